@@ -1,0 +1,2 @@
+//! backpropd.
+pub mod service;

