@@ -1,2 +1,4 @@
 //! backpropd.
+pub mod nn;
 pub mod service;
+pub mod training;

@@ -1,0 +1,134 @@
+//! Activations: h = σ(z), entry by entry, and the pull-back dz = dh ⊙ σ′(z), σ′ taken from z.
+
+use super::Scalar;
+
+/// σ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// z.
+    Linear,
+    /// max(z, 0).
+    Relu,
+    /// z where z > 0, else `slope`·z.
+    LeakyRelu {
+        /// The slope left of 0, from 0 to 1.
+        slope: f64,
+    },
+    /// 1 / (1 + exp(−z)).
+    Sigmoid,
+    /// tanh z.
+    Tanh,
+    /// z Φ(z), with the exact normal distribution function.
+    Gelu,
+    /// z / (1 + exp(−z)).
+    Silu,
+}
+
+/// σ′(0) of ReLU and leaky ReLU, which have no derivative there: either end of the subdifferential is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReluAtZero {
+    /// σ′(0) = 1, the mask z ≥ 0.
+    #[default]
+    One,
+    /// σ′(0) = 0 (the slope, for leaky ReLU), the mask z > 0.
+    Zero,
+}
+
+impl ReluAtZero {
+    /// The mask of a unit with pre-activation `z`: whether it passes its gradient on.
+    pub fn passes<T: Scalar>(self, z: T) -> bool {
+        match self {
+            Self::One => z >= T::ZERO,
+            Self::Zero => z > T::ZERO,
+        }
+    }
+}
+
+impl Activation {
+    /// Whether σ has a kink at 0, where central differences say nothing.
+    pub fn has_kink(self) -> bool {
+        matches!(self, Self::Relu | Self::LeakyRelu { .. })
+    }
+
+    /// h = σ(z); `z` and `h` have the same length.
+    pub fn forward<T: Scalar>(self, z: &[T], h: &mut [T]) {
+        match self {
+            Self::Linear => h.copy_from_slice(z),
+            Self::Relu => map(z, h, |z| if z > T::ZERO { z } else { relu_of_nonpositive(z) }),
+            Self::LeakyRelu { slope } => {
+                let slope = T::from_f64(slope);
+                map(z, h, |z| if z > T::ZERO { z } else { slope * z });
+            }
+            Self::Sigmoid => map(z, h, sigmoid),
+            Self::Tanh => map(z, h, T::hyperbolic_tangent),
+            Self::Gelu => map(z, h, |z| z * normal_cdf(z)),
+            Self::Silu => map(z, h, |z| z * sigmoid(z)),
+        }
+    }
+
+    /// dz = dh ⊙ σ′(z); the three have the same length.
+    pub fn backward<T: Scalar>(self, z: &[T], dh: &[T], dz: &mut [T], at_zero: ReluAtZero) {
+        match self {
+            Self::Linear => dz.copy_from_slice(dh),
+            Self::Relu => pull_back(z, dh, dz, |z| {
+                if at_zero.passes(z) { T::ONE } else { T::ZERO }
+            }),
+            Self::LeakyRelu { slope } => {
+                let slope = T::from_f64(slope);
+                pull_back(z, dh, dz, |z| if at_zero.passes(z) { T::ONE } else { slope });
+            }
+            Self::Sigmoid => pull_back(z, dh, dz, |z| {
+                let s = sigmoid(z);
+                s * (T::ONE - s)
+            }),
+            Self::Tanh => pull_back(z, dh, dz, |z| {
+                let t = z.hyperbolic_tangent();
+                T::ONE - t * t
+            }),
+            Self::Gelu => pull_back(z, dh, dz, |z| normal_cdf(z) + z * normal_density(z)),
+            Self::Silu => pull_back(z, dh, dz, |z| {
+                let s = sigmoid(z);
+                s * (T::ONE + z * (T::ONE - s))
+            }),
+        }
+    }
+}
+
+/// 1 / (1 + exp(−z)), which neither overflows nor loses the small side's accuracy.
+pub fn sigmoid<T: Scalar>(z: T) -> T {
+    if z >= T::ZERO {
+        T::ONE / (T::ONE + (-z).exponential())
+    } else {
+        let e = z.exponential();
+        e / (T::ONE + e)
+    }
+}
+
+/// 0 for z ≤ 0, and not a number where z is not, so that a broken network shows.
+fn relu_of_nonpositive<T: Scalar>(z: T) -> T {
+    if z <= T::ZERO { T::ZERO } else { z }
+}
+
+/// Φ(z).
+fn normal_cdf<T: Scalar>(z: T) -> T {
+    let half = T::from_f64(0.5);
+    half * (T::ONE + (z * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).error_function())
+}
+
+/// φ(z) = exp(−z²/2) / √(2π).
+fn normal_density<T: Scalar>(z: T) -> T {
+    let scale = T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0);
+    scale * (-(z * z) * T::from_f64(0.5)).exponential()
+}
+
+fn map<T: Scalar>(z: &[T], h: &mut [T], f: impl Fn(T) -> T) {
+    for (h, &z) in h.iter_mut().zip(z) {
+        *h = f(z);
+    }
+}
+
+fn pull_back<T: Scalar>(z: &[T], dh: &[T], dz: &mut [T], df: impl Fn(T) -> T) {
+    for ((dz, &z), &dh) in dz.iter_mut().zip(z).zip(dh) {
+        *dz = dh * df(z);
+    }
+}

@@ -1,0 +1,39 @@
+//! A digest of parameters: equal digests mean equal shapes and equal bits.
+
+use super::{Architecture, Dtype, Scalar};
+
+/// BLAKE3 over the type, the layers' shapes and the parameters' little-endian bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WeightsDigest(blake3::Hash);
+
+impl WeightsDigest {
+    /// The digest of `parameters` laid out by `architecture`.
+    pub fn new<T: Scalar>(architecture: &Architecture, parameters: &[T]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"backpropd weights 1");
+        hasher.update(match T::DTYPE {
+            Dtype::Float32 => b"f32",
+            Dtype::Float64 => b"f64",
+        });
+        for layer in architecture.layers() {
+            for size in [layer.fan_in, layer.units, layer.bias.len()] {
+                hasher.update(&(size as u64).to_le_bytes());
+            }
+        }
+        update_with(&mut hasher, parameters);
+        Self(hasher.finalize())
+    }
+}
+
+impl std::fmt::Display for WeightsDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.to_hex().as_str())
+    }
+}
+
+/// Feeds the little-endian bytes of `values`.
+pub fn update_with<T: Scalar>(hasher: &mut blake3::Hasher, values: &[T]) {
+    // On a big-endian machine the bytes would have to be swapped first; this refuses to compile there instead.
+    const { assert!(cfg!(target_endian = "little"), "digests are of little-endian bytes") }
+    hasher.update(bytemuck::cast_slice(values));
+}

@@ -1,0 +1,279 @@
+//! Central differences, (l(p + h) − l(p − h)) / 2h: the judge of the backward pass, always in `f64`.
+
+use faer::Par;
+
+use super::mlp::{Backward, ForwardBuffers, InputGradient, Mlp};
+use super::{Architecture, Batch, Objective, Scalar as _};
+
+/// Kinks beyond this many are counted, not named.
+const NAMED_KINKS: usize = 20;
+
+/// Entries smaller than this share of their tensor's largest are held to that share: their own digits are rounding.
+const RELATIVE_FLOOR: f64 = 1e-3;
+
+/// A gradient tensor that is checked. Layers count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// dWⁱ.
+    Weights(usize),
+    /// dbⁱ.
+    Bias(usize),
+    /// dx.
+    Inputs,
+}
+
+/// One entry and its two derivatives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CheckedEntry {
+    /// Of which tensor.
+    pub tensor: Checked,
+    /// The entry's index in row-major order, from 0.
+    pub index: usize,
+    /// What backward computed.
+    pub analytic: f64,
+    /// What central differences computed.
+    pub numeric: f64,
+    /// |analytic − numeric| / max(|analytic|, |numeric|, 10⁻³ of the tensor's largest).
+    pub relative_error: f64,
+}
+
+/// A unit whose pre-activation changes sign between p − h and p + h.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kink {
+    /// The tensor whose entry was moved.
+    pub tensor: Checked,
+    /// The entry's index in row-major order, from 0.
+    pub index: usize,
+    /// The unit's layer, from 1.
+    pub layer: usize,
+    /// The sample, from 0.
+    pub sample: usize,
+    /// The unit, from 0.
+    pub unit: usize,
+    /// z where nothing is moved.
+    pub z: f64,
+}
+
+/// How one tensor did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorReport {
+    /// Which.
+    pub tensor: Checked,
+    /// Entries compared.
+    pub checked: usize,
+    /// Entries skipped at a kink.
+    pub skipped: usize,
+    /// The entry with the largest relative error.
+    pub worst: Option<CheckedEntry>,
+}
+
+/// How to differentiate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CheckOptions {
+    /// h, times max(1, |p|).
+    pub step_size: f64,
+    /// How many entries of each tensor to check, evenly spread.
+    pub max_entries_per_tensor: usize,
+}
+
+/// A comparison under way; [`Check::advance`] takes it one entry further.
+#[derive(Debug)]
+pub struct Check {
+    architecture: Architecture,
+    objective: Objective,
+    batch: Batch<f64>,
+    inputs: Vec<f64>,
+    parameters: Vec<f64>,
+    analytic: Backward<f64>,
+    /// Every z as it is, layer after layer.
+    pre_activations: Vec<Vec<f64>>,
+    options: CheckOptions,
+    buffers: ForwardBuffers<f64>,
+    scratch: Backward<f64>,
+    masks: Vec<bool>,
+    tensors: Vec<Checked>,
+    next: (usize, usize),
+    reports: Vec<TensorReport>,
+    kinks: Vec<Kink>,
+}
+
+impl Check {
+    /// Prepares the comparison of `backward` with differences of the loss on `batch`.
+    pub fn new(
+        architecture: &Architecture,
+        parameters: Vec<f64>,
+        objective: Objective,
+        batch: Batch<f64>,
+        options: CheckOptions,
+    ) -> Self {
+        let rows = batch.rows();
+        let mut buffers = ForwardBuffers::new(architecture, rows);
+        let mut analytic = Backward::new(architecture, rows, InputGradient::Compute);
+        let view = batch.view();
+        let trace =
+            Mlp::new(architecture, &parameters).forward(view.inputs, rows, &mut buffers, Par::Seq);
+        trace.backward(objective, view.targets, &mut analytic, Par::Seq);
+        let pre_activations = (1..=architecture.depth()).map(|i| trace.z(i).to_vec()).collect();
+
+        let tensors: Vec<Checked> = (1..=architecture.depth())
+            .flat_map(|i| {
+                let bias = architecture.layers()[i - 1].has_bias();
+                [Some(Checked::Weights(i)), bias.then_some(Checked::Bias(i))]
+            })
+            .flatten()
+            .chain([Checked::Inputs])
+            .collect();
+        let reports = tensors
+            .iter()
+            .map(|&tensor| TensorReport {
+                tensor,
+                checked: 0,
+                skipped: 0,
+                worst: None,
+            })
+            .collect();
+        Self {
+            inputs: view.inputs.to_vec(),
+            scratch: Backward::new(architecture, rows, InputGradient::Skip),
+            masks: Vec::new(),
+            architecture: architecture.clone(),
+            objective,
+            parameters,
+            analytic,
+            pre_activations,
+            options,
+            buffers,
+            tensors,
+            next: (0, 0),
+            reports,
+            kinks: Vec::new(),
+            batch,
+        }
+    }
+
+    /// How many forward passes a check of this network takes: two for each entry.
+    pub fn evaluations(architecture: &Architecture, rows: usize, max_entries: usize) -> u64 {
+        let inputs = rows.saturating_mul(architecture.input_size()).min(max_entries);
+        let layers: usize = architecture
+            .layers()
+            .iter()
+            .map(|layer| layer.weights.len().min(max_entries) + layer.bias.len().min(max_entries))
+            .sum();
+        2 * (inputs as u64).saturating_add(layers as u64)
+    }
+
+    /// Compares the next entry; `false` when none is left.
+    pub fn advance(&mut self) -> bool {
+        let (which, taken) = self.next;
+        let Some(&tensor) = self.tensors.get(which) else {
+            return false;
+        };
+        let entries = self.analytic_of(tensor).len();
+        let wanted = entries.min(self.options.max_entries_per_tensor);
+        if taken >= wanted {
+            self.next = (which + 1, 0);
+            return self.next.0 < self.tensors.len();
+        }
+        self.next = (which, taken + 1);
+        // Evenly spread over the tensor; every entry where all are wanted.
+        self.compare(which, tensor, taken * entries / wanted);
+        true
+    }
+
+    /// The tensors' reports, the kinks met (the first ones by name) and how many entries were skipped.
+    pub fn into_report(self) -> (Vec<TensorReport>, Vec<Kink>, usize) {
+        let skipped = self.reports.iter().map(|report| report.skipped).sum();
+        (self.reports, self.kinks, skipped)
+    }
+
+    fn analytic_of(&self, tensor: Checked) -> &[f64] {
+        let layers = self.architecture.layers();
+        match tensor {
+            Checked::Weights(i) => &self.analytic.parameters()[layers[i - 1].weights.clone()],
+            Checked::Bias(i) => &self.analytic.parameters()[layers[i - 1].bias.clone()],
+            Checked::Inputs => self.analytic.dh(0, self.inputs.len()),
+        }
+    }
+
+    fn entry(&mut self, tensor: Checked, index: usize) -> &mut f64 {
+        let layers = self.architecture.layers();
+        match tensor {
+            Checked::Weights(i) => &mut self.parameters[layers[i - 1].weights.start + index],
+            Checked::Bias(i) => &mut self.parameters[layers[i - 1].bias.start + index],
+            Checked::Inputs => &mut self.inputs[index],
+        }
+    }
+
+    fn compare(&mut self, which: usize, tensor: Checked, index: usize) {
+        let value = *self.entry(tensor, index);
+        let h = self.options.step_size * value.abs().max(1.0);
+        let (above, below) = (value + h, value - h);
+        *self.entry(tensor, index) = above;
+        let loss_above = self.loss(None);
+        *self.entry(tensor, index) = below;
+        let masks = std::mem::take(&mut self.masks);
+        let mut kink = None;
+        let loss_below = self.loss(Some((&masks, &mut kink)));
+        self.masks = masks;
+        *self.entry(tensor, index) = value;
+
+        if let Some((layer, position)) = kink {
+            self.reports[which].skipped += 1;
+            if self.kinks.len() < NAMED_KINKS {
+                let units = self.architecture.size(layer);
+                self.kinks.push(Kink {
+                    tensor,
+                    index,
+                    layer,
+                    sample: position / units,
+                    unit: position % units,
+                    z: self.pre_activations[layer - 1][position],
+                });
+            }
+            return;
+        }
+        let numeric = (loss_above - loss_below) / (above - below);
+        let gradients = self.analytic_of(tensor);
+        let analytic = gradients[index];
+        let largest = gradients.iter().fold(0.0_f64, |top, g| top.max(g.abs()));
+        let scale = analytic.abs().max(numeric.abs()).max(RELATIVE_FLOOR * largest);
+        let error = (analytic - numeric).abs();
+        let relative_error = if error == 0.0 { 0.0 } else { error / scale };
+        let report = &mut self.reports[which];
+        report.checked += 1;
+        // Not a number is worse than any number.
+        if report.worst.is_none_or(|worst| !(relative_error <= worst.relative_error)) {
+            report.worst = Some(CheckedEntry {
+                tensor,
+                index,
+                analytic,
+                numeric,
+                relative_error,
+            });
+        }
+    }
+
+    /// The loss as things stand. Without masks to compare with it notes the mask of every unit with a kink; with
+    /// them it notes the first unit whose mask differs, as layer and position.
+    fn loss(&mut self, compare: Option<(&[bool], &mut Option<(usize, usize)>)>) -> f64 {
+        let rows = self.batch.rows();
+        let mlp = Mlp::new(&self.architecture, &self.parameters);
+        let trace = mlp.forward(&self.inputs, rows, &mut self.buffers, Par::Seq);
+        let kinked = (1..=self.architecture.depth())
+            .filter(|&i| self.architecture.layers()[i - 1].activation.has_kink())
+            .flat_map(|i| trace.z(i).iter().enumerate().map(move |(at, z)| (i, at, *z >= f64::ZERO)));
+        match compare {
+            None => {
+                self.masks.clear();
+                self.masks.extend(kinked.map(|(_, _, mask)| mask));
+            }
+            Some((masks, kink)) => {
+                *kink = kinked
+                    .zip(masks)
+                    .find(|((_, _, mask), before)| mask != *before)
+                    .map(|((layer, position, _), _)| (layer, position));
+            }
+        }
+        trace.loss(self.objective, self.batch.view().targets, &mut self.scratch)
+    }
+}

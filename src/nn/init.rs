@@ -1,0 +1,103 @@
+//! Initial parameters, from a seed.
+//!
+//! The generator is ChaCha8 (`rand_chacha`), keyed by the seed, with one stream for each layer, so that a layer's
+//! numbers do not depend on the size of the ones before it. Numbers are drawn in `f64` and rounded, so that a
+//! FLOAT32 model starts where its FLOAT64 twin does.
+
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use rand_distr::{Distribution as _, StandardNormal};
+
+use super::{Activation, Architecture, Scalar};
+
+/// The generator's name, to be shown to those who want the same numbers elsewhere.
+pub const PRNG: &str = "ChaCha8 (rand_chacha 0.10), key = seed as 8 little-endian bytes and 24 zeros";
+
+/// How the weights of a layer start. Biases start at 0, except with [`Init::PytorchLinear`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// N(0, 2 / fan_in) (He et al. 2015).
+    HeNormal,
+    /// U(−a, a), a = √(6 / fan_in).
+    HeUniform,
+    /// N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010).
+    XavierNormal,
+    /// U(−a, a), a = √(6 / (fan_in + fan_out)).
+    XavierUniform,
+    /// N(0, 1 / fan_in) (LeCun et al. 1998).
+    LecunNormal,
+    /// U(−a, a), a = √(3 / fan_in).
+    LecunUniform,
+    /// All zero.
+    Zeros,
+    /// Weights and bias U(−a, a), a = 1 / √fan_in.
+    PytorchLinear,
+}
+
+impl Init {
+    /// The usual choice before an activation.
+    pub fn default_for(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu | Activation::LeakyRelu { .. } | Activation::Gelu | Activation::Silu => {
+                Self::HeNormal
+            }
+            Activation::Linear | Activation::Sigmoid | Activation::Tanh => Self::XavierNormal,
+        }
+    }
+}
+
+enum Draw {
+    Normal(f64),
+    Uniform(f64),
+    Zero,
+}
+
+/// A generator for `seed`; each `stream` is a sequence of its own.
+pub(super) fn generator(seed: i64, stream: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut generator = ChaCha8Rng::from_seed(key);
+    generator.set_stream(stream);
+    generator
+}
+
+/// The parameters that `seed` gives: the same bits on every machine.
+pub fn initialize<T: Scalar>(architecture: &Architecture, seed: i64) -> Vec<T> {
+    let mut parameters = vec![T::ZERO; architecture.parameter_count()];
+    for (index, layer) in architecture.layers().iter().enumerate() {
+        let mut generator = generator(seed, index as u64 + 1);
+        let (fan_in, fan_out) = (layer.fan_in as f64, layer.units as f64);
+        let draw = match layer.init {
+            Init::HeNormal => Draw::Normal((2.0 / fan_in).sqrt()),
+            Init::HeUniform => Draw::Uniform((6.0 / fan_in).sqrt()),
+            Init::XavierNormal => Draw::Normal((2.0 / (fan_in + fan_out)).sqrt()),
+            Init::XavierUniform => Draw::Uniform((6.0 / (fan_in + fan_out)).sqrt()),
+            Init::LecunNormal => Draw::Normal((1.0 / fan_in).sqrt()),
+            Init::LecunUniform => Draw::Uniform((3.0 / fan_in).sqrt()),
+            Init::Zeros => Draw::Zero,
+            Init::PytorchLinear => Draw::Uniform(1.0 / fan_in.sqrt()),
+        };
+        let drawn = match layer.init {
+            Init::PytorchLinear => layer.weights.start..layer.bias.end,
+            Init::HeNormal
+            | Init::HeUniform
+            | Init::XavierNormal
+            | Init::XavierUniform
+            | Init::LecunNormal
+            | Init::LecunUniform
+            | Init::Zeros => layer.weights.clone(),
+        };
+        for parameter in &mut parameters[drawn] {
+            *parameter = T::from_f64(match draw {
+                Draw::Normal(deviation) => {
+                    let standard: f64 = StandardNormal.sample(&mut generator);
+                    deviation * standard
+                }
+                Draw::Uniform(a) => a * (2.0 * generator.random::<f64>() - 1.0),
+                Draw::Zero => 0.0,
+            });
+        }
+    }
+    parameters
+}

@@ -1,0 +1,147 @@
+//! ∂A/∂B of any two quantities of one forward pass, parameters held fixed: one vector–Jacobian product for each
+//! entry of A.
+
+use faer::Par;
+
+use super::mlp::{Backward, InputGradient, Trace};
+use super::{Objective, Scalar, TargetsRef};
+
+/// A quantity that a derivative can be of, or be taken with respect to. Layers count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// x = h⁰, m × n₀.
+    Inputs,
+    /// Wⁱ, nᵢ × nᵢ₋₁.
+    Weights(usize),
+    /// bⁱ, nᵢ.
+    Bias(usize),
+    /// zⁱ, m × nᵢ.
+    PreActivation(usize),
+    /// hⁱ, m × nᵢ.
+    Activation(usize),
+    /// l, one number.
+    Loss,
+}
+
+/// ∂A/∂B: a row for each entry of A, a column for each entry of B, both in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jacobian<T> {
+    /// How many entries A has.
+    pub rows: usize,
+    /// How many entries B has.
+    pub columns: usize,
+    /// Row after row.
+    pub entries: Vec<T>,
+}
+
+impl Node {
+    /// How many entries the quantity has in this pass.
+    pub fn entries<T: Scalar>(self, trace: &Trace<'_, T>) -> usize {
+        let layers = trace.mlp().architecture().layers();
+        match self {
+            Self::Inputs => trace.entries(0),
+            Self::Weights(i) => layers[i - 1].weights.len(),
+            Self::Bias(i) => layers[i - 1].bias.len(),
+            Self::PreActivation(i) | Self::Activation(i) => trace.entries(i),
+            Self::Loss => 1,
+        }
+    }
+
+    /// Its place along the forward pass: the greater may depend on the smaller.
+    fn depth(self, layers: usize) -> usize {
+        match self {
+            Self::Inputs => 0,
+            Self::Weights(i) | Self::Bias(i) => 3 * i - 2,
+            Self::PreActivation(i) => 3 * i - 1,
+            Self::Activation(i) => 3 * i,
+            Self::Loss => 3 * layers + 1,
+        }
+    }
+}
+
+impl<T: Scalar> Trace<'_, T> {
+    /// ∂`of`/∂`with_respect_to`. The targets are read where `of` is the loss.
+    pub fn jacobian(
+        &self,
+        of: Node,
+        with_respect_to: Node,
+        objective: Objective,
+        targets: TargetsRef<'_, T>,
+        par: Par,
+    ) -> Jacobian<T> {
+        let layers = self.mlp().architecture().depth();
+        let (rows, columns) = (of.entries(self), with_respect_to.entries(self));
+        let mut entries = vec![T::ZERO; rows * columns];
+        if of == with_respect_to {
+            for i in 0..rows {
+                entries[i * columns + i] = T::ONE;
+            }
+        } else if of.depth(layers) > with_respect_to.depth(layers) && !of.is_leaf() {
+            let mut backward =
+                Backward::new(self.mlp().architecture(), self.rows(), InputGradient::Compute);
+            for (entry, row) in entries.chunks_exact_mut(columns.max(1)).enumerate() {
+                self.pull_back(of, entry, objective, targets, &mut backward, par);
+                row.copy_from_slice(self.gradient_of(with_respect_to, &backward));
+            }
+        }
+        Jacobian {
+            rows,
+            columns,
+            entries,
+        }
+    }
+
+    /// Fills `backward` with the gradient of one entry of `of`.
+    fn pull_back(
+        &self,
+        of: Node,
+        entry: usize,
+        objective: Objective,
+        targets: TargetsRef<'_, T>,
+        backward: &mut Backward<T>,
+        par: Par,
+    ) {
+        match of {
+            Node::Loss => {
+                self.backward(objective, targets, backward, par);
+            }
+            Node::PreActivation(i) => {
+                place_unit(backward.dz_mut(i, self.entries(i)), entry);
+                self.pull_back_z(i, backward, par);
+            }
+            Node::Activation(i) => {
+                place_unit(backward.dh_mut(i, self.entries(i)), entry);
+                self.pull_back_h(i, backward, par);
+            }
+            Node::Inputs | Node::Weights(_) | Node::Bias(_) => {}
+        }
+    }
+
+    fn gradient_of<'b>(&self, node: Node, backward: &'b Backward<T>) -> &'b [T] {
+        let layers = self.mlp().architecture().layers();
+        match node {
+            Node::Inputs => backward.dh(0, self.entries(0)),
+            Node::Weights(i) => &backward.parameters()[layers[i - 1].weights.clone()],
+            Node::Bias(i) => &backward.parameters()[layers[i - 1].bias.clone()],
+            Node::PreActivation(i) => backward.dz(i, self.entries(i)),
+            Node::Activation(i) => backward.dh(i, self.entries(i)),
+            Node::Loss => &[],
+        }
+    }
+}
+
+impl Node {
+    /// Whether nothing it is computed from can be differentiated with respect to.
+    fn is_leaf(self) -> bool {
+        match self {
+            Self::Inputs | Self::Weights(_) | Self::Bias(_) => true,
+            Self::PreActivation(_) | Self::Activation(_) | Self::Loss => false,
+        }
+    }
+}
+
+/// The cotangent that picks one entry.
+fn place_unit<T: Scalar>(cotangent: &mut [T], entry: usize) {
+    cotangent.fill(T::ZERO);
+    cotangent[entry] = T::ONE;
+}

@@ -1,0 +1,230 @@
+//! Losses: a number for each sample, and ∂l/∂f.
+
+use super::{Scalar, TargetsRef, activation::sigmoid};
+
+/// What training lowers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// l_k = ½‖f_k − y_k‖².
+    HalfSquaredError,
+    /// l_k = the mean of (f_k − y_k)² over the outputs (their sum under [`Reduction::Sum`]).
+    MeanSquaredError,
+    /// l_k = −Σ y_k log softmax(f_k).
+    CrossEntropy,
+    /// l_k = the mean of −y log σ(f) − (1 − y) log(1 − σ(f)) over the outputs (their sum under [`Reduction::Sum`]).
+    BinaryCrossEntropy,
+}
+
+/// How the samples' losses make one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// l = 1/m Σ l_k.
+    Mean,
+    /// l = Σ l_k.
+    Sum,
+}
+
+/// A loss and its reduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objective {
+    /// Each sample's loss.
+    pub loss: Loss,
+    /// What becomes of them.
+    pub reduction: Reduction,
+}
+
+impl Loss {
+    /// Whether the loss compares classes, so that accuracy means something.
+    pub fn is_classification(self) -> bool {
+        match self {
+            Self::HalfSquaredError | Self::MeanSquaredError => false,
+            Self::CrossEntropy | Self::BinaryCrossEntropy => true,
+        }
+    }
+}
+
+impl Objective {
+    /// Evaluates the loss of outputs `f` (m × n, row-major): writes each sample's loss to `per_sample` (m) and
+    /// ∂l/∂f to `df` (m × n), and returns l. The targets have m rows of n, or m labels below n.
+    pub fn evaluate<T: Scalar>(
+        self,
+        f: &[T],
+        targets: TargetsRef<'_, T>,
+        per_sample: &mut [f64],
+        df: &mut [T],
+    ) -> f64 {
+        let rows = per_sample.len();
+        let n = f.len() / rows;
+        let scale = T::from_f64(self.gradient_scale(rows, n));
+        let per_entry = match self.reduction {
+            Reduction::Mean => 1.0 / n as f64,
+            Reduction::Sum => 1.0,
+        };
+        let lines = f.chunks_exact(n).zip(df.chunks_exact_mut(n));
+        for (k, (own, (f, df))) in per_sample.iter_mut().zip(lines).enumerate() {
+            *own = match (self.loss, targets) {
+                (Loss::HalfSquaredError, _) => 0.5 * squared_error(f, targets, k, df),
+                (Loss::MeanSquaredError, _) => per_entry * squared_error(f, targets, k, df),
+                (Loss::CrossEntropy, _) => cross_entropy(f, targets, k, df),
+                (Loss::BinaryCrossEntropy, _) => per_entry * binary_cross_entropy(f, targets, k, df),
+            };
+            for df in df {
+                *df *= scale;
+            }
+        }
+        let sum: f64 = per_sample.iter().sum();
+        match self.reduction {
+            Reduction::Mean => sum / rows as f64,
+            Reduction::Sum => sum,
+        }
+    }
+
+    /// What ∂l_k/∂f, without the constants of the loss, is multiplied by.
+    fn gradient_scale(self, rows: usize, n: usize) -> f64 {
+        let per_loss = match self.loss {
+            Loss::HalfSquaredError | Loss::CrossEntropy | Loss::BinaryCrossEntropy => 1.0,
+            Loss::MeanSquaredError => 2.0,
+        };
+        let divisor = match (self.reduction, self.loss) {
+            (Reduction::Sum, _) => 1.0,
+            (Reduction::Mean, Loss::HalfSquaredError | Loss::CrossEntropy) => rows as f64,
+            (Reduction::Mean, Loss::MeanSquaredError | Loss::BinaryCrossEntropy) => {
+                rows as f64 * n as f64
+            }
+        };
+        per_loss / divisor
+    }
+
+    /// The share of samples whose class is right (of entries, for binary cross-entropy): the largest output against
+    /// the largest target, or f > 0 against y > ½. `None` for losses without classes.
+    pub fn accuracy<T: Scalar>(self, f: &[T], targets: TargetsRef<'_, T>, rows: usize) -> Option<f64> {
+        let n = f.len() / rows;
+        let lines = f.chunks_exact(n).enumerate();
+        match self.loss {
+            Loss::HalfSquaredError | Loss::MeanSquaredError => None,
+            Loss::CrossEntropy => {
+                let right = lines
+                    .filter(|(k, f)| {
+                        largest(f)
+                            == match targets {
+                                TargetsRef::Labels(labels) => labels[*k] as usize,
+                                TargetsRef::Values(y) => largest(&y[k * n..(k + 1) * n]),
+                            }
+                    })
+                    .count();
+                Some(right as f64 / rows as f64)
+            }
+            Loss::BinaryCrossEntropy => {
+                let half = T::from_f64(0.5);
+                let right: usize = lines
+                    .map(|(k, f)| {
+                        (0..n).filter(|&j| (f[j] > T::ZERO) == (target(targets, k, j, n) > half)).count()
+                    })
+                    .sum();
+                Some(right as f64 / (rows * n) as f64)
+            }
+        }
+    }
+
+    /// Turns a row of outputs into probabilities, in place: softmax or sigmoid; other losses have none and leave it.
+    pub fn probabilities<T: Scalar>(self, row: &mut [T]) {
+        match self.loss {
+            Loss::HalfSquaredError | Loss::MeanSquaredError => {}
+            Loss::CrossEntropy => {
+                let log_sum = log_sum_exp(row);
+                for f in row {
+                    *f = (*f - log_sum).exponential();
+                }
+            }
+            Loss::BinaryCrossEntropy => {
+                for f in row {
+                    *f = sigmoid(*f);
+                }
+            }
+        }
+    }
+}
+
+/// The index of the first of the largest entries.
+pub fn largest<T: Scalar>(row: &[T]) -> usize {
+    let mut best = 0;
+    for (index, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+/// y_{k,j}, one-hot for labels (for a single output, the label itself).
+fn target<T: Scalar>(targets: TargetsRef<'_, T>, k: usize, j: usize, n: usize) -> T {
+    match targets {
+        TargetsRef::Values(y) => y[k * n + j],
+        TargetsRef::Labels(labels) => {
+            let hit = if n == 1 { labels[k] == 1 } else { labels[k] as usize == j };
+            if hit { T::ONE } else { T::ZERO }
+        }
+    }
+}
+
+/// ‖f − y‖²; df = f − y.
+fn squared_error<T: Scalar>(f: &[T], targets: TargetsRef<'_, T>, k: usize, df: &mut [T]) -> f64 {
+    let n = f.len();
+    let mut sum = 0.0;
+    for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
+        *df = f - target(targets, k, j, n);
+        let error = df.to_f64();
+        sum += error * error;
+    }
+    sum
+}
+
+/// −Σ y log softmax(f); df = softmax(f) Σy − y.
+fn cross_entropy<T: Scalar>(f: &[T], targets: TargetsRef<'_, T>, k: usize, df: &mut [T]) -> f64 {
+    let n = f.len();
+    let log_sum = log_sum_exp(f);
+    let total = match targets {
+        TargetsRef::Labels(_) => T::ONE,
+        TargetsRef::Values(y) => y[k * n..(k + 1) * n].iter().fold(T::ZERO, |sum, &y| sum + y),
+    };
+    let mut loss = 0.0;
+    for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
+        let y = if let TargetsRef::Labels(labels) = targets {
+            if labels[k] as usize == j { T::ONE } else { T::ZERO }
+        } else {
+            target(targets, k, j, n)
+        };
+        let log_probability = f - log_sum;
+        *df = log_probability.exponential() * total - y;
+        // 0·log 0 is 0 here: a class with no target says nothing, however unlikely it is.
+        if y != T::ZERO {
+            loss -= (y * log_probability).to_f64();
+        }
+    }
+    loss
+}
+
+/// Σ max(f, 0) − f y + ln(1 + exp(−|f|)); df = σ(f) − y.
+fn binary_cross_entropy<T: Scalar>(
+    f: &[T],
+    targets: TargetsRef<'_, T>,
+    k: usize,
+    df: &mut [T],
+) -> f64 {
+    let n = f.len();
+    let mut loss = 0.0;
+    for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
+        let y = target(targets, k, j, n);
+        *df = sigmoid(f) - y;
+        let positive = if f > T::ZERO { f } else { T::ZERO };
+        loss += (positive - f * y + (-f.magnitude()).exponential().logarithm_of_one_plus()).to_f64();
+    }
+    loss
+}
+
+/// ln Σ exp(f), shifted by the largest f so that nothing overflows.
+fn log_sum_exp<T: Scalar>(f: &[T]) -> T {
+    let top = f[largest(f)];
+    let sum = f.iter().fold(T::ZERO, |sum, &f| sum + (f - top).exponential());
+    top + sum.logarithm()
+}

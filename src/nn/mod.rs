@@ -1,0 +1,33 @@
+//! The engine: multi-layer perceptrons, their backward pass and how they learn, generic over `f32` and `f64`.
+//!
+//! Pure: no IO, no clock, no thread of its own; parallelism, seeds and scratch memory are arguments. In reading
+//! order: [`Architecture`] lays a network out, [`Mlp::forward`] makes a [`Trace`], [`Trace::backward`] every
+//! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`finite_difference`] judges the gradients,
+//! [`jacobian`] gives ∂A/∂B of any two quantities.
+
+pub mod activation;
+pub mod architecture;
+pub mod batch;
+pub mod digest;
+pub mod finite_difference;
+pub mod init;
+pub mod jacobian;
+pub mod loss;
+pub mod mlp;
+pub mod optimizer;
+mod product;
+pub mod scalar;
+pub mod schedule;
+pub mod violation;
+
+pub use activation::{Activation, ReluAtZero};
+pub use architecture::{Architecture, ArchitectureLimits, Layer, LayerSpec};
+pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches, Targets, TargetsRef};
+pub use digest::WeightsDigest;
+pub use init::{Init, initialize};
+pub use loss::{Loss, Objective, Reduction};
+pub use mlp::{Backward, ForwardBuffers, InputGradient, Mlp, Trace};
+pub use optimizer::{Optimizer, State, Updated, norm};
+pub use scalar::{Dtype, Scalar};
+pub use schedule::{Decay, Schedule};
+pub use violation::{Violation, Violations};

@@ -1,0 +1,21 @@
+//! Models and the sessions that hold them.
+//!
+//! Pure state: no IO, no clock (times are arguments), no thread. A [`Model`] is a [`Spec`] and its last committed
+//! step; a [`Run`] takes it further, one whole step at a time; the [`Registry`] finds models and says how much is
+//! allowed.
+
+pub mod model;
+pub mod names;
+pub mod registry;
+pub mod request_log;
+pub mod run;
+pub mod spec;
+
+pub use model::{
+    Begin, BeginError, Committed, Divergence, LayerParameters, Model, Outcome, RunSummary,
+};
+pub use names::{Id, ModelName, SessionName};
+pub use registry::{Placement, Quota, Registry, RegistryError, RegistryLimits, SessionInfo};
+pub use request_log::{Fingerprint, RequestId, RequestIdReused};
+pub use run::{Advance, Plan, Run, StepMetrics};
+pub use spec::{DecayParts, ScheduleParts, Spec, SpecParts};

@@ -1,0 +1,254 @@
+//! A model: a spec, the last committed step, and the requests that made it.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::request_log::{RequestId, RequestIdReused, RequestLog};
+use super::spec::Spec;
+use crate::nn::{Matrix, Mlp, Scalar, State, Violations, WeightsDigest, batch::check_finite};
+
+/// One committed step: immutable, so that readers, snapshots and the next step share it without waiting.
+#[derive(Debug)]
+pub struct Committed<T> {
+    /// Parameters and optimizer state.
+    pub state: State<T>,
+    /// How many steps are committed.
+    pub step: u64,
+    pub(super) digest: OnceLock<WeightsDigest>,
+}
+
+/// A model that computes in `T`. One writer at a time (its caller sees to that), any number of readers.
+#[derive(Debug)]
+pub struct Model<T> {
+    spec: Spec,
+    committed: Mutex<Arc<Committed<T>>>,
+    requests: Mutex<RequestLog<Outcome>>,
+}
+
+/// What became of a request that changes a model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A run that was cut short: this many of its steps are committed.
+    Interrupted {
+        /// Steps committed for this request.
+        steps_done: u64,
+    },
+    /// A run that took every step.
+    Finished(RunSummary),
+    /// A run that met weights that are not finite.
+    Diverged(Divergence),
+    /// Parameters that were replaced.
+    ParametersSet {
+        /// The model's step then.
+        step: u64,
+        /// The new parameters' digest.
+        digest: WeightsDigest,
+    },
+}
+
+/// How a finished run ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunSummary {
+    /// Steps committed for the request, earlier tries included.
+    pub steps_done: u64,
+    /// The model's step.
+    pub step: u64,
+    /// The last step's loss, before its update.
+    pub final_loss: f64,
+    /// The parameters' digest.
+    pub digest: WeightsDigest,
+}
+
+/// Where a run would have lost the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Divergence {
+    /// Steps committed for the request before.
+    pub steps_done: u64,
+    /// The model's step, whose weights stay.
+    pub step: u64,
+    /// The loss of the step that was not taken.
+    pub loss: f64,
+    /// The length of its gradient.
+    pub gradient_norm: f64,
+}
+
+/// How a request that changes a model may begin.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begin {
+    /// With nothing done.
+    Fresh,
+    /// After the steps that an earlier try has committed.
+    Resume {
+        /// How many.
+        steps_done: u64,
+    },
+    /// Not at all: this became of it.
+    Replay(Outcome),
+}
+
+/// Why a request that changes a model may not begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginError {
+    /// Its id belongs to another request.
+    #[error(transparent)]
+    Reused(#[from] RequestIdReused),
+    /// The model is at another step than the caller thinks.
+    #[error("expected_step is {expected}, the model is at step {actual}")]
+    StepMismatch {
+        /// What the caller expects.
+        expected: i64,
+        /// Where the model is.
+        actual: u64,
+    },
+}
+
+/// The parameters of one layer as somebody sends them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerParameters<T> {
+    /// W.
+    pub weights: Matrix<T>,
+    /// b, one column or one row.
+    pub bias: Option<Matrix<T>>,
+}
+
+impl Spec {
+    /// Puts the layers' parameters into one flat vector, or names everything that does not fit, at `parameters[…]`.
+    ///
+    /// # Errors
+    /// A number of layers, a shape or a bias other than the architecture's; entries that are not finite.
+    pub fn flatten<T: Scalar>(
+        &self,
+        parameters: Vec<LayerParameters<T>>,
+    ) -> Result<Vec<T>, Violations> {
+        let mut violations = Violations::new();
+        let layers = self.architecture.layers();
+        if parameters.len() != layers.len() {
+            let given = format!("{} layers", parameters.len());
+            violations.add("parameters", given, format!("{}, one for each layer", layers.len()));
+            return Err(violations);
+        }
+        let mut flat = Vec::with_capacity(self.architecture.parameter_count());
+        for (index, (given, layer)) in parameters.into_iter().zip(layers).enumerate() {
+            let field = format!("parameters[{index}].weights");
+            let (rows, columns) = (given.weights.rows, given.weights.columns);
+            if (rows, columns) != (layer.units, layer.fan_in) {
+                let allowed = format!("[{}, {}], units × fan_in", layer.units, layer.fan_in);
+                violations.add(&field, format!("shape [{rows}, {columns}]"), allowed);
+            }
+            check_finite(&field, &given.weights, &mut violations);
+            flat.extend(given.weights.entries);
+
+            let field = format!("parameters[{index}].bias");
+            match (given.bias, layer.has_bias()) {
+                (Some(bias), true) => {
+                    if bias.entries.len() != layer.units {
+                        let allowed = format!("[{}], one for each unit", layer.units);
+                        violations.add(&field, format!("{} entries", bias.entries.len()), allowed);
+                    }
+                    check_finite(&field, &bias, &mut violations);
+                    flat.extend(bias.entries);
+                }
+                (None, true) => violations.add(&field, "none", format!("[{}]: the layer has a bias", layer.units)),
+                (Some(_), false) => violations.add(&field, "a bias", "none: the layer has no bias"),
+                (None, false) => {}
+            }
+        }
+        violations.into_result(Some(flat))
+    }
+}
+
+impl<T: Scalar> Committed<T> {
+    /// The network, to compute with.
+    pub fn mlp<'a>(&'a self, spec: &'a Spec) -> Mlp<'a, T> {
+        Mlp::new(&spec.architecture, &self.state.parameters)
+    }
+
+    /// The parameters' digest, computed when first asked for.
+    pub fn digest(&self, spec: &Spec) -> WeightsDigest {
+        *self
+            .digest
+            .get_or_init(|| WeightsDigest::new(&spec.architecture, &self.state.parameters))
+    }
+}
+
+impl<T: Scalar> Model<T> {
+    /// A model at step 0 with these parameters, which fit the spec's architecture. It remembers the last
+    /// `remembered_requests` requests.
+    pub fn new(spec: Spec, parameters: Vec<T>, remembered_requests: usize) -> Self {
+        let state = State::new(parameters, &spec.optimizer);
+        Self {
+            committed: Mutex::new(Arc::new(Committed {
+                state,
+                step: 0,
+                digest: OnceLock::new(),
+            })),
+            spec,
+            requests: Mutex::new(RequestLog::new(remembered_requests)),
+        }
+    }
+
+    /// What it is.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The last committed step. Training goes on without changing it.
+    pub fn committed(&self) -> Arc<Committed<T>> {
+        Arc::clone(&lock(&self.committed))
+    }
+
+    /// Replaces the last committed step, all of it at once.
+    pub(super) fn commit(&self, committed: Arc<Committed<T>>) {
+        *lock(&self.committed) = committed;
+    }
+
+    /// Decides how a request that changes the model begins. The caller is the model's only writer.
+    ///
+    /// # Errors
+    /// A reused id, or another step than expected; a remembered request is answered whatever step it expects.
+    pub fn begin(
+        &self,
+        request: Option<&RequestId>,
+        expected_step: Option<i64>,
+    ) -> Result<Begin, BeginError> {
+        if let Some(request) = request
+            && let Some(outcome) = lock(&self.requests).find(request)?
+        {
+            return Ok(match outcome {
+                Outcome::Interrupted { steps_done } => Begin::Resume { steps_done },
+                Outcome::Finished(_) | Outcome::Diverged(_) | Outcome::ParametersSet { .. } => {
+                    Begin::Replay(outcome)
+                }
+            });
+        }
+        let actual = self.committed().step;
+        match expected_step {
+            Some(expected) if u64::try_from(expected) != Ok(actual) => {
+                Err(BeginError::StepMismatch { expected, actual })
+            }
+            Some(_) | None => Ok(Begin::Fresh),
+        }
+    }
+
+    /// Notes what became of a request.
+    pub fn record(&self, request: Option<RequestId>, outcome: Outcome) {
+        if let Some(request) = request {
+            lock(&self.requests).record(request, outcome);
+        }
+    }
+
+    /// Replaces the parameters and clears the optimizer's state. The caller is the model's only writer.
+    pub fn set_parameters(&self, parameters: Vec<T>) -> Arc<Committed<T>> {
+        let committed = Arc::new(Committed {
+            state: State::new(parameters, &self.spec.optimizer),
+            step: self.committed().step,
+            digest: OnceLock::new(),
+        });
+        self.commit(Arc::clone(&committed));
+        committed
+    }
+}
+
+/// A lock's content even after a panic elsewhere: what these locks hold is replaced whole, never left half-written.
+fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

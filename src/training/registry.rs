@@ -1,0 +1,363 @@
+//! Sessions and the models in them: who is there, how much is allowed, what has expired.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::names::{Id, ModelName, SessionName};
+use super::request_log::{RequestId, RequestIdReused, RequestLog};
+
+/// How much may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistryLimits {
+    /// Sessions in all.
+    pub sessions: usize,
+    /// Models in all.
+    pub models: usize,
+    /// Models of one session.
+    pub models_per_session: usize,
+    /// Bytes of parameters and optimizer state in all.
+    pub bytes: usize,
+    /// How long a session lives without a call, and the most that one may ask for.
+    pub session_ttl: Duration,
+    /// CreateModel requests that a session remembers.
+    pub requests_per_session: usize,
+}
+
+/// Every session and its models. `M` is what the caller keeps of a model.
+#[derive(Debug)]
+pub struct Registry<M> {
+    limits: RegistryLimits,
+    sessions: BTreeMap<SessionName, Session<M>>,
+    /// CreateSession requests, by the name they made.
+    requests: RequestLog<SessionName>,
+    models: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Session<M> {
+    models: BTreeMap<Id, Held<M>>,
+    requests: RequestLog<Id>,
+    created: SystemTime,
+    used: SystemTime,
+    ttl: Duration,
+}
+
+#[derive(Debug)]
+struct Held<M> {
+    model: Arc<M>,
+    bytes: usize,
+}
+
+/// What is told about a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Its name.
+    pub name: SessionName,
+    /// How many models it holds.
+    pub models: usize,
+    /// When it was made.
+    pub created: SystemTime,
+    /// When it expires unless a call renews it.
+    pub expires: SystemTime,
+}
+
+/// A quota that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// Sessions in all.
+    Sessions,
+    /// Models in all.
+    Models,
+    /// Models of one session.
+    ModelsPerSession,
+    /// Bytes in all.
+    Bytes,
+}
+
+/// Why the registry refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// No such session, or it has expired.
+    #[error("there is no session {0}; it may have expired or been deleted")]
+    NoSession(SessionName),
+    /// No such model in it.
+    #[error("there is no model {0}")]
+    NoModel(ModelName),
+    /// The session's id is taken.
+    #[error("{0} exists already")]
+    SessionTaken(SessionName),
+    /// The model's id is taken.
+    #[error("{0} exists already")]
+    ModelTaken(ModelName),
+    /// A quota is used up.
+    #[error("{quota:?}: {limit} are allowed")]
+    Quota {
+        /// Which.
+        quota: Quota,
+        /// How much is allowed.
+        limit: usize,
+    },
+    /// The request's id belongs to another request.
+    #[error(transparent)]
+    Reused(#[from] RequestIdReused),
+}
+
+/// Where a model is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The session; made anew where it does not exist and `new_session` says so.
+    pub name: ModelName,
+    /// Whether the session is to be made along with the model.
+    pub new_session: bool,
+    /// How many bytes the model takes.
+    pub bytes: usize,
+    /// Who asked, if it is to be remembered.
+    pub request: Option<RequestId>,
+}
+
+impl<M> Registry<M> {
+    /// An empty registry.
+    pub fn new(limits: RegistryLimits) -> Self {
+        Self {
+            requests: RequestLog::new(limits.requests_per_session),
+            limits,
+            sessions: BTreeMap::new(),
+            models: 0,
+            bytes: 0,
+        }
+    }
+
+    /// How many sessions and models there are.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.sessions.len(), self.models)
+    }
+
+    /// Makes a session, or returns the one that the same request made before.
+    ///
+    /// # Errors
+    /// A taken id, a reused request id, no room.
+    pub fn create_session(
+        &mut self,
+        name: SessionName,
+        ttl: Option<Duration>,
+        request: Option<RequestId>,
+        now: SystemTime,
+    ) -> Result<SessionInfo, RegistryError> {
+        if let Some(request) = &request
+            && let Some(made) = self.requests.find(request)?
+        {
+            return self.session(&made, now);
+        }
+        if self.sessions.contains_key(&name) {
+            return Err(RegistryError::SessionTaken(name));
+        }
+        self.room(Quota::Sessions, self.sessions.len(), 1, self.limits.sessions)?;
+        let ttl = ttl.unwrap_or(self.limits.session_ttl).min(self.limits.session_ttl);
+        let session = Session {
+            models: BTreeMap::new(),
+            requests: RequestLog::new(self.limits.requests_per_session),
+            created: now,
+            used: now,
+            ttl,
+        };
+        let info = session.info(name.clone());
+        self.sessions.insert(name.clone(), session);
+        if let Some(request) = request {
+            self.requests.record(request, name);
+        }
+        Ok(info)
+    }
+
+    /// Tells about a session and renews it.
+    ///
+    /// # Errors
+    /// No such session.
+    pub fn session(&mut self, name: &SessionName, now: SystemTime) -> Result<SessionInfo, RegistryError> {
+        Ok(self.renew(name, now)?.info(name.clone()))
+    }
+
+    /// At most `count` sessions after `after`, in the order of their names. Renews none.
+    pub fn sessions(&self, after: Option<&SessionName>, count: usize) -> Vec<SessionInfo> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.sessions
+            .range((from, Bound::Unbounded))
+            .take(count)
+            .map(|(name, session)| session.info(name.clone()))
+            .collect()
+    }
+
+    /// Removes a session and hands its models out.
+    ///
+    /// # Errors
+    /// No such session.
+    pub fn delete_session(&mut self, name: &SessionName) -> Result<Vec<Arc<M>>, RegistryError> {
+        let session = self
+            .sessions
+            .remove(name)
+            .ok_or_else(|| RegistryError::NoSession(name.clone()))?;
+        Ok(self.release(session))
+    }
+
+    /// Removes every session that nobody has called for its time to live, and hands the models out.
+    pub fn expire(&mut self, now: SystemTime) -> Vec<Arc<M>> {
+        let expired: Vec<SessionName> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.used + session.ttl <= now)
+            .map(|(name, _)| name.clone())
+            .collect();
+        expired
+            .iter()
+            .filter_map(|name| self.sessions.remove(name))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .flat_map(|session| self.release(session))
+            .collect()
+    }
+
+    /// Whether a model could be added now, or which one the same request made before. Asked before the model is
+    /// built, so that a refusal costs nothing.
+    ///
+    /// # Errors
+    /// What [`Registry::insert`] would answer.
+    pub fn check(&mut self, placement: &Placement, now: SystemTime) -> Result<Option<Arc<M>>, RegistryError> {
+        if placement.new_session {
+            self.room(Quota::Sessions, self.sessions.len(), 1, self.limits.sessions)?;
+        } else {
+            let name = &placement.name;
+            let limit = self.limits.models_per_session;
+            let session = self.renew(&name.session, now)?;
+            if let Some(request) = &placement.request
+                && let Some(id) = session.requests.find(request)?
+                && let Some(held) = session.models.get(&id)
+            {
+                return Ok(Some(Arc::clone(&held.model)));
+            }
+            if session.models.contains_key(&name.model) {
+                return Err(RegistryError::ModelTaken(name.clone()));
+            }
+            let held = session.models.len();
+            self.room(Quota::ModelsPerSession, held, 1, limit)?;
+        }
+        self.room(Quota::Models, self.models, 1, self.limits.models)?;
+        self.room(Quota::Bytes, self.bytes, placement.bytes, self.limits.bytes)?;
+        Ok(None)
+    }
+
+    /// Adds a model, and its session where that is new; or returns the one that the same request made before.
+    ///
+    /// # Errors
+    /// No such session, a taken id, a reused request id, no room.
+    pub fn insert(
+        &mut self,
+        placement: Placement,
+        model: Arc<M>,
+        now: SystemTime,
+    ) -> Result<Arc<M>, RegistryError> {
+        if let Some(made) = self.check(&placement, now)? {
+            return Ok(made);
+        }
+        let name = placement.name;
+        if placement.new_session {
+            self.create_session(name.session.clone(), None, None, now)?;
+        }
+        let session = self.renew(&name.session, now)?;
+        if let Some(request) = placement.request {
+            session.requests.record(request, name.model.clone());
+        }
+        let held = Held {
+            model: Arc::clone(&model),
+            bytes: placement.bytes,
+        };
+        session.models.insert(name.model, held);
+        self.models += 1;
+        self.bytes += placement.bytes;
+        Ok(model)
+    }
+
+    /// Finds a model and renews its session.
+    ///
+    /// # Errors
+    /// No such session or model.
+    pub fn model(&mut self, name: &ModelName, now: SystemTime) -> Result<Arc<M>, RegistryError> {
+        self.renew(&name.session, now)?
+            .models
+            .get(&name.model)
+            .map(|held| Arc::clone(&held.model))
+            .ok_or_else(|| RegistryError::NoModel(name.clone()))
+    }
+
+    /// At most `count` models of a session after `after`, in the order of their ids; renews the session.
+    ///
+    /// # Errors
+    /// No such session.
+    pub fn models(
+        &mut self,
+        session: &SessionName,
+        after: Option<&Id>,
+        count: usize,
+        now: SystemTime,
+    ) -> Result<Vec<(Id, Arc<M>)>, RegistryError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self
+            .renew(session, now)?
+            .models
+            .range((from, Bound::Unbounded))
+            .take(count)
+            .map(|(id, held)| (id.clone(), Arc::clone(&held.model)))
+            .collect())
+    }
+
+    /// Removes a model and hands it out.
+    ///
+    /// # Errors
+    /// No such session or model.
+    pub fn delete_model(&mut self, name: &ModelName, now: SystemTime) -> Result<Arc<M>, RegistryError> {
+        let held = self
+            .renew(&name.session, now)?
+            .models
+            .remove(&name.model)
+            .ok_or_else(|| RegistryError::NoModel(name.clone()))?;
+        self.models -= 1;
+        self.bytes -= held.bytes;
+        Ok(held.model)
+    }
+
+    fn renew(&mut self, name: &SessionName, now: SystemTime) -> Result<&mut Session<M>, RegistryError> {
+        match self.sessions.get_mut(name) {
+            Some(session) if session.used + session.ttl > now => {
+                session.used = session.used.max(now);
+                Ok(session)
+            }
+            Some(_) | None => Err(RegistryError::NoSession(name.clone())),
+        }
+    }
+
+    fn release(&mut self, session: Session<M>) -> Vec<Arc<M>> {
+        self.models -= session.models.len();
+        self.bytes -= session.models.values().map(|held| held.bytes).sum::<usize>();
+        session.models.into_values().map(|held| held.model).collect()
+    }
+
+    fn room(&self, quota: Quota, used: usize, more: usize, limit: usize) -> Result<(), RegistryError> {
+        if used.saturating_add(more) <= limit {
+            Ok(())
+        } else {
+            Err(RegistryError::Quota { quota, limit })
+        }
+    }
+}
+
+impl<M> Session<M> {
+    fn info(&self, name: SessionName) -> SessionInfo {
+        SessionInfo {
+            name,
+            models: self.models.len(),
+            created: self.created,
+            expires: self.used + self.ttl,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a model remembers of the requests that changed it, so that a repeated request is answered, not done again.
+
+use std::collections::VecDeque;
+
+/// A digest of everything that a request asks for, its id left out.
+pub type Fingerprint = [u8; 32];
+
+/// A request that wants to be done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    /// The id that the caller chose.
+    pub id: String,
+    /// What it asks for.
+    pub fingerprint: Fingerprint,
+}
+
+/// The id was used before, for something else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("request_id {0:?} was used before for another request")]
+pub struct RequestIdReused(pub String);
+
+/// The last requests and their outcomes; the oldest is forgotten when the log is full.
+#[derive(Clone, Debug)]
+pub struct RequestLog<O> {
+    entries: VecDeque<(RequestId, O)>,
+    capacity: usize,
+}
+
+impl<O: Clone> RequestLog<O> {
+    /// Remembers at most `capacity` requests.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            capacity,
+        }
+    }
+
+    /// What became of `request`, if it is remembered.
+    ///
+    /// # Errors
+    /// The id belongs to a request with another content.
+    pub fn find(&self, request: &RequestId) -> Result<Option<O>, RequestIdReused> {
+        match self.entries.iter().find(|(known, _)| known.id == request.id) {
+            None => Ok(None),
+            Some((known, outcome)) if known.fingerprint == request.fingerprint => {
+                Ok(Some(outcome.clone()))
+            }
+            Some(_) => Err(RequestIdReused(request.id.clone())),
+        }
+    }
+
+    /// Notes what became of `request`, in place of an earlier note.
+    pub fn record(&mut self, request: RequestId, outcome: O) {
+        if let Some((_, known)) = self
+            .entries
+            .iter_mut()
+            .find(|(known, _)| known.id == request.id)
+        {
+            *known = outcome;
+            return;
+        }
+        if self.entries.len() >= self.capacity {
+            self.entries.pop_front();
+        }
+        if self.capacity > 0 {
+            self.entries.push_back((request, outcome));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(id: &str, content: u8) -> RequestId {
+        RequestId {
+            id: id.to_owned(),
+            fingerprint: [content; 32],
+        }
+    }
+
+    #[test]
+    fn the_newest_outcomes_are_kept_and_other_content_is_refused() {
+        let mut log = RequestLog::new(2);
+        log.record(request("a", 1), 10);
+        log.record(request("b", 2), 20);
+        log.record(request("a", 1), 11);
+        assert_eq!(log.find(&request("a", 1)), Ok(Some(11)));
+        assert_eq!(log.find(&request("a", 9)), Err(RequestIdReused("a".into())));
+        log.record(request("c", 3), 30);
+        assert_eq!(log.find(&request("a", 1)), Ok(None), "the oldest is forgotten");
+        assert_eq!(log.find(&request("b", 2)), Ok(Some(20)));
+    }
+}

@@ -1,0 +1,224 @@
+//! A run: the steps of one TrainBatch, taken a few at a time so that others get their turn between them.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
+
+use faer::Par;
+
+use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
+use super::request_log::RequestId;
+use crate::nn::{
+    Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp, Scalar,
+    Updated, norm,
+};
+
+/// What a run does; valid by construction of its parts.
+#[derive(Clone, Debug)]
+pub struct Plan<T> {
+    /// The samples.
+    pub batch: Batch<T>,
+    /// How steps take them.
+    pub minibatches: Minibatches,
+    /// How many steps the request asks for, those of earlier tries included.
+    pub steps: u64,
+    /// In place of the spec's base learning rate.
+    pub learning_rate: Option<f64>,
+    /// Who asked, if it is to be remembered.
+    pub request: Option<RequestId>,
+}
+
+/// What one step measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepMetrics {
+    /// The model's step after the update.
+    pub step: u64,
+    /// The pass over the batch, from 1.
+    pub epoch: u64,
+    /// Before the update.
+    pub loss: f64,
+    /// Before the update; for losses with classes.
+    pub accuracy: Option<f64>,
+    /// Before clipping.
+    pub gradient_norm: f64,
+    /// Schedule included.
+    pub learning_rate: f64,
+}
+
+/// Where a run stands when [`Run::advance`] returns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Advance {
+    /// The observer broke off; there are steps left.
+    Paused,
+    /// Every step is committed.
+    Finished(RunSummary),
+    /// The next weights would not be finite; the last ones stay.
+    Diverged(Divergence),
+}
+
+/// A run under way. Dropped before its end, it leaves a note of how far it came.
+#[derive(Debug)]
+pub struct Run<T: Scalar> {
+    model: Arc<Model<T>>,
+    plan: Plan<T>,
+    steps_done: u64,
+    last_loss: f64,
+    current: Arc<Committed<T>>,
+    /// Becomes the next committed step; `current`'s predecessor once that is free.
+    spare: Option<Arc<Committed<T>>>,
+    forward: ForwardBuffers<T>,
+    backward: Backward<T>,
+    minibatch: MinibatchBuffers<T>,
+    par: Par,
+    ended: bool,
+}
+
+impl<T: Scalar> Run<T> {
+    /// A run that goes on after `steps_done` steps of an earlier try. The caller is the model's only writer until
+    /// the run is dropped.
+    pub fn new(model: Arc<Model<T>>, plan: Plan<T>, steps_done: u64, par: Par) -> Self {
+        let architecture = &model.spec().architecture;
+        let rows = plan.minibatches.size();
+        Self {
+            forward: ForwardBuffers::new(architecture, rows),
+            backward: Backward::new(architecture, rows, InputGradient::Skip),
+            minibatch: MinibatchBuffers::default(),
+            current: model.committed(),
+            spare: None,
+            last_loss: f64::NAN,
+            ended: false,
+            model,
+            plan,
+            steps_done,
+            par,
+        }
+    }
+
+    /// The bytes of memory that a run's buffers take.
+    pub fn workspace_bytes(architecture: &crate::nn::Architecture, rows: usize) -> usize {
+        let per_row = 4_usize
+            .saturating_mul(architecture.units_per_sample())
+            .saturating_add(2 * architecture.input_size());
+        rows.saturating_mul(per_row)
+            .saturating_add(architecture.parameter_count().saturating_mul(4))
+            .saturating_mul(size_of::<T>())
+    }
+
+    /// Steps committed for the request so far, earlier tries included.
+    pub fn steps_done(&self) -> u64 {
+        self.steps_done
+    }
+
+    /// The last committed step.
+    pub fn current(&self) -> &Arc<Committed<T>> {
+        &self.current
+    }
+
+    /// Takes steps, each committed whole, until the end or until `observe`, called after each, breaks off. After the
+    /// first step nothing is allocated, unless a reader still holds the step before the last.
+    pub fn advance(&mut self, mut observe: impl FnMut(&StepMetrics) -> ControlFlow<()>) -> Advance {
+        while self.steps_done < self.plan.steps {
+            let metrics = match self.step() {
+                Ok(metrics) => metrics,
+                Err(divergence) => {
+                    self.end(Outcome::Diverged(divergence));
+                    return Advance::Diverged(divergence);
+                }
+            };
+            if observe(&metrics).is_break() && self.steps_done < self.plan.steps {
+                return Advance::Paused;
+            }
+        }
+        let summary = RunSummary {
+            steps_done: self.steps_done,
+            step: self.current.step,
+            final_loss: self.last_loss,
+            digest: self.current.digest(self.model.spec()),
+        };
+        self.end(Outcome::Finished(summary));
+        Advance::Finished(summary)
+    }
+
+    /// One step: forward, loss, backward, update, commit.
+    fn step(&mut self) -> Result<StepMetrics, Divergence> {
+        let spec = self.model.spec();
+        let index = self.steps_done;
+        let batch = self
+            .plan
+            .minibatches
+            .take(index, self.plan.batch.view(), &mut self.minibatch);
+        let mlp = Mlp::new(&spec.architecture, &self.current.state.parameters);
+        let trace = mlp.forward(batch.inputs, batch.rows, &mut self.forward, self.par);
+        let loss = trace.backward(spec.objective, batch.targets, &mut self.backward, self.par);
+        let accuracy = spec
+            .objective
+            .accuracy(trace.outputs(), batch.targets, batch.rows);
+
+        let gradient = self.backward.parameters();
+        let gradient_norm = norm(gradient);
+        let clips = spec.clip_norm > 0.0 && gradient_norm > spec.clip_norm;
+        let scale = if clips { spec.clip_norm / gradient_norm } else { 1.0 };
+        let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
+        let learning_rate = base * spec.schedule.factor(self.current.step);
+
+        let mut next = Self::take_spare(&mut self.spare, &self.current);
+        let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
+        target.step = self.current.step + 1;
+        target.digest = OnceLock::new();
+        let updated = spec.optimizer.update(
+            &self.current.state,
+            gradient,
+            scale,
+            learning_rate,
+            &mut target.state,
+        );
+        if updated == Updated::NonFinite || !gradient_norm.is_finite() {
+            self.spare = Some(next);
+            return Err(Divergence {
+                steps_done: self.steps_done,
+                step: self.current.step,
+                loss,
+                gradient_norm,
+            });
+        }
+        self.model.commit(Arc::clone(&next));
+        self.spare = Some(std::mem::replace(&mut self.current, next));
+        self.steps_done += 1;
+        self.last_loss = loss;
+        Ok(StepMetrics {
+            step: self.current.step,
+            epoch: self.plan.minibatches.epoch(index),
+            loss,
+            accuracy,
+            gradient_norm,
+            learning_rate,
+        })
+    }
+
+    /// A state to write the next step to, held by nobody else.
+    fn take_spare(spare: &mut Option<Arc<Committed<T>>>, current: &Committed<T>) -> Arc<Committed<T>> {
+        spare
+            .take()
+            .filter(|spare| Arc::strong_count(spare) == 1)
+            .unwrap_or_else(|| {
+                Arc::new(Committed {
+                    state: current.state.clone(),
+                    step: 0,
+                    digest: OnceLock::new(),
+                })
+            })
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.ended = true;
+        self.model.record(self.plan.request.take(), outcome);
+    }
+}
+
+impl<T: Scalar> Drop for Run<T> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let steps_done = self.steps_done;
+            self.end(Outcome::Interrupted { steps_done });
+        }
+    }
+}

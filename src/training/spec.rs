@@ -1,0 +1,208 @@
+//! What a model is and how it is trained.
+
+use crate::nn::{
+    Architecture, ArchitectureLimits, Decay, Dtype, LayerSpec, Objective, Optimizer, ReluAtZero,
+    Schedule, Violations,
+};
+
+/// A valid model specification; only [`SpecParts::validate`] makes one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The network's shape.
+    pub architecture: Architecture,
+    /// The loss and its reduction.
+    pub objective: Objective,
+    /// How parameters follow the gradient.
+    pub optimizer: Optimizer,
+    /// The base learning rate.
+    pub learning_rate: f64,
+    /// The learning rate's course.
+    pub schedule: Schedule,
+    /// The longest gradient; 0 for any length.
+    pub clip_norm: f64,
+    /// The type it computes in.
+    pub dtype: Dtype,
+}
+
+/// What somebody asks for, with every default filled in and nothing checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpecParts {
+    /// n₀.
+    pub input_size: i64,
+    /// The layers.
+    pub layers: Vec<LayerSpec>,
+    /// σ′(0).
+    pub relu_at_zero: ReluAtZero,
+    /// The loss and its reduction.
+    pub objective: Objective,
+    /// How parameters follow the gradient.
+    pub optimizer: Optimizer,
+    /// The base learning rate.
+    pub learning_rate: f64,
+    /// The learning rate's course.
+    pub schedule: ScheduleParts,
+    /// The longest gradient; 0 for any length.
+    pub clip_norm: f64,
+    /// The type it computes in.
+    pub dtype: Dtype,
+}
+
+/// A schedule with nothing checked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScheduleParts {
+    /// w.
+    pub warmup_steps: i64,
+    /// What follows.
+    pub decay: DecayParts,
+}
+
+/// A decay with nothing checked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DecayParts {
+    /// None.
+    Constant,
+    /// By `gamma` after every `every_steps`.
+    Step {
+        /// Steps between two changes.
+        every_steps: i64,
+        /// The factor.
+        gamma: f64,
+    },
+    /// Along half a cosine.
+    Cosine {
+        /// Steps of the fall.
+        total_steps: i64,
+        /// Where it ends.
+        final_factor: f64,
+    },
+}
+
+impl SpecParts {
+    /// A spec, or everything that is wrong with this one, with paths as the proto names its fields.
+    ///
+    /// # Errors
+    /// Every number out of its range.
+    pub fn validate(self, limits: &ArchitectureLimits) -> Result<Spec, Violations> {
+        let mut violations = Violations::new();
+        let architecture = Architecture::new(self.input_size, &self.layers, self.relu_at_zero, limits);
+        let architecture = match architecture {
+            Ok(architecture) => Some(architecture),
+            Err(faults) => {
+                violations.extend_own::<()>(Err(faults));
+                None
+            }
+        };
+        check_optimizer(&self.optimizer, self.learning_rate, &mut violations);
+        let schedule = check_schedule(&self.schedule, &mut violations);
+        not_negative("clip_norm", self.clip_norm, &mut violations);
+        violations.into_result(architecture.map(|architecture| Spec {
+            architecture,
+            objective: self.objective,
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            schedule,
+            clip_norm: self.clip_norm,
+            dtype: self.dtype,
+        }))
+    }
+}
+
+fn check_optimizer(optimizer: &Optimizer, learning_rate: f64, violations: &mut Violations) {
+    match *optimizer {
+        Optimizer::Sgd {
+            momentum,
+            nesterov,
+            weight_decay,
+        } => {
+            not_negative("sgd.learning_rate", learning_rate, violations);
+            below_one("sgd.momentum", momentum, violations);
+            not_negative("sgd.weight_decay", weight_decay, violations);
+            if nesterov && momentum == 0.0 {
+                violations.add("sgd.nesterov", "true with momentum 0", "true with a momentum above 0");
+            }
+        }
+        Optimizer::Adam {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            decoupled,
+        } => {
+            let name = if decoupled { "adamw" } else { "adam" };
+            not_negative(&format!("{name}.learning_rate"), learning_rate, violations);
+            below_one(&format!("{name}.beta1"), beta1, violations);
+            below_one(&format!("{name}.beta2"), beta2, violations);
+            positive(&format!("{name}.epsilon"), epsilon, violations);
+            not_negative(&format!("{name}.weight_decay"), weight_decay, violations);
+        }
+        Optimizer::RmsProp {
+            alpha,
+            epsilon,
+            momentum,
+            weight_decay,
+        } => {
+            not_negative("rmsprop.learning_rate", learning_rate, violations);
+            below_one("rmsprop.alpha", alpha, violations);
+            positive("rmsprop.epsilon", epsilon, violations);
+            below_one("rmsprop.momentum", momentum, violations);
+            not_negative("rmsprop.weight_decay", weight_decay, violations);
+        }
+    }
+}
+
+fn check_schedule(parts: &ScheduleParts, violations: &mut Violations) -> Schedule {
+    let mut steps = |field: &str, given: i64, least: u64| {
+        let steps = u64::try_from(given).ok().filter(|steps| *steps >= least);
+        if steps.is_none() {
+            violations.add(format!("schedule.{field}"), given, format!("{least} or more"));
+        }
+        steps.unwrap_or(1)
+    };
+    let warmup_steps = steps("warmup_steps", parts.warmup_steps, 0);
+    let decay = match parts.decay {
+        DecayParts::Constant => Decay::Constant,
+        DecayParts::Step { every_steps, gamma } => {
+            let every_steps = steps("step.every_steps", every_steps, 1);
+            if !(gamma > 0.0 && gamma <= 1.0) {
+                violations.add("schedule.step.gamma", gamma, "above 0, at most 1");
+            }
+            Decay::Step { every_steps, gamma }
+        }
+        DecayParts::Cosine {
+            total_steps,
+            final_factor,
+        } => {
+            let total_steps = steps("cosine.total_steps", total_steps, 1);
+            if !(0.0..=1.0).contains(&final_factor) {
+                violations.add("schedule.cosine.final_factor", final_factor, "0 to 1");
+            }
+            Decay::Cosine {
+                total_steps,
+                final_factor,
+            }
+        }
+    };
+    Schedule {
+        warmup_steps,
+        decay,
+    }
+}
+
+/// Notes a number that is negative, infinite or none.
+pub fn not_negative(field: &str, given: f64, violations: &mut Violations) {
+    if !(given.is_finite() && given >= 0.0) {
+        violations.add(field, given, "0 or more, finite");
+    }
+}
+
+fn positive(field: &str, given: f64, violations: &mut Violations) {
+    if !(given.is_finite() && given > 0.0) {
+        violations.add(field, given, "above 0, finite");
+    }
+}
+
+fn below_one(field: &str, given: f64, violations: &mut Violations) {
+    if !(0.0..1.0).contains(&given) {
+        violations.add(field, given, "0 or more, below 1");
+    }
+}
