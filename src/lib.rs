@@ -1,2 +1,3 @@
 //! backpropd.
+pub mod config;
 pub mod service;
