@@ -1,4 +1,14 @@
-//! backpropd.
+//! backpropd: a gRPC service that trains multi-layer perceptrons and shows every quantity of the backward pass.
+//!
+//! The tree, from the inside out; each module imports only those above it in this list:
+//!
+//! - [`nn`]: the engine. Forward, backward, losses, optimizers, central differences; pure, generic over `f32`, `f64`.
+//! - [`training`]: models, runs, sessions and their quotas; pure state.
+//! - [`config`]: every limit and address, one table.
+//! - [`service`]: the edge, the only code that knows gRPC and protobuf: conversions, errors, threads, connections.
+//! - [`cli`]: the commands `serve`, `train` and `healthcheck`.
+
+pub mod config;
 pub mod nn;
 pub mod service;
 pub mod training;

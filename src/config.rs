@@ -1,0 +1,210 @@
+//! Every limit and address of the server, named with its unit.
+//!
+//! One table below declares a setting once; the struct, the command line, the environment, the file, `--print-config`
+//! and `GetServerInfo` all read that table. [`merge`] puts the layers together: flags over environment over file over
+//! defaults. Nothing here reads the process's environment or the disk; `cli` does.
+
+mod merge;
+mod value;
+
+use std::net::SocketAddr;
+
+pub use merge::{ConfigError, ConfigFile, Effective, Origin, Violation, merge};
+pub use value::LogFormat;
+use value::{Filter, Given, Value, read};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+/// The most bytes that a setting may name: far above any machine, and small enough to multiply without overflow.
+const MOST_BYTES: usize = 1 << 46;
+
+/// What is known about one setting besides its value.
+pub struct Setting {
+    /// Its name in the configuration file and in [`Config`].
+    pub name: &'static str,
+    /// What it governs, and its unit.
+    pub description: &'static str,
+    /// Whether the flag alone, without a value, means `true`.
+    pub is_switch: bool,
+    set: fn(&mut Config, &Given<'_>) -> Result<(), String>,
+    get: fn(&Config) -> Option<String>,
+}
+
+impl Setting {
+    /// The flag, without its dashes: `max-layers`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// The environment variable: `BACKPROPD_MAX_LAYERS`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("BACKPROPD_{}", self.name.to_uppercase())
+    }
+
+    /// The default as the file would write it; `None` where the default is to leave the setting out.
+    #[must_use]
+    pub fn default_text(&self) -> Option<String> {
+        (self.get)(&Config::default())
+    }
+}
+
+/// Declares the settings. Each is `/// description`, `name: type = default, allowed;` where `allowed` is an inclusive
+/// range, a [`Filter`], or `..` for whatever the type can hold.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $allowed:expr;)+) => {
+        /// The configuration in force.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        /// Every setting, in the order in which the file, the help and the README show them.
+        pub const SETTINGS: &[Setting] = &[
+            $(Setting {
+                name: stringify!($name),
+                description: concat!($($doc),+).trim_ascii(),
+                is_switch: <$type as Value>::IS_SWITCH,
+                set: |config, given| {
+                    config.$name = read(given, &$allowed)?;
+                    Ok(())
+                },
+                get: |config| config.$name.write(),
+            },)+
+        ];
+    };
+}
+
+settings! {
+    /// Address and port to listen on; port 0 takes a free one.
+    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 50051)), ..;
+    /// Allow an address other than loopback: there is no authentication, so whoever reaches the port may use the server.
+    allow_remote: bool = false, ..;
+    /// Answer ListSessions, whose names give access; by default exactly when the server listens on loopback.
+    list_sessions: Option<bool> = None, ..;
+    /// Threads that compute; 0 = one for each core.
+    threads: usize = 0, 0..=1024;
+    /// What to log: a level (error, warn, info, debug, trace) or a tracing filter such as "info,backpropd=debug".
+    log: String = "info".to_owned(), Filter;
+    /// How to write the log: text or json.
+    log_format: LogFormat = LogFormat::Text, ..;
+
+    /// Largest request message, in bytes after decompression.
+    max_request_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
+    /// Most that a request may raise its own limit on the reply to, in bytes; without asking it is 4 MiB.
+    max_reply_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
+    /// Largest header list of a request, in bytes.
+    max_header_bytes: u32 = 16 << 10, 1 << 10..=1 << 20;
+    /// Connections open at once; further ones wait to be accepted.
+    max_connections: usize = 1024, 1..=1_000_000;
+    /// Calls under way at once on one connection.
+    max_streams_per_connection: u32 = 100, 1..=10_000;
+    /// Time for a new connection to say its HTTP/2 preface, in seconds.
+    handshake_seconds: u64 = 10, 1..=600;
+    /// Time that a shutdown leaves to calls under way, in seconds.
+    drain_seconds: u64 = 10, 0..=3600;
+
+    /// Sessions on the server.
+    max_sessions: usize = 20_000, 1..=10_000_000;
+    /// Longest life of a session that no call renews, and the default one, in seconds.
+    session_ttl_seconds: u64 = 86_400, 1..=31_536_000;
+    /// Models in one session.
+    max_models_per_session: usize = 64, 1..=1_000_000;
+    /// Models on the server.
+    max_models: usize = 50_000, 1..=10_000_000;
+    /// Memory for the parameters and optimizer states of all models, in bytes.
+    max_total_parameter_bytes: usize = 4 * GIB, MIB..=MOST_BYTES;
+    /// Parameters (weights and biases) of one model.
+    max_parameters: usize = 67_108_864, 1..=1 << 40;
+    /// Layers of one model.
+    max_layers: usize = 64, 1..=10_000;
+    /// Units of one layer, and features of an input.
+    max_units: usize = 65_536, 1..=1 << 30;
+
+    /// Samples (rows) in one call.
+    max_batch_rows: usize = 1_048_576, 1..=1 << 31;
+    /// Memory for the intermediate quantities of one call, in bytes.
+    max_workspace_bytes: usize = GIB, MIB..=MOST_BYTES;
+    /// Steps of one TrainBatch.
+    max_steps_per_run: u64 = 100_000_000, 1..=1 << 53;
+    /// Forward passes in one CheckGradients.
+    max_check_evaluations: u64 = 200_000, 1..=1 << 53;
+
+    /// Runs that wait for one model; a further one is refused.
+    max_waiting_runs_per_model: usize = 16, 0..=65_536;
+    /// Calls on the whole server that wait for a compute thread; a further one is refused.
+    max_waiting_calls: usize = 4_096, 0..=1_000_000;
+    /// WatchModel streams on one model.
+    max_watchers_per_model: usize = 16, 0..=65_536;
+    /// Step metrics kept for one stream; a slower reader gets a thinned series.
+    max_buffered_metrics: usize = 16_384, 16..=16_777_216;
+    /// How long a run computes before the next waiting call gets its thread, in milliseconds.
+    quantum_ms: u64 = 5, 1..=60_000;
+    /// Calls estimated below this are computed at once, without handing over to a compute thread, in floating-point operations.
+    inline_flops: u64 = 100_000, 0..=1_000_000_000;
+    /// Latest request ids that each model remembers.
+    request_ids_per_model: usize = 64, 1..=65_536;
+}
+
+impl Config {
+    /// Whether ListSessions is answered: as told, else exactly when only this machine can connect.
+    #[must_use]
+    pub fn lists_sessions(&self) -> bool {
+        self.list_sessions.unwrap_or_else(|| self.is_loopback())
+    }
+
+    /// Whether the server listens on loopback alone.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        // An IPv4 address can come in IPv6 clothes (::ffff:127.0.0.1).
+        self.listen.ip().to_canonical().is_loopback()
+    }
+
+    /// How many threads compute: `threads`, or the cores this process may use.
+    #[must_use]
+    pub fn compute_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// Every setting in force: its name, its value as the file would write it, and its description.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(&'static str, String, &'static str)> {
+        SETTINGS
+            .iter()
+            .map(|setting| {
+                // Only `list_sessions` can be absent; what it comes to is then more use than a blank.
+                let value =
+                    (setting.get)(self).unwrap_or_else(|| self.lists_sessions().to_string());
+                (setting.name, value, setting.description)
+            })
+            .collect()
+    }
+
+    /// What no range of a single setting can say.
+    fn conflicts(&self) -> Vec<String> {
+        let mut conflicts = Vec::new();
+        if !self.is_loopback() && !self.allow_remote {
+            conflicts.push(format!(
+                "listen = \"{}\" can be reached from other machines, and there is no authentication yet: whoever \
+                 reaches the port may use the server. Listen on 127.0.0.1, or accept that with --allow-remote \
+                 (BACKPROPD_ALLOW_REMOTE=true, allow_remote = true)",
+                self.listen
+            ));
+        }
+        conflicts
+    }
+}
+
+#[cfg(test)]
+mod tests;

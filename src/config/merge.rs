@@ -1,0 +1,285 @@
+//! Puts the layers of the configuration together and collects everything that is wrong with them.
+
+use std::{collections::HashMap, error::Error, fmt};
+
+use super::{Config, SETTINGS, Setting, value::Given};
+
+/// The variable that names the file; it has a flag but is no setting, since the file cannot name itself.
+const FILE_VARIABLE: &str = "BACKPROPD_CONFIG";
+const PREFIX: &str = "BACKPROPD_";
+/// How alike (0 to 1) a known name must be to be worth suggesting.
+const LEAST_LIKENESS: f64 = 0.7;
+
+/// A configuration file that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigFile<'a> {
+    /// What to call it in messages: its path.
+    pub name: &'a str,
+    /// What it holds.
+    pub text: &'a str,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    #[default]
+    Default,
+    /// The file of this name.
+    File(String),
+    /// The environment variable of this name.
+    Environment(String),
+    /// The flag of this name.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(name) => write!(f, "from {name}"),
+            Self::Environment(name) => write!(f, "from the environment, {name}"),
+            Self::Flag(name) => write!(f, "from the flag {name}"),
+        }
+    }
+}
+
+/// One thing that is wrong: where, and what with what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The flag, the variable, or the file and its key; empty where it is about several settings.
+    pub place: String,
+    /// What was given, what is allowed, what to do.
+    pub problem: String,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub violations: Vec<Violation>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is not valid:")?;
+        for Violation { place, problem } in &self.violations {
+            let colon = if place.is_empty() { "" } else { ": " };
+            write!(f, "\n  {place}{colon}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for ConfigError {}
+
+/// The configuration in force, and where each value came from.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// The values.
+    pub config: Config,
+    origins: HashMap<&'static str, Origin>,
+}
+
+impl Effective {
+    /// Where the setting `name` came from.
+    #[must_use]
+    pub fn origin(&self, name: &str) -> Origin {
+        self.origins.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A file that gives this configuration again.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        for setting in SETTINGS {
+            let origin = self.origin(setting.name);
+            // Without a blank line between the settings, a comment could belong to either neighbour.
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text += &format!("# {} ({origin})\n", setting.description);
+            text += &match (setting.get)(&self.config) {
+                Some(value) => format!("{} = {value}\n", setting.name),
+                None => format!("# {} = {}\n", setting.name, self.config.lists_sessions()),
+            };
+        }
+        text
+    }
+}
+
+/// Merges flags (named without dashes in front) over environment over file over defaults.
+///
+/// # Errors
+///
+/// Names every violation in every layer, even where a higher layer overrides it: it would surface later otherwise.
+pub fn merge(
+    flags: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    file: Option<ConfigFile<'_>>,
+) -> Result<Effective, ConfigError> {
+    let mut merge = Merge::default();
+    if let Some(file) = file {
+        merge.file(file);
+    }
+    let mut environment: Vec<_> = environment
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .collect();
+    // The environment comes in no order of its own; messages should.
+    environment.sort();
+    for (name, value) in &environment {
+        merge.variable(name, value);
+    }
+    for (name, value) in flags {
+        merge.flag(&name, &value);
+    }
+    merge.finish()
+}
+
+#[derive(Default)]
+struct Merge {
+    config: Config,
+    origins: HashMap<&'static str, Origin>,
+    violations: Vec<Violation>,
+}
+
+impl Merge {
+    fn file(&mut self, file: ConfigFile<'_>) {
+        let table: toml::Table = match file.text.parse() {
+            Ok(table) => table,
+            Err(error) => {
+                let problem = format!("this is not TOML: {}", error.to_string().trim_end());
+                return self.violation(file.name.to_owned(), problem);
+            }
+        };
+        for (key, value) in &table {
+            let place = format!("{}, {key}", file.name);
+            match SETTINGS.iter().find(|setting| setting.name == key) {
+                Some(setting) => {
+                    let origin = Origin::File(file.name.to_owned());
+                    self.set(
+                        setting,
+                        &Given::Toml(value),
+                        &value.to_string(),
+                        (place, origin),
+                    );
+                }
+                None => {
+                    let names = SETTINGS.iter().map(|setting| setting.name.to_owned());
+                    self.violation(
+                        place,
+                        format!("there is no such setting{}", suggestion(key, names)),
+                    );
+                }
+            }
+        }
+    }
+
+    fn variable(&mut self, name: &str, value: &str) {
+        if name == FILE_VARIABLE || is_service_link(name) {
+            return;
+        }
+        match SETTINGS.iter().find(|setting| setting.variable() == name) {
+            Some(setting) => {
+                let origin = Origin::Environment(name.to_owned());
+                self.set(
+                    setting,
+                    &Given::Text(value),
+                    &format!("{value:?}"),
+                    (name.to_owned(), origin),
+                );
+            }
+            None => {
+                let known = SETTINGS.iter().map(Setting::variable);
+                let known = known.chain([FILE_VARIABLE.to_owned()]);
+                self.violation(
+                    name.to_owned(),
+                    format!(
+                        "there is no setting for this environment variable{}",
+                        suggestion(name, known)
+                    ),
+                );
+            }
+        }
+    }
+
+    fn flag(&mut self, name: &str, value: &str) {
+        let place = format!("--{name}");
+        match SETTINGS.iter().find(|setting| setting.flag() == name) {
+            Some(setting) => {
+                let origin = Origin::Flag(place.clone());
+                self.set(
+                    setting,
+                    &Given::Text(value),
+                    &format!("{value:?}"),
+                    (place, origin),
+                );
+            }
+            None => {
+                let known = SETTINGS.iter().map(Setting::flag);
+                self.violation(
+                    place,
+                    format!("there is no such flag{}", suggestion(name, known)),
+                );
+            }
+        }
+    }
+
+    fn set(
+        &mut self,
+        setting: &Setting,
+        given: &Given<'_>,
+        shown: &str,
+        (place, origin): (String, Origin),
+    ) {
+        match (setting.set)(&mut self.config, given) {
+            Ok(()) => {
+                self.origins.insert(setting.name, origin);
+            }
+            Err(allowed) => self.violation(place, format!("given {shown}, allowed is {allowed}")),
+        }
+    }
+
+    fn violation(&mut self, place: String, problem: String) {
+        self.violations.push(Violation { place, problem });
+    }
+
+    fn finish(mut self) -> Result<Effective, ConfigError> {
+        for conflict in self.config.conflicts() {
+            self.violation(String::new(), conflict);
+        }
+        if self.violations.is_empty() {
+            Ok(Effective {
+                config: self.config,
+                origins: self.origins,
+            })
+        } else {
+            Err(ConfigError {
+                violations: self.violations,
+            })
+        }
+    }
+}
+
+/// Kubernetes gives every container variables for each Service of its namespace, named after the Service. One called
+/// "backpropd" makes variables that look like ours (`BACKPROPD_PORT=tcp://10.0.0.1:50051`) and that nobody wrote.
+fn is_service_link(name: &str) -> bool {
+    name == "BACKPROPD_SERVICE_HOST"
+        || name.starts_with("BACKPROPD_SERVICE_PORT")
+        || name == "BACKPROPD_PORT"
+        || name.starts_with("BACKPROPD_PORT_")
+}
+
+/// What to do about an unknown name.
+fn suggestion(unknown: &str, known: impl Iterator<Item = String>) -> String {
+    let unknown = unknown.to_lowercase();
+    known
+        .map(|name| (strsim::jaro_winkler(&unknown, &name.to_lowercase()), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
+        .map_or_else(
+            || "; `backpropd --print-config` shows them all".to_owned(),
+            |(_, name)| format!("; did you mean {name}? `backpropd --print-config` shows them all"),
+        )
+}

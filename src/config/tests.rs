@@ -1,0 +1,175 @@
+use super::*;
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn file(text: &str) -> Option<ConfigFile<'_>> {
+    Some(ConfigFile {
+        name: "backpropd.toml",
+        text,
+    })
+}
+
+fn problems(result: Result<Effective, ConfigError>) -> Vec<(String, String)> {
+    let error = result.expect_err("the configuration should be refused");
+    error
+        .violations
+        .into_iter()
+        .map(|violation| (violation.place, violation.problem))
+        .collect()
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    let effective = merge([], [], None).expect("defaults are valid");
+    assert_eq!(effective.config, Config::default());
+    assert_eq!(effective.origin("listen"), Origin::Default);
+}
+
+#[test]
+fn flags_beat_environment_beats_file_beats_default() {
+    let effective = merge(
+        pairs(&[("max-layers", "4")]),
+        pairs(&[
+            ("BACKPROPD_MAX_LAYERS", "3"),
+            ("BACKPROPD_MAX_UNITS", "30"),
+            ("HOME", "/root"),
+        ]),
+        file("max_layers = 2\nmax_units = 20\nmax_models = 1_000"),
+    )
+    .expect("valid");
+    assert_eq!(effective.config.max_layers, 4);
+    assert_eq!(effective.config.max_units, 30);
+    assert_eq!(effective.config.max_models, 1000);
+    assert_eq!(effective.config.max_sessions, 20_000);
+    assert_eq!(
+        effective.origin("max_layers"),
+        Origin::Flag("--max-layers".to_owned())
+    );
+    assert_eq!(
+        effective.origin("max_units"),
+        Origin::Environment("BACKPROPD_MAX_UNITS".to_owned())
+    );
+    assert_eq!(
+        effective.origin("max_models"),
+        Origin::File("backpropd.toml".to_owned())
+    );
+}
+
+#[test]
+fn every_violation_of_every_layer_is_reported_at_once() {
+    let problems = problems(merge(
+        pairs(&[("log-format", "xml")]),
+        pairs(&[
+            ("BACKPROPD_QUANTUM_MS", "fast"),
+            ("BACKPROPD_MAX_LAYER", "3"),
+        ]),
+        file("max_layers = 0\nmax_unit = 3\nallow_remote = \"yes\"\nlog = \"=,=\""),
+    ));
+    let places: Vec<_> = problems.iter().map(|(place, _)| place.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "backpropd.toml, allow_remote",
+            "backpropd.toml, log",
+            "backpropd.toml, max_layers",
+            "backpropd.toml, max_unit",
+            "BACKPROPD_MAX_LAYER",
+            "BACKPROPD_QUANTUM_MS",
+            "--log-format",
+        ]
+    );
+    let of = |place: &str| {
+        problems
+            .iter()
+            .find(|(at, _)| at == place)
+            .map_or("", |(_, problem)| problem)
+    };
+    assert_eq!(
+        of("backpropd.toml, max_layers"),
+        "given 0, allowed is an integer from 1 to 10000"
+    );
+    assert!(of("backpropd.toml, max_unit").contains("did you mean max_units?"));
+    assert!(of("BACKPROPD_MAX_LAYER").contains("did you mean BACKPROPD_MAX_LAYERS?"));
+    assert_eq!(
+        of("--log-format"),
+        "given \"xml\", allowed is \"text\" or \"json\""
+    );
+    assert!(
+        of("BACKPROPD_QUANTUM_MS")
+            .starts_with("given \"fast\", allowed is an integer from 1 to 60000")
+    );
+}
+
+#[test]
+fn variables_that_kubernetes_makes_for_a_service_are_ignored() {
+    let environment = pairs(&[
+        ("BACKPROPD_SERVICE_HOST", "10.0.0.1"),
+        ("BACKPROPD_SERVICE_PORT", "50051"),
+        ("BACKPROPD_SERVICE_PORT_GRPC", "50051"),
+        ("BACKPROPD_PORT", "tcp://10.0.0.1:50051"),
+        ("BACKPROPD_PORT_50051_TCP_ADDR", "10.0.0.1"),
+        ("BACKPROPD_CONFIG", "backpropd.toml"),
+    ]);
+    assert_eq!(
+        merge([], environment, None).expect("valid").config,
+        Config::default()
+    );
+}
+
+#[test]
+fn an_address_beyond_loopback_needs_consent() {
+    let listen = ("listen", "0.0.0.0:1");
+    let problems = problems(merge(pairs(&[listen]), [], None));
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].1.contains("--allow-remote"), "{problems:?}");
+
+    let effective = merge(pairs(&[listen, ("allow-remote", "true")]), [], None).expect("valid");
+    assert!(!effective.config.lists_sessions());
+    assert!(Config::default().lists_sessions());
+    let mapped =
+        merge(pairs(&[("listen", "[::ffff:127.0.0.1]:1")]), [], None).expect("still loopback");
+    assert!(mapped.config.lists_sessions());
+}
+
+#[test]
+fn printed_configuration_reads_back_as_itself() {
+    let given = pairs(&[
+        ("log", "warn,backpropd=debug"),
+        ("listen", "[::]:0"),
+        ("allow-remote", "true"),
+        ("log-format", "json"),
+        ("inline-flops", "0"),
+    ]);
+    for list_sessions in [None, Some("true"), Some("false")] {
+        let mut flags = given.clone();
+        flags.extend(list_sessions.map(|value| ("list-sessions".to_owned(), value.to_owned())));
+        let effective = merge(flags, [], None).expect("valid");
+        let text = effective.to_toml();
+        let again = merge([], [], file(&text)).expect("what is printed is valid");
+        assert_eq!(again.config, effective.config, "{text}");
+        assert!(text.contains("(from the flag --listen)"), "{text}");
+        assert!(text.contains("(default)"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    let problems = problems(merge([], [], file("listen = \n")));
+    assert!(problems[0].1.contains("line 1"), "{problems:?}");
+}
+
+#[test]
+fn every_default_is_within_its_own_range_and_every_setting_is_described() {
+    let text = merge([], [], None).expect("valid").to_toml();
+    merge([], [], file(&text)).expect("defaults are allowed values");
+    for setting in SETTINGS {
+        assert!(setting.description.ends_with('.'), "{}", setting.name);
+    }
+    assert_eq!(Config::default().entries().len(), SETTINGS.len());
+    assert_eq!(Config::default().entries()[0].1, "\"127.0.0.1:50051\"");
+}

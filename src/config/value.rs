@@ -1,0 +1,186 @@
+//! The types that a setting can have: how each is read, checked and written.
+
+use std::{fmt::Display, net::SocketAddr, ops};
+
+use tracing_subscriber::EnvFilter;
+
+/// A value as it was given, before it is known to fit its setting.
+pub(super) enum Given<'a> {
+    /// By a flag or an environment variable.
+    Text(&'a str),
+    /// By the file.
+    Toml(&'a toml::Value),
+}
+
+impl Given<'_> {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Toml(value) => value.as_str(),
+        }
+    }
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A type that a setting can have.
+pub(super) trait Value: Sized {
+    /// Whether the bare flag means `true`.
+    const IS_SWITCH: bool = false;
+    /// What to write, in words.
+    const ALLOWED: &'static str;
+    fn read(given: &Given<'_>) -> Option<Self>;
+    /// As TOML; `None` where it is absent.
+    fn write(&self) -> Option<String>;
+}
+
+/// Which values of a type a setting takes.
+pub(super) trait Allowed<T> {
+    fn allows(&self, value: &T) -> bool;
+    /// In words.
+    fn allowed(&self) -> String;
+}
+
+/// Reads a value, or says what would be allowed.
+pub(super) fn read<T: Value>(given: &Given<'_>, allowed: &impl Allowed<T>) -> Result<T, String> {
+    T::read(given)
+        .filter(|value| allowed.allows(value))
+        .ok_or_else(|| allowed.allowed())
+}
+
+/// The filters that `tracing_subscriber` understands.
+pub(super) struct Filter;
+
+impl Allowed<String> for Filter {
+    fn allows(&self, value: &String) -> bool {
+        !value.trim().is_empty() && EnvFilter::builder().parse(value).is_ok()
+    }
+
+    fn allowed(&self) -> String {
+        "error, warn, info, debug, trace, off, or a filter such as \"info,backpropd=debug\""
+            .to_owned()
+    }
+}
+
+impl<T: Value> Allowed<T> for ops::RangeFull {
+    fn allows(&self, _: &T) -> bool {
+        true
+    }
+
+    fn allowed(&self) -> String {
+        T::ALLOWED.to_owned()
+    }
+}
+
+impl<T: PartialOrd + Display> Allowed<T> for ops::RangeInclusive<T> {
+    fn allows(&self, value: &T) -> bool {
+        self.contains(value)
+    }
+
+    fn allowed(&self) -> String {
+        format!("an integer from {} to {}", self.start(), self.end())
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty),+) => {$(
+        impl Value for $type {
+            const ALLOWED: &'static str = "an integer";
+
+            fn read(given: &Given<'_>) -> Option<Self> {
+                match given {
+                    // The file may write 1_000, so a flag may too.
+                    Given::Text(text) => text.trim().replace('_', "").parse().ok(),
+                    Given::Toml(value) => value.as_integer()?.try_into().ok(),
+                }
+            }
+
+            fn write(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        }
+    )+};
+}
+
+integers!(u32, u64, usize);
+
+impl Value for bool {
+    const IS_SWITCH: bool = true;
+    const ALLOWED: &'static str = "true or false";
+
+    fn read(given: &Given<'_>) -> Option<Self> {
+        match given {
+            Given::Text(text) => text.trim().parse().ok(),
+            Given::Toml(value) => value.as_bool(),
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for Option<bool> {
+    const IS_SWITCH: bool = true;
+    const ALLOWED: &'static str = bool::ALLOWED;
+
+    fn read(given: &Given<'_>) -> Option<Self> {
+        bool::read(given).map(Some)
+    }
+
+    fn write(&self) -> Option<String> {
+        self.and_then(|value| value.write())
+    }
+}
+
+impl Value for String {
+    const ALLOWED: &'static str = "text";
+
+    fn read(given: &Given<'_>) -> Option<Self> {
+        given.text().map(str::to_owned)
+    }
+
+    fn write(&self) -> Option<String> {
+        Some(toml::Value::from(self.as_str()).to_string())
+    }
+}
+
+impl Value for SocketAddr {
+    const ALLOWED: &'static str =
+        "an IP address and a port, such as \"127.0.0.1:50051\" or \"[::1]:50051\"";
+
+    fn read(given: &Given<'_>) -> Option<Self> {
+        given.text()?.trim().parse().ok()
+    }
+
+    fn write(&self) -> Option<String> {
+        self.to_string().write()
+    }
+}
+
+impl Value for LogFormat {
+    const ALLOWED: &'static str = "\"text\" or \"json\"";
+
+    fn read(given: &Given<'_>) -> Option<Self> {
+        match given.text()?.trim() {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        let word = match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        };
+        word.to_owned().write()
+    }
+}
