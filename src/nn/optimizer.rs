@@ -112,11 +112,6 @@ impl<T: Scalar> State<T> {
             updates: 0,
         }
     }
-
-    /// How many bytes it holds.
-    pub fn bytes(&self) -> usize {
-        (self.parameters.len() + self.first.len() + self.second.len()) * size_of::<T>()
-    }
 }
 
 impl Optimizer {

@@ -1,3 +1,216 @@
-//! The edge.
-#[allow(missing_docs, clippy::all, clippy::wildcard_enum_match_arm, clippy::too_many_lines)]
-pub mod pb { tonic::include_proto!("backprop.v1"); }
+//! The edge: the only code that knows gRPC and protobuf.
+//!
+//! A handler converts in ([`convert`]), calls the core, converts out. What a call may not do by itself has a room of
+//! its own: computing ([`compute`]), a run from its beginning to its end ([`run_task`]), what its readers see
+//! ([`feed`], [`streams`]), errors ([`status`]), deadlines ([`deadline`]), logs and panics ([`telemetry`]),
+//! connections ([`connections`]).
+
+mod check;
+mod compute;
+mod connections;
+mod convert;
+mod create;
+mod deadline;
+mod entry;
+mod examine;
+mod feed;
+mod run_task;
+mod server_info;
+mod sessions;
+mod set_parameters;
+mod status;
+mod streams;
+mod telemetry;
+mod training;
+
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use faer::Par;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+
+use self::compute::Compute;
+use self::entry::ModelEntry;
+use self::pb::server_service_server::ServerServiceServer;
+use self::pb::session_service_server::SessionServiceServer;
+use self::pb::training_service_server::TrainingServiceServer;
+use crate::config::Config;
+use crate::nn::ArchitectureLimits;
+use crate::training::{Registry, RegistryLimits};
+
+/// The messages, services and clients generated from `proto/backprop/v1`.
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::too_many_lines,
+    clippy::wildcard_enum_match_arm,
+    reason = "generated code"
+)]
+pub mod pb {
+    tonic::include_proto!("backprop.v1");
+
+    /// The compiled protos, for reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/backprop.v1.descriptors"));
+}
+
+/// Expired sessions are looked for this often.
+const EXPIRE_EVERY: Duration = Duration::from_secs(30);
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The compute threads could not be started.
+    #[error("cannot start the compute threads: {0}. Set `threads` to fewer")]
+    Threads(#[source] io::Error),
+    /// The reflection service could not be built from the compiled protos.
+    #[error("cannot build the reflection service: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// What every handler works with.
+struct Server {
+    config: Config,
+    limits: ArchitectureLimits,
+    registry: Mutex<Registry<ModelEntry>>,
+    compute: Compute,
+    par: Par,
+    shutdown: CancellationToken,
+}
+
+/// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends within
+/// a step, calls under way are finished, and after at most `drain_seconds` it returns.
+///
+/// # Errors
+/// The server could not be started.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    // Products name their own parallelism; faer's operators, should one be used, must not start threads of theirs.
+    faer::set_global_parallelism(Par::Seq);
+    let server = Arc::new(Server::start(config)?);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    announce(&health, tonic_health::ServingStatus::NotServing).await;
+
+    let (receive, send) = (server.config.max_request_bytes, usize::MAX);
+    let routes = Routes::new(health_service)
+        .add_service(reflection()?.build_v1()?)
+        .add_service(reflection()?.build_v1alpha()?)
+        .add_service(
+            TrainingServiceServer::new(training::Training(Arc::clone(&server)))
+                .max_decoding_message_size(receive)
+                .max_encoding_message_size(send),
+        )
+        .add_service(
+            SessionServiceServer::new(sessions::Sessions(Arc::clone(&server)))
+                .max_decoding_message_size(receive),
+        )
+        .add_service(
+            ServerServiceServer::new(server_info::ServerInfo(Arc::clone(&server)))
+                .max_decoding_message_size(receive),
+        )
+        .prepare();
+    let service = telemetry::Telemetry::new(routes, receive);
+
+    announce(&health, tonic_health::ServingStatus::Serving).await;
+    let stop_accepting = CancellationToken::new();
+    let stopping = async {
+        shutdown.await;
+        tracing::info!("stopping");
+        announce(&health, tonic_health::ServingStatus::NotServing).await;
+        server.shutdown.cancel();
+        stop_accepting.cancel();
+    };
+    let connections = connections::serve(listener, service, &server.config, stop_accepting.clone());
+    tokio::pin!(connections);
+    tokio::select! {
+        ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
+        () = server.expire_sessions() => {}
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {
+    // Without tonic_types' descriptors the details of an error print as base64.
+    Ok(tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET))
+}
+
+async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) {
+    let services = [
+        "",
+        "backprop.v1.TrainingService",
+        "backprop.v1.SessionService",
+        "backprop.v1.ServerService",
+    ];
+    for service in services {
+        health.set_service_status(service, status).await;
+    }
+}
+
+impl Server {
+    fn start(config: Config) -> Result<Self, ServeError> {
+        let threads = config.compute_threads();
+        let compute = Compute::start(threads, config.max_waiting_calls, config.inline_flops)
+            .map_err(ServeError::Threads)?;
+        Ok(Self {
+            limits: ArchitectureLimits {
+                layers: config.max_layers,
+                units: config.max_units,
+                parameters: config.max_parameters,
+            },
+            registry: Mutex::new(Registry::new(RegistryLimits {
+                sessions: config.max_sessions,
+                models: config.max_models,
+                models_per_session: config.max_models_per_session,
+                bytes: config.max_total_parameter_bytes,
+                session_ttl: Duration::from_secs(config.session_ttl_seconds),
+                requests_per_session: config.request_ids_per_model,
+            })),
+            compute,
+            par: run_task::parallelism(threads),
+            shutdown: CancellationToken::new(),
+            config,
+        })
+    }
+
+    /// Sessions and models. Held for look-ups and insertions only, never while computing or waiting.
+    fn registry(&self) -> MutexGuard<'_, Registry<ModelEntry>> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes sessions that nobody called for their time to live; for ever.
+    async fn expire_sessions(&self) {
+        loop {
+            tokio::time::sleep(EXPIRE_EVERY).await;
+            for entry in self.registry().expire(SystemTime::now()) {
+                entry.deleted.cancel();
+            }
+        }
+    }
+
+    /// Models as a reply shows them; their digests are computed where they are not known.
+    async fn describe(&self, entries: Vec<Arc<ModelEntry>>) -> Result<Vec<pb::Model>, Status> {
+        let parameters = |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
+        let work = entries.iter().map(parameters).sum();
+        let describe = move || entries.iter().map(|entry| convert::model::model(entry)).collect();
+        Ok(self.compute.run(work, describe).await?.0)
+    }
+
+    /// One model as a reply shows it.
+    async fn describe_one(&self, entry: Arc<ModelEntry>) -> Result<pb::Model, Status> {
+        let described = self.describe(vec![entry]).await?.pop();
+        described.ok_or_else(status::internal)
+    }
+}

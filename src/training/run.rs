@@ -8,7 +8,7 @@ use faer::Par;
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
 use crate::nn::{
-    Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp, Scalar,
+    Architecture, Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp, Scalar,
     Updated, norm,
 };
 
@@ -93,11 +93,17 @@ impl<T: Scalar> Run<T> {
         }
     }
 
-    /// The bytes of memory that a run's buffers take.
-    pub fn workspace_bytes(architecture: &crate::nn::Architecture, rows: usize) -> usize {
-        let per_row = 4_usize
-            .saturating_mul(architecture.units_per_sample())
-            .saturating_add(2 * architecture.input_size());
+    /// The bytes of memory that a run of `rows` rows a step takes, or a read of as many.
+    pub fn workspace_bytes(model: &Model<T>, rows: usize) -> usize {
+        Self::workspace_bytes_of(&model.spec().architecture, rows)
+    }
+
+    /// The same for an architecture.
+    pub fn workspace_bytes_of(architecture: &Architecture, rows: usize) -> usize {
+        let per_row = architecture
+            .units_per_sample()
+            .saturating_mul(4)
+            .saturating_add(architecture.input_size().saturating_mul(2));
         rows.saturating_mul(per_row)
             .saturating_add(architecture.parameter_count().saturating_mul(4))
             .saturating_mul(size_of::<T>())

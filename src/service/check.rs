@@ -1,0 +1,161 @@
+//! CheckGradients: central differences against backward, in `f64`, a quantum at a time.
+
+use tonic::Status;
+
+use super::convert::request::check_workspace;
+use super::convert::spec::to_i32;
+use super::entry::ModelScalar;
+use super::pb::{self, Quantity};
+use super::status::limited;
+use crate::config::Config;
+use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
+use crate::nn::{Architecture, Batch};
+use crate::training::{Model, Run, Spec};
+
+/// A comparison and what its reply needs.
+pub struct GradientCheck {
+    spec: Spec,
+    step: u64,
+    tolerance: f64,
+    stage: Stage,
+}
+
+enum Stage {
+    Ready(Vec<f64>, Batch<f64>, CheckOptions),
+    Running(Box<Check>),
+}
+
+impl GradientCheck {
+    /// A comparison of the model's last committed weights.
+    ///
+    /// # Errors
+    /// It would take more forward passes, or more memory, than allowed.
+    pub fn new<T: ModelScalar>(
+        model: &Model<T>,
+        batch: Batch<f64>,
+        options: CheckOptions,
+        tolerance: f64,
+        config: &Config,
+    ) -> Result<Self, Status> {
+        let spec = model.spec().clone();
+        let rows = batch.rows();
+        // Twice a run's: the analytic pass is kept beside the moved one; and f64 whatever the model's type.
+        let workspace = Run::<f64>::workspace_bytes_of(&spec.architecture, rows).saturating_mul(2);
+        check_workspace(workspace, config.max_workspace_bytes)?;
+        let most = options.max_entries_per_tensor;
+        let evaluations = Check::evaluations(&spec.architecture, rows, most);
+        let limit = config.max_check_evaluations;
+        if evaluations > limit {
+            let message = format!(
+                "checking every entry takes {evaluations} forward passes, {limit} are allowed \
+                 (max_check_evaluations): set max_entries_per_tensor, or send fewer rows"
+            );
+            return Err(limited("QUOTA", "max_check_evaluations", limit, &message));
+        }
+        let committed = model.committed();
+        let parameters = committed.state.parameters.iter().map(|p| p.to_f64()).collect();
+        Ok(Self {
+            step: committed.step,
+            stage: Stage::Ready(parameters, batch, options),
+            spec,
+            tolerance,
+        })
+    }
+
+    /// Compares one more entry; `false` when none is left.
+    pub fn advance(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Running(check) => check.advance(),
+            Stage::Ready(parameters, batch, options) => {
+                let check = Check::new(
+                    &self.spec.architecture,
+                    std::mem::take(parameters),
+                    self.spec.objective,
+                    batch.clone(),
+                    *options,
+                );
+                self.stage = Stage::Running(Box::new(check));
+                true
+            }
+        }
+    }
+
+    /// The reply.
+    pub fn into_reply(self) -> pb::CheckGradientsResponse {
+        let (reports, kinks, skipped) = match self.stage {
+            Stage::Running(check) => check.into_report(),
+            Stage::Ready(..) => Default::default(),
+        };
+        let architecture = &self.spec.architecture;
+        let worst = reports
+            .iter()
+            .filter_map(|report| report.worst)
+            .reduce(|worst, next| {
+                if next.relative_error <= worst.relative_error { worst } else { next }
+            });
+        pb::CheckGradientsResponse {
+            passed: worst.is_some_and(|worst| worst.relative_error <= self.tolerance),
+            worst: worst.map(|worst| write_entry(architecture, &worst)),
+            tensors: reports
+                .iter()
+                .map(|report| {
+                    let (quantity, layer) = name(report.tensor);
+                    pb::CheckedTensor {
+                        quantity: quantity.into(),
+                        layer: to_i32(layer),
+                        checked: to_i32(report.checked),
+                        skipped: to_i32(report.skipped),
+                        worst: report.worst.map(|worst| write_entry(architecture, &worst)),
+                    }
+                })
+                .collect(),
+            kinks: kinks.iter().map(|kink| write_kink(architecture, kink)).collect(),
+            skipped: to_i32(skipped),
+            step: self.step.cast_signed(),
+            timings: None,
+        }
+    }
+}
+
+fn name(tensor: Checked) -> (Quantity, usize) {
+    match tensor {
+        Checked::Weights(i) => (Quantity::DW, i),
+        Checked::Bias(i) => (Quantity::DB, i),
+        Checked::Inputs => (Quantity::DX, 0),
+    }
+}
+
+/// Row and column from 1, or the one index of a bias.
+fn place(architecture: &Architecture, tensor: Checked, index: usize) -> Vec<i32> {
+    let columns = match tensor {
+        Checked::Weights(i) => architecture.layers()[i - 1].fan_in,
+        Checked::Inputs => architecture.input_size(),
+        Checked::Bias(_) => return vec![to_i32(index + 1)],
+    };
+    vec![to_i32(index / columns + 1), to_i32(index % columns + 1)]
+}
+
+fn write_entry(architecture: &Architecture, entry: &CheckedEntry) -> pb::CheckedEntry {
+    let (quantity, layer) = name(entry.tensor);
+    pb::CheckedEntry {
+        quantity: quantity.into(),
+        layer: to_i32(layer),
+        index: place(architecture, entry.tensor, entry.index),
+        analytic: entry.analytic,
+        numeric: entry.numeric,
+        relative_error: entry.relative_error,
+    }
+}
+
+fn write_kink(architecture: &Architecture, kink: &Kink) -> pb::Kink {
+    let (quantity, layer) = name(kink.tensor);
+    pb::Kink {
+        quantity: quantity.into(),
+        layer: to_i32(layer),
+        index: place(architecture, kink.tensor, kink.index),
+        unit_layer: to_i32(kink.layer),
+        sample: to_i32(kink.sample + 1),
+        unit: to_i32(kink.unit + 1),
+        z: kink.z,
+    }
+}

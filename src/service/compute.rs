@@ -1,0 +1,317 @@
+//! Compute threads. A fixed number of them takes tasks from one queue; a task that is not done after its turn goes
+//! to the back of the queue, so that a long run and a hundred short ones share the cores. Nothing numeric runs on an
+//! async worker, except work so small that handing it over would take longer than doing it.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use super::status::queue_full;
+
+/// Whether a task wants another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// No.
+    Done,
+    /// Yes, after the others.
+    Again,
+}
+
+/// Work for a compute thread, done turn by turn. Dropped when done, when it panics, or when the pool stops.
+pub trait Task: Send {
+    /// Computes for about a quantum.
+    fn turn(&mut self) -> Turn;
+}
+
+/// The threads and their queue; the threads end when the last handle is dropped.
+#[derive(Clone)]
+pub struct Compute {
+    shared: Arc<Shared>,
+    _threads: Arc<Threads>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    max_waiting: usize,
+    inline_flops: u64,
+}
+
+struct Queue {
+    tasks: VecDeque<Box<dyn Task>>,
+    idle: usize,
+    stopping: bool,
+}
+
+struct Threads {
+    shared: Arc<Shared>,
+    handles: Vec<thread::JoinHandle<()>>,
+}
+
+/// Where the time of a call went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Waiting for a thread.
+    pub queued: Duration,
+    /// Computing.
+    pub computed: Duration,
+}
+
+/// The task panicked; the log says how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a computation panicked")]
+pub struct Panicked;
+
+/// Why a call has no result.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ComputeError {
+    /// Too many calls wait already.
+    #[error("the compute queue is full")]
+    Full {
+        /// How many may wait.
+        limit: usize,
+    },
+    /// It panicked.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+}
+
+impl Compute {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system starts no more threads.
+    pub fn start(threads: usize, max_waiting: usize, inline_flops: u64) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                tasks: VecDeque::new(),
+                idle: 0,
+                stopping: false,
+            }),
+            wake: Condvar::new(),
+            max_waiting,
+            inline_flops,
+        });
+        let mut started = Threads {
+            shared: Arc::clone(&shared),
+            handles: Vec::with_capacity(threads),
+        };
+        for index in 0..threads {
+            let shared = Arc::clone(&shared);
+            let handle = thread::Builder::new()
+                .name(format!("compute-{index}"))
+                .spawn(move || work(&shared))?;
+            started.handles.push(handle);
+        }
+        Ok(Self {
+            shared,
+            _threads: Arc::new(started),
+        })
+    }
+
+    /// Queues a task.
+    ///
+    /// # Errors
+    /// Too many wait already.
+    pub fn submit(&self, task: Box<dyn Task>) -> Result<(), ComputeError> {
+        let mut queue = self.shared.lock();
+        if queue.tasks.len() >= self.shared.max_waiting + queue.idle {
+            return Err(ComputeError::Full {
+                limit: self.shared.max_waiting,
+            });
+        }
+        queue.tasks.push_back(task);
+        drop(queue);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Computes `work`, which takes about `flops` floating-point operations: at once where that is little, else on a
+    /// compute thread. A caller that stops waiting withdraws it from the queue.
+    ///
+    /// # Errors
+    /// A full queue, or a panic in `work`.
+    pub async fn run<V: Send + 'static>(
+        &self,
+        flops: u64,
+        work: impl FnOnce() -> V + Send + 'static,
+    ) -> Result<(V, Timing), ComputeError> {
+        if flops <= self.shared.inline_flops {
+            let started = Instant::now();
+            let value = catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)?;
+            let timing = Timing {
+                queued: Duration::ZERO,
+                computed: started.elapsed(),
+            };
+            return Ok((value, timing));
+        }
+        let (reply, result) = oneshot::channel();
+        self.submit(Box::new(Once {
+            work: Some((work, reply)),
+            queued: Instant::now(),
+        }))?;
+        // A task that is dropped without an answer has panicked.
+        result.await.map_err(|_| Panicked.into())
+    }
+}
+
+impl Compute {
+    /// Takes `state` further with `advance` until that returns `false`, a `quantum` at a time, then makes a value of
+    /// it with `finish`. A caller that stops waiting ends it.
+    ///
+    /// # Errors
+    /// A full queue, or a panic.
+    pub async fn run_in_turns<S: Send + 'static, V: Send + 'static>(
+        &self,
+        quantum: Duration,
+        state: S,
+        advance: impl FnMut(&mut S) -> bool + Send + 'static,
+        finish: impl FnOnce(S) -> V + Send + 'static,
+    ) -> Result<(V, Timing), ComputeError> {
+        let (reply, result) = oneshot::channel();
+        self.submit(Box::new(InTurns {
+            parts: Some((state, finish, reply)),
+            advance,
+            quantum,
+            queued: Instant::now(),
+            computed: Duration::ZERO,
+        }))?;
+        result.await.map_err(|_| Panicked.into())
+    }
+}
+
+/// A task of many turns.
+struct InTurns<S, A, F, V> {
+    parts: Option<(S, F, oneshot::Sender<(V, Timing)>)>,
+    advance: A,
+    quantum: Duration,
+    queued: Instant,
+    computed: Duration,
+}
+
+impl<S, A, F, V> Task for InTurns<S, A, F, V>
+where
+    S: Send,
+    V: Send,
+    A: FnMut(&mut S) -> bool + Send,
+    F: FnOnce(S) -> V + Send,
+{
+    fn turn(&mut self) -> Turn {
+        let Some((mut state, finish, reply)) = self.parts.take() else {
+            return Turn::Done;
+        };
+        let began = Instant::now();
+        while !reply.is_closed() {
+            if !(self.advance)(&mut state) {
+                let value = finish(state);
+                self.computed += began.elapsed();
+                let timing = Timing {
+                    queued: self.queued.elapsed().saturating_sub(self.computed),
+                    computed: self.computed,
+                };
+                let _ = reply.send((value, timing));
+                return Turn::Done;
+            }
+            if began.elapsed() >= self.quantum {
+                self.computed += began.elapsed();
+                self.parts = Some((state, finish, reply));
+                return Turn::Again;
+            }
+        }
+        Turn::Done
+    }
+}
+
+/// A task of one turn.
+struct Once<F, V> {
+    work: Option<(F, oneshot::Sender<(V, Timing)>)>,
+    queued: Instant,
+}
+
+impl<V: Send, F: FnOnce() -> V + Send> Task for Once<F, V> {
+    fn turn(&mut self) -> Turn {
+        if let Some((work, reply)) = self.work.take()
+            && !reply.is_closed()
+        {
+            let started = Instant::now();
+            let value = work();
+            let timing = Timing {
+                queued: started - self.queued,
+                computed: started.elapsed(),
+            };
+            // A caller that has left meanwhile needs no answer.
+            let _ = reply.send((value, timing));
+        }
+        Turn::Done
+    }
+}
+
+fn work(shared: &Shared) {
+    while let Some(mut task) = shared.next() {
+        match catch_unwind(AssertUnwindSafe(|| task.turn())) {
+            Ok(Turn::Again) => {
+                shared.lock().tasks.push_back(task);
+                shared.wake.notify_one();
+            }
+            // The panic hook has logged it; dropping the task tells whoever waits for it.
+            Ok(Turn::Done) | Err(_) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Box<dyn Task>> {
+        let mut queue = self.lock();
+        queue.idle += 1;
+        let mut queue = self
+            .wake
+            .wait_while(queue, |queue| queue.tasks.is_empty() && !queue.stopping)
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.idle -= 1;
+        if queue.stopping {
+            return None;
+        }
+        queue.tasks.pop_front()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let abandoned = {
+            let mut queue = self.shared.lock();
+            queue.stopping = true;
+            std::mem::take(&mut queue.tasks)
+        };
+        drop(abandoned);
+        self.shared.wake.notify_all();
+        let own = thread::current().id();
+        for handle in self.handles.drain(..) {
+            // The last handle can be dropped by a task on one of these threads, which cannot wait for itself.
+            if handle.thread().id() != own {
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+impl From<ComputeError> for Status {
+    fn from(error: ComputeError) -> Self {
+        match error {
+            ComputeError::Full { limit } => {
+                queue_full("max_waiting_calls", limit, "too many calls wait for a compute thread")
+            }
+            ComputeError::Panicked(Panicked) => super::status::internal(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Models and sessions as a reply shows them.
+
+use super::request::timestamp;
+use super::spec;
+use super::tensor::{Encoding, write};
+use crate::nn::Mlp;
+use crate::service::entry::{ModelEntry, ModelScalar};
+use crate::service::pb;
+use crate::training::SessionInfo;
+
+/// A model. Reads every parameter once where its digest is not known yet.
+pub fn model(entry: &ModelEntry) -> pb::Model {
+    let spec = entry.model.spec();
+    let (step, digest) = entry.model.step_and_digest();
+    pb::Model {
+        name: entry.name.to_string(),
+        spec: Some(spec::write(spec)),
+        step: step.cast_signed(),
+        weights_digest: digest.to_string(),
+        parameter_count: (spec.architecture.parameter_count() as u64).cast_signed(),
+        create_time: Some(timestamp(entry.created)),
+        update_time: Some(timestamp(entry.updated())),
+        training: entry.is_training(),
+    }
+}
+
+/// A session.
+pub fn session(info: &SessionInfo) -> pb::Session {
+    pb::Session {
+        name: info.name.to_string(),
+        model_count: spec::to_i32(info.models),
+        create_time: Some(timestamp(info.created)),
+        expire_time: Some(timestamp(info.expires)),
+    }
+}
+
+/// A network's parameters, layer by layer.
+pub fn parameters<T: ModelScalar>(mlp: &Mlp<'_, T>, encoding: Encoding) -> Vec<pb::LayerParameters> {
+    let layers = mlp.architecture().layers().iter().enumerate();
+    layers
+        .map(|(index, layer)| pb::LayerParameters {
+            weights: Some(write(&[layer.units, layer.fan_in], mlp.weights(index + 1), encoding)),
+            bias: layer
+                .has_bias()
+                .then(|| write(&[layer.units], mlp.bias(index + 1), encoding)),
+        })
+        .collect()
+}

@@ -1,0 +1,198 @@
+//! What a read works on: a model of a session or a network sent along, and a batch that fits it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tonic::Status;
+
+use super::tensor::{Rank, TensorParts};
+use super::{request, spec};
+use crate::nn::{Batch, Dtype, Violations};
+use crate::service::Server;
+use crate::service::entry::{AnyModel, ModelScalar};
+use crate::service::pb;
+use crate::training::{LayerParameters, Model, ModelName, Spec};
+
+/// A target as a request names it, of whichever RPC.
+pub enum Asked {
+    /// By name.
+    Model(String),
+    /// Sent along.
+    Inline(Box<pb::InlineModel>),
+}
+
+impl From<pb::gradients_request::Target> for Asked {
+    fn from(target: pb::gradients_request::Target) -> Self {
+        match target {
+            pb::gradients_request::Target::Model(name) => Self::Model(name),
+            pb::gradients_request::Target::Inline(inline) => Self::Inline(inline),
+        }
+    }
+}
+
+impl From<pb::predict_request::Target> for Asked {
+    fn from(target: pb::predict_request::Target) -> Self {
+        match target {
+            pb::predict_request::Target::Model(name) => Self::Model(name),
+            pb::predict_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
+impl From<pb::check_gradients_request::Target> for Asked {
+    fn from(target: pb::check_gradients_request::Target) -> Self {
+        match target {
+            pb::check_gradients_request::Target::Model(name) => Self::Model(name),
+            pb::check_gradients_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
+/// A target that can be looked up.
+pub enum Target {
+    /// A name of the right form.
+    Named(ModelName),
+    /// A network, at step 0.
+    Inline(AnyModel),
+}
+
+impl Target {
+    /// Reads a target, or notes everything that is wrong with it.
+    pub fn read(asked: Option<Asked>, server: &Server, violations: &mut Violations) -> Option<Self> {
+        match asked {
+            None => {
+                violations.add("model", "neither model nor inline", "exactly one of the two");
+                None
+            }
+            Some(Asked::Model(name)) => {
+                request::model_name(&name, "model", violations).map(Self::Named)
+            }
+            Some(Asked::Inline(inline)) => {
+                let spec = violations.take_at("inline.spec", spec::read(inline.spec, &server.limits));
+                let most = spec.as_ref().map_or(server.limits.layers, |spec| spec.architecture.depth());
+                let mut faults = Violations::new();
+                let parameters = read_parameters(inline.parameters, most, &mut faults);
+                violations.extend_at("inline", faults);
+                let model = inline_model(spec?, parameters?);
+                violations.take_at("inline", model).map(Self::Inline)
+            }
+        }
+    }
+
+    /// The model: looked up, with its session renewed, or the one sent along.
+    ///
+    /// # Errors
+    /// No such model.
+    pub fn find(self, server: &Server) -> Result<AnyModel, Status> {
+        match self {
+            Self::Named(name) => {
+                let entry = server.registry().model(&name, SystemTime::now())?;
+                Ok(entry.model.clone())
+            }
+            Self::Inline(model) => Ok(model),
+        }
+    }
+}
+
+/// Layers' parameters, not yet of the model's type.
+pub type ParameterParts = Vec<(TensorParts, Option<TensorParts>)>;
+
+/// Reads layers' parameters at `parameters[…]`; more than `most` of them are a fault by their number alone.
+pub fn read_parameters(
+    parameters: Vec<pb::LayerParameters>,
+    most: usize,
+    violations: &mut Violations,
+) -> Option<ParameterParts> {
+    if parameters.len() > most {
+        let given = format!("{} layers", parameters.len());
+        violations.add("parameters", given, format!("{most}, one for each layer"));
+        return None;
+    }
+    let before = violations.len();
+    let mut parts = Vec::with_capacity(parameters.len());
+    for (index, layer) in parameters.into_iter().enumerate() {
+        let field = |name: &str| format!("parameters[{index}].{name}");
+        let weights = TensorParts::read(layer.weights, &field("weights"), Rank::Matrix, violations);
+        let bias = layer
+            .bias
+            .map(|bias| TensorParts::read(Some(bias), &field("bias"), Rank::Vector, violations));
+        if let Some(weights) = weights {
+            parts.push((weights, bias.flatten()));
+        }
+    }
+    (violations.len() == before).then_some(parts)
+}
+
+/// The flat parameters in the model's type.
+///
+/// # Errors
+/// Everything that does not fit the spec.
+pub fn flatten<T: ModelScalar>(spec: &Spec, parts: ParameterParts) -> Result<Vec<T>, Violations> {
+    let layers = parts.into_iter().map(|(weights, bias)| LayerParameters {
+        weights: weights.into_matrix(),
+        bias: bias.map(TensorParts::into_matrix),
+    });
+    spec.flatten(layers.collect())
+}
+
+fn inline_model(spec: Spec, parts: ParameterParts) -> Result<AnyModel, Violations> {
+    fn build<T: ModelScalar>(spec: Spec, parts: ParameterParts) -> Result<AnyModel, Violations> {
+        let parameters = flatten::<T>(&spec, parts)?;
+        Ok(T::any(Arc::new(Model::new(spec, parameters, 0))))
+    }
+    match spec.dtype {
+        Dtype::Float32 => build::<f32>(spec, parts),
+        Dtype::Float64 => build::<f64>(spec, parts),
+    }
+}
+
+/// Samples and targets, not yet of the model's type nor compared with its sizes.
+pub struct BatchParts {
+    /// x.
+    pub inputs: TensorParts,
+    targets: Option<TensorParts>,
+    labels: Vec<i32>,
+}
+
+impl BatchParts {
+    /// Reads inputs and targets or labels, or notes what is wrong with them.
+    pub fn read(
+        inputs: Option<pb::Tensor>,
+        targets: Option<pb::Tensor>,
+        labels: Vec<i32>,
+        violations: &mut Violations,
+    ) -> Option<Self> {
+        let before = violations.len();
+        let inputs = TensorParts::read(inputs, "inputs", Rank::Matrix, violations);
+        let targets = targets
+            .map(|targets| TensorParts::read(Some(targets), "targets", Rank::Matrix, violations));
+        match (&targets, labels.is_empty()) {
+            (Some(_), false) => violations.add("labels", "targets and labels", "one of the two"),
+            (None, true) => violations.add("targets", "neither targets nor labels", "one of the two"),
+            (Some(_), true) | (None, false) => {}
+        }
+        if violations.len() > before {
+            return None;
+        }
+        Some(Self {
+            inputs: inputs?,
+            targets: targets.flatten(),
+            labels,
+        })
+    }
+
+    /// A batch that fits the spec.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub fn typed<T: ModelScalar>(self, spec: &Spec, max_rows: usize) -> Result<Batch<T>, Violations> {
+        Batch::new(
+            &spec.architecture,
+            spec.objective,
+            self.inputs.into_matrix(),
+            self.targets.map(TensorParts::into_matrix),
+            &self.labels,
+            max_rows,
+        )
+    }
+}

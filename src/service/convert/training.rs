@@ -1,0 +1,217 @@
+//! TrainBatch: a request into a plan, a run's events into messages.
+
+use super::request::{count, duration, request_id};
+use super::spec::read_enum;
+use super::target::BatchParts;
+use crate::config::Config;
+use crate::nn::{Batch, Minibatches, TargetsRef, Violations, digest::update_with};
+use crate::service::compute::Timing;
+use crate::service::entry::ModelScalar;
+use crate::service::pb;
+use crate::service::run_task::{EndReason, RunEnd, RunStart};
+use crate::service::status::Stop;
+use crate::training::spec::not_negative;
+use crate::training::{Fingerprint, Plan, Spec, StepMetrics};
+
+/// A TrainBatch request whose own fields are right, not yet compared with the model.
+pub struct TrainParts {
+    batch: BatchParts,
+    length: Length,
+    minibatch_size: usize,
+    shuffle_seed: Option<i64>,
+    learning_rate: Option<f64>,
+    request_id: String,
+    /// Refuses unless the model is at this step.
+    pub expected_step: Option<i64>,
+    /// Report every n-th step.
+    pub metrics_every: u64,
+    /// Whether the run ends with its caller.
+    pub stop_on_disconnect: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Length {
+    Steps(u64),
+    Epochs(u64),
+}
+
+impl TrainParts {
+    /// Reads everything but the model's name, or notes what is wrong.
+    pub fn read(request: pb::TrainBatchRequest, violations: &mut Violations) -> Option<Self> {
+        let batch = BatchParts::read(request.inputs, request.targets, request.labels, violations);
+        if request.steps != 0 && request.epochs != 0 {
+            violations.add("epochs", "steps and epochs", "at most one of the two");
+        }
+        let steps = count(request.steps, "steps", 1, violations) as u64;
+        let epochs = count(request.epochs, "epochs", 1, violations) as u64;
+        let minibatch_size = count(request.minibatch_size, "minibatch_size", usize::MAX, violations);
+        let metrics_every = count(request.metrics_every, "metrics_every", 1, violations) as u64;
+        if let Some(learning_rate) = request.learning_rate {
+            not_negative("learning_rate", learning_rate, violations);
+        }
+        let _: pb::Durability = read_enum(
+            request.durability,
+            "durability",
+            "DURABILITY_DURABLE (1) or DURABILITY_RELAXED (2)",
+            violations,
+        );
+        let on_disconnect = read_enum(
+            request.on_disconnect,
+            "on_disconnect",
+            "ON_DISCONNECT_STOP (1) or ON_DISCONNECT_CONTINUE (2)",
+            violations,
+        );
+        // Checked here as well, so that a request without a model hears of it.
+        request_id(request.request_id.clone(), || [0; 32], violations);
+        Some(Self {
+            batch: batch?,
+            length: if request.epochs == 0 { Length::Steps(steps) } else { Length::Epochs(epochs) },
+            minibatch_size,
+            shuffle_seed: request.shuffle_seed,
+            learning_rate: request.learning_rate,
+            request_id: request.request_id,
+            expected_step: request.expected_step,
+            metrics_every,
+            stop_on_disconnect: match on_disconnect {
+                pb::OnDisconnect::Unspecified | pb::OnDisconnect::Stop => true,
+                pb::OnDisconnect::Continue => false,
+            },
+        })
+    }
+
+    /// A plan that fits the model.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub fn plan<T: ModelScalar>(self, spec: &Spec, config: &Config) -> Result<Plan<T>, Violations> {
+        let mut violations = Violations::new();
+        let batch = self.batch.typed::<T>(spec, config.max_batch_rows)?;
+        let minibatches = Minibatches::new(batch.rows(), self.minibatch_size, self.shuffle_seed);
+        let (field, steps) = match self.length {
+            Length::Steps(steps) => ("steps", steps),
+            Length::Epochs(epochs) => {
+                ("epochs", epochs.saturating_mul(minibatches.steps_per_epoch()))
+            }
+        };
+        if steps > config.max_steps_per_run {
+            let allowed = format!("at most {} steps in one call (max_steps_per_run)", config.max_steps_per_run);
+            violations.add(field, format!("{steps} steps"), allowed);
+        }
+        let content = Content {
+            batch: &batch,
+            steps,
+            minibatch_size: minibatches.size(),
+            shuffle_seed: self.shuffle_seed,
+            learning_rate: self.learning_rate,
+            expected_step: self.expected_step,
+        };
+        let request = request_id(self.request_id, || content.fingerprint(), &mut violations);
+        violations.into_result(Some(Plan {
+            batch,
+            minibatches,
+            steps,
+            learning_rate: self.learning_rate,
+            request,
+        }))
+    }
+}
+
+/// What a TrainBatch request asks for; how it wants to hear about it is left out.
+struct Content<'a, T> {
+    batch: &'a Batch<T>,
+    steps: u64,
+    minibatch_size: usize,
+    shuffle_seed: Option<i64>,
+    learning_rate: Option<f64>,
+    expected_step: Option<i64>,
+}
+
+impl<T: ModelScalar> Content<'_, T> {
+    fn fingerprint(&self) -> Fingerprint {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"TrainBatch 1");
+        for number in [self.steps, self.minibatch_size as u64, self.batch.rows() as u64] {
+            hasher.update(&number.to_le_bytes());
+        }
+        let optional = [
+            self.shuffle_seed.map(i64::cast_unsigned),
+            self.learning_rate.map(f64::to_bits),
+            self.expected_step.map(i64::cast_unsigned),
+        ];
+        for number in optional {
+            hasher.update(&[u8::from(number.is_some())]);
+            hasher.update(&number.unwrap_or(0).to_le_bytes());
+        }
+        let view = self.batch.view();
+        update_with(&mut hasher, view.inputs);
+        match view.targets {
+            TargetsRef::Values(values) => {
+                hasher.update(b"values");
+                update_with(&mut hasher, values);
+            }
+            TargetsRef::Labels(labels) => {
+                hasher.update(b"labels");
+                hasher.update(bytemuck::cast_slice(labels));
+            }
+        }
+        hasher.finalize().into()
+    }
+}
+
+/// Where the time went.
+pub fn timings(timing: Timing) -> pb::Timings {
+    pb::Timings {
+        queued: Some(duration(timing.queued)),
+        computed: Some(duration(timing.computed)),
+    }
+}
+
+/// A run's beginning.
+pub fn started(start: &RunStart) -> pb::Started {
+    pb::Started {
+        step: start.step.cast_signed(),
+        planned_steps: start.planned_steps.cast_signed(),
+        resumed_steps: start.resumed_steps.cast_signed(),
+        replayed: start.replayed,
+        queue_position: super::spec::to_i32(start.queue_position),
+    }
+}
+
+/// Several steps of a run.
+pub fn progress(steps: &[StepMetrics]) -> pb::Progress {
+    let metrics = |metrics: &StepMetrics| pb::StepMetrics {
+        step: metrics.step.cast_signed(),
+        epoch: i32::try_from(metrics.epoch).unwrap_or(i32::MAX),
+        loss: metrics.loss,
+        accuracy: metrics.accuracy,
+        gradient_norm: metrics.gradient_norm,
+        learning_rate: metrics.learning_rate,
+        non_finite: !(metrics.loss.is_finite() && metrics.gradient_norm.is_finite()),
+    };
+    pb::Progress {
+        steps: steps.iter().map(metrics).collect(),
+    }
+}
+
+/// A run's end, for whatever reason.
+pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
+    let reason = match end.reason {
+        EndReason::Finished => pb::StopReason::Finished,
+        EndReason::Diverged(_) => pb::StopReason::Diverged,
+        EndReason::Stopped(Stop::Deadline) => pb::StopReason::Deadline,
+        EndReason::Stopped(Stop::Client) => pb::StopReason::Cancelled,
+        EndReason::Stopped(Stop::Shutdown) => pb::StopReason::Shutdown,
+        EndReason::Stopped(Stop::Deleted) => pb::StopReason::Deleted,
+        EndReason::Failed => pb::StopReason::Failed,
+    };
+    pb::Completed {
+        stop_reason: reason.into(),
+        steps_done: end.steps_done.cast_signed(),
+        step: end.step.cast_signed(),
+        final_loss: end.final_loss,
+        weights_digest: end.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+        timings: Some(timings(end.timing)),
+        metrics_dropped: metrics_dropped.cast_signed(),
+        durable_step: None,
+    }
+}

@@ -1,0 +1,130 @@
+//! CreateModel: from a request to a model in its session.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tonic::Status;
+
+use super::convert::model::model as write_model;
+use super::convert::request::{id, random_id, request_id, session_name};
+use super::convert::target::{ParameterParts, flatten, read_parameters};
+use super::convert::spec;
+use super::entry::{AnyModel, ModelEntry, ModelScalar};
+use super::{Server, pb, telemetry};
+use crate::nn::{Dtype, Violations, initialize};
+use crate::training::{Fingerprint, Model, ModelName, Placement, SessionName, Spec};
+
+/// Floating-point operations that drawing one initial weight is worth, roughly.
+const FLOPS_PER_DRAW: u64 = 50;
+
+/// A model to make.
+pub struct Creation {
+    placement: Placement,
+    spec: Spec,
+    source: Source,
+    validate_only: bool,
+}
+
+enum Source {
+    Seed(i64),
+    Parameters(ParameterParts),
+}
+
+impl Creation {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(request: pb::CreateModelRequest, server: &Server) -> Result<Self, Status> {
+        let mut violations = Violations::new();
+        // Computed before the request is taken apart, and only where it is needed.
+        let fingerprint = (!request.request_id.is_empty()).then(|| fingerprint(&request));
+        let new_session = request.session.is_empty();
+        let session = if new_session {
+            Some(SessionName(random_id()?))
+        } else {
+            session_name(&request.session, "session", &mut violations)
+        };
+        let model = id(&request.model_id, "model_id", &mut violations)?;
+        let spec = violations.take_at("spec", spec::read(request.spec, &server.limits));
+        let most = spec.as_ref().map_or(server.limits.layers, |spec| spec.architecture.depth());
+        let source = if request.parameters.is_empty() {
+            Some(Source::Seed(request.seed))
+        } else {
+            read_parameters(request.parameters, most, &mut violations).map(Source::Parameters)
+        };
+        let known = fingerprint.unwrap_or([0; 32]);
+        let request_id = request_id(request.request_id, || known, &mut violations);
+        let all = session.zip(model).zip(spec).zip(source);
+        let (((session, model), spec), source) = violations.into_result(all)?;
+        let slots = 1 + spec.optimizer.slots();
+        let placement = Placement {
+            name: ModelName { session, model },
+            new_session,
+            bytes: slots * spec.architecture.parameter_count() * spec.dtype.size(),
+            request: request_id,
+        };
+        telemetry::note_model(&placement.name);
+        Ok(Self {
+            placement,
+            spec,
+            source,
+            validate_only: request.validate_only,
+        })
+    }
+
+    /// Makes the model, unless the same request made it before.
+    ///
+    /// # Errors
+    /// Parameters that do not fit, a taken id, no room.
+    pub async fn create(self, server: &Arc<Server>) -> Result<pb::Model, Status> {
+        let now = SystemTime::now();
+        let made = server.registry().check(&self.placement, now)?;
+        if let Some(made) = made {
+            return server.describe_one(made).await;
+        }
+        let placement = self.placement.clone();
+        let validate_only = self.validate_only;
+        let flops = FLOPS_PER_DRAW * self.spec.architecture.parameter_count() as u64;
+        let remembered = server.config.request_ids_per_model;
+        let build = move || {
+            let name = self.placement.name.clone();
+            let entry = self.build(name, remembered, now)?;
+            // Computes the digest while on a compute thread.
+            entry.model.step_and_digest();
+            Ok::<_, Violations>(Arc::new(entry))
+        };
+        let (entry, _) = server.compute.run(flops, build).await?;
+        let entry = entry?;
+        if validate_only {
+            return Ok(write_model(&entry));
+        }
+        let entry = server.registry().insert(placement, entry, now)?;
+        server.describe_one(entry).await
+    }
+
+    fn build(self, name: ModelName, remembered: usize, now: SystemTime) -> Result<ModelEntry, Violations> {
+        fn typed<T: ModelScalar>(creation: Creation, remembered: usize) -> Result<AnyModel, Violations> {
+            let parameters = match creation.source {
+                Source::Seed(seed) => initialize::<T>(&creation.spec.architecture, seed),
+                Source::Parameters(parts) => flatten::<T>(&creation.spec, parts)?,
+            };
+            Ok(T::any(Arc::new(Model::new(creation.spec, parameters, remembered))))
+        }
+        let model = match self.spec.dtype {
+            Dtype::Float32 => typed::<f32>(self, remembered)?,
+            Dtype::Float64 => typed::<f64>(self, remembered)?,
+        };
+        Ok(ModelEntry::new(name, model, now))
+    }
+}
+
+/// Everything a CreateModel request asks for. The message is encoded for it: it is made once, and seldom large.
+fn fingerprint(request: &pb::CreateModelRequest) -> Fingerprint {
+    let mut content = request.clone();
+    content.request_id.clear();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"CreateModel 1");
+    hasher.update(&prost::Message::encode_to_vec(&content));
+    hasher.finalize().into()
+}

@@ -1,0 +1,187 @@
+//! What the server keeps of a model besides the model: its queue of writers, its readers' feeds, its times.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::feed::Feed;
+use super::status::{limited, queue_full};
+use crate::nn::WeightsDigest;
+use crate::training::{Model, ModelName, Spec};
+
+/// A model of either type.
+#[derive(Clone, Debug)]
+pub enum AnyModel {
+    /// Computes in FLOAT32.
+    F32(Arc<Model<f32>>),
+    /// Computes in FLOAT64.
+    F64(Arc<Model<f64>>),
+}
+
+/// Runs an expression with the model of whichever type it is.
+macro_rules! with_model {
+    ($any:expr, $model:ident => $body:expr) => {
+        match $any {
+            $crate::service::entry::AnyModel::F32($model) => $body,
+            $crate::service::entry::AnyModel::F64($model) => $body,
+        }
+    };
+}
+pub(super) use with_model;
+
+/// A type that models compute in, as the service needs to know it.
+pub trait ModelScalar: crate::nn::Scalar {
+    /// Forgets the type.
+    fn any(model: Arc<Model<Self>>) -> AnyModel;
+}
+
+impl ModelScalar for f32 {
+    fn any(model: Arc<Model<Self>>) -> AnyModel {
+        AnyModel::F32(model)
+    }
+}
+
+impl ModelScalar for f64 {
+    fn any(model: Arc<Model<Self>>) -> AnyModel {
+        AnyModel::F64(model)
+    }
+}
+
+/// A model and what surrounds it on the server.
+#[derive(Debug)]
+pub struct ModelEntry {
+    /// Its name.
+    pub name: ModelName,
+    /// The model.
+    pub model: AnyModel,
+    /// Cancelled when it is deleted or its session expires.
+    pub deleted: CancellationToken,
+    /// When it was made.
+    pub created: SystemTime,
+    updated_ms: AtomicU64,
+    writer: Arc<Semaphore>,
+    /// Writers at work and waiting.
+    writers: Arc<AtomicUsize>,
+    feeds: Mutex<Vec<Arc<Feed>>>,
+}
+
+/// The turn to change a model; the next writer's begins when it is dropped.
+#[derive(Debug)]
+pub struct WriteTurn {
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// A place in a model's queue.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AnyModel {
+    /// What it is.
+    pub fn spec(&self) -> &Spec {
+        with_model!(self, model => model.spec())
+    }
+
+    /// The committed step and its digest. A digest reads every parameter once.
+    pub fn step_and_digest(&self) -> (u64, WeightsDigest) {
+        with_model!(self, model => {
+            let committed = model.committed();
+            (committed.step, committed.digest(model.spec()))
+        })
+    }
+}
+
+impl ModelEntry {
+    /// A model just made.
+    pub fn new(name: ModelName, model: AnyModel, now: SystemTime) -> Self {
+        let entry = Self {
+            name,
+            model,
+            deleted: CancellationToken::new(),
+            created: now,
+            updated_ms: AtomicU64::new(0),
+            writer: Arc::new(Semaphore::new(1)),
+            writers: Arc::new(AtomicUsize::new(0)),
+            feeds: Mutex::new(Vec::new()),
+        };
+        entry.touch(now);
+        entry
+    }
+
+    /// When a step or SetParameters last changed it.
+    pub fn updated(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.updated_ms.load(Ordering::Relaxed))
+    }
+
+    /// Notes a change.
+    pub fn touch(&self, now: SystemTime) {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        self.updated_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Whether somebody writes or waits to.
+    pub fn is_training(&self) -> bool {
+        self.writers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits for the turn to change the model, first come, first served. Returns how many came before.
+    ///
+    /// # Errors
+    /// More than `max_waiting` wait already.
+    pub async fn write_turn(&self, max_waiting: usize) -> Result<(WriteTurn, usize), Status> {
+        let before = self.writers.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(&self.writers));
+        if before > max_waiting {
+            let what = format!("too many runs wait for {}", self.name);
+            return Err(queue_full("max_waiting_runs_per_model", max_waiting, &what));
+        }
+        let permit = Arc::clone(&self.writer)
+            .acquire_owned()
+            .await
+            .map_err(|_| super::status::internal())?;
+        let turn = WriteTurn {
+            _permit: permit,
+            _place: place,
+        };
+        Ok((turn, before))
+    }
+
+    /// Whoever follows the model now.
+    pub fn feeds(&self) -> Vec<Arc<Feed>> {
+        self.lock_feeds().clone()
+    }
+
+    /// Adds a follower.
+    ///
+    /// # Errors
+    /// There are `max` already.
+    pub fn follow(&self, feed: Arc<Feed>, max: usize) -> Result<(), Status> {
+        let mut feeds = self.lock_feeds();
+        if feeds.len() >= max {
+            let message = format!("{} has {max} watchers already (max_watchers_per_model): end one first", self.name);
+            return Err(limited("QUOTA", "max_watchers_per_model", max as u64, &message));
+        }
+        feeds.push(feed);
+        Ok(())
+    }
+
+    /// Removes a follower.
+    pub fn unfollow(&self, feed: &Arc<Feed>) {
+        self.lock_feeds().retain(|other| !Arc::ptr_eq(other, feed));
+    }
+
+    fn lock_feeds(&self) -> MutexGuard<'_, Vec<Arc<Feed>>> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,243 @@
+//! The reads: what Gradients and Predict compute of the last committed weights.
+
+use std::sync::Arc;
+
+use faer::Par;
+
+use super::convert::spec::{reduction, to_i32};
+use super::convert::tensor::{Encoding, write};
+use super::entry::ModelScalar;
+use super::pb::{self, Quantity};
+use crate::nn::loss::largest;
+use crate::nn::{
+    Architecture, Backward, Batch, ForwardBuffers, InputGradient, Loss, TargetsRef, Trace,
+};
+use crate::training::Model;
+
+/// Every quantity, in the order of a reply.
+pub const QUANTITIES: [Quantity; 13] = [
+    Quantity::X,
+    Quantity::Z,
+    Quantity::H,
+    Quantity::Y,
+    Quantity::LossPerSample,
+    Quantity::DW,
+    Quantity::DB,
+    Quantity::DZ,
+    Quantity::DH,
+    Quantity::DX,
+    Quantity::Delta,
+    Quantity::W,
+    Quantity::B,
+];
+
+/// How many numbers a quantity holds over all layers, for `rows` samples.
+pub fn entries(quantity: Quantity, architecture: &Architecture, rows: usize) -> usize {
+    let layers = architecture.layers().iter();
+    match quantity {
+        Quantity::Unspecified => 0,
+        Quantity::X | Quantity::DX => rows * architecture.input_size(),
+        Quantity::Z | Quantity::H | Quantity::DZ | Quantity::DH => {
+            rows * architecture.units_per_sample()
+        }
+        Quantity::Y | Quantity::Delta => rows * architecture.output_size(),
+        Quantity::LossPerSample => rows,
+        Quantity::DW | Quantity::W => layers.map(|layer| layer.weights.len()).sum(),
+        Quantity::DB | Quantity::B => layers.map(|layer| layer.bias.len()).sum(),
+    }
+}
+
+/// The gradients of a batch, and whatever else is asked for.
+pub fn gradients<T: ModelScalar>(
+    model: &Arc<Model<T>>,
+    batch: &Batch<T>,
+    include: &[Quantity],
+    encoding: Encoding,
+    par: Par,
+) -> pb::GradientsResponse {
+    let spec = model.spec();
+    let committed = model.committed();
+    let view = batch.view();
+    let input_gradient = if include.contains(&Quantity::DX) {
+        InputGradient::Compute
+    } else {
+        InputGradient::Skip
+    };
+    let mut forward = ForwardBuffers::new(&spec.architecture, view.rows);
+    let mut backward = Backward::new(&spec.architecture, view.rows, input_gradient);
+    let trace = committed
+        .mlp(spec)
+        .forward(view.inputs, view.rows, &mut forward, par);
+    let loss = trace.backward(spec.objective, view.targets, &mut backward, par);
+    let shown = Shown {
+        trace,
+        backward: &backward,
+        targets: view.targets,
+        encoding,
+    };
+    pb::GradientsResponse {
+        loss,
+        tensors: include.iter().flat_map(|&quantity| shown.tensors(quantity)).collect(),
+        step: committed.step.cast_signed(),
+        weights_digest: committed.digest(spec).to_string(),
+        reduction: reduction(spec.objective.reduction).into(),
+        batch_size: to_i32(view.rows),
+        timings: None,
+        accuracy: spec.objective.accuracy(trace.outputs(), view.targets, view.rows),
+    }
+}
+
+/// A forward and a backward pass to show.
+struct Shown<'a, T> {
+    trace: Trace<'a, T>,
+    backward: &'a Backward<T>,
+    targets: TargetsRef<'a, T>,
+    encoding: Encoding,
+}
+
+impl<T: ModelScalar> Shown<'_, T> {
+    /// A quantity of every layer that has it.
+    fn tensors(&self, quantity: Quantity) -> Vec<pb::NamedTensor> {
+        let mlp = self.trace.mlp();
+        let architecture = mlp.architecture();
+        let (m, depth) = (self.trace.rows(), architecture.depth());
+        let one = |shape: &[usize], entries: &[T]| vec![self.named(quantity, 0, shape, entries)];
+        let sample = |i: usize| [m, architecture.size(i)];
+        let layers = |with: &dyn Fn(usize) -> Option<pb::NamedTensor>| (1..=depth).filter_map(with).collect();
+        match quantity {
+            Quantity::Unspecified => Vec::new(),
+            Quantity::X => one(&sample(0), self.trace.h(0)),
+            Quantity::DX => one(&sample(0), self.backward.dh(0, self.trace.entries(0))),
+            Quantity::Y => one(&sample(depth), &self.target_values()),
+            Quantity::Delta => one(&sample(depth), self.backward.dz(depth, self.trace.entries(depth))),
+            Quantity::LossPerSample => {
+                let losses: Vec<T> = self.backward.loss_per_sample(m).iter().map(|&l| T::from_f64(l)).collect();
+                one(&[m], &losses)
+            }
+            Quantity::Z => layers(&|i| Some(self.named(quantity, i, &sample(i), self.trace.z(i)))),
+            Quantity::H => layers(&|i| Some(self.named(quantity, i, &sample(i), self.trace.h(i)))),
+            Quantity::DZ => layers(&|i| {
+                let dz = self.backward.dz(i, self.trace.entries(i));
+                Some(self.named(quantity, i, &sample(i), dz))
+            }),
+            Quantity::DH => layers(&|i| {
+                let dh = self.backward.dh(i, self.trace.entries(i));
+                Some(self.named(quantity, i, &sample(i), dh))
+            }),
+            Quantity::DW => layers(&|i| {
+                let layer = &architecture.layers()[i - 1];
+                let dw = &self.backward.parameters()[layer.weights.clone()];
+                Some(self.named(quantity, i, &[layer.units, layer.fan_in], dw))
+            }),
+            Quantity::W => layers(&|i| {
+                let layer = &architecture.layers()[i - 1];
+                Some(self.named(quantity, i, &[layer.units, layer.fan_in], mlp.weights(i)))
+            }),
+            Quantity::DB => layers(&|i| {
+                let layer = &architecture.layers()[i - 1];
+                let db = &self.backward.parameters()[layer.bias.clone()];
+                layer.has_bias().then(|| self.named(quantity, i, &[layer.units], db))
+            }),
+            Quantity::B => layers(&|i| {
+                let layer = &architecture.layers()[i - 1];
+                layer.has_bias().then(|| self.named(quantity, i, &[layer.units], mlp.bias(i)))
+            }),
+        }
+    }
+
+    fn named(&self, quantity: Quantity, layer: usize, shape: &[usize], entries: &[T]) -> pb::NamedTensor {
+        pb::NamedTensor {
+            quantity: quantity.into(),
+            layer: to_i32(layer),
+            tensor: Some(write(shape, entries, self.encoding)),
+        }
+    }
+
+    /// y as numbers: labels become one-hot rows, or 0 and 1 for a single output.
+    fn target_values(&self) -> Vec<T> {
+        let n = self.trace.mlp().architecture().output_size();
+        match self.targets {
+            TargetsRef::Values(values) => values.to_vec(),
+            TargetsRef::Labels(labels) => {
+                let mut values = vec![T::ZERO; labels.len() * n];
+                for (row, &label) in values.chunks_exact_mut(n).zip(labels) {
+                    match row {
+                        [single] => *single = T::from_f64(label.into()),
+                        row => row[label as usize] = T::ONE,
+                    }
+                }
+                values
+            }
+        }
+    }
+}
+
+/// What else Predict returns besides the outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Softmax or sigmoid of the outputs.
+    pub probabilities: bool,
+    /// The class of each sample.
+    pub classes: bool,
+    /// Every z and h.
+    pub trace: bool,
+}
+
+/// The outputs for inputs (rows × n₀, row-major).
+pub fn predict<T: ModelScalar>(
+    model: &Arc<Model<T>>,
+    inputs: &[T],
+    rows: usize,
+    extras: Extras,
+    encoding: Encoding,
+    par: Par,
+) -> pb::PredictResponse {
+    let spec = model.spec();
+    let committed = model.committed();
+    let mut buffers = ForwardBuffers::new(&spec.architecture, rows);
+    let trace = committed.mlp(spec).forward(inputs, rows, &mut buffers, par);
+    let n = spec.architecture.output_size();
+    let shape = [rows, n];
+    let outputs = trace.outputs();
+    let probabilities = extras.probabilities.then(|| {
+        let mut probabilities = outputs.to_vec();
+        for row in probabilities.chunks_exact_mut(n) {
+            spec.objective.probabilities(row);
+        }
+        write(&shape, &probabilities, encoding)
+    });
+    let class = |row: &[T]| match spec.objective.loss {
+        Loss::BinaryCrossEntropy => i32::from(row[0] > T::ZERO),
+        Loss::CrossEntropy | Loss::HalfSquaredError | Loss::MeanSquaredError => to_i32(largest(row)),
+    };
+    let classes = if extras.classes {
+        outputs.chunks_exact(n).map(class).collect()
+    } else {
+        Vec::new()
+    };
+    pb::PredictResponse {
+        outputs: Some(write(&shape, outputs, encoding)),
+        probabilities,
+        classes,
+        trace: if extras.trace { traced(&trace, encoding) } else { Vec::new() },
+        step: committed.step.cast_signed(),
+        weights_digest: committed.digest(spec).to_string(),
+        timings: None,
+    }
+}
+
+fn traced<T: ModelScalar>(trace: &Trace<'_, T>, encoding: Encoding) -> Vec<pb::NamedTensor> {
+    let architecture = trace.mlp().architecture();
+    let quantities = [Quantity::Z, Quantity::H].into_iter();
+    quantities
+        .flat_map(|quantity| (1..=architecture.depth()).map(move |i| (quantity, i)))
+        .map(|(quantity, i)| {
+            let entries = if quantity == Quantity::Z { trace.z(i) } else { trace.h(i) };
+            pb::NamedTensor {
+                quantity: quantity.into(),
+                layer: to_i32(i),
+                tensor: Some(write(&[trace.rows(), architecture.size(i)], entries, encoding)),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,432 @@
+//! One TrainBatch at work: it waits for the model's turn, trains on a compute thread a quantum at a time, tells its
+//! readers, and ends when it is done or when something ends it.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use faer::Par;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::compute::{Task, Timing, Turn};
+use super::deadline::Deadline;
+use super::entry::{ModelEntry, WriteTurn};
+use super::feed::Feed;
+use super::status::{Stop, diverged, internal, stopped};
+use super::{Server, telemetry};
+use crate::nn::{Scalar, WeightsDigest};
+use crate::training::{
+    Advance, Begin, Divergence, Model, Outcome, Plan, Run, RunSummary, StepMetrics,
+};
+
+/// Readers hear of new steps this often, or sooner when a lot has gathered.
+const REPORT_EVERY: Duration = Duration::from_millis(50);
+
+/// Metrics that make a report due before its time.
+const REPORT_SIZE: usize = 1024;
+
+/// The clock is read about this often between steps, however short they are.
+const CLOCK_EVERY: Duration = Duration::from_micros(200);
+
+/// How a run began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunStart {
+    /// The model's step before the first update.
+    pub step: u64,
+    /// Steps that this stream takes.
+    pub planned_steps: u64,
+    /// Steps that an earlier try has committed.
+    pub resumed_steps: u64,
+    /// Whether the stored outcome of an earlier request follows.
+    pub replayed: bool,
+    /// How many came before it.
+    pub queue_position: usize,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug)]
+pub struct RunEnd {
+    /// Why.
+    pub reason: EndReason,
+    /// Steps committed for the request.
+    pub steps_done: u64,
+    /// The model's step.
+    pub step: u64,
+    /// The last step's loss.
+    pub final_loss: f64,
+    /// The parameters' digest, where the end computed it.
+    pub digest: Option<WeightsDigest>,
+    /// Where the time went.
+    pub timing: Timing,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug)]
+pub enum EndReason {
+    /// Every step is taken.
+    Finished,
+    /// The next weights would not be finite.
+    Diverged(Divergence),
+    /// Something ended it.
+    Stopped(Stop),
+    /// It panicked.
+    Failed,
+}
+
+impl RunEnd {
+    fn new(reason: EndReason, steps_done: u64, step: u64, timing: Timing) -> Self {
+        Self {
+            reason,
+            steps_done,
+            step,
+            final_loss: f64::NAN,
+            digest: None,
+            timing,
+        }
+    }
+
+    fn finished(summary: &RunSummary, timing: Timing) -> Self {
+        Self {
+            final_loss: summary.final_loss,
+            digest: Some(summary.digest),
+            ..Self::new(EndReason::Finished, summary.steps_done, summary.step, timing)
+        }
+    }
+
+    fn diverged(divergence: Divergence, timing: Timing) -> Self {
+        let reason = EndReason::Diverged(divergence);
+        Self::new(reason, divergence.steps_done, divergence.step, timing)
+    }
+
+    /// A run that panicked.
+    pub fn failed() -> Self {
+        Self::new(EndReason::Failed, 0, 0, Timing::default())
+    }
+
+    /// What a TrainBatch stream ends with, unless it ends well.
+    pub fn error(&self) -> Option<Status> {
+        match self.reason {
+            EndReason::Finished => None,
+            EndReason::Diverged(divergence) => Some(diverged(&divergence)),
+            EndReason::Stopped(stop) => Some(stopped(stop, Some((self.steps_done, self.step)))),
+            EndReason::Failed => Some(internal()),
+        }
+    }
+}
+
+/// Set once by whatever ends a run; looked at after every step.
+#[derive(Debug, Default)]
+struct StopFlag(AtomicU8);
+
+impl StopFlag {
+    fn set(&self, stop: Stop) {
+        let code = match stop {
+            Stop::Deadline => 1,
+            Stop::Client => 2,
+            Stop::Shutdown => 3,
+            Stop::Deleted => 4,
+        };
+        // The first reason counts.
+        let _ = self
+            .0
+            .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<Stop> {
+        match self.0.load(Ordering::Relaxed) {
+            1 => Some(Stop::Deadline),
+            2 => Some(Stop::Client),
+            3 => Some(Stop::Shutdown),
+            4 => Some(Stop::Deleted),
+            _ => None,
+        }
+    }
+}
+
+/// What a run needs to know besides its plan.
+pub struct Conditions {
+    /// The caller's deadline.
+    pub deadline: Deadline,
+    /// Cancelled when the caller is gone and the run is to end with it.
+    pub caller_gone: CancellationToken,
+    /// Refuses unless the model is here when the turn comes.
+    pub expected_step: Option<i64>,
+}
+
+/// Conducts a run to its end, whoever listens. `started` hears whether it began; `feed` hears the rest.
+pub async fn conduct<T: Scalar>(
+    server: Arc<Server>,
+    entry: Arc<ModelEntry>,
+    model: Arc<Model<T>>,
+    plan: Plan<T>,
+    conditions: Conditions,
+    feed: Arc<Feed>,
+    started: oneshot::Sender<Result<(), Status>>,
+) {
+    let asked = Instant::now();
+    let ending = ending(&server, &entry, &conditions);
+    tokio::pin!(ending);
+    let turn = tokio::select! {
+        biased;
+        stop = &mut ending => Err(stopped(stop, None)),
+        turn = entry.write_turn(server.config.max_waiting_runs_per_model) => turn,
+    };
+    let begun = turn.and_then(|(turn, position)| {
+        let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
+        Ok((turn, position, begin))
+    });
+    let (turn, queue_position, begin) = match begun {
+        Ok(begun) => begun,
+        Err(status) => {
+            // A caller that has gone needs no answer.
+            let _ = started.send(Err(status));
+            return;
+        }
+    };
+    let committed = model.committed().step;
+    let resumed_steps = match begin {
+        Begin::Fresh => 0,
+        Begin::Resume { steps_done } => steps_done,
+        Begin::Replay(outcome) => {
+            let _ = started.send(replay(&outcome, queue_position, &feed));
+            return;
+        }
+    };
+    let start = RunStart {
+        step: committed,
+        planned_steps: plan.steps - resumed_steps,
+        resumed_steps,
+        replayed: false,
+        queue_position,
+    };
+    let feeds: Vec<_> = entry.feeds().into_iter().chain([feed]).collect();
+    let stop = Arc::new(StopFlag::default());
+    let (ended, end) = oneshot::channel();
+    let task = RunTask {
+        stage: Some(Stage::Ready(model, plan, resumed_steps)),
+        par: server.par,
+        entry: Arc::clone(&entry),
+        feeds: feeds.clone(),
+        pending: Vec::new(),
+        stop: Arc::clone(&stop),
+        quantum: Duration::from_millis(server.config.quantum_ms),
+        clock_every: 1,
+        last_report: None,
+        asked,
+        computed: Duration::ZERO,
+        ended: Some(ended),
+        _turn: turn,
+    };
+    for feed in &feeds {
+        feed.start(start);
+    }
+    if let Err(error) = server.compute.submit(Box::new(task)) {
+        for feed in &feeds {
+            feed.end(RunEnd::new(EndReason::Failed, resumed_steps, committed, Timing::default()));
+        }
+        let _ = started.send(Err(error.into()));
+        return;
+    }
+    let _ = started.send(Ok(()));
+    let end = supervise(ending, end, &stop).await;
+    telemetry::run_ended(&entry.name, &end);
+    for feed in &feeds {
+        feed.end(end);
+    }
+}
+
+/// Waits for the end and passes on whatever is to bring it about.
+async fn supervise(
+    ending: std::pin::Pin<&mut impl Future<Output = Stop>>,
+    mut end: oneshot::Receiver<RunEnd>,
+    stop: &StopFlag,
+) -> RunEnd {
+    let end = tokio::select! {
+        end = &mut end => end,
+        reason = ending => {
+            stop.set(reason);
+            end.await
+        }
+    };
+    // A task that is dropped without a word has panicked.
+    end.unwrap_or_else(|_| RunEnd::failed())
+}
+
+/// Resolves when something is to end the run. While it does not, the session's lease is renewed.
+async fn ending(server: &Server, entry: &ModelEntry, conditions: &Conditions) -> Stop {
+    let renewal = Duration::from_secs(server.config.session_ttl_seconds) / 4;
+    let renew = async {
+        loop {
+            tokio::time::sleep(renewal).await;
+            let _ = server.registry().model(&entry.name, SystemTime::now());
+        }
+    };
+    tokio::select! {
+        biased;
+        () = entry.deleted.cancelled() => Stop::Deleted,
+        () = server.shutdown.cancelled() => Stop::Shutdown,
+        () = conditions.deadline.passed() => Stop::Deadline,
+        () = conditions.caller_gone.cancelled() => Stop::Client,
+        () = renew => Stop::Shutdown,
+    }
+}
+
+/// Answers a repeated request with what became of the first.
+fn replay(outcome: &Outcome, queue_position: usize, feed: &Feed) -> Result<(), Status> {
+    let end = match outcome {
+        Outcome::Finished(summary) => RunEnd::finished(summary, Timing::default()),
+        Outcome::Diverged(divergence) => RunEnd::diverged(*divergence, Timing::default()),
+        // These answer other questions than TrainBatch asks; a fingerprint never confuses them.
+        Outcome::Interrupted { .. } | Outcome::ParametersSet { .. } => return Err(internal()),
+    };
+    feed.start(RunStart {
+        step: end.step,
+        planned_steps: 0,
+        resumed_steps: end.steps_done,
+        replayed: true,
+        queue_position,
+    });
+    feed.end(end);
+    Ok(())
+}
+
+enum Stage<T: Scalar> {
+    /// Buffers are made on the compute thread: they can be large.
+    Ready(Arc<Model<T>>, Plan<T>, u64),
+    Running(Box<Run<T>>),
+}
+
+struct RunTask<T: Scalar> {
+    stage: Option<Stage<T>>,
+    par: Par,
+    entry: Arc<ModelEntry>,
+    feeds: Vec<Arc<Feed>>,
+    /// Steps that the readers have not heard of.
+    pending: Vec<StepMetrics>,
+    stop: Arc<StopFlag>,
+    quantum: Duration,
+    /// Steps between two looks at the clock.
+    clock_every: u32,
+    last_report: Option<Instant>,
+    asked: Instant,
+    computed: Duration,
+    ended: Option<oneshot::Sender<RunEnd>>,
+    _turn: WriteTurn,
+}
+
+impl<T: Scalar> Task for RunTask<T> {
+    fn turn(&mut self) -> Turn {
+        let began = Instant::now();
+        let mut run = match self.stage.take() {
+            Some(Stage::Ready(model, plan, done)) => Box::new(Run::new(model, plan, done, self.par)),
+            Some(Stage::Running(run)) => run,
+            None => return Turn::Done,
+        };
+        let advance = if self.stop.get().is_some() {
+            Advance::Paused
+        } else {
+            // A panic must not lose the steps before it; what is left of the run notes them when dropped.
+            match catch_unwind(AssertUnwindSafe(|| self.advance(&mut run, began))) {
+                Ok(advance) => advance,
+                Err(_) => {
+                    self.computed += began.elapsed();
+                    self.finish(|_, timing| RunEnd {
+                        timing,
+                        ..RunEnd::failed()
+                    });
+                    return Turn::Done;
+                }
+            }
+        };
+        self.computed += began.elapsed();
+        self.entry.touch(SystemTime::now());
+        match advance {
+            Advance::Paused => match self.stop.get() {
+                None => {
+                    self.stage = Some(Stage::Running(run));
+                    return Turn::Again;
+                }
+                Some(stop) => {
+                    let (done, step) = (run.steps_done(), run.current().step);
+                    // Noted before anybody hears of the end, so that a retry finds it.
+                    drop(run);
+                    self.finish(|_, timing| RunEnd::new(EndReason::Stopped(stop), done, step, timing));
+                }
+            },
+            Advance::Finished(summary) => self.finish(|_, timing| RunEnd::finished(&summary, timing)),
+            Advance::Diverged(divergence) => {
+                self.finish(|_, timing| RunEnd::diverged(divergence, timing));
+            }
+        }
+        Turn::Done
+    }
+}
+
+impl<T: Scalar> RunTask<T> {
+    /// Trains until the quantum is over, the run ends or something ends it.
+    fn advance(&mut self, run: &mut Run<T>, began: Instant) -> Advance {
+        let mut until_clock = 1;
+        let mut looked = began;
+        run.advance(|metrics| {
+            self.pending.push(*metrics);
+            if self.stop.get().is_some() {
+                return ControlFlow::Break(());
+            }
+            until_clock -= 1;
+            if until_clock > 0 && self.pending.len() < REPORT_SIZE {
+                return ControlFlow::Continue(());
+            }
+            let now = Instant::now();
+            self.report_if_due(now);
+            if now - looked < CLOCK_EVERY {
+                self.clock_every = (self.clock_every * 2).min(REPORT_SIZE as u32);
+            } else {
+                self.clock_every = (self.clock_every / 2).max(1);
+            }
+            looked = now;
+            until_clock = self.clock_every;
+            if now - began >= self.quantum {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    fn report_if_due(&mut self, now: Instant) {
+        let due = self.last_report.is_none_or(|last| now - last >= REPORT_EVERY);
+        if due || self.pending.len() >= REPORT_SIZE {
+            self.report();
+            self.last_report = Some(now);
+        }
+    }
+
+    fn report(&mut self) {
+        for feed in &self.feeds {
+            feed.steps(&self.pending);
+        }
+        self.pending.clear();
+    }
+
+    fn finish(&mut self, end: impl FnOnce(&Self, Timing) -> RunEnd) {
+        self.report();
+        let timing = Timing {
+            queued: self.asked.elapsed().saturating_sub(self.computed),
+            computed: self.computed,
+        };
+        let end = end(self, timing);
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(end);
+        }
+    }
+}
+
+/// How many products may be cut into pieces, and for how many threads.
+pub fn parallelism(threads: usize) -> Par {
+    if threads > 1 { Par::rayon(threads) } else { Par::Seq }
+}
+

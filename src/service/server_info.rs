@@ -1,0 +1,39 @@
+//! ServerService.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::Server;
+use super::convert::spec::to_i32;
+use super::pb::{self, server_service_server::ServerService};
+use crate::nn::init::PRNG;
+
+/// The handlers.
+#[derive(Clone)]
+pub struct ServerInfo(pub(super) Arc<Server>);
+
+#[tonic::async_trait]
+impl ServerService for ServerInfo {
+    async fn get_server_info(
+        &self,
+        _: Request<pb::GetServerInfoRequest>,
+    ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
+        let (sessions, models) = self.0.registry().counts();
+        let settings = self.0.config.entries().into_iter();
+        Ok(Response::new(pb::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            compute_threads: to_i32(self.0.config.compute_threads()),
+            prng: PRNG.to_owned(),
+            settings: settings
+                .map(|(name, value, description)| pb::Setting {
+                    name: name.to_owned(),
+                    value,
+                    description: description.to_owned(),
+                })
+                .collect(),
+            sessions: to_i32(sessions),
+            models: to_i32(models),
+        }))
+    }
+}

@@ -1,0 +1,114 @@
+//! SessionService.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tonic::{Code, Request, Response, Status};
+
+use super::Server;
+use super::convert::model::session as write_session;
+use super::convert::request::{id, page_size, page_token, request_id, session_name};
+use super::convert::spec::to_i32;
+use super::pb::{self, session_service_server::SessionService};
+use super::status::Refusal;
+use crate::nn::Violations;
+use crate::training::SessionName;
+
+/// The handlers.
+#[derive(Clone)]
+pub struct Sessions(pub(super) Arc<Server>);
+
+#[tonic::async_trait]
+impl SessionService for Sessions {
+    async fn create_session(
+        &self,
+        request: Request<pb::CreateSessionRequest>,
+    ) -> Result<Response<pb::CreateSessionResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let id = id(&request.session_id, "session_id", &mut violations)?;
+        let most = self.0.config.session_ttl_seconds;
+        let ttl = request.ttl.and_then(|ttl| read_ttl(&ttl, most, &mut violations));
+        let content = format!("CreateSession {:?} {ttl:?}", request.session_id);
+        let known = || blake3::hash(content.as_bytes()).into();
+        let asked = request_id(request.request_id, known, &mut violations);
+        let name = SessionName(violations.into_result(id)?);
+        let session = self
+            .0
+            .registry()
+            .create_session(name, ttl, asked, SystemTime::now())?;
+        Ok(Response::new(pb::CreateSessionResponse {
+            session: Some(write_session(&session)),
+        }))
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<pb::GetSessionRequest>,
+    ) -> Result<Response<pb::GetSessionResponse>, Status> {
+        let name = read_name(&request.into_inner().name)?;
+        let session = self.0.registry().session(&name, SystemTime::now())?;
+        Ok(Response::new(pb::GetSessionResponse {
+            session: Some(write_session(&session)),
+        }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        if !self.0.config.lists_sessions() {
+            let message = "this server does not list sessions, since a session's name is all it takes to use it: \
+                           keep the names that CreateSession and CreateModel answer, or start it with \
+                           list_sessions = true";
+            return Err(Refusal::new(Code::PermissionDenied, "LISTING_DISABLED", message).status());
+        }
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let size = page_size(request.page_size, &mut violations);
+        let after = page_token(&request.page_token, &mut violations).map(SessionName);
+        violations.into_result(Some(()))?;
+        let mut found = self.0.registry().sessions(after.as_ref(), size + 1);
+        let more = found.len() > size;
+        found.truncate(size);
+        let next_page_token = match found.last() {
+            Some(last) if more => last.name.0.to_string(),
+            Some(_) | None => String::new(),
+        };
+        Ok(Response::new(pb::ListSessionsResponse {
+            sessions: found.iter().map(write_session).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn delete_session(
+        &self,
+        request: Request<pb::DeleteSessionRequest>,
+    ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
+        let name = read_name(&request.into_inner().name)?;
+        let models = self.0.registry().delete_session(&name)?;
+        for entry in &models {
+            entry.deleted.cancel();
+        }
+        Ok(Response::new(pb::DeleteSessionResponse {
+            deleted_models: to_i32(models.len()),
+        }))
+    }
+}
+
+fn read_name(text: &str) -> Result<SessionName, Violations> {
+    let mut violations = Violations::new();
+    let name = session_name(text, "name", &mut violations);
+    violations.into_result(name)
+}
+
+fn read_ttl(ttl: &prost_types::Duration, most: u64, violations: &mut Violations) -> Option<Duration> {
+    let read = Duration::try_from(*ttl)
+        .ok()
+        .filter(|read| (1..=most).contains(&read.as_secs()));
+    if read.is_none() {
+        let given = format!("{} seconds", ttl.seconds);
+        violations.add("ttl", given, format!("1 to {most} seconds"));
+    }
+    read
+}

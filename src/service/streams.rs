@@ -1,0 +1,129 @@
+//! Events as streams: what a TrainBatch caller reads, and what a watcher does.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio_util::sync::DropGuard;
+use tonic::{Code, Status};
+
+use super::Server;
+use super::convert::training::{completed, progress, started};
+use super::deadline::Deadline;
+use super::entry::ModelEntry;
+use super::feed::{Event, Feed, TooSlow};
+use super::pb::{self, train_batch_response, watch_model_response};
+use super::status::{Refusal, Stop, stopped};
+
+/// A stream of messages.
+pub type Streamed<V> = Pin<Box<dyn Stream<Item = Result<V, Status>> + Send>>;
+
+/// The events of one run until its end. Dropped before, it trips `guard`.
+pub fn run_events(feed: Arc<Feed>, guard: Option<DropGuard>) -> Streamed<pb::TrainBatchResponse> {
+    let events = stream::unfold((feed, guard, false), |(feed, guard, over)| async move {
+        if over {
+            return None;
+        }
+        let message = |event| Ok(pb::TrainBatchResponse { event: Some(event) });
+        let (item, over) = match feed.next().await {
+            Ok(Event::Started(start)) => (message(train_batch_response::Event::Started(started(&start))), false),
+            Ok(Event::Steps(steps)) => (message(train_batch_response::Event::Progress(progress(&steps))), false),
+            Ok(Event::Ended(end, dropped)) => match end.error() {
+                None => (message(train_batch_response::Event::Completed(completed(&end, dropped))), true),
+                Some(error) => (Err(error), true),
+            },
+            Err(TooSlow) => (Err(too_slow()), true),
+        };
+        Some((item, (feed, guard, over)))
+    });
+    Box::pin(events)
+}
+
+/// One who follows a model.
+pub struct Watch {
+    server: Arc<Server>,
+    entry: Arc<ModelEntry>,
+    feed: Arc<Feed>,
+    deadline: Deadline,
+    over: bool,
+}
+
+impl Watch {
+    /// Follows `entry` through a feed that it has been given already.
+    pub fn new(
+        server: &Arc<Server>,
+        entry: &Arc<ModelEntry>,
+        feed: Arc<Feed>,
+        deadline: Deadline,
+    ) -> Self {
+        Self {
+            server: Arc::clone(server),
+            entry: Arc::clone(entry),
+            feed,
+            deadline,
+            over: false,
+        }
+    }
+
+    /// The model as it is, then every run's events.
+    pub fn into_stream(self, model: Option<pb::Model>) -> Streamed<pb::WatchModelResponse> {
+        let first = model.map(|model| Ok(watched(watch_model_response::Event::Model(model))));
+        let rest = stream::unfold(self, |mut watch| async {
+            let next = watch.next().await?;
+            Some((next, watch))
+        });
+        Box::pin(stream::iter(first).chain(rest))
+    }
+
+    async fn next(&mut self) -> Option<Result<pb::WatchModelResponse, Status>> {
+        if self.over {
+            return None;
+        }
+        let event = tokio::select! {
+            biased;
+            event = self.feed.next() => event,
+            () = self.entry.deleted.cancelled() => {
+                // A run that the deletion ends has its end still to tell.
+                if !self.entry.is_training() {
+                    return None;
+                }
+                self.over = true;
+                self.feed.next().await
+            }
+            () = self.deadline.passed() => {
+                self.over = true;
+                return Some(Err(stopped(Stop::Deadline, None)));
+            }
+            () = self.server.shutdown.cancelled() => {
+                self.over = true;
+                return Some(Err(stopped(Stop::Shutdown, None)));
+            }
+        };
+        Some(match event {
+            Ok(Event::Started(start)) => Ok(watched(watch_model_response::Event::Started(started(&start)))),
+            Ok(Event::Steps(steps)) => Ok(watched(watch_model_response::Event::Progress(progress(&steps)))),
+            Ok(Event::Ended(end, dropped)) => {
+                Ok(watched(watch_model_response::Event::Completed(completed(&end, dropped))))
+            }
+            Err(TooSlow) => {
+                self.over = true;
+                Err(too_slow())
+            }
+        })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.entry.unfollow(&self.feed);
+    }
+}
+
+fn watched(event: watch_model_response::Event) -> pb::WatchModelResponse {
+    pb::WatchModelResponse { event: Some(event) }
+}
+
+fn too_slow() -> Status {
+    let message = "the stream was read too slowly and too much has gathered: read faster, or set metrics_every";
+    Refusal::new(Code::ResourceExhausted, "SLOW_READER", message).status()
+}

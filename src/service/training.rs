@@ -1,0 +1,370 @@
+//! TrainingService: each handler converts in, calls the core, converts out.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::Server;
+use super::convert::model::parameters as write_parameters;
+use super::convert::request::{
+    check_reply, check_workspace, count, model_name, page_size, page_token, reply_limit, session_name,
+};
+use super::convert::target::{Asked, BatchParts, Target, flatten, read_parameters};
+use super::convert::tensor::{Encoding, Rank, TensorParts};
+use super::convert::training::{TrainParts, timings};
+use super::create::Creation;
+use super::deadline::Deadline;
+use super::entry::{ModelEntry, with_model};
+use super::check::GradientCheck;
+use super::examine::{self, Extras, QUANTITIES};
+use super::feed::Feed;
+use super::pb::{self, training_service_server::TrainingService};
+use super::run_task::{Conditions, conduct};
+use super::set_parameters::Replacement;
+use super::streams::{Streamed, Watch, run_events};
+use super::telemetry;
+use crate::nn::finite_difference::CheckOptions;
+use crate::nn::{Loss, Violations, batch::check_inputs};
+use crate::training::{Run, Spec};
+
+/// The handlers.
+#[derive(Clone)]
+pub struct Training(pub(super) Arc<Server>);
+
+#[tonic::async_trait]
+impl TrainingService for Training {
+    async fn create_model(
+        &self,
+        request: Request<pb::CreateModelRequest>,
+    ) -> Result<Response<pb::CreateModelResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let creation = Creation::read(request.into_inner(), &self.0)?;
+        let model = deadline.limit(creation.create(&self.0)).await?;
+        Ok(Response::new(pb::CreateModelResponse { model: Some(model) }))
+    }
+
+    type TrainBatchStream = Streamed<pb::TrainBatchResponse>;
+
+    async fn train_batch(
+        &self,
+        request: Request<pb::TrainBatchRequest>,
+    ) -> Result<Response<Self::TrainBatchStream>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let name = model_name(&request.model, "model", &mut violations);
+        let parts = TrainParts::read(request, &mut violations);
+        let (name, parts) = violations.into_result(name.zip(parts))?;
+        telemetry::note_model(&name);
+        let entry = self.0.registry().model(&name, SystemTime::now())?;
+
+        let caller_gone = CancellationToken::new();
+        let guard = parts.stop_on_disconnect.then(|| caller_gone.clone().drop_guard());
+        let conditions = Conditions {
+            deadline,
+            caller_gone,
+            expected_step: parts.expected_step,
+        };
+        let feed = Feed::new(parts.metrics_every, self.0.config.max_buffered_metrics);
+        let (begun, began) = oneshot::channel();
+        let server = Arc::clone(&self.0);
+        let to_reader = Arc::clone(&feed);
+        with_model!(entry.model.clone(), model => {
+            let plan = parts.plan(model.spec(), &server.config)?;
+            let rows = plan.minibatches.size();
+            let bytes = Run::workspace_bytes(&model, rows);
+            check_workspace(bytes, server.config.max_workspace_bytes)?;
+            let run = conduct(server, entry, model, plan, conditions, feed, begun);
+            tokio::spawn(telemetry::in_this_call(run));
+        });
+        // A run that ends without a word has panicked before it began.
+        began.await.unwrap_or_else(|_| Err(super::status::internal()))?;
+        Ok(Response::new(run_events(to_reader, guard)))
+    }
+
+    async fn gradients(
+        &self,
+        request: Request<pb::GradientsRequest>,
+    ) -> Result<Response<pb::GradientsResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let server = &self.0;
+        let mut violations = Violations::new();
+        let target = Target::read(request.target.map(Asked::from), server, &mut violations);
+        let batch = BatchParts::read(request.inputs, request.targets, request.labels, &mut violations);
+        let include = read_include(&request.include, &mut violations);
+        let encoding =
+            Encoding::of_reply(request.encoding, batch.as_ref().map(|b| &b.inputs), &mut violations);
+        let limit = reply_limit(request.max_reply_bytes, server.config.max_reply_bytes, &mut violations);
+        let (target, batch) = violations.into_result(target.zip(batch))?;
+
+        with_model!(target.find(server)?, model => {
+            let spec = model.spec();
+            let batch = batch.typed(spec, server.config.max_batch_rows)?;
+            let (architecture, rows) = (&spec.architecture, batch.rows());
+            check_workspace(Run::workspace_bytes(&model, rows), server.config.max_workspace_bytes)?;
+            let bytes = include.iter().map(|&quantity| {
+                encoding.bytes(examine::entries(quantity, architecture, rows), spec.dtype)
+            });
+            let way_out = "name fewer quantities in `include`, send fewer rows";
+            check_reply(bytes.sum(), limit, way_out)?;
+            let flops = 3 * architecture.forward_flops(rows);
+            let par = server.par;
+            let work = move || examine::gradients(&model, &batch, &include, encoding, par);
+            let work = async { Ok(server.compute.run(flops, work).await?) };
+            let (mut reply, timing) = deadline.limit(work).await?;
+            reply.timings = Some(timings(timing));
+            Ok(Response::new(reply))
+        })
+    }
+
+    async fn predict(
+        &self,
+        request: Request<pb::PredictRequest>,
+    ) -> Result<Response<pb::PredictResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let server = &self.0;
+        let mut violations = Violations::new();
+        let target = Target::read(request.target.map(Asked::from), server, &mut violations);
+        let inputs = TensorParts::read(request.inputs, "inputs", Rank::Matrix, &mut violations);
+        let encoding = Encoding::of_reply(request.encoding, inputs.as_ref(), &mut violations);
+        let limit = reply_limit(request.max_reply_bytes, server.config.max_reply_bytes, &mut violations);
+        let (target, inputs) = violations.into_result(target.zip(inputs))?;
+        let extras = Extras {
+            probabilities: request.probabilities,
+            classes: request.classes,
+            trace: request.trace,
+        };
+
+        with_model!(target.find(server)?, model => {
+            let spec = model.spec();
+            check_extras(extras, spec)?;
+            let inputs = inputs.into_matrix();
+            let architecture = &spec.architecture;
+            check_inputs(architecture, &inputs, server.config.max_batch_rows)?;
+            let rows = inputs.rows;
+            check_workspace(Run::workspace_bytes(&model, rows), server.config.max_workspace_bytes)?;
+            let per_row = architecture.output_size() * (1 + usize::from(extras.probabilities))
+                + usize::from(extras.classes)
+                + if extras.trace { 2 * architecture.units_per_sample() } else { 0 };
+            check_reply(encoding.bytes(rows * per_row, spec.dtype), limit, "send fewer rows")?;
+            let flops = architecture.forward_flops(rows);
+            let par = server.par;
+            let work = move || examine::predict(&model, &inputs.entries, rows, extras, encoding, par);
+            let work = async { Ok(server.compute.run(flops, work).await?) };
+            let (mut reply, timing) = deadline.limit(work).await?;
+            reply.timings = Some(timings(timing));
+            Ok(Response::new(reply))
+        })
+    }
+
+    async fn get_model(
+        &self,
+        request: Request<pb::GetModelRequest>,
+    ) -> Result<Response<pb::GetModelResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let entry = self.find(&request.into_inner().name, "name")?;
+        let model = deadline.limit(self.0.describe(vec![entry])).await?.pop();
+        Ok(Response::new(pb::GetModelResponse { model }))
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<pb::ListModelsRequest>,
+    ) -> Result<Response<pb::ListModelsResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let session = session_name(&request.session, "session", &mut violations);
+        let size = page_size(request.page_size, &mut violations);
+        let after = page_token(&request.page_token, &mut violations);
+        let session = violations.into_result(session)?;
+        let found = self
+            .0
+            .registry()
+            .models(&session, after.as_ref(), size + 1, SystemTime::now())?;
+        let next_page_token = match found.get(size) {
+            Some(_) => found[size - 1].0.to_string(),
+            None => String::new(),
+        };
+        let entries = found.into_iter().take(size).map(|(_, entry)| entry).collect();
+        let models = deadline.limit(self.0.describe(entries)).await?;
+        Ok(Response::new(pb::ListModelsResponse {
+            models,
+            next_page_token,
+        }))
+    }
+
+    async fn delete_model(
+        &self,
+        request: Request<pb::DeleteModelRequest>,
+    ) -> Result<Response<pb::DeleteModelResponse>, Status> {
+        let mut violations = Violations::new();
+        let name = model_name(&request.into_inner().name, "name", &mut violations);
+        let name = violations.into_result(name)?;
+        telemetry::note_model(&name);
+        let entry = self.0.registry().delete_model(&name, SystemTime::now())?;
+        entry.deleted.cancel();
+        Ok(Response::new(pb::DeleteModelResponse {}))
+    }
+
+    async fn get_parameters(
+        &self,
+        request: Request<pb::GetParametersRequest>,
+    ) -> Result<Response<pb::GetParametersResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let server = &self.0;
+        let mut violations = Violations::new();
+        let name = model_name(&request.model, "model", &mut violations);
+        let encoding = Encoding::of_reply(request.encoding, None, &mut violations);
+        let limit = reply_limit(request.max_reply_bytes, server.config.max_reply_bytes, &mut violations);
+        let name = violations.into_result(name)?;
+        let entry = server.registry().model(&name, SystemTime::now())?;
+        let spec = entry.model.spec();
+        let entries = spec.architecture.parameter_count();
+        check_reply(encoding.bytes(entries, spec.dtype), limit, "ask for TENSOR_ENCODING_RAW")?;
+        let work = move || {
+            with_model!(&entry.model, model => {
+                let (spec, committed) = (model.spec(), model.committed());
+                pb::GetParametersResponse {
+                    parameters: write_parameters(&committed.mlp(spec), encoding),
+                    step: committed.step.cast_signed(),
+                    weights_digest: committed.digest(spec).to_string(),
+                }
+            })
+        };
+        let work = async { Ok(server.compute.run(entries as u64, work).await?) };
+        let (reply, _) = deadline.limit(work).await?;
+        Ok(Response::new(reply))
+    }
+
+    async fn set_parameters(
+        &self,
+        request: Request<pb::SetParametersRequest>,
+    ) -> Result<Response<pb::SetParametersResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let name = model_name(&request.model, "model", &mut violations);
+        let most = self.0.limits.layers;
+        let parts = read_parameters(request.parameters, most, &mut violations);
+        let (name, parts) = violations.into_result(name.zip(parts))?;
+        telemetry::note_model(&name);
+        let entry = self.0.registry().model(&name, SystemTime::now())?;
+        with_model!(entry.model.clone(), model => {
+            let replacement = Replacement {
+                parameters: flatten(model.spec(), parts)?,
+                expected_step: request.expected_step,
+                request_id: request.request_id,
+            };
+            let replaced = replacement.apply(&self.0, &entry, model);
+            Ok(Response::new(deadline.limit(replaced).await?))
+        })
+    }
+
+    async fn check_gradients(
+        &self,
+        request: Request<pb::CheckGradientsRequest>,
+    ) -> Result<Response<pb::CheckGradientsResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let server = &self.0;
+        let mut violations = Violations::new();
+        let target = Target::read(request.target.map(Asked::from), server, &mut violations);
+        let batch = BatchParts::read(request.inputs, request.targets, request.labels, &mut violations);
+        let step_size = request.step_size.unwrap_or(1e-5);
+        if !(1e-10..=0.1).contains(&step_size) {
+            violations.add("step_size", step_size, "1e-10 to 0.1");
+        }
+        let tolerance = request.tolerance.unwrap_or(1e-7);
+        if tolerance.is_nan() || tolerance <= 0.0 {
+            violations.add("tolerance", tolerance, "above 0");
+        }
+        let most = count(request.max_entries_per_tensor, "max_entries_per_tensor", usize::MAX, &mut violations);
+        let (target, batch) = violations.into_result(target.zip(batch))?;
+
+        with_model!(target.find(server)?, model => {
+            let batch = batch.typed::<f64>(model.spec(), server.config.max_batch_rows)?;
+            let options = CheckOptions { step_size, max_entries_per_tensor: most };
+            let check = GradientCheck::new(&model, batch, options, tolerance, &server.config)?;
+            let quantum = Duration::from_millis(server.config.quantum_ms);
+            let advance = GradientCheck::advance;
+            let finish = GradientCheck::into_reply;
+            let work = async { Ok(server.compute.run_in_turns(quantum, check, advance, finish).await?) };
+            let (mut reply, timing) = deadline.limit(work).await?;
+            reply.timings = Some(timings(timing));
+            Ok(Response::new(reply))
+        })
+    }
+
+    type WatchModelStream = Streamed<pb::WatchModelResponse>;
+
+    async fn watch_model(
+        &self,
+        request: Request<pb::WatchModelRequest>,
+    ) -> Result<Response<Self::WatchModelStream>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let name = model_name(&request.model, "model", &mut violations);
+        let every = count(request.metrics_every, "metrics_every", 1, &mut violations) as u64;
+        let name = violations.into_result(name)?;
+        let server = &self.0;
+        let entry = server.registry().model(&name, SystemTime::now())?;
+        let feed = Feed::new(every, server.config.max_buffered_metrics);
+        entry.follow(Arc::clone(&feed), server.config.max_watchers_per_model)?;
+        let watch = Watch::new(server, &entry, feed, deadline);
+        let model = deadline.limit(server.describe(vec![entry])).await?.pop();
+        Ok(Response::new(watch.into_stream(model)))
+    }
+}
+
+impl Training {
+    fn find(&self, name: &str, field: &str) -> Result<Arc<ModelEntry>, Status> {
+        let mut violations = Violations::new();
+        let name = model_name(name, field, &mut violations);
+        let name = violations.into_result(name)?;
+        Ok(self.0.registry().model(&name, SystemTime::now())?)
+    }
+}
+
+fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantity> {
+    let mut asked = Vec::new();
+    for (index, &number) in include.iter().enumerate() {
+        match pb::Quantity::try_from(number) {
+            Ok(quantity) if quantity != pb::Quantity::Unspecified => asked.push(quantity),
+            Ok(_) | Err(_) => {
+                violations.add(format!("include[{index}]"), number, "QUANTITY_X (1) to QUANTITY_B (13)");
+                break;
+            }
+        }
+    }
+    let all = include.is_empty();
+    QUANTITIES
+        .into_iter()
+        .filter(|quantity| all || asked.contains(quantity))
+        .collect()
+}
+
+/// Refuses probabilities and classes where the loss has none.
+fn check_extras(extras: Extras, spec: &Spec) -> Result<(), Violations> {
+    let mut violations = Violations::new();
+    let loss = spec.objective.loss;
+    if !loss.is_classification() {
+        for (asked, field) in [(extras.probabilities, "probabilities"), (extras.classes, "classes")] {
+            if asked {
+                let given = format!("true for a model with {loss:?}");
+                violations.add(field, given, "false: only CROSS_ENTROPY and BINARY_CROSS_ENTROPY have classes");
+            }
+        }
+    } else if extras.classes && loss == Loss::BinaryCrossEntropy && spec.architecture.output_size() != 1 {
+        let given = format!("true for {} outputs", spec.architecture.output_size());
+        violations.add("classes", given, "false: BINARY_CROSS_ENTROPY has classes for a single output only");
+    }
+    violations.into_result(Some(()))
+}
