@@ -1,3 +1,4 @@
 //! backpropd.
+pub mod cli;
 pub mod config;
 pub mod service;
