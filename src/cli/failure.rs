@@ -7,10 +7,13 @@ use tonic_types::StatusExt as _;
 
 use crate::config::ConfigError;
 
+/// What a shell expects of a process that SIGINT ended: 128 + 2.
+pub const INTERRUPTED: u8 = 130;
+
 /// The end of a command that could not do its work.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code: 1 failed, 2 wrong arguments or data.
+    /// The exit code: 1 failed, 2 wrong arguments or data, 130 interrupted.
     pub code: i32,
     message: String,
 }
@@ -29,6 +32,17 @@ impl Failure {
         Self {
             code: 2,
             message: message.into(),
+        }
+    }
+}
+
+impl Failure {
+    /// Somebody pressed Ctrl-C.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self {
+            code: i32::from(INTERRUPTED),
+            message: "interrupted".to_owned(),
         }
     }
 }

@@ -11,14 +11,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
 
-use super::{Failure, settings};
+use super::{Failure, failure::INTERRUPTED, settings};
 use crate::{
     config::{Config, LogFormat},
     service,
 };
-
-/// What a shell expects of a process that a signal ended: 128 + SIGINT.
-pub(super) const INTERRUPTED: u8 = 130;
 
 pub(super) fn command() -> Command {
     Command::new("serve")
