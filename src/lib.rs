@@ -8,6 +8,7 @@
 //! - [`service`]: the edge, the only code that knows gRPC and protobuf: conversions, errors, threads, connections.
 //! - [`cli`]: the commands `serve`, `train` and `healthcheck`.
 
+pub mod cli;
 pub mod config;
 pub mod nn;
 pub mod service;

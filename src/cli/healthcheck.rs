@@ -1,0 +1,134 @@
+//! `backpropd healthcheck`: for containers, whose images hold no other client.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::{Arg, ArgMatches, Command};
+use tonic::{Code, transport::Endpoint};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::{Failure, serve, settings};
+
+pub(super) const NAME: &str = "healthcheck";
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) fn command() -> Command {
+    Command::new(NAME)
+        .about("Ask a server whether it serves: exit code 0 if so, 1 with the reason if not")
+        .arg(
+            Arg::new("server")
+                .long("server")
+                .value_name("URL")
+                .help("The server, such as http://127.0.0.1:50051; by default where --listen, BACKPROPD_LISTEN or the configuration file say"),
+        )
+        .args(settings::argument_of("listen"))
+        .arg(settings::config_file())
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let server = match matches.get_one::<String>("server") {
+        Some(server) => server.clone(),
+        None => {
+            let mut flags = settings::flags(matches);
+            // Nothing is opened here, so that consent to open the server to others is not ours to ask for.
+            flags.push(("allow-remote".to_owned(), "true".to_owned()));
+            // A container's runtime knows 0 and 1 only.
+            let effective = settings::load(matches, flags)
+                .map_err(|failure| Failure::failed(failure.to_string()))?;
+            serve::reachable(effective.config.listen).to_string()
+        }
+    };
+    serve::runtime()?.block_on(async {
+        match tokio::time::timeout(PATIENCE, check(&server)).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+        .map_err(|why| Failure::failed(format!("{server} does not serve: {why}")))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The endpoint of `server`, whose `http://` may be left out.
+pub(super) fn endpoint(server: &str) -> Result<Endpoint, String> {
+    if server.starts_with("https:") {
+        return Err(
+            "TLS is not supported yet; use http:// and keep to networks you trust".to_owned(),
+        );
+    }
+    let url = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("http://{server}")
+    };
+    Endpoint::from_shared(url)
+        .ok()
+        .filter(|endpoint| endpoint.uri().host().is_some())
+        .ok_or_else(|| "this is not a URL such as http://127.0.0.1:50051".to_owned())
+}
+
+async fn check(server: &str) -> Result<(), String> {
+    let channel = endpoint(server)?
+        .connect()
+        .await
+        .map_err(|error| causes(&error))?;
+    let reply = HealthClient::new(channel)
+        .check(HealthCheckRequest {
+            service: String::new(),
+        })
+        .await;
+    match reply {
+        Ok(reply) if reply.get_ref().status == ServingStatus::Serving as i32 => Ok(()),
+        Ok(reply) => Err(format!(
+            "its health is {}",
+            reply.get_ref().status().as_str_name()
+        )),
+        Err(status) if status.code() == Code::Unimplemented => {
+            Err("it answers, but it has no grpc.health.v1".to_owned())
+        }
+        Err(status) => Err(format!("{:?}: {}", status.code(), status.message())),
+    }
+}
+
+/// An error with what caused it: tonic's own text is "transport error" and no more.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Wrappers often repeat what they wrap.
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_may_be_left_out() {
+        assert_eq!(
+            endpoint("127.0.0.1:1").expect("a URL").uri().to_string(),
+            "http://127.0.0.1:1/"
+        );
+        assert!(
+            endpoint("https://host:1")
+                .expect_err("no TLS")
+                .contains("http://")
+        );
+        assert!(endpoint("a b").is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_there_says_so() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("bound").to_string();
+        drop(free);
+        let why = check(&address).await.expect_err("nobody listens");
+        assert!(why.contains("refused"), "{why}");
+    }
+}

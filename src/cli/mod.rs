@@ -1,0 +1,99 @@
+//! The command line: one file for each subcommand.
+
+mod failure;
+mod healthcheck;
+mod serve;
+mod settings;
+mod train;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{ArgMatches, Command, builder::styling};
+pub use failure::Failure;
+
+/// Reads the arguments (the program's name first), runs what they ask for, and returns the exit code: 0 done,
+/// 1 failed, 2 wrong arguments or data, 130 interrupted.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Nobody is left to tell where even the message cannot be written.
+            let _ = error.print();
+            return exit_code(error.exit_code());
+        }
+    };
+    match dispatch(&matches) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("backpropd: {failure}");
+            exit_code(failure.code)
+        }
+    }
+}
+
+fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    match matches.subcommand() {
+        Some((train::NAME, matches)) => train::run(matches),
+        Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
+        // `backpropd` alone serves.
+        Some((_, matches)) => serve::run(matches),
+        None => serve::run(matches),
+    }
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// The grammar of the whole command line.
+fn command() -> Command {
+    let styles = styling::Styles::styled()
+        .header(styling::AnsiColor::Green.on_default().bold())
+        .usage(styling::AnsiColor::Green.on_default().bold())
+        .literal(styling::AnsiColor::Cyan.on_default().bold())
+        .placeholder(styling::AnsiColor::Cyan.on_default());
+    Command::new("backpropd")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A gRPC server that trains multi-layer perceptrons and shows every quantity of the backward pass")
+        .after_help(
+            "Without a subcommand it serves: `backpropd --threads 4` is `backpropd serve --threads 4`.\n\
+             See it learn to read digits, no server needed: `backpropd train`.",
+        )
+        .styles(styles)
+        .max_term_width(120)
+        .args_conflicts_with_subcommands(true)
+        .args(settings::arguments())
+        .subcommand(serve::command())
+        .subcommand(train::command())
+        .subcommand(healthcheck::command())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_accepted_with_and_without_serve() {
+        for arguments in [
+            &["backpropd", "--threads", "2", "--allow-remote"][..],
+            &["backpropd", "serve", "--threads=2", "--allow-remote=true"],
+        ] {
+            let matches = command().try_get_matches_from(arguments).expect("valid");
+            let matches = matches.subcommand_matches("serve").unwrap_or(&matches);
+            let flags = settings::flags(matches);
+            assert!(
+                flags.contains(&("threads".to_owned(), "2".to_owned())),
+                "{flags:?}"
+            );
+            assert!(
+                flags.contains(&("allow-remote".to_owned(), "true".to_owned())),
+                "{flags:?}"
+            );
+        }
+    }
+}

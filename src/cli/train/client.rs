@@ -1,0 +1,348 @@
+//! The calls: a session, a model in it, epochs of training, predictions.
+
+use tonic::{Streaming, transport::Channel};
+
+use super::{
+    dataset::{Dataset, Matrix, Truth},
+    options::{Optimizer, Options},
+};
+use crate::{
+    cli::Failure,
+    service::pb::{
+        self, session_service_client::SessionServiceClient,
+        training_service_client::TrainingServiceClient,
+    },
+};
+
+/// The most that one request or reply may hold here, in bytes: what servers accept unless told otherwise is 64 MiB, and
+/// the fields around the numbers take some.
+const MOST_BYTES: usize = 60 << 20;
+const MAX_REPLY_BYTES: i32 = 64 << 20;
+
+/// How the truth of a data set meets the network's last layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub loss: pb::Loss,
+    pub outputs: usize,
+    /// Classes travel as labels; otherwise as one-hot targets.
+    labels: bool,
+}
+
+impl Head {
+    /// Chooses the last layer for `truth`, or says why `asked` does not fit it.
+    pub(super) fn of(truth: &Truth, asked: Option<pb::Loss>) -> Result<Self, String> {
+        match truth {
+            Truth::Targets(targets) => match asked.unwrap_or(pb::Loss::MeanSquaredError) {
+                loss @ (pb::Loss::MeanSquaredError | pb::Loss::HalfSquaredError) => {
+                    Ok(Self { loss, outputs: targets.columns, labels: false })
+                }
+                pb::Loss::CrossEntropy | pb::Loss::BinaryCrossEntropy | pb::Loss::Unspecified => Err(
+                    "the data are numbers to predict; allowed for --loss are mean-squared-error and half-squared-error".to_owned(),
+                ),
+            },
+            Truth::Labels { names, .. } => Ok(match asked.unwrap_or(pb::Loss::CrossEntropy) {
+                loss @ pb::Loss::CrossEntropy => Self { loss, outputs: names.len(), labels: true },
+                // Two classes need one yes or no.
+                loss @ pb::Loss::BinaryCrossEntropy if names.len() == 2 => Self { loss, outputs: 1, labels: true },
+                loss @ (pb::Loss::BinaryCrossEntropy
+                | pb::Loss::MeanSquaredError
+                | pb::Loss::HalfSquaredError
+                | pb::Loss::Unspecified) => Self { loss, outputs: names.len(), labels: false },
+            }),
+        }
+    }
+
+    /// The class that a row of outputs names.
+    pub(super) fn class(self, outputs: &[f64]) -> usize {
+        match outputs {
+            [output] => usize::from(*output > 0.0),
+            outputs => {
+                outputs.iter().enumerate().fold(
+                    0,
+                    |best, (at, value)| if *value > outputs[best] { at } else { best },
+                )
+            }
+        }
+    }
+}
+
+/// The model that `options` ask for, `total_steps` long.
+pub(super) fn spec(
+    options: &Options,
+    head: Head,
+    input_size: usize,
+    total_steps: u64,
+) -> pb::ModelSpec {
+    let size = |size: usize| i32::try_from(size).unwrap_or(i32::MAX);
+    let layer = |units, activation: pb::Activation| pb::Layer {
+        units,
+        activation: activation.into(),
+        bias: true,
+        ..Default::default()
+    };
+    let mut layers: Vec<_> = options
+        .hidden
+        .iter()
+        .map(|units| layer(*units, options.activation))
+        .collect();
+    layers.push(layer(size(head.outputs), pb::Activation::Linear));
+    let schedule = pb::Schedule {
+        warmup_steps: 0,
+        // A rate that falls to nothing settles the weights: without it the last epochs wander around the best one.
+        kind: Some(pb::schedule::Kind::Cosine(pb::CosineSchedule {
+            total_steps: i32::try_from(total_steps).unwrap_or(i32::MAX),
+            final_factor: 0.0,
+        })),
+    };
+    pb::ModelSpec {
+        input_size: size(input_size),
+        layers,
+        loss: head.loss.into(),
+        optimizer: Some(optimizer(options)),
+        schedule: options.cosine.then_some(schedule),
+        clip_norm: options.clip_norm,
+        compute: options.dtype.into(),
+        ..Default::default()
+    }
+}
+
+fn optimizer(options: &Options) -> pb::model_spec::Optimizer {
+    use pb::model_spec::Optimizer as Pb;
+    let rate = |default: f64| Some(options.learning_rate.unwrap_or(default));
+    let weight_decay = options.weight_decay.unwrap_or(0.0);
+    match options.optimizer {
+        Optimizer::Sgd => Pb::Sgd(pb::Sgd {
+            learning_rate: rate(0.1),
+            weight_decay,
+            ..Default::default()
+        }),
+        Optimizer::Momentum => Pb::Sgd(pb::Sgd {
+            learning_rate: rate(0.02),
+            momentum: 0.9,
+            weight_decay,
+            ..Default::default()
+        }),
+        Optimizer::Adam => Pb::Adam(pb::Adam {
+            learning_rate: rate(0.003),
+            weight_decay,
+            ..Default::default()
+        }),
+        Optimizer::AdamW => Pb::Adamw(pb::AdamW {
+            learning_rate: rate(0.003),
+            weight_decay: options.weight_decay.or(Some(ADAMW_WEIGHT_DECAY)),
+            ..Default::default()
+        }),
+        Optimizer::RmsProp => Pb::Rmsprop(pb::RmsProp {
+            learning_rate: rate(0.001),
+            weight_decay,
+            ..Default::default()
+        }),
+    }
+}
+
+/// Decoupled decay is multiplied by the learning rate: over a run of the digits this shrinks an idle weight by a third.
+const ADAMW_WEIGHT_DECAY: f64 = 0.01;
+
+/// A model on a server, in a session of its own.
+pub(super) struct Client {
+    sessions: SessionServiceClient<Channel>,
+    training: TrainingServiceClient<Channel>,
+    session: String,
+    pub model: pb::Model,
+}
+
+impl Client {
+    /// Opens a session and makes the model in it.
+    pub(super) async fn create(
+        channel: Channel,
+        spec: pb::ModelSpec,
+        seed: i64,
+    ) -> Result<Self, Failure> {
+        let mut sessions = SessionServiceClient::new(channel.clone());
+        let mut training = TrainingServiceClient::new(channel)
+            .max_decoding_message_size(MAX_REPLY_BYTES.unsigned_abs() as usize);
+        let reply = sessions
+            .create_session(pb::CreateSessionRequest::default())
+            .await?
+            .into_inner();
+        let session = reply
+            .session
+            .ok_or_else(|| incomplete("CreateSession", "session"))?
+            .name;
+        let request = pb::CreateModelRequest {
+            session: session.clone(),
+            model_id: "train".to_owned(),
+            spec: Some(spec),
+            seed,
+            ..Default::default()
+        };
+        let reply = match training.create_model(request).await {
+            Ok(reply) => reply.into_inner(),
+            Err(status) => {
+                // The refusal is the news; a session that stays behind expires by itself.
+                let _ = sessions
+                    .delete_session(pb::DeleteSessionRequest { name: session })
+                    .await;
+                return Err(status.into());
+            }
+        };
+        let model = reply
+            .model
+            .ok_or_else(|| incomplete("CreateModel", "model"))?;
+        Ok(Self {
+            sessions,
+            training,
+            session,
+            model,
+        })
+    }
+
+    /// Starts one epoch, which `request` describes but for the model.
+    pub(super) async fn train(
+        &mut self,
+        request: pb::TrainBatchRequest,
+    ) -> Result<Streaming<pb::TrainBatchResponse>, Failure> {
+        let request = pb::TrainBatchRequest {
+            model: self.model.name.clone(),
+            ..request
+        };
+        Ok(self.training.train_batch(request).await?.into_inner())
+    }
+
+    /// The model's outputs, in as many calls as their size takes.
+    pub(super) async fn predict(
+        &mut self,
+        inputs: &Matrix,
+        head: Head,
+        dtype: pb::Dtype,
+    ) -> Result<Matrix, Failure> {
+        let chunk = (MOST_BYTES / (entry_bytes(dtype) * inputs.columns.max(head.outputs))).max(1);
+        let mut values = Vec::with_capacity(inputs.rows() * head.outputs);
+        for from in (0..inputs.rows()).step_by(chunk) {
+            let request = pb::PredictRequest {
+                target: Some(pb::predict_request::Target::Model(self.model.name.clone())),
+                inputs: Some(inputs.tensor(from, chunk, dtype)),
+                max_reply_bytes: MAX_REPLY_BYTES,
+                ..Default::default()
+            };
+            let outputs = self.training.predict(request).await?.into_inner().outputs;
+            let outputs = outputs.ok_or_else(|| incomplete("Predict", "outputs"))?;
+            values.extend(numbers(&outputs));
+        }
+        if values.len() != inputs.rows() * head.outputs {
+            return Err(incomplete("Predict", "outputs for every sample"));
+        }
+        Ok(Matrix {
+            columns: head.outputs,
+            values,
+        })
+    }
+
+    /// Deletes the session, and the model with it.
+    pub(super) async fn close(&mut self) -> Result<(), Failure> {
+        self.sessions
+            .delete_session(pb::DeleteSessionRequest {
+                name: self.session.clone(),
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// A reply that lacks what it must hold: not something that a server of this version sends.
+pub(super) fn incomplete(call: &str, what: &str) -> Failure {
+    Failure::failed(format!(
+        "the reply to {call} lacks the {what}; is the server a backpropd of this version?"
+    ))
+}
+
+fn numbers(tensor: &pb::Tensor) -> Vec<f64> {
+    if tensor.raw.is_empty() {
+        return tensor.values.clone();
+    }
+    match tensor.dtype() {
+        pb::Dtype::Float32 => tensor
+            .raw
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+            .collect(),
+        pb::Dtype::Float64 | pb::Dtype::Unspecified => tensor
+            .raw
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f64::from_le_bytes(*bytes))
+            .collect(),
+    }
+}
+
+fn entry_bytes(dtype: pb::Dtype) -> usize {
+    match dtype {
+        pb::Dtype::Float32 => 4,
+        pb::Dtype::Float64 | pb::Dtype::Unspecified => 8,
+    }
+}
+
+/// One epoch on `data` as a request, all but the model and what differs between epochs.
+pub(super) fn epoch_request(
+    data: &Dataset,
+    head: Head,
+    options: &Options,
+) -> Result<pb::TrainBatchRequest, String> {
+    let rows = data.inputs.rows();
+    let width = data.inputs.columns + if head.labels { 1 } else { head.outputs };
+    let bytes = rows
+        .saturating_mul(width)
+        .saturating_mul(entry_bytes(options.dtype));
+    if bytes > MOST_BYTES {
+        return Err(format!(
+            "the training part takes {} MiB ({rows} samples of {} features) and one request holds {} MiB: use fewer samples or \
+             features, hold more out with --test-fraction{}",
+            bytes >> 20,
+            data.inputs.columns,
+            MOST_BYTES >> 20,
+            if options.dtype == pb::Dtype::Float64 {
+                ", or halve it with --dtype float32"
+            } else {
+                ""
+            }
+        ));
+    }
+    let (labels, targets) = match &data.truth {
+        Truth::Labels { labels, .. } if head.labels => (
+            labels
+                .iter()
+                .map(|label| i32::try_from(*label).unwrap_or(i32::MAX))
+                .collect(),
+            None,
+        ),
+        Truth::Labels { labels, .. } => (
+            Vec::new(),
+            Some(one_hot(labels, head.outputs).tensor(0, rows, options.dtype)),
+        ),
+        Truth::Targets(targets) => (Vec::new(), Some(targets.tensor(0, rows, options.dtype))),
+    };
+    Ok(pb::TrainBatchRequest {
+        inputs: Some(data.inputs.tensor(0, rows, options.dtype)),
+        targets,
+        labels,
+        epochs: 1,
+        minibatch_size: options
+            .batch_size
+            .min(i32::try_from(rows).unwrap_or(i32::MAX)),
+        ..Default::default()
+    })
+}
+
+fn one_hot(labels: &[usize], classes: usize) -> Matrix {
+    let mut values = vec![0.0; labels.len() * classes];
+    for (row, label) in labels.iter().enumerate() {
+        values[row * classes + label] = 1.0;
+    }
+    Matrix {
+        columns: classes,
+        values,
+    }
+}

@@ -1,0 +1,296 @@
+//! `backpropd train`: a training over gRPC from data to confusion matrix.
+
+mod client;
+mod csv;
+mod dataset;
+mod npy;
+mod options;
+mod plot;
+mod progress;
+mod report;
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::{ArgMatches, Command};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::transport::Channel;
+
+use self::{
+    client::{Client, Head},
+    dataset::Split,
+    options::{Data, Options},
+    progress::Progress,
+    report::{Confusion, Epoch, Report},
+};
+use super::{Failure, healthcheck, serve};
+use crate::{
+    config::Config,
+    service::{self, ServeError, pb},
+};
+
+pub(super) const NAME: &str = "train";
+/// How long a server may take to delete the session before it is left to expire.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) fn command() -> Command {
+    options::command(NAME)
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let options = Options::from_matches(matches).map_err(Failure::usage)?;
+    let dataset = dataset::load(&options.data, options.regression).map_err(Failure::usage)?;
+    let head = Head::of(&dataset.truth, options.loss).map_err(Failure::usage)?;
+    let mut split = dataset.split(options.test_fraction, options.seed);
+    if options.standardize && options.data != Data::Digits {
+        split.standardize();
+    }
+    let request = client::epoch_request(&split.train, head, &options).map_err(Failure::usage)?;
+    serve::runtime()?.block_on(with_server(&options, &split, head, request))
+}
+
+async fn with_server(
+    options: &Options,
+    split: &Split,
+    head: Head,
+    request: pb::TrainBatchRequest,
+) -> Result<ExitCode, Failure> {
+    let started = Instant::now();
+    let embedded = match &options.server {
+        Some(_) => None,
+        None => Some(Embedded::start().await?),
+    };
+    let server = match (&options.server, &embedded) {
+        (Some(server), _) => server.clone(),
+        (None, Some(embedded)) => embedded.address.clone(),
+        (None, None) => unreachable!("a server is started where none is named"),
+    };
+    let result = async {
+        let channel = connect(&server).await?;
+        let report = train(channel, options, split, head, request, started).await?;
+        publish(&report, options)
+    }
+    .await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await?;
+    }
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn connect(server: &str) -> Result<Channel, Failure> {
+    const STREAM_WINDOW: u32 = 4 << 20;
+    let endpoint = healthcheck::endpoint(server)
+        .map_err(|why| Failure::usage(format!("--server {server}: {why}")))?;
+    endpoint
+        // A batch of some megabytes would otherwise wait for the server's leave every 64 KiB.
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(4 * STREAM_WINDOW)
+        .connect()
+        .await
+        .map_err(|error| {
+            let why = healthcheck::causes(&error);
+            Failure::failed(format!("cannot connect to {server}: {why}; start one with `backpropd`, or leave --server out"))
+        })
+}
+
+/// A server in this process, on a port of its own.
+struct Embedded {
+    address: String,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Embedded {
+    async fn start() -> Result<Self, Failure> {
+        let no_port = |error: io::Error| {
+            Failure::failed(format!("cannot start a server on 127.0.0.1: {error}"))
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(no_port)?;
+        let listen = listener.local_addr().map_err(no_port)?;
+        let (stop, stopped) = oneshot::channel();
+        let config = Config {
+            listen,
+            ..Config::default()
+        };
+        let task = tokio::spawn(service::serve(listener, config, async {
+            // A dropped sender means stop as well.
+            let _ = stopped.await;
+        }));
+        Ok(Self {
+            address: format!("http://{listen}"),
+            stop,
+            task,
+        })
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        // The server may have failed already; the task tells.
+        let _ = self.stop.send(());
+        match self.task.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::failed(format!(
+                "the server inside this process failed: {error}"
+            ))),
+            Err(error) => Err(Failure::failed(format!(
+                "the server inside this process ended badly: {error}"
+            ))),
+        }
+    }
+}
+
+async fn train(
+    channel: Channel,
+    options: &Options,
+    split: &Split,
+    head: Head,
+    request: pb::TrainBatchRequest,
+    started: Instant,
+) -> Result<Report, Failure> {
+    let rows = split.train.inputs.rows();
+    let steps_per_epoch = rows.div_ceil(usize::try_from(options.batch_size).unwrap_or(1));
+    let total_steps = u64::from(options.epochs) * steps_per_epoch as u64;
+    let spec = client::spec(options, head, split.train.inputs.columns, total_steps);
+    let mut client = Client::create(channel, spec, options.seed).await?;
+    let progress = Progress::new(options.epochs, total_steps, rows, options.quiet);
+    let result = tokio::select! {
+        result = run_epochs(&mut client, options, split, head, &request, &progress) => result,
+        // The stream is dropped here, which stops the run after its step.
+        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+    };
+    progress.finish();
+    // The outcome of the training is the news; a session that cannot be deleted expires by itself.
+    let closed = tokio::time::timeout(PATIENCE, client.close()).await;
+    let (epochs, outcome, outputs) = result?;
+    closed.unwrap_or(Ok(()))?;
+    Ok(Report {
+        data: data_name(&options.data),
+        train_samples: rows,
+        held_out_samples: split.held_out.inputs.rows(),
+        features: split.train.inputs.columns,
+        parameters: client.model.parameter_count,
+        confusion: Confusion::of(&outputs, &split.held_out.truth, head),
+        epochs,
+        digest: outcome.weights_digest,
+        steps: outcome.step,
+        total_seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// Trains and measures epoch after epoch; returns them, how the last one ended, and the last outputs.
+async fn run_epochs(
+    client: &mut Client,
+    options: &Options,
+    split: &Split,
+    head: Head,
+    request: &pb::TrainBatchRequest,
+    progress: &Progress,
+) -> Result<(Vec<Epoch>, pb::Completed, dataset::Matrix), Failure> {
+    let mut epochs = Vec::new();
+    let mut last = None;
+    for number in 1..=options.epochs {
+        let begun = Instant::now();
+        let (losses, completed) = run_epoch(client, options, request, number, progress).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let outputs = client
+            .predict(&split.held_out.inputs, head, options.dtype)
+            .await?;
+        let epoch = Epoch {
+            losses,
+            held_out: report::quality(&outputs, &split.held_out.truth, head, &split.target_scale),
+            seconds,
+            computed_seconds: computed_seconds(&completed),
+        };
+        progress.epoch(number, &epoch);
+        epochs.push(epoch);
+        last = Some((completed, outputs));
+    }
+    let (completed, outputs) =
+        last.ok_or_else(|| Failure::usage("--epochs: at least 1 is needed"))?;
+    Ok((epochs, completed, outputs))
+}
+
+async fn run_epoch(
+    client: &mut Client,
+    options: &Options,
+    request: &pb::TrainBatchRequest,
+    number: u32,
+    progress: &Progress,
+) -> Result<(Vec<f64>, pb::Completed), Failure> {
+    use pb::train_batch_response::Event;
+    // An epoch of its own order, and another one for each seed.
+    let shuffle_seed = options
+        .seed
+        .wrapping_mul(1_000_003)
+        .wrapping_add(i64::from(number));
+    let request = pb::TrainBatchRequest {
+        shuffle_seed: Some(shuffle_seed),
+        request_id: format!("epoch-{number}"),
+        ..request.clone()
+    };
+    let mut stream = client.train(request).await?;
+    let mut losses = Vec::new();
+    let mut completed = None;
+    while let Some(message) = stream.message().await? {
+        match message.event {
+            Some(Event::Progress(batch)) => {
+                losses.extend(batch.steps.iter().map(|step| step.loss));
+                if let Some(step) = batch.steps.last() {
+                    progress.advance(number, batch.steps.len() as u64, step.loss);
+                }
+            }
+            Some(Event::Completed(event)) => completed = Some(event),
+            // A later version may tell more.
+            Some(Event::Started(_)) | None => {}
+        }
+    }
+    let completed = completed.ok_or_else(|| client::incomplete("TrainBatch", "last event"))?;
+    Ok((losses, completed))
+}
+
+fn computed_seconds(completed: &pb::Completed) -> f64 {
+    let computed = completed
+        .timings
+        .as_ref()
+        .and_then(|timings| timings.computed.as_ref());
+    #[allow(clippy::cast_precision_loss, reason = "seconds of a run")]
+    computed.map_or(0.0, |computed| {
+        computed.seconds as f64 + f64::from(computed.nanos) * 1e-9
+    })
+}
+
+fn data_name(data: &Data) -> String {
+    let name = |path: &Path| path.display().to_string();
+    match data {
+        Data::Digits => "digits".to_owned(),
+        Data::Csv { path, .. } => name(path),
+        Data::Npy { inputs, .. } => name(inputs),
+    }
+}
+
+/// Prints the result and writes the picture.
+fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
+    let text = if options.json {
+        report.json().to_string()
+    } else {
+        let confusion = report
+            .confusion
+            .as_ref()
+            .filter(|_| !options.quiet)
+            .map(|confusion| confusion.table() + "\n\n");
+        format!("{}{}", confusion.unwrap_or_default(), report.summary())
+    };
+    // A reader such as `head` may close the pipe early; that is its right.
+    let _ = writeln!(io::stdout(), "{text}");
+    if let Some(path) = &options.plot {
+        plot::write(path, report)
+            .map_err(|why| Failure::failed(format!("cannot write {}: {why}", path.display())))?;
+        if !options.quiet {
+            eprintln!("plot: {}", path.display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! Reads NumPy's `.npy` files.
+
+use std::{fs, path::Path};
+
+use npyz::{NpyFile, Order, TypeChar};
+
+use super::dataset::{Dataset, Matrix, Truth};
+
+pub(super) fn load(
+    inputs: &Path,
+    labels: Option<&Path>,
+    targets: Option<&Path>,
+) -> Result<Dataset, String> {
+    let inputs_name = inputs.display();
+    let (shape, values) = read(inputs)?;
+    let [rows, columns] = shape[..] else {
+        return Err(format!(
+            "{inputs_name}: found the shape {shape:?}, expected [samples, features]"
+        ));
+    };
+    let inputs = Matrix { columns, values };
+    let same_rows = |path: &Path, found: usize| {
+        let problem = format!(
+            "{}: {found} rows, but {inputs_name} has {rows}",
+            path.display()
+        );
+        if found == rows { Ok(()) } else { Err(problem) }
+    };
+    let truth = if let Some(path) = labels {
+        let (shape, values) = read(path)?;
+        let ([found] | [found, 1]) = shape[..] else {
+            return Err(format!(
+                "{}: found the shape {shape:?}, expected [samples]",
+                path.display()
+            ));
+        };
+        same_rows(path, found)?;
+        classes(path, &values)?
+    } else if let Some(path) = targets {
+        let (shape, values) = read(path)?;
+        let (found, columns) = match shape[..] {
+            [found] => (found, 1),
+            [found, columns] => (found, columns),
+            _ => {
+                return Err(format!(
+                    "{}: found the shape {shape:?}, expected [samples] or [samples, outputs]",
+                    path.display()
+                ));
+            }
+        };
+        same_rows(path, found)?;
+        Truth::Targets(Matrix { columns, values })
+    } else {
+        return Err("a .npy file of inputs wants --labels or --targets".to_owned());
+    };
+    Ok(Dataset { inputs, truth })
+}
+
+/// Classes from 0 without gaps in between; a class that is missing still counts.
+fn classes(path: &Path, values: &[f64]) -> Result<Truth, String> {
+    const MOST_CLASSES: f64 = 65_536.0;
+    let name = path.display();
+    let mut labels = Vec::with_capacity(values.len());
+    for (at, value) in values.iter().enumerate() {
+        if value.fract() != 0.0 || !(0.0..MOST_CLASSES).contains(value) {
+            return Err(format!(
+                "{name}, entry {at}: found {value}, expected a class: an integer from 0 to 65535"
+            ));
+        }
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an integer below 65536, checked above"
+        )]
+        labels.push(*value as usize);
+    }
+    let count = labels.iter().max().map_or(0, |most| most + 1);
+    if count < 2 {
+        return Err(format!(
+            "{name}: every sample has the class 0; at least two classes are needed"
+        ));
+    }
+    Ok(Truth::Labels {
+        labels,
+        names: (0..count).map(|class| class.to_string()).collect(),
+    })
+}
+
+/// The shape and the entries, row after row, whatever type and order they are stored in.
+fn read(path: &Path) -> Result<(Vec<usize>, Vec<f64>), String> {
+    let name = path.display();
+    let bytes = fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    let not_npy = |error: std::io::Error| format!("{name}: this is no .npy file: {error}");
+    let file = NpyFile::new(&bytes[..]).map_err(not_npy)?;
+    let shape: Vec<usize> = file
+        .shape()
+        .iter()
+        .map(|size| usize::try_from(*size).unwrap_or(usize::MAX))
+        .collect();
+    let entries = shape
+        .iter()
+        .try_fold(1usize, |product, size| product.checked_mul(*size));
+    // The header may promise more than the file holds; memory is taken for what is there.
+    let Some(entries) = entries.filter(|entries| (1..=bytes.len()).contains(entries)) else {
+        return Err(format!(
+            "{name}: its header says shape {shape:?}, but the file holds {} bytes",
+            bytes.len()
+        ));
+    };
+    let columns = shape.get(1).copied().unwrap_or(1);
+    let by_column = file.order() == Order::Fortran && shape.len() == 2;
+    let values = convert(file).map_err(|problem| format!("{name}: {problem}"))?;
+    if values.len() != entries {
+        return Err(format!(
+            "{name}: found {} entries, but its header says {entries}",
+            values.len()
+        ));
+    }
+    let values = if by_column {
+        let rows = entries / columns;
+        (0..entries)
+            .map(|at| values[at % columns * rows + at / columns])
+            .collect()
+    } else {
+        values
+    };
+    if let Some(at) = values.iter().position(|value: &f64| !value.is_finite()) {
+        return Err(format!(
+            "{name}, row {}, column {} (from 0): found {}, expected a finite number",
+            at / columns,
+            at % columns,
+            values[at]
+        ));
+    }
+    Ok((shape, values))
+}
+
+fn convert(file: NpyFile<&[u8]>) -> Result<Vec<f64>, String> {
+    let dtype = file.dtype();
+    let unreadable = |error: std::io::Error| error.to_string();
+    let npyz::DType::Plain(plain) = &dtype else {
+        return Err("found a structured type, expected plain numbers".to_owned());
+    };
+    macro_rules! widen {
+        ($type:ty) => {
+            file.into_vec::<$type>()
+                .map_err(unreadable)?
+                .into_iter()
+                .map(f64::from)
+                .collect()
+        };
+    }
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "features and labels beyond 2^53 are rounded, as numpy's astype does"
+    )]
+    Ok(match (plain.type_char(), plain.size_field()) {
+        (TypeChar::Float, 4) => widen!(f32),
+        (TypeChar::Float, 8) => widen!(f64),
+        (TypeChar::Int, 1) => widen!(i8),
+        (TypeChar::Int, 2) => widen!(i16),
+        (TypeChar::Int, 4) => widen!(i32),
+        (TypeChar::Int, 8) => file
+            .into_vec::<i64>()
+            .map_err(unreadable)?
+            .into_iter()
+            .map(|value| value as f64)
+            .collect(),
+        (TypeChar::Uint, 1) => widen!(u8),
+        (TypeChar::Uint, 2) => widen!(u16),
+        (TypeChar::Uint, 4) => widen!(u32),
+        (TypeChar::Uint, 8) => file
+            .into_vec::<u64>()
+            .map_err(unreadable)?
+            .into_iter()
+            .map(|value| value as f64)
+            .collect(),
+        (TypeChar::Bool, _) => file
+            .into_vec::<bool>()
+            .map_err(unreadable)?
+            .into_iter()
+            .map(f64::from)
+            .collect(),
+        (_, _) => {
+            return Err(format!(
+                "found the type {plain}, expected float32, float64, an integer type or bool; numpy's astype converts"
+            ));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use npyz::WriterBuilder as _;
+
+    use super::*;
+
+    fn write<T: npyz::AutoSerialize + npyz::Serialize>(
+        directory: &Path,
+        name: &str,
+        shape: &[u64],
+        order: Order,
+        values: Vec<T>,
+    ) -> PathBuf {
+        let path = directory.join(name);
+        let mut bytes = Vec::new();
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(shape)
+            .order(order)
+            .writer(&mut bytes)
+            .begin_nd()
+            .expect("writes to memory");
+        writer.extend(values).expect("writes to memory");
+        writer.finish().expect("writes to memory");
+        fs::write(&path, bytes).expect("a writable directory");
+        path
+    }
+
+    #[test]
+    fn types_and_orders_are_read() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let c = write(
+            directory.path(),
+            "c.npy",
+            &[2, 3],
+            Order::C,
+            vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0],
+        );
+        let fortran = write(
+            directory.path(),
+            "f.npy",
+            &[2, 3],
+            Order::Fortran,
+            vec![1.0f64, 4.0, 2.0, 5.0, 3.0, 6.0],
+        );
+        let labels = write(directory.path(), "l.npy", &[2], Order::C, vec![2i64, 0]);
+        let targets = write(directory.path(), "t.npy", &[2, 1], Order::C, vec![7u8, 8]);
+        let expected = Matrix {
+            columns: 3,
+            values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        };
+        let dataset = load(&c, Some(&labels), None).expect("valid");
+        assert_eq!(dataset.inputs, expected);
+        let names = ["0", "1", "2"].map(str::to_owned).to_vec();
+        assert_eq!(
+            dataset.truth,
+            Truth::Labels {
+                labels: vec![2, 0],
+                names
+            }
+        );
+        let dataset = load(&fortran, None, Some(&targets)).expect("valid");
+        assert_eq!(dataset.inputs, expected);
+        assert_eq!(
+            dataset.truth,
+            Truth::Targets(Matrix {
+                columns: 1,
+                values: vec![7.0, 8.0]
+            })
+        );
+    }
+
+    #[test]
+    fn errors_name_the_file_and_what_was_found() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let x = write(
+            directory.path(),
+            "x.npy",
+            &[2, 1],
+            Order::C,
+            vec![1.0f32, f32::NAN],
+        );
+        let good = write(
+            directory.path(),
+            "g.npy",
+            &[2, 1],
+            Order::C,
+            vec![1.0f32, 2.0],
+        );
+        let three = write(directory.path(), "y.npy", &[3], Order::C, vec![0i32, 1, 2]);
+        let half = write(directory.path(), "h.npy", &[2], Order::C, vec![0.0f32, 0.5]);
+        let error = |inputs: &Path, labels: &Path| {
+            load(inputs, Some(labels), None).expect_err("should be refused")
+        };
+        assert!(error(&x, &three).contains("x.npy, row 1, column 0 (from 0): found NaN"));
+        assert!(
+            error(&three, &three).contains("found the shape [3], expected [samples, features]")
+        );
+        assert!(error(&good, &three).contains("y.npy: 3 rows, but"));
+        assert!(error(&good, &half).contains("h.npy, entry 1: found 0.5"));
+        let junk = directory.path().join("junk.npy");
+        fs::write(&junk, b"PK").expect("a writable directory");
+        assert!(error(&junk, &three).contains("no .npy file"));
+        let mut bytes = fs::read(&good).expect("written above");
+        bytes.truncate(bytes.len() - 4);
+        fs::write(&good, bytes).expect("a writable directory");
+        assert!(error(&good, &three).contains("g.npy"));
+    }
+}

@@ -1,0 +1,357 @@
+//! What `backpropd train` can be told.
+
+use std::path::PathBuf;
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Command,
+    builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser as _},
+    value_parser,
+};
+
+use crate::service::pb;
+
+const COSINE: &str = "cosine";
+const DIGITS: &str = "digits";
+const ACTIVATIONS: &[(&str, pb::Activation)] = &[
+    ("linear", pb::Activation::Linear),
+    ("relu", pb::Activation::Relu),
+    ("leaky-relu", pb::Activation::LeakyRelu),
+    ("sigmoid", pb::Activation::Sigmoid),
+    ("tanh", pb::Activation::Tanh),
+    ("gelu", pb::Activation::Gelu),
+    ("silu", pb::Activation::Silu),
+];
+const LOSSES: &[(&str, pb::Loss)] = &[
+    ("cross-entropy", pb::Loss::CrossEntropy),
+    ("binary-cross-entropy", pb::Loss::BinaryCrossEntropy),
+    ("mean-squared-error", pb::Loss::MeanSquaredError),
+    ("half-squared-error", pb::Loss::HalfSquaredError),
+];
+const DTYPES: &[(&str, pb::Dtype)] = &[
+    ("float32", pb::Dtype::Float32),
+    ("float64", pb::Dtype::Float64),
+];
+const OPTIMIZERS: &[(&str, Optimizer)] = &[
+    ("sgd", Optimizer::Sgd),
+    ("momentum", Optimizer::Momentum),
+    ("adam", Optimizer::Adam),
+    ("adamw", Optimizer::AdamW),
+    ("rmsprop", Optimizer::RmsProp),
+];
+
+/// How the parameters move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Optimizer {
+    Sgd,
+    /// SGD with momentum 0.9.
+    Momentum,
+    Adam,
+    AdamW,
+    RmsProp,
+}
+
+/// Where the samples come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Data {
+    /// The digits built into this binary.
+    Digits,
+    Csv {
+        path: PathBuf,
+        label_column: Option<String>,
+    },
+    /// Inputs, and one file of labels or targets.
+    Npy {
+        inputs: PathBuf,
+        labels: Option<PathBuf>,
+        targets: Option<PathBuf>,
+    },
+}
+
+/// The arguments, checked as far as that goes without the data.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub server: Option<String>,
+    pub data: Data,
+    pub regression: bool,
+    pub standardize: bool,
+    pub hidden: Vec<i32>,
+    pub activation: pb::Activation,
+    pub loss: Option<pb::Loss>,
+    pub optimizer: Optimizer,
+    pub learning_rate: Option<f64>,
+    /// Whether the learning rate falls along half a cosine to nothing at the end.
+    pub cosine: bool,
+    pub epochs: u32,
+    pub batch_size: i32,
+    pub seed: i64,
+    pub test_fraction: f64,
+    pub dtype: pb::Dtype,
+    pub weight_decay: Option<f64>,
+    pub clip_norm: f64,
+    pub quiet: bool,
+    pub json: bool,
+    pub plot: Option<PathBuf>,
+}
+
+pub(super) fn command(name: &'static str) -> Command {
+    Command::new(name)
+        .about("Train a network on the digits or on your data, over gRPC, and show how it learns")
+        .long_about(
+            "Train a network on the digits or on your data, over gRPC, and show how it learns.\n\n\
+             Without --server, a server is started inside this process for as long as the training takes. Samples are \
+             split into a training and a held-out part; after each epoch the network is measured on the held-out one.",
+        )
+        .after_help(
+            "Examples:\n  backpropd train\n  backpropd train --plot digits.png --layers 128 --optimizer sgd --learning-rate 0.1\n  \
+             backpropd train --data iris.csv --label-column species\n  backpropd train --data houses.csv --regression\n  \
+             backpropd train --data x.npy --labels y.npy --server http://127.0.0.1:50051",
+        )
+        .args(data_arguments())
+        .args(network_arguments())
+        .args(training_arguments())
+        .args(output_arguments())
+}
+
+fn data_arguments() -> Vec<Arg> {
+    vec![
+        path("data", "DATA", "digits, a .csv file, or a .npy file of inputs [samples, features]").default_value(DIGITS),
+        path("labels", "FILE.npy", "Classes from 0, one integer for each row of a .npy --data").conflicts_with("targets"),
+        path("targets", "FILE.npy", "Numbers to predict, [samples] or [samples, outputs], for a .npy --data"),
+        text("label-column", "COLUMN", "The CSV column to predict: its name, or its number from 1 [default: the last]"),
+        switch("regression", "The CSV column to predict holds numbers, not classes"),
+        switch("no-standardize", "Leave the features of .csv and .npy data (and regression's targets) as they are; by default \
+             the training part's mean and deviation are taken out"),
+        text("test-fraction", "FRACTION", "The part of the samples that is held out")
+            .default_value("0.2")
+            .value_parser(number("more than 0 and less than 1", |value| 0.0 < value && value < 1.0)),
+    ]
+    .into_iter()
+    .map(|argument| argument.help_heading("Data"))
+    .collect()
+}
+
+fn network_arguments() -> Vec<Arg> {
+    vec![
+        text("layers", "UNITS", "Units of each hidden layer, or none")
+            .default_value("128,64")
+            .value_parser(hidden_layers),
+        choice("activation", "What the hidden layers apply", ACTIVATIONS.iter().map(|(name, _)| *name)).default_value("relu"),
+        choice("loss", "What training lowers [default: cross-entropy, and mean-squared-error for numbers]", LOSSES.iter().map(|(name, _)| *name)),
+        choice("dtype", "What the server computes in", DTYPES.iter().map(|(name, _)| *name)).default_value("float32"),
+        text("seed", "SEED", "Seeds the split, the initial weights and the shuffling: the same seed, the same result")
+            .default_value("1")
+            .allow_hyphen_values(true)
+            .value_parser(value_parser!(i64)),
+    ]
+    .into_iter()
+    .map(|argument| argument.help_heading("Network"))
+    .collect()
+}
+
+fn training_arguments() -> Vec<Arg> {
+    let positive = || {
+        number("a positive number", |value| {
+            value > 0.0 && value.is_finite()
+        })
+    };
+    let not_negative = || {
+        number("a number that is not negative", |value| {
+            value >= 0.0 && value.is_finite()
+        })
+    };
+    vec![
+        choice("optimizer", "How the parameters move; momentum is sgd with momentum 0.9", OPTIMIZERS.iter().map(|(name, _)| *name))
+            .default_value("adamw"),
+        text("learning-rate", "RATE", "How far each step goes [default: 0.003 for adam and adamw, 0.1 for sgd, 0.02 for momentum, 0.001 for rmsprop]")
+            .value_parser(positive()),
+        choice("schedule", "The learning rate's course: falling along half a cosine, or constant", [COSINE, "constant"].into_iter())
+            .default_value(COSINE),
+        text("epochs", "N", "Passes over the training part")
+            .default_value("30")
+            .value_parser(RangedI64ValueParser::<u32>::new().range(1..=1_000_000)),
+        text("batch-size", "N", "Samples for each step")
+            .default_value("32")
+            .value_parser(RangedI64ValueParser::<i32>::new().range(1..=i64::from(i32::MAX))),
+        text("weight-decay", "LAMBDA", "Pulls the weights towards zero [default: 0.1 for adamw, else 0]")
+            .value_parser(not_negative()),
+        text("clip-norm", "NORM", "Longest gradient; 0 = no limit").default_value("0").value_parser(not_negative()),
+    ]
+    .into_iter()
+    .map(|argument| argument.help_heading("Training"))
+    .collect()
+}
+
+fn output_arguments() -> Vec<Arg> {
+    vec![
+        text(
+            "server",
+            "URL",
+            "A running server, such as http://127.0.0.1:50051 [default: one started inside this process]",
+        ),
+        path(
+            "plot",
+            "FILE",
+            "Write loss and held-out quality as a picture, .svg or .png",
+        ),
+        switch(
+            "json",
+            "Print one JSON object at the end, and nothing else, on standard output",
+        ),
+        switch("quiet", "Print the result only").short('q'),
+    ]
+}
+
+fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
+}
+
+fn path(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    text(name, value, help).value_parser(value_parser!(PathBuf))
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .action(ArgAction::SetTrue)
+        .help(help)
+}
+
+fn choice(
+    name: &'static str,
+    help: &'static str,
+    values: impl Iterator<Item = &'static str>,
+) -> Arg {
+    text(name, "NAME", help).value_parser(PossibleValuesParser::new(values))
+}
+
+/// Parses numbers for which `allows` holds.
+fn number(
+    allowed: &'static str,
+    allows: fn(f64) -> bool,
+) -> impl clap::builder::TypedValueParser<Value = f64> {
+    clap::builder::StringValueParser::new().try_map(move |text| {
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|value| allows(*value))
+            .ok_or_else(|| format!("allowed is {allowed}"))
+    })
+}
+
+fn hidden_layers(text: &str) -> Result<Layers, String> {
+    if text == "none" {
+        return Ok(Layers(Vec::new()));
+    }
+    text.split(',')
+        .map(|units| units.trim().parse().ok().filter(|units| *units >= 1))
+        .collect::<Option<_>>()
+        .map(Layers)
+        .ok_or_else(|| {
+            "allowed are positive integers with commas between them, such as 64,32, or none"
+                .to_owned()
+        })
+}
+
+/// Clap takes a bare `Vec` for the values of several flags.
+#[derive(Clone, Debug)]
+struct Layers(Vec<i32>);
+
+impl Options {
+    pub(super) fn from_matches(matches: &ArgMatches) -> Result<Self, String> {
+        let plot = matches.get_one::<PathBuf>("plot").cloned();
+        if let Some(path) = &plot
+            && !["svg", "png"].contains(&extension(path).as_str())
+        {
+            return Err(format!(
+                "--plot {}: given the ending {:?}, allowed are .svg and .png",
+                path.display(),
+                extension(path)
+            ));
+        }
+        Ok(Self {
+            server: matches.get_one("server").cloned(),
+            data: data(matches)?,
+            regression: matches.get_flag("regression"),
+            standardize: !matches.get_flag("no-standardize"),
+            hidden: value::<Layers>(matches, "layers").0,
+            activation: chosen(matches, "activation", ACTIVATIONS).unwrap_or(pb::Activation::Relu),
+            loss: chosen(matches, "loss", LOSSES),
+            optimizer: chosen(matches, "optimizer", OPTIMIZERS).unwrap_or(Optimizer::AdamW),
+            learning_rate: matches.get_one("learning-rate").copied(),
+            cosine: value::<String>(matches, "schedule") == COSINE,
+            epochs: value(matches, "epochs"),
+            batch_size: value(matches, "batch-size"),
+            seed: value(matches, "seed"),
+            test_fraction: value(matches, "test-fraction"),
+            dtype: chosen(matches, "dtype", DTYPES).unwrap_or(pb::Dtype::Float32),
+            weight_decay: matches.get_one("weight-decay").copied(),
+            clip_norm: value(matches, "clip-norm"),
+            quiet: matches.get_flag("quiet"),
+            json: matches.get_flag("json"),
+            plot,
+        })
+    }
+}
+
+/// A value that the grammar above gives a default.
+fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> T {
+    matches
+        .get_one::<T>(name)
+        .cloned()
+        .expect("the argument has a default value")
+}
+
+fn chosen<T: Copy>(matches: &ArgMatches, name: &str, table: &[(&str, T)]) -> Option<T> {
+    let given = matches.get_one::<String>(name)?;
+    table
+        .iter()
+        .find(|(name, _)| name == given)
+        .map(|(_, value)| *value)
+}
+
+/// The file's ending, in lower case.
+pub(super) fn extension(path: &std::path::Path) -> String {
+    path.extension()
+        .map(|ending| ending.to_string_lossy().to_lowercase())
+        .unwrap_or_default()
+}
+
+fn data(matches: &ArgMatches) -> Result<Data, String> {
+    let path: PathBuf = value(matches, "data");
+    let [labels, targets] =
+        ["labels", "targets"].map(|name| matches.get_one::<PathBuf>(name).cloned());
+    let label_column = matches.get_one::<String>("label-column").cloned();
+    let ending = extension(&path);
+    if ending == "npy" {
+        if label_column.is_some() {
+            return Err("--label-column is for .csv data; a .npy file of inputs wants --labels or --targets".to_owned());
+        }
+        if labels.is_none() && targets.is_none() {
+            return Err("a .npy file of inputs wants --labels FILE.npy (classes) or --targets FILE.npy (numbers)".to_owned());
+        }
+        return Ok(Data::Npy {
+            inputs: path,
+            labels,
+            targets,
+        });
+    }
+    if labels.is_some() || targets.is_some() {
+        return Err("--labels and --targets go with --data FILE.npy; in a .csv file --label-column says what to predict".to_owned());
+    }
+    if path.as_os_str() == DIGITS {
+        if label_column.is_some() || matches.get_flag("regression") {
+            return Err(
+                "--label-column and --regression are for .csv data; name a file with --data"
+                    .to_owned(),
+            );
+        }
+        return Ok(Data::Digits);
+    }
+    if ending == "csv" || ending == "tsv" || ending == "txt" {
+        return Ok(Data::Csv { path, label_column });
+    }
+    Err(format!(
+        "--data {}: allowed are digits, and files that end in .csv or .npy",
+        path.display()
+    ))
+}
