@@ -54,7 +54,13 @@ impl Activation {
     pub fn forward<T: Scalar>(self, z: &[T], h: &mut [T]) {
         match self {
             Self::Linear => h.copy_from_slice(z),
-            Self::Relu => map(z, h, |z| if z > T::ZERO { z } else { relu_of_nonpositive(z) }),
+            Self::Relu => map(z, h, |z| {
+                if z > T::ZERO {
+                    z
+                } else {
+                    relu_of_nonpositive(z)
+                }
+            }),
             Self::LeakyRelu { slope } => {
                 let slope = T::from_f64(slope);
                 map(z, h, |z| if z > T::ZERO { z } else { slope * z });
@@ -70,12 +76,22 @@ impl Activation {
     pub fn backward<T: Scalar>(self, z: &[T], dh: &[T], dz: &mut [T], at_zero: ReluAtZero) {
         match self {
             Self::Linear => dz.copy_from_slice(dh),
-            Self::Relu => pull_back(z, dh, dz, |z| {
-                if at_zero.passes(z) { T::ONE } else { T::ZERO }
-            }),
+            Self::Relu => pull_back(
+                z,
+                dh,
+                dz,
+                |z| {
+                    if at_zero.passes(z) { T::ONE } else { T::ZERO }
+                },
+            ),
             Self::LeakyRelu { slope } => {
                 let slope = T::from_f64(slope);
-                pull_back(z, dh, dz, |z| if at_zero.passes(z) { T::ONE } else { slope });
+                pull_back(
+                    z,
+                    dh,
+                    dz,
+                    |z| if at_zero.passes(z) { T::ONE } else { slope },
+                );
             }
             Self::Sigmoid => pull_back(z, dh, dz, |z| {
                 let s = sigmoid(z);
@@ -117,7 +133,8 @@ fn normal_cdf<T: Scalar>(z: T) -> T {
 
 /// φ(z) = exp(−z²/2) / √(2π).
 fn normal_density<T: Scalar>(z: T) -> T {
-    let scale = T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0);
+    let scale =
+        T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0);
     scale * (-(z * z) * T::from_f64(0.5)).exponential()
 }
 

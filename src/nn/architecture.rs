@@ -109,7 +109,10 @@ impl Architecture {
             let units = in_range(spec.units).unwrap_or(1);
             // Sizes are at most `limits.units`, and one layer more than the limit ends the loop: no overflow.
             let weights = next..next.saturating_add(units.saturating_mul(fan_in));
-            let bias = weights.end..weights.end.saturating_add(if spec.bias { units } else { 0 });
+            let bias = weights.end
+                ..weights
+                    .end
+                    .saturating_add(if spec.bias { units } else { 0 });
             next = bias.end;
             layers.push(Layer {
                 fan_in,
@@ -141,7 +144,9 @@ impl Architecture {
 
     /// n_L.
     pub fn output_size(&self) -> usize {
-        self.layers.last().map_or(self.input_size, |layer| layer.units)
+        self.layers
+            .last()
+            .map_or(self.input_size, |layer| layer.units)
     }
 
     /// The layers, W¹ first.
@@ -172,7 +177,9 @@ impl Architecture {
     /// Floating-point operations of one forward pass over `rows` samples, products alone.
     pub fn forward_flops(&self, rows: usize) -> u64 {
         let weights: usize = self.layers.iter().map(|layer| layer.weights.len()).sum();
-        2_u64.saturating_mul(weights as u64).saturating_mul(rows as u64)
+        2_u64
+            .saturating_mul(weights as u64)
+            .saturating_mul(rows as u64)
     }
 
     /// The layer's size n for every i from 0 to L.

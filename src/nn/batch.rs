@@ -67,12 +67,17 @@ pub fn check_inputs<T: Scalar>(
     let n0 = architecture.input_size();
     if inputs.columns != n0 {
         let given = format!("shape [{}, {}]", inputs.rows, inputs.columns);
-        let allowed = format!("[m, {n0}]: a row for each sample, a column for each of the {n0} features");
+        let allowed =
+            format!("[m, {n0}]: a row for each sample, a column for each of the {n0} features");
         violations.add("inputs", given, allowed);
     }
     if inputs.rows > max_rows {
         let given = format!("{} rows", inputs.rows);
-        violations.add("inputs", given, format!("at most {max_rows} rows; send several batches"));
+        violations.add(
+            "inputs",
+            given,
+            format!("at most {max_rows} rows; send several batches"),
+        );
     }
     check_finite("inputs", inputs, &mut violations);
     violations.into_result(Some(()))
@@ -110,13 +115,23 @@ impl<T: Scalar> Batch<T> {
         violations.extend_own(check_inputs(architecture, &inputs, max_rows));
         let targets = match (targets, labels) {
             (Some(targets), []) => {
-                check_targets(architecture, objective.loss, inputs.rows, &targets, &mut violations);
+                check_targets(
+                    architecture,
+                    objective.loss,
+                    inputs.rows,
+                    &targets,
+                    &mut violations,
+                );
                 Some(Targets::Values(targets.entries))
             }
-            (None, [_, ..]) => {
-                check_labels(architecture, objective.loss, inputs.rows, labels, &mut violations)
-                    .map(Targets::Labels)
-            }
+            (None, [_, ..]) => check_labels(
+                architecture,
+                objective.loss,
+                inputs.rows,
+                labels,
+                &mut violations,
+            )
+            .map(Targets::Labels),
             (Some(_), [_, ..]) => {
                 violations.add("labels", "targets and labels", "one of the two");
                 None
@@ -157,7 +172,8 @@ fn check_targets<T: Scalar>(
     let n = architecture.output_size();
     if (targets.rows, targets.columns) != (rows, n) {
         let given = format!("shape [{}, {}]", targets.rows, targets.columns);
-        let allowed = format!("[{rows}, {n}]: a row for each of the inputs, a column for each output");
+        let allowed =
+            format!("[{rows}, {n}]: a row for each of the inputs, a column for each output");
         violations.add("targets", given, allowed);
         return;
     }
@@ -170,7 +186,11 @@ fn check_targets<T: Scalar>(
                 let sum: f64 = row.iter().map(|y| y.to_f64()).sum();
                 row.iter().all(|y| *y >= T::ZERO) && (sum - 1.0).abs() <= PROBABILITY_SUM_TOLERANCE
             };
-            if let Some(row) = targets.entries.chunks_exact(n).position(|row| !is_distribution(row)) {
+            if let Some(row) = targets
+                .entries
+                .chunks_exact(n)
+                .position(|row| !is_distribution(row))
+            {
                 violations.add(
                     "targets",
                     format!("row {} (from 1) that is no distribution", row + 1),
@@ -181,7 +201,11 @@ fn check_targets<T: Scalar>(
         Loss::BinaryCrossEntropy => {
             let outside = |y: &T| !(T::ZERO..=T::ONE).contains(y);
             if let Some(index) = targets.entries.iter().position(outside) {
-                let given = format!("{} in row {}", targets.entries[index].to_f64(), row_of(index));
+                let given = format!(
+                    "{} in row {}",
+                    targets.entries[index].to_f64(),
+                    row_of(index)
+                );
                 violations.add("targets", given, "0 to 1");
             }
         }
@@ -210,7 +234,11 @@ fn check_labels(
     };
     if labels.len() != rows {
         let given = format!("{} labels", labels.len());
-        violations.add("labels", given, format!("{rows}, one for each row of inputs"));
+        violations.add(
+            "labels",
+            given,
+            format!("{rows}, one for each row of inputs"),
+        );
     }
     let mut checked = Vec::with_capacity(labels.len());
     for (index, &label) in labels.iter().enumerate() {
@@ -321,7 +349,9 @@ impl Minibatches {
             match batch.targets {
                 TargetsRef::Values(values) => {
                     let n = values.len() / batch.rows;
-                    buffers.values.extend_from_slice(&values[row * n..(row + 1) * n]);
+                    buffers
+                        .values
+                        .extend_from_slice(&values[row * n..(row + 1) * n]);
                 }
                 TargetsRef::Labels(labels) => buffers.labels.push(labels[row]),
             }

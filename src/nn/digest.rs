@@ -34,6 +34,11 @@ impl std::fmt::Display for WeightsDigest {
 /// Feeds the little-endian bytes of `values`.
 pub fn update_with<T: Scalar>(hasher: &mut blake3::Hasher, values: &[T]) {
     // On a big-endian machine the bytes would have to be swapped first; this refuses to compile there instead.
-    const { assert!(cfg!(target_endian = "little"), "digests are of little-endian bytes") }
+    const {
+        assert!(
+            cfg!(target_endian = "little"),
+            "digests are of little-endian bytes"
+        )
+    }
     hasher.update(bytemuck::cast_slice(values));
 }

@@ -113,7 +113,9 @@ impl Check {
         let trace =
             Mlp::new(architecture, &parameters).forward(view.inputs, rows, &mut buffers, Par::Seq);
         trace.backward(objective, view.targets, &mut analytic, Par::Seq);
-        let pre_activations = (1..=architecture.depth()).map(|i| trace.z(i).to_vec()).collect();
+        let pre_activations = (1..=architecture.depth())
+            .map(|i| trace.z(i).to_vec())
+            .collect();
 
         let tensors: Vec<Checked> = (1..=architecture.depth())
             .flat_map(|i| {
@@ -153,7 +155,9 @@ impl Check {
 
     /// How many forward passes a check of this network takes: two for each entry.
     pub fn evaluations(architecture: &Architecture, rows: usize, max_entries: usize) -> u64 {
-        let inputs = rows.saturating_mul(architecture.input_size()).min(max_entries);
+        let inputs = rows
+            .saturating_mul(architecture.input_size())
+            .min(max_entries);
         let layers: usize = architecture
             .layers()
             .iter()
@@ -236,13 +240,19 @@ impl Check {
         let gradients = self.analytic_of(tensor);
         let analytic = gradients[index];
         let largest = gradients.iter().fold(0.0_f64, |top, g| top.max(g.abs()));
-        let scale = analytic.abs().max(numeric.abs()).max(RELATIVE_FLOOR * largest);
+        let scale = analytic
+            .abs()
+            .max(numeric.abs())
+            .max(RELATIVE_FLOOR * largest);
         let error = (analytic - numeric).abs();
         let relative_error = if error == 0.0 { 0.0 } else { error / scale };
         let report = &mut self.reports[which];
         report.checked += 1;
         // Not a number is worse than any number.
-        if report.worst.is_none_or(|worst| !(relative_error <= worst.relative_error)) {
+        if report
+            .worst
+            .is_none_or(|worst| !(relative_error <= worst.relative_error))
+        {
             report.worst = Some(CheckedEntry {
                 tensor,
                 index,
@@ -261,7 +271,13 @@ impl Check {
         let trace = mlp.forward(&self.inputs, rows, &mut self.buffers, Par::Seq);
         let kinked = (1..=self.architecture.depth())
             .filter(|&i| self.architecture.layers()[i - 1].activation.has_kink())
-            .flat_map(|i| trace.z(i).iter().enumerate().map(move |(at, z)| (i, at, *z >= f64::ZERO)));
+            .flat_map(|i| {
+                trace
+                    .z(i)
+                    .iter()
+                    .enumerate()
+                    .map(move |(at, z)| (i, at, *z >= f64::ZERO))
+            });
         match compare {
             None => {
                 self.masks.clear();

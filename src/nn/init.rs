@@ -12,7 +12,8 @@ use rand_distr::{Distribution as _, StandardNormal};
 use super::{Activation, Architecture, Scalar};
 
 /// The generator's name, to be shown to those who want the same numbers elsewhere.
-pub const PRNG: &str = "ChaCha8 (rand_chacha 0.10), key = seed as 8 little-endian bytes and 24 zeros";
+pub const PRNG: &str =
+    "ChaCha8 (rand_chacha 0.10), key = seed as 8 little-endian bytes and 24 zeros";
 
 /// How the weights of a layer start. Biases start at 0, except with [`Init::PytorchLinear`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +40,10 @@ impl Init {
     /// The usual choice before an activation.
     pub fn default_for(activation: Activation) -> Self {
         match activation {
-            Activation::Relu | Activation::LeakyRelu { .. } | Activation::Gelu | Activation::Silu => {
-                Self::HeNormal
-            }
+            Activation::Relu
+            | Activation::LeakyRelu { .. }
+            | Activation::Gelu
+            | Activation::Silu => Self::HeNormal,
             Activation::Linear | Activation::Sigmoid | Activation::Tanh => Self::XavierNormal,
         }
     }

@@ -77,8 +77,11 @@ impl<T: Scalar> Trace<'_, T> {
                 entries[i * columns + i] = T::ONE;
             }
         } else if of.depth(layers) > with_respect_to.depth(layers) && !of.is_leaf() {
-            let mut backward =
-                Backward::new(self.mlp().architecture(), self.rows(), InputGradient::Compute);
+            let mut backward = Backward::new(
+                self.mlp().architecture(),
+                self.rows(),
+                InputGradient::Compute,
+            );
             for (entry, row) in entries.chunks_exact_mut(columns.max(1)).enumerate() {
                 self.pull_back(of, entry, objective, targets, &mut backward, par);
                 row.copy_from_slice(self.gradient_of(with_respect_to, &backward));

@@ -66,7 +66,9 @@ impl Objective {
                 (Loss::HalfSquaredError, _) => 0.5 * squared_error(f, targets, k, df),
                 (Loss::MeanSquaredError, _) => per_entry * squared_error(f, targets, k, df),
                 (Loss::CrossEntropy, _) => cross_entropy(f, targets, k, df),
-                (Loss::BinaryCrossEntropy, _) => per_entry * binary_cross_entropy(f, targets, k, df),
+                (Loss::BinaryCrossEntropy, _) => {
+                    per_entry * binary_cross_entropy(f, targets, k, df)
+                }
             };
             for df in df {
                 *df *= scale;
@@ -97,7 +99,12 @@ impl Objective {
 
     /// The share of samples whose class is right (of entries, for binary cross-entropy): the largest output against
     /// the largest target, or f > 0 against y > ½. `None` for losses without classes.
-    pub fn accuracy<T: Scalar>(self, f: &[T], targets: TargetsRef<'_, T>, rows: usize) -> Option<f64> {
+    pub fn accuracy<T: Scalar>(
+        self,
+        f: &[T],
+        targets: TargetsRef<'_, T>,
+        rows: usize,
+    ) -> Option<f64> {
         let n = f.len() / rows;
         let lines = f.chunks_exact(n).enumerate();
         match self.loss {
@@ -118,7 +125,9 @@ impl Objective {
                 let half = T::from_f64(0.5);
                 let right: usize = lines
                     .map(|(k, f)| {
-                        (0..n).filter(|&j| (f[j] > T::ZERO) == (target(targets, k, j, n) > half)).count()
+                        (0..n)
+                            .filter(|&j| (f[j] > T::ZERO) == (target(targets, k, j, n) > half))
+                            .count()
                     })
                     .sum();
                 Some(right as f64 / (rows * n) as f64)
@@ -161,7 +170,11 @@ fn target<T: Scalar>(targets: TargetsRef<'_, T>, k: usize, j: usize, n: usize) -
     match targets {
         TargetsRef::Values(y) => y[k * n + j],
         TargetsRef::Labels(labels) => {
-            let hit = if n == 1 { labels[k] == 1 } else { labels[k] as usize == j };
+            let hit = if n == 1 {
+                labels[k] == 1
+            } else {
+                labels[k] as usize == j
+            };
             if hit { T::ONE } else { T::ZERO }
         }
     }
@@ -185,12 +198,18 @@ fn cross_entropy<T: Scalar>(f: &[T], targets: TargetsRef<'_, T>, k: usize, df: &
     let log_sum = log_sum_exp(f);
     let total = match targets {
         TargetsRef::Labels(_) => T::ONE,
-        TargetsRef::Values(y) => y[k * n..(k + 1) * n].iter().fold(T::ZERO, |sum, &y| sum + y),
+        TargetsRef::Values(y) => y[k * n..(k + 1) * n]
+            .iter()
+            .fold(T::ZERO, |sum, &y| sum + y),
     };
     let mut loss = 0.0;
     for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
         let y = if let TargetsRef::Labels(labels) = targets {
-            if labels[k] as usize == j { T::ONE } else { T::ZERO }
+            if labels[k] as usize == j {
+                T::ONE
+            } else {
+                T::ZERO
+            }
         } else {
             target(targets, k, j, n)
         };
@@ -217,7 +236,8 @@ fn binary_cross_entropy<T: Scalar>(
         let y = target(targets, k, j, n);
         *df = sigmoid(f) - y;
         let positive = if f > T::ZERO { f } else { T::ZERO };
-        loss += (positive - f * y + (-f.magnitude()).exponential().logarithm_of_one_plus()).to_f64();
+        loss +=
+            (positive - f * y + (-f.magnitude()).exponential().logarithm_of_one_plus()).to_f64();
     }
     loss
 }
@@ -225,6 +245,8 @@ fn binary_cross_entropy<T: Scalar>(
 /// ln Σ exp(f), shifted by the largest f so that nothing overflows.
 fn log_sum_exp<T: Scalar>(f: &[T]) -> T {
     let top = f[largest(f)];
-    let sum = f.iter().fold(T::ZERO, |sum, &f| sum + (f - top).exponential());
+    let sum = f
+        .iter()
+        .fold(T::ZERO, |sum, &f| sum + (f - top).exponential());
     top + sum.logarithm()
 }

@@ -102,7 +102,13 @@ impl<T: Scalar> Backward<T> {
     /// Buffers for batches of at most `rows` samples.
     pub fn new(architecture: &Architecture, rows: usize, inputs: InputGradient) -> Self {
         let zeros = |columns: usize| vec![T::ZERO; rows * columns];
-        let sized = || architecture.layers().iter().map(|layer| zeros(layer.units)).collect();
+        let sized = || {
+            architecture
+                .layers()
+                .iter()
+                .map(|layer| zeros(layer.units))
+                .collect()
+        };
         Self {
             dz: sized(),
             dh: sized(),
@@ -297,12 +303,14 @@ impl<T: Scalar> Trace<'_, T> {
     /// The vector–Jacobian product from hⁱ, i from 1: with ∂A/∂hⁱ in `dh(i)`, fills in ∂A/∂ of everything below.
     pub(super) fn pull_back_h(&self, layer: usize, backward: &mut Backward<T>, par: Par) {
         let entries = self.entries(layer);
-        self.mlp.architecture.layers()[layer - 1].activation.backward(
-            self.z(layer),
-            &backward.dh[layer - 1][..entries],
-            &mut backward.dz[layer - 1][..entries],
-            self.mlp.architecture.relu_at_zero(),
-        );
+        self.mlp.architecture.layers()[layer - 1]
+            .activation
+            .backward(
+                self.z(layer),
+                &backward.dh[layer - 1][..entries],
+                &mut backward.dz[layer - 1][..entries],
+                self.mlp.architecture.relu_at_zero(),
+            );
         self.pull_back_z(layer, backward, par);
     }
 

@@ -32,16 +32,18 @@ pub fn min_rows(terms: usize, n: usize) -> usize {
 }
 
 /// dst (m × n) = lhs (m × k) rhs (k × n). The same bits for any `par`.
-pub fn product<T: Scalar>(
-    dst: MatMut<'_, T>,
-    lhs: MatRef<'_, T>,
-    rhs: MatRef<'_, T>,
-    par: Par,
-) {
+pub fn product<T: Scalar>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_, T>, par: Par) {
     let (m, n, k) = (dst.nrows(), dst.ncols(), lhs.ncols());
-    let flops = 2_usize.saturating_mul(m).saturating_mul(n).saturating_mul(k);
+    let flops = 2_usize
+        .saturating_mul(m)
+        .saturating_mul(n)
+        .saturating_mul(k);
     // A matrix times a vector would be cut along k between threads, and its sums with it.
     let is_vector = m == 1 || n == 1;
-    let par = if is_vector || flops < PARALLEL_FLOPS { Par::Seq } else { par };
+    let par = if is_vector || flops < PARALLEL_FLOPS {
+        Par::Seq
+    } else {
+        par
+    };
     matmul(dst, Accum::Replace, lhs, rhs, T::ONE, par);
 }

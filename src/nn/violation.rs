@@ -51,15 +51,14 @@ impl Violations {
 
     /// Takes over the faults of a part that sits at `prefix`.
     pub fn extend_at(&mut self, prefix: &str, part: Self) {
-        self.0
-            .extend(part.0.into_iter().map(|violation| Violation {
-                field: if violation.field.is_empty() {
-                    prefix.to_owned()
-                } else {
-                    format!("{prefix}.{}", violation.field)
-                },
-                description: violation.description,
-            }));
+        self.0.extend(part.0.into_iter().map(|violation| Violation {
+            field: if violation.field.is_empty() {
+                prefix.to_owned()
+            } else {
+                format!("{prefix}.{}", violation.field)
+            },
+            description: violation.description,
+        }));
     }
 
     /// Takes the value of a part that sits at `prefix`, or its faults.

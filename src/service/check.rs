@@ -53,7 +53,12 @@ impl GradientCheck {
             return Err(limited("QUOTA", "max_check_evaluations", limit, &message));
         }
         let committed = model.committed();
-        let parameters = committed.state.parameters.iter().map(|p| p.to_f64()).collect();
+        let parameters = committed
+            .state
+            .parameters
+            .iter()
+            .map(|p| p.to_f64())
+            .collect();
         Ok(Self {
             step: committed.step,
             stage: Stage::Ready(parameters, batch, options),
@@ -91,7 +96,11 @@ impl GradientCheck {
             .iter()
             .filter_map(|report| report.worst)
             .reduce(|worst, next| {
-                if next.relative_error <= worst.relative_error { worst } else { next }
+                if next.relative_error <= worst.relative_error {
+                    worst
+                } else {
+                    next
+                }
             });
         pb::CheckGradientsResponse {
             passed: worst.is_some_and(|worst| worst.relative_error <= self.tolerance),
@@ -109,7 +118,10 @@ impl GradientCheck {
                     }
                 })
                 .collect(),
-            kinks: kinks.iter().map(|kink| write_kink(architecture, kink)).collect(),
+            kinks: kinks
+                .iter()
+                .map(|kink| write_kink(architecture, kink))
+                .collect(),
             skipped: to_i32(skipped),
             step: self.step.cast_signed(),
             timings: None,

@@ -308,9 +308,11 @@ impl Drop for Threads {
 impl From<ComputeError> for Status {
     fn from(error: ComputeError) -> Self {
         match error {
-            ComputeError::Full { limit } => {
-                queue_full("max_waiting_calls", limit, "too many calls wait for a compute thread")
-            }
+            ComputeError::Full { limit } => queue_full(
+                "max_waiting_calls",
+                limit,
+                "too many calls wait for a compute thread",
+            ),
             ComputeError::Panicked(Panicked) => super::status::internal(),
         }
     }

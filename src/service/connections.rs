@@ -36,8 +36,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves connections until `shutdown`, then drains them, and returns at the latest `drain_seconds` later.
-pub async fn serve<S>(listener: TcpListener, service: S, config: &Config, shutdown: CancellationToken)
-where
+pub async fn serve<S>(
+    listener: TcpListener,
+    service: S,
+    config: &Config,
+    shutdown: CancellationToken,
+) where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
@@ -77,7 +81,10 @@ where
     let drained = async { while connections.join_next().await.is_some() {} };
     let limit = Duration::from_secs(config.drain_seconds);
     if tokio::time::timeout(limit, drained).await.is_err() {
-        tracing::warn!(connections = connections.len(), "cut off what did not end in time");
+        tracing::warn!(
+            connections = connections.len(),
+            "cut off what did not end in time"
+        );
         connections.shutdown().await;
     }
 }

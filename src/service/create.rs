@@ -7,8 +7,8 @@ use tonic::Status;
 
 use super::convert::model::model as write_model;
 use super::convert::request::{id, random_id, request_id, session_name};
-use super::convert::target::{ParameterParts, flatten, read_parameters};
 use super::convert::spec;
+use super::convert::target::{ParameterParts, flatten, read_parameters};
 use super::entry::{AnyModel, ModelEntry, ModelScalar};
 use super::{Server, pb, telemetry};
 use crate::nn::{Dtype, Violations, initialize};
@@ -47,7 +47,9 @@ impl Creation {
         };
         let model = id(&request.model_id, "model_id", &mut violations)?;
         let spec = violations.take_at("spec", spec::read(request.spec, &server.limits));
-        let most = spec.as_ref().map_or(server.limits.layers, |spec| spec.architecture.depth());
+        let most = spec
+            .as_ref()
+            .map_or(server.limits.layers, |spec| spec.architecture.depth());
         let source = if request.parameters.is_empty() {
             Some(Source::Seed(request.seed))
         } else {
@@ -103,13 +105,25 @@ impl Creation {
         server.describe_one(entry).await
     }
 
-    fn build(self, name: ModelName, remembered: usize, now: SystemTime) -> Result<ModelEntry, Violations> {
-        fn typed<T: ModelScalar>(creation: Creation, remembered: usize) -> Result<AnyModel, Violations> {
+    fn build(
+        self,
+        name: ModelName,
+        remembered: usize,
+        now: SystemTime,
+    ) -> Result<ModelEntry, Violations> {
+        fn typed<T: ModelScalar>(
+            creation: Creation,
+            remembered: usize,
+        ) -> Result<AnyModel, Violations> {
             let parameters = match creation.source {
                 Source::Seed(seed) => initialize::<T>(&creation.spec.architecture, seed),
                 Source::Parameters(parts) => flatten::<T>(&creation.spec, parts)?,
             };
-            Ok(T::any(Arc::new(Model::new(creation.spec, parameters, remembered))))
+            Ok(T::any(Arc::new(Model::new(
+                creation.spec,
+                parameters,
+                remembered,
+            ))))
         }
         let model = match self.spec.dtype {
             Dtype::Float32 => typed::<f32>(self, remembered)?,

@@ -33,7 +33,10 @@ impl Deadline {
     }
 
     /// What `work` comes to, or `DEADLINE_EXCEEDED`.
-    pub async fn limit<V>(self, work: impl Future<Output = Result<V, Status>>) -> Result<V, Status> {
+    pub async fn limit<V>(
+        self,
+        work: impl Future<Output = Result<V, Status>>,
+    ) -> Result<V, Status> {
         match self.0 {
             None => work.await,
             Some(instant) => tokio::time::timeout_at(instant, work)

@@ -169,8 +169,16 @@ impl ModelEntry {
     pub fn follow(&self, feed: Arc<Feed>, max: usize) -> Result<(), Status> {
         let mut feeds = self.lock_feeds();
         if feeds.len() >= max {
-            let message = format!("{} has {max} watchers already (max_watchers_per_model): end one first", self.name);
-            return Err(limited("QUOTA", "max_watchers_per_model", max as u64, &message));
+            let message = format!(
+                "{} has {max} watchers already (max_watchers_per_model): end one first",
+                self.name
+            );
+            return Err(limited(
+                "QUOTA",
+                "max_watchers_per_model",
+                max as u64,
+                &message,
+            ));
         }
         feeds.push(feed);
         Ok(())

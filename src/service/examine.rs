@@ -77,13 +77,18 @@ pub fn gradients<T: ModelScalar>(
     };
     pb::GradientsResponse {
         loss,
-        tensors: include.iter().flat_map(|&quantity| shown.tensors(quantity)).collect(),
+        tensors: include
+            .iter()
+            .flat_map(|&quantity| shown.tensors(quantity))
+            .collect(),
         step: committed.step.cast_signed(),
         weights_digest: committed.digest(spec).to_string(),
         reduction: reduction(spec.objective.reduction).into(),
         batch_size: to_i32(view.rows),
         timings: None,
-        accuracy: spec.objective.accuracy(trace.outputs(), view.targets, view.rows),
+        accuracy: spec
+            .objective
+            .accuracy(trace.outputs(), view.targets, view.rows),
     }
 }
 
@@ -103,15 +108,25 @@ impl<T: ModelScalar> Shown<'_, T> {
         let (m, depth) = (self.trace.rows(), architecture.depth());
         let one = |shape: &[usize], entries: &[T]| vec![self.named(quantity, 0, shape, entries)];
         let sample = |i: usize| [m, architecture.size(i)];
-        let layers = |with: &dyn Fn(usize) -> Option<pb::NamedTensor>| (1..=depth).filter_map(with).collect();
+        let layers = |with: &dyn Fn(usize) -> Option<pb::NamedTensor>| {
+            (1..=depth).filter_map(with).collect()
+        };
         match quantity {
             Quantity::Unspecified => Vec::new(),
             Quantity::X => one(&sample(0), self.trace.h(0)),
             Quantity::DX => one(&sample(0), self.backward.dh(0, self.trace.entries(0))),
             Quantity::Y => one(&sample(depth), &self.target_values()),
-            Quantity::Delta => one(&sample(depth), self.backward.dz(depth, self.trace.entries(depth))),
+            Quantity::Delta => one(
+                &sample(depth),
+                self.backward.dz(depth, self.trace.entries(depth)),
+            ),
             Quantity::LossPerSample => {
-                let losses: Vec<T> = self.backward.loss_per_sample(m).iter().map(|&l| T::from_f64(l)).collect();
+                let losses: Vec<T> = self
+                    .backward
+                    .loss_per_sample(m)
+                    .iter()
+                    .map(|&l| T::from_f64(l))
+                    .collect();
                 one(&[m], &losses)
             }
             Quantity::Z => layers(&|i| Some(self.named(quantity, i, &sample(i), self.trace.z(i)))),
@@ -136,16 +151,26 @@ impl<T: ModelScalar> Shown<'_, T> {
             Quantity::DB => layers(&|i| {
                 let layer = &architecture.layers()[i - 1];
                 let db = &self.backward.parameters()[layer.bias.clone()];
-                layer.has_bias().then(|| self.named(quantity, i, &[layer.units], db))
+                layer
+                    .has_bias()
+                    .then(|| self.named(quantity, i, &[layer.units], db))
             }),
             Quantity::B => layers(&|i| {
                 let layer = &architecture.layers()[i - 1];
-                layer.has_bias().then(|| self.named(quantity, i, &[layer.units], mlp.bias(i)))
+                layer
+                    .has_bias()
+                    .then(|| self.named(quantity, i, &[layer.units], mlp.bias(i)))
             }),
         }
     }
 
-    fn named(&self, quantity: Quantity, layer: usize, shape: &[usize], entries: &[T]) -> pb::NamedTensor {
+    fn named(
+        &self,
+        quantity: Quantity,
+        layer: usize,
+        shape: &[usize],
+        entries: &[T],
+    ) -> pb::NamedTensor {
         pb::NamedTensor {
             quantity: quantity.into(),
             layer: to_i32(layer),
@@ -208,7 +233,9 @@ pub fn predict<T: ModelScalar>(
     });
     let class = |row: &[T]| match spec.objective.loss {
         Loss::BinaryCrossEntropy => i32::from(row[0] > T::ZERO),
-        Loss::CrossEntropy | Loss::HalfSquaredError | Loss::MeanSquaredError => to_i32(largest(row)),
+        Loss::CrossEntropy | Loss::HalfSquaredError | Loss::MeanSquaredError => {
+            to_i32(largest(row))
+        }
     };
     let classes = if extras.classes {
         outputs.chunks_exact(n).map(class).collect()
@@ -219,7 +246,11 @@ pub fn predict<T: ModelScalar>(
         outputs: Some(write(&shape, outputs, encoding)),
         probabilities,
         classes,
-        trace: if extras.trace { traced(&trace, encoding) } else { Vec::new() },
+        trace: if extras.trace {
+            traced(&trace, encoding)
+        } else {
+            Vec::new()
+        },
         step: committed.step.cast_signed(),
         weights_digest: committed.digest(spec).to_string(),
         timings: None,
@@ -232,11 +263,19 @@ fn traced<T: ModelScalar>(trace: &Trace<'_, T>, encoding: Encoding) -> Vec<pb::N
     quantities
         .flat_map(|quantity| (1..=architecture.depth()).map(move |i| (quantity, i)))
         .map(|(quantity, i)| {
-            let entries = if quantity == Quantity::Z { trace.z(i) } else { trace.h(i) };
+            let entries = if quantity == Quantity::Z {
+                trace.z(i)
+            } else {
+                trace.h(i)
+            };
             pb::NamedTensor {
                 quantity: quantity.into(),
                 layer: to_i32(i),
-                tensor: Some(write(&[trace.rows(), architecture.size(i)], entries, encoding)),
+                tensor: Some(write(
+                    &[trace.rows(), architecture.size(i)],
+                    entries,
+                    encoding,
+                )),
             }
         })
         .collect()

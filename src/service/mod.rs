@@ -202,9 +202,15 @@ impl Server {
 
     /// Models as a reply shows them; their digests are computed where they are not known.
     async fn describe(&self, entries: Vec<Arc<ModelEntry>>) -> Result<Vec<pb::Model>, Status> {
-        let parameters = |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
+        let parameters =
+            |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
         let work = entries.iter().map(parameters).sum();
-        let describe = move || entries.iter().map(|entry| convert::model::model(entry)).collect();
+        let describe = move || {
+            entries
+                .iter()
+                .map(|entry| convert::model::model(entry))
+                .collect()
+        };
         Ok(self.compute.run(work, describe).await?.0)
     }
 

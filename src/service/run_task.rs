@@ -93,7 +93,12 @@ impl RunEnd {
         Self {
             final_loss: summary.final_loss,
             digest: Some(summary.digest),
-            ..Self::new(EndReason::Finished, summary.steps_done, summary.step, timing)
+            ..Self::new(
+                EndReason::Finished,
+                summary.steps_done,
+                summary.step,
+                timing,
+            )
         }
     }
 
@@ -226,7 +231,12 @@ pub async fn conduct<T: Scalar>(
     }
     if let Err(error) = server.compute.submit(Box::new(task)) {
         for feed in &feeds {
-            feed.end(RunEnd::new(EndReason::Failed, resumed_steps, committed, Timing::default()));
+            feed.end(RunEnd::new(
+                EndReason::Failed,
+                resumed_steps,
+                committed,
+                Timing::default(),
+            ));
         }
         let _ = started.send(Err(error.into()));
         return;
@@ -322,7 +332,9 @@ impl<T: Scalar> Task for RunTask<T> {
     fn turn(&mut self) -> Turn {
         let began = Instant::now();
         let mut run = match self.stage.take() {
-            Some(Stage::Ready(model, plan, done)) => Box::new(Run::new(model, plan, done, self.par)),
+            Some(Stage::Ready(model, plan, done)) => {
+                Box::new(Run::new(model, plan, done, self.par))
+            }
             Some(Stage::Running(run)) => run,
             None => return Turn::Done,
         };
@@ -354,10 +366,14 @@ impl<T: Scalar> Task for RunTask<T> {
                     let (done, step) = (run.steps_done(), run.current().step);
                     // Noted before anybody hears of the end, so that a retry finds it.
                     drop(run);
-                    self.finish(|_, timing| RunEnd::new(EndReason::Stopped(stop), done, step, timing));
+                    self.finish(|_, timing| {
+                        RunEnd::new(EndReason::Stopped(stop), done, step, timing)
+                    });
                 }
             },
-            Advance::Finished(summary) => self.finish(|_, timing| RunEnd::finished(&summary, timing)),
+            Advance::Finished(summary) => {
+                self.finish(|_, timing| RunEnd::finished(&summary, timing))
+            }
             Advance::Diverged(divergence) => {
                 self.finish(|_, timing| RunEnd::diverged(divergence, timing));
             }
@@ -398,7 +414,9 @@ impl<T: Scalar> RunTask<T> {
     }
 
     fn report_if_due(&mut self, now: Instant) {
-        let due = self.last_report.is_none_or(|last| now - last >= REPORT_EVERY);
+        let due = self
+            .last_report
+            .is_none_or(|last| now - last >= REPORT_EVERY);
         if due || self.pending.len() >= REPORT_SIZE {
             self.report();
             self.last_report = Some(now);
@@ -427,6 +445,9 @@ impl<T: Scalar> RunTask<T> {
 
 /// How many products may be cut into pieces, and for how many threads.
 pub fn parallelism(threads: usize) -> Par {
-    if threads > 1 { Par::rayon(threads) } else { Par::Seq }
+    if threads > 1 {
+        Par::rayon(threads)
+    } else {
+        Par::Seq
+    }
 }
-

@@ -28,7 +28,9 @@ impl SessionService for Sessions {
         let mut violations = Violations::new();
         let id = id(&request.session_id, "session_id", &mut violations)?;
         let most = self.0.config.session_ttl_seconds;
-        let ttl = request.ttl.and_then(|ttl| read_ttl(&ttl, most, &mut violations));
+        let ttl = request
+            .ttl
+            .and_then(|ttl| read_ttl(&ttl, most, &mut violations));
         let content = format!("CreateSession {:?} {ttl:?}", request.session_id);
         let known = || blake3::hash(content.as_bytes()).into();
         let asked = request_id(request.request_id, known, &mut violations);
@@ -102,7 +104,11 @@ fn read_name(text: &str) -> Result<SessionName, Violations> {
     violations.into_result(name)
 }
 
-fn read_ttl(ttl: &prost_types::Duration, most: u64, violations: &mut Violations) -> Option<Duration> {
+fn read_ttl(
+    ttl: &prost_types::Duration,
+    most: u64,
+    violations: &mut Violations,
+) -> Option<Duration> {
     let read = Duration::try_from(*ttl)
         .ok()
         .filter(|read| (1..=most).contains(&read.as_secs()));

@@ -122,7 +122,10 @@ impl From<RequestIdReused> for Status {
         let mut refusal = Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", message);
         refusal.details.set_bad_request(vec![FieldViolation::new(
             "request_id",
-            format!("given {:?}, which belongs to another request; allowed: a new id", error.0),
+            format!(
+                "given {:?}, which belongs to another request; allowed: a new id",
+                error.0
+            ),
         )]);
         refusal.status()
     }
@@ -175,12 +178,26 @@ fn taken(kind: &str, name: &str, message: &str) -> Status {
 
 fn over_quota(quota: Quota, limit: usize) -> Status {
     let (setting, way_out) = match quota {
-        Quota::Sessions => ("max_sessions", "delete sessions that are done, or wait for idle ones to expire"),
+        Quota::Sessions => (
+            "max_sessions",
+            "delete sessions that are done, or wait for idle ones to expire",
+        ),
         Quota::Models => ("max_models", "delete models or sessions that are done"),
-        Quota::ModelsPerSession => ("max_models_per_session", "delete models of this session, or use another one"),
-        Quota::Bytes => ("max_total_parameter_bytes", "delete models that are done, or make a smaller one"),
+        Quota::ModelsPerSession => (
+            "max_models_per_session",
+            "delete models of this session, or use another one",
+        ),
+        Quota::Bytes => (
+            "max_total_parameter_bytes",
+            "delete models that are done, or make a smaller one",
+        ),
     };
-    limited("QUOTA", setting, limit as u64, &format!("the server allows {limit} ({setting}): {way_out}"))
+    limited(
+        "QUOTA",
+        setting,
+        limit as u64,
+        &format!("the server allows {limit} ({setting}): {way_out}"),
+    )
 }
 
 /// A limit that a request would pass, and the way out.
@@ -237,7 +254,11 @@ pub fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
         Stop::Deadline => (Code::DeadlineExceeded, "DEADLINE", "the deadline passed"),
         Stop::Client => (Code::Cancelled, "CANCELLED", "the caller cancelled"),
         Stop::Shutdown => (Code::Unavailable, "SHUTDOWN", "the server is stopping"),
-        Stop::Deleted => (Code::NotFound, "DELETED", "the model was deleted or its session expired"),
+        Stop::Deleted => (
+            Code::NotFound,
+            "DELETED",
+            "the model was deleted or its session expired",
+        ),
     };
     let message = match committed {
         None => format!("{what} before anything was done"),

@@ -26,10 +26,21 @@ pub fn run_events(feed: Arc<Feed>, guard: Option<DropGuard>) -> Streamed<pb::Tra
         }
         let message = |event| Ok(pb::TrainBatchResponse { event: Some(event) });
         let (item, over) = match feed.next().await {
-            Ok(Event::Started(start)) => (message(train_batch_response::Event::Started(started(&start))), false),
-            Ok(Event::Steps(steps)) => (message(train_batch_response::Event::Progress(progress(&steps))), false),
+            Ok(Event::Started(start)) => (
+                message(train_batch_response::Event::Started(started(&start))),
+                false,
+            ),
+            Ok(Event::Steps(steps)) => (
+                message(train_batch_response::Event::Progress(progress(&steps))),
+                false,
+            ),
             Ok(Event::Ended(end, dropped)) => match end.error() {
-                None => (message(train_batch_response::Event::Completed(completed(&end, dropped))), true),
+                None => (
+                    message(train_batch_response::Event::Completed(completed(
+                        &end, dropped,
+                    ))),
+                    true,
+                ),
                 Some(error) => (Err(error), true),
             },
             Err(TooSlow) => (Err(too_slow()), true),
@@ -100,11 +111,15 @@ impl Watch {
             }
         };
         Some(match event {
-            Ok(Event::Started(start)) => Ok(watched(watch_model_response::Event::Started(started(&start)))),
-            Ok(Event::Steps(steps)) => Ok(watched(watch_model_response::Event::Progress(progress(&steps)))),
-            Ok(Event::Ended(end, dropped)) => {
-                Ok(watched(watch_model_response::Event::Completed(completed(&end, dropped))))
-            }
+            Ok(Event::Started(start)) => Ok(watched(watch_model_response::Event::Started(
+                started(&start),
+            ))),
+            Ok(Event::Steps(steps)) => Ok(watched(watch_model_response::Event::Progress(
+                progress(&steps),
+            ))),
+            Ok(Event::Ended(end, dropped)) => Ok(watched(watch_model_response::Event::Completed(
+                completed(&end, dropped),
+            ))),
             Err(TooSlow) => {
                 self.over = true;
                 Err(too_slow())

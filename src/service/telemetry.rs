@@ -27,9 +27,17 @@ use crate::training::ModelName;
 const STREAMS: [&str; 2] = ["/TrainBatch", "/WatchModel"];
 
 /// Methods that read; their successes are too many and too dull for the log.
-const READS: [&str; 9] = [
-    "/Gradients", "/Predict", "/GetModel", "/GetParameters", "/GetSession", "/GetServerInfo", "/Check",
-    "/ListModels", "/ListSessions",
+const READS: [&str; 10] = [
+    "/Gradients",
+    "/Predict",
+    "/GetModel",
+    "/GetParameters",
+    "/GetSession",
+    "/GetServerInfo",
+    "/Check",
+    "/ListModels",
+    "/ListSessions",
+    "/ServerReflectionInfo",
 ];
 
 static NEXT_CALL: AtomicU64 = AtomicU64::new(1);
@@ -175,7 +183,9 @@ where
                 response = better.into_http();
             }
             let code = Status::from_header_map(response.headers()).map(|status| status.code());
-            response.headers_mut().insert("x-request-id", HeaderValue::from(call.id));
+            response
+                .headers_mut()
+                .insert("x-request-id", HeaderValue::from(call.id));
             let is_stream = STREAMS.iter().any(|stream| call.method.ends_with(stream));
             if let Some(code) = code {
                 call.ended(code);

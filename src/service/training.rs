@@ -8,9 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::Server;
+use super::check::GradientCheck;
 use super::convert::model::parameters as write_parameters;
 use super::convert::request::{
-    check_reply, check_workspace, count, model_name, page_size, page_token, reply_limit, session_name,
+    check_reply, check_workspace, count, model_name, page_size, page_token, reply_limit,
+    session_name,
 };
 use super::convert::target::{Asked, BatchParts, Target, flatten, read_parameters};
 use super::convert::tensor::{Encoding, Rank, TensorParts};
@@ -18,7 +20,6 @@ use super::convert::training::{TrainParts, timings};
 use super::create::Creation;
 use super::deadline::Deadline;
 use super::entry::{ModelEntry, with_model};
-use super::check::GradientCheck;
 use super::examine::{self, Extras, QUANTITIES};
 use super::feed::Feed;
 use super::pb::{self, training_service_server::TrainingService};
@@ -43,7 +44,9 @@ impl TrainingService for Training {
         let deadline = Deadline::of(request.metadata());
         let creation = Creation::read(request.into_inner(), &self.0)?;
         let model = deadline.limit(creation.create(&self.0)).await?;
-        Ok(Response::new(pb::CreateModelResponse { model: Some(model) }))
+        Ok(Response::new(pb::CreateModelResponse {
+            model: Some(model),
+        }))
     }
 
     type TrainBatchStream = Streamed<pb::TrainBatchResponse>;
@@ -62,7 +65,9 @@ impl TrainingService for Training {
         let entry = self.0.registry().model(&name, SystemTime::now())?;
 
         let caller_gone = CancellationToken::new();
-        let guard = parts.stop_on_disconnect.then(|| caller_gone.clone().drop_guard());
+        let guard = parts
+            .stop_on_disconnect
+            .then(|| caller_gone.clone().drop_guard());
         let conditions = Conditions {
             deadline,
             caller_gone,
@@ -81,7 +86,9 @@ impl TrainingService for Training {
             tokio::spawn(telemetry::in_this_call(run));
         });
         // A run that ends without a word has panicked before it began.
-        began.await.unwrap_or_else(|_| Err(super::status::internal()))?;
+        began
+            .await
+            .unwrap_or_else(|_| Err(super::status::internal()))?;
         Ok(Response::new(run_events(to_reader, guard)))
     }
 
@@ -94,11 +101,23 @@ impl TrainingService for Training {
         let server = &self.0;
         let mut violations = Violations::new();
         let target = Target::read(request.target.map(Asked::from), server, &mut violations);
-        let batch = BatchParts::read(request.inputs, request.targets, request.labels, &mut violations);
+        let batch = BatchParts::read(
+            request.inputs,
+            request.targets,
+            request.labels,
+            &mut violations,
+        );
         let include = read_include(&request.include, &mut violations);
-        let encoding =
-            Encoding::of_reply(request.encoding, batch.as_ref().map(|b| &b.inputs), &mut violations);
-        let limit = reply_limit(request.max_reply_bytes, server.config.max_reply_bytes, &mut violations);
+        let encoding = Encoding::of_reply(
+            request.encoding,
+            batch.as_ref().map(|b| &b.inputs),
+            &mut violations,
+        );
+        let limit = reply_limit(
+            request.max_reply_bytes,
+            server.config.max_reply_bytes,
+            &mut violations,
+        );
         let (target, batch) = violations.into_result(target.zip(batch))?;
 
         with_model!(target.find(server)?, model => {
@@ -132,7 +151,11 @@ impl TrainingService for Training {
         let target = Target::read(request.target.map(Asked::from), server, &mut violations);
         let inputs = TensorParts::read(request.inputs, "inputs", Rank::Matrix, &mut violations);
         let encoding = Encoding::of_reply(request.encoding, inputs.as_ref(), &mut violations);
-        let limit = reply_limit(request.max_reply_bytes, server.config.max_reply_bytes, &mut violations);
+        let limit = reply_limit(
+            request.max_reply_bytes,
+            server.config.max_reply_bytes,
+            &mut violations,
+        );
         let (target, inputs) = violations.into_result(target.zip(inputs))?;
         let extras = Extras {
             probabilities: request.probabilities,
@@ -183,15 +206,19 @@ impl TrainingService for Training {
         let size = page_size(request.page_size, &mut violations);
         let after = page_token(&request.page_token, &mut violations);
         let session = violations.into_result(session)?;
-        let found = self
-            .0
-            .registry()
-            .models(&session, after.as_ref(), size + 1, SystemTime::now())?;
+        let found =
+            self.0
+                .registry()
+                .models(&session, after.as_ref(), size + 1, SystemTime::now())?;
         let next_page_token = match found.get(size) {
             Some(_) => found[size - 1].0.to_string(),
             None => String::new(),
         };
-        let entries = found.into_iter().take(size).map(|(_, entry)| entry).collect();
+        let entries = found
+            .into_iter()
+            .take(size)
+            .map(|(_, entry)| entry)
+            .collect();
         let models = deadline.limit(self.0.describe(entries)).await?;
         Ok(Response::new(pb::ListModelsResponse {
             models,
@@ -222,12 +249,20 @@ impl TrainingService for Training {
         let mut violations = Violations::new();
         let name = model_name(&request.model, "model", &mut violations);
         let encoding = Encoding::of_reply(request.encoding, None, &mut violations);
-        let limit = reply_limit(request.max_reply_bytes, server.config.max_reply_bytes, &mut violations);
+        let limit = reply_limit(
+            request.max_reply_bytes,
+            server.config.max_reply_bytes,
+            &mut violations,
+        );
         let name = violations.into_result(name)?;
         let entry = server.registry().model(&name, SystemTime::now())?;
         let spec = entry.model.spec();
         let entries = spec.architecture.parameter_count();
-        check_reply(encoding.bytes(entries, spec.dtype), limit, "ask for TENSOR_ENCODING_RAW")?;
+        check_reply(
+            encoding.bytes(entries, spec.dtype),
+            limit,
+            "ask for TENSOR_ENCODING_RAW",
+        )?;
         let work = move || {
             with_model!(&entry.model, model => {
                 let (spec, committed) = (model.spec(), model.committed());
@@ -276,7 +311,12 @@ impl TrainingService for Training {
         let server = &self.0;
         let mut violations = Violations::new();
         let target = Target::read(request.target.map(Asked::from), server, &mut violations);
-        let batch = BatchParts::read(request.inputs, request.targets, request.labels, &mut violations);
+        let batch = BatchParts::read(
+            request.inputs,
+            request.targets,
+            request.labels,
+            &mut violations,
+        );
         let step_size = request.step_size.unwrap_or(1e-5);
         if !(1e-10..=0.1).contains(&step_size) {
             violations.add("step_size", step_size, "1e-10 to 0.1");
@@ -285,7 +325,12 @@ impl TrainingService for Training {
         if tolerance.is_nan() || tolerance <= 0.0 {
             violations.add("tolerance", tolerance, "above 0");
         }
-        let most = count(request.max_entries_per_tensor, "max_entries_per_tensor", usize::MAX, &mut violations);
+        let most = count(
+            request.max_entries_per_tensor,
+            "max_entries_per_tensor",
+            usize::MAX,
+            &mut violations,
+        );
         let (target, batch) = violations.into_result(target.zip(batch))?;
 
         with_model!(target.find(server)?, model => {
@@ -339,7 +384,11 @@ fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantit
         match pb::Quantity::try_from(number) {
             Ok(quantity) if quantity != pb::Quantity::Unspecified => asked.push(quantity),
             Ok(_) | Err(_) => {
-                violations.add(format!("include[{index}]"), number, "QUANTITY_X (1) to QUANTITY_B (13)");
+                violations.add(
+                    format!("include[{index}]"),
+                    number,
+                    "QUANTITY_X (1) to QUANTITY_B (13)",
+                );
                 break;
             }
         }
@@ -356,15 +405,29 @@ fn check_extras(extras: Extras, spec: &Spec) -> Result<(), Violations> {
     let mut violations = Violations::new();
     let loss = spec.objective.loss;
     if !loss.is_classification() {
-        for (asked, field) in [(extras.probabilities, "probabilities"), (extras.classes, "classes")] {
+        for (asked, field) in [
+            (extras.probabilities, "probabilities"),
+            (extras.classes, "classes"),
+        ] {
             if asked {
                 let given = format!("true for a model with {loss:?}");
-                violations.add(field, given, "false: only CROSS_ENTROPY and BINARY_CROSS_ENTROPY have classes");
+                violations.add(
+                    field,
+                    given,
+                    "false: only CROSS_ENTROPY and BINARY_CROSS_ENTROPY have classes",
+                );
             }
         }
-    } else if extras.classes && loss == Loss::BinaryCrossEntropy && spec.architecture.output_size() != 1 {
+    } else if extras.classes
+        && loss == Loss::BinaryCrossEntropy
+        && spec.architecture.output_size() != 1
+    {
         let given = format!("true for {} outputs", spec.architecture.output_size());
-        violations.add("classes", given, "false: BINARY_CROSS_ENTROPY has classes for a single output only");
+        violations.add(
+            "classes",
+            given,
+            "false: BINARY_CROSS_ENTROPY has classes for a single output only",
+        );
     }
     violations.into_result(Some(()))
 }

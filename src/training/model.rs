@@ -123,7 +123,11 @@ impl Spec {
         let layers = self.architecture.layers();
         if parameters.len() != layers.len() {
             let given = format!("{} layers", parameters.len());
-            violations.add("parameters", given, format!("{}, one for each layer", layers.len()));
+            violations.add(
+                "parameters",
+                given,
+                format!("{}, one for each layer", layers.len()),
+            );
             return Err(violations);
         }
         let mut flat = Vec::with_capacity(self.architecture.parameter_count());
@@ -147,7 +151,11 @@ impl Spec {
                     check_finite(&field, &bias, &mut violations);
                     flat.extend(bias.entries);
                 }
-                (None, true) => violations.add(&field, "none", format!("[{}]: the layer has a bias", layer.units)),
+                (None, true) => violations.add(
+                    &field,
+                    "none",
+                    format!("[{}]: the layer has a bias", layer.units),
+                ),
                 (Some(_), false) => violations.add(&field, "a bias", "none: the layer has no bias"),
                 (None, false) => {}
             }

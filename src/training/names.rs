@@ -93,7 +93,15 @@ mod tests {
             assert_eq!(ModelName::parse(name).expect("valid").to_string(), name);
         }
         let long = format!("sessions/{}", "a".repeat(64));
-        for name in ["", "sessions/", "sessions/A", "sessions/1a", "a", "sessions/a/models/", &long] {
+        for name in [
+            "",
+            "sessions/",
+            "sessions/A",
+            "sessions/1a",
+            "a",
+            "sessions/a/models/",
+            &long,
+        ] {
             assert_eq!(SessionName::parse(name), None, "{name}");
             assert_eq!(ModelName::parse(name), None, "{name}");
         }

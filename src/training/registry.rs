@@ -154,8 +154,15 @@ impl<M> Registry<M> {
         if self.sessions.contains_key(&name) {
             return Err(RegistryError::SessionTaken(name));
         }
-        self.room(Quota::Sessions, self.sessions.len(), 1, self.limits.sessions)?;
-        let ttl = ttl.unwrap_or(self.limits.session_ttl).min(self.limits.session_ttl);
+        self.room(
+            Quota::Sessions,
+            self.sessions.len(),
+            1,
+            self.limits.sessions,
+        )?;
+        let ttl = ttl
+            .unwrap_or(self.limits.session_ttl)
+            .min(self.limits.session_ttl);
         let session = Session {
             models: BTreeMap::new(),
             requests: RequestLog::new(self.limits.requests_per_session),
@@ -175,7 +182,11 @@ impl<M> Registry<M> {
     ///
     /// # Errors
     /// No such session.
-    pub fn session(&mut self, name: &SessionName, now: SystemTime) -> Result<SessionInfo, RegistryError> {
+    pub fn session(
+        &mut self,
+        name: &SessionName,
+        now: SystemTime,
+    ) -> Result<SessionInfo, RegistryError> {
         Ok(self.renew(name, now)?.info(name.clone()))
     }
 
@@ -223,9 +234,18 @@ impl<M> Registry<M> {
     ///
     /// # Errors
     /// What [`Registry::insert`] would answer.
-    pub fn check(&mut self, placement: &Placement, now: SystemTime) -> Result<Option<Arc<M>>, RegistryError> {
+    pub fn check(
+        &mut self,
+        placement: &Placement,
+        now: SystemTime,
+    ) -> Result<Option<Arc<M>>, RegistryError> {
         if placement.new_session {
-            self.room(Quota::Sessions, self.sessions.len(), 1, self.limits.sessions)?;
+            self.room(
+                Quota::Sessions,
+                self.sessions.len(),
+                1,
+                self.limits.sessions,
+            )?;
         } else {
             let name = &placement.name;
             let limit = self.limits.models_per_session;
@@ -315,7 +335,11 @@ impl<M> Registry<M> {
     ///
     /// # Errors
     /// No such session or model.
-    pub fn delete_model(&mut self, name: &ModelName, now: SystemTime) -> Result<Arc<M>, RegistryError> {
+    pub fn delete_model(
+        &mut self,
+        name: &ModelName,
+        now: SystemTime,
+    ) -> Result<Arc<M>, RegistryError> {
         let held = self
             .renew(&name.session, now)?
             .models
@@ -326,7 +350,11 @@ impl<M> Registry<M> {
         Ok(held.model)
     }
 
-    fn renew(&mut self, name: &SessionName, now: SystemTime) -> Result<&mut Session<M>, RegistryError> {
+    fn renew(
+        &mut self,
+        name: &SessionName,
+        now: SystemTime,
+    ) -> Result<&mut Session<M>, RegistryError> {
         match self.sessions.get_mut(name) {
             Some(session) if session.used + session.ttl > now => {
                 session.used = session.used.max(now);
@@ -338,11 +366,25 @@ impl<M> Registry<M> {
 
     fn release(&mut self, session: Session<M>) -> Vec<Arc<M>> {
         self.models -= session.models.len();
-        self.bytes -= session.models.values().map(|held| held.bytes).sum::<usize>();
-        session.models.into_values().map(|held| held.model).collect()
+        self.bytes -= session
+            .models
+            .values()
+            .map(|held| held.bytes)
+            .sum::<usize>();
+        session
+            .models
+            .into_values()
+            .map(|held| held.model)
+            .collect()
     }
 
-    fn room(&self, quota: Quota, used: usize, more: usize, limit: usize) -> Result<(), RegistryError> {
+    fn room(
+        &self,
+        quota: Quota,
+        used: usize,
+        more: usize,
+        limit: usize,
+    ) -> Result<(), RegistryError> {
         if used.saturating_add(more) <= limit {
             Ok(())
         } else {

@@ -40,7 +40,11 @@ impl<O: Clone> RequestLog<O> {
     /// # Errors
     /// The id belongs to a request with another content.
     pub fn find(&self, request: &RequestId) -> Result<Option<O>, RequestIdReused> {
-        match self.entries.iter().find(|(known, _)| known.id == request.id) {
+        match self
+            .entries
+            .iter()
+            .find(|(known, _)| known.id == request.id)
+        {
             None => Ok(None),
             Some((known, outcome)) if known.fingerprint == request.fingerprint => {
                 Ok(Some(outcome.clone()))
@@ -88,7 +92,11 @@ mod tests {
         assert_eq!(log.find(&request("a", 1)), Ok(Some(11)));
         assert_eq!(log.find(&request("a", 9)), Err(RequestIdReused("a".into())));
         log.record(request("c", 3), 30);
-        assert_eq!(log.find(&request("a", 1)), Ok(None), "the oldest is forgotten");
+        assert_eq!(
+            log.find(&request("a", 1)),
+            Ok(None),
+            "the oldest is forgotten"
+        );
         assert_eq!(log.find(&request("b", 2)), Ok(Some(20)));
     }
 }

@@ -8,8 +8,8 @@ use faer::Par;
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
 use crate::nn::{
-    Architecture, Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp, Scalar,
-    Updated, norm,
+    Architecture, Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches,
+    Mlp, Scalar, Updated, norm,
 };
 
 /// What a run does; valid by construction of its parts.
@@ -162,7 +162,11 @@ impl<T: Scalar> Run<T> {
         let gradient = self.backward.parameters();
         let gradient_norm = norm(gradient);
         let clips = spec.clip_norm > 0.0 && gradient_norm > spec.clip_norm;
-        let scale = if clips { spec.clip_norm / gradient_norm } else { 1.0 };
+        let scale = if clips {
+            spec.clip_norm / gradient_norm
+        } else {
+            1.0
+        };
         let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
         let learning_rate = base * spec.schedule.factor(self.current.step);
 
@@ -201,7 +205,10 @@ impl<T: Scalar> Run<T> {
     }
 
     /// A state to write the next step to, held by nobody else.
-    fn take_spare(spare: &mut Option<Arc<Committed<T>>>, current: &Committed<T>) -> Arc<Committed<T>> {
+    fn take_spare(
+        spare: &mut Option<Arc<Committed<T>>>,
+        current: &Committed<T>,
+    ) -> Arc<Committed<T>> {
         spare
             .take()
             .filter(|spare| Arc::strong_count(spare) == 1)

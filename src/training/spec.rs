@@ -84,7 +84,8 @@ impl SpecParts {
     /// Every number out of its range.
     pub fn validate(self, limits: &ArchitectureLimits) -> Result<Spec, Violations> {
         let mut violations = Violations::new();
-        let architecture = Architecture::new(self.input_size, &self.layers, self.relu_at_zero, limits);
+        let architecture =
+            Architecture::new(self.input_size, &self.layers, self.relu_at_zero, limits);
         let architecture = match architecture {
             Ok(architecture) => Some(architecture),
             Err(faults) => {
@@ -118,7 +119,11 @@ fn check_optimizer(optimizer: &Optimizer, learning_rate: f64, violations: &mut V
             below_one("sgd.momentum", momentum, violations);
             not_negative("sgd.weight_decay", weight_decay, violations);
             if nesterov && momentum == 0.0 {
-                violations.add("sgd.nesterov", "true with momentum 0", "true with a momentum above 0");
+                violations.add(
+                    "sgd.nesterov",
+                    "true with momentum 0",
+                    "true with a momentum above 0",
+                );
             }
         }
         Optimizer::Adam {
@@ -154,7 +159,11 @@ fn check_schedule(parts: &ScheduleParts, violations: &mut Violations) -> Schedul
     let mut steps = |field: &str, given: i64, least: u64| {
         let steps = u64::try_from(given).ok().filter(|steps| *steps >= least);
         if steps.is_none() {
-            violations.add(format!("schedule.{field}"), given, format!("{least} or more"));
+            violations.add(
+                format!("schedule.{field}"),
+                given,
+                format!("{least} or more"),
+            );
         }
         steps.unwrap_or(1)
     };

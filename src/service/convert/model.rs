@@ -35,11 +35,18 @@ pub fn session(info: &SessionInfo) -> pb::Session {
 }
 
 /// A network's parameters, layer by layer.
-pub fn parameters<T: ModelScalar>(mlp: &Mlp<'_, T>, encoding: Encoding) -> Vec<pb::LayerParameters> {
+pub fn parameters<T: ModelScalar>(
+    mlp: &Mlp<'_, T>,
+    encoding: Encoding,
+) -> Vec<pb::LayerParameters> {
     let layers = mlp.architecture().layers().iter().enumerate();
     layers
         .map(|(index, layer)| pb::LayerParameters {
-            weights: Some(write(&[layer.units, layer.fan_in], mlp.weights(index + 1), encoding)),
+            weights: Some(write(
+                &[layer.units, layer.fan_in],
+                mlp.weights(index + 1),
+                encoding,
+            )),
             bias: layer
                 .has_bias()
                 .then(|| write(&[layer.units], mlp.bias(index + 1), encoding)),

@@ -47,7 +47,11 @@ pub fn id(text: &str, field: &str, violations: &mut Violations) -> Result<Option
     }
     let id = Id::parse(text);
     if id.is_none() {
-        violations.add(field, format!("{text:?}"), format!("{ID_PATTERN}, or empty for an id of the server's"));
+        violations.add(
+            field,
+            format!("{text:?}"),
+            format!("{ID_PATTERN}, or empty for an id of the server's"),
+        );
     }
     Ok(id)
 }
@@ -75,7 +79,11 @@ pub fn request_id(
         return None;
     }
     if id.len() > LONGEST_REQUEST_ID {
-        violations.add("request_id", format!("{} bytes", id.len()), format!("at most {LONGEST_REQUEST_ID} bytes"));
+        violations.add(
+            "request_id",
+            format!("{} bytes", id.len()),
+            format!("at most {LONGEST_REQUEST_ID} bytes"),
+        );
         return None;
     }
     Some(RequestId {
@@ -100,7 +108,11 @@ pub fn count(given: i32, field: &str, default: usize, violations: &mut Violation
 pub fn reply_limit(given: i32, most: usize, violations: &mut Violations) -> usize {
     let limit = count(given, "max_reply_bytes", DEFAULT_REPLY_BYTES, violations);
     if limit > most && given != 0 {
-        violations.add("max_reply_bytes", given, format!("at most {most}, the server's own max_reply_bytes"));
+        violations.add(
+            "max_reply_bytes",
+            given,
+            format!("at most {most}, the server's own max_reply_bytes"),
+        );
     }
     limit.min(most)
 }
@@ -117,10 +129,12 @@ pub fn check_reply(bytes: usize, limit: usize, way_out: &str) -> Result<(), Stat
         "the reply would take about {bytes} bytes, {limit} are allowed: {way_out}, or raise max_reply_bytes together \
          with your client's own limit on messages (4 MiB unless told otherwise)"
     );
-    Err(Refusal::new(Code::ResourceExhausted, "REPLY_TOO_LARGE", message)
-        .fact("bytes", bytes)
-        .fact("limit", limit)
-        .status())
+    Err(
+        Refusal::new(Code::ResourceExhausted, "REPLY_TOO_LARGE", message)
+            .fact("bytes", bytes)
+            .fact("limit", limit)
+            .status(),
+    )
 }
 
 /// Refuses a call whose intermediate quantities would take `bytes`.
@@ -135,7 +149,12 @@ pub fn check_workspace(bytes: usize, limit: usize) -> Result<(), Status> {
         "the intermediate quantities would take about {bytes} bytes, {limit} are allowed (max_workspace_bytes): send \
          fewer rows, or set minibatch_size"
     );
-    Err(limited("WORKSPACE_TOO_LARGE", "max_workspace_bytes", limit as u64, &message))
+    Err(limited(
+        "WORKSPACE_TOO_LARGE",
+        "max_workspace_bytes",
+        limit as u64,
+        &message,
+    ))
 }
 
 /// Reads a page's size.
@@ -154,7 +173,11 @@ pub fn page_token(text: &str, violations: &mut Violations) -> Option<Id> {
     }
     let id = Id::parse(text);
     if id.is_none() {
-        violations.add("page_token", format!("{text:?}"), "next_page_token of the page before, unchanged");
+        violations.add(
+            "page_token",
+            format!("{text:?}"),
+            "next_page_token of the page before, unchanged",
+        );
     }
     id
 }

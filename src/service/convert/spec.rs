@@ -30,9 +30,24 @@ pub fn read(spec: Option<pb::ModelSpec>, limits: &ArchitectureLimits) -> Result<
         .enumerate()
         .map(|(index, layer)| read_layer(layer, index, index + 1 == count, &mut violations))
         .collect();
-    let loss = read_enum(spec.loss, "loss", "LOSS_HALF_SQUARED_ERROR (1) to LOSS_BINARY_CROSS_ENTROPY (4)", &mut violations);
-    let reduction = read_enum(spec.reduction, "reduction", "REDUCTION_MEAN (1) or REDUCTION_SUM (2)", &mut violations);
-    let compute = read_enum(spec.compute, "compute", "DTYPE_FLOAT32 (1) or DTYPE_FLOAT64 (2)", &mut violations);
+    let loss = read_enum(
+        spec.loss,
+        "loss",
+        "LOSS_HALF_SQUARED_ERROR (1) to LOSS_BINARY_CROSS_ENTROPY (4)",
+        &mut violations,
+    );
+    let reduction = read_enum(
+        spec.reduction,
+        "reduction",
+        "REDUCTION_MEAN (1) or REDUCTION_SUM (2)",
+        &mut violations,
+    );
+    let compute = read_enum(
+        spec.compute,
+        "compute",
+        "DTYPE_FLOAT32 (1) or DTYPE_FLOAT64 (2)",
+        &mut violations,
+    );
     let at_zero = read_enum(
         spec.relu_at_zero,
         "relu_at_zero",
@@ -117,7 +132,11 @@ fn read_layer(
         pb::Activation::Silu => Activation::Silu,
     };
     if layer.leaky_relu_slope.is_some() && !matches!(activation, Activation::LeakyRelu { .. }) {
-        violations.add(field("leaky_relu_slope"), "a slope", "none unless the activation is ACTIVATION_LEAKY_RELU");
+        violations.add(
+            field("leaky_relu_slope"),
+            "a slope",
+            "none unless the activation is ACTIVATION_LEAKY_RELU",
+        );
     }
     let init = read_enum(
         layer.init,

@@ -58,18 +58,29 @@ pub enum Target {
 
 impl Target {
     /// Reads a target, or notes everything that is wrong with it.
-    pub fn read(asked: Option<Asked>, server: &Server, violations: &mut Violations) -> Option<Self> {
+    pub fn read(
+        asked: Option<Asked>,
+        server: &Server,
+        violations: &mut Violations,
+    ) -> Option<Self> {
         match asked {
             None => {
-                violations.add("model", "neither model nor inline", "exactly one of the two");
+                violations.add(
+                    "model",
+                    "neither model nor inline",
+                    "exactly one of the two",
+                );
                 None
             }
             Some(Asked::Model(name)) => {
                 request::model_name(&name, "model", violations).map(Self::Named)
             }
             Some(Asked::Inline(inline)) => {
-                let spec = violations.take_at("inline.spec", spec::read(inline.spec, &server.limits));
-                let most = spec.as_ref().map_or(server.limits.layers, |spec| spec.architecture.depth());
+                let spec =
+                    violations.take_at("inline.spec", spec::read(inline.spec, &server.limits));
+                let most = spec
+                    .as_ref()
+                    .map_or(server.limits.layers, |spec| spec.architecture.depth());
                 let mut faults = Violations::new();
                 let parameters = read_parameters(inline.parameters, most, &mut faults);
                 violations.extend_at("inline", faults);
@@ -168,7 +179,9 @@ impl BatchParts {
             .map(|targets| TensorParts::read(Some(targets), "targets", Rank::Matrix, violations));
         match (&targets, labels.is_empty()) {
             (Some(_), false) => violations.add("labels", "targets and labels", "one of the two"),
-            (None, true) => violations.add("targets", "neither targets nor labels", "one of the two"),
+            (None, true) => {
+                violations.add("targets", "neither targets nor labels", "one of the two")
+            }
             (Some(_), true) | (None, false) => {}
         }
         if violations.len() > before {
@@ -185,7 +198,11 @@ impl BatchParts {
     ///
     /// # Errors
     /// Everything that does not fit.
-    pub fn typed<T: ModelScalar>(self, spec: &Spec, max_rows: usize) -> Result<Batch<T>, Violations> {
+    pub fn typed<T: ModelScalar>(
+        self,
+        spec: &Spec,
+        max_rows: usize,
+    ) -> Result<Batch<T>, Violations> {
         Batch::new(
             &spec.architecture,
             spec.objective,

@@ -40,14 +40,22 @@ enum Entries {
 
 impl Encoding {
     /// What a reply uses: what is asked for, else what the request's own tensor used.
-    pub fn of_reply(asked: i32, request: Option<&TensorParts>, violations: &mut Violations) -> Self {
+    pub fn of_reply(
+        asked: i32,
+        request: Option<&TensorParts>,
+        violations: &mut Violations,
+    ) -> Self {
         let as_request = request.map_or(Self::Values, TensorParts::encoding);
         match pb::TensorEncoding::try_from(asked) {
             Ok(pb::TensorEncoding::Unspecified) => as_request,
             Ok(pb::TensorEncoding::Values) => Self::Values,
             Ok(pb::TensorEncoding::Raw) => Self::Raw,
             Err(_) => {
-                violations.add("encoding", asked, "TENSOR_ENCODING_VALUES (1) or TENSOR_ENCODING_RAW (2)");
+                violations.add(
+                    "encoding",
+                    asked,
+                    "TENSOR_ENCODING_VALUES (1) or TENSOR_ENCODING_RAW (2)",
+                );
                 as_request
             }
         }
@@ -86,7 +94,11 @@ impl TensorParts {
             violations.add(format!("{field}.dtype"), tensor.dtype, allowed);
         }
         if tensor.values.is_empty() == tensor.raw.is_empty() {
-            let given = if tensor.values.is_empty() { "neither values nor raw" } else { "values and raw" };
+            let given = if tensor.values.is_empty() {
+                "neither values nor raw"
+            } else {
+                "values and raw"
+            };
             violations.add(field, given, "exactly one of the two");
         }
         let (rows, columns) = shape?;
@@ -106,10 +118,20 @@ impl TensorParts {
         if count.checked_mul(unit) != Some(given) {
             let (part, what) = match unit {
                 1 => ("values", format!("{count} values")),
-                _ => ("raw", format!("{count} entries × {unit} bytes = {} bytes", u128::from(count) * u128::from(unit))),
+                _ => (
+                    "raw",
+                    format!(
+                        "{count} entries × {unit} bytes = {} bytes",
+                        u128::from(count) * u128::from(unit)
+                    ),
+                ),
             };
             let shape = format!("{:?}", tensor.shape);
-            violations.add(format!("{field}.{part}"), given, format!("{what}, by the shape {shape}"));
+            violations.add(
+                format!("{field}.{part}"),
+                given,
+                format!("{what}, by the shape {shape}"),
+            );
             return None;
         }
         let entries = if tensor.raw.is_empty() {
@@ -168,7 +190,9 @@ fn read_shape(
         (Rank::Vector | Rank::Matrix, Some(_) | None) => {
             let allowed = match rank {
                 Rank::Vector => "[n] with n at least 1",
-                Rank::Matrix => "[m, n] with both at least 1; a single sample of n features is [1, n]",
+                Rank::Matrix => {
+                    "[m, n] with both at least 1; a single sample of n features is [1, n]"
+                }
             };
             let start = &shape[..shape.len().min(8)];
             let given = if start.len() < shape.len() {
@@ -205,8 +229,14 @@ pub fn dtype(dtype: Dtype) -> pb::Dtype {
 /// A tensor for a reply; sizes come from models and batches, whose limits lie far below 2³¹.
 pub fn write<T: Scalar>(shape: &[usize], entries: &[T], encoding: Encoding) -> pb::Tensor {
     let (values, raw) = match encoding {
-        Encoding::Values => (entries.iter().map(|entry| entry.to_f64()).collect(), Bytes::new()),
-        Encoding::Raw => (Vec::new(), Bytes::copy_from_slice(bytemuck::cast_slice(entries))),
+        Encoding::Values => (
+            entries.iter().map(|entry| entry.to_f64()).collect(),
+            Bytes::new(),
+        ),
+        Encoding::Raw => (
+            Vec::new(),
+            Bytes::copy_from_slice(bytemuck::cast_slice(entries)),
+        ),
     };
     pb::Tensor {
         shape: shape

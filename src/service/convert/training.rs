@@ -44,7 +44,12 @@ impl TrainParts {
         }
         let steps = count(request.steps, "steps", 1, violations) as u64;
         let epochs = count(request.epochs, "epochs", 1, violations) as u64;
-        let minibatch_size = count(request.minibatch_size, "minibatch_size", usize::MAX, violations);
+        let minibatch_size = count(
+            request.minibatch_size,
+            "minibatch_size",
+            usize::MAX,
+            violations,
+        );
         let metrics_every = count(request.metrics_every, "metrics_every", 1, violations) as u64;
         if let Some(learning_rate) = request.learning_rate {
             not_negative("learning_rate", learning_rate, violations);
@@ -65,7 +70,11 @@ impl TrainParts {
         request_id(request.request_id.clone(), || [0; 32], violations);
         Some(Self {
             batch: batch?,
-            length: if request.epochs == 0 { Length::Steps(steps) } else { Length::Epochs(epochs) },
+            length: if request.epochs == 0 {
+                Length::Steps(steps)
+            } else {
+                Length::Epochs(epochs)
+            },
             minibatch_size,
             shuffle_seed: request.shuffle_seed,
             learning_rate: request.learning_rate,
@@ -89,12 +98,16 @@ impl TrainParts {
         let minibatches = Minibatches::new(batch.rows(), self.minibatch_size, self.shuffle_seed);
         let (field, steps) = match self.length {
             Length::Steps(steps) => ("steps", steps),
-            Length::Epochs(epochs) => {
-                ("epochs", epochs.saturating_mul(minibatches.steps_per_epoch()))
-            }
+            Length::Epochs(epochs) => (
+                "epochs",
+                epochs.saturating_mul(minibatches.steps_per_epoch()),
+            ),
         };
         if steps > config.max_steps_per_run {
-            let allowed = format!("at most {} steps in one call (max_steps_per_run)", config.max_steps_per_run);
+            let allowed = format!(
+                "at most {} steps in one call (max_steps_per_run)",
+                config.max_steps_per_run
+            );
             violations.add(field, format!("{steps} steps"), allowed);
         }
         let content = Content {
@@ -130,7 +143,11 @@ impl<T: ModelScalar> Content<'_, T> {
     fn fingerprint(&self) -> Fingerprint {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"TrainBatch 1");
-        for number in [self.steps, self.minibatch_size as u64, self.batch.rows() as u64] {
+        for number in [
+            self.steps,
+            self.minibatch_size as u64,
+            self.batch.rows() as u64,
+        ] {
             hasher.update(&number.to_le_bytes());
         }
         let optional = [
@@ -209,7 +226,10 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
         steps_done: end.steps_done.cast_signed(),
         step: end.step.cast_signed(),
         final_loss: end.final_loss,
-        weights_digest: end.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+        weights_digest: end
+            .digest
+            .map(|digest| digest.to_string())
+            .unwrap_or_default(),
         timings: Some(timings(end.timing)),
         metrics_dropped: metrics_dropped.cast_signed(),
         durable_step: None,
