@@ -206,7 +206,10 @@ fn a_seed_means_the_same_weights_in_every_version() {
         "329b993215a1bb0c3147c9309e03f24592ed056879e8f8d4800878da20657c26"
     );
     let digest = WeightsDigest::new(&architecture, &initialize::<f32>(&architecture, 1));
-    assert_eq!(digest.to_string(), "e85e0e023c97c6c5f4f044bc3886c9584dc2aa0379f94c397b8312417cbf2693");
+    assert_eq!(
+        digest.to_string(),
+        "e85e0e023c97c6c5f4f044bc3886c9584dc2aa0379f94c397b8312417cbf2693"
+    );
 }
 
 #[test]
