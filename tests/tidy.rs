@@ -145,3 +145,29 @@ fn files_are_short_enough_to_read() {
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
+
+#[test]
+fn the_readme_lists_every_setting_with_its_default() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
+        .expect("the README is part of the repository");
+    let table = readme
+        .split_once("<!-- settings")
+        .and_then(|(_, rest)| rest.split_once("|---|---|---|\n"))
+        .and_then(|(_, rest)| rest.split_once("<!-- /settings -->"))
+        .map(|(table, _)| table)
+        .expect("the README marks its table of settings");
+    let expected: String = backpropd::config::SETTINGS
+        .iter()
+        .map(|setting| {
+            let default = setting.default_text().unwrap_or_default();
+            format!(
+                "| `{}` | {default} | {} |\n",
+                setting.name, setting.description
+            )
+        })
+        .collect();
+    assert!(
+        table == expected,
+        "the README's table should be\n\n{expected}"
+    );
+}

@@ -132,7 +132,7 @@ pub async fn conduct<T: Scalar>(
         asked,
         computed: Duration::ZERO,
         ended: Some(ended),
-        _turn: turn,
+        write_turn: Some(turn),
     };
     for feed in &feeds {
         feed.start(start);
@@ -235,7 +235,8 @@ struct RunTask<T: Scalar> {
     asked: Instant,
     computed: Duration,
     ended: Option<oneshot::Sender<RunEnd>>,
-    _turn: WriteTurn,
+    /// Given back before anybody hears of the end, so that the model is free when they do.
+    write_turn: Option<WriteTurn>,
 }
 
 impl<T: Scalar> Task for RunTask<T> {
@@ -347,6 +348,7 @@ impl<T: Scalar> RunTask<T> {
             computed: self.computed,
         };
         let end = end(self, timing);
+        self.write_turn = None;
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(end);
         }

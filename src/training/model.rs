@@ -221,12 +221,14 @@ impl<T: Scalar> Model<T> {
         if let Some(request) = request
             && let Some(outcome) = lock(&self.requests).find(request)?
         {
-            return Ok(match outcome {
-                Outcome::Interrupted { steps_done } => Begin::Resume { steps_done },
+            match outcome {
+                // Nothing was done, so whatever it expects of the model still has to hold.
+                Outcome::Interrupted { steps_done: 0 } => {}
+                Outcome::Interrupted { steps_done } => return Ok(Begin::Resume { steps_done }),
                 Outcome::Finished(_) | Outcome::Diverged(_) | Outcome::ParametersSet { .. } => {
-                    Begin::Replay(outcome)
+                    return Ok(Begin::Replay(outcome));
                 }
-            });
+            }
         }
         let actual = self.committed().step;
         match expected_step {

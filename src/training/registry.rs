@@ -8,6 +8,9 @@ use std::time::{Duration, SystemTime};
 use super::names::{Id, ModelName, SessionName};
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
 
+/// CreateSession requests that are remembered, of all callers together.
+const SESSION_REQUESTS: usize = 1024;
+
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryLimits {
@@ -122,7 +125,7 @@ impl<M> Registry<M> {
     /// An empty registry.
     pub fn new(limits: RegistryLimits) -> Self {
         Self {
-            requests: RequestLog::new(limits.requests_per_session),
+            requests: RequestLog::new(SESSION_REQUESTS),
             limits,
             sessions: BTreeMap::new(),
             models: 0,

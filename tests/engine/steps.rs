@@ -223,6 +223,20 @@ fn an_interrupted_request_goes_on_where_it_stopped_and_a_finished_one_is_replaye
 }
 
 #[test]
+fn a_request_interrupted_before_its_first_step_is_held_to_the_step_it_expects() {
+    let model = model(0.01);
+    let never_begun = plan(model.spec(), 10, Some(request()));
+    drop(Run::new(Arc::clone(&model), never_begun, 0, Par::Seq));
+    Run::new(Arc::clone(&model), plan(model.spec(), 1, None), 0, Par::Seq)
+        .advance(|_| ControlFlow::Continue(()));
+    let begun = model.begin(Some(&request()), Some(0));
+    assert!(matches!(
+        begun,
+        Err(backpropd::training::BeginError::StepMismatch { actual: 1, .. })
+    ));
+}
+
+#[test]
 fn every_sample_is_taken_once_an_epoch_in_an_order_that_the_seed_decides() {
     let order = |seed: Option<i64>, epoch: u64| {
         let rows: Vec<f64> = (0..10).map(f64::from).collect();

@@ -98,7 +98,11 @@ pub fn count(given: i32, field: &str, default: usize, violations: &mut Violation
         Ok(0) => default,
         Ok(count) => count,
         Err(_) => {
-            violations.add(field, given, format!("0 or more; 0 means {default}"));
+            let meaning = match default {
+                usize::MAX => "all".to_owned(),
+                default => default.to_string(),
+            };
+            violations.add(field, given, format!("0 or more; 0 means {meaning}"));
             default
         }
     }
