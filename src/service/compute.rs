@@ -185,9 +185,12 @@ impl Compute {
     }
 }
 
+/// Where a task's result goes.
+type Reply<V> = oneshot::Sender<(V, Timing)>;
+
 /// A task of many turns.
 struct InTurns<S, A, F, V> {
-    parts: Option<(S, F, oneshot::Sender<(V, Timing)>)>,
+    parts: Option<(S, F, Reply<V>)>,
     advance: A,
     quantum: Duration,
     queued: Instant,
@@ -229,7 +232,7 @@ where
 
 /// A task of one turn.
 struct Once<F, V> {
-    work: Option<(F, oneshot::Sender<(V, Timing)>)>,
+    work: Option<(F, Reply<V>)>,
     queued: Instant,
 }
 

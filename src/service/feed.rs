@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::run_task::{RunEnd, RunStart};
+use super::run_event::{RunEnd, RunStart};
 use crate::training::StepMetrics;
 
 /// Metrics in one message at most; about 200 KB of JSON.

@@ -14,6 +14,7 @@ mod deadline;
 mod entry;
 mod examine;
 mod feed;
+mod run_event;
 mod run_task;
 mod server_info;
 mod sessions;

@@ -16,12 +16,11 @@ use super::compute::{Task, Timing, Turn};
 use super::deadline::Deadline;
 use super::entry::{ModelEntry, WriteTurn};
 use super::feed::Feed;
-use super::status::{Stop, diverged, internal, stopped};
+use super::run_event::{EndReason, RunEnd, RunStart};
+use super::status::{Stop, stopped};
 use super::{Server, telemetry};
-use crate::nn::{Scalar, WeightsDigest};
-use crate::training::{
-    Advance, Begin, Divergence, Model, Outcome, Plan, Run, RunSummary, StepMetrics,
-};
+use crate::nn::Scalar;
+use crate::training::{Advance, Begin, Model, Outcome, Plan, Run, StepMetrics};
 
 /// Readers hear of new steps this often, or sooner when a lot has gathered.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
@@ -31,97 +30,6 @@ const REPORT_SIZE: usize = 1024;
 
 /// The clock is read about this often between steps, however short they are.
 const CLOCK_EVERY: Duration = Duration::from_micros(200);
-
-/// How a run began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunStart {
-    /// The model's step before the first update.
-    pub step: u64,
-    /// Steps that this stream takes.
-    pub planned_steps: u64,
-    /// Steps that an earlier try has committed.
-    pub resumed_steps: u64,
-    /// Whether the stored outcome of an earlier request follows.
-    pub replayed: bool,
-    /// How many came before it.
-    pub queue_position: usize,
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug)]
-pub struct RunEnd {
-    /// Why.
-    pub reason: EndReason,
-    /// Steps committed for the request.
-    pub steps_done: u64,
-    /// The model's step.
-    pub step: u64,
-    /// The last step's loss.
-    pub final_loss: f64,
-    /// The parameters' digest, where the end computed it.
-    pub digest: Option<WeightsDigest>,
-    /// Where the time went.
-    pub timing: Timing,
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug)]
-pub enum EndReason {
-    /// Every step is taken.
-    Finished,
-    /// The next weights would not be finite.
-    Diverged(Divergence),
-    /// Something ended it.
-    Stopped(Stop),
-    /// It panicked.
-    Failed,
-}
-
-impl RunEnd {
-    fn new(reason: EndReason, steps_done: u64, step: u64, timing: Timing) -> Self {
-        Self {
-            reason,
-            steps_done,
-            step,
-            final_loss: f64::NAN,
-            digest: None,
-            timing,
-        }
-    }
-
-    fn finished(summary: &RunSummary, timing: Timing) -> Self {
-        Self {
-            final_loss: summary.final_loss,
-            digest: Some(summary.digest),
-            ..Self::new(
-                EndReason::Finished,
-                summary.steps_done,
-                summary.step,
-                timing,
-            )
-        }
-    }
-
-    fn diverged(divergence: Divergence, timing: Timing) -> Self {
-        let reason = EndReason::Diverged(divergence);
-        Self::new(reason, divergence.steps_done, divergence.step, timing)
-    }
-
-    /// A run that panicked.
-    pub fn failed() -> Self {
-        Self::new(EndReason::Failed, 0, 0, Timing::default())
-    }
-
-    /// What a TrainBatch stream ends with, unless it ends well.
-    pub fn error(&self) -> Option<Status> {
-        match self.reason {
-            EndReason::Finished => None,
-            EndReason::Diverged(divergence) => Some(diverged(&divergence)),
-            EndReason::Stopped(stop) => Some(stopped(stop, Some((self.steps_done, self.step)))),
-            EndReason::Failed => Some(internal()),
-        }
-    }
-}
 
 /// Set once by whatever ends a run; looked at after every step.
 #[derive(Debug, Default)]
@@ -212,7 +120,7 @@ pub async fn conduct<T: Scalar>(
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {
-        stage: Some(Stage::Ready(model, plan, resumed_steps)),
+        stage: Some(Stage::Ready(model, Box::new(plan), resumed_steps)),
         par: server.par,
         entry: Arc::clone(&entry),
         feeds: feeds.clone(),
@@ -291,7 +199,9 @@ fn replay(outcome: &Outcome, queue_position: usize, feed: &Feed) -> Result<(), S
         Outcome::Finished(summary) => RunEnd::finished(summary, Timing::default()),
         Outcome::Diverged(divergence) => RunEnd::diverged(*divergence, Timing::default()),
         // These answer other questions than TrainBatch asks; a fingerprint never confuses them.
-        Outcome::Interrupted { .. } | Outcome::ParametersSet { .. } => return Err(internal()),
+        Outcome::Interrupted { .. } | Outcome::ParametersSet { .. } => {
+            return Err(super::status::internal());
+        }
     };
     feed.start(RunStart {
         step: end.step,
@@ -306,7 +216,7 @@ fn replay(outcome: &Outcome, queue_position: usize, feed: &Feed) -> Result<(), S
 
 enum Stage<T: Scalar> {
     /// Buffers are made on the compute thread: they can be large.
-    Ready(Arc<Model<T>>, Plan<T>, u64),
+    Ready(Arc<Model<T>>, Box<Plan<T>>, u64),
     Running(Box<Run<T>>),
 }
 
@@ -333,7 +243,7 @@ impl<T: Scalar> Task for RunTask<T> {
         let began = Instant::now();
         let mut run = match self.stage.take() {
             Some(Stage::Ready(model, plan, done)) => {
-                Box::new(Run::new(model, plan, done, self.par))
+                Box::new(Run::new(model, *plan, done, self.par))
             }
             Some(Stage::Running(run)) => run,
             None => return Turn::Done,

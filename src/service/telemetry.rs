@@ -19,7 +19,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::run_task::RunEnd;
+use super::run_event::RunEnd;
 use super::status::{explain, internal};
 use crate::training::ModelName;
 

@@ -8,7 +8,7 @@ use crate::nn::{Batch, Minibatches, TargetsRef, Violations, digest::update_with}
 use crate::service::compute::Timing;
 use crate::service::entry::ModelScalar;
 use crate::service::pb;
-use crate::service::run_task::{EndReason, RunEnd, RunStart};
+use crate::service::run_event::{EndReason, RunEnd, RunStart};
 use crate::service::status::Stop;
 use crate::training::spec::not_negative;
 use crate::training::{Fingerprint, Plan, Spec, StepMetrics};

@@ -1,0 +1,8 @@
+//! The engine against outside authorities: PyTorch's numbers, central differences, and itself under other
+//! circumstances (threads, batches, interruptions).
+
+mod cases;
+mod determinism;
+mod goldens;
+mod gradients;
+mod steps;
