@@ -294,3 +294,34 @@ fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_learn_to_read_digits() {
+        let matches = command().get_matches_from([NAME, "--quiet"]);
+        let options = Options::from_matches(&matches).expect("the defaults");
+        let dataset = dataset::load(&options.data, false).expect("built in");
+        let head = Head::of(&dataset.truth, None).expect("classes");
+        let split = dataset.split(options.test_fraction, options.seed);
+        let request = client::epoch_request(&split.train, head, &options).expect("small enough");
+        let runtime = serve::runtime().expect("threads");
+        let report = runtime.block_on(async {
+            let embedded = Embedded::start().await.expect("a free port");
+            let channel = connect(&embedded.address).await.expect("it listens");
+            let report = train(channel, &options, &split, head, request, Instant::now()).await;
+            embedded.stop().await.expect("a graceful end");
+            report.expect("trained")
+        });
+        assert_eq!(report.epochs.len(), 30);
+        assert_eq!(report.steps, 30 * 90);
+        assert!(
+            report.epochs.iter().all(|epoch| epoch.losses.len() == 90),
+            "no metric is lost"
+        );
+        let last = report.epochs.last().expect("thirty of them");
+        assert!(last.held_out.score() >= 0.97, "{}", last.held_out);
+    }
+}

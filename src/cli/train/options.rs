@@ -102,7 +102,7 @@ pub(super) fn command(name: &'static str) -> Command {
              split into a training and a held-out part; after each epoch the network is measured on the held-out one.",
         )
         .after_help(
-            "Examples:\n  backpropd train\n  backpropd train --plot digits.png --layers 128 --optimizer sgd --learning-rate 0.1\n  \
+            "Examples:\n  backpropd train\n  backpropd train --plot digits.png --layers 128,64 --optimizer sgd --learning-rate 0.1\n  \
              backpropd train --data iris.csv --label-column species\n  backpropd train --data houses.csv --regression\n  \
              backpropd train --data x.npy --labels y.npy --server http://127.0.0.1:50051",
         )
@@ -133,7 +133,7 @@ fn data_arguments() -> Vec<Arg> {
 fn network_arguments() -> Vec<Arg> {
     vec![
         text("layers", "UNITS", "Units of each hidden layer, or none")
-            .default_value("128,64")
+            .default_value("256")
             .value_parser(hidden_layers),
         choice("activation", "What the hidden layers apply", ACTIVATIONS.iter().map(|(name, _)| *name)).default_value("relu"),
         choice("loss", "What training lowers [default: cross-entropy, and mean-squared-error for numbers]", LOSSES.iter().map(|(name, _)| *name)),
@@ -162,7 +162,7 @@ fn training_arguments() -> Vec<Arg> {
     vec![
         choice("optimizer", "How the parameters move; momentum is sgd with momentum 0.9", OPTIMIZERS.iter().map(|(name, _)| *name))
             .default_value("adamw"),
-        text("learning-rate", "RATE", "How far each step goes [default: 0.003 for adam and adamw, 0.1 for sgd, 0.02 for momentum, 0.001 for rmsprop]")
+        text("learning-rate", "RATE", "How far each step goes [default: 0.01 for adamw, 0.003 for adam, 0.1 for sgd, 0.02 for momentum, 0.001 for rmsprop]")
             .value_parser(positive()),
         choice("schedule", "The learning rate's course: falling along half a cosine, or constant", [COSINE, "constant"].into_iter())
             .default_value(COSINE),
@@ -170,7 +170,7 @@ fn training_arguments() -> Vec<Arg> {
             .default_value("30")
             .value_parser(RangedI64ValueParser::<u32>::new().range(1..=1_000_000)),
         text("batch-size", "N", "Samples for each step")
-            .default_value("32")
+            .default_value("16")
             .value_parser(RangedI64ValueParser::<i32>::new().range(1..=i64::from(i32::MAX))),
         text("weight-decay", "LAMBDA", "Pulls the weights towards zero [default: 0.1 for adamw, else 0]")
             .value_parser(not_negative()),

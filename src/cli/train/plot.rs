@@ -13,14 +13,17 @@ use plotters::{
 
 use super::{options::extension, report::Report};
 
-const SIZE: (u32, u32) = (1280, 520);
+/// In units of the layout; see [`Canvas::scale`].
+const SIZE: (u32, u32) = (1280, 540);
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(38, 44, 56);
 const FAINT: RGBColor = RGBColor(225, 229, 236);
 const LOSS: RGBColor = RGBColor(30, 102, 187);
 const QUALITY: RGBColor = RGBColor(208, 92, 24);
 /// More points than this lie on top of each other, and only make the file large.
-const MOST_POINTS: usize = 4000;
+const MOST_POINTS: usize = 2000;
+/// Enough for a smooth curve; with points closer than a pixel, a thick line grows spikes at its joints.
+const MOST_JOINTS: usize = 300;
 /// Losses whose largest is this many times the smallest are shown on a logarithmic axis.
 const WIDE: f64 = 20.0;
 
@@ -30,32 +33,38 @@ pub(super) fn write(path: &Path, report: &Report) -> Result<(), String> {
     register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
         .map_err(|_| "the font built into this program is damaged".to_owned())?;
     if extension(path) == "svg" {
-        draw(&SVGBackend::new(path, SIZE).into_drawing_area(), report)
+        let area = SVGBackend::new(path, SIZE).into_drawing_area();
+        Canvas {
+            area: &area,
+            scale: 1,
+        }
+        .draw(report)
     } else {
-        draw(&BitMapBackend::new(path, SIZE).into_drawing_area(), report)
+        // Lines in a bitmap are as rough as its pixels are large.
+        let scale = 2;
+        let area = BitMapBackend::new(path, (scale * SIZE.0, scale * SIZE.1)).into_drawing_area();
+        Canvas { area: &area, scale }.draw(report)
     }
 }
 
-fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, report: &Report) -> Result<(), String> {
-    let panels = || -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        area.fill(&WHITE)?;
-        let title = format!(
-            "{}: {} samples, {} parameters",
-            report.data, report.train_samples, report.parameters
-        );
-        let area = area.titled(&title, (FONT, 26).into_font().color(&INK))?;
-        let (left, right) = area.split_horizontally(SIZE.0 * 11 / 20);
-        draw_losses(&left, report)?;
-        draw_quality(&right, report)?;
-        area.present()
-    };
-    panels().map_err(|error| error.to_string())
+type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+/// Where to draw.
+struct Canvas<'a, B: DrawingBackend> {
+    area: &'a DrawingArea<B, Shift>,
+    /// Pixels for each unit of the layout.
+    scale: u32,
+}
+
+/// How many steps make one point.
+fn group(steps: usize) -> usize {
+    steps.div_ceil(MOST_POINTS).max(1)
 }
 
 /// Points (step, loss) of finite losses, thinned by averaging neighbours.
 #[allow(clippy::cast_precision_loss, reason = "counts of steps")]
 fn thin(losses: &[f64]) -> Vec<(f64, f64)> {
-    let group = losses.len().div_ceil(MOST_POINTS).max(1);
+    let group = group(losses.len());
     losses
         .chunks(group)
         .enumerate()
@@ -69,182 +78,214 @@ fn thin(losses: &[f64]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// A running average over about a thirtieth of the series, in which the course shows through the noise.
+/// The mean of each point's neighbourhood, a thirtieth of the series wide, in which the course shows through the noise.
+/// It looks both ways, so that it does not lag behind a falling loss.
 #[allow(clippy::cast_precision_loss, reason = "counts of points")]
 fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let keep = 1.0 - 1.0 / (points.len() as f64 / 30.0).max(1.0);
-    let (mut average, mut weight) = (0.0, 0.0);
-    points
-        .iter()
-        .map(|(step, loss)| {
-            average = keep * average + (1.0 - keep) * loss;
-            weight = keep * weight + (1.0 - keep);
-            (*step, average / weight)
-        })
-        .collect()
-}
-
-fn draw_losses<B: DrawingBackend>(
-    area: &DrawingArea<B, Shift>,
-    report: &Report,
-) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    let losses: Vec<f64> = report
-        .epochs
-        .iter()
-        .flat_map(|epoch| &epoch.losses)
-        .copied()
-        .collect();
-    let points = thin(&losses);
-    let smallest = points
-        .iter()
-        .map(|point| point.1)
-        .fold(f64::INFINITY, f64::min);
-    let largest = points.iter().map(|point| point.1).fold(0.0, f64::max);
-    #[allow(clippy::cast_precision_loss, reason = "counts of steps")]
-    let steps = 0.0..(losses.len() as f64).max(1.0);
-    let mut builder = ChartBuilder::on(area);
-    frame(&mut builder);
-    if smallest > 0.0 && largest > WIDE * smallest {
-        let axis = (smallest * 0.8..largest * 1.25).log_scale();
-        let mut chart = builder.build_cartesian_2d(steps, axis)?;
-        series(
-            &mut chart,
-            &points,
-            "training loss (logarithmic)",
-            &|loss| short(*loss),
-        )
-    } else {
-        // All losses may be zero, or none finite; an axis needs an extent.
-        let top = if largest > 0.0 { largest * 1.05 } else { 1.0 };
-        let mut chart = builder.build_cartesian_2d(steps, 0.0..top)?;
-        series(&mut chart, &points, "training loss", &|loss| short(*loss))
-    }
+    let reach = points.len() / 60;
+    let mean = |at: usize| {
+        // At the start, where the loss falls fast, the same reach on both sides, or the mean would lie too low.
+        let before = reach.min(at);
+        let after = before.min(points.len() - 1 - at);
+        let near = &points[at - before..=at + after];
+        let sum: f64 = near.iter().map(|(_, loss)| loss).sum();
+        (points[at].0, sum / near.len() as f64)
+    };
+    let stride = points.len().div_ceil(MOST_JOINTS).max(1);
+    (0..points.len()).step_by(stride).map(mean).collect()
 }
 
 type Chart<'a, 'b, B, Y> =
     ChartContext<'a, B, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
 
-fn series<'a, B: DrawingBackend + 'a, Y: Ranged<ValueType = f64> + ValueFormatter<f64>>(
-    chart: &mut Chart<'a, '_, B, Y>,
-    points: &[(f64, f64)],
-    title: &str,
-    label: &dyn Fn(&f64) -> String,
-) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    mesh(chart, "step", title, label)?;
-    chart
-        .draw_series(LineSeries::new(
-            points.iter().copied(),
-            LOSS.mix(0.3).stroke_width(1),
-        ))?
-        .label("each step")
-        .legend(|(x, y)| PathElement::new([(x, y), (x + 22, y)], LOSS.mix(0.4).stroke_width(1)));
-    chart
-        .draw_series(LineSeries::new(smooth(points), LOSS.stroke_width(2)))?
-        .label("running average")
-        .legend(|(x, y)| PathElement::new([(x, y), (x + 22, y)], LOSS.stroke_width(2)));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(FAINT)
-        .label_font((FONT, 16).into_font().color(&INK))
-        .draw()
-}
-
-fn draw_quality<B: DrawingBackend>(
-    area: &DrawingArea<B, Shift>,
-    report: &Report,
-) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    let mut points = Vec::new();
-    for (number, epoch) in (1u32..).zip(&report.epochs) {
-        points.push((f64::from(number), epoch.held_out.score()));
+impl<'a, B: DrawingBackend + 'a> Canvas<'a, B> {
+    fn draw(&self, report: &Report) -> Result<(), String> {
+        self.panels(report).map_err(|error| error.to_string())
     }
-    points.retain(|point| point.1.is_finite());
-    let Some((last, name)) = points
-        .last()
-        .copied()
-        .zip(report.epochs.first().map(|epoch| epoch.held_out.name()))
-    else {
-        return Ok(());
-    };
-    // The interesting part lies close to 1; a wild first epoch (R² far below 0) must not squeeze it flat.
-    let lowest = points
-        .iter()
-        .map(|point| point.1)
-        .fold(1.0, f64::min)
-        .max(-1.0);
-    let range = (lowest - 0.1 * (1.0 - lowest) - 0.002)..1.0 + 0.04 * (1.0 - lowest) + 0.001;
-    let bottom = range.start;
-    let mut builder = ChartBuilder::on(area);
-    frame(&mut builder);
-    let epochs = f64::from(u32::try_from(report.epochs.len()).unwrap_or(u32::MAX));
-    let mut chart = builder.build_cartesian_2d(0.0..epochs * 1.02, range)?;
-    let title = format!("held-out {name}");
-    mesh(&mut chart, "epoch", &title, &|value| {
-        if name == "accuracy" {
-            format!("{} %", short(100.0 * value))
+
+    fn panels(&self, report: &Report) -> Drawn<B> {
+        self.area.fill(&WHITE)?;
+        let title = format!(
+            "{}: {} training samples, {} parameters",
+            report.data, report.train_samples, report.parameters
+        );
+        let area = self
+            .area
+            .margin(self.pixels(12), 0, 0, 0)
+            .titled(&title, self.font(24, INK))?;
+        let (left, right) = area.split_horizontally(self.scale * SIZE.0 * 11 / 20);
+        let panel = |area| Canvas {
+            area,
+            scale: self.scale,
+        };
+        panel(&left).losses(report)?;
+        panel(&right).quality(report)?;
+        self.area.present()
+    }
+
+    fn losses(&self, report: &Report) -> Drawn<B> {
+        let losses: Vec<f64> = report
+            .epochs
+            .iter()
+            .flat_map(|epoch| &epoch.losses)
+            .copied()
+            .collect();
+        let points = thin(&losses);
+        let dots = match group(losses.len()) {
+            1 => "each step".to_owned(),
+            group => format!("mean of {group} steps"),
+        };
+        let smallest = points
+            .iter()
+            .map(|point| point.1)
+            .fold(f64::INFINITY, f64::min);
+        let largest = points.iter().map(|point| point.1).fold(0.0, f64::max);
+        #[allow(clippy::cast_precision_loss, reason = "counts of steps")]
+        let steps = 0.0..(losses.len() as f64).max(1.0);
+        let mut builder = self.builder();
+        if smallest > 0.0 && largest > WIDE * smallest {
+            let axis = (smallest * 0.8..largest * 1.25).log_scale();
+            let mut chart = builder.build_cartesian_2d(steps, axis)?;
+            self.series(&mut chart, &points, ("training loss (logarithmic)", &dots))
         } else {
-            short(*value)
+            // All losses may be zero, or none finite; an axis needs an extent.
+            let top = if largest > 0.0 { largest * 1.05 } else { 1.0 };
+            let mut chart = builder.build_cartesian_2d(steps, 0.0..top)?;
+            self.series(&mut chart, &points, ("training loss", &dots))
         }
-    })?;
-    let shown: Vec<_> = points
-        .iter()
-        .map(|(epoch, value)| (*epoch, value.max(bottom)))
-        .collect();
-    chart.draw_series(LineSeries::new(
-        shown.iter().copied(),
-        QUALITY.stroke_width(2),
-    ))?;
-    if shown.len() <= 100 {
-        chart.draw_series(
-            shown
-                .iter()
-                .map(|point| Circle::new(*point, 3, QUALITY.filled())),
-        )?;
     }
-    let text = if name == "accuracy" {
-        format!("{:.2} %", 100.0 * last.1)
-    } else {
-        format!("{:.3}", last.1)
-    };
-    let style = (FONT, 20)
-        .into_font()
-        .color(&QUALITY)
-        .pos(Pos::new(HPos::Right, VPos::Top));
-    chart.draw_series([
-        EmptyElement::at((last.0, last.1.max(bottom))) + Text::new(text, (0, 14), style)
-    ])?;
-    Ok(())
-}
 
-fn frame<B: DrawingBackend>(builder: &mut ChartBuilder<'_, '_, B>) {
-    builder
-        .margin(14)
-        .margin_right(28)
-        .x_label_area_size(46)
-        .y_label_area_size(76);
-}
+    fn series<Y: Ranged<ValueType = f64> + ValueFormatter<f64>>(
+        &self,
+        chart: &mut Chart<'a, '_, B, Y>,
+        points: &[(f64, f64)],
+        (title, dots): (&str, &str),
+    ) -> Drawn<B> {
+        self.mesh(chart, "step", title, &|loss| short(*loss))?;
+        let faint = LOSS.mix(0.25);
+        let radius = self.pixels(1);
+        // Dots, not a line: from one mini-batch to the next the loss jumps too far for a line to mean anything.
+        chart
+            .draw_series(
+                points
+                    .iter()
+                    .map(|point| Circle::new(*point, radius, faint.filled())),
+            )?
+            .label(dots)
+            .legend(move |(x, y)| {
+                Circle::new((x + 11 * radius, y), 2 * radius, LOSS.mix(0.5).filled())
+            });
+        let line = LOSS.stroke_width(2 * self.scale);
+        chart
+            .draw_series(LineSeries::new(smooth(points), line))?
+            .label("average")
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 22 * radius, y)], line));
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .legend_area_size(self.scale * 30)
+            .margin(self.scale * 8)
+            .background_style(WHITE.mix(0.85))
+            .border_style(FAINT)
+            .label_font(self.font(16, INK))
+            .draw()
+    }
 
-fn mesh<B: DrawingBackend, Y: Ranged<ValueType = f64> + ValueFormatter<f64>>(
-    chart: &mut Chart<'_, '_, B, Y>,
-    x: &str,
-    y: &str,
-    label: &dyn Fn(&f64) -> String,
-) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    chart
-        .configure_mesh()
-        .x_desc(x)
-        .y_desc(y)
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&label)
-        .x_labels(8)
-        .y_labels(8)
-        .bold_line_style(FAINT)
-        .light_line_style(TRANSPARENT)
-        .axis_style(INK.mix(0.5))
-        .label_style((FONT, 15).into_font().color(&INK))
-        .axis_desc_style((FONT, 18).into_font().color(&INK))
-        .draw()
+    fn quality(&self, report: &Report) -> Drawn<B> {
+        let Some(name) = report.epochs.first().map(|epoch| epoch.held_out.name()) else {
+            return Ok(());
+        };
+        let percent = name == "accuracy";
+        let mut points: Vec<(f64, f64)> = (1u32..)
+            .zip(&report.epochs)
+            .map(|(number, epoch)| (f64::from(number), epoch.held_out.score()))
+            .collect();
+        points.retain(|point| point.1.is_finite());
+        // The interesting part lies close to 1; a wild first epoch (R² far below 0) must not squeeze it flat.
+        let lowest = points
+            .iter()
+            .map(|point| point.1)
+            .fold(1.0, f64::min)
+            .max(-1.0);
+        let bottom = lowest - 0.1 * (1.0 - lowest) - 0.002;
+        let top = 1.0 + 0.04 * (1.0 - lowest) + 0.001;
+        let epochs = f64::from(u32::try_from(report.epochs.len()).unwrap_or(u32::MAX));
+        let mut chart = self
+            .builder()
+            .build_cartesian_2d(0.0..epochs * 1.02, bottom..top)?;
+        self.mesh(&mut chart, "epoch", &format!("held-out {name}"), &|value| {
+            if percent {
+                format!("{} %", short(100.0 * value))
+            } else {
+                short(*value)
+            }
+        })?;
+        for point in &mut points {
+            point.1 = point.1.max(bottom);
+        }
+        let line = QUALITY.stroke_width(2 * self.scale);
+        chart.draw_series(LineSeries::new(points.iter().copied(), line))?;
+        // More dots than this would touch.
+        if points.len() <= 100 {
+            let dot = |point: &(f64, f64)| Circle::new(*point, self.pixels(3), QUALITY.filled());
+            chart.draw_series(points.iter().map(dot))?;
+        }
+        if let Some(last) = points.last() {
+            let text = if percent {
+                format!("{:.2} %", 100.0 * last.1)
+            } else {
+                format!("{:.3}", last.1)
+            };
+            let style = self.font(20, QUALITY).pos(Pos::new(HPos::Right, VPos::Top));
+            let text = Text::new(text, (0, self.pixels(14)), style);
+            chart.draw_series([EmptyElement::at(*last) + text])?;
+        }
+        Ok(())
+    }
+
+    fn mesh<Y: Ranged<ValueType = f64> + ValueFormatter<f64>>(
+        &self,
+        chart: &mut Chart<'a, '_, B, Y>,
+        x: &str,
+        y: &str,
+        label: &dyn Fn(&f64) -> String,
+    ) -> Drawn<B> {
+        chart
+            .configure_mesh()
+            .x_desc(x)
+            .y_desc(y)
+            .x_label_formatter(&|value| format!("{value:.0}"))
+            .y_label_formatter(&label)
+            .x_labels(8)
+            .y_labels(8)
+            .set_all_tick_mark_size(self.scale * 5)
+            .bold_line_style(FAINT.stroke_width(self.scale))
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK.mix(0.5).stroke_width(self.scale))
+            .label_style(self.font(15, INK))
+            .axis_desc_style(self.font(18, INK))
+            .draw()
+    }
+
+    fn builder(&self) -> ChartBuilder<'a, '_, B> {
+        let mut builder = ChartBuilder::on(self.area);
+        builder
+            .margin(self.scale * 14)
+            .margin_right(self.scale * 28)
+            .x_label_area_size(self.scale * 46)
+            .y_label_area_size(self.scale * 70);
+        builder
+    }
+
+    fn font(&self, size: u32, color: RGBColor) -> TextStyle<'static> {
+        (FONT, f64::from(self.scale * size))
+            .into_font()
+            .color(&color)
+    }
+
+    fn pixels(&self, units: i32) -> i32 {
+        units * i32::try_from(self.scale).unwrap_or(1)
+    }
 }
 
 /// A number in as few characters as name it.
