@@ -122,6 +122,9 @@ pub async fn serve(
     let service = telemetry::Telemetry::new(routes, receive);
 
     announce(&health, tonic_health::ServingStatus::Serving).await;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, threads = server.config.compute_threads(), "serving");
+    }
     let stop_accepting = CancellationToken::new();
     let stopping = async {
         shutdown.await;
