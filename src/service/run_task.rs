@@ -14,7 +14,7 @@ use tonic::Status;
 
 use super::compute::{Task, Timing, Turn};
 use super::deadline::Deadline;
-use super::entry::{ModelEntry, WriteTurn};
+use super::entry::ModelEntry;
 use super::feed::Feed;
 use super::status::{Stop, diverged, internal, stopped};
 use super::{Server, telemetry};
@@ -208,7 +208,12 @@ pub async fn conduct<T: Scalar>(
         replayed: false,
         queue_position,
     };
-    let feeds: Vec<_> = entry.feeds().into_iter().chain([feed]).collect();
+    let watchers = entry.feeds();
+    let feeds: Vec<_> = watchers
+        .iter()
+        .cloned()
+        .chain([Arc::clone(&feed)])
+        .collect();
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {
@@ -224,7 +229,6 @@ pub async fn conduct<T: Scalar>(
         asked,
         computed: Duration::ZERO,
         ended: Some(ended),
-        _turn: turn,
     };
     for feed in &feeds {
         feed.start(start);
@@ -244,9 +248,13 @@ pub async fn conduct<T: Scalar>(
     let _ = started.send(Ok(()));
     let end = supervise(ending, end, &stop).await;
     telemetry::run_ended(&entry.name, &end);
-    for feed in &feeds {
-        feed.end(end);
+    // The turn outlasts what watchers hear of this run, so that they never hear of the next one first; the caller
+    // hears last, and can count on the place in the queue being free.
+    for watcher in &watchers {
+        watcher.end(end);
     }
+    drop(turn);
+    feed.end(end);
 }
 
 /// Waits for the end and passes on whatever is to bring it about.
@@ -325,7 +333,6 @@ struct RunTask<T: Scalar> {
     asked: Instant,
     computed: Duration,
     ended: Option<oneshot::Sender<RunEnd>>,
-    _turn: WriteTurn,
 }
 
 impl<T: Scalar> Task for RunTask<T> {
@@ -346,6 +353,7 @@ impl<T: Scalar> Task for RunTask<T> {
                 Ok(advance) => advance,
                 Err(_) => {
                     self.computed += began.elapsed();
+                    drop(run);
                     self.finish(|_, timing| RunEnd {
                         timing,
                         ..RunEnd::failed()
