@@ -1,0 +1,15 @@
+//! The server as its clients see it: every test starts one of its own and talks gRPC to it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected is to fail"
+)]
+
+mod determinism;
+mod endings;
+mod errors;
+mod fixture;
+mod repeats;
+mod shutdown;
+mod training;
+mod watch;
