@@ -32,6 +32,9 @@ const REPORT_SIZE: usize = 1024;
 /// The clock is read about this often between steps, however short they are.
 const CLOCK_EVERY: Duration = Duration::from_micros(200);
 
+/// The shortest time to live that a session may ask for.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
 /// How a run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunStart {
@@ -276,11 +279,18 @@ async fn supervise(
 
 /// Resolves when something is to end the run. While it does not, the session's lease is renewed.
 async fn ending(server: &Server, entry: &ModelEntry, conditions: &Conditions) -> Stop {
-    let renewal = Duration::from_secs(server.config.session_ttl_seconds) / 4;
     let renew = async {
         loop {
-            tokio::time::sleep(renewal).await;
-            let _ = server.registry().model(&entry.name, SystemTime::now());
+            // A session may live for less than the server's default.
+            let renewed = server
+                .registry()
+                .session(&entry.name.session, SystemTime::now());
+            let Ok(session) = renewed else {
+                // Gone; whoever removes it cancels `deleted`.
+                return std::future::pending().await;
+            };
+            let life = session.expires.duration_since(SystemTime::now());
+            tokio::time::sleep(life.unwrap_or_default().max(SHORTEST_LEASE) / 4).await;
         }
     };
     tokio::select! {
