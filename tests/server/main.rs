@@ -5,11 +5,14 @@
     reason = "a test that meets the unexpected is to fail"
 )]
 
+mod checks;
 mod determinism;
 mod endings;
 mod errors;
 mod fixture;
+mod reads;
 mod repeats;
+mod sessions;
 mod shutdown;
 mod training;
 mod watch;

@@ -58,7 +58,10 @@ async fn a_session_is_told_with_its_models_and_times() {
     let looked = look(&mut sessions, &made.name).await.expect("it is there");
     assert_eq!(looked.model_count, 3);
     assert_eq!(looked.create_time, made.create_time);
-    assert!(seconds(looked.expire_time) > seconds(made.expire_time), "renewed");
+    assert!(
+        seconds(looked.expire_time) > seconds(made.expire_time),
+        "renewed"
+    );
     let default = make(&mut sessions, "", None).await.expect("room");
     let life = seconds(default.expire_time) - seconds(default.create_time);
     assert!((life - 600.0).abs() < 1.0);
@@ -85,7 +88,11 @@ async fn lists_come_in_pages_in_the_order_of_the_names() {
             client.create_model(request).await.expect("room");
         }
     }
-    let names = |ids: &[&str]| ids.iter().map(|id| format!("sessions/{id}")).collect::<Vec<_>>();
+    let names = |ids: &[&str]| {
+        ids.iter()
+            .map(|id| format!("sessions/{id}"))
+            .collect::<Vec<_>>()
+    };
     let (first, token) = page(&mut sessions, 2, "").await;
     assert_eq!(first, names(&["a", "b"]));
     let (second, token) = page(&mut sessions, 2, &token).await;
@@ -101,9 +108,17 @@ async fn lists_come_in_pages_in_the_order_of_the_names() {
         page_size,
         page_token,
     };
-    let first = client.list_models(list(1, String::new())).await.unwrap().into_inner();
+    let first = client
+        .list_models(list(1, String::new()))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(first.models[0].name, "sessions/a/models/a");
-    let second = client.list_models(list(1, first.next_page_token)).await.unwrap().into_inner();
+    let second = client
+        .list_models(list(1, first.next_page_token))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(second.models[0].name, "sessions/a/models/c");
     assert_eq!(second.next_page_token, "");
 }
@@ -137,7 +152,9 @@ async fn a_session_that_nobody_calls_expires_with_its_models_and_frees_its_name(
     refused(&status, Code::NotFound, "NOT_FOUND");
     let status = get(&mut client, "sessions/brief/models/m").await;
     refused(&status.unwrap_err(), Code::NotFound, "NOT_FOUND");
-    let again = make(&mut sessions, "brief", None).await.expect("its name is free");
+    let again = make(&mut sessions, "brief", None)
+        .await
+        .expect("its name is free");
     assert_eq!(again.model_count, 0);
 }
 
@@ -148,7 +165,9 @@ async fn a_session_that_is_called_outlives_one_that_is_not() {
     let called = make(&mut sessions, "called", Some(2)).await.expect("room");
     make(&mut sessions, "idle", Some(3)).await.expect("room");
     until(async || {
-        look(&mut sessions, &called.name).await.expect("renewed again and again");
+        look(&mut sessions, &called.name)
+            .await
+            .expect("renewed again and again");
         page(&mut sessions, 0, "").await.0 == [called.name.clone()]
     })
     .await;
@@ -166,10 +185,16 @@ async fn training_renews_its_session() {
         spec: Some(homework()),
         ..Default::default()
     };
-    let made = client.create_model(request).await.expect("room").into_inner();
+    let made = client
+        .create_model(request)
+        .await
+        .expect("room")
+        .into_inner();
     let model = made.model.expect("a model");
     let run = crate::fixture::train(&model, crate::fixture::FOREVER);
     let (_, _running) = crate::fixture::under_way(&mut client, run).await;
     until(async || page(&mut sessions, 0, "").await.0 == ["sessions/busy"]).await;
-    get(&mut client, &model.name).await.expect("its run is a call");
+    get(&mut client, &model.name)
+        .await
+        .expect("its run is a call");
 }

@@ -4,8 +4,8 @@ use backpropd::service::pb;
 use tonic::{Code, Status};
 
 use crate::fixture::{
-    FOREVER, Server, assert_unchanged, create, create_homework, fact, homework, inputs, layer,
-    next, numbers, refused, run, targets, tensor, train, under_way, until,
+    FOREVER, Server, assert_unchanged, begin, create, create_homework, fact, homework, inputs,
+    layer, listen, next, numbers, refused, run, targets, tensor, train, under_way, until,
 };
 
 /// A refusal over a quota names the setting and its value.
@@ -226,27 +226,26 @@ async fn a_run_too_many_in_the_queue_is_told_to_come_back() {
 async fn a_call_too_many_for_the_threads_is_told_to_come_back() {
     let limits = |config: &mut backpropd::config::Config| {
         config.threads = 1;
-        config.max_waiting_calls = 0;
+        config.max_waiting_calls = 1;
         config.quantum_ms = 60_000;
     };
     let server = Server::with(limits).await;
     let mut client = server.training().await;
     let busy = create_homework(&mut client).await;
-    let idle = create_homework(&mut client).await;
-    let (_, stream) = under_way(&mut client, train(&busy, FOREVER)).await;
-    let status = client.train_batch(train(&idle, 1)).await.unwrap_err();
-    over(&status, "QUEUE_FULL", "max_waiting_calls", 0);
+    let waiting = create_homework(&mut client).await;
+    let refused = create_homework(&mut client).await;
+    let (_, running) = under_way(&mut client, train(&busy, FOREVER)).await;
+    let second = client.train_batch(train(&waiting, 1)).await;
+    let status = client.train_batch(train(&refused, 1)).await.unwrap_err();
+    over(&status, "QUEUE_FULL", "max_waiting_calls", 1);
     let details = tonic_types::StatusExt::get_error_details(&status);
-    assert!(
-        details
-            .retry_info()
-            .expect("RetryInfo")
-            .retry_delay
-            .is_some()
-    );
-    assert_unchanged(&mut client, &idle).await;
-    drop(stream);
-    until(async || run(&mut client, train(&idle, 1)).await.is_ok()).await;
+    let retry = details.retry_info().expect("RetryInfo");
+    assert!(retry.retry_delay.is_some());
+    assert_unchanged(&mut client, &refused).await;
+    drop(running);
+    let mut second = second.expect("room for one").into_inner();
+    let started = begin(&mut second).await;
+    assert_eq!(listen(started, second).await.completed().step, 1);
 }
 
 #[tokio::test]
