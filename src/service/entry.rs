@@ -157,6 +157,12 @@ impl ModelEntry {
         Ok((turn, before))
     }
 
+    /// Resolves when everybody who writes or waits to is done.
+    pub async fn idle(&self) {
+        // First come, first served: the permit comes after all of theirs. The semaphore is never closed.
+        let _ = self.writer.acquire().await;
+    }
+
     /// Whoever follows the model now.
     pub fn feeds(&self) -> Vec<Arc<Feed>> {
         self.lock_feeds().clone()

@@ -61,8 +61,8 @@ pub mod pb {
         include_bytes!(concat!(env!("OUT_DIR"), "/backprop.v1.descriptors"));
 }
 
-/// Expired sessions are looked for this often.
-const EXPIRE_EVERY: Duration = Duration::from_secs(30);
+/// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]

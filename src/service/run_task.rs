@@ -14,7 +14,7 @@ use tonic::Status;
 
 use super::compute::{Task, Timing, Turn};
 use super::deadline::Deadline;
-use super::entry::{ModelEntry, WriteTurn};
+use super::entry::ModelEntry;
 use super::feed::Feed;
 use super::run_event::{EndReason, RunEnd, RunStart};
 use super::status::{Stop, stopped};
@@ -30,6 +30,9 @@ const REPORT_SIZE: usize = 1024;
 
 /// The clock is read about this often between steps, however short they are.
 const CLOCK_EVERY: Duration = Duration::from_micros(200);
+
+/// The shortest time to live that a session may ask for.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// Set once by whatever ends a run; looked at after every step.
 #[derive(Debug, Default)]
@@ -116,7 +119,12 @@ pub async fn conduct<T: Scalar>(
         replayed: false,
         queue_position,
     };
-    let feeds: Vec<_> = entry.feeds().into_iter().chain([feed]).collect();
+    let watchers = entry.feeds();
+    let feeds: Vec<_> = watchers
+        .iter()
+        .cloned()
+        .chain([Arc::clone(&feed)])
+        .collect();
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {
@@ -132,7 +140,6 @@ pub async fn conduct<T: Scalar>(
         asked,
         computed: Duration::ZERO,
         ended: Some(ended),
-        write_turn: Some(turn),
     };
     for feed in &feeds {
         feed.start(start);
@@ -152,9 +159,13 @@ pub async fn conduct<T: Scalar>(
     let _ = started.send(Ok(()));
     let end = supervise(ending, end, &stop).await;
     telemetry::run_ended(&entry.name, &end);
-    for feed in &feeds {
-        feed.end(end);
+    // The turn outlasts what watchers hear of this run, so that they never hear of the next one first; the caller
+    // hears last, and can count on the place in the queue being free.
+    for watcher in &watchers {
+        watcher.end(end);
     }
+    drop(turn);
+    feed.end(end);
 }
 
 /// Waits for the end and passes on whatever is to bring it about.
@@ -176,11 +187,18 @@ async fn supervise(
 
 /// Resolves when something is to end the run. While it does not, the session's lease is renewed.
 async fn ending(server: &Server, entry: &ModelEntry, conditions: &Conditions) -> Stop {
-    let renewal = Duration::from_secs(server.config.session_ttl_seconds) / 4;
     let renew = async {
         loop {
-            tokio::time::sleep(renewal).await;
-            let _ = server.registry().model(&entry.name, SystemTime::now());
+            // A session may live for less than the server's default.
+            let renewed = server
+                .registry()
+                .session(&entry.name.session, SystemTime::now());
+            let Ok(session) = renewed else {
+                // Gone; whoever removes it cancels `deleted`.
+                return std::future::pending().await;
+            };
+            let life = session.expires.duration_since(SystemTime::now());
+            tokio::time::sleep(life.unwrap_or_default().max(SHORTEST_LEASE) / 4).await;
         }
     };
     tokio::select! {
@@ -235,8 +253,6 @@ struct RunTask<T: Scalar> {
     asked: Instant,
     computed: Duration,
     ended: Option<oneshot::Sender<RunEnd>>,
-    /// Given back before anybody hears of the end, so that the model is free when they do.
-    write_turn: Option<WriteTurn>,
 }
 
 impl<T: Scalar> Task for RunTask<T> {
@@ -257,6 +273,7 @@ impl<T: Scalar> Task for RunTask<T> {
                 Ok(advance) => advance,
                 Err(_) => {
                     self.computed += began.elapsed();
+                    drop(run);
                     self.finish(|_, timing| RunEnd {
                         timing,
                         ..RunEnd::failed()
@@ -348,7 +365,6 @@ impl<T: Scalar> RunTask<T> {
             computed: self.computed,
         };
         let end = end(self, timing);
-        self.write_turn = None;
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(end);
         }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio_util::sync::DropGuard;
 use tonic::{Code, Status};
 
@@ -94,12 +94,15 @@ impl Watch {
             biased;
             event = self.feed.next() => event,
             () = self.entry.deleted.cancelled() => {
-                // A run that the deletion ends has its end still to tell.
-                if !self.entry.is_training() {
-                    return None;
+                // A run that the deletion ends has its end still to tell; nobody begins another.
+                tokio::select! {
+                    biased;
+                    event = self.feed.next() => event,
+                    () = self.entry.idle() => match self.feed.next().now_or_never() {
+                        Some(event) => event,
+                        None => return None,
+                    },
                 }
-                self.over = true;
-                self.feed.next().await
             }
             () = self.deadline.passed() => {
                 self.over = true;

@@ -1,0 +1,6 @@
+//! Refusals: each has its code, its reason and the details that fit it, and changes nothing.
+
+mod fields;
+mod limits;
+mod names;
+mod wire;

@@ -1,0 +1,18 @@
+//! The server as its clients see it: every test starts one of its own and talks gRPC to it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected is to fail"
+)]
+
+mod checks;
+mod determinism;
+mod endings;
+mod errors;
+mod fixture;
+mod reads;
+mod repeats;
+mod sessions;
+mod shutdown;
+mod training;
+mod watch;

@@ -1,0 +1,149 @@
+//! Repeated requests: answered, not done again, and taken up where they were cut short.
+
+use backpropd::service::pb;
+use tonic::Code;
+
+use crate::fixture::{
+    Server, assert_unchanged, create_homework, homework, now, refused, run, train, under_way, until,
+};
+
+fn named(model: &pb::Model, steps: i32, id: &str) -> pb::TrainBatchRequest {
+    pb::TrainBatchRequest {
+        request_id: id.to_owned(),
+        ..train(model, steps)
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_run_is_answered_and_not_trained_again() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let first = run(&mut client, named(&model, 10, "a")).await.unwrap();
+    let after = now(&mut client, &model).await;
+    let again = run(&mut client, named(&model, 10, "a")).await.unwrap();
+    assert!(again.started.replayed);
+    assert!(again.steps.is_empty());
+    let (first, again) = (first.completed(), again.completed());
+    assert_eq!(again.weights_digest, first.weights_digest);
+    assert_eq!(
+        (again.step, again.steps_done),
+        (first.step, first.steps_done)
+    );
+    assert_eq!(again.final_loss, first.final_loss);
+    assert_unchanged(&mut client, &after).await;
+}
+
+#[tokio::test]
+async fn an_id_stands_for_one_request() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let request = named(&model, 10, "a");
+    run(&mut client, request.clone()).await.unwrap();
+    let after = now(&mut client, &model).await;
+    let mut inputs = request.clone();
+    inputs.inputs.as_mut().expect("train sends inputs").values[0] += 1e-9;
+    let others = [
+        named(&model, 11, "a"),
+        inputs,
+        pb::TrainBatchRequest {
+            learning_rate: None,
+            ..request.clone()
+        },
+        pb::TrainBatchRequest {
+            shuffle_seed: Some(0),
+            ..request.clone()
+        },
+        pb::TrainBatchRequest {
+            minibatch_size: 1,
+            ..request.clone()
+        },
+    ];
+    for other in others {
+        let status = client.train_batch(other).await.unwrap_err();
+        let details = refused(&status, Code::InvalidArgument, "REQUEST_ID_REUSED");
+        let bad = details.bad_request().expect("a BadRequest");
+        assert_eq!(bad.field_violations[0].field, "request_id");
+    }
+    // How a caller wants to hear about it is no part of what it asks for.
+    let quieter = pb::TrainBatchRequest {
+        metrics_every: 5,
+        ..request
+    };
+    assert!(run(&mut client, quieter).await.unwrap().started.replayed);
+    assert_unchanged(&mut client, &after).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_run_goes_on_where_it_was_and_comes_to_the_same_weights() {
+    const STEPS: i32 = 400_000;
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let (_, cut_short) = under_way(&mut client, named(&model, STEPS, "a")).await;
+    drop(cut_short);
+    until(async || !now(&mut client, &model).await.training).await;
+    let before = now(&mut client, &model).await.step;
+    assert!(
+        0 < before && before < i64::from(STEPS),
+        "cancelled at {before}"
+    );
+
+    let resumed = run(&mut client, named(&model, STEPS, "a")).await.unwrap();
+    assert_eq!(resumed.started.resumed_steps, before);
+    assert_eq!(resumed.started.planned_steps, i64::from(STEPS) - before);
+    assert_eq!(resumed.completed().steps_done, i64::from(STEPS));
+    assert_eq!(resumed.completed().step, i64::from(STEPS));
+
+    let undisturbed = create_homework(&mut client).await;
+    let whole = run(&mut client, train(&undisturbed, STEPS)).await.unwrap();
+    assert_eq!(
+        whole.completed().weights_digest,
+        resumed.completed().weights_digest
+    );
+}
+
+#[tokio::test]
+async fn a_repeated_create_model_returns_the_model_that_was_made() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let session = pb::CreateSessionRequest {
+        session_id: "lab".into(),
+        request_id: "s".into(),
+        ..Default::default()
+    };
+    let mut sessions = server.sessions().await;
+    for _ in 0..2 {
+        let reply = sessions.create_session(session.clone()).await.unwrap();
+        let made = reply.into_inner().session.expect("a session");
+        assert_eq!(made.name, "sessions/lab");
+    }
+    let request = pb::CreateModelRequest {
+        session: "sessions/lab".into(),
+        spec: Some(homework()),
+        seed: 3,
+        request_id: "m".into(),
+        ..Default::default()
+    };
+    let first = client
+        .create_model(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let again = client
+        .create_model(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(first, again);
+    let other = pb::CreateModelRequest { seed: 4, ..request };
+    let status = client.create_model(other).await.unwrap_err();
+    refused(&status, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    let list = pb::ListModelsRequest {
+        session: "sessions/lab".into(),
+        ..Default::default()
+    };
+    let models = client.list_models(list).await.unwrap().into_inner().models;
+    assert_eq!(models.len(), 1);
+}

@@ -1,0 +1,89 @@
+//! Shutdown: every stream ends with what is committed, health says so, and `serve` returns.
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::fixture::{
+    FOREVER, PATIENCE, Server, create_homework, fact, listen, next, refused, train, under_way,
+};
+
+#[tokio::test]
+async fn a_shutdown_ends_runs_with_their_steps_and_returns() {
+    let server = Server::with(|config| {
+        config.threads = 1;
+        config.quantum_ms = 60_000;
+        config.drain_seconds = 1;
+    })
+    .await;
+    let mut silent = TcpStream::connect(server.address)
+        .await
+        .expect("it listens");
+    let mut health = HealthClient::new(server.channel().await);
+    let request = HealthCheckRequest {
+        service: "backprop.v1.TrainingService".into(),
+    };
+    let mut health = health.watch(request).await.expect("known").into_inner();
+    let status = next(&mut health)
+        .await
+        .expect("a stream")
+        .expect("a status");
+    assert_eq!(status.status(), ServingStatus::Serving);
+
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let waiting = create_homework(&mut client).await;
+    let (started, stream) = under_way(&mut client, train(&model, FOREVER)).await;
+    // The one thread is taken: this one has begun and computes nothing yet.
+    let second = client.train_batch(train(&waiting, FOREVER)).await;
+    let served = server.shut_down();
+
+    let told = listen(started, stream).await;
+    let details = refused(told.error(), Code::Unavailable, "SHUTDOWN");
+    let retry = details.retry_info().expect("RetryInfo");
+    assert!(retry.retry_delay.is_some());
+    let last = told.steps.last().expect("steps").step;
+    assert_eq!(fact(told.error(), "step"), last.to_string());
+    assert_eq!(fact(told.error(), "steps_done"), last.to_string());
+
+    let mut second = second.expect("a good request").into_inner();
+    let started = crate::fixture::begin(&mut second).await;
+    let told = listen(started, second).await;
+    refused(told.error(), Code::Unavailable, "SHUTDOWN");
+
+    let status = next(&mut health)
+        .await
+        .expect("a stream")
+        .expect("a status");
+    assert_eq!(status.status(), ServingStatus::NotServing);
+    // The watch of health and the silent socket stay open, and `serve` returns all the same.
+    let served = tokio::time::timeout(PATIENCE, served).await;
+    served
+        .expect("serve returns")
+        .expect("no panic")
+        .expect("served");
+    let read = silent.read(&mut [0; 64]).await;
+    assert!(
+        matches!(read, Ok(0) | Err(_)),
+        "the silent socket is closed"
+    );
+}
+
+#[tokio::test]
+async fn an_idle_server_stops_at_once_and_takes_no_more_connections() {
+    let server = Server::with(|config| config.drain_seconds = 3600).await;
+    let address = server.address;
+    let mut client = server.training().await;
+    create_homework(&mut client).await;
+    let _silent = TcpStream::connect(address).await.expect("it listens");
+    let served = server.shut_down();
+    let served = tokio::time::timeout(PATIENCE, served).await;
+    served
+        .expect("serve returns")
+        .expect("no panic")
+        .expect("served");
+    assert!(TcpStream::connect(address).await.is_err());
+}
