@@ -112,7 +112,7 @@ impl<T: Scalar> Batch<T> {
         max_rows: usize,
     ) -> Result<Self, Violations> {
         let mut violations = Violations::new();
-        violations.extend_own(check_inputs(architecture, &inputs, max_rows));
+        violations.take_own(check_inputs(architecture, &inputs, max_rows));
         let targets = match (targets, labels) {
             (Some(targets), []) => {
                 check_targets(

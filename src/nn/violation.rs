@@ -42,11 +42,9 @@ impl Violations {
         });
     }
 
-    /// Notes the faults of `part`, whose paths need no prefix.
-    pub fn extend_own<V>(&mut self, part: Result<V, Self>) {
-        if let Err(faults) = part {
-            self.0.extend(faults.0);
-        }
+    /// Takes the value of a part whose paths need no prefix, or its faults.
+    pub fn take_own<V>(&mut self, part: Result<V, Self>) -> Option<V> {
+        part.map_err(|faults| self.0.extend(faults.0)).ok()
     }
 
     /// Takes over the faults of a part that sits at `prefix`.

@@ -96,7 +96,7 @@ impl GradientCheck {
             .iter()
             .filter_map(|report| report.worst)
             .reduce(|worst, next| {
-                if next.relative_error <= worst.relative_error {
+                if worst.relative_error.is_nan() || next.relative_error <= worst.relative_error {
                     worst
                 } else {
                     next

@@ -61,6 +61,9 @@ pub mod pb {
         include_bytes!(concat!(env!("OUT_DIR"), "/backprop.v1.descriptors"));
 }
 
+/// Requests without tensors are names and numbers: nothing that fills this is meant, in bytes.
+const SMALL_REQUEST: usize = 64 << 10;
+
 /// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
@@ -112,11 +115,11 @@ pub async fn serve(
         )
         .add_service(
             SessionServiceServer::new(sessions::Sessions(Arc::clone(&server)))
-                .max_decoding_message_size(receive),
+                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
         )
         .add_service(
             ServerServiceServer::new(server_info::ServerInfo(Arc::clone(&server)))
-                .max_decoding_message_size(receive),
+                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
         )
         .prepare();
     let service = telemetry::Telemetry::new(routes, receive);

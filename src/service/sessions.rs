@@ -34,6 +34,13 @@ impl SessionService for Sessions {
         let content = format!("CreateSession {:?} {ttl:?}", request.session_id);
         let known = || blake3::hash(content.as_bytes()).into();
         let asked = request_id(request.request_id, known, &mut violations);
+        if asked.is_some() && request.session_id.is_empty() {
+            violations.add(
+                "request_id",
+                "a request_id without a session_id",
+                "both: a session whose name the server draws is not found again",
+            );
+        }
         let name = SessionName(violations.into_result(id)?);
         let session = self
             .0

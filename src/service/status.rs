@@ -261,10 +261,13 @@ pub fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
         ),
     };
     let message = match committed {
-        None => format!("{what} before anything was done"),
+        None => format!("{what} before the answer was ready"),
+        Some((steps_done, step)) if stop == Stop::Deleted => {
+            format!("{what}; {steps_done} steps were committed, up to step {step}")
+        }
         Some((steps_done, step)) => format!(
-            "{what}; {steps_done} steps are committed, the model is at step {step}. The same request with the same \
-             request_id goes on from there"
+            "{what}; {steps_done} steps are committed, the model is at step {step}. A request that has a \
+             request_id goes on from there when it is sent again"
         ),
     };
     let mut refusal = Refusal::new(code, reason, message);

@@ -165,10 +165,12 @@ impl TrainingService for Training {
 
         with_model!(target.find(server)?, model => {
             let spec = model.spec();
-            check_extras(extras, spec)?;
             let inputs = inputs.into_matrix();
             let architecture = &spec.architecture;
-            check_inputs(architecture, &inputs, server.config.max_batch_rows)?;
+            let mut violations = Violations::new();
+            violations.take_own(check_extras(extras, spec));
+            violations.take_own(check_inputs(architecture, &inputs, server.config.max_batch_rows));
+            violations.into_result(Some(()))?;
             let rows = inputs.rows;
             check_workspace(Run::workspace_bytes(&model, rows), server.config.max_workspace_bytes)?;
             let per_row = architecture.output_size() * (1 + usize::from(extras.probabilities))

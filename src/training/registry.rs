@@ -8,9 +8,6 @@ use std::time::{Duration, SystemTime};
 use super::names::{Id, ModelName, SessionName};
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
 
-/// CreateSession requests that are remembered, of all callers together.
-const SESSION_REQUESTS: usize = 1024;
-
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryLimits {
@@ -33,8 +30,6 @@ pub struct RegistryLimits {
 pub struct Registry<M> {
     limits: RegistryLimits,
     sessions: BTreeMap<SessionName, Session<M>>,
-    /// CreateSession requests, by the name they made.
-    requests: RequestLog<SessionName>,
     models: usize,
     bytes: usize,
 }
@@ -43,6 +38,8 @@ pub struct Registry<M> {
 struct Session<M> {
     models: BTreeMap<Id, Held<M>>,
     requests: RequestLog<Id>,
+    /// The CreateSession request that made it, if that wants to be done once.
+    made_by: Option<RequestId>,
     created: SystemTime,
     used: SystemTime,
     ttl: Duration,
@@ -125,7 +122,6 @@ impl<M> Registry<M> {
     /// An empty registry.
     pub fn new(limits: RegistryLimits) -> Self {
         Self {
-            requests: RequestLog::new(SESSION_REQUESTS),
             limits,
             sessions: BTreeMap::new(),
             models: 0,
@@ -149,13 +145,14 @@ impl<M> Registry<M> {
         request: Option<RequestId>,
         now: SystemTime,
     ) -> Result<SessionInfo, RegistryError> {
-        if let Some(request) = &request
-            && let Some(made) = self.requests.find(request)?
-        {
-            return self.session(&made, now);
-        }
-        if self.sessions.contains_key(&name) {
-            return Err(RegistryError::SessionTaken(name));
+        if let Some(session) = self.sessions.get(&name) {
+            return match (&session.made_by, request) {
+                (Some(made_by), Some(request)) if *made_by == request => self.session(&name, now),
+                (Some(made_by), Some(request)) if made_by.id == request.id => {
+                    Err(RequestIdReused(request.id).into())
+                }
+                (Some(_) | None, Some(_) | None) => Err(RegistryError::SessionTaken(name)),
+            };
         }
         self.room(
             Quota::Sessions,
@@ -169,15 +166,13 @@ impl<M> Registry<M> {
         let session = Session {
             models: BTreeMap::new(),
             requests: RequestLog::new(self.limits.requests_per_session),
+            made_by: request,
             created: now,
             used: now,
             ttl,
         };
         let info = session.info(name.clone());
-        self.sessions.insert(name.clone(), session);
-        if let Some(request) = request {
-            self.requests.record(request, name);
-        }
+        self.sessions.insert(name, session);
         Ok(info)
     }
 

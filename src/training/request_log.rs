@@ -53,16 +53,9 @@ impl<O: Clone> RequestLog<O> {
         }
     }
 
-    /// Notes what became of `request`, in place of an earlier note.
+    /// Notes what became of `request`, in place of an earlier note; it is now the newest.
     pub fn record(&mut self, request: RequestId, outcome: O) {
-        if let Some((_, known)) = self
-            .entries
-            .iter_mut()
-            .find(|(known, _)| known.id == request.id)
-        {
-            *known = outcome;
-            return;
-        }
+        self.entries.retain(|(known, _)| known.id != request.id);
         if self.entries.len() >= self.capacity {
             self.entries.pop_front();
         }
@@ -93,10 +86,14 @@ mod tests {
         assert_eq!(log.find(&request("a", 9)), Err(RequestIdReused("a".into())));
         log.record(request("c", 3), 30);
         assert_eq!(
-            log.find(&request("a", 1)),
+            log.find(&request("b", 2)),
             Ok(None),
-            "the oldest is forgotten"
+            "the oldest note is forgotten"
         );
-        assert_eq!(log.find(&request("b", 2)), Ok(Some(20)));
+        assert_eq!(
+            log.find(&request("a", 1)),
+            Ok(Some(11)),
+            "noted again, it was newer"
+        );
     }
 }

@@ -86,14 +86,8 @@ impl SpecParts {
         let mut violations = Violations::new();
         let architecture =
             Architecture::new(self.input_size, &self.layers, self.relu_at_zero, limits);
-        let architecture = match architecture {
-            Ok(architecture) => Some(architecture),
-            Err(faults) => {
-                violations.extend_own::<()>(Err(faults));
-                None
-            }
-        };
-        check_optimizer(&self.optimizer, self.learning_rate, &mut violations);
+        let architecture = violations.take_own(architecture);
+        check_optimizer(&self, &mut violations);
         let schedule = check_schedule(&self.schedule, &mut violations);
         not_negative("clip_norm", self.clip_norm, &mut violations);
         violations.into_result(architecture.map(|architecture| Spec {
@@ -108,8 +102,9 @@ impl SpecParts {
     }
 }
 
-fn check_optimizer(optimizer: &Optimizer, learning_rate: f64, violations: &mut Violations) {
-    match *optimizer {
+fn check_optimizer(parts: &SpecParts, violations: &mut Violations) {
+    let (learning_rate, dtype) = (parts.learning_rate, parts.dtype);
+    match parts.optimizer {
         Optimizer::Sgd {
             momentum,
             nesterov,
@@ -137,7 +132,7 @@ fn check_optimizer(optimizer: &Optimizer, learning_rate: f64, violations: &mut V
             not_negative(&format!("{name}.learning_rate"), learning_rate, violations);
             below_one(&format!("{name}.beta1"), beta1, violations);
             below_one(&format!("{name}.beta2"), beta2, violations);
-            positive(&format!("{name}.epsilon"), epsilon, violations);
+            positive(&format!("{name}.epsilon"), epsilon, dtype, violations);
             not_negative(&format!("{name}.weight_decay"), weight_decay, violations);
         }
         Optimizer::RmsProp {
@@ -148,7 +143,7 @@ fn check_optimizer(optimizer: &Optimizer, learning_rate: f64, violations: &mut V
         } => {
             not_negative("rmsprop.learning_rate", learning_rate, violations);
             below_one("rmsprop.alpha", alpha, violations);
-            positive("rmsprop.epsilon", epsilon, violations);
+            positive("rmsprop.epsilon", epsilon, dtype, violations);
             below_one("rmsprop.momentum", momentum, violations);
             not_negative("rmsprop.weight_decay", weight_decay, violations);
         }
@@ -204,9 +199,14 @@ pub fn not_negative(field: &str, given: f64, violations: &mut Violations) {
     }
 }
 
-fn positive(field: &str, given: f64, violations: &mut Violations) {
-    if !(given.is_finite() && given > 0.0) {
-        violations.add(field, given, "above 0, finite");
+/// Notes a number that is not above 0 in the type that the model computes in, or not finite.
+fn positive(field: &str, given: f64, dtype: Dtype, violations: &mut Violations) {
+    let least = match dtype {
+        Dtype::Float32 => f64::from(f32::MIN_POSITIVE),
+        Dtype::Float64 => f64::MIN_POSITIVE,
+    };
+    if !(given.is_finite() && given >= least) {
+        violations.add(field, given, format!("{least:e} or more, finite"));
     }
 }
 

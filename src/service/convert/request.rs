@@ -15,6 +15,10 @@ const LONGEST_REQUEST_ID: usize = 128;
 /// What a gRPC client takes unless it is told otherwise, in bytes.
 pub const DEFAULT_REPLY_BYTES: usize = 4 << 20;
 
+/// What a reply takes besides its tensors' entries: shapes, names, digest, timings; enough for every quantity of 64
+/// layers.
+const REPLY_OVERHEAD: usize = 64 << 10;
+
 /// The most entries of a page, and how many there are unless asked.
 const LARGEST_PAGE: usize = 1000;
 const DEFAULT_PAGE: usize = 100;
@@ -126,6 +130,7 @@ pub fn reply_limit(given: i32, most: usize, violations: &mut Violations) -> usiz
 /// # Errors
 /// The reply is too large.
 pub fn check_reply(bytes: usize, limit: usize, way_out: &str) -> Result<(), Status> {
+    let bytes = bytes.saturating_add(REPLY_OVERHEAD.min(limit / 8));
     if bytes <= limit {
         return Ok(());
     }

@@ -83,13 +83,7 @@ pub fn read(spec: Option<pb::ModelSpec>, limits: &ArchitectureLimits) -> Result<
             pb::Dtype::Float32 => Dtype::Float32,
         },
     };
-    let spec = match parts.validate(limits) {
-        Ok(spec) => Some(spec),
-        Err(faults) => {
-            violations.extend_own::<()>(Err(faults));
-            None
-        }
-    };
+    let spec = violations.take_own(parts.validate(limits));
     violations.into_result(spec)
 }
 

@@ -156,6 +156,11 @@ impl TensorParts {
         }
     }
 
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The entries in the model's type: moved where they are of that type already, else copied once.
     pub fn into_matrix<T: Scalar>(self) -> Matrix<T> {
         let entries = match self.entries {

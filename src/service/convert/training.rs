@@ -94,8 +94,10 @@ impl TrainParts {
     /// Everything that does not fit.
     pub fn plan<T: ModelScalar>(self, spec: &Spec, config: &Config) -> Result<Plan<T>, Violations> {
         let mut violations = Violations::new();
-        let batch = self.batch.typed::<T>(spec, config.max_batch_rows)?;
-        let minibatches = Minibatches::new(batch.rows(), self.minibatch_size, self.shuffle_seed);
+        let rows = self.batch.inputs.rows();
+        let batch = self.batch.typed::<T>(spec, config.max_batch_rows);
+        let batch = violations.take_own(batch);
+        let minibatches = Minibatches::new(rows, self.minibatch_size, self.shuffle_seed);
         let (field, steps) = match self.length {
             Length::Steps(steps) => ("steps", steps),
             Length::Epochs(epochs) => (
@@ -110,6 +112,7 @@ impl TrainParts {
             );
             violations.add(field, format!("{steps} steps"), allowed);
         }
+        let batch = violations.into_result(batch)?;
         let content = Content {
             batch: &batch,
             steps,
@@ -118,14 +121,19 @@ impl TrainParts {
             learning_rate: self.learning_rate,
             expected_step: self.expected_step,
         };
-        let request = request_id(self.request_id, || content.fingerprint(), &mut violations);
-        violations.into_result(Some(Plan {
+        // The id's own form was checked when the request was read.
+        let request = request_id(
+            self.request_id,
+            || content.fingerprint(),
+            &mut Violations::new(),
+        );
+        Ok(Plan {
             batch,
             minibatches,
             steps,
             learning_rate: self.learning_rate,
             request,
-        }))
+        })
     }
 }
 
