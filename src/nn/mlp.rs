@@ -63,14 +63,25 @@ pub enum InputGradient {
     Skip,
 }
 
+/// The rows that buffers are made for, so that every layer's product has its fewest.
+fn padded_rows(architecture: &Architecture, rows: usize) -> usize {
+    architecture
+        .layers()
+        .iter()
+        .map(|layer| min_rows(layer.fan_in, layer.units))
+        .fold(rows, usize::max)
+}
+
 impl<T: Scalar> ForwardBuffers<T> {
+    /// The most bytes that [`Self::new`] takes.
+    pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
+        let per_row = 2 * architecture.units_per_sample() + architecture.input_size();
+        padded_rows(architecture, rows).saturating_mul(per_row * size_of::<T>())
+    }
+
     /// Buffers for batches of at most `rows` samples.
     pub fn new(architecture: &Architecture, rows: usize) -> Self {
-        let padded = architecture
-            .layers()
-            .iter()
-            .map(|layer| min_rows(layer.fan_in, layer.units))
-            .fold(rows, usize::max);
+        let padded = padded_rows(architecture, rows);
         let zeros = |columns: usize| vec![T::ZERO; padded * columns];
         let layers = architecture.layers();
         Self {
@@ -99,6 +110,13 @@ impl<T: Scalar> ForwardBuffers<T> {
 }
 
 impl<T: Scalar> Backward<T> {
+    /// The most bytes that [`Self::new`] takes.
+    pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
+        let per_row = 2 * architecture.units_per_sample() + architecture.input_size();
+        rows.saturating_mul(per_row * size_of::<T>() + size_of::<f64>())
+            .saturating_add(architecture.parameter_count() * size_of::<T>())
+    }
+
     /// Buffers for batches of at most `rows` samples.
     pub fn new(architecture: &Architecture, rows: usize, inputs: InputGradient) -> Self {
         let zeros = |columns: usize| vec![T::ZERO; rows * columns];

@@ -9,8 +9,8 @@ use super::pb::{self, Quantity};
 use super::status::limited;
 use crate::config::Config;
 use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
-use crate::nn::{Architecture, Batch};
-use crate::training::{Model, Run, Spec};
+use crate::nn::{Architecture, Backward, Batch, ForwardBuffers};
+use crate::training::{Model, Spec};
 
 /// A comparison and what its reply needs.
 pub struct GradientCheck {
@@ -39,8 +39,11 @@ impl GradientCheck {
     ) -> Result<Self, Status> {
         let spec = model.spec().clone();
         let rows = batch.rows();
-        // Twice a run's: the analytic pass is kept beside the moved one; and f64 whatever the model's type.
-        let workspace = Run::<f64>::workspace_bytes_of(&spec.architecture, rows).saturating_mul(2);
+        // The analytic pass is kept beside the moved one; in f64 whatever the model's type.
+        let architecture = &spec.architecture;
+        let workspace = ForwardBuffers::<f64>::bytes(architecture, rows)
+            .saturating_add(Backward::<f64>::bytes(architecture, rows))
+            .saturating_mul(2);
         check_workspace(workspace, config.max_workspace_bytes)?;
         let most = options.max_entries_per_tensor;
         let evaluations = Check::evaluations(&spec.architecture, rows, most);

@@ -47,6 +47,17 @@ pub fn entries(quantity: Quantity, architecture: &Architecture, rows: usize) -> 
     }
 }
 
+/// The bytes of memory that [`gradients`] takes besides its reply.
+pub fn gradients_bytes<T: ModelScalar>(model: &Model<T>, rows: usize) -> usize {
+    let architecture = &model.spec().architecture;
+    predict_bytes(model, rows).saturating_add(Backward::<T>::bytes(architecture, rows))
+}
+
+/// The bytes of memory that [`predict`] takes besides its reply.
+pub fn predict_bytes<T: ModelScalar>(model: &Model<T>, rows: usize) -> usize {
+    ForwardBuffers::<T>::bytes(&model.spec().architecture, rows)
+}
+
 /// The gradients of a batch, and whatever else is asked for.
 pub fn gradients<T: ModelScalar>(
     model: &Arc<Model<T>>,

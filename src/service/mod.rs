@@ -1,9 +1,9 @@
 //! The edge: the only code that knows gRPC and protobuf.
 //!
-//! A handler converts in ([`convert`]), calls the core, converts out. What a call may not do by itself has a room of
-//! its own: computing ([`compute`]), a run from its beginning to its end ([`run_task`]), what its readers see
-//! ([`feed`], [`streams`]), errors ([`status`]), deadlines ([`deadline`]), logs and panics ([`telemetry`]),
-//! connections ([`connections`]).
+//! A handler converts in (`convert`), calls the core, converts out. What a call may not do by itself has a room of
+//! its own: computing (`compute`), a run from its beginning to its end (`run_task`), what its readers see
+//! (`feed`, `streams`), errors (`status`), deadlines (`deadline`), logs and panics (`telemetry`),
+//! connections (`connections`).
 
 mod check;
 mod compute;

@@ -119,19 +119,14 @@ pub async fn conduct<T: Scalar>(
         replayed: false,
         queue_position,
     };
-    let watchers = entry.feeds();
-    let feeds: Vec<_> = watchers
-        .iter()
-        .cloned()
-        .chain([Arc::clone(&feed)])
-        .collect();
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {
         stage: Some(Stage::Ready(model, Box::new(plan), resumed_steps)),
         par: server.par,
         entry: Arc::clone(&entry),
-        feeds: feeds.clone(),
+        caller: Arc::clone(&feed),
+        start,
         pending: Vec::new(),
         stop: Arc::clone(&stop),
         quantum: Duration::from_millis(server.config.quantum_ms),
@@ -141,18 +136,7 @@ pub async fn conduct<T: Scalar>(
         computed: Duration::ZERO,
         ended: Some(ended),
     };
-    for feed in &feeds {
-        feed.start(start);
-    }
     if let Err(error) = server.compute.submit(Box::new(task)) {
-        for feed in &feeds {
-            feed.end(RunEnd::new(
-                EndReason::Failed,
-                resumed_steps,
-                committed,
-                Timing::default(),
-            ));
-        }
         let _ = started.send(Err(error.into()));
         return;
     }
@@ -161,7 +145,7 @@ pub async fn conduct<T: Scalar>(
     telemetry::run_ended(&entry.name, &end);
     // The turn outlasts what watchers hear of this run, so that they never hear of the next one first; the caller
     // hears last, and can count on the place in the queue being free.
-    for watcher in &watchers {
+    for watcher in entry.feeds() {
         watcher.end(end);
     }
     drop(turn);
@@ -242,7 +226,9 @@ struct RunTask<T: Scalar> {
     stage: Option<Stage<T>>,
     par: Par,
     entry: Arc<ModelEntry>,
-    feeds: Vec<Arc<Feed>>,
+    /// The feed of whoever asked for the run; the model's watchers have theirs in `entry`.
+    caller: Arc<Feed>,
+    start: RunStart,
     /// Steps that the readers have not heard of.
     pending: Vec<StepMetrics>,
     stop: Arc<StopFlag>,
@@ -260,6 +246,7 @@ impl<T: Scalar> Task for RunTask<T> {
         let began = Instant::now();
         let mut run = match self.stage.take() {
             Some(Stage::Ready(model, plan, done)) => {
+                self.tell(|feed| feed.start(self.start));
                 Box::new(Run::new(model, *plan, done, self.par))
             }
             Some(Stage::Running(run)) => run,
@@ -291,12 +278,19 @@ impl<T: Scalar> Task for RunTask<T> {
                     return Turn::Again;
                 }
                 Some(stop) => {
-                    let (done, step) = (run.steps_done(), run.current().step);
+                    let end = RunEnd {
+                        final_loss: run.last_loss(),
+                        digest: Some(run.digest()),
+                        ..RunEnd::new(
+                            EndReason::Stopped(stop),
+                            run.steps_done(),
+                            run.current().step,
+                            Timing::default(),
+                        )
+                    };
                     // Noted before anybody hears of the end, so that a retry finds it.
                     drop(run);
-                    self.finish(|_, timing| {
-                        RunEnd::new(EndReason::Stopped(stop), done, step, timing)
-                    });
+                    self.finish(|_, timing| RunEnd { timing, ..end });
                 }
             },
             Advance::Finished(summary) => {
@@ -351,10 +345,16 @@ impl<T: Scalar> RunTask<T> {
         }
     }
 
-    fn report(&mut self) {
-        for feed in &self.feeds {
-            feed.steps(&self.pending);
+    /// Tells the caller, and whoever watches the model by now.
+    fn tell(&self, event: impl Fn(&Feed)) {
+        event(&self.caller);
+        for watcher in self.entry.feeds() {
+            event(&watcher);
         }
+    }
+
+    fn report(&mut self) {
+        self.tell(|feed| feed.steps(&self.pending));
         self.pending.clear();
     }
 

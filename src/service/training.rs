@@ -124,7 +124,7 @@ impl TrainingService for Training {
             let spec = model.spec();
             let batch = batch.typed(spec, server.config.max_batch_rows)?;
             let (architecture, rows) = (&spec.architecture, batch.rows());
-            check_workspace(Run::workspace_bytes(&model, rows), server.config.max_workspace_bytes)?;
+            check_workspace(examine::gradients_bytes(&model, rows), server.config.max_workspace_bytes)?;
             let bytes = include.iter().map(|&quantity| {
                 encoding.bytes(examine::entries(quantity, architecture, rows), spec.dtype)
             });
@@ -172,7 +172,7 @@ impl TrainingService for Training {
             violations.take_own(check_inputs(architecture, &inputs, server.config.max_batch_rows));
             violations.into_result(Some(()))?;
             let rows = inputs.rows;
-            check_workspace(Run::workspace_bytes(&model, rows), server.config.max_workspace_bytes)?;
+            check_workspace(examine::predict_bytes(&model, rows), server.config.max_workspace_bytes)?;
             let per_row = architecture.output_size() * (1 + usize::from(extras.probabilities))
                 + usize::from(extras.classes)
                 + if extras.trace { 2 * architecture.units_per_sample() } else { 0 };

@@ -8,8 +8,8 @@ use faer::Par;
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
 use crate::nn::{
-    Architecture, Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches,
-    Mlp, Scalar, Updated, norm,
+    Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp, Scalar,
+    Updated, WeightsDigest, norm,
 };
 
 /// What a run does; valid by construction of its parts.
@@ -93,20 +93,30 @@ impl<T: Scalar> Run<T> {
         }
     }
 
-    /// The bytes of memory that a run of `rows` rows a step takes, or a read of as many.
+    /// The bytes of memory that a run of at most `rows` rows a step takes besides its batch and the model: its
+    /// buffers, a mini-batch, and the state that the next step is written to.
     pub fn workspace_bytes(model: &Model<T>, rows: usize) -> usize {
-        Self::workspace_bytes_of(&model.spec().architecture, rows)
+        let spec = model.spec();
+        let architecture = &spec.architecture;
+        let minibatch = rows.saturating_mul(architecture.input_size() + architecture.output_size());
+        let state = architecture.parameter_count() * (1 + spec.optimizer.slots());
+        ForwardBuffers::<T>::bytes(architecture, rows)
+            .saturating_add(Backward::<T>::bytes(architecture, rows))
+            .saturating_add(
+                minibatch
+                    .saturating_add(state)
+                    .saturating_mul(size_of::<T>()),
+            )
     }
 
-    /// The same for an architecture.
-    pub fn workspace_bytes_of(architecture: &Architecture, rows: usize) -> usize {
-        let per_row = architecture
-            .units_per_sample()
-            .saturating_mul(4)
-            .saturating_add(architecture.input_size().saturating_mul(2));
-        rows.saturating_mul(per_row)
-            .saturating_add(architecture.parameter_count().saturating_mul(4))
-            .saturating_mul(size_of::<T>())
+    /// The last step's loss, before its update; not a number before the first.
+    pub fn last_loss(&self) -> f64 {
+        self.last_loss
+    }
+
+    /// The digest of the last committed parameters.
+    pub fn digest(&self) -> WeightsDigest {
+        self.current.digest(self.model.spec())
     }
 
     /// Steps committed for the request so far, earlier tries included.
@@ -138,7 +148,7 @@ impl<T: Scalar> Run<T> {
             steps_done: self.steps_done,
             step: self.current.step,
             final_loss: self.last_loss,
-            digest: self.current.digest(self.model.spec()),
+            digest: self.digest(),
         };
         self.end(Outcome::Finished(summary));
         Advance::Finished(summary)

@@ -73,6 +73,32 @@ async fn a_watcher_sees_the_model_and_then_every_run() {
 }
 
 #[tokio::test]
+async fn who_comes_while_a_run_goes_on_sees_the_rest_of_it() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let (_, running) = under_way(&mut client, train(&model, FOREVER)).await;
+    let mut stream = watch(&mut server.training().await, &model).await;
+    let Some(Event::Model(first)) = event(&mut stream).await else {
+        panic!("the model comes first");
+    };
+    assert!(first.training);
+    let Some(Event::Progress(progress)) = event(&mut stream).await else {
+        panic!("then the run's steps");
+    };
+    assert!(!progress.steps.is_empty());
+    drop(running);
+    let completed = loop {
+        if let Some(Event::Completed(completed)) = event(&mut stream).await {
+            break completed;
+        }
+    };
+    assert_eq!(completed.stop_reason(), pb::StopReason::Cancelled);
+    assert!(completed.final_loss.is_finite());
+    assert_eq!(completed.weights_digest.len(), 64);
+}
+
+#[tokio::test]
 async fn runs_that_queue_are_seen_one_after_the_other() {
     const RUNS: usize = 40;
     let server = Server::with(|config| config.max_waiting_runs_per_model = RUNS).await;

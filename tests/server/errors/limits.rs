@@ -182,20 +182,25 @@ async fn a_reply_larger_than_its_limit_is_refused_with_both_sizes() {
         max_reply_bytes,
         ..Default::default()
     };
-    // One output of eight bytes for each row.
-    client.predict(ask(128, 1024)).await.expect("it fits");
-    let status = client.predict(ask(129, 1024)).await.unwrap_err();
+    // One output of eight bytes for each row, and an eighth of so small a limit for what surrounds them.
+    let reply = client.predict(ask(112, 1024)).await.expect("it fits");
+    assert!(prost::Message::encoded_len(reply.get_ref()) <= 1024);
+    let status = client.predict(ask(113, 1024)).await.unwrap_err();
     refused(&status, Code::ResourceExhausted, "REPLY_TOO_LARGE");
     assert_eq!(fact(&status, "bytes"), "1032");
     assert_eq!(fact(&status, "limit"), "1024");
     let parameters = pb::GetParametersRequest {
         model: model.name.clone(),
-        max_reply_bytes: 159,
+        max_reply_bytes: 180,
         ..Default::default()
     };
     let status = client.get_parameters(parameters).await.unwrap_err();
     refused(&status, Code::ResourceExhausted, "REPLY_TOO_LARGE");
-    assert_eq!(fact(&status, "bytes"), "160");
+    assert_eq!(
+        fact(&status, "bytes"),
+        "182",
+        "twenty numbers and an eighth of the limit"
+    );
     // Above the server's own limit there is nothing to ask for.
     let status = client.predict(ask(1, i32::MAX)).await.unwrap_err();
     assert_eq!(crate::fixture::bad_fields(&status), ["max_reply_bytes"]);
