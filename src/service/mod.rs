@@ -36,7 +36,8 @@ use tonic::Status;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
-use self::compute::Compute;
+use self::compute::{Compute, Timing};
+use self::deadline::Deadline;
 use self::entry::ModelEntry;
 use self::pb::server_service_server::ServerServiceServer;
 use self::pb::session_service_server::SessionServiceServer;
@@ -205,6 +206,19 @@ impl Server {
                 entry.deleted.cancel();
             }
         }
+    }
+
+    /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
+    /// went.
+    async fn compute_by<V: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        flops: u64,
+        work: impl FnOnce() -> V + Send + 'static,
+    ) -> Result<(V, Timing), Status> {
+        deadline
+            .limit(async { Ok(self.compute.run(flops, work).await?) })
+            .await
     }
 
     /// Models as a reply shows them; their digests are computed where they are not known.

@@ -122,7 +122,7 @@ pub async fn conduct<T: Scalar>(
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {
-        stage: Some(Stage::Ready(model, Box::new(plan), resumed_steps)),
+        stage: Some(Stage::Ready(model, Box::new(plan))),
         par: server.par,
         entry: Arc::clone(&entry),
         caller: Arc::clone(&feed),
@@ -218,7 +218,7 @@ fn replay(outcome: &Outcome, queue_position: usize, feed: &Feed) -> Result<(), S
 
 enum Stage<T: Scalar> {
     /// Buffers are made on the compute thread: they can be large.
-    Ready(Arc<Model<T>>, Box<Plan<T>>, u64),
+    Ready(Arc<Model<T>>, Box<Plan<T>>),
     Running(Box<Run<T>>),
 }
 
@@ -245,8 +245,9 @@ impl<T: Scalar> Task for RunTask<T> {
     fn turn(&mut self) -> Turn {
         let began = Instant::now();
         let mut run = match self.stage.take() {
-            Some(Stage::Ready(model, plan, done)) => {
+            Some(Stage::Ready(model, plan)) => {
                 self.tell(|feed| feed.start(self.start));
+                let done = self.start.resumed_steps;
                 Box::new(Run::new(model, *plan, done, self.par))
             }
             Some(Stage::Running(run)) => run,

@@ -133,8 +133,7 @@ impl TrainingService for Training {
             let flops = 3 * architecture.forward_flops(rows);
             let par = server.par;
             let work = move || examine::gradients(&model, &batch, &include, encoding, par);
-            let work = async { Ok(server.compute.run(flops, work).await?) };
-            let (mut reply, timing) = deadline.limit(work).await?;
+            let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
             reply.timings = Some(timings(timing));
             Ok(Response::new(reply))
         })
@@ -180,8 +179,7 @@ impl TrainingService for Training {
             let flops = architecture.forward_flops(rows);
             let par = server.par;
             let work = move || examine::predict(&model, &inputs.entries, rows, extras, encoding, par);
-            let work = async { Ok(server.compute.run(flops, work).await?) };
-            let (mut reply, timing) = deadline.limit(work).await?;
+            let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
             reply.timings = Some(timings(timing));
             Ok(Response::new(reply))
         })
@@ -275,8 +273,7 @@ impl TrainingService for Training {
                 }
             })
         };
-        let work = async { Ok(server.compute.run(entries as u64, work).await?) };
-        let (reply, _) = deadline.limit(work).await?;
+        let (reply, _) = server.compute_by(deadline, entries as u64, work).await?;
         Ok(Response::new(reply))
     }
 
