@@ -3,6 +3,8 @@
 //! The tree, from the inside out; each module imports only those above it in this list:
 //!
 //! - [`nn`]: the engine. Forward, backward, losses, optimizers, central differences; pure, generic over `f32`, `f64`.
+//! - [`formula`]: formulas of the backward pass, read from LaTeX or plain text, and evaluated; pure.
+//! - [`grade`]: assignments, reference values, verdicts, mistakes, reports; pure.
 //! - [`training`]: models, runs, sessions and their quotas; pure state.
 //! - [`config`]: every limit and address, one table.
 //! - [`service`]: the edge, the only code that knows gRPC and protobuf: conversions, errors, threads, connections.
@@ -10,6 +12,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod formula;
+pub mod grade;
 pub mod nn;
 pub mod service;
 pub mod training;

@@ -1,0 +1,118 @@
+//! A small dense matrix, the only kind of value a formula has; a scalar is 1 × 1.
+
+/// Row-major entries. Rows and columns are at least 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    rows: usize,
+    columns: usize,
+    entries: Vec<f64>,
+}
+
+impl Matrix {
+    /// `entries`, row after row.
+    ///
+    /// # Panics
+    /// Where there are not `rows · columns` entries.
+    pub fn new(rows: usize, columns: usize, entries: Vec<f64>) -> Self {
+        assert_eq!(rows * columns, entries.len(), "{rows}×{columns}");
+        Self {
+            rows,
+            columns,
+            entries,
+        }
+    }
+
+    /// One number, 1 × 1.
+    pub fn scalar(value: f64) -> Self {
+        Self::new(1, 1, vec![value])
+    }
+
+    /// The same number everywhere.
+    pub fn filled(rows: usize, columns: usize, value: f64) -> Self {
+        Self::new(rows, columns, vec![value; rows * columns])
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many columns there are.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// The entries, row after row.
+    pub fn entries(&self) -> &[f64] {
+        &self.entries
+    }
+
+    /// The entries, row after row.
+    pub fn entries_mut(&mut self) -> &mut [f64] {
+        &mut self.entries
+    }
+
+    /// The entry of a row and a column, both from 0.
+    pub fn at(&self, row: usize, column: usize) -> f64 {
+        self.entries[row * self.columns + column]
+    }
+
+    /// The number, if it is one.
+    pub fn as_scalar(&self) -> Option<f64> {
+        match self.entries[..] {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+
+    /// `f` of every entry.
+    #[must_use]
+    pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+        let entries = self.entries.iter().map(|&entry| f(entry)).collect();
+        Self::new(self.rows, self.columns, entries)
+    }
+
+    /// `f` of every pair of entries of two matrices of one shape.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    #[must_use]
+    pub fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        assert_eq!(self.shape(), other.shape());
+        let pairs = self.entries.iter().zip(&other.entries);
+        let entries = pairs.map(|(&a, &b)| f(a, b)).collect();
+        Self::new(self.rows, self.columns, entries)
+    }
+
+    /// Rows become columns.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let mut entries = Vec::with_capacity(self.entries.len());
+        for column in 0..self.columns {
+            entries.extend((0..self.rows).map(|row| self.at(row, column)));
+        }
+        Self::new(self.columns, self.rows, entries)
+    }
+
+    /// The matrix product.
+    ///
+    /// # Panics
+    /// Where `self` does not have as many columns as `other` has rows.
+    #[must_use]
+    pub fn product(&self, other: &Self) -> Self {
+        assert_eq!(self.columns, other.rows);
+        let mut entries = Vec::with_capacity(self.rows * other.columns);
+        for row in 0..self.rows {
+            for column in 0..other.columns {
+                let terms = (0..self.columns).map(|k| self.at(row, k) * other.at(k, column));
+                entries.push(terms.sum());
+            }
+        }
+        Self::new(self.rows, other.columns, entries)
+    }
+}

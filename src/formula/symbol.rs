@@ -1,0 +1,53 @@
+//! The quantities of a network that a formula can name, and what tells their values.
+
+use super::Matrix;
+
+/// A quantity. Layers count from 1; h⁰ is x. Rows are samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Symbol {
+    /// Wⁱ, nᵢ × nᵢ₋₁.
+    Weights(usize),
+    /// bⁱ, 1 × nᵢ.
+    Bias(usize),
+    /// zⁱ, m × nᵢ.
+    PreActivation(usize),
+    /// hⁱ, m × nᵢ, from h⁰ = x to hᴸ = f.
+    Activation(usize),
+    /// y, m × n_L.
+    Targets,
+    /// δ = ∂l/∂zᴸ, m × n_L.
+    Delta,
+    /// l, one number.
+    Loss,
+    /// l_k, m × 1: each sample's own loss.
+    SampleLoss,
+    /// m.
+    BatchSize,
+    /// nᵢ.
+    Units(usize),
+    /// The scalar that a question about a function of one number calls x.
+    Argument,
+}
+
+/// Where the symbols of a formula get their values: one network with one batch.
+pub trait Bindings {
+    /// The symbol's value; `None` where the network has no such quantity.
+    fn value(&self, symbol: Symbol) -> Option<&Matrix>;
+
+    /// L.
+    fn depth(&self) -> usize;
+
+    /// σ of the hidden layers.
+    fn activation(&self, z: f64) -> f64;
+
+    /// σ′ of the hidden layers.
+    fn activation_slope(&self, z: f64) -> f64;
+
+    /// ∂`of`/∂`with_respect_to`, exactly: a row for each entry of the one, a column for each entry of the other, both
+    /// row-major. `None` where either cannot be differentiated (a size, say).
+    fn jacobian(&self, of: Symbol, with_respect_to: Symbol) -> Option<Matrix>;
+
+    /// The same network with one entry (row-major) of `symbol` moved by `by`, and everything that depends on it
+    /// computed anew; what `symbol` itself depends on stays. `None` where it cannot be moved.
+    fn moved(&self, symbol: Symbol, entry: usize, by: f64) -> Option<Box<dyn Bindings>>;
+}
