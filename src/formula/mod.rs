@@ -1,9 +1,25 @@
 //! Formulas of the backward pass: read from LaTeX or plain text, evaluated, written again. Pure.
 
+mod atom;
+mod derivative;
+mod error;
+mod eval;
+mod expr;
+mod lexer;
 mod matrix;
+mod parser;
+mod reading;
+mod render;
 mod symbol;
 
+pub use error::{Fault, FormulaError, underline};
+pub use eval::{Value, evaluate, shape_text};
+pub use expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
+pub use lexer::MAX_BYTES;
 pub use matrix::Matrix;
+pub use parser::{Scope, Side, parse};
+pub use reading::readings;
+pub use render::{Notation, render};
 pub use symbol::{Bindings, Symbol};
 
 /// A piece of the text that a formula was read from, in bytes.

@@ -1,0 +1,545 @@
+//! The value of a formula on one network: shapes are checked where an operator meets its operands.
+
+use super::derivative::derivative;
+use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
+use super::{Bindings, Fault, FormulaError, Matrix, Symbol};
+
+/// The most entries that one evaluation may compute.
+const MAX_WORK: usize = 2_000_000;
+
+/// A value and how exactly it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// The entries.
+    pub matrix: Matrix,
+    /// Whether a derivative in it was taken by differences, so that about six digits hold.
+    pub approximate: bool,
+}
+
+/// The value of `expr`, with the question's indices bound to `letters`, counted from 1.
+///
+/// # Errors
+/// Unknown quantities, indices without a value or out of range, shapes that do not fit, too much work.
+pub fn evaluate(
+    expr: &Expr,
+    bindings: &dyn Bindings,
+    letters: &[(char, usize)],
+) -> Result<Value, FormulaError> {
+    let mut evaluator = Evaluator {
+        bindings,
+        letters: letters.to_vec(),
+        work: 0,
+        approximate: false,
+    };
+    let matrix = evaluator.value(expr)?;
+    Ok(Value {
+        matrix,
+        approximate: evaluator.approximate,
+    })
+}
+
+/// A shape for people, with m where the size is the batch's alone.
+pub fn shape_text((rows, columns): (usize, usize), bindings: &dyn Bindings) -> String {
+    let number = |symbol| bindings.value(symbol).and_then(Matrix::as_scalar);
+    let batch = number(Symbol::BatchSize).unwrap_or(1.0) as usize;
+    let is_layer =
+        (0..=bindings.depth()).any(|layer| number(Symbol::Units(layer)) == Some(batch as f64));
+    let size = |n: usize| {
+        if n == batch && batch > 1 && !is_layer {
+            "m".to_owned()
+        } else {
+            n.to_string()
+        }
+    };
+    format!("{} × {}", size(rows), size(columns))
+}
+
+pub(super) struct Evaluator<'b> {
+    pub(super) bindings: &'b dyn Bindings,
+    pub(super) letters: Vec<(char, usize)>,
+    pub(super) work: usize,
+    pub(super) approximate: bool,
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Number(_) => true,
+        Kind::Negate(inner) => is_constant(inner),
+        Kind::Binary(Operator::Divide, a, b) => is_constant(a) && is_constant(b),
+        _ => false,
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+        let value = self.compute(expr)?;
+        self.work += value.entries().len();
+        if self.work > MAX_WORK {
+            let message =
+                "The formula is too much work to evaluate. Write it with fewer nested sums.";
+            return Err(FormulaError::new(Fault::TooLarge, expr.span, message));
+        }
+        Ok(value)
+    }
+
+    fn compute(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+        match &expr.kind {
+            Kind::Number(number) => Ok(Matrix::scalar(*number)),
+            Kind::Symbol(symbol) => self.symbol(*symbol, expr).cloned(),
+            Kind::Letter(letter) => Ok(Matrix::scalar(self.letter(*letter, expr)? as f64)),
+            Kind::Ones(size) => {
+                let size = match size {
+                    Some(size) => self.integer(size)?,
+                    None => self.size(Symbol::BatchSize, expr)?,
+                };
+                Ok(Matrix::filled(size.clamp(1, 1000), 1, 1.0))
+            }
+            Kind::Select(base, indices) => {
+                let base = self.value(base)?;
+                let (rows, columns) = self.ranges(base.shape(), indices, expr)?;
+                let entries = rows
+                    .iter()
+                    .flat_map(|&row| columns.iter().map(move |&column| (row, column)));
+                let entries = entries.map(|(row, column)| base.at(row, column)).collect();
+                Ok(Matrix::new(rows.len(), columns.len(), entries))
+            }
+            Kind::Transpose(inner) => Ok(self.value(inner)?.transposed()),
+            Kind::Negate(inner) => Ok(self.value(inner)?.map(|entry| -entry)),
+            Kind::Power(base, exponent) => {
+                let (base, power) = (self.value(base)?, self.value(exponent)?);
+                let Some(power) = power.as_scalar() else {
+                    return Err(self.shape_error(expr, "The exponent is not a number."));
+                };
+                Ok(base.map(|entry| libm::pow(entry, power)))
+            }
+            Kind::Binary(operator, left, right) => self.binary(*operator, left, right, expr),
+            Kind::Mixed(..) => match super::reading::readings(expr).first() {
+                Some(reading) => self.compute(reading),
+                None => Err(self.shape_error(expr, "The factors cannot be put together.")),
+            },
+            Kind::Compare(comparison, left, right) => {
+                let (a, b) = (self.value(left)?, self.value(right)?);
+                let (a, b) = self.spread(a, left, b, right, expr, "compared")?;
+                Ok(a.zip(&b, |a, b| f64::from(holds(*comparison, a, b))))
+            }
+            Kind::Call(function, arguments) => self.call(*function, arguments, expr),
+            Kind::Sum(letter, range, body) => self.sum(*letter, range.as_ref(), body, expr),
+            Kind::Rows(rows) => self.blocks(rows, expr),
+            Kind::Cases(cases) => self.cases(cases, expr),
+            Kind::Derivative(of, by) => derivative(self, of, by, expr),
+        }
+    }
+
+    pub(super) fn symbol(&self, symbol: Symbol, expr: &Expr) -> Result<&Matrix, FormulaError> {
+        self.bindings.value(symbol).ok_or_else(|| {
+            let depth = self.bindings.depth();
+            let message = match symbol {
+                Symbol::Bias(_) => "This layer has no bias b.".to_owned(),
+                Symbol::Argument => "There is no such symbol in this question.".to_owned(),
+                _ => format!(
+                    "There is no such layer: the network has the layers 1 to {depth}, and h^0 = x."
+                ),
+            };
+            FormulaError::new(Fault::UnknownSymbol, expr.span, message)
+        })
+    }
+
+    pub(super) fn shape_error(&self, expr: &Expr, message: impl Into<String>) -> FormulaError {
+        FormulaError::new(Fault::Shape, expr.span, message)
+    }
+
+    fn letter(&self, letter: char, expr: &Expr) -> Result<usize, FormulaError> {
+        let bound = self.letters.iter().rev().find(|(name, _)| *name == letter);
+        bound.map(|(_, value)| *value).ok_or_else(|| {
+            let message = format!(
+                "The index {letter} has no value: the question does not give it and no sum runs over it."
+            );
+            FormulaError::new(Fault::UnboundIndex, expr.span, message)
+        })
+    }
+
+    fn size(&self, symbol: Symbol, expr: &Expr) -> Result<usize, FormulaError> {
+        Ok(self.symbol(symbol, expr)?.at(0, 0) as usize)
+    }
+
+    fn integer(&mut self, expr: &Expr) -> Result<usize, FormulaError> {
+        let value = self.value(expr)?.as_scalar();
+        let value = value.filter(|value| value.fract() == 0.0 && (0.0..=1e6).contains(value));
+        value
+            .map(|value| value as usize)
+            .ok_or_else(|| self.shape_error(expr, "A limit of a sum must be a whole number."))
+    }
+
+    /// The rows and columns, from 0, that indices pick from a matrix of this shape.
+    pub(super) fn ranges(
+        &self,
+        (rows, columns): (usize, usize),
+        indices: &Indices,
+        expr: &Expr,
+    ) -> Result<(Vec<usize>, Vec<usize>), FormulaError> {
+        let (row, column) = match *indices {
+            Indices::Two(row, column) => (row, column),
+            Indices::One(index) if columns == 1 => (index, Index::All),
+            Indices::One(index) if rows == 1 => (Index::All, index),
+            Indices::One(index) => (index, Index::All),
+        };
+        Ok((
+            self.range(row, rows, "row", expr)?,
+            self.range(column, columns, "column", expr)?,
+        ))
+    }
+
+    fn range(
+        &self,
+        index: Index,
+        length: usize,
+        what: &str,
+        expr: &Expr,
+    ) -> Result<Vec<usize>, FormulaError> {
+        let at = match index {
+            Index::All => return Ok((0..length).collect()),
+            Index::Number(at) => at,
+            Index::Letter(letter) => self.letter(letter, expr)?,
+            Index::Size(symbol) => self.size(symbol, expr)?,
+        };
+        if (1..=length).contains(&at) {
+            return Ok(vec![at - 1]);
+        }
+        let message = format!("The {what} {at} is asked for; there are {length}, counted from 1.");
+        Err(self.shape_error(expr, message))
+    }
+
+    /// Both sides in one shape; only a written-out number stands for a matrix of itself.
+    fn spread(
+        &self,
+        a: Matrix,
+        left: &Expr,
+        b: Matrix,
+        right: &Expr,
+        whole: &Expr,
+        verb: &str,
+    ) -> Result<(Matrix, Matrix), FormulaError> {
+        if a.shape() == b.shape() {
+            return Ok((a, b));
+        }
+        match (a.as_scalar(), b.as_scalar()) {
+            (_, Some(number)) if is_constant(right) => {
+                let b = Matrix::filled(a.rows(), a.columns(), number);
+                Ok((a, b))
+            }
+            (Some(number), _) if is_constant(left) => {
+                let a = Matrix::filled(b.rows(), b.columns(), number);
+                Ok((a, b))
+            }
+            _ => {
+                let message = format!(
+                    "A {} and a {} cannot be {verb}: their shapes must be equal.",
+                    shape_text(a.shape(), self.bindings),
+                    shape_text(b.shape(), self.bindings)
+                );
+                Err(self.shape_error(whole, message))
+            }
+        }
+    }
+
+    fn binary(
+        &mut self,
+        operator: Operator,
+        left: &Expr,
+        right: &Expr,
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let (a, b) = (self.value(left)?, self.value(right)?);
+        self.work += a.entries().len() * b.columns();
+        match operator {
+            Operator::Add => {
+                let (a, b) = self.spread(a, left, b, right, whole, "added")?;
+                Ok(a.zip(&b, |a, b| a + b))
+            }
+            Operator::Subtract => {
+                let (a, b) = self.spread(a, left, b, right, whole, "subtracted")?;
+                Ok(a.zip(&b, |a, b| a - b))
+            }
+            Operator::Divide => match b.as_scalar() {
+                Some(number) => Ok(a.map(|entry| entry / number)),
+                None => {
+                    let shape = shape_text(b.shape(), self.bindings);
+                    Err(self.shape_error(
+                        whole,
+                        format!("Only a number can divide; the divisor is {shape}."),
+                    ))
+                }
+            },
+            Operator::Times | Operator::Hadamard => {
+                if let Some(number) = a.as_scalar() {
+                    Ok(b.map(|entry| number * entry))
+                } else if let Some(number) = b.as_scalar() {
+                    Ok(a.map(|entry| entry * number))
+                } else if operator == Operator::Times && a.columns() == b.rows() {
+                    Ok(a.product(&b))
+                } else if operator == Operator::Hadamard && a.shape() == b.shape() {
+                    Ok(a.zip(&b, |a, b| a * b))
+                } else {
+                    let (left, right) = (
+                        shape_text(a.shape(), self.bindings),
+                        shape_text(b.shape(), self.bindings),
+                    );
+                    let message = if operator == Operator::Times {
+                        format!(
+                            "A {left} and a {right} cannot be multiplied: the first must have as many columns as the second has rows."
+                        )
+                    } else {
+                        format!(
+                            "A {left} and a {right} have no elementwise product: their shapes must be equal."
+                        )
+                    };
+                    Err(self.shape_error(whole, message))
+                }
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        function: Function,
+        arguments: &[Expr],
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let values: Vec<Matrix> = arguments
+            .iter()
+            .map(|argument| self.value(argument))
+            .collect::<Result<_, _>>()?;
+        let (a, b) = match &values[..] {
+            [a] => (a, None),
+            [a, b] => (a, Some(b)),
+            _ => return Err(self.shape_error(whole, "A function takes one or two arguments.")),
+        };
+        let bindings = self.bindings;
+        let value = match function {
+            Function::Sigma => a.map(|z| bindings.activation(z)),
+            Function::SigmaPrime => a.map(|z| bindings.activation_slope(z)),
+            Function::Relu => a.map(|z| z.max(0.0)),
+            Function::ReluPrime | Function::Step => a.map(|z| f64::from(z >= 0.0)),
+            Function::Sigmoid => a.map(|z| 1.0 / (1.0 + libm::exp(-z))),
+            Function::Tanh => a.map(libm::tanh),
+            Function::TanhPrime => a.map(|z| 1.0 - libm::tanh(z) * libm::tanh(z)),
+            Function::Exp => a.map(libm::exp),
+            Function::Log => a.map(libm::log),
+            Function::Sqrt => a.map(libm::sqrt),
+            Function::Abs => a.map(f64::abs),
+            Function::Sign => a.map(|z| if z == 0.0 { 0.0 } else { z.signum() }),
+            Function::Softmax => softmax(a),
+            Function::Diag => self.diagonal(a, whole)?,
+            Function::Max | Function::Min => {
+                let (Some(b), [left, right]) = (b, arguments) else {
+                    return Err(self.shape_error(whole, "max and min take two arguments."));
+                };
+                let (a, b) = self.spread(a.clone(), left, b.clone(), right, whole, "compared")?;
+                let max = function == Function::Max;
+                a.zip(&b, |a, b| if max { a.max(b) } else { a.min(b) })
+            }
+            Function::ColumnSums => Matrix::filled(1, a.rows(), 1.0).product(a),
+            Function::RowSums => a.product(&Matrix::filled(a.columns(), 1, 1.0)),
+            Function::Total => Matrix::scalar(a.entries().iter().sum()),
+        };
+        Ok(value)
+    }
+
+    fn diagonal(&self, a: &Matrix, whole: &Expr) -> Result<Matrix, FormulaError> {
+        let n = a.entries().len();
+        if a.rows() == 1 || a.columns() == 1 {
+            let mut square = Matrix::filled(n, n, 0.0);
+            for (at, &entry) in a.entries().iter().enumerate() {
+                square.entries_mut()[at * n + at] = entry;
+            }
+            return Ok(square);
+        }
+        let shape = shape_text(a.shape(), self.bindings);
+        Err(self.shape_error(
+            whole,
+            format!("diag takes one row or column; this is {shape}."),
+        ))
+    }
+
+    fn sum(
+        &mut self,
+        letter: char,
+        range: Option<&(Box<Expr>, Box<Expr>)>,
+        body: &Expr,
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let (from, to) = match range {
+            Some((from, to)) => (self.integer(from)?, self.integer(to)?),
+            None => (1, self.length_of(letter, body, whole)?),
+        };
+        let mut total: Option<Matrix> = None;
+        for value in from..=to {
+            self.letters.push((letter, value));
+            let term = self.value(body);
+            self.letters.pop();
+            let term = term?;
+            total = Some(match total {
+                None => term,
+                Some(total) if total.shape() == term.shape() => total.zip(&term, |a, b| a + b),
+                Some(_) => {
+                    return Err(self.shape_error(whole, "The terms of the sum differ in shape."));
+                }
+            });
+        }
+        total.ok_or_else(|| self.shape_error(whole, "The sum has no terms."))
+    }
+
+    /// The one range that an index without limits can have, from what it indexes.
+    fn length_of(
+        &mut self,
+        letter: char,
+        body: &Expr,
+        whole: &Expr,
+    ) -> Result<usize, FormulaError> {
+        let mut lengths = Vec::new();
+        self.collect_lengths(letter, body, &mut lengths);
+        lengths.sort_unstable();
+        lengths.dedup();
+        match lengths[..] {
+            [length] => Ok(length),
+            _ => {
+                let message =
+                    format!("The range of {letter} is not clear; write the sum's limits.");
+                Err(self.shape_error(whole, message))
+            }
+        }
+    }
+
+    fn collect_lengths(&mut self, letter: char, expr: &Expr, lengths: &mut Vec<usize>) {
+        if let Kind::Select(base, indices) = &expr.kind
+            && let Ok(base) = self.value(base)
+        {
+            let (rows, columns) = base.shape();
+            let (row, column) = match *indices {
+                Indices::Two(row, column) => (row, column),
+                Indices::One(index) if columns == 1 || rows > 1 => (index, Index::All),
+                Indices::One(index) => (Index::All, index),
+            };
+            if row == Index::Letter(letter) {
+                lengths.push(rows);
+            }
+            if column == Index::Letter(letter) {
+                lengths.push(columns);
+            }
+        }
+        for part in expr.parts() {
+            self.collect_lengths(letter, part, lengths);
+        }
+    }
+
+    fn blocks(&mut self, rows: &[Vec<Expr>], whole: &Expr) -> Result<Matrix, FormulaError> {
+        let wide = rows.iter().map(Vec::len).max().unwrap_or(0);
+        if rows.iter().any(|row| row.len() != wide) {
+            return Err(self.shape_error(
+                whole,
+                "The rows of the matrix have different numbers of entries.",
+            ));
+        }
+        let mut values = Vec::with_capacity(rows.len());
+        let mut heights = vec![1; rows.len()];
+        let mut widths = vec![1; wide];
+        for (i, row) in rows.iter().enumerate() {
+            let mut line = Vec::with_capacity(wide);
+            for (j, part) in row.iter().enumerate() {
+                let value = self.value(part)?;
+                if !is_constant(part) {
+                    heights[i] = value.rows().max(heights[i]);
+                    widths[j] = value.columns().max(widths[j]);
+                }
+                line.push(value);
+            }
+            values.push(line);
+        }
+        let mut entries =
+            Vec::with_capacity(heights.iter().sum::<usize>() * widths.iter().sum::<usize>());
+        for (i, (line, parts)) in values.iter().zip(rows).enumerate() {
+            for r in 0..heights[i] {
+                for (j, (value, part)) in line.iter().zip(parts).enumerate() {
+                    if is_constant(part) {
+                        entries.extend(std::iter::repeat_n(value.at(0, 0), widths[j]));
+                    } else if value.shape() == (heights[i], widths[j]) {
+                        entries.extend((0..widths[j]).map(|c| value.at(r, c)));
+                    } else {
+                        let found = shape_text(value.shape(), self.bindings);
+                        let wanted = shape_text((heights[i], widths[j]), self.bindings);
+                        let message = format!(
+                            "This block is {found} where its row and column need {wanted}."
+                        );
+                        return Err(self.shape_error(part, message));
+                    }
+                }
+            }
+        }
+        Ok(Matrix::new(
+            heights.iter().sum(),
+            widths.iter().sum(),
+            entries,
+        ))
+    }
+
+    fn cases(
+        &mut self,
+        cases: &[(Expr, Option<Expr>)],
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let mut shape = (1, 1);
+        let mut values = Vec::with_capacity(cases.len());
+        for (value, condition) in cases {
+            let condition = condition
+                .as_ref()
+                .map(|condition| self.value(condition))
+                .transpose()?;
+            let value = self.value(value)?;
+            for part in condition.iter().chain([&value]) {
+                if part.shape() != (1, 1) && shape != (1, 1) && part.shape() != shape {
+                    return Err(self.shape_error(whole, "The cases differ in shape."));
+                }
+                if part.shape() != (1, 1) {
+                    shape = part.shape();
+                }
+            }
+            values.push((value, condition));
+        }
+        let pick =
+            |matrix: &Matrix, at: usize| matrix.as_scalar().unwrap_or_else(|| matrix.entries()[at]);
+        let entries: Option<Vec<f64>> = (0..shape.0 * shape.1)
+            .map(|at| {
+                let holds = values
+                    .iter()
+                    .find(|(_, condition)| condition.as_ref().is_none_or(|c| pick(c, at) != 0.0));
+                holds.map(|(value, _)| pick(value, at))
+            })
+            .collect();
+        let entries = entries.ok_or_else(|| {
+            self.shape_error(whole, "No case holds here; add one for what is left.")
+        })?;
+        Ok(Matrix::new(shape.0, shape.1, entries))
+    }
+}
+
+fn softmax(a: &Matrix) -> Matrix {
+    let entries = a.entries().chunks_exact(a.columns()).flat_map(|row| {
+        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = row.iter().map(|z| libm::exp(z - largest)).collect();
+        let total: f64 = powers.iter().sum();
+        powers.into_iter().map(move |power| power / total)
+    });
+    Matrix::new(a.rows(), a.columns(), entries.collect())
+}
+
+#[expect(clippy::float_cmp, reason = "indices are whole numbers")]
+fn holds(comparison: Comparison, a: f64, b: f64) -> bool {
+    match comparison {
+        Comparison::GreaterOrEqual => a >= b,
+        Comparison::Greater => a > b,
+        Comparison::LessOrEqual => a <= b,
+        Comparison::Less => a < b,
+        Comparison::Equal => a == b,
+        Comparison::NotEqual => a != b,
+    }
+}

@@ -1,0 +1,476 @@
+//! Tokens into a tree: precedence climbing over one small table, `=` chains split at the top.
+//!
+//! Tight to loose: scripts · products, `/` · ⊙ · `+ −` · comparisons. Products and ⊙ that stand side by side without
+//! parentheses are kept together in [`Kind::Mixed`], since authors differ in which they mean to bind tighter.
+
+use super::expr::{Comparison, Expr, Function, Kind, Operator};
+use super::lexer::{Lexeme, Token, lex};
+use super::{Fault, FormulaError, Span, Symbol};
+
+/// How deep a formula may nest.
+pub const MAX_DEPTH: usize = 64;
+/// How many pieces a formula may have.
+pub const MAX_NODES: usize = 2000;
+
+/// What names mean beyond the symbols that every network has.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// L, the number of layers.
+    pub depth: usize,
+    /// Names of the scalar that a question about a function of one number asks about.
+    pub argument: Vec<String>,
+}
+
+/// One side of a chain `a = b = c`.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// Its bytes.
+    pub span: Span,
+    /// What it says, or why it cannot be read.
+    pub expr: Result<Expr, FormulaError>,
+}
+
+/// The chains of a text, each with its sides; displayed formulas of their own are chains of their own.
+///
+/// # Errors
+/// Text that cannot be cut into tokens.
+pub fn parse(text: &str, scope: &Scope) -> Result<Vec<Vec<Side>>, FormulaError> {
+    let tokens = lex(text)?;
+    let mut chains = Vec::new();
+    for displayed in tokens.split(|lexeme| lexeme.token == Token::Break) {
+        let sides: Vec<Side> = split_sides(displayed)
+            .into_iter()
+            .filter_map(|side| read_side(side, scope))
+            .collect();
+        if !sides.is_empty() {
+            chains.push(sides);
+        }
+    }
+    Ok(chains)
+}
+
+/// Cuts at every `=` outside brackets.
+fn split_sides(tokens: &[Lexeme]) -> Vec<&[Lexeme]> {
+    let mut sides = Vec::new();
+    let (mut depth, mut start) = (0_usize, 0);
+    for (at, lexeme) in tokens.iter().enumerate() {
+        match &lexeme.token {
+            Token::Begin(_) | Token::Mark("(" | "[" | "{" | "\\{") => depth += 1,
+            Token::End(_) | Token::Mark(")" | "]" | "}" | "\\}") => depth = depth.saturating_sub(1),
+            Token::Mark("=") if depth == 0 => {
+                sides.push(&tokens[start..at]);
+                start = at + 1;
+            }
+            Token::Number(_) | Token::Name(_) | Token::Mark(_) | Token::Break => {}
+        }
+    }
+    sides.push(&tokens[start..]);
+    sides
+}
+
+fn read_side(mut tokens: &[Lexeme], scope: &Scope) -> Option<Side> {
+    while let [rest @ .., last] = tokens
+        && matches!(last.token, Token::Mark("." | "," | ";"))
+    {
+        tokens = rest;
+    }
+    let (first, last) = (tokens.first()?, tokens.last()?);
+    let span = Span {
+        start: first.span.start,
+        end: last.span.end,
+    };
+    let mut parser = Parser::new(tokens, scope);
+    let expr = parser.comparison().and_then(|expr| match parser.peek() {
+        None => Ok(expr),
+        Some(_) => Err(parser.unexpected("an operator or the end of the formula")),
+    });
+    Some(Side { span, expr })
+}
+
+/// Reads one side's tokens from left to right.
+pub(super) struct Parser<'t> {
+    pub(super) tokens: &'t [Lexeme],
+    pub(super) at: usize,
+    pub(super) scope: &'t Scope,
+    depth: usize,
+    nodes: usize,
+}
+
+impl<'t> Parser<'t> {
+    fn new(tokens: &'t [Lexeme], scope: &'t Scope) -> Self {
+        Self {
+            tokens,
+            at: 0,
+            scope,
+            depth: 0,
+            nodes: 0,
+        }
+    }
+
+    pub(super) fn peek(&self) -> Option<&'t Token> {
+        self.tokens.get(self.at).map(|lexeme| &lexeme.token)
+    }
+
+    pub(super) fn peek_at(&self, ahead: usize) -> Option<&'t Token> {
+        self.tokens.get(self.at + ahead).map(|lexeme| &lexeme.token)
+    }
+
+    pub(super) fn is(&self, mark: &str) -> bool {
+        matches!(self.peek(), Some(Token::Mark(found)) if *found == mark)
+    }
+
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        matches!(self.peek(), Some(Token::Name(found)) if found == name)
+    }
+
+    pub(super) fn eat(&mut self, mark: &str) -> bool {
+        let found = self.is(mark);
+        self.at += usize::from(found);
+        found
+    }
+
+    pub(super) fn expect(&mut self, mark: &str) -> Result<(), FormulaError> {
+        if self.eat(mark) {
+            Ok(())
+        } else {
+            Err(self.unexpected(&format!("{mark:?}")))
+        }
+    }
+
+    /// The place of the next token, or just behind the last.
+    pub(super) fn here(&self) -> Span {
+        let end = self.tokens.last().map_or(0, |last| last.span.end);
+        let behind = Span { start: end, end };
+        self.tokens
+            .get(self.at)
+            .map_or(behind, |lexeme| lexeme.span)
+    }
+
+    /// From `start` to the last token that was read.
+    pub(super) fn since(&self, start: Span) -> Span {
+        let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        Span {
+            start: start.start,
+            end: last.map_or(start.end, |last| last.span.end.max(start.start)),
+        }
+    }
+
+    pub(super) fn unexpected(&self, expected: &str) -> FormulaError {
+        let found = match self.peek() {
+            None => "the end".to_owned(),
+            Some(Token::Number(text) | Token::Name(text)) => format!("{text:?}"),
+            Some(Token::Mark("&")) => "\"&\" outside a matrix".to_owned(),
+            Some(Token::Mark(mark)) => format!("{mark:?}"),
+            Some(Token::Begin(name)) => format!("\\begin{{{name}}}"),
+            Some(Token::End(name)) => format!("\\end{{{name}}}"),
+            Some(Token::Break) => "the end of a displayed formula".to_owned(),
+        };
+        self.fault(
+            Fault::Syntax,
+            format!("Found {found}; expected {expected}."),
+        )
+    }
+
+    pub(super) fn fault(&self, fault: Fault, message: impl Into<String>) -> FormulaError {
+        FormulaError::new(fault, self.here(), message)
+    }
+
+    pub(super) fn node(&mut self, kind: Kind, start: Span) -> Result<Expr, FormulaError> {
+        self.nodes += 1;
+        let span = self.since(start);
+        if self.nodes > MAX_NODES {
+            let message =
+                format!("The formula has more than {MAX_NODES} pieces. Write it shorter.");
+            return Err(FormulaError::new(Fault::TooLarge, span, message));
+        }
+        Ok(Expr::new(kind, span))
+    }
+
+    pub(super) fn nested<V>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<V, FormulaError>,
+    ) -> Result<V, FormulaError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let message =
+                format!("The formula nests more than {MAX_DEPTH} deep. Write it flatter.");
+            return Err(self.fault(Fault::TooLarge, message));
+        }
+        let value = read(self);
+        self.depth -= 1;
+        value
+    }
+
+    /// `a ≥ b`, or a sum alone.
+    pub(super) fn comparison(&mut self) -> Result<Expr, FormulaError> {
+        self.nested(|parser| {
+            let start = parser.here();
+            let left = parser.sum()?;
+            let comparison = match parser.peek() {
+                Some(Token::Mark(">=")) => Comparison::GreaterOrEqual,
+                Some(Token::Mark(">")) => Comparison::Greater,
+                Some(Token::Mark("<=")) => Comparison::LessOrEqual,
+                Some(Token::Mark("<")) => Comparison::Less,
+                Some(Token::Mark("=" | "==")) => Comparison::Equal,
+                Some(Token::Mark("!=")) => Comparison::NotEqual,
+                _ => return Ok(left),
+            };
+            parser.at += 1;
+            let right = parser.sum()?;
+            if let Some(Token::Mark(">=" | ">" | "<=" | "<")) = parser.peek() {
+                return Err(parser.unexpected("one comparison at a time"));
+            }
+            parser.node(
+                Kind::Compare(comparison, Box::new(left), Box::new(right)),
+                start,
+            )
+        })
+    }
+
+    /// Terms joined by `+` and `−`.
+    pub(super) fn sum(&mut self) -> Result<Expr, FormulaError> {
+        let start = self.here();
+        let mut left = self.signed_term()?;
+        loop {
+            let operator = match self.peek() {
+                Some(Token::Mark("+")) => Operator::Add,
+                Some(Token::Mark("-")) => Operator::Subtract,
+                _ => return Ok(left),
+            };
+            self.at += 1;
+            let right = self.signed_term()?;
+            left = self.node(
+                Kind::Binary(operator, Box::new(left), Box::new(right)),
+                start,
+            )?;
+        }
+    }
+
+    fn signed_term(&mut self) -> Result<Expr, FormulaError> {
+        let start = self.here();
+        if self.eat("-") {
+            let term = self.nested(Self::signed_term)?;
+            return self.node(Kind::Negate(Box::new(term)), start);
+        }
+        if self.eat("+") {
+            return self.nested(Self::signed_term);
+        }
+        self.term()
+    }
+
+    /// Factors joined by products, `/` and ⊙. A sum sign, or a derivative still without its operand, takes the rest.
+    pub(super) fn term(&mut self) -> Result<Expr, FormulaError> {
+        let start = self.here();
+        let first = self.factor()?;
+        let mut rest: Vec<(Operator, Expr)> = Vec::new();
+        loop {
+            let operator = match self.peek() {
+                Some(Token::Mark("·")) => Operator::Times,
+                Some(Token::Mark("/")) => Operator::Divide,
+                Some(Token::Mark("⊙")) => Operator::Hadamard,
+                _ if self.starts_factor() => {
+                    let factor = self.factor()?;
+                    rest.push((Operator::Times, factor));
+                    continue;
+                }
+                _ => break,
+            };
+            self.at += 1;
+            let negated = self.here();
+            let factor = if self.eat("-") {
+                let factor = self.factor()?;
+                self.node(Kind::Negate(Box::new(factor)), negated)?
+            } else {
+                self.factor()?
+            };
+            rest.push((operator, factor));
+        }
+        let elementwise = rest
+            .iter()
+            .filter(|(operator, _)| *operator == Operator::Hadamard)
+            .count();
+        if elementwise > 0 && elementwise < rest.len() {
+            return self.node(Kind::Mixed(Box::new(first), rest), start);
+        }
+        let mut left = first;
+        for (operator, right) in rest {
+            let span = Span {
+                start: start.start,
+                end: right.span.end,
+            };
+            left = self.node(
+                Kind::Binary(operator, Box::new(left), Box::new(right)),
+                start,
+            )?;
+            left.span = span;
+        }
+        Ok(left)
+    }
+
+    fn starts_factor(&self) -> bool {
+        match self.peek() {
+            Some(Token::Number(_) | Token::Begin(_)) => true,
+            Some(Token::Name(name)) => !matches!(
+                name.as_str(),
+                "top" | "otherwise" | "if" | "for" | "and" | "else"
+            ),
+            Some(Token::Mark(mark)) => matches!(*mark, "(" | "[" | "{" | "\\{"),
+            Some(Token::End(_) | Token::Break) | None => false,
+        }
+    }
+
+    /// An atom with its scripts.
+    pub(super) fn factor(&mut self) -> Result<Expr, FormulaError> {
+        self.nested(|parser| {
+            let start = parser.here();
+            let atom = parser.atom()?;
+            parser.scripts(atom, start)
+        })
+    }
+
+    /// Powers, transposes and indices behind anything but a layered symbol, which reads its own.
+    fn scripts(&mut self, mut base: Expr, start: Span) -> Result<Expr, FormulaError> {
+        loop {
+            let kind = match self.peek() {
+                Some(Token::Mark("'" | ".T")) => {
+                    self.at += 1;
+                    Kind::Transpose(Box::new(base))
+                }
+                Some(Token::Mark(".transpose")) => {
+                    self.at += 1;
+                    self.expect("(")?;
+                    self.expect(")")?;
+                    Kind::Transpose(Box::new(base))
+                }
+                Some(Token::Mark(".dot")) => {
+                    self.at += 1;
+                    self.expect("(")?;
+                    let right = self.comparison()?;
+                    self.expect(")")?;
+                    Kind::Binary(Operator::Times, Box::new(base), Box::new(right))
+                }
+                Some(Token::Mark(".sum")) => {
+                    self.at += 1;
+                    self.expect("(")?;
+                    let arguments = self.arguments()?;
+                    Kind::Call(arguments.summation(), vec![base])
+                }
+                Some(Token::Mark("^")) => {
+                    self.at += 1;
+                    if self.transpose_mark() {
+                        Kind::Transpose(Box::new(base))
+                    } else {
+                        let exponent = self.script()?;
+                        Kind::Power(Box::new(base), Box::new(exponent))
+                    }
+                }
+                Some(Token::Mark("_")) => {
+                    self.at += 1;
+                    let indices = self.indices()?;
+                    Kind::Select(Box::new(base), indices)
+                }
+                Some(Token::Mark("[")) if self.is_adjacent() => match self.bracketed_indices() {
+                    Some(indices) => Kind::Select(Box::new(base), indices),
+                    None => return Ok(base),
+                },
+                _ => return Ok(base),
+            };
+            base = self.node(kind, start)?;
+        }
+    }
+
+    /// Whether the next token touches the one before it.
+    pub(super) fn is_adjacent(&self) -> bool {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        before.is_some_and(|before| before.span.end == self.here().start)
+    }
+
+    /// A transpose behind a `^` that was just read: `T`, `\top`, `\intercal`, `'`, alone or in braces.
+    fn transpose_mark(&mut self) -> bool {
+        let braces = usize::from(self.is("{"));
+        let mut ahead = braces;
+        while braces == 1 && matches!(self.peek_at(ahead), Some(Token::Mark("{"))) {
+            ahead += 1;
+        }
+        let is_mark = match self.peek_at(ahead) {
+            Some(Token::Name(name)) => matches!(name.as_str(), "T" | "top" | "t" | "tr"),
+            Some(Token::Mark(mark)) => *mark == "'",
+            _ => false,
+        };
+        if !is_mark {
+            return false;
+        }
+        let mut close = ahead + 1;
+        for _ in 0..ahead {
+            if !matches!(self.peek_at(close), Some(Token::Mark("}"))) {
+                return false;
+            }
+            close += 1;
+        }
+        self.at += close;
+        true
+    }
+
+    /// What stands behind `^` or in an argument of a command: `{…}` or one token.
+    pub(super) fn script(&mut self) -> Result<Expr, FormulaError> {
+        if self.eat("{") {
+            let inner = self.comparison()?;
+            self.expect("}")?;
+            return Ok(inner);
+        }
+        self.nested(Self::atom)
+    }
+}
+
+/// What the parentheses of a call hold.
+pub(super) struct Arguments {
+    pub(super) values: Vec<Expr>,
+    pub(super) axis: Option<usize>,
+}
+
+impl Arguments {
+    /// Which sum `sum(…, axis = …)` is.
+    pub(super) fn summation(&self) -> Function {
+        match self.axis {
+            Some(0) => Function::ColumnSums,
+            Some(_) => Function::RowSums,
+            None => Function::Total,
+        }
+    }
+}
+
+impl Parser<'_> {
+    /// `a, b, axis = 0)`, the opening parenthesis already read.
+    pub(super) fn arguments(&mut self) -> Result<Arguments, FormulaError> {
+        let (mut values, mut axis) = (Vec::new(), None);
+        while !self.eat(")") && !self.eat("\\}") && !self.eat("]") {
+            if self.is_name("axis") || self.is_name("keepdims") {
+                let is_axis = self.is_name("axis");
+                self.at += 1;
+                self.expect("=")?;
+                match self.peek() {
+                    Some(Token::Number(digits)) if is_axis => axis = digits.parse().ok(),
+                    Some(Token::Name(_)) if !is_axis => {}
+                    _ => return Err(self.unexpected("axis = 0, axis = 1 or keepdims = True")),
+                }
+                self.at += 1;
+            } else {
+                values.push(self.comparison()?);
+            }
+            if !self.eat(",") && !matches!(self.peek(), Some(Token::Mark(")" | "\\}" | "]"))) {
+                return Err(self.unexpected("a comma or the closing bracket"));
+            }
+        }
+        Ok(Arguments { values, axis })
+    }
+
+    /// The symbol that a question about a function of one number asks about.
+    pub(super) fn is_argument(&self, name: &str) -> bool {
+        self.scope.argument.iter().any(|argument| argument == name)
+    }
+
+    /// hᴸ, the network's output.
+    pub(super) fn output(&self) -> Symbol {
+        Symbol::Activation(self.scope.depth)
+    }
+}

@@ -1,0 +1,317 @@
+//! A tree as text again, in LaTeX or plainly, so that a reader can see what was understood. Reading it again gives
+//! the same tree.
+
+use super::Symbol;
+use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
+
+/// How to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// For a math environment.
+    Latex,
+    /// For terminals and code.
+    Plain,
+}
+
+// How tightly a piece holds together; a piece looser than its place gets parentheses.
+const COMPARE: u8 = 1;
+const ADD: u8 = 2;
+const TERM: u8 = 3;
+const TIMES: u8 = 4;
+const FACTOR: u8 = 5;
+const ATOM: u8 = 6;
+
+/// `expr` in `notation`.
+pub fn render(expr: &Expr, notation: Notation) -> String {
+    write(expr, COMPARE, notation)
+}
+
+fn write(expr: &Expr, place: u8, notation: Notation) -> String {
+    let (text, tightness) = piece(expr, notation);
+    if tightness >= place {
+        text
+    } else if notation == Notation::Latex {
+        format!("\\left({text}\\right)")
+    } else {
+        format!("({text})")
+    }
+}
+
+fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
+    let latex = notation == Notation::Latex;
+    let at = |part: &Expr, place| write(part, place, notation);
+    match &expr.kind {
+        Kind::Number(number) => (number.to_string(), ATOM),
+        Kind::Letter(letter) => (letter.to_string(), ATOM),
+        Kind::Symbol(symbol) => (symbol_text(*symbol, notation), ATOM),
+        Kind::Ones(None) => ("\\mathbf{1}".to_owned(), ATOM),
+        Kind::Ones(Some(size)) if latex => {
+            (format!("\\mathbf{{1}}_{{{}}}", at(size, COMPARE)), ATOM)
+        }
+        Kind::Ones(Some(size)) => (format!("ones({})", at(size, COMPARE)), ATOM),
+        Kind::Select(base, indices) => (select(base, indices, notation), ATOM),
+        Kind::Transpose(base) => (transpose(base, notation), FACTOR),
+        Kind::Negate(inner) => (format!("-{}", at(inner, TERM)), ADD),
+        Kind::Power(base, exponent) => {
+            let exponent = at(exponent, COMPARE);
+            if latex {
+                (format!("{{{}}}^{{{exponent}}}", at(base, COMPARE)), FACTOR)
+            } else {
+                (format!("({})**{{{exponent}}}", at(base, COMPARE)), FACTOR)
+            }
+        }
+        Kind::Binary(operator, left, right) => binary(*operator, left, right, notation),
+        Kind::Mixed(first, rest) => {
+            let mut text = at(first, FACTOR);
+            for (operator, factor) in rest {
+                text.push_str(operator_text(*operator, notation));
+                text.push_str(&at(factor, FACTOR));
+            }
+            (text, TERM)
+        }
+        Kind::Compare(comparison @ (Comparison::Equal | Comparison::NotEqual), a, b) => {
+            let sign = if *comparison == Comparison::Equal {
+                "="
+            } else if latex {
+                "\\ne"
+            } else {
+                "!="
+            };
+            let name = if latex { "\\mathbb{1}" } else { "indicator" };
+            (
+                format!("{name}[{} {sign} {}]", at(a, ADD), at(b, ADD)),
+                ATOM,
+            )
+        }
+        Kind::Compare(comparison, a, b) => {
+            let sign = match (comparison, latex) {
+                (Comparison::GreaterOrEqual, true) => "\\ge",
+                (Comparison::GreaterOrEqual, false) => ">=",
+                (Comparison::LessOrEqual, true) => "\\le",
+                (Comparison::LessOrEqual, false) => "<=",
+                (Comparison::Less, _) => "<",
+                _ => ">",
+            };
+            (format!("{} {sign} {}", at(a, ADD), at(b, ADD)), COMPARE)
+        }
+        Kind::Call(function, arguments) => (call(*function, arguments, notation), ATOM),
+        Kind::Sum(letter, range, body) => (sum(*letter, range.as_ref(), body, notation), TERM),
+        Kind::Rows(rows) => (matrix(rows, notation), ATOM),
+        Kind::Cases(cases) => (case_text(cases, notation), ATOM),
+        Kind::Derivative(of, by) if latex => (
+            format!(
+                "\\frac{{\\partial {}}}{{\\partial {}}}",
+                at(of, COMPARE),
+                at(by, COMPARE)
+            ),
+            ATOM,
+        ),
+        Kind::Derivative(of, by) => (format!("∂{}/∂{}", at(of, ATOM), at(by, ATOM)), FACTOR),
+    }
+}
+
+fn symbol_text(symbol: Symbol, notation: Notation) -> String {
+    let latex = notation == Notation::Latex;
+    let layered = |name: &str, layer: usize| {
+        if latex {
+            format!("{name}^{{{layer}}}")
+        } else {
+            format!("{name}{layer}")
+        }
+    };
+    match symbol {
+        Symbol::Weights(layer) => layered("W", layer),
+        Symbol::Bias(layer) => layered("b", layer),
+        Symbol::PreActivation(layer) => layered("z", layer),
+        Symbol::Activation(layer) => layered("h", layer),
+        Symbol::Units(layer) => format!("n_{{{layer}}}"),
+        Symbol::Targets => "y".to_owned(),
+        Symbol::Delta => if latex { "\\delta" } else { "delta" }.to_owned(),
+        Symbol::Loss => "l".to_owned(),
+        Symbol::SampleLoss => "l_{:}".to_owned(),
+        Symbol::BatchSize => "m".to_owned(),
+        Symbol::Argument => "x".to_owned(),
+    }
+}
+
+fn select(base: &Expr, indices: &Indices, notation: Notation) -> String {
+    let latex = notation == Notation::Latex;
+    let one = |index: &Index| match index {
+        Index::All => if latex { "\\cdot" } else { ":" }.to_owned(),
+        Index::Number(number) => number.to_string(),
+        Index::Letter(letter) => letter.to_string(),
+        Index::Size(symbol) => symbol_text(*symbol, notation),
+    };
+    let inner = match indices {
+        Indices::One(index) => one(index),
+        Indices::Two(row, column) => format!("{},{}", one(row), one(column)),
+    };
+    if base.kind == Kind::Symbol(Symbol::SampleLoss) {
+        return format!("l_{{{inner}}}");
+    }
+    let is_symbol = matches!(base.kind, Kind::Symbol(_));
+    let base = write(base, if is_symbol { ATOM } else { ATOM + 1 }, notation);
+    if latex {
+        format!("{base}_{{{inner}}}")
+    } else {
+        format!("{base}[{inner}]")
+    }
+}
+
+fn transpose(base: &Expr, notation: Notation) -> String {
+    if notation == Notation::Plain {
+        return format!("{}.T", write(base, FACTOR, notation));
+    }
+    match &base.kind {
+        Kind::Symbol(Symbol::Delta | Symbol::Targets) => {
+            format!("{}^\\top", write(base, ATOM, notation))
+        }
+        Kind::Symbol(
+            symbol @ (Symbol::Weights(_)
+            | Symbol::Bias(_)
+            | Symbol::PreActivation(_)
+            | Symbol::Activation(_)),
+        ) => symbol_text(*symbol, notation).replace('}', "\\top}"),
+        Kind::Symbol(_) | Kind::Select(..) | Kind::Transpose(_) | Kind::Rows(_) => {
+            format!("{{{}}}^\\top", write(base, COMPARE, notation))
+        }
+        _ => format!("{}^\\top", write(base, ATOM + 1, notation)),
+    }
+}
+
+fn operator_text(operator: Operator, notation: Notation) -> &'static str {
+    match (operator, notation) {
+        (Operator::Add, _) => " + ",
+        (Operator::Subtract, _) => " - ",
+        (Operator::Times, Notation::Latex) => " ",
+        (Operator::Times, Notation::Plain) => " @ ",
+        (Operator::Hadamard, Notation::Latex) => " \\odot ",
+        (Operator::Hadamard, Notation::Plain) => " * ",
+        (Operator::Divide, _) => " / ",
+    }
+}
+
+fn binary(operator: Operator, left: &Expr, right: &Expr, notation: Notation) -> (String, u8) {
+    let text = operator_text(operator, notation);
+    let joined = |left_place, right_place| {
+        format!(
+            "{}{text}{}",
+            write(left, left_place, notation),
+            write(right, right_place, notation)
+        )
+    };
+    match operator {
+        Operator::Add | Operator::Subtract => (joined(ADD, TERM), ADD),
+        Operator::Hadamard => {
+            // Products beside ⊙ get parentheses, so that the reading is not ambiguous.
+            let place = if matches!(left.kind, Kind::Binary(Operator::Hadamard, ..)) {
+                TERM
+            } else {
+                FACTOR
+            };
+            (joined(place, FACTOR), TERM)
+        }
+        Operator::Divide if notation == Notation::Latex => {
+            let (above, below) = (
+                write(left, COMPARE, notation),
+                write(right, COMPARE, notation),
+            );
+            (format!("\\frac{{{above}}}{{{below}}}"), ATOM)
+        }
+        Operator::Times | Operator::Divide => (joined(TIMES, FACTOR), TIMES),
+    }
+}
+
+fn call(function: Function, arguments: &[Expr], notation: Notation) -> String {
+    let latex = notation == Notation::Latex;
+    let (name, prime, suffix) = match function {
+        Function::Sigma => ("sigma", "", ""),
+        Function::SigmaPrime => ("sigma", "'", ""),
+        Function::Relu => ("relu", "", ""),
+        Function::ReluPrime => ("relu", "'", ""),
+        Function::Sigmoid => ("sigmoid", "", ""),
+        Function::Tanh => ("tanh", "", ""),
+        Function::TanhPrime => ("tanh", "'", ""),
+        Function::Exp => ("exp", "", ""),
+        Function::Log => ("log", "", ""),
+        Function::Sqrt => ("sqrt", "", ""),
+        Function::Abs => ("abs", "", ""),
+        Function::Sign => ("sign", "", ""),
+        Function::Step => ("step", "", ""),
+        Function::Softmax => ("softmax", "", ""),
+        Function::Diag => ("diag", "", ""),
+        Function::Max => ("max", "", ""),
+        Function::Min => ("min", "", ""),
+        Function::ColumnSums => ("sum", "", ", axis=0"),
+        Function::RowSums => ("sum", "", ", axis=1"),
+        Function::Total => ("sum", "", ""),
+    };
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| write(argument, COMPARE, notation))
+        .collect();
+    let name = match (latex, name) {
+        (true, "sigma" | "tanh" | "exp" | "log" | "max" | "min") => format!("\\{name}"),
+        (true, _) => format!("\\operatorname{{{name}}}"),
+        (false, _) => name.to_owned(),
+    };
+    format!("{name}{prime}({}{suffix})", arguments.join(", "))
+}
+
+fn sum(
+    letter: char,
+    range: Option<&(Box<Expr>, Box<Expr>)>,
+    body: &Expr,
+    notation: Notation,
+) -> String {
+    let sign = if notation == Notation::Latex {
+        "\\sum"
+    } else {
+        "sum"
+    };
+    let body = write(body, TERM, notation);
+    match range {
+        None => format!("{sign}_{{{letter}}} {body}"),
+        Some((from, to)) => {
+            let (from, to) = (write(from, ADD, notation), write(to, ADD, notation));
+            format!("{sign}_{{{letter}={from}}}^{{{to}}} {body}")
+        }
+    }
+}
+
+fn matrix(rows: &[Vec<Expr>], notation: Notation) -> String {
+    let (columns, lines) = match notation {
+        Notation::Latex => (" & ", " \\\\ "),
+        Notation::Plain => (", ", "; "),
+    };
+    let row = |row: &Vec<Expr>| {
+        let entries: Vec<String> = row
+            .iter()
+            .map(|entry| write(entry, COMPARE, notation))
+            .collect();
+        entries.join(columns)
+    };
+    let rows: Vec<String> = rows.iter().map(row).collect();
+    let inner = rows.join(lines);
+    match notation {
+        Notation::Latex => format!("\\begin{{bmatrix}} {inner} \\end{{bmatrix}}"),
+        Notation::Plain => format!("[{inner}]"),
+    }
+}
+
+fn case_text(cases: &[(Expr, Option<Expr>)], notation: Notation) -> String {
+    let part = |expr: &Expr| write(expr, COMPARE, notation);
+    if notation == Notation::Plain
+        && let [(a, Some(condition)), (b, None)] = cases
+    {
+        return format!("where({}, {}, {})", part(condition), part(a), part(b));
+    }
+    let lines: Vec<String> = cases
+        .iter()
+        .map(|(value, condition)| match condition {
+            Some(condition) => format!("{} & {}", part(value), part(condition)),
+            None => format!("{} & \\text{{otherwise}}", part(value)),
+        })
+        .collect();
+    format!("\\begin{{cases}} {} \\end{{cases}}", lines.join(" \\\\ "))
+}
