@@ -1,23 +1,35 @@
 //! Formulas of the backward pass: read from LaTeX or plain text, evaluated, written again. Pure.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a walk over tokens or trees treats the kinds it is about and passes by all others"
+)]
 
 mod atom;
+mod brackets;
+mod calculus;
+mod chain;
+mod commands;
 mod derivative;
 mod error;
 mod eval;
 mod expr;
+mod functions;
 mod lexer;
 mod matrix;
 mod parser;
 mod reading;
 mod render;
+mod scripts;
 mod symbol;
+mod vocabulary;
 
+pub use chain::{Side, parse};
 pub use error::{Fault, FormulaError, underline};
 pub use eval::{Value, evaluate, shape_text};
 pub use expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 pub use lexer::MAX_BYTES;
 pub use matrix::Matrix;
-pub use parser::{Scope, Side, parse};
+pub use parser::Scope;
 pub use reading::readings;
 pub use render::{Notation, render};
 pub use symbol::{Bindings, Symbol};

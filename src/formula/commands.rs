@@ -1,0 +1,224 @@
+//! LaTeX's commands and environments as tokens.
+
+use super::FormulaError;
+use super::lexer::{Lexer, Token};
+use super::vocabulary::{DECORATION, MARKS, REFUSED, SPACES, WORDS};
+
+impl<'t> Lexer<'t> {
+    pub(super) fn command(&mut self) -> Result<(), FormulaError> {
+        let after = &self.rest()[1..];
+        let Some(first) = after.chars().next() else {
+            return Err(self.error(
+                1,
+                "The formula ends in a backslash; a command was expected.",
+            ));
+        };
+        if !first.is_ascii_alphabetic() {
+            return self.short_command(first);
+        }
+        let end = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (name, bytes) = (&after[..end], 1 + end);
+        if REFUSED.contains(&name) {
+            return Err(self.error(
+                bytes,
+                format!("\\{name} is not allowed; write the formula itself."),
+            ));
+        }
+        if name == "begin" || name == "end" {
+            return self.environment(name == "begin", bytes);
+        }
+        if let Some((_, mark)) = MARKS.iter().find(|(command, _)| *command == name) {
+            self.push(Token::Mark(mark), bytes);
+            return Ok(());
+        }
+        match name {
+            "quad" | "qquad" => self.push(Token::Mark("quad"), bytes),
+            "top" | "intercal" | "transp" => self.push(Token::Name("top".to_owned()), bytes),
+            "mathbb" | "mathbbm" | "mathds" => self.blackboard(bytes)?,
+            "mathbf" | "boldsymbol" | "bm" if self.is_bold_one(bytes) => self.blackboard(bytes)?,
+            "text" | "textrm" | "mbox" | "textit" | "textbf" => self.remark(bytes)?,
+            "operatorname" | "mathrm" | "mathsf" | "mathtt" | "mathit" | "mathcal" => {
+                self.upright(bytes)
+            }
+            "label" | "tag" | "color" | "hspace" | "vspace" | "phantom" => {
+                let group = self.group(bytes)?;
+                self.at += bytes + group;
+            }
+            "dfrac" | "tfrac" | "cfrac" => self.push(Token::Name("frac".to_owned()), bytes),
+            "overbrace" => self.push(Token::Name("underbrace".to_owned()), bytes),
+            "dots" | "ldots" | "cdots" | "vdots" | "ddots" => {
+                self.push(Token::Name("dots".to_owned()), bytes)
+            }
+            _ if DECORATION.contains(&name) => {
+                self.at += bytes;
+                // `\left.` is a bracket that is not there.
+                if matches!(name, "left" | "right") && self.rest().trim_start().starts_with('.') {
+                    self.at += self.rest().find('.').map_or(0, |dot| dot + 1);
+                }
+            }
+            _ => self.push(Token::Name(name.to_owned()), bytes),
+        }
+        Ok(())
+    }
+
+    pub(super) fn short_command(&mut self, first: char) -> Result<(), FormulaError> {
+        match first {
+            '\\' => {
+                self.push(Token::Mark("\\\\"), 2);
+                // `\\[2pt]`: the space between two lines.
+                if self.rest().starts_with('[')
+                    && let Some(end) = self.rest().find(']')
+                    && self.rest()[1..end].ends_with(|c: char| c.is_ascii_alphabetic())
+                {
+                    self.at += end + 1;
+                }
+            }
+            '{' => self.push(Token::Mark("\\{"), 2),
+            '}' => self.push(Token::Mark("\\}"), 2),
+            '|' => self.push(Token::Mark("|"), 2),
+            '[' | ']' | '(' | ')' => self.push(Token::Break, 2),
+            '&' => self.push(Token::Mark("&"), 2),
+            '_' => self.push(Token::Mark("_"), 2),
+            _ if SPACES.contains(&first) || first.is_whitespace() => {
+                self.at += 1 + first.len_utf8()
+            }
+            _ => {
+                let message = format!("Found \\{first}, which is no command of a formula.");
+                return Err(self.error(1 + first.len_utf8(), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of the `{…}` that follows `skip` bytes, blanks before it included; 0 where there is none.
+    pub(super) fn group(&self, skip: usize) -> Result<usize, FormulaError> {
+        let rest = &self.rest()[skip..];
+        let blanks = rest.len() - rest.trim_start().len();
+        if !rest[blanks..].starts_with('{') {
+            return Ok(0);
+        }
+        let mut depth = 0_usize;
+        for (at, c) in rest.char_indices().skip(blanks) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 && at >= blanks {
+                return Ok(at + 1);
+            }
+        }
+        Err(self.error(skip, "Found a { that is never closed; expected a }."))
+    }
+
+    pub(super) fn group_text(&self, skip: usize) -> Result<(&'t str, usize), FormulaError> {
+        let bytes = self.group(skip)?;
+        let text = self.rest()[skip..skip + bytes].trim();
+        let inner = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'));
+        Ok((inner.unwrap_or("").trim(), bytes))
+    }
+
+    pub(super) fn is_bold_one(&self, skip: usize) -> bool {
+        let rest = self.rest()[skip..].trim_start();
+        let rest = rest.strip_prefix('{').unwrap_or(rest).trim_start();
+        rest.starts_with('1')
+    }
+
+    /// `\mathbb{1}`, `\mathbb 1`, `\mathbb{I}`: the indicator; other letters stand for themselves.
+    pub(super) fn blackboard(&mut self, bytes: usize) -> Result<(), FormulaError> {
+        let (inner, group) = self.group_text(bytes)?;
+        if group > 0 {
+            if matches!(inner, "1" | "I") {
+                self.push(Token::Name("indicator".to_owned()), bytes + group);
+            } else {
+                self.at += bytes;
+            }
+            return Ok(());
+        }
+        let rest = &self.rest()[bytes..];
+        let blanks = rest.len() - rest.trim_start().len();
+        if rest.trim_start().starts_with(['1', 'I']) {
+            self.push(Token::Name("indicator".to_owned()), bytes + blanks + 1);
+        } else {
+            self.at += bytes;
+        }
+        Ok(())
+    }
+
+    /// `\text{ReLU}` is a name, any other text a remark.
+    pub(super) fn remark(&mut self, bytes: usize) -> Result<(), FormulaError> {
+        let (inner, group) = self.group_text(bytes)?;
+        let lower = inner.to_ascii_lowercase();
+        if let Some(word) = WORDS.iter().find(|word| **word == lower) {
+            self.push(Token::Name((*word).to_owned()), bytes + group);
+        } else if lower.starts_with("otherwise") || lower.starts_with("else") {
+            self.push(Token::Name("otherwise".to_owned()), bytes + group);
+        } else if inner.len() == 1 && inner.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            self.at += bytes;
+        } else {
+            self.at += bytes + group;
+        }
+        Ok(())
+    }
+
+    /// `\mathrm{ReLU}`: the word inside is one name where it is known.
+    pub(super) fn upright(&mut self, bytes: usize) {
+        if let Ok((inner, group)) = self.group_text(bytes)
+            && group > 0
+        {
+            let lower = inner.to_ascii_lowercase();
+            let known = WORDS.iter().find(|word| **word == lower);
+            let name = match lower.as_str() {
+                "step" | "heaviside" | "relu" => Some(lower.clone()),
+                "softmax" | "sigmoid" => Some(lower.clone()),
+                _ => known.map(|word| (*word).to_owned()),
+            };
+            if let Some(name) = name {
+                return self.push(Token::Name(name), bytes + group);
+            }
+        }
+        self.at += bytes;
+    }
+
+    pub(super) fn environment(&mut self, begin: bool, bytes: usize) -> Result<(), FormulaError> {
+        let (inner, group) = self.group_text(bytes)?;
+        let name = inner.trim_end_matches('*').to_owned();
+        let all = bytes + group;
+        match name.as_str() {
+            "bmatrix" | "pmatrix" | "matrix" | "vmatrix" | "Bmatrix" | "smallmatrix" | "array"
+            | "cases" | "dcases" => {
+                let columns = if begin && name == "array" {
+                    self.group(all)?
+                } else {
+                    0
+                };
+                let name = if name == "dcases" {
+                    "cases".to_owned()
+                } else {
+                    name
+                };
+                let token = if begin {
+                    Token::Begin(name)
+                } else {
+                    Token::End(name)
+                };
+                self.push(token, all + columns);
+            }
+            "align" | "equation" | "gather" | "multline" | "displaymath" | "math" | "eqnarray" => {
+                self.push(Token::Break, all)
+            }
+            "aligned" | "split" | "gathered" => self.at += all,
+            _ => {
+                let message = format!(
+                    "Found the environment {inner:?}; expected a matrix (bmatrix, pmatrix, array), cases, or aligned."
+                );
+                return Err(self.error(all, message));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! The values of functions, matrices of blocks, and cases.
+
+use super::eval::{Evaluator, is_constant, shape_text};
+use super::expr::{Expr, Function};
+use super::{FormulaError, Matrix};
+
+impl Evaluator<'_> {
+    pub(super) fn call(
+        &mut self,
+        function: Function,
+        arguments: &[Expr],
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let values: Vec<Matrix> = arguments
+            .iter()
+            .map(|argument| self.value(argument))
+            .collect::<Result<_, _>>()?;
+        let (a, b) = match &values[..] {
+            [a] => (a, None),
+            [a, b] => (a, Some(b)),
+            _ => return Err(self.shape_error(whole, "A function takes one or two arguments.")),
+        };
+        let bindings = self.bindings;
+        let value = match function {
+            Function::Sigma => a.map(|z| bindings.activation(z)),
+            Function::SigmaPrime => a.map(|z| bindings.activation_slope(z)),
+            Function::Relu => a.map(|z| z.max(0.0)),
+            Function::ReluPrime | Function::Step => a.map(|z| f64::from(z >= 0.0)),
+            Function::Sigmoid => a.map(|z| 1.0 / (1.0 + libm::exp(-z))),
+            Function::Tanh => a.map(libm::tanh),
+            Function::TanhPrime => a.map(|z| 1.0 - libm::tanh(z) * libm::tanh(z)),
+            Function::Exp => a.map(libm::exp),
+            Function::Log => a.map(libm::log),
+            Function::Sqrt => a.map(libm::sqrt),
+            Function::Abs => a.map(f64::abs),
+            Function::Sign => a.map(|z| if z == 0.0 { 0.0 } else { z.signum() }),
+            Function::Softmax => softmax(a),
+            Function::Diag => self.diagonal(a, whole)?,
+            Function::Max | Function::Min => {
+                let (Some(b), [left, right]) = (b, arguments) else {
+                    return Err(self.shape_error(whole, "max and min take two arguments."));
+                };
+                let (a, b) = self.spread(a.clone(), left, b.clone(), right, whole, "compared")?;
+                let max = function == Function::Max;
+                a.zip(&b, |a, b| if max { a.max(b) } else { a.min(b) })
+            }
+            Function::ColumnSums => Matrix::filled(1, a.rows(), 1.0).product(a),
+            Function::RowSums => a.product(&Matrix::filled(a.columns(), 1, 1.0)),
+            Function::Total => Matrix::scalar(a.entries().iter().sum()),
+        };
+        Ok(value)
+    }
+
+    pub(super) fn diagonal(&self, a: &Matrix, whole: &Expr) -> Result<Matrix, FormulaError> {
+        let n = a.entries().len();
+        if a.rows() == 1 || a.columns() == 1 {
+            let mut square = Matrix::filled(n, n, 0.0);
+            for (at, &entry) in a.entries().iter().enumerate() {
+                square.entries_mut()[at * n + at] = entry;
+            }
+            return Ok(square);
+        }
+        let shape = shape_text(a.shape(), self.bindings);
+        Err(self.shape_error(
+            whole,
+            format!("diag takes one row or column; this is {shape}."),
+        ))
+    }
+
+    pub(super) fn blocks(
+        &mut self,
+        rows: &[Vec<Expr>],
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let wide = rows.iter().map(Vec::len).max().unwrap_or(0);
+        if rows.iter().any(|row| row.len() != wide) {
+            return Err(self.shape_error(
+                whole,
+                "The rows of the matrix have different numbers of entries.",
+            ));
+        }
+        let mut values = Vec::with_capacity(rows.len());
+        let mut heights = vec![1; rows.len()];
+        let mut widths = vec![1; wide];
+        for (i, row) in rows.iter().enumerate() {
+            let mut line = Vec::with_capacity(wide);
+            for (j, part) in row.iter().enumerate() {
+                let value = self.value(part)?;
+                if !is_constant(part) {
+                    heights[i] = value.rows().max(heights[i]);
+                    widths[j] = value.columns().max(widths[j]);
+                }
+                line.push(value);
+            }
+            values.push(line);
+        }
+        let mut entries =
+            Vec::with_capacity(heights.iter().sum::<usize>() * widths.iter().sum::<usize>());
+        for (i, (line, parts)) in values.iter().zip(rows).enumerate() {
+            for r in 0..heights[i] {
+                for (j, (value, part)) in line.iter().zip(parts).enumerate() {
+                    if is_constant(part) {
+                        entries.extend(std::iter::repeat_n(value.at(0, 0), widths[j]));
+                    } else if value.shape() == (heights[i], widths[j]) {
+                        entries.extend((0..widths[j]).map(|c| value.at(r, c)));
+                    } else {
+                        let found = shape_text(value.shape(), self.bindings);
+                        let wanted = shape_text((heights[i], widths[j]), self.bindings);
+                        let message = format!(
+                            "This block is {found} where its row and column need {wanted}."
+                        );
+                        return Err(self.shape_error(part, message));
+                    }
+                }
+            }
+        }
+        Ok(Matrix::new(
+            heights.iter().sum(),
+            widths.iter().sum(),
+            entries,
+        ))
+    }
+
+    pub(super) fn cases(
+        &mut self,
+        cases: &[(Expr, Option<Expr>)],
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let mut shape = (1, 1);
+        let mut values = Vec::with_capacity(cases.len());
+        for (value, condition) in cases {
+            let condition = condition
+                .as_ref()
+                .map(|condition| self.value(condition))
+                .transpose()?;
+            let value = self.value(value)?;
+            for part in condition.iter().chain([&value]) {
+                if part.shape() != (1, 1) && shape != (1, 1) && part.shape() != shape {
+                    return Err(self.shape_error(whole, "The cases differ in shape."));
+                }
+                if part.shape() != (1, 1) {
+                    shape = part.shape();
+                }
+            }
+            values.push((value, condition));
+        }
+        let pick =
+            |matrix: &Matrix, at: usize| matrix.as_scalar().unwrap_or_else(|| matrix.entries()[at]);
+        let entries: Option<Vec<f64>> = (0..shape.0 * shape.1)
+            .map(|at| {
+                let holds = values
+                    .iter()
+                    .find(|(_, condition)| condition.as_ref().is_none_or(|c| pick(c, at) != 0.0));
+                holds.map(|(value, _)| pick(value, at))
+            })
+            .collect();
+        let entries = entries.ok_or_else(|| {
+            self.shape_error(whole, "No case holds here; add one for what is left.")
+        })?;
+        Ok(Matrix::new(shape.0, shape.1, entries))
+    }
+}
+
+fn softmax(a: &Matrix) -> Matrix {
+    let entries = a.entries().chunks_exact(a.columns()).flat_map(|row| {
+        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = row.iter().map(|z| libm::exp(z - largest)).collect();
+        let total: f64 = powers.iter().sum();
+        powers.into_iter().map(move |power| power / total)
+    });
+    Matrix::new(a.rows(), a.columns(), entries.collect())
+}

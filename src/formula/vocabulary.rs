@@ -1,0 +1,51 @@
+//! The words, commands and characters that formulas are written with, and what they stand for.
+
+/// Words that are one name; any other run of letters is a product of single letters.
+#[rustfmt::skip]
+pub(super) const WORDS: &[&str] = &[
+    "delta", "theta", "sigma", "sigmoid", "relu", "tanh", "exp", "log", "ln", "softmax", "max", "min",
+    "maximum", "minimum", "abs", "sqrt", "diag", "step", "sum", "transpose", "where", "outer", "dot",
+    "matmul", "multiply", "heaviside", "sign", "sgn", "indicator", "loss", "axis", "keepdims", "True",
+    "true", "otherwise", "if", "else", "for", "and", "ones",
+];
+
+/// What a command or a character stands for among the marks.
+#[rustfmt::skip]
+pub(super) const MARKS: &[(&str, &str)] = &[
+    ("cdot", "·"), ("times", "·"), ("odot", "⊙"), ("circ", "⊙"), ("ast", "⊙"), ("star", "⊙"), ("geq", ">="),
+    ("ge", ">="), ("geqslant", ">="), ("leq", "<="), ("le", "<="), ("leqslant", "<="), ("gt", ">"),
+    ("lt", "<"), ("neq", "!="), ("ne", "!="), ("prime", "'"), ("lbrace", "\\{"), ("rbrace", "\\}"),
+    ("lbrack", "["), ("rbrack", "]"), ("div", "/"), ("equiv", "="), ("coloneqq", "="), ("triangleq", "="),
+    ("Rightarrow", "="), ("implies", "="), ("vert", "|"), ("mid", "|"),
+];
+
+/// Commands without a meaning for the value.
+#[rustfmt::skip]
+pub(super) const DECORATION: &[&str] = &[
+    "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr",
+    "Biggl", "Biggr", "middle", "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits",
+    "nonumber", "notag", "boldsymbol", "bm", "mathbf", "mathit", "mathcal", "mathrm", "mathsf", "mathtt",
+    "operatorname", "vec", "hspace", "boxed", "mathop", "text", "textrm", "textbf", "textit", "mathbin",
+    "mathrel", "mbox", "ensuremath",
+];
+
+/// Spaces that carry no meaning.
+#[rustfmt::skip]
+pub(super) const SPACES: &[char] = &[
+    ',', ';', '!', ':', ' ', '>', '/', '-',
+];
+
+/// Commands that could make a reader do something; they are refused by name.
+#[rustfmt::skip]
+pub(super) const REFUSED: &[&str] = &[
+    "def", "gdef", "edef", "newcommand", "renewcommand", "providecommand", "let", "input", "include",
+    "write", "csname", "href", "url", "usepackage", "catcode", "openin", "openout", "read", "expandafter",
+    "loop",
+];
+
+/// Characters that stand for more than themselves.
+#[rustfmt::skip]
+pub(super) const CHARACTERS: &[(char, &str)] = &[
+    ('δ', "delta"), ('σ', "sigma"), ('θ', "theta"), ('∂', "partial"), ('∇', "nabla"), ('Σ', "sum"),
+    ('∑', "sum"), ('ᵀ', "top"), ('⊤', "top"), ('𝟙', "indicator"), ('𝟏', "indicator"),
+];
