@@ -1,7 +1,11 @@
 //! Grading of backpropagation work: formulas that a student derived, gradients that a student's code computed. Pure.
 
+pub mod assignment;
 mod mistake;
 mod report;
 
+pub use assignment::{
+    Assignment, AssignmentError, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question, Rubric,
+};
 pub use mistake::Mistake;
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
