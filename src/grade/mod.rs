@@ -2,10 +2,12 @@
 
 pub mod assignment;
 mod mistake;
+mod network;
 mod report;
 
 pub use assignment::{
     Assignment, AssignmentError, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question, Rubric,
 };
 pub use mistake::Mistake;
+pub use network::{Network, Numbers};
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
