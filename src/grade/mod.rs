@@ -4,6 +4,7 @@ pub mod assignment;
 mod mistake;
 mod network;
 mod report;
+pub mod sample;
 
 pub use assignment::{
     Assignment, AssignmentError, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question, Rubric,
@@ -11,3 +12,4 @@ pub use assignment::{
 pub use mistake::Mistake;
 pub use network::{Network, Numbers};
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
+pub use sample::{SampleError, Sampler, sample_networks};
