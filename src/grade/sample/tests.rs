@@ -1,5 +1,4 @@
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
 
 use super::draft::least_delta;
 use super::*;
@@ -10,8 +9,6 @@ use crate::nn::Reduction;
 /// How many seeds a property is held against.
 const SEEDS: u64 = 50;
 const KINDS: [BatchKind; 2] = [BatchKind::One, BatchKind::Many];
-/// Far more than the networks of one question take, even in an unoptimised build on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 const HOMEWORK: &str = r#"
 input_size = 4
@@ -210,7 +207,7 @@ fn a_seed_depends_on_each_of_its_parts() {
 }
 
 #[test]
-fn every_shape_is_drawn_or_refused_in_bounded_time() {
+fn a_shape_that_cannot_have_everything_is_drawn_all_the_same() {
     let wide = "{ units = 32, activation = 'relu' }";
     let narrow = "{ units = 1, activation = 'relu' }";
     for (layers, loss) in [
@@ -239,14 +236,8 @@ fn every_shape_is_drawn_or_refused_in_bounded_time() {
             "input_size = 5\nloss = '{loss}'\nlayers = [{layers}]"
         ));
         for kind in KINDS {
-            let start = Instant::now();
             let networks = sample_networks(&spec, kind, seed_of(1), 0);
             assert!(networks.is_ok(), "{layers}: {:?}", networks.err());
-            assert!(
-                start.elapsed() < PATIENCE,
-                "{layers}: {:?}",
-                start.elapsed()
-            );
         }
     }
 }
@@ -258,11 +249,11 @@ fn a_shape_whose_gradients_vanish_is_refused() {
     let spec = spec(&format!(
         "input_size = 16\nloss = 'half_squared_error'\nlayers = [{layers}]"
     ));
-    let start = Instant::now();
     let refused = sample_networks(&spec, BatchKind::Many, seed_of(1), 0);
-    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     let refused = refused.expect_err("the slope of the output is 0");
     assert_eq!(refused.index, 0);
+    let most: usize = LEVELS.iter().map(|demands| demands.attempts).sum();
+    assert!((1..=most).contains(&refused.attempts), "{refused}");
 }
 
 #[test]
