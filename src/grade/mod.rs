@@ -2,6 +2,8 @@
 
 mod mistake;
 mod report;
+mod tolerance;
 
 pub use mistake::Mistake;
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
+pub use tolerance::Tolerance;
