@@ -5,6 +5,7 @@ mod mistake;
 mod network;
 mod report;
 pub mod sample;
+mod tolerance;
 
 pub use assignment::{
     Assignment, AssignmentError, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question, Rubric,
@@ -13,3 +14,4 @@ pub use mistake::Mistake;
 pub use network::{Network, Numbers};
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
 pub use sample::{SampleError, Sampler, sample_networks};
+pub use tolerance::Tolerance;
