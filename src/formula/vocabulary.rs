@@ -47,5 +47,5 @@ pub(super) const REFUSED: &[&str] = &[
 #[rustfmt::skip]
 pub(super) const CHARACTERS: &[(char, &str)] = &[
     ('δ', "delta"), ('σ', "sigma"), ('θ', "theta"), ('∂', "partial"), ('∇', "nabla"), ('Σ', "sum"),
-    ('∑', "sum"), ('ᵀ', "top"), ('⊤', "top"), ('𝟙', "indicator"), ('𝟏', "indicator"),
+    ('∑', "sum"), ('𝟙', "indicator"), ('𝟏', "indicator"),
 ];

@@ -3,7 +3,7 @@
 //! Networks with arbitrary numbers make a poor judge: where every unit is dead all gradients vanish and every wrong
 //! answer agrees; where every unit is live a missing mask does not show. So a network is built unit by unit, each
 //! drawn until it is as it should be: far from its kink, live or dead as a plan wants it, its output and δ far from
-//! 0. What a shape of network cannot have is demanded less and less; see [`LEVELS`].
+//! 0. What a shape of network cannot have is demanded less and less; see `LEVELS`.
 
 mod draft;
 mod plan;

@@ -1,0 +1,77 @@
+//! Error carried forward: an answer that is right given the student's own earlier one.
+
+use std::collections::BTreeMap;
+
+use super::Network;
+use super::question::{Prepared, PreparedCarry};
+use super::values::{Values, evaluate_with};
+use crate::formula::{Bindings, Expr, Matrix, Symbol, evaluate};
+
+/// A network on which one gradient is what a student said it is.
+struct Carried<'n> {
+    network: &'n Network,
+    stands_for: Symbol,
+    gradient: Matrix,
+}
+
+impl Bindings for Carried<'_> {
+    fn value(&self, symbol: Symbol) -> Option<&Matrix> {
+        self.network.value(symbol)
+    }
+
+    fn depth(&self) -> usize {
+        self.network.depth()
+    }
+
+    fn activation(&self, z: f64) -> f64 {
+        self.network.activation(z)
+    }
+
+    fn activation_slope(&self, z: f64) -> f64 {
+        self.network.activation_slope(z)
+    }
+
+    fn jacobian(&self, of: Symbol, with_respect_to: Symbol) -> Option<Matrix> {
+        if (of, with_respect_to) == (Symbol::Loss, self.stands_for) {
+            return Some(self.gradient.clone());
+        }
+        self.network.jacobian(of, with_respect_to)
+    }
+
+    fn moved(&self, symbol: Symbol, entry: usize, by: f64) -> Option<Box<dyn Bindings>> {
+        self.network.moved(symbol, entry, by)
+    }
+}
+
+/// Whether `values` follow from a wrong earlier answer.
+pub(super) fn carried(
+    prepared: &Prepared,
+    values: &Values,
+    earlier: &BTreeMap<&str, Expr>,
+) -> bool {
+    prepared.carries.iter().any(|carry| {
+        let expected = earlier
+            .get(carry.from.as_str())
+            .and_then(|answer| expected(prepared, carry, answer));
+        expected.is_some_and(|expected| values.agrees_with(&expected))
+    })
+}
+
+fn expected(prepared: &Prepared, carry: &PreparedCarry, answer: &Expr) -> Option<Values> {
+    let networks: Option<Vec<Carried<'_>>> = prepared
+        .networks
+        .iter()
+        .map(|network| {
+            let given = evaluate(answer, network, &[]).ok()?.matrix;
+            let fits = given.shape() == network.value(carry.stands_for)?.shape();
+            fits.then(|| Carried {
+                network,
+                stands_for: carry.stands_for,
+                gradient: Matrix::new(1, given.entries().len(), given.entries().to_vec()),
+            })
+        })
+        .collect();
+    let networks = networks?;
+    let bindings = networks.iter().map(|network| network as &dyn Bindings);
+    Some(evaluate_with(&carry.formula, bindings, &prepared.letters))
+}

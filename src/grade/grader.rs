@@ -1,0 +1,115 @@
+//! An assignment made ready, and submissions graded by it.
+
+use std::collections::BTreeMap;
+
+use super::judge::Judge;
+use super::question::Prepared;
+use super::{Assignment, GradeReport, QuestionReport, Verdict};
+use crate::formula::{Expr, Notation, render};
+
+/// How much a report may tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reveal {
+    /// The verdict and the points.
+    Verdict,
+    /// The mistake as well, and the question that leads to it.
+    #[default]
+    Mistake,
+    /// The hints as well.
+    Hints,
+    /// The right formula as well.
+    Reference,
+}
+
+/// An assignment that cannot be graded: which question, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("question {question}: {reason}")]
+pub struct GraderError {
+    /// The question's id.
+    pub question: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// An assignment, ready to grade submissions.
+pub struct Grader {
+    assignment: Assignment,
+    questions: Vec<Prepared>,
+}
+
+impl Grader {
+    /// Samples the networks of every question, seeded by `secret`, and proves that they tell the right answer from
+    /// every expected mistake.
+    ///
+    /// # Errors
+    /// A question whose formulas cannot be read, whose solution is wrong, or one of whose mistakes is right.
+    pub fn new(assignment: Assignment, secret: &[u8]) -> Result<Self, GraderError> {
+        let prepare = |question: &super::Question| {
+            Prepared::new(&assignment, question, secret).map_err(|reason| GraderError {
+                question: question.id.clone(),
+                reason,
+            })
+        };
+        let questions = assignment
+            .questions
+            .iter()
+            .map(prepare)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            assignment,
+            questions,
+        })
+    }
+
+    /// The assignment.
+    pub fn assignment(&self) -> &Assignment {
+        &self.assignment
+    }
+
+    /// Grades the answers, by the ids of their questions.
+    pub fn grade(&self, answers: &BTreeMap<String, String>, reveal: Reveal) -> GradeReport {
+        let mut earlier: BTreeMap<&str, Expr> = BTreeMap::new();
+        let mut questions = Vec::with_capacity(self.questions.len());
+        for prepared in &self.questions {
+            let text = answers
+                .get(&prepared.question.id)
+                .map_or("", String::as_str);
+            let judged = Judge::new(prepared, &self.assignment.rubric, text, &earlier).judge();
+            if let Some(expr) = judged.answer
+                && judged.report.verdict != Verdict::Correct
+            {
+                earlier.insert(&prepared.question.id, expr);
+            }
+            questions.push(revealed(judged.report, prepared, reveal));
+        }
+        GradeReport {
+            assignment: self.assignment.id.clone(),
+            score: questions.iter().map(|question| question.points).sum(),
+            max_score: self.assignment.max_score(),
+            questions,
+            unknown_answers: answers
+                .keys()
+                .filter(|id| self.assignment.question(id).is_none())
+                .cloned()
+                .collect(),
+            receipt: None,
+        }
+    }
+}
+
+fn revealed(mut report: QuestionReport, prepared: &Prepared, reveal: Reveal) -> QuestionReport {
+    let wrong = report.verdict != Verdict::Correct;
+    if reveal < Reveal::Mistake && wrong && report.verdict != Verdict::Invalid {
+        report.mistake = None;
+        "Not right.".clone_into(&mut report.message);
+        report.grid = None;
+        report.first_wrong_step = None;
+    }
+    if reveal >= Reveal::Hints && wrong {
+        report.hints.clone_from(&prepared.question.hints);
+    }
+    if reveal >= Reveal::Reference {
+        report.reference = Some(render(&prepared.solution, Notation::Latex));
+    }
+    report
+}

@@ -1,0 +1,356 @@
+//! One answer judged: what was understood, whether it is right, and if not, which mistake it is.
+
+use std::collections::BTreeMap;
+
+use super::carry::carried;
+use super::edit::edits;
+use super::feedback;
+use super::question::{Prepared, best};
+use super::values::{Values, evaluate_on};
+use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
+use crate::formula::{
+    Expr, Fault, FormulaError, Kind, Notation, Side, Span, parse, readings, render, shape_text,
+};
+
+/// A judgement, and the answer as it was read.
+pub(super) struct Judged {
+    pub(super) report: QuestionReport,
+    pub(super) answer: Option<Expr>,
+}
+
+pub(super) struct Judge<'a> {
+    prepared: &'a Prepared,
+    rubric: &'a Rubric,
+    text: &'a str,
+    earlier: &'a BTreeMap<&'a str, Expr>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(
+        prepared: &'a Prepared,
+        rubric: &'a Rubric,
+        text: &'a str,
+        earlier: &'a BTreeMap<&'a str, Expr>,
+    ) -> Self {
+        Self {
+            prepared,
+            rubric,
+            text,
+            earlier,
+        }
+    }
+
+    fn report(
+        &self,
+        verdict: Verdict,
+        share: f64,
+        mistake: Option<Mistake>,
+        message: String,
+    ) -> QuestionReport {
+        let question = &self.prepared.question;
+        QuestionReport {
+            id: question.id.clone(),
+            verdict,
+            points: question.points * share,
+            max_points: question.points,
+            mistake,
+            message,
+            understood: None,
+            span: None,
+            first_wrong_step: None,
+            grid: None,
+            advice: Vec::new(),
+            hints: Vec::new(),
+            reference: None,
+            tags: question.tags.clone(),
+            note: match mistake {
+                Some(mistake) => format!("{}: {verdict}; bug={mistake}", question.id),
+                None => format!("{}: {verdict}", question.id),
+            },
+        }
+    }
+
+    fn invalid(&self, error: &FormulaError) -> Judged {
+        let mistake = match error.fault {
+            Fault::Syntax | Fault::NotEvaluable => Mistake::SyntaxError,
+            Fault::UnknownSymbol => Mistake::UnknownSymbol,
+            Fault::UnboundIndex => Mistake::UnboundIndex,
+            Fault::Shape => Mistake::ShapeMismatch,
+            Fault::TooLarge => Mistake::TooLarge,
+        };
+        self.refused(mistake, error.span, &error.message)
+    }
+
+    fn refused(&self, mistake: Mistake, span: Span, message: &str) -> Judged {
+        let message = format!("{message} {}", feedback::question(mistake));
+        let mut report = self.report(Verdict::Invalid, 0.0, Some(mistake), message);
+        report.span = Some(span);
+        Judged {
+            report,
+            answer: None,
+        }
+    }
+
+    pub(super) fn judge(&self) -> Judged {
+        let chains = match parse(self.text, &self.prepared.scope) {
+            Ok(chains) => chains,
+            Err(error) => return self.invalid(&error),
+        };
+        let Some(sides) = chains.last() else {
+            let mut report = self.report(
+                Verdict::Invalid,
+                0.0,
+                None,
+                "No answer was given.".to_owned(),
+            );
+            report.note = format!("{}: unanswered", self.prepared.question.id);
+            return Judged {
+                report,
+                answer: None,
+            };
+        };
+        match self.answer(sides) {
+            Ok(expr) => self.judge_answer(expr, sides),
+            Err(judged) => *judged,
+        }
+    }
+
+    /// The last side that the question accepts.
+    fn answer<'s>(&self, sides: &'s [Side]) -> Result<&'s Expr, Box<Judged>> {
+        let mut refused = None;
+        for side in sides.iter().rev() {
+            let expr = match &side.expr {
+                Ok(expr) => expr,
+                Err(error) if refused.is_none() => return Err(Box::new(self.invalid(error))),
+                Err(_) => break,
+            };
+            match self.prepared.forbidden_piece(expr) {
+                None => return Ok(expr),
+                Some(piece) => refused = refused.or(Some(piece)),
+            }
+        }
+        let (span, piece) = refused.map_or((Span::default(), String::new()), |piece| {
+            (piece.span, render(piece, Notation::Plain))
+        });
+        let message = format!("{piece} is not allowed as an answer here.");
+        Err(Box::new(self.refused(
+            Mistake::ForbiddenSymbol,
+            span,
+            &message,
+        )))
+    }
+
+    fn judge_answer(&self, expr: &Expr, sides: &[Side]) -> Judged {
+        let prepared = self.prepared;
+        let readings = readings(expr);
+        let candidates: Vec<Values> = readings
+            .iter()
+            .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters))
+            .collect();
+        let right = candidates
+            .iter()
+            .position(|values| values.agrees_with(&prepared.reference));
+        let most = candidates.iter().map(Values::evaluated).max();
+        let at = right.or_else(|| {
+            candidates
+                .iter()
+                .position(|values| Some(values.evaluated()) == most)
+        });
+        let at = at.unwrap_or(0);
+        let (Some(reading), Some(values)) = (readings.get(at), candidates.get(at)) else {
+            return self.refused(
+                Mistake::SyntaxError,
+                expr.span,
+                "The answer cannot be read.",
+            );
+        };
+        let mut report = self.verdict(reading, values);
+        report.understood = Some(Understood {
+            latex: render(reading, Notation::Latex),
+            plain: render(reading, Notation::Plain),
+        });
+        if readings.len() > 1 {
+            report.advice.push("⊙ and the matrix product stand side by side; parentheses would say which comes first.".to_owned());
+        }
+        self.check_steps(sides, expr, &mut report);
+        self.add_counts(values, &mut report);
+        Judged {
+            report,
+            answer: Some(reading.clone()),
+        }
+    }
+
+    fn add_counts(&self, values: &Values, report: &mut QuestionReport) {
+        use std::fmt::Write as _;
+        let reference = &self.prepared.reference;
+        let shape = if values.has_shape_of(reference) {
+            "shape-ok"
+        } else {
+            "shape-wrong"
+        };
+        let (right, all) = (values.agreeing(reference), reference.networks.len());
+        // Writing to a String cannot fail.
+        let _ = write!(report.note, "; {shape}; nets={right}/{all}");
+        if let Some(step) = report.first_wrong_step {
+            let _ = write!(report.note, "; step={step}");
+        }
+    }
+
+    /// The first side that differs from the right value, wherever it can be computed.
+    fn check_steps(&self, sides: &[Side], answer: &Expr, report: &mut QuestionReport) {
+        let prepared = self.prepared;
+        for (at, side) in sides.iter().enumerate() {
+            let Ok(expr) = &side.expr else { continue };
+            if expr.span == answer.span {
+                if report.verdict != Verdict::Correct && sides.len() > 1 {
+                    report.first_wrong_step = Some(at + 1);
+                }
+                return;
+            }
+            let values = best(
+                readings(expr)
+                    .iter()
+                    .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters)),
+            );
+            if values.evaluated() > 0 && !values.never_differs(&prepared.reference) {
+                report.first_wrong_step = Some(at + 1);
+                report.span = Some(side.span);
+                report.advice.push(format!(
+                    "Side {} of the chain does not equal what the question asks for.",
+                    at + 1
+                ));
+                return;
+            }
+        }
+    }
+
+    fn verdict(&self, reading: &Expr, values: &Values) -> QuestionReport {
+        let (prepared, reference) = (self.prepared, &self.prepared.reference);
+        if values.agrees_with(reference) {
+            return self.report(Verdict::Correct, 1.0, None, "Right.".to_owned());
+        }
+        if let Some(samples) = values.only_batch_size(reference) {
+            let mistake = Mistake::HardcodedBatchSize;
+            let message = format!(
+                "It is right for m = {samples} only. {}",
+                feedback::question(mistake)
+            );
+            return self.report(
+                Verdict::Partial,
+                self.rubric.one_batch_size,
+                Some(mistake),
+                message,
+            );
+        }
+        let named = self.name(reading, values);
+        if let Some(error) = &values.error {
+            let mistake = named.as_ref().map_or_else(
+                || self.invalid(error).report.mistake.unwrap_or(Mistake::Other),
+                |named| named.0,
+            );
+            let mut report = self.refused(mistake, error.span, &error.message).report;
+            report.mistake = Some(mistake);
+            return report;
+        }
+        let grid = values.grid(reference, &prepared.letters);
+        let (mistake, hint) = named.unwrap_or_else(|| {
+            let shape = values.has_shape_of(reference);
+            let mistake = if shape {
+                Mistake::Other
+            } else {
+                Mistake::ShapeMismatch
+            };
+            (mistake, feedback::question(mistake).to_owned())
+        });
+        let mut report = if carried(prepared, values, self.earlier) {
+            let message = "It is right given your own earlier answer, which is not.".to_owned();
+            self.report(
+                Verdict::Partial,
+                self.rubric.carried_forward,
+                Some(mistake),
+                message,
+            )
+        } else {
+            let written_out = grid
+                .as_ref()
+                .filter(|_| holds_rows(reading))
+                .map_or(0.0, super::Grid::share);
+            let share = self.share(mistake).max(written_out * self.rubric.entries);
+            let verdict = if written_out > 0.0 {
+                Verdict::Partial
+            } else {
+                Verdict::Incorrect
+            };
+            let message = self.describe(values, mistake, &hint);
+            self.report(verdict, share, Some(mistake), message)
+        };
+        report.grid = grid;
+        report
+    }
+
+    fn describe(&self, values: &Values, mistake: Mistake, hint: &str) -> String {
+        let reference = &self.prepared.reference;
+        if values.has_shape_of(reference) {
+            return format!("{} {hint}", mistake.meaning());
+        }
+        let first = |values: &Values| {
+            let last = values.networks.last()?;
+            Some(last.matrices.as_ref()?.first()?.shape())
+        };
+        let (Some(given), Some(asked), Some(network)) = (
+            first(values),
+            first(reference),
+            self.prepared.networks.last(),
+        ) else {
+            return format!("{} {hint}", mistake.meaning());
+        };
+        let (given, asked) = (shape_text(given, network), shape_text(asked, network));
+        format!(
+            "The answer is {given} where {asked} is asked for. {} {hint}",
+            mistake.meaning()
+        )
+    }
+
+    fn share(&self, mistake: Mistake) -> f64 {
+        match mistake {
+            Mistake::TransposedResult => self.rubric.transposed,
+            Mistake::SignFlipped => self.rubric.sign,
+            Mistake::ConstantFactor | Mistake::MissingBatchMean | Mistake::DoubleBatchMean => {
+                self.rubric.constant_factor
+            }
+            Mistake::MissingMask
+            | Mistake::InvertedMask
+            | Mistake::WrongMaskLayer
+            | Mistake::MaskOnOutput => self.rubric.one_mask,
+            Mistake::WrongIndex => self.rubric.one_index,
+            _ => 0.0,
+        }
+    }
+
+    /// The mistake whose values these are, or whose mending makes them right, and what to say of it.
+    fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
+        let prepared = self.prepared;
+        let evaluates = values.error.is_none();
+        let expected = prepared.catalogue.iter().chain(&prepared.near_misses);
+        let found = expected
+            .filter(|_| evaluates)
+            .find(|expected| values.agrees_with(&expected.values));
+        if let Some(expected) = found {
+            let hint = expected.hint.clone();
+            return Some((
+                expected.code,
+                hint.unwrap_or_else(|| feedback::question(expected.code).to_owned()),
+            ));
+        }
+        let network = prepared.networks.first()?;
+        let mended = edits(reading, network).into_iter().find(|edit| {
+            evaluate_on(&edit.expr, &prepared.networks, &prepared.letters)
+                .agrees_with(&prepared.reference)
+        });
+        mended.map(|edit| (edit.mended, feedback::question(edit.mended).to_owned()))
+    }
+}
+
+fn holds_rows(expr: &Expr) -> bool {
+    matches!(expr.kind, Kind::Rows(_)) || expr.parts().into_iter().any(holds_rows)
+}

@@ -1,0 +1,294 @@
+//! A question made ready: its networks, the right values on each, and what its expected mistakes come to.
+
+use super::edit::{Edit, edits};
+use super::sample::{Sampler, fewest_networks, seed};
+use super::values::{Values, evaluate_on};
+use super::{Assignment, Mistake, Network, Question};
+use crate::formula::{
+    Bindings, Expr, Fault, Function, Kind, Scope, Side, Symbol, evaluate, parse, readings,
+};
+
+/// The most networks that are added so that mistakes differ from the right answer and from each other.
+const MOST_NETWORKS: usize = 32;
+
+/// A wrong answer with its values.
+pub(super) struct Expected {
+    pub(super) code: Mistake,
+    pub(super) hint: Option<String>,
+    pub(super) values: Values,
+}
+
+/// A question, ready to grade answers.
+pub(super) struct Prepared {
+    pub(super) question: Question,
+    pub(super) scope: Scope,
+    pub(super) networks: Vec<Network>,
+    /// Every way to give the free indices values, from 1.
+    pub(super) letters: Vec<Vec<(char, usize)>>,
+    pub(super) reference: Values,
+    pub(super) solution: Expr,
+    /// The assignment's own expected mistakes, in the file's order.
+    pub(super) catalogue: Vec<Expected>,
+    /// One-edit changes of the solution whose values are wrong.
+    pub(super) near_misses: Vec<Expected>,
+    allowed: Vec<Symbol>,
+    forbidden: Vec<Kind>,
+    pub(super) carries: Vec<PreparedCarry>,
+}
+
+/// How the question rests on an earlier one.
+pub(super) struct PreparedCarry {
+    pub(super) from: String,
+    pub(super) stands_for: Symbol,
+    pub(super) formula: Expr,
+}
+
+impl Prepared {
+    /// Samples networks and computes the right values; holds the solution and the expected mistakes against them.
+    ///
+    /// # Errors
+    /// A formula of the question that cannot be read or evaluated, a solution that is not right, a mistake that is.
+    pub(super) fn new(
+        assignment: &Assignment,
+        question: &Question,
+        secret: &[u8],
+    ) -> Result<Self, String> {
+        let spec = &assignment.network;
+        let scope = Scope {
+            depth: spec.architecture.depth(),
+            argument: question.argument.clone(),
+        };
+        let (of, wrt) = (read(&question.of, &scope)?, read(&question.wrt, &scope)?);
+        let span = of.span;
+        let target = Expr::new(Kind::Derivative(Box::new(of), Box::new(wrt)), span);
+        let sampler = Sampler::new(
+            spec,
+            question.batch,
+            seed(secret, &assignment.id, &question.id),
+        );
+        let sample = |at| sampler.network(at).map_err(|error| error.to_string());
+        let mut networks = (0..fewest_networks(question.batch))
+            .map(sample)
+            .collect::<Result<Vec<_>, _>>()?;
+        let letters = letters(&target, &question.free, &networks)?;
+        let solution = read(&question.solution, &scope)?;
+        let mistakes: Vec<Vec<Expr>> = question
+            .mistakes
+            .iter()
+            .map(|mistake| read(&mistake.answer, &scope).map(|expr| readings(&expr)))
+            .collect::<Result<_, _>>()?;
+        loop {
+            let reference = evaluate_on(&target, &networks, &letters);
+            if let Some(error) = &reference.error {
+                return Err(format!("the derivative itself cannot be computed: {error}"));
+            }
+            let right = evaluate_on(&solution, &networks, &letters);
+            if !right.agrees_with(&reference) {
+                let why = right
+                    .error
+                    .map_or("its values differ".to_owned(), |error| error.to_string());
+                return Err(format!("the solution is not the derivative: {why}"));
+            }
+            let catalogue: Vec<Expected> = question
+                .mistakes
+                .iter()
+                .zip(&mistakes)
+                .map(|(mistake, readings)| Expected {
+                    code: mistake.code,
+                    hint: mistake.hint.clone(),
+                    values: best(
+                        readings
+                            .iter()
+                            .map(|reading| evaluate_on(reading, &networks, &letters)),
+                    ),
+                })
+                .collect();
+            let hidden = catalogue
+                .iter()
+                .position(|expected| expected.values.agrees_with(&reference));
+            if hidden.is_none() || networks.len() >= MOST_NETWORKS {
+                if let Some(at) = hidden {
+                    let answer = &question.mistakes[at].answer;
+                    return Err(format!(
+                        "the mistake {answer:?} has the values of the right answer"
+                    ));
+                }
+                let near_misses = near_misses(&solution, &reference, &networks, &letters);
+                let scope_for = &scope;
+                let symbols = |texts: &[String]| symbols(texts, scope_for);
+                return Ok(Self {
+                    allowed: symbols(&question.allow)?,
+                    forbidden: forbidden(&question.forbid, &scope)?,
+                    carries: carries(question, &scope)?,
+                    question: question.clone(),
+                    networks,
+                    letters,
+                    reference,
+                    solution,
+                    catalogue,
+                    near_misses,
+                    scope,
+                });
+            }
+            networks.push(sample(networks.len())?);
+        }
+    }
+
+    /// The first piece of `expr` that this question does not accept.
+    pub(super) fn forbidden_piece<'e>(&self, expr: &'e Expr) -> Option<&'e Expr> {
+        let refused = match &expr.kind {
+            Kind::Derivative(of, by) => {
+                let by = match &by.kind {
+                    Kind::Select(base, _) => &base.kind,
+                    other => other,
+                };
+                let allowed = matches!(by, Kind::Symbol(symbol) if self.allowed.contains(symbol));
+                of.kind != Kind::Symbol(Symbol::Loss) || !allowed
+            }
+            Kind::Call(Function::SigmaPrime | Function::ReluPrime | Function::TanhPrime, _) => self
+                .forbidden
+                .iter()
+                .any(|kind| matches!(kind, Kind::Call(..))),
+            kind => self.forbidden.contains(kind),
+        };
+        if refused {
+            return Some(expr);
+        }
+        if matches!(expr.kind, Kind::Derivative(..)) {
+            return None;
+        }
+        expr.parts()
+            .into_iter()
+            .find_map(|part| self.forbidden_piece(part))
+    }
+}
+
+/// The values of the reading that goes furthest.
+pub(super) fn best(candidates: impl Iterator<Item = Values>) -> Values {
+    let most = candidates.max_by_key(Values::evaluated);
+    most.unwrap_or_default()
+}
+
+/// The formula of an assignment's text: one side, readable.
+fn read(text: &str, scope: &Scope) -> Result<Expr, String> {
+    let chains = parse(text, scope).map_err(|error| error.show(text))?;
+    match chains.into_iter().next().and_then(|mut sides| sides.pop()) {
+        Some(Side { expr: Ok(expr), .. }) => Ok(expr),
+        Some(Side {
+            expr: Err(error), ..
+        }) => Err(error.show(text)),
+        None => Err(format!("{text:?} holds no formula")),
+    }
+}
+
+fn symbols(texts: &[String], scope: &Scope) -> Result<Vec<Symbol>, String> {
+    let symbol = |text: &String| match read(text, scope)?.kind {
+        Kind::Symbol(symbol) => Ok(symbol),
+        _ => Err(format!("{text:?} is not a quantity such as h^1")),
+    };
+    texts.iter().map(symbol).collect()
+}
+
+/// `\delta` forbids δ; `\sigma'` forbids every derivative of an activation by name.
+fn forbidden(texts: &[String], scope: &Scope) -> Result<Vec<Kind>, String> {
+    let kind = |text: &String| {
+        if text.contains('\'') {
+            return Ok(Kind::Call(Function::SigmaPrime, Vec::new()));
+        }
+        read(text, scope).map(|expr| expr.kind)
+    };
+    texts.iter().map(kind).collect()
+}
+
+fn carries(question: &Question, scope: &Scope) -> Result<Vec<PreparedCarry>, String> {
+    let carry = |carry: &super::Carry| {
+        let stands_for = match read(&carry.stands_for, scope)?.kind {
+            Kind::Derivative(_, by) => match by.kind {
+                Kind::Symbol(symbol) => symbol,
+                _ => return Err(format!("{:?} is not \\partial_X l", carry.stands_for)),
+            },
+            _ => return Err(format!("{:?} is not \\partial_X l", carry.stands_for)),
+        };
+        Ok(PreparedCarry {
+            from: carry.from.clone(),
+            stands_for,
+            formula: read(&carry.formula, scope)?,
+        })
+    };
+    question.carry.iter().map(carry).collect()
+}
+
+/// Every way to give the free indices values for which the derivative exists.
+fn letters(
+    target: &Expr,
+    free: &[char],
+    networks: &[Network],
+) -> Result<Vec<Vec<(char, usize)>>, String> {
+    /// No dimension of an assignment's network is larger.
+    const LONGEST: usize = 64;
+    let Some(network) = networks.first() else {
+        return Err("there is no network".to_owned());
+    };
+    let mut all = vec![Vec::new()];
+    for &letter in free {
+        let exists = |value: usize| {
+            let bound: Vec<_> = free
+                .iter()
+                .map(|&name| (name, if name == letter { value } else { 1 }))
+                .collect();
+            evaluate(target, network, &bound)
+        };
+        let mut length = 0;
+        while length < LONGEST && exists(length + 1).is_ok() {
+            length += 1;
+        }
+        if length == 0 {
+            let why = exists(1)
+                .err()
+                .map_or(String::new(), |error| error.to_string());
+            return Err(format!("the free index {letter} has no range: {why}"));
+        }
+        all = all
+            .into_iter()
+            .flat_map(|bound: Vec<(char, usize)>| {
+                (1..=length)
+                    .map(move |value| bound.iter().copied().chain([(letter, value)]).collect())
+            })
+            .collect();
+    }
+    if free.is_empty()
+        && let Err(error) = evaluate(target, network, &[])
+        && error.fault == Fault::UnboundIndex
+    {
+        return Err(error.to_string());
+    }
+    Ok(all)
+}
+
+/// One-edit changes of the solution that evaluate to something else, the first of each value.
+fn near_misses(
+    solution: &Expr,
+    reference: &Values,
+    networks: &[Network],
+    letters: &[Vec<(char, usize)>],
+) -> Vec<Expected> {
+    let Some(network) = networks.first() else {
+        return Vec::new();
+    };
+    let bindings: &dyn Bindings = network;
+    let mut found: Vec<Expected> = Vec::new();
+    for Edit { made, expr, .. } in edits(solution, bindings) {
+        let values = evaluate_on(&expr, networks, letters);
+        let is_new = values.error.is_none()
+            && !values.agrees_with(reference)
+            && !found.iter().any(|other| other.values.agrees_with(&values));
+        if is_new {
+            found.push(Expected {
+                code: made,
+                hint: None,
+                values,
+            });
+        }
+    }
+    found
+}

@@ -1,0 +1,214 @@
+//! The values of a formula on all networks of a question, and when two of them are the same.
+
+use super::{Grid, Network};
+use crate::formula::{Bindings, Expr, FormulaError, Matrix, Symbol, evaluate};
+
+/// How far an entry may be off, relative to the reference's largest entry.
+const RELATIVE: f64 = 1e-9;
+/// The same where a derivative was taken by differences.
+const RELATIVE_APPROXIMATE: f64 = 1e-5;
+/// Rounding around a reference of zero.
+const ABSOLUTE: f64 = 1e-12;
+
+/// The values on one network: a matrix for each way to bind the free indices.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OnNetwork {
+    pub(super) samples: usize,
+    /// `None` where the formula does not evaluate there.
+    pub(super) matrices: Option<Vec<Matrix>>,
+    approximate: bool,
+}
+
+/// The values on every network.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Values {
+    pub(super) networks: Vec<OnNetwork>,
+    /// Why it does not evaluate, on the largest batch where it does not.
+    pub(super) error: Option<FormulaError>,
+}
+
+/// Evaluates `expr` with every binding of the free indices on every network.
+pub(super) fn evaluate_on(
+    expr: &Expr,
+    networks: &[Network],
+    letters: &[Vec<(char, usize)>],
+) -> Values {
+    evaluate_with(
+        expr,
+        networks.iter().map(|network| network as &dyn Bindings),
+        letters,
+    )
+}
+
+/// The same on any bindings.
+pub(super) fn evaluate_with<'b>(
+    expr: &Expr,
+    networks: impl Iterator<Item = &'b dyn Bindings>,
+    letters: &[Vec<(char, usize)>],
+) -> Values {
+    let mut values = Values::default();
+    let mut largest_failing = 0;
+    for bindings in networks {
+        let samples = bindings
+            .value(Symbol::BatchSize)
+            .map_or(1, |m| m.at(0, 0) as usize);
+        let mut approximate = false;
+        let matrices: Result<Vec<Matrix>, FormulaError> = letters
+            .iter()
+            .map(|bound| {
+                let value = evaluate(expr, bindings, bound)?;
+                approximate |= value.approximate;
+                Ok(value.matrix)
+            })
+            .collect();
+        let matrices = matrices.map_err(|error| {
+            if samples > largest_failing {
+                largest_failing = samples;
+                values.error = Some(error);
+            }
+        });
+        values.networks.push(OnNetwork {
+            samples,
+            matrices: matrices.ok(),
+            approximate,
+        });
+    }
+    values
+}
+
+impl OnNetwork {
+    fn largest(&self) -> f64 {
+        let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
+        entries.fold(0.0, |largest: f64, entry| largest.max(entry.abs()))
+    }
+
+    fn shapes_agree(&self, other: &Self) -> bool {
+        match (&self.matrices, &other.matrices) {
+            (Some(a), Some(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.shape() == b.shape())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the values are those of `reference`, shape included.
+    pub(super) fn agrees_with(&self, reference: &Self) -> bool {
+        self.shapes_agree(reference) && self.right_entries(reference).all(|right| right)
+    }
+
+    /// Entry by entry, over all bindings; for values of one shape.
+    fn right_entries(&self, reference: &Self) -> impl Iterator<Item = bool> {
+        let relative = if self.approximate || reference.approximate {
+            RELATIVE_APPROXIMATE
+        } else {
+            RELATIVE
+        };
+        let tolerance = ABSOLUTE + relative * reference.largest();
+        let pairs = self
+            .matrices
+            .iter()
+            .flatten()
+            .zip(reference.matrices.iter().flatten());
+        let entries = pairs.flat_map(|(a, b)| a.entries().iter().zip(b.entries()));
+        // NaN is within no tolerance.
+        entries.map(move |(a, b)| (a - b).abs() <= tolerance)
+    }
+}
+
+impl Values {
+    /// On how many networks it evaluates.
+    pub(super) fn evaluated(&self) -> usize {
+        self.networks
+            .iter()
+            .filter(|network| network.matrices.is_some())
+            .count()
+    }
+
+    /// Whether the values are those of `reference` on every network.
+    pub(super) fn agrees_with(&self, reference: &Self) -> bool {
+        self.networks.len() == reference.networks.len()
+            && self.agreeing(reference) == reference.networks.len()
+    }
+
+    /// On how many networks the values are those of `reference`.
+    pub(super) fn agreeing(&self, reference: &Self) -> usize {
+        let pairs = self.networks.iter().zip(&reference.networks);
+        pairs.filter(|(a, b)| a.agrees_with(b)).count()
+    }
+
+    /// Whether nothing contradicts `reference` where this evaluates, and it evaluates somewhere.
+    pub(super) fn never_differs(&self, reference: &Self) -> bool {
+        let mut pairs = self.networks.iter().zip(&reference.networks);
+        self.evaluated() > 0 && pairs.all(|(a, b)| a.matrices.is_none() || a.agrees_with(b))
+    }
+
+    /// The batch size of the only networks where the values are right, if they are right on all of those.
+    pub(super) fn only_batch_size(&self, reference: &Self) -> Option<usize> {
+        let mut sizes: Vec<usize> = reference
+            .networks
+            .iter()
+            .map(|network| network.samples)
+            .collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let right_at = |size: usize| {
+            let pairs = self.networks.iter().zip(&reference.networks);
+            pairs
+                .filter(|(_, b)| b.samples == size)
+                .all(|(a, b)| a.agrees_with(b))
+        };
+        let right: Vec<usize> = sizes
+            .iter()
+            .copied()
+            .filter(|&size| right_at(size))
+            .collect();
+        match right[..] {
+            [size] if sizes.len() > 1 => Some(size),
+            _ => None,
+        }
+    }
+
+    /// Whether every value has the reference's shape.
+    pub(super) fn has_shape_of(&self, reference: &Self) -> bool {
+        let mut pairs = self.networks.iter().zip(&reference.networks);
+        pairs.all(|(a, b)| a.shapes_agree(b))
+    }
+
+    /// Which entries are right on every network of the largest batch size; the values of free indices are laid out
+    /// as rows and columns of their own. `None` where the shape is another one.
+    pub(super) fn grid(&self, reference: &Self, letters: &[Vec<(char, usize)>]) -> Option<Grid> {
+        let samples = reference
+            .networks
+            .iter()
+            .map(|network| network.samples)
+            .max()?;
+        let mut right: Option<Vec<bool>> = None;
+        let mut shape = (1, 1);
+        for (a, b) in self.networks.iter().zip(&reference.networks) {
+            if b.samples != samples {
+                continue;
+            }
+            if !a.shapes_agree(b) {
+                return None;
+            }
+            shape = b.matrices.as_ref()?.first()?.shape();
+            let here: Vec<bool> = a.right_entries(b).collect();
+            right = Some(match right {
+                None => here,
+                Some(before) => before.iter().zip(here).map(|(&a, b)| a && b).collect(),
+            });
+        }
+        let right = right?;
+        let last_range = letters.last()?.last().map_or(1, |&(_, range)| range);
+        let (rows, columns) = if letters.len() > 1 && shape == (1, 1) {
+            (right.len() / last_range, last_range)
+        } else {
+            (right.len() / shape.1, shape.1)
+        };
+        Some(Grid {
+            rows,
+            columns,
+            right,
+        })
+    }
+}
