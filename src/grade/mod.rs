@@ -15,6 +15,7 @@ mod network;
 mod question;
 mod report;
 pub mod sample;
+pub mod submission;
 mod tolerance;
 mod values;
 

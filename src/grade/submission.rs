@@ -1,0 +1,162 @@
+//! A student's answers, read from JSON, TOML or LaTeX. Pure.
+
+mod document;
+mod tex;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+
+/// The longest file that is read, in bytes.
+pub const MAX_SUBMISSION_BYTES: usize = 256 * 1024;
+
+/// The most answers that one submission holds.
+pub const MAX_ANSWERS: usize = 256;
+
+/// The longest id of a question or an assignment, in bytes.
+pub const MAX_ID_BYTES: usize = 64;
+
+/// What a student hands in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Submission {
+    /// The assignment's id, where the file names it.
+    pub assignment: Option<String>,
+    /// The answers by the ids of their questions; none is blank.
+    pub answers: BTreeMap<String, String>,
+}
+
+impl Submission {
+    /// Reads a submission of the format that the file's extension names, or else of the one that it looks like.
+    pub fn parse(text: &str, extension: Option<&str>) -> Result<Self, SubmissionError> {
+        let extension = extension.unwrap_or_default().trim_start_matches('.');
+        match extension.to_ascii_lowercase().as_str() {
+            "json" => Self::from_json(text),
+            "toml" => Self::from_toml(text),
+            "tex" | "latex" => Self::from_tex(text),
+            _ if text.trim_start_matches(BOM).trim_start().starts_with('{') => {
+                Self::from_json(text)
+            }
+            _ if text.contains(r"\begin") => Self::from_tex(text),
+            _ => Self::from_toml(text),
+        }
+    }
+
+    /// Reads `{"assignment": "hw-backprop", "answers": {"1.1": "…"}}`.
+    pub fn from_json(text: &str) -> Result<Self, SubmissionError> {
+        document::from_json(bounded(text)?)
+    }
+
+    /// Reads `assignment = "hw-backprop"` and a table `[answers]`, where an id may be quoted: `"1.1" = '…'`.
+    pub fn from_toml(text: &str) -> Result<Self, SubmissionError> {
+        document::from_toml(bounded(text)?)
+    }
+
+    /// Reads each `\begin{answer}{1.1} … \end{answer}`, and the assignment of `\assignment{hw-backprop}`.
+    pub fn from_tex(text: &str) -> Result<Self, SubmissionError> {
+        tex::from_tex(bounded(text)?)
+    }
+}
+
+/// Where a submission cannot be read, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubmissionError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column in characters, counted from 1.
+    pub column: usize,
+    /// What was found and what is expected.
+    pub message: String,
+}
+
+impl SubmissionError {
+    /// An error at a byte of the text.
+    fn at(text: &str, byte: usize, message: impl Into<String>) -> Self {
+        let before = &text[..text.floor_char_boundary(byte)];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: line_of(text, byte),
+            column: before[line_start..].chars().count() + 1,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for SubmissionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            column,
+            message,
+        } = self;
+        write!(f, "line {line}, column {column}: {message}")
+    }
+}
+
+impl std::error::Error for SubmissionError {}
+
+/// What some editors put before the first character.
+const BOM: char = '\u{feff}';
+
+/// The text without a byte order mark, unless it is too long.
+fn bounded(text: &str) -> Result<&str, SubmissionError> {
+    if text.len() > MAX_SUBMISSION_BYTES {
+        let message = format!(
+            "the submission has {} bytes; at most {MAX_SUBMISSION_BYTES} are read",
+            text.len()
+        );
+        return Err(SubmissionError::at(text, MAX_SUBMISSION_BYTES, message));
+    }
+    Ok(text.strip_prefix(BOM).unwrap_or(text))
+}
+
+/// The line of a byte, counted from 1.
+fn line_of(text: &str, byte: usize) -> usize {
+    let before = &text[..text.floor_char_boundary(byte)];
+    before.matches('\n').count() + 1
+}
+
+/// The id without the space around it, if it is one.
+fn id(text: &str) -> Result<String, String> {
+    let id = text.trim();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if id.is_empty() || id.len() > MAX_ID_BYTES || !id.chars().all(fits) {
+        let shown: String = id.chars().take(MAX_ID_BYTES).collect();
+        return Err(format!(
+            "{shown:?} is not an id; expected is one such as 1.1, of at most {MAX_ID_BYTES} letters, digits, '.', '-' and '_'"
+        ));
+    }
+    Ok(id.to_owned())
+}
+
+/// Answers as they are read: each question once, and not too many.
+#[derive(Default)]
+struct Answers(BTreeMap<String, String>);
+
+impl Answers {
+    /// Adds the answer of a question.
+    fn insert(&mut self, question: &str, answer: String) -> Result<(), String> {
+        if self.0.len() == MAX_ANSWERS {
+            return Err(format!("at most {MAX_ANSWERS} answers are read"));
+        }
+        match self.0.entry(id(question)?) {
+            Entry::Occupied(entry) => Err(format!(
+                "question {} is answered a second time; one answer is expected",
+                entry.key()
+            )),
+            Entry::Vacant(entry) => {
+                entry.insert(answer);
+                Ok(())
+            }
+        }
+    }
+
+    /// The answers that say something, without the space around them.
+    fn filled(self) -> BTreeMap<String, String> {
+        let trimmed = self.0.into_iter();
+        let trimmed = trimmed.map(|(id, answer)| (id, answer.trim().to_owned()));
+        trimmed.filter(|(_, answer)| !answer.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
