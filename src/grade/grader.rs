@@ -66,6 +66,11 @@ impl Grader {
         &self.assignment
     }
 
+    /// The questions, ready.
+    pub(super) fn prepared(&self) -> &[Prepared] {
+        &self.questions
+    }
+
     /// Grades the answers, by the ids of their questions.
     pub fn grade(&self, answers: &BTreeMap<String, String>, reveal: Reveal) -> GradeReport {
         let mut earlier: BTreeMap<&str, Expr> = BTreeMap::new();

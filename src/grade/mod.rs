@@ -8,8 +8,10 @@ pub mod assignment;
 mod carry;
 mod edit;
 mod feedback;
+pub mod formats;
 mod grader;
 mod judge;
+mod key;
 mod mistake;
 mod network;
 mod question;
@@ -23,6 +25,7 @@ pub use assignment::{
     Assignment, AssignmentError, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question, Rubric,
 };
 pub use grader::{Grader, GraderError, Reveal};
+pub use key::{Finding, Place, lint_key};
 pub use mistake::Mistake;
 pub use network::{Network, Numbers};
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};

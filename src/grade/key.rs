@@ -1,0 +1,263 @@
+//! Reads an answer key and finds what is wrong in it: final answers, and steps of its chains.
+
+use std::collections::BTreeMap;
+
+use super::Mistake;
+use super::edit::edits;
+use super::grader::Grader;
+use super::question::{Prepared, best};
+use super::values::{Values, evaluate_on};
+use crate::formula::{Expr, Fault, Notation, Side, Span, parse, readings, render};
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The last side of the chain that answers the question.
+    FinalAnswer,
+    /// A side on the way.
+    Step,
+    /// A side that cannot be read, so that nothing is known of it.
+    Unreadable,
+}
+
+/// Something wrong in a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The question's id.
+    pub question: String,
+    /// What it is about.
+    pub place: Place,
+    /// Which chain of the answer, from 1.
+    pub chain: usize,
+    /// Which side of the chain, from 1.
+    pub side: usize,
+    /// Its bytes in the key's text.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+    /// In LaTeX, what it should have been: the side with its slips mended, or else the right answer.
+    pub should_be: Option<String>,
+}
+
+/// Checks every side of every chain: those of the chain that answers the question against the computed derivative,
+/// those of another chain against its own first side. Sides that cannot be computed as one matrix are passed over.
+pub fn lint_key(grader: &Grader, answers: &BTreeMap<String, String>) -> Vec<Finding> {
+    let questions = grader.prepared().iter();
+    questions
+        .filter_map(|prepared| Some((prepared, answers.get(&prepared.question.id)?)))
+        .flat_map(|(prepared, text)| lint(prepared, text))
+        .collect()
+}
+
+fn lint(prepared: &Prepared, text: &str) -> Vec<Finding> {
+    let id = &prepared.question.id;
+    let chains = match parse(text, &prepared.scope) {
+        Ok(chains) => chains,
+        Err(error) => {
+            return vec![Finding {
+                question: id.clone(),
+                place: Place::Unreadable,
+                chain: 1,
+                side: 1,
+                span: error.span,
+                message: error.message,
+                should_be: None,
+            }];
+        }
+    };
+    let values: Vec<Vec<Checked<'_>>> = chains
+        .iter()
+        .map(|sides| {
+            sides
+                .iter()
+                .map(|side| Checked::new(prepared, side))
+                .collect()
+        })
+        .collect();
+    let answers = |sides: &[Checked<'_>]| {
+        let first = sides.iter().find_map(|side| side.values.as_ref());
+        first.is_some_and(|values| values.never_differs(&prepared.reference))
+    };
+    // The chain that answers is the last that begins with what is asked for, or else the last.
+    let answering = values
+        .iter()
+        .rposition(|sides| answers(sides))
+        .unwrap_or(values.len().saturating_sub(1));
+    let mut findings = Vec::new();
+    for (at, sides) in values.iter().enumerate() {
+        findings.extend(lint_chain(prepared, sides, at + 1, at == answering));
+    }
+    findings
+}
+
+/// A side and its values, where it has any.
+struct Checked<'s> {
+    side: &'s Side,
+    values: Option<Values>,
+}
+
+impl<'s> Checked<'s> {
+    fn new(prepared: &Prepared, side: &'s Side) -> Self {
+        let values = side.expr.as_ref().ok().map(|expr| {
+            let readings = readings(expr);
+            let candidates = readings
+                .iter()
+                .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters));
+            best(candidates)
+        });
+        let values = values.filter(|values| {
+            let hopeless = |fault| matches!(fault, Fault::NotEvaluable | Fault::UnknownSymbol);
+            values.evaluated() > 0
+                || !values
+                    .error
+                    .as_ref()
+                    .is_some_and(|error| hopeless(error.fault))
+        });
+        Self { side, values }
+    }
+}
+
+fn lint_chain(
+    prepared: &Prepared,
+    sides: &[Checked<'_>],
+    chain: usize,
+    answers: bool,
+) -> Vec<Finding> {
+    let truth = if answers {
+        &prepared.reference
+    } else {
+        match sides.first().and_then(|first| first.values.as_ref()) {
+            Some(values) if values.evaluated() > 0 => values,
+            _ => return Vec::new(),
+        }
+    };
+    let finding = |at: usize, place, message: String, should_be| Finding {
+        question: prepared.question.id.clone(),
+        place,
+        chain,
+        side: at + 1,
+        span: sides[at].side.span,
+        message,
+        should_be,
+    };
+    let mut findings = Vec::new();
+    for (at, checked) in sides.iter().enumerate() {
+        if let Err(error) = &checked.side.expr {
+            findings.push(finding(at, Place::Unreadable, error.message.clone(), None));
+        }
+    }
+    let is_wrong = |checked: &Checked<'_>| {
+        checked
+            .values
+            .as_ref()
+            .is_some_and(|values| !values.never_differs(truth))
+    };
+    let last = sides.iter().rposition(|checked| {
+        let accepted = checked
+            .side
+            .expr
+            .as_ref()
+            .is_ok_and(|expr| prepared.forbidden_piece(expr).is_none());
+        checked.values.is_some() && accepted
+    });
+    let last = last.filter(|_| answers);
+    if let Some(at) = sides.iter().position(is_wrong)
+        && Some(at) != last
+    {
+        findings.push(wrong(
+            prepared,
+            truth,
+            &sides[at],
+            false,
+            |message, should_be| finding(at, Place::Step, message, should_be),
+        ));
+    }
+    if let Some(at) = last
+        && is_wrong(&sides[at])
+    {
+        findings.push(wrong(
+            prepared,
+            truth,
+            &sides[at],
+            true,
+            |message, should_be| finding(at, Place::FinalAnswer, message, should_be),
+        ));
+    }
+    findings
+}
+
+fn wrong(
+    prepared: &Prepared,
+    truth: &Values,
+    checked: &Checked<'_>,
+    is_final: bool,
+    finding: impl FnOnce(String, Option<String>) -> Finding,
+) -> Finding {
+    let mended = checked
+        .side
+        .expr
+        .as_ref()
+        .ok()
+        .and_then(|expr| mend(prepared, truth, expr));
+    let error = checked
+        .values
+        .as_ref()
+        .filter(|values| values.evaluated() == 0)
+        .and_then(|values| values.error.as_ref());
+    let mut message = match error {
+        Some(error) => error.message.clone(),
+        None if is_final => "This is not the derivative that is asked for.".to_owned(),
+        None => "This side does not equal the others.".to_owned(),
+    };
+    let named = mended.as_ref().map(|(mistake, _)| *mistake).or_else(|| {
+        let values = checked.values.as_ref()?;
+        let expected = prepared.catalogue.iter().chain(&prepared.near_misses);
+        expected
+            .filter(|_| is_final && error.is_none())
+            .find(|expected| values.agrees_with(&expected.values))
+            .map(|expected| expected.code)
+    });
+    if let Some(mistake) = named {
+        message = format!("{message} {mistake}: {}", mistake.meaning());
+    }
+    let right = is_final.then(|| render(&prepared.solution, Notation::Latex));
+    finding(
+        message,
+        mended
+            .map(|(_, expr)| render(&expr, Notation::Latex))
+            .or(right),
+    )
+}
+
+/// The side with one slip mended, or two slips of indices.
+fn mend(prepared: &Prepared, truth: &Values, expr: &Expr) -> Option<(Mistake, Expr)> {
+    /// The most pairs of slips that are tried.
+    const MOST_PAIRS: usize = 20_000;
+    let network = prepared.networks.first()?;
+    let is_right = |expr: &Expr| {
+        let values = evaluate_on(expr, &prepared.networks, &prepared.letters);
+        values.evaluated() > 0 && values.never_differs(truth)
+    };
+    for reading in readings(expr) {
+        let all = edits(&reading, network);
+        // A mended index says more of a slip than any other change, so it is looked for first.
+        let (indices, others): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|edit| edit.mended == Mistake::WrongIndex);
+        if let Some(edit) = indices
+            .iter()
+            .chain(&others)
+            .find(|edit| is_right(&edit.expr))
+        {
+            return Some((edit.mended, edit.expr.clone()));
+        }
+        let pairs = indices.iter().flat_map(|first| {
+            let second = edits(&first.expr, network).into_iter();
+            second.filter(|second| second.mended == Mistake::WrongIndex)
+        });
+        if let Some(edit) = pairs.take(MOST_PAIRS).find(|edit| is_right(&edit.expr)) {
+            return Some((edit.mended, edit.expr));
+        }
+    }
+    None
+}
