@@ -20,14 +20,24 @@ pub struct Side {
 /// Text that cannot be cut into tokens.
 pub fn parse(text: &str, scope: &Scope) -> Result<Vec<Vec<Side>>, FormulaError> {
     let tokens = lex(text)?;
-    let mut chains = Vec::new();
+    let mut chains: Vec<Vec<Side>> = Vec::new();
     for displayed in tokens.split(|lexeme| lexeme.token == Token::Break) {
-        let sides: Vec<Side> = split_sides(displayed)
+        let sides = split_sides(displayed)
             .into_iter()
-            .filter_map(|side| read_side(side, scope))
-            .collect();
-        if !sides.is_empty() {
-            chains.push(sides);
+            .filter_map(|side| read_side(side, scope));
+        // A formula that begins with `=` goes on with the one above it.
+        let goes_on = matches!(
+            displayed.first().map(|first| &first.token),
+            Some(Token::Mark("="))
+        );
+        match chains.last_mut() {
+            Some(above) if goes_on => above.extend(sides),
+            _ => {
+                let sides: Vec<Side> = sides.collect();
+                if !sides.is_empty() {
+                    chains.push(sides);
+                }
+            }
         }
     }
     Ok(chains)

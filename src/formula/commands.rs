@@ -81,6 +81,7 @@ impl<'t> Lexer<'t> {
             '[' | ']' | '(' | ')' => self.push(Token::Break, 2),
             '&' => self.push(Token::Mark("&"), 2),
             '_' => self.push(Token::Mark("_"), 2),
+            '#' | '%' => self.push(Token::Mark("#"), 2),
             _ if SPACES.contains(&first) || first.is_whitespace() => {
                 self.at += 1 + first.len_utf8()
             }

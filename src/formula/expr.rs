@@ -211,4 +211,26 @@ impl Expr {
                 .collect(),
         }
     }
+
+    /// Whether matrices or samples are written out one by one, so that it may be meant for one batch size.
+    pub fn is_written_out(&self) -> bool {
+        let here = match &self.kind {
+            Kind::Rows(_) => true,
+            Kind::Select(base, Indices::One(row) | Indices::Two(row, _)) => {
+                let of_samples = matches!(
+                    base.kind,
+                    Kind::Symbol(
+                        Symbol::Delta
+                            | Symbol::Targets
+                            | Symbol::Activation(_)
+                            | Symbol::PreActivation(_)
+                            | Symbol::SampleLoss
+                    )
+                );
+                of_samples && matches!(row, Index::Number(_))
+            }
+            _ => false,
+        };
+        here || self.parts().into_iter().any(Self::is_written_out)
+    }
 }

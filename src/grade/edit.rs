@@ -1,9 +1,13 @@
 //! One-edit changes of a formula, each with the mistake that it stands for.
 
+mod indices;
+mod masks;
+
+use indices::{fixed, index_changes, index_slips};
+use masks::{is_mask, mask, mask_changes, masked_entries};
+
 use super::Mistake;
-use crate::formula::{
-    Bindings, Comparison, Expr, Function, Index, Indices, Kind, Matrix, Operator, Symbol,
-};
+use crate::formula::{Bindings, Expr, Kind, Operator, Symbol};
 
 /// A formula that differs from another in one place.
 #[derive(Clone, Debug)]
@@ -19,9 +23,8 @@ pub(super) struct Edit {
 /// Every one-edit change of `expr`, the ones at its root first.
 pub(super) fn edits(expr: &Expr, bindings: &dyn Bindings) -> Vec<Edit> {
     let mut found = root_edits(expr);
-    visit(expr, bindings, &mut |edit| found.push(edit), &|changed| {
-        changed
-    });
+    let all = &mut |edit| found.push(edit);
+    visit(expr, bindings, all, &|changed| changed, Inside::Formula);
     found
 }
 
@@ -66,22 +69,31 @@ fn root_edits(expr: &Expr) -> Vec<Edit> {
     ]
 }
 
+/// Where a piece stands: inside a mask only its indices are worth changing, since the mask changes as a whole.
+#[derive(Clone, Copy)]
+enum Inside {
+    Formula,
+    Mask,
+}
+
 /// Calls `found` with each change of `expr` or of a piece of it; `rebuild` puts the changed piece in its place.
 fn visit(
     expr: &Expr,
     bindings: &dyn Bindings,
     found: &mut dyn FnMut(Edit),
     rebuild: &dyn Fn(Expr) -> Expr,
+    inside: Inside,
 ) {
-    for (made, mended, changed) in changes(expr, bindings) {
+    let here = match inside {
+        Inside::Formula => changes(expr, bindings),
+        Inside::Mask => index_slips(expr, bindings),
+    };
+    for (made, mended, changed) in here {
         found(Edit {
             made,
             mended,
             expr: rebuild(changed),
         });
-    }
-    if is_mask(expr) {
-        return;
     }
     for at in 0..expr.parts().len() {
         let part = expr.parts()[at].clone();
@@ -92,47 +104,14 @@ fn visit(
             }
             rebuild(whole)
         };
-        visit(&part, bindings, found, &put);
-    }
-}
-
-/// Whether a piece is a derivative of an activation, as comparisons and σ′ are.
-pub(super) fn is_mask(expr: &Expr) -> bool {
-    match &expr.kind {
-        Kind::Compare(comparison, ..) => {
-            !matches!(comparison, Comparison::Equal | Comparison::NotEqual)
-        }
-        Kind::Call(
-            Function::SigmaPrime | Function::ReluPrime | Function::TanhPrime | Function::Step,
-            _,
-        ) => true,
-        Kind::Transpose(inner) | Kind::Select(inner, _) => is_mask(inner),
-        _ => false,
-    }
-}
-
-/// The layer whose z or h a mask looks at.
-fn mask_layer(expr: &Expr) -> Option<usize> {
-    match &expr.kind {
-        Kind::Symbol(Symbol::PreActivation(layer) | Symbol::Activation(layer)) => Some(*layer),
-        _ => expr.parts().into_iter().find_map(mask_layer),
+        let inside = if is_mask(expr) { Inside::Mask } else { inside };
+        visit(&part, bindings, found, &put, inside);
     }
 }
 
 fn contains_weight(expr: &Expr) -> bool {
     matches!(expr.kind, Kind::Symbol(Symbol::Weights(_)))
         || expr.parts().into_iter().any(contains_weight)
-}
-
-fn mask(layer: usize, like: &Expr) -> Expr {
-    let node = |kind| Expr::new(kind, like.span);
-    let z = node(Kind::Symbol(Symbol::PreActivation(layer)));
-    let zero = node(Kind::Number(0.0));
-    node(Kind::Compare(
-        Comparison::GreaterOrEqual,
-        Box::new(z),
-        Box::new(zero),
-    ))
 }
 
 type Change = (Mistake, Mistake, Expr);
@@ -153,7 +132,10 @@ fn changes(expr: &Expr, bindings: &dyn Bindings) -> Vec<Change> {
         Kind::Binary(operator, left, right) => {
             binary_changes(*operator, left, right, expr, &mut found)
         }
-        Kind::Select(base, indices) => index_changes(base, indices, expr, bindings, &mut found),
+        Kind::Select(base, indices) => {
+            index_changes(base, indices, expr, bindings, &mut found);
+            masked_entries(expr, indices, bindings, &mut found);
+        }
         Kind::Symbol(symbol) => symbol_changes(*symbol, expr, bindings, &mut found),
         Kind::Sum(letter, range, body) => {
             let over_batch =
@@ -268,113 +250,6 @@ fn binary_changes(
     }
 }
 
-fn mask_changes(expr: &Expr, bindings: &dyn Bindings, found: &mut Vec<Change>) {
-    if let Kind::Compare(_, a, b) = &expr.kind {
-        let flipped = Kind::Compare(Comparison::Less, a.clone(), b.clone());
-        let inverted = Expr::new(flipped, expr.span);
-        found.push((
-            Mistake::InvertedMask,
-            Mistake::InvertedMask,
-            inverted.clone(),
-        ));
-        let mut upright = inverted;
-        upright.kind = Kind::Compare(Comparison::GreaterOrEqual, a.clone(), b.clone());
-        if upright != *expr {
-            found.push((Mistake::InvertedMask, Mistake::InvertedMask, upright));
-        }
-    }
-    let Some(own) = mask_layer(expr) else { return };
-    for layer in (1..=bindings.depth()).filter(|&layer| layer != own) {
-        let mut moved = expr.clone();
-        move_layers(&mut moved, layer);
-        found.push((Mistake::WrongMaskLayer, Mistake::WrongMaskLayer, moved));
-    }
-    // σ(z), and the derivatives of sigmoid and tanh in terms of h, where σ′(z) belongs.
-    if let Some(base) = compared_symbol(expr) {
-        let h = Expr::new(Kind::Symbol(Symbol::Activation(own)), expr.span);
-        let h = match base {
-            Some(indices) => Expr::new(Kind::Select(Box::new(h), indices), expr.span),
-            None => h,
-        };
-        let square = Expr::new(
-            Kind::Binary(Operator::Hadamard, Box::new(h.clone()), Box::new(h.clone())),
-            expr.span,
-        );
-        let one = Expr::new(Kind::Number(1.0), expr.span);
-        let minus = |a: &Expr, b: &Expr| {
-            Expr::new(
-                Kind::Binary(Operator::Subtract, Box::new(a.clone()), Box::new(b.clone())),
-                expr.span,
-            )
-        };
-        for wrong in [h.clone(), minus(&h, &square), minus(&one, &square)] {
-            found.push((Mistake::WrongActivation, Mistake::WrongActivation, wrong));
-        }
-    }
-}
-
-/// The indices of the z that a mask compares; the outer `None` where it compares something else.
-fn compared_symbol(expr: &Expr) -> Option<Option<Indices>> {
-    match &expr.kind {
-        Kind::Compare(_, a, _) => compared_symbol(a),
-        Kind::Call(_, arguments) => compared_symbol(arguments.first()?),
-        Kind::Symbol(Symbol::PreActivation(_)) => Some(None),
-        Kind::Select(base, indices)
-            if matches!(base.kind, Kind::Symbol(Symbol::PreActivation(_))) =>
-        {
-            Some(Some(indices.clone()))
-        }
-        _ => None,
-    }
-}
-
-fn move_layers(expr: &mut Expr, layer: usize) {
-    if let Kind::Symbol(Symbol::PreActivation(at) | Symbol::Activation(at)) = &mut expr.kind {
-        *at = layer;
-    }
-    for part in expr.parts_mut() {
-        move_layers(part, layer);
-    }
-}
-
-fn index_changes(
-    base: &Expr,
-    indices: &Indices,
-    whole: &Expr,
-    bindings: &dyn Bindings,
-    found: &mut Vec<Change>,
-) {
-    let shape = match base.kind {
-        Kind::Symbol(symbol) => bindings.value(symbol).map(Matrix::shape),
-        _ => None,
-    };
-    let (rows, columns) = shape.unwrap_or((3, 3));
-    let mut put = |indices| {
-        let changed = Expr::new(Kind::Select(Box::new(base.clone()), indices), whole.span);
-        found.push((Mistake::WrongIndex, Mistake::WrongIndex, changed));
-    };
-    let others = |index: Index, length: usize| {
-        let numbers = (1..=length).map(Index::Number);
-        let letters = ['i', 'j', 'k', 'q', 'r'].map(Index::Letter);
-        numbers
-            .chain(letters)
-            .chain([Index::All])
-            .filter(move |other| *other != index)
-    };
-    match *indices {
-        Indices::One(index) => {
-            others(index, rows.max(columns)).for_each(|other| put(Indices::One(other)))
-        }
-        Indices::Two(row, column) => {
-            if row != column {
-                put(Indices::Two(column, row));
-            }
-            others(row, rows).for_each(|other| put(Indices::Two(other, column)));
-            others(column, columns).for_each(|other| put(Indices::Two(row, other)));
-        }
-    }
-}
-
 fn symbol_changes(symbol: Symbol, whole: &Expr, bindings: &dyn Bindings, found: &mut Vec<Change>) {
     let depth = bindings.depth();
     let mut put = |mistake, symbol| {
@@ -408,27 +283,4 @@ fn symbol_changes(symbol: Symbol, whole: &Expr, bindings: &dyn Bindings, found: 
         }
         _ => {}
     }
-}
-
-/// `expr` with an index fixed to 1.
-fn fixed(expr: &Expr, letter: char) -> Expr {
-    let mut expr = expr.clone();
-    for part in expr.parts_mut() {
-        *part = fixed(part, letter);
-    }
-    let fix = |index: &mut Index| {
-        if *index == Index::Letter(letter) {
-            *index = Index::Number(1);
-        }
-    };
-    if let Kind::Select(_, indices) = &mut expr.kind {
-        match indices {
-            Indices::One(index) => fix(index),
-            Indices::Two(row, column) => {
-                fix(row);
-                fix(column);
-            }
-        }
-    }
-    expr
 }

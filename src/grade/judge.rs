@@ -9,7 +9,7 @@ use super::question::{Prepared, best};
 use super::values::{Values, evaluate_on};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
-    Expr, Fault, FormulaError, Kind, Notation, Side, Span, parse, readings, render, shape_text,
+    Expr, Fault, FormulaError, Notation, Side, Span, parse, readings, render, shape_text,
 };
 
 /// A judgement, and the answer as it was read.
@@ -212,7 +212,7 @@ impl<'a> Judge<'a> {
                     .iter()
                     .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters)),
             );
-            if values.evaluated() > 0 && !values.never_differs(&prepared.reference) {
+            if values.evaluated() > 0 && !values.holds(expr, &prepared.reference) {
                 report.first_wrong_step = Some(at + 1);
                 report.span = Some(side.span);
                 report.advice.push(format!(
@@ -273,7 +273,7 @@ impl<'a> Judge<'a> {
         } else {
             let written_out = grid
                 .as_ref()
-                .filter(|_| holds_rows(reading))
+                .filter(|_| reading.is_written_out())
                 .map_or(0.0, super::Grid::share);
             let share = self.share(mistake).max(written_out * self.rubric.entries);
             let verdict = if written_out > 0.0 {
@@ -349,8 +349,4 @@ impl<'a> Judge<'a> {
         });
         mended.map(|edit| (edit.mended, feedback::question(edit.mended).to_owned()))
     }
-}
-
-fn holds_rows(expr: &Expr) -> bool {
-    matches!(expr.kind, Kind::Rows(_)) || expr.parts().into_iter().any(holds_rows)
 }

@@ -74,20 +74,25 @@ fn lint(prepared: &Prepared, text: &str) -> Vec<Finding> {
                 .collect()
         })
         .collect();
-    let answers = |sides: &[Checked<'_>]| {
-        let first = sides.iter().find_map(|side| side.values.as_ref());
-        first.is_some_and(|values| values.never_differs(&prepared.reference))
-    };
-    // The chain that answers is the last that begins with what is asked for, or else the last.
-    let answering = values
+    let answers: Vec<bool> = values
         .iter()
-        .rposition(|sides| answers(sides))
-        .unwrap_or(values.len().saturating_sub(1));
+        .map(|sides| begins_with_the_question(prepared, sides))
+        .collect();
+    // Where no chain begins with what is asked for, the last one answers.
+    let none = !answers.contains(&true);
     let mut findings = Vec::new();
     for (at, sides) in values.iter().enumerate() {
-        findings.extend(lint_chain(prepared, sides, at + 1, at == answering));
+        let answers = answers[at] || (none && at + 1 == values.len());
+        findings.extend(lint_chain(prepared, sides, at + 1, answers));
     }
     findings
+}
+
+fn begins_with_the_question(prepared: &Prepared, sides: &[Checked<'_>]) -> bool {
+    sides
+        .iter()
+        .find(|side| side.values.is_some())
+        .is_some_and(|side| side.holds(&prepared.reference))
 }
 
 /// A side and its values, where it has any.
@@ -114,6 +119,14 @@ impl<'s> Checked<'s> {
                     .is_some_and(|error| hopeless(error.fault))
         });
         Self { side, values }
+    }
+
+    /// Whether it has values, and they are right.
+    fn holds(&self, truth: &Values) -> bool {
+        match (&self.side.expr, &self.values) {
+            (Ok(expr), Some(values)) => values.holds(expr, truth),
+            _ => false,
+        }
     }
 }
 
@@ -146,12 +159,7 @@ fn lint_chain(
             findings.push(finding(at, Place::Unreadable, error.message.clone(), None));
         }
     }
-    let is_wrong = |checked: &Checked<'_>| {
-        checked
-            .values
-            .as_ref()
-            .is_some_and(|values| !values.never_differs(truth))
-    };
+    let is_wrong = |checked: &Checked<'_>| checked.values.is_some() && !checked.holds(truth);
     let last = sides.iter().rposition(|checked| {
         let accepted = checked
             .side
@@ -161,26 +169,23 @@ fn lint_chain(
         checked.values.is_some() && accepted
     });
     let last = last.filter(|_| answers);
-    if let Some(at) = sides.iter().position(is_wrong)
-        && Some(at) != last
+    for (at, checked) in sides
+        .iter()
+        .enumerate()
+        .filter(|(_, checked)| is_wrong(checked))
     {
+        let is_final = Some(at) == last;
+        let place = if is_final {
+            Place::FinalAnswer
+        } else {
+            Place::Step
+        };
         findings.push(wrong(
             prepared,
             truth,
-            &sides[at],
-            false,
-            |message, should_be| finding(at, Place::Step, message, should_be),
-        ));
-    }
-    if let Some(at) = last
-        && is_wrong(&sides[at])
-    {
-        findings.push(wrong(
-            prepared,
-            truth,
-            &sides[at],
-            true,
-            |message, should_be| finding(at, Place::FinalAnswer, message, should_be),
+            checked,
+            is_final,
+            |message, should_be| finding(at, place, message, should_be),
         ));
     }
     findings
@@ -229,34 +234,31 @@ fn wrong(
     )
 }
 
-/// The side with one slip mended, or two slips of indices.
+/// The side with its slips mended: one edit that makes it right, else up to three that each make more of its entries
+/// right. A mended index says more of a slip than any other change, so it comes first.
 fn mend(prepared: &Prepared, truth: &Values, expr: &Expr) -> Option<(Mistake, Expr)> {
-    /// The most pairs of slips that are tried.
-    const MOST_PAIRS: usize = 20_000;
+    /// The most slips in one side.
+    const MOST_SLIPS: usize = 3;
     let network = prepared.networks.first()?;
-    let is_right = |expr: &Expr| {
-        let values = evaluate_on(expr, &prepared.networks, &prepared.letters);
-        values.evaluated() > 0 && values.never_differs(truth)
-    };
     for reading in readings(expr) {
-        let all = edits(&reading, network);
-        // A mended index says more of a slip than any other change, so it is looked for first.
-        let (indices, others): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .partition(|edit| edit.mended == Mistake::WrongIndex);
-        if let Some(edit) = indices
-            .iter()
-            .chain(&others)
-            .find(|edit| is_right(&edit.expr))
-        {
-            return Some((edit.mended, edit.expr.clone()));
-        }
-        let pairs = indices.iter().flat_map(|first| {
-            let second = edits(&first.expr, network).into_iter();
-            second.filter(|second| second.mended == Mistake::WrongIndex)
-        });
-        if let Some(edit) = pairs.take(MOST_PAIRS).find(|edit| is_right(&edit.expr)) {
-            return Some((edit.mended, edit.expr));
+        let mut expr = reading;
+        let mut right = 0;
+        for _ in 0..MOST_SLIPS {
+            let mut all = edits(&expr, network);
+            all.sort_by_key(|edit| edit.mended != Mistake::WrongIndex);
+            let mut best: Option<(usize, Mistake, Expr)> = None;
+            for edit in all {
+                let values = evaluate_on(&edit.expr, &prepared.networks, &prepared.letters);
+                if values.holds(&edit.expr, truth) {
+                    return Some((edit.mended, edit.expr));
+                }
+                let here = values.right_entries(truth);
+                if here > best.as_ref().map_or(right, |best| best.0) {
+                    best = Some((here, edit.mended, edit.expr));
+                }
+            }
+            let Some((here, _, better)) = best else { break };
+            (right, expr) = (here, better);
         }
     }
     None

@@ -68,3 +68,77 @@ fn right_answers_are_right_however_they_are_spelled() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// What is wrong in the key as it is printed, read by hand: question, side of its chain, and place.
+const PRINTED_SLIPS: &[(&str, usize, usize, Place)] = &[
+    // ∂/∂W²_{1,j} stands where ∂/∂W²_{2,j} is meant.
+    ("1.8", 1, 2, Place::Step),
+    // ∂l over W, without a ∂ below.
+    ("1.10", 1, 1, Place::Unreadable),
+    // h¹_{1,i} for h¹_{1,j}.
+    ("1.10", 1, 8, Place::FinalAnswer),
+    // The entry in row 1, column 3 has the weight and the mask of the second unit.
+    ("1.11", 1, 3, Place::Step),
+    // h³_{1,j}, of which there is one.
+    ("1.14", 1, 2, Place::Step),
+    // The first unit twice.
+    ("1.14", 1, 8, Place::Step),
+    // z²_{1,2} for z²_{1,q}.
+    ("1.15", 2, 2, Place::FinalAnswer),
+    // The mask of z¹ is missing.
+    ("1.16", 1, 4, Place::Step),
+    ("1.16", 1, 5, Place::FinalAnswer),
+    // Cut off in print.
+    ("1.17", 1, 2, Place::Unreadable),
+    // The first sample twice.
+    ("2.1", 1, 4, Place::FinalAnswer),
+    // Differentiated twice.
+    ("2.2", 1, 4, Place::Step),
+    // h²_{i,1}, with an i that nothing binds.
+    ("2.2", 1, 9, Place::FinalAnswer),
+    // ∂/∂h²_{2,1} for ∂/∂h²_{1,2}.
+    ("2.5", 1, 2, Place::Step),
+    // W³_{1,1} twice.
+    ("2.5", 1, 4, Place::Step),
+    // Differentiated twice.
+    ("2.6", 1, 3, Place::Step),
+    // W²_{2,2} and W²_{2,3} in the first row.
+    ("2.7", 1, 2, Place::Step),
+    // z²_{·,1} in the second row, h¹_{·,2} in the third column.
+    ("2.7", 1, 4, Place::Step),
+    // h_2² for h².
+    ("2.8", 2, 5, Place::FinalAnswer),
+];
+
+#[test]
+fn linting_the_printed_key_finds_its_slips_and_accuses_nothing_else() {
+    let grader = homework();
+    let text = include_str!("../../tests/grading/printed-key.toml");
+    let key = submission::Submission::from_toml(text).expect("valid");
+    let findings = lint_key(&grader, &key.answers);
+    let found: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            (
+                finding.question.as_str(),
+                finding.chain,
+                finding.side,
+                finding.place,
+            )
+        })
+        .collect();
+    assert_eq!(found, PRINTED_SLIPS);
+    let mended = |question: &str, side: usize| {
+        let finding = findings
+            .iter()
+            .find(|finding| finding.question == question && finding.side == side);
+        finding
+            .and_then(|finding| finding.should_be.clone())
+            .unwrap_or_default()
+    };
+    assert_eq!(
+        mended("1.10", 8),
+        r"\delta W^{3}_{1,i} \left(z^{2}_{1,i} \ge 0\right) h^{1}_{1,j}"
+    );
+    assert!(mended("1.15", 2).contains(r"z^{2}_{1,q} \ge 0\right) W^{2}_{q,3}"));
+}

@@ -136,10 +136,28 @@ impl Values {
         pairs.filter(|(a, b)| a.agrees_with(b)).count()
     }
 
-    /// Whether nothing contradicts `reference` where this evaluates, and it evaluates somewhere.
-    pub(super) fn never_differs(&self, reference: &Self) -> bool {
-        let mut pairs = self.networks.iter().zip(&reference.networks);
-        self.evaluated() > 0 && pairs.all(|(a, b)| a.matrices.is_none() || a.agrees_with(b))
+    /// Whether the values of `expr` are right where they can be: on every network of one batch size at least, and
+    /// nowhere wrong in the right shape unless samples are written out. So a matrix written for m = 2 holds.
+    pub(super) fn holds(&self, expr: &Expr, reference: &Self) -> bool {
+        let pairs = || self.networks.iter().zip(&reference.networks);
+        let contradicts = pairs().any(|(a, b)| a.shapes_agree(b) && !a.agrees_with(b));
+        (expr.is_written_out() || !contradicts)
+            && pairs().any(|(_, size)| {
+                let mut same_size = pairs().filter(|(_, b)| b.samples == size.samples);
+                same_size.all(|(a, b)| a.agrees_with(b))
+            })
+    }
+
+    /// How many entries are right, over all networks.
+    pub(super) fn right_entries(&self, reference: &Self) -> usize {
+        let pairs = self
+            .networks
+            .iter()
+            .zip(&reference.networks)
+            .filter(|(a, b)| a.shapes_agree(b));
+        pairs
+            .map(|(a, b)| a.right_entries(b).filter(|&right| right).count())
+            .sum()
     }
 
     /// The batch size of the only networks where the values are right, if they are right on all of those.
