@@ -1,7 +1,9 @@
 //! The command line: one file for each subcommand.
 
 mod failure;
+mod grade;
 mod healthcheck;
+mod lint_key;
 mod serve;
 mod settings;
 mod train;
@@ -34,6 +36,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     match matches.subcommand() {
         Some((train::NAME, matches)) => train::run(matches),
+        Some((grade::NAME, matches)) => grade::run(matches),
+        Some((lint_key::NAME, matches)) => lint_key::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
         // `backpropd` alone serves.
         Some((_, matches)) => serve::run(matches),
@@ -65,6 +69,8 @@ fn command() -> Command {
         .args(settings::arguments())
         .subcommand(serve::command())
         .subcommand(train::command())
+        .subcommand(grade::command())
+        .subcommand(lint_key::command())
         .subcommand(healthcheck::command())
 }
 

@@ -56,24 +56,37 @@ impl fmt::Display for FormulaError {
 
 impl std::error::Error for FormulaError {}
 
-/// The line of `text` that `span` begins in, and `^^^` below the piece.
+/// The widest piece of a line that is shown, in characters.
+const WIDEST: usize = 100;
+
+/// The line of `text` that `span` begins in, or what of it lies around the piece, and `^^^` below the piece.
 pub fn underline(text: &str, span: Span) -> String {
-    let floor = |mut at: usize| {
-        at = at.min(text.len());
-        while !text.is_char_boundary(at) {
-            at -= 1;
-        }
-        at
-    };
+    let floor = |at: usize| text.floor_char_boundary(at.min(text.len()));
     let (start, end) = (floor(span.start), floor(span.end.max(span.start)));
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let line = text[line_start..line_end].replace('\t', " ");
-    let before = text[line_start..start].chars().count();
-    let marks = text[start..end.min(line_end).max(start)].chars().count();
+    let before: Vec<char> = text[line_start..start].chars().collect();
+    let piece: Vec<char> = text[start..end.clamp(start, line_end)].chars().collect();
+    let after: Vec<char> = text[end.clamp(start, line_end)..line_end].chars().collect();
+
+    let piece_cut = piece.len().min(WIDEST);
+    let room = WIDEST - piece_cut;
+    let kept_before = before.len().min(room / 2);
+    let kept_after = after.len().min(room - kept_before);
+    let is_cut = (
+        kept_before < before.len(),
+        piece_cut < piece.len() || kept_after < after.len(),
+    );
+    let left = if is_cut.0 { "…" } else { "" };
+    let right = if is_cut.1 { "…" } else { "" };
+    let shown = before[before.len() - kept_before..]
+        .iter()
+        .chain(&piece[..piece_cut])
+        .chain(&after[..kept_after]);
+    let shown: String = shown.map(|&c| if c == '\t' { ' ' } else { c }).collect();
+    let indent = " ".repeat(left.chars().count() + kept_before);
     format!(
-        "    {line}\n    {}{}",
-        " ".repeat(before),
-        "^".repeat(marks.max(1))
+        "    {left}{shown}{right}\n    {indent}{}",
+        "^".repeat(piece_cut.max(1))
     )
 }

@@ -18,6 +18,12 @@ pub const MAX_FILE_BYTES: usize = 1 << 20;
 pub const MAX_QUESTIONS: usize = 500;
 /// The longest id of an assignment or a question, in bytes.
 pub const MAX_ID_BYTES: usize = 64;
+/// The assignments that come with the program: file name and text.
+pub const BUILT_IN: &[(&str, &str)] = &[(
+    "hw-backprop.toml",
+    include_str!("../../assignments/hw-backprop.toml"),
+)];
+
 /// A file that is not an assignment: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {reason}")]

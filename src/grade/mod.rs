@@ -22,7 +22,8 @@ mod tolerance;
 mod values;
 
 pub use assignment::{
-    Assignment, AssignmentError, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question, Rubric,
+    Assignment, AssignmentError, BUILT_IN, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question,
+    Rubric,
 };
 pub use grader::{Grader, GraderError, Reveal};
 pub use key::{Finding, Place, lint_key};

@@ -5,6 +5,7 @@
 //! (`feed`, `streams`), errors (`status`), deadlines (`deadline`), logs and panics (`telemetry`),
 //! connections (`connections`).
 
+mod assignments;
 mod check;
 mod compute;
 mod connections;
@@ -36,6 +37,7 @@ use tonic::Status;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
+pub use self::assignments::{AssignmentsError, load_graders};
 use self::compute::{Compute, Timing};
 use self::deadline::Deadline;
 use self::entry::ModelEntry;

@@ -38,6 +38,18 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
             points(question.points),
             points(question.max_points)
         );
+        let is_unanswered = style
+            .answers
+            .is_some_and(|answers| !answers.contains_key(&question.id));
+        if is_unanswered {
+            let _ = writeln!(
+                text,
+                "{:>wide$}  {}  {earned:>5}  no answer",
+                question.id,
+                paint("2", "· -        ")
+            );
+            continue;
+        }
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{:>wide$}  {word}  {earned:>5}{mistake}", question.id);
         if question.verdict != Verdict::Correct

@@ -1,0 +1,224 @@
+//! `backpropd grade`: answers in, verdicts out, for one submission or a folder of them.
+
+mod class;
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::Failure;
+use crate::grade::formats::{Format, Style};
+use crate::grade::submission::Submission;
+use crate::grade::{GradeReport, Grader, Reveal};
+use crate::service::load_graders;
+
+pub(super) const NAME: &str = "grade";
+const DEFAULT_ASSIGNMENT: &str = "hw-backprop";
+/// Without a secret of one's own the networks are the same for everybody: reproducible, and predictable.
+const PUBLIC_SECRET: &str = "public";
+const REVEALS: [(&str, Reveal); 4] = [
+    ("verdict", Reveal::Verdict),
+    ("mistake", Reveal::Mistake),
+    ("hints", Reveal::Hints),
+    ("reference", Reveal::Reference),
+];
+
+pub(super) fn command() -> Command {
+    Command::new(NAME)
+        .about("Grade formulas that students derived: one file of answers, or a folder of them")
+        .after_help(
+            "FILE holds {\"assignment\": \"hw-backprop\", \"answers\": {\"1.1\": \"\\\\delta h^2_{1,1}\"}}, the same in TOML, or\n\
+             LaTeX in which \\begin{answer}{1.1} … \\end{answer} marks each answer. The exit code is 0 whatever the score,\n\
+             and 2 where a file cannot be read.",
+        )
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("A .json, .toml or .tex file of answers, or a folder of them, graded as a class"),
+        )
+        .args(assignment_arguments())
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .default_value(Format::Text.word())
+                .value_parser(PossibleValuesParser::new(Format::ALL.map(Format::word)))
+                .help("Who reads the report"),
+        )
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Write the report to this file instead of the terminal; for a folder: a folder of reports"),
+        )
+        .arg(
+            Arg::new("reveal")
+                .long("reveal")
+                .value_name("HOW_MUCH")
+                .default_value("mistake")
+                .value_parser(PossibleValuesParser::new(REVEALS.map(|(word, _)| word)))
+                .help("How much to tell: verdicts alone, mistakes too, hints too, the right formulas too"),
+        )
+}
+
+/// Which assignment, and where its file lies.
+pub(super) fn assignment_arguments() -> [Arg; 3] {
+    [
+        Arg::new("assignment")
+            .long("assignment")
+            .value_name("ID")
+            .help("The assignment; by default the one that the file names, else hw-backprop"),
+        Arg::new("assignments")
+            .long("assignments")
+            .value_name("DIR")
+            .env("BACKPROPD_ASSIGNMENTS")
+            .value_parser(value_parser!(PathBuf))
+            .help("A folder of assignments of one's own, as .toml files"),
+        Arg::new("secret")
+            .long("secret")
+            .value_name("TEXT")
+            .env("BACKPROPD_GRADING_SECRET")
+            .hide_env_values(true)
+            .default_value(PUBLIC_SECRET)
+            .hide_default_value(true)
+            .help("Seeds the networks that answers are tried on; keep it to yourself"),
+    ]
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let graders = graders(matches)?;
+    let file = required::<PathBuf>(matches, "file")?;
+    let options = Options {
+        assignment: matches.get_one::<String>("assignment").cloned(),
+        format: required::<String>(matches, "format")?
+            .parse()
+            .map_err(Failure::usage)?,
+        out: matches.get_one::<PathBuf>("out").cloned(),
+        reveal: reveal(matches)?,
+    };
+    if file.is_dir() {
+        return class::grade(file, &graders, &options);
+    }
+    let graded = grade_file(file, &graders, &options)?;
+    let text = graded.written(
+        &options,
+        options.out.is_none() && io::stdout().is_terminal(),
+    );
+    publish(&text, options.out.as_deref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was asked for.
+struct Options {
+    assignment: Option<String>,
+    format: Format,
+    out: Option<PathBuf>,
+    reveal: Reveal,
+}
+
+/// A graded submission.
+struct Graded {
+    submission: Submission,
+    report: GradeReport,
+    seconds: f64,
+}
+
+impl Graded {
+    fn written(&self, options: &Options, colour: bool) -> String {
+        let style = Style {
+            colour,
+            answers: Some(&self.submission.answers),
+            seconds: self.seconds,
+        };
+        options.format.write(&self.report, &style)
+    }
+}
+
+fn grade_file(path: &Path, graders: &[Grader], options: &Options) -> Result<Graded, Failure> {
+    let started = Instant::now();
+    let submission = read_submission(path)?;
+    let grader = choose(
+        graders,
+        options
+            .assignment
+            .as_deref()
+            .or(submission.assignment.as_deref()),
+    )?;
+    let report = grader.grade(&submission.answers, options.reveal);
+    Ok(Graded {
+        submission,
+        report,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// The answers of a file.
+pub(super) fn read_submission(path: &Path) -> Result<Submission, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    Submission::parse(&text, extension)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// The assignments that the arguments name.
+pub(super) fn graders(matches: &ArgMatches) -> Result<Vec<Grader>, Failure> {
+    let folder = matches
+        .get_one::<PathBuf>("assignments")
+        .map(PathBuf::as_path);
+    let secret = required::<String>(matches, "secret")?;
+    load_graders(folder, secret.as_bytes()).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// The grader of the assignment called `id`.
+pub(super) fn choose<'g>(graders: &'g [Grader], id: Option<&str>) -> Result<&'g Grader, Failure> {
+    let id = id.unwrap_or(DEFAULT_ASSIGNMENT);
+    let found = graders.iter().find(|grader| grader.assignment().id == id);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = graders
+            .iter()
+            .map(|grader| grader.assignment().id.as_str())
+            .collect();
+        Failure::usage(format!(
+            "there is no assignment {id:?}; known are {}",
+            known.join(", ")
+        ))
+    })
+}
+
+fn reveal(matches: &ArgMatches) -> Result<Reveal, Failure> {
+    let word = required::<String>(matches, "reveal")?;
+    let found = REVEALS.iter().find(|(name, _)| name == word);
+    found
+        .map(|(_, reveal)| *reveal)
+        .ok_or_else(|| Failure::usage(format!("{word:?} is no way to reveal")))
+}
+
+/// An argument that clap has made sure of.
+pub(super) fn required<'m, V: Clone + Send + Sync + 'static>(
+    matches: &'m ArgMatches,
+    name: &str,
+) -> Result<&'m V, Failure> {
+    matches
+        .get_one::<V>(name)
+        .ok_or_else(|| Failure::usage(format!("{name} is missing")))
+}
+
+/// Writes to the file, or to the terminal.
+pub(super) fn publish(text: &str, out: Option<&Path>) -> Result<(), Failure> {
+    match out {
+        Some(path) => fs::write(path, text)
+            .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display()))),
+        None => io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| Failure::failed(format!("cannot write the report: {error}"))),
+    }
+}

@@ -1,0 +1,111 @@
+//! The assignments that a server or a command knows: the built-in ones and those of a folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::grade::{Assignment, AssignmentError, BUILT_IN, Grader, GraderError};
+
+/// The most files of a folder.
+const MAX_FILES: usize = 200;
+
+/// Why the assignments cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignmentsError {
+    /// The folder or a file in it cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// What was to be read.
+        path: PathBuf,
+        /// Why it could not be.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not an assignment.
+    #[error(transparent)]
+    Malformed(#[from] AssignmentError),
+    /// An assignment's formulas do not hold.
+    #[error("{file}: {error}")]
+    Wrong {
+        /// The file's name.
+        file: String,
+        /// The question, and what is wrong.
+        #[source]
+        error: GraderError,
+    },
+    /// Two files have one id.
+    #[error("{file}: another assignment has the id {id:?}")]
+    Repeated {
+        /// The second file's name.
+        file: String,
+        /// The id.
+        id: String,
+    },
+    /// The folder holds too many files.
+    #[error("{path} holds more than {MAX_FILES} assignments")]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// The built-in assignments and the `.toml` files of `folder`, in the order of their names, ready to grade. A file
+/// with a built-in id takes that one's place.
+///
+/// # Errors
+/// The first file that cannot be read or used, with line and reason.
+pub fn load_graders(folder: Option<&Path>, secret: &[u8]) -> Result<Vec<Grader>, AssignmentsError> {
+    let mut graders: Vec<(bool, Grader)> = Vec::new();
+    let built_in = BUILT_IN
+        .iter()
+        .map(|(file, text)| Ok(((*file).to_owned(), (*text).to_owned(), true)));
+    let own = match folder {
+        None => Vec::new(),
+        Some(folder) => files(folder)?,
+    };
+    for file in built_in.chain(own.into_iter().map(Ok::<_, AssignmentsError>)) {
+        let (file, text, is_built_in) = file?;
+        let assignment = Assignment::parse(&text, &file)?;
+        let same = graders
+            .iter()
+            .position(|(_, grader)| grader.assignment().id == assignment.id);
+        if let Some(at) = same {
+            if !graders[at].0 {
+                let id = assignment.id;
+                return Err(AssignmentsError::Repeated { file, id });
+            }
+            graders.remove(at);
+        }
+        let grader = Grader::new(assignment, secret)
+            .map_err(|error| AssignmentsError::Wrong { file, error })?;
+        graders.push((is_built_in, grader));
+    }
+    Ok(graders.into_iter().map(|(_, grader)| grader).collect())
+}
+
+fn files(folder: &Path) -> Result<Vec<(String, String, bool)>, AssignmentsError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| AssignmentsError::Unreadable { path, source }
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            paths.push(path);
+        }
+    }
+    if paths.len() > MAX_FILES {
+        return Err(AssignmentsError::TooMany {
+            path: folder.to_owned(),
+        });
+    }
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+        Ok((path.display().to_string(), text, false))
+    };
+    paths.into_iter().map(read).collect()
+}
