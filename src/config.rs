@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 pub use merge::{ConfigError, ConfigFile, Effective, Origin, Violation, merge};
 pub use value::LogFormat;
-use value::{Filter, Given, Value, read};
+use value::{Filter, Given, OneOf, Value, read};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -96,6 +96,13 @@ settings! {
     log: String = "info".to_owned(), Filter;
     /// How to write the log: text or json.
     log_format: LogFormat = LogFormat::Text, ..;
+
+    /// Folder of assignments to grade by, as .toml files, besides the built-in ones; empty = none.
+    assignments: String = String::new(), ..;
+    /// File whose content seeds the networks that answers are tried on and signs receipts; empty = a secret drawn at each start.
+    grading_secret_file: String = String::new(), ..;
+    /// Most that a graded report may tell: verdict, mistake, hints, or reference (the right formula).
+    reveal_limit: String = "hints".to_owned(), OneOf(&["verdict", "mistake", "hints", "reference"]);
 
     /// Largest request message, in bytes after decompression.
     max_request_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;

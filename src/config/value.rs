@@ -69,6 +69,19 @@ impl Allowed<String> for Filter {
     }
 }
 
+/// One of these words.
+pub(super) struct OneOf(pub(super) &'static [&'static str]);
+
+impl Allowed<String> for OneOf {
+    fn allows(&self, value: &String) -> bool {
+        self.0.contains(&value.as_str())
+    }
+
+    fn allowed(&self) -> String {
+        self.0.join(", ")
+    }
+}
+
 impl<T: Value> Allowed<T> for ops::RangeFull {
     fn allows(&self, _: &T) -> bool {
         true

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::judge::Judge;
 use super::question::Prepared;
 use super::{Assignment, GradeReport, QuestionReport, Verdict};
-use crate::formula::{Expr, Notation, render};
+use crate::formula::{Expr, Notation, render, shape_text};
 
 /// How much a report may tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,23 @@ impl Grader {
     /// The assignment.
     pub fn assignment(&self) -> &Assignment {
         &self.assignment
+    }
+
+    /// The shape of the answer to a question, with m for the batch size.
+    pub fn shape(&self, question: &str) -> Option<String> {
+        let prepared = self
+            .questions
+            .iter()
+            .find(|prepared| prepared.question.id == question)?;
+        let shape = prepared
+            .reference
+            .networks
+            .last()?
+            .matrices
+            .as_ref()?
+            .first()?
+            .shape();
+        Some(shape_text(shape, prepared.networks.last()?))
     }
 
     /// The questions, ready.

@@ -15,6 +15,7 @@ mod key;
 mod mistake;
 mod network;
 mod question;
+pub mod receipt;
 mod report;
 pub mod sample;
 pub mod submission;

@@ -75,7 +75,7 @@ impl fmt::Display for Grid {
 }
 
 /// What an answer was read as.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Understood {
     /// As LaTeX, for a math environment.
     pub latex: String,

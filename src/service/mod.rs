@@ -15,6 +15,7 @@ mod deadline;
 mod entry;
 mod examine;
 mod feed;
+mod grading;
 mod run_event;
 mod run_task;
 mod server_info;
@@ -41,6 +42,8 @@ pub use self::assignments::{AssignmentsError, load_graders};
 use self::compute::{Compute, Timing};
 use self::deadline::Deadline;
 use self::entry::ModelEntry;
+use self::grading::{Grading, Gradings};
+use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
 use self::pb::session_service_server::SessionServiceServer;
 use self::pb::training_service_server::TrainingServiceServer;
@@ -67,6 +70,9 @@ pub mod pb {
 /// Requests without tensors are names and numbers: nothing that fills this is meant, in bytes.
 const SMALL_REQUEST: usize = 64 << 10;
 
+/// As many answers as a submission may hold would fill it, were each as long as students write them; in bytes.
+const LARGEST_SUBMISSION: usize = 512 << 10;
+
 /// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
@@ -76,6 +82,12 @@ pub enum ServeError {
     /// The compute threads could not be started.
     #[error("cannot start the compute threads: {0}. Set `threads` to fewer")]
     Threads(#[source] io::Error),
+    /// The assignments could not be made ready.
+    #[error(transparent)]
+    Assignments(#[from] AssignmentsError),
+    /// The grading secret could not be read or drawn.
+    #[error("cannot have the grading secret: {0}. Check `grading_secret_file`")]
+    Secret(#[source] io::Error),
     /// The reflection service could not be built from the compiled protos.
     #[error("cannot build the reflection service: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -86,6 +98,7 @@ struct Server {
     config: Config,
     limits: ArchitectureLimits,
     registry: Mutex<Registry<ModelEntry>>,
+    grading: Grading,
     compute: Compute,
     par: Par,
     shutdown: CancellationToken,
@@ -119,6 +132,10 @@ pub async fn serve(
         .add_service(
             SessionServiceServer::new(sessions::Sessions(Arc::clone(&server)))
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
+        )
+        .add_service(
+            GradingServiceServer::new(Gradings(Arc::clone(&server)))
+                .max_decoding_message_size(receive.min(LARGEST_SUBMISSION)),
         )
         .add_service(
             ServerServiceServer::new(server_info::ServerInfo(Arc::clone(&server)))
@@ -162,6 +179,7 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
         "",
         "backprop.v1.TrainingService",
         "backprop.v1.SessionService",
+        "backprop.v1.GradingService",
         "backprop.v1.ServerService",
     ];
     for service in services {
@@ -171,6 +189,7 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
 
 impl Server {
     fn start(config: Config) -> Result<Self, ServeError> {
+        let grading = Grading::start(&config)?;
         let threads = config.compute_threads();
         let compute = Compute::start(threads, config.max_waiting_calls, config.inline_flops)
             .map_err(ServeError::Threads)?;
@@ -188,6 +207,7 @@ impl Server {
                 session_ttl: Duration::from_secs(config.session_ttl_seconds),
                 requests_per_session: config.request_ids_per_model,
             })),
+            grading,
             compute,
             par: run_task::parallelism(threads),
             shutdown: CancellationToken::new(),

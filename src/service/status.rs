@@ -66,6 +66,12 @@ impl Refusal {
         self
     }
 
+    /// Adds `ResourceInfo`.
+    pub fn resource(mut self, kind: &str, name: &str, message: &str) -> Self {
+        self.details.set_resource_info(kind, name, "", message);
+        self
+    }
+
     /// Adds `QuotaFailure`.
     fn quota(mut self, subject: &str, description: &str) -> Self {
         self.details

@@ -10,6 +10,7 @@ mod determinism;
 mod endings;
 mod errors;
 mod fixture;
+mod grading;
 mod reads;
 mod repeats;
 mod sessions;

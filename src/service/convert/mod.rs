@@ -1,5 +1,6 @@
 //! Between protobuf and the domain: what comes in is checked once, here; what goes out cannot fail.
 
+pub mod grading;
 pub mod model;
 pub mod request;
 pub mod spec;

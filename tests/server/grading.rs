@@ -1,0 +1,234 @@
+//! GradingService over real sockets.
+
+use std::collections::HashMap;
+use std::fs;
+
+use backpropd::service::{ServeError, pb, serve};
+use pb::grading_service_client::GradingServiceClient;
+use tokio::net::TcpListener;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use super::fixture::Server;
+
+type Gradings = GradingServiceClient<Channel>;
+
+async fn gradings(server: &Server) -> Gradings {
+    GradingServiceClient::new(server.channel().await)
+}
+
+fn request(answers: &[(&str, &str)], reveal: pb::Reveal) -> pb::GradeFormulasRequest {
+    let answers = answers
+        .iter()
+        .map(|(id, answer)| ((*id).to_owned(), (*answer).to_owned()));
+    pb::GradeFormulasRequest {
+        assignment: "hw-backprop".to_owned(),
+        answers: answers.collect::<HashMap<_, _>>(),
+        reveal: reveal.into(),
+    }
+}
+
+fn question<'r>(report: &'r pb::GradeReport, id: &str) -> &'r pb::QuestionReport {
+    report
+        .questions
+        .iter()
+        .find(|question| question.id == id)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_homework_is_listed_and_shown_without_its_solutions() {
+    let server = Server::start().await;
+    let mut client = gradings(&server).await;
+    let listed = client
+        .list_assignments(pb::ListAssignmentsRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let [homework] = &listed.assignments[..] else {
+        panic!("{listed:?}")
+    };
+    assert_eq!(
+        (
+            homework.id.as_str(),
+            homework.question_count,
+            homework.max_score
+        ),
+        ("hw-backprop", 25, 50.0)
+    );
+    let asked = pb::GetAssignmentRequest {
+        assignment: homework.id.clone(),
+    };
+    let shown = client.get_assignment(asked).await.unwrap().into_inner();
+    assert_eq!(shown.units, [4, 3, 2, 1]);
+    let shape = |id: &str| {
+        shown
+            .questions
+            .iter()
+            .find(|question| question.id == id)
+            .unwrap()
+            .shape
+            .clone()
+    };
+    assert_eq!(
+        (shape("1.11"), shape("2.5"), shape("1.10")),
+        ("2 × 3".into(), "m × 2".into(), "1 × 1".into())
+    );
+    assert!(!format!("{shown:?}").contains("odot"), "no solution shows");
+}
+
+#[tokio::test]
+async fn answers_are_judged_and_mistakes_named() {
+    let server = Server::start().await;
+    let mut client = gradings(&server).await;
+    let answers = [
+        ("1.1", r"\delta h^2_{1,1}"),
+        ("1.11", r"\delta W^{3\top} h^1"),
+        ("1.3", r"\delta \frac{h^2"),
+        ("9.9", "x"),
+    ];
+    let reply = client
+        .grade_formulas(request(&answers, pb::Reveal::Mistake))
+        .await
+        .unwrap()
+        .into_inner();
+    let report = reply.report.unwrap();
+    assert_eq!((report.score, report.max_score), (3.0, 50.0));
+    assert_eq!(report.unknown_answers, ["9.9"]);
+    assert_eq!(question(&report, "1.1").verdict(), pb::Verdict::Correct);
+    let wrong = question(&report, "1.11");
+    assert_eq!(
+        (wrong.verdict(), wrong.mistake(), wrong.points),
+        (pb::Verdict::Incorrect, pb::Mistake::MissingMask, 1.0)
+    );
+    assert_eq!(wrong.understood_plain, "delta @ W3.T @ h1");
+    let broken = question(&report, "1.3");
+    assert_eq!(
+        (broken.verdict(), broken.mistake()),
+        (pb::Verdict::Invalid, pb::Mistake::SyntaxError)
+    );
+    assert_eq!(broken.span_start, Some(16));
+    assert!(report.receipt.starts_with("v1-"));
+}
+
+#[tokio::test]
+async fn the_right_formula_is_told_only_where_the_server_allows_it() {
+    let answers = [("1.5", r"\delta W^{3\top}")];
+    let server = Server::start().await;
+    let mut client = gradings(&server).await;
+    let refused = client
+        .grade_formulas(request(&answers, pb::Reveal::Reference))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let hinted = client
+        .grade_formulas(request(&answers, pb::Reveal::Hints))
+        .await
+        .unwrap()
+        .into_inner()
+        .report
+        .unwrap();
+    assert!(
+        !question(&hinted, "1.5").hints.is_empty() && question(&hinted, "1.5").reference.is_empty()
+    );
+    let silent = client
+        .grade_formulas(request(&answers, pb::Reveal::Verdict))
+        .await
+        .unwrap()
+        .into_inner()
+        .report
+        .unwrap();
+    assert_eq!(question(&silent, "1.5").mistake(), pb::Mistake::Unspecified);
+
+    let open = Server::with(|config| config.reveal_limit = "reference".to_owned()).await;
+    let mut client = gradings(&open).await;
+    let told = client
+        .grade_formulas(request(&answers, pb::Reveal::Reference))
+        .await
+        .unwrap()
+        .into_inner()
+        .report
+        .unwrap();
+    assert_eq!(question(&told, "1.5").reference, r"\delta W^{3}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_an_error_and_says_so() {
+    let server = Server::start().await;
+    let mut client = gradings(&server).await;
+    let unknown = pb::GradeFormulasRequest {
+        assignment: "nothing".to_owned(),
+        ..request(&[], pb::Reveal::Mistake)
+    };
+    assert_eq!(
+        client.grade_formulas(unknown).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    let many: Vec<String> = (0..300).map(|at| at.to_string()).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|id| (id.as_str(), "0")).collect();
+    let refused = client
+        .grade_formulas(request(&many, pb::Reveal::Mistake))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_folder_adds_assignments_and_a_broken_file_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = r#"
+        id = "small"
+        title = "A line"
+        [network]
+        input_size = 2
+        layers = [{ units = 1, activation = "linear", bias = true }]
+        loss = "mean_squared_error"
+        [[questions]]
+        id = "a"
+        part = "One"
+        prompt = "dW"
+        points = 3
+        batch = "many"
+        of = 'l'
+        wrt = 'W^1'
+        solution = '\frac{2}{m} (f - y)^\top x'
+    "#;
+    fs::write(folder.path().join("small.toml"), own).unwrap();
+    let path = folder.path().display().to_string();
+    let server = Server::with(|config| config.assignments.clone_from(&path)).await;
+    let mut client = gradings(&server).await;
+    let asked = pb::GradeFormulasRequest {
+        assignment: "small".to_owned(),
+        ..request(&[("a", r"2 (f - y)^T x / m")], pb::Reveal::Mistake)
+    };
+    assert_eq!(
+        client
+            .grade_formulas(asked)
+            .await
+            .unwrap()
+            .into_inner()
+            .report
+            .unwrap()
+            .score,
+        3.0
+    );
+
+    fs::write(
+        folder.path().join("small.toml"),
+        own.replace(r"\frac{2}{m}", r"\frac{1}{m}"),
+    )
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = backpropd::config::Config {
+        assignments: path,
+        ..Default::default()
+    };
+    let error = serve(listener, config, async {}).await.unwrap_err();
+    assert!(matches!(error, ServeError::Assignments(_)), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("small.toml")
+            && text.contains("question a: the solution is not the derivative"),
+        "{text}"
+    );
+}
