@@ -103,6 +103,8 @@ settings! {
     grading_secret_file: String = String::new(), ..;
     /// Most that a graded report may tell: verdict, mistake, hints, or reference (the right formula).
     reveal_limit: String = "hints".to_owned(), OneOf(&["verdict", "mistake", "hints", "reference"]);
+    /// Every model is for grading only, networks sent along too: nothing but grading shows a gradient.
+    compare_only: bool = false, ..;
 
     /// Largest request message, in bytes after decompression.
     max_request_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;

@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use tonic::Status;
 
-use super::convert::model::model as write_model;
+use super::convert::model::{model as write_model, read_access};
 use super::convert::request::{id, random_id, request_id, session_name};
 use super::convert::spec;
 use super::convert::target::{ParameterParts, flatten, read_parameters};
 use super::entry::{AnyModel, ModelEntry, ModelScalar};
 use super::{Server, pb, telemetry};
 use crate::nn::{Dtype, Violations, initialize};
-use crate::training::{Fingerprint, Model, ModelName, Placement, SessionName, Spec};
+use crate::training::{Access, Fingerprint, Model, ModelName, Placement, SessionName, Spec};
 
 /// Floating-point operations that drawing one initial weight is worth, roughly.
 const FLOPS_PER_DRAW: u64 = 50;
@@ -22,6 +22,7 @@ pub struct Creation {
     placement: Placement,
     spec: Spec,
     source: Source,
+    access: Access,
     validate_only: bool,
 }
 
@@ -55,6 +56,7 @@ impl Creation {
         } else {
             read_parameters(request.parameters, most, &mut violations).map(Source::Parameters)
         };
+        let access = read_access(request.access, &mut violations);
         let known = fingerprint.unwrap_or([0; 32]);
         let request_id = request_id(request.request_id, || known, &mut violations);
         let all = session.zip(model).zip(spec).zip(source);
@@ -71,6 +73,7 @@ impl Creation {
             placement,
             spec,
             source,
+            access,
             validate_only: request.validate_only,
         })
     }
@@ -79,11 +82,22 @@ impl Creation {
     ///
     /// # Errors
     /// Parameters that do not fit, a taken id, no room.
-    pub async fn create(self, server: &Arc<Server>) -> Result<pb::Model, Status> {
+    pub async fn create(mut self, server: &Arc<Server>) -> Result<pb::Model, Status> {
         let now = SystemTime::now();
         let made = server.registry().check(&self.placement, now)?;
         if let Some(made) = made {
             return server.describe_one(made).await;
+        }
+        let session = if self.placement.new_session {
+            Access::Full
+        } else {
+            server
+                .registry()
+                .session(&self.placement.name.session, now)?
+                .access
+        };
+        if session == Access::CompareOnly || server.config.compare_only {
+            self.access = Access::CompareOnly;
         }
         let placement = self.placement.clone();
         let validate_only = self.validate_only;
@@ -125,11 +139,12 @@ impl Creation {
                 remembered,
             ))))
         }
+        let access = self.access;
         let model = match self.spec.dtype {
             Dtype::Float32 => typed::<f32>(self, remembered)?,
             Dtype::Float64 => typed::<f64>(self, remembered)?,
         };
-        Ok(ModelEntry::new(name, model, now))
+        Ok(ModelEntry::new(name, model, access, now))
     }
 }
 

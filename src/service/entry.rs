@@ -11,7 +11,7 @@ use tonic::Status;
 use super::feed::Feed;
 use super::status::{limited, queue_full};
 use crate::nn::WeightsDigest;
-use crate::training::{Model, ModelName, Spec};
+use crate::training::{Access, Model, ModelName, Spec};
 
 /// A model of either type.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct ModelEntry {
     pub model: AnyModel,
     /// Cancelled when it is deleted or its session expires.
     pub deleted: CancellationToken,
+    /// What may be done with it.
+    pub access: Access,
     /// When it was made.
     pub created: SystemTime,
     updated_ms: AtomicU64,
@@ -103,11 +105,12 @@ impl AnyModel {
 
 impl ModelEntry {
     /// A model just made.
-    pub fn new(name: ModelName, model: AnyModel, now: SystemTime) -> Self {
+    pub fn new(name: ModelName, model: AnyModel, access: Access, now: SystemTime) -> Self {
         let entry = Self {
             name,
             model,
             deleted: CancellationToken::new(),
+            access,
             created: now,
             updated_ms: AtomicU64::new(0),
             writer: Arc::new(Semaphore::new(1)),

@@ -49,7 +49,7 @@ use self::pb::session_service_server::SessionServiceServer;
 use self::pb::training_service_server::TrainingServiceServer;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
-use crate::training::{Registry, RegistryLimits};
+use crate::training::{Access, ModelName, Registry, RegistryLimits};
 
 /// The messages, services and clients generated from `proto/backprop/v1`.
 #[allow(
@@ -218,6 +218,18 @@ impl Server {
     /// Sessions and models. Held for look-ups and insertions only, never while computing or waiting.
     fn registry(&self) -> MutexGuard<'_, Registry<ModelEntry>> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds a model to work on, and renews its session.
+    ///
+    /// # Errors
+    /// No such model; one that is for grading only.
+    fn open(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
+        let entry = self.registry().model(name, SystemTime::now())?;
+        match entry.access {
+            Access::Full => Ok(entry),
+            Access::CompareOnly => Err(status::compare_only()),
+        }
     }
 
     /// Removes sessions that nobody called for their time to live; for ever.

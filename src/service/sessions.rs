@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tonic::{Code, Request, Response, Status};
 
 use super::Server;
-use super::convert::model::session as write_session;
+use super::convert::model::{read_access, session as write_session};
 use super::convert::request::{id, page_size, page_token, request_id, session_name};
 use super::convert::spec::to_i32;
 use super::pb::{self, session_service_server::SessionService};
@@ -31,7 +31,8 @@ impl SessionService for Sessions {
         let ttl = request
             .ttl
             .and_then(|ttl| read_ttl(&ttl, most, &mut violations));
-        let content = format!("CreateSession {:?} {ttl:?}", request.session_id);
+        let access = read_access(request.access, &mut violations);
+        let content = format!("CreateSession {:?} {ttl:?} {access:?}", request.session_id);
         let known = || blake3::hash(content.as_bytes()).into();
         let asked = request_id(request.request_id, known, &mut violations);
         if asked.is_some() && request.session_id.is_empty() {
@@ -42,10 +43,10 @@ impl SessionService for Sessions {
             );
         }
         let name = SessionName(violations.into_result(id)?);
-        let session = self
-            .0
-            .registry()
-            .create_session(name, ttl, asked, SystemTime::now())?;
+        let session =
+            self.0
+                .registry()
+                .create_session(name, ttl, asked, access, SystemTime::now())?;
         Ok(Response::new(pb::CreateSessionResponse {
             session: Some(write_session(&session)),
         }))

@@ -6,6 +6,7 @@
 //! | no such model or session | `NOT_FOUND` | `NOT_FOUND` |
 //! | a taken id | `ALREADY_EXISTS` | `ALREADY_EXISTS` |
 //! | weights that would not be finite | `FAILED_PRECONDITION` | `DIVERGED` |
+//! | what an instructor has closed | `PERMISSION_DENIED` | `COMPARE_ONLY`, `REVEAL_LIMIT`, `LISTING_DISABLED` |
 //! | another step than expected | `ABORTED` | `STEP_MISMATCH` |
 //! | a limit | `RESOURCE_EXHAUSTED` | `QUOTA`, `QUEUE_FULL`, `MESSAGE_TOO_LARGE`, `REPLY_TOO_LARGE`, `WORKSPACE_TOO_LARGE`, `SLOW_READER` |
 //! | the caller's time is up, the caller is gone, the server stops | `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE` | `DEADLINE`, `CANCELLED`, `SHUTDOWN` |
@@ -284,6 +285,13 @@ pub fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
         Stop::Shutdown => refusal.retry().status(),
         Stop::Deadline | Stop::Client | Stop::Deleted => refusal.status(),
     }
+}
+
+/// A model that is for grading only.
+pub fn compare_only() -> Status {
+    let message = "this is for grading only (COMPARE_ONLY, or the server's `compare_only`): GradeFormulas and \
+                   GradeGradients compare with it; what would show its numbers, train or change it is refused";
+    Refusal::new(Code::PermissionDenied, "COMPARE_ONLY", message).status()
 }
 
 /// A bug: a fixed text, the cause is in the log.

@@ -62,7 +62,7 @@ impl TrainingService for Training {
         let parts = TrainParts::read(request, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
         telemetry::note_model(&name);
-        let entry = self.0.registry().model(&name, SystemTime::now())?;
+        let entry = self.0.open(&name)?;
 
         let caller_gone = CancellationToken::new();
         let guard = parts
@@ -255,7 +255,7 @@ impl TrainingService for Training {
             &mut violations,
         );
         let name = violations.into_result(name)?;
-        let entry = server.registry().model(&name, SystemTime::now())?;
+        let entry = server.open(&name)?;
         let spec = entry.model.spec();
         let entries = spec.architecture.parameter_count();
         check_reply(
@@ -289,7 +289,7 @@ impl TrainingService for Training {
         let parts = read_parameters(request.parameters, most, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
         telemetry::note_model(&name);
-        let entry = self.0.registry().model(&name, SystemTime::now())?;
+        let entry = self.0.open(&name)?;
         with_model!(entry.model.clone(), model => {
             let replacement = Replacement {
                 parameters: flatten(model.spec(), parts)?,
@@ -359,7 +359,7 @@ impl TrainingService for Training {
         let every = count(request.metrics_every, "metrics_every", 1, &mut violations) as u64;
         let name = violations.into_result(name)?;
         let server = &self.0;
-        let entry = server.registry().model(&name, SystemTime::now())?;
+        let entry = server.open(&name)?;
         let feed = Feed::new(every, server.config.max_buffered_metrics);
         entry.follow(Arc::clone(&feed), server.config.max_watchers_per_model)?;
         let watch = Watch::new(server, &entry, feed, deadline);

@@ -15,7 +15,9 @@ pub use model::{
     Begin, BeginError, Committed, Divergence, LayerParameters, Model, Outcome, RunSummary,
 };
 pub use names::{Id, ModelName, SessionName};
-pub use registry::{Placement, Quota, Registry, RegistryError, RegistryLimits, SessionInfo};
+pub use registry::{
+    Access, Placement, Quota, Registry, RegistryError, RegistryLimits, SessionInfo,
+};
 pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};
 pub use spec::{DecayParts, ScheduleParts, Spec, SpecParts};

@@ -43,12 +43,23 @@ struct Session<M> {
     created: SystemTime,
     used: SystemTime,
     ttl: Duration,
+    access: Access,
 }
 
 #[derive(Debug)]
 struct Held<M> {
     model: Arc<M>,
     bytes: usize,
+}
+
+/// What may be done with a model, or with all models of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    #[default]
+    Full,
+    /// Grading against it: nothing that shows its numbers, trains or changes it.
+    CompareOnly,
 }
 
 /// What is told about a session.
@@ -62,6 +73,8 @@ pub struct SessionInfo {
     pub created: SystemTime,
     /// When it expires unless a call renews it.
     pub expires: SystemTime,
+    /// What may be done with its models.
+    pub access: Access,
 }
 
 /// A quota that is used up.
@@ -143,6 +156,7 @@ impl<M> Registry<M> {
         name: SessionName,
         ttl: Option<Duration>,
         request: Option<RequestId>,
+        access: Access,
         now: SystemTime,
     ) -> Result<SessionInfo, RegistryError> {
         if let Some(session) = self.sessions.get(&name) {
@@ -170,6 +184,7 @@ impl<M> Registry<M> {
             created: now,
             used: now,
             ttl,
+            access,
         };
         let info = session.info(name.clone());
         self.sessions.insert(name, session);
@@ -280,7 +295,7 @@ impl<M> Registry<M> {
         }
         let name = placement.name;
         if placement.new_session {
-            self.create_session(name.session.clone(), None, None, now)?;
+            self.create_session(name.session.clone(), None, None, Access::Full, now)?;
         }
         let session = self.renew(&name.session, now)?;
         if let Some(request) = placement.request {
@@ -398,6 +413,7 @@ impl<M> Session<M> {
             models: self.models.len(),
             created: self.created,
             expires: self.used + self.ttl,
+            access: self.access,
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::fixture::Server;
+use super::fixture::{Server, homework, homework_parameters, tensor};
 
 type Gradings = GradingServiceClient<Channel>;
 
@@ -231,4 +231,118 @@ async fn a_folder_adds_assignments_and_a_broken_file_stops_the_start() {
             && text.contains("question a: the solution is not the derivative"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_compare_only_model_shows_no_number_and_takes_none() {
+    let server = Server::start().await;
+    let session = pb::CreateSessionRequest {
+        session_id: "exam".to_owned(),
+        access: pb::Access::CompareOnly.into(),
+        ..Default::default()
+    };
+    let made = server
+        .sessions()
+        .await
+        .create_session(session)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(made.session.unwrap().access(), pb::Access::CompareOnly);
+    let mut training = server.training().await;
+    let create = pb::CreateModelRequest {
+        session: "sessions/exam".to_owned(),
+        model_id: "hw".to_owned(),
+        spec: Some(homework()),
+        ..Default::default()
+    };
+    let model = training
+        .create_model(create)
+        .await
+        .unwrap()
+        .into_inner()
+        .model
+        .unwrap();
+    assert_eq!(model.access(), pb::Access::CompareOnly);
+
+    let (inputs, targets) = (
+        tensor([1, 4], &[1.0, 2.0, 3.0, 4.0]),
+        tensor([1, 1], &[1.0]),
+    );
+    let gradients = pb::GradientsRequest {
+        target: Some(pb::gradients_request::Target::Model(model.name.clone())),
+        inputs: Some(inputs.clone()),
+        targets: Some(targets.clone()),
+        ..Default::default()
+    };
+    let predict = pb::PredictRequest {
+        target: Some(pb::predict_request::Target::Model(model.name.clone())),
+        inputs: Some(inputs.clone()),
+        ..Default::default()
+    };
+    let train = pb::TrainBatchRequest {
+        model: model.name.clone(),
+        inputs: Some(inputs.clone()),
+        targets: Some(targets.clone()),
+        ..Default::default()
+    };
+    let check = pb::CheckGradientsRequest {
+        target: Some(pb::check_gradients_request::Target::Model(
+            model.name.clone(),
+        )),
+        inputs: Some(inputs),
+        targets: Some(targets),
+        ..Default::default()
+    };
+    let parameters = pb::GetParametersRequest {
+        model: model.name.clone(),
+        ..Default::default()
+    };
+    let replace = pb::SetParametersRequest {
+        model: model.name.clone(),
+        parameters: homework_parameters(),
+        ..Default::default()
+    };
+    let watch = pb::WatchModelRequest {
+        model: model.name.clone(),
+        ..Default::default()
+    };
+    let refusals = [
+        training.gradients(gradients).await.unwrap_err(),
+        training.predict(predict).await.unwrap_err(),
+        training.train_batch(train).await.unwrap_err(),
+        training.check_gradients(check).await.unwrap_err(),
+        training.get_parameters(parameters).await.unwrap_err(),
+        training.set_parameters(replace).await.unwrap_err(),
+        training.watch_model(watch).await.unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
+    }
+    let name = pb::GetModelRequest {
+        name: model.name.clone(),
+    };
+    training.get_model(name).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_compare_only_server_refuses_networks_sent_along_too() {
+    let server = Server::with(|config| config.compare_only = true).await;
+    let inline = pb::InlineModel {
+        spec: Some(homework()),
+        parameters: homework_parameters(),
+    };
+    let gradients = pb::GradientsRequest {
+        target: Some(pb::gradients_request::Target::Inline(Box::new(inline))),
+        inputs: Some(tensor([1, 4], &[1.0, 2.0, 3.0, 4.0])),
+        targets: Some(tensor([1, 1], &[1.0])),
+        ..Default::default()
+    };
+    let refused = server
+        .training()
+        .await
+        .gradients(gradients)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
 }

@@ -3,10 +3,10 @@
 use super::request::timestamp;
 use super::spec;
 use super::tensor::{Encoding, write};
-use crate::nn::Mlp;
+use crate::nn::{Mlp, Violations};
 use crate::service::entry::{ModelEntry, ModelScalar};
 use crate::service::pb;
-use crate::training::SessionInfo;
+use crate::training::{Access, SessionInfo};
 
 /// A model. Reads every parameter once where its digest is not known yet.
 pub fn model(entry: &ModelEntry) -> pb::Model {
@@ -21,6 +21,7 @@ pub fn model(entry: &ModelEntry) -> pb::Model {
         create_time: Some(timestamp(entry.created)),
         update_time: Some(timestamp(entry.updated())),
         training: entry.is_training(),
+        access: access(entry.access).into(),
     }
 }
 
@@ -31,6 +32,31 @@ pub fn session(info: &SessionInfo) -> pb::Session {
         model_count: spec::to_i32(info.models),
         create_time: Some(timestamp(info.created)),
         expire_time: Some(timestamp(info.expires)),
+        access: access(info.access).into(),
+    }
+}
+
+/// What may be done with a model.
+fn access(access: Access) -> pb::Access {
+    match access {
+        Access::Full => pb::Access::Full,
+        Access::CompareOnly => pb::Access::CompareOnly,
+    }
+}
+
+/// Reads what may be done with a model or a session's models.
+pub fn read_access(access: i32, violations: &mut Violations) -> Access {
+    match pb::Access::try_from(access) {
+        Ok(pb::Access::Unspecified | pb::Access::Full) => Access::Full,
+        Ok(pb::Access::CompareOnly) => Access::CompareOnly,
+        Err(_) => {
+            violations.add(
+                "access",
+                access,
+                "ACCESS_FULL (1) or ACCESS_COMPARE_ONLY (2)",
+            );
+            Access::Full
+        }
     }
 }
 

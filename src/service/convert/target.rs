@@ -1,7 +1,6 @@
 //! What a read works on: a model of a session or a network sent along, and a batch that fits it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tonic::Status;
 
@@ -11,6 +10,7 @@ use crate::nn::{Batch, Dtype, Violations};
 use crate::service::Server;
 use crate::service::entry::{AnyModel, ModelScalar};
 use crate::service::pb;
+use crate::service::status::compare_only;
 use crate::training::{LayerParameters, Model, ModelName, Spec};
 
 /// A target as a request names it, of whichever RPC.
@@ -97,9 +97,10 @@ impl Target {
     pub fn find(self, server: &Server) -> Result<AnyModel, Status> {
         match self {
             Self::Named(name) => {
-                let entry = server.registry().model(&name, SystemTime::now())?;
+                let entry = server.open(&name)?;
                 Ok(entry.model.clone())
             }
+            Self::Inline(_) if server.config.compare_only => Err(compare_only()),
             Self::Inline(model) => Ok(model),
         }
     }
