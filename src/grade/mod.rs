@@ -19,6 +19,8 @@ pub mod receipt;
 mod report;
 pub mod sample;
 pub mod submission;
+mod tensor_mistakes;
+pub mod tensors;
 mod tolerance;
 mod values;
 
@@ -32,6 +34,9 @@ pub use mistake::Mistake;
 pub use network::{Network, Numbers};
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
 pub use sample::{SampleError, Sampler, sample_networks};
+pub use tensors::{
+    Extras, Quantity, References, SubmittedTensor, TensorReport, Worst, grade_tensors,
+};
 pub use tolerance::Tolerance;
 
 #[cfg(test)]
