@@ -103,6 +103,8 @@ settings! {
     grading_secret_file: String = String::new(), ..;
     /// Most that a graded report may tell: verdict, mistake, hints, or reference (the right formula).
     reveal_limit: String = "hints".to_owned(), OneOf(&["verdict", "mistake", "hints", "reference"]);
+    /// Largest forward and backward pass of a network whose gradients GradeGradients grades, in floating-point operations; naming a mistake takes dozens of passes.
+    max_graded_flops: u64 = 50_000_000, 1..=1_000_000_000_000;
     /// Every model is for grading only, networks sent along too: nothing but grading shows a gradient.
     compare_only: bool = false, ..;
 

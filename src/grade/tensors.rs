@@ -158,6 +158,8 @@ struct Compared<'a> {
     expected: &'a Tensor,
     /// Which entries are right; empty where shapes differ.
     right: Vec<bool>,
+    /// Whether every number is one of `f32`.
+    single: bool,
 }
 
 impl<'a> Compared<'a> {
@@ -168,6 +170,7 @@ impl<'a> Compared<'a> {
         tolerance: &Tolerance,
     ) -> Option<Self> {
         let mut best: Option<Self> = None;
+        let single = given.values.iter().all(|&value| naming::is_single(value));
         for (_, gradients) in accepted {
             let expected = gradients.get(given.quantity)?;
             let right = if given.shape == expected.shape {
@@ -179,6 +182,7 @@ impl<'a> Compared<'a> {
                 given,
                 expected,
                 right,
+                single,
             };
             if best
                 .as_ref()

@@ -9,15 +9,21 @@ use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 
 use super::convert::grading as convert;
-use super::convert::request::page_size;
+use super::convert::request::{count, page_size};
+use super::convert::submitted;
+use super::convert::target::{Asked, BatchParts, Target};
 use super::deadline::Deadline;
+use super::entry::{ModelScalar, with_model};
 use super::pb::{self, grading_service_server::GradingService};
-use super::status::Refusal;
+use super::status::{Refusal, limited};
 use super::{ServeError, Server, load_graders};
 use crate::config::Config;
 use crate::grade::submission::MAX_ANSWERS;
-use crate::grade::{Grader, Reveal, receipt};
-use crate::nn::Violations;
+use crate::grade::{
+    Extras, Grader, References, Reveal, SubmittedTensor, Tolerance, Verdict, grade_tensors, receipt,
+};
+use crate::nn::{Batch, Violations};
+use crate::training::Model;
 
 /// What one answer costs about, so that a submission is not taken for a small call.
 const FLOPS_PER_ANSWER: u64 = 1_000_000;
@@ -140,6 +146,92 @@ impl GradingService for Gradings {
             report: Some(report),
         }))
     }
+
+    async fn grade_gradients(
+        &self,
+        request: Request<pb::GradeGradientsRequest>,
+    ) -> Result<Response<pb::GradeGradientsResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let request = request.into_inner();
+        let server = &self.0;
+        let mut violations = Violations::new();
+        let target = Target::read(request.target.map(Asked::from), server, &mut violations);
+        let batch = BatchParts::read(
+            request.inputs,
+            request.targets,
+            request.labels,
+            &mut violations,
+        );
+        let submitted = submitted::read(request.submitted, &mut violations);
+        let tolerance = submitted::tolerance(
+            request.tolerance,
+            request.relative_tolerance,
+            &mut violations,
+        );
+        let dataset_size = count(request.dataset_size, "dataset_size", 0, &mut violations);
+        let all = target.zip(batch).zip(submitted).zip(tolerance);
+        let (((target, batch), submitted), tolerance) = violations.into_result(all)?;
+
+        with_model!(target.find_to_grade(server)?, model => {
+            let batch = batch.typed::<f64>(model.spec(), server.config.max_batch_rows)?;
+            let flops = 3 * model.spec().architecture.forward_flops(batch.rows());
+            let most = server.config.max_graded_flops;
+            if flops > most {
+                let message = format!("one pass takes about {flops} operations, and this server grades up to {most}; send fewer rows");
+                return Err(limited("TOO_MUCH_TO_GRADE", "max_graded_flops", most, &message));
+            }
+            let work = move || {
+                let extras = Extras {
+                    earlier: None,
+                    learning_rate: request.learning_rate,
+                    dataset_size: Some(dataset_size).filter(|&size| size > 0),
+                };
+                grade_against(&model, &batch, extras, &submitted, &tolerance)
+            };
+            // Naming a mistake takes dozens of passes.
+            let (reply, _) = server.compute_by(deadline, flops.saturating_mul(50), work).await?;
+            Ok(Response::new(reply?))
+        })
+    }
+}
+
+/// Grades in FLOAT64, whatever the model computes in.
+fn grade_against<T: ModelScalar>(
+    model: &Model<T>,
+    batch: &Batch<f64>,
+    extras: Extras<'_>,
+    submitted: &[SubmittedTensor],
+    tolerance: &Tolerance,
+) -> Result<pb::GradeGradientsResponse, Violations> {
+    let (spec, committed) = (model.spec(), model.committed());
+    let parameters: Vec<f64> = committed
+        .state
+        .parameters
+        .iter()
+        .map(|parameter| parameter.to_f64())
+        .collect();
+    let references = References::new(
+        &spec.architecture,
+        &parameters,
+        spec.objective,
+        batch.view(),
+        extras,
+    )?;
+    let reports = grade_tensors(&references, submitted, tolerance)?;
+    let all_right = reports
+        .iter()
+        .all(|report| report.verdict == Verdict::Correct);
+    Ok(pb::GradeGradientsResponse {
+        tensors: reports.into_iter().map(submitted::report).collect(),
+        verdict: convert::verdict(if all_right {
+            Verdict::Correct
+        } else {
+            Verdict::Incorrect
+        })
+        .into(),
+        step: committed.step.cast_signed(),
+        weights_digest: committed.digest(spec).to_string(),
+    })
 }
 
 impl Gradings {

@@ -70,9 +70,6 @@ pub mod pb {
 /// Requests without tensors are names and numbers: nothing that fills this is meant, in bytes.
 const SMALL_REQUEST: usize = 64 << 10;
 
-/// As many answers as a submission may hold would fill it, were each as long as students write them; in bytes.
-const LARGEST_SUBMISSION: usize = 512 << 10;
-
 /// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
@@ -135,7 +132,7 @@ pub async fn serve(
         )
         .add_service(
             GradingServiceServer::new(Gradings(Arc::clone(&server)))
-                .max_decoding_message_size(receive.min(LARGEST_SUBMISSION)),
+                .max_decoding_message_size(receive),
         )
         .add_service(
             ServerServiceServer::new(server_info::ServerInfo(Arc::clone(&server)))

@@ -346,3 +346,143 @@ async fn a_compare_only_server_refuses_networks_sent_along_too() {
         .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
 }
+
+fn graded_gradients(model: &str, submitted: Vec<pb::NamedTensor>) -> pb::GradeGradientsRequest {
+    pb::GradeGradientsRequest {
+        target: Some(pb::grade_gradients_request::Target::Model(model.to_owned())),
+        inputs: Some(tensor([2, 4], &[1.0, 2.0, 3.0, 4.0, -1.0, 0.5, 1.0, 2.0])),
+        targets: Some(tensor([2, 1], &[1.0, -1.0])),
+        submitted,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn gradients_that_code_computed_are_graded_against_a_model_that_shows_none() {
+    let server = Server::start().await;
+    let mut training = server.training().await;
+    let mut create = pb::CreateModelRequest {
+        model_id: "open".to_owned(),
+        session: "sessions/lab".to_owned(),
+        spec: Some(homework()),
+        parameters: homework_parameters(),
+        ..Default::default()
+    };
+    let session = pb::CreateSessionRequest {
+        session_id: "lab".to_owned(),
+        ..Default::default()
+    };
+    server
+        .sessions()
+        .await
+        .create_session(session)
+        .await
+        .unwrap();
+    training.create_model(create.clone()).await.unwrap();
+    create.model_id = "closed".to_owned();
+    create.access = pb::Access::CompareOnly.into();
+    training.create_model(create).await.unwrap();
+    let asked = graded_gradients("", Vec::new());
+    let right = pb::GradientsRequest {
+        target: Some(pb::gradients_request::Target::Model(
+            "sessions/lab/models/open".to_owned(),
+        )),
+        inputs: asked.inputs,
+        targets: asked.targets,
+        include: vec![pb::Quantity::DW.into(), pb::Quantity::Delta.into()],
+        ..Default::default()
+    };
+    let mut tensors = training
+        .gradients(right)
+        .await
+        .unwrap()
+        .into_inner()
+        .tensors;
+
+    let mut client = gradings(&server).await;
+    let closed = "sessions/lab/models/closed";
+    let reply = client
+        .grade_gradients(graded_gradients(closed, tensors.clone()))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(reply.verdict(), pb::Verdict::Correct, "{reply:?}");
+
+    // The second layer's gradient negated, the third's with a NaN, the first's empty.
+    let values =
+        |tensor: &mut pb::NamedTensor| std::mem::take(&mut tensor.tensor.as_mut().unwrap().values);
+    let negated = values(&mut tensors[1])
+        .into_iter()
+        .map(|value| -value)
+        .collect();
+    tensors[1].tensor.as_mut().unwrap().values = negated;
+    tensors[2].tensor.as_mut().unwrap().values[0] = f64::NAN;
+    values(&mut tensors[0]);
+    tensors[0].tensor.as_mut().unwrap().shape = vec![0, 4];
+    let reply = client
+        .grade_gradients(graded_gradients(closed, tensors))
+        .await
+        .unwrap()
+        .into_inner();
+    let judged: Vec<_> = reply
+        .tensors
+        .iter()
+        .map(|tensor| (tensor.verdict(), tensor.mistake()))
+        .collect();
+    assert_eq!(
+        judged[0],
+        (pb::Verdict::Incorrect, pb::Mistake::ShapeMismatch)
+    );
+    assert_eq!(
+        judged[1],
+        (pb::Verdict::Incorrect, pb::Mistake::SignFlipped)
+    );
+    assert_eq!(judged[2].0, pb::Verdict::Incorrect);
+    assert_eq!(judged[3].0, pb::Verdict::Correct);
+    assert_eq!(reply.verdict(), pb::Verdict::Incorrect);
+}
+
+#[tokio::test]
+async fn submitted_tensors_that_name_nothing_are_errors_all_at_once() {
+    let server = Server::start().await;
+    let mut request = graded_gradients(
+        "",
+        vec![
+            pb::NamedTensor::default(),
+            pb::NamedTensor {
+                quantity: pb::Quantity::DW.into(),
+                layer: -1,
+                tensor: None,
+            },
+        ],
+    );
+    let inline = pb::InlineModel {
+        spec: Some(homework()),
+        parameters: homework_parameters(),
+    };
+    request.target = Some(pb::grade_gradients_request::Target::Inline(inline));
+    let refused = gradings(&server)
+        .await
+        .grade_gradients(request.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    for field in ["submitted[0].quantity", "submitted[1].layer"] {
+        assert!(refused.message().contains(field), "{refused}");
+    }
+    request.submitted = vec![pb::NamedTensor {
+        quantity: pb::Quantity::DB.into(),
+        layer: 7,
+        tensor: None,
+    }];
+    let refused = gradings(&server)
+        .await
+        .grade_gradients(request)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(
+        refused.message().contains("submitted[0].layer"),
+        "{refused}"
+    );
+}

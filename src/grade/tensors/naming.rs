@@ -121,7 +121,6 @@ impl<'a> Naming<'a> {
             return report;
         }
         let named = if compared.given.values.is_empty() {
-            report.verdict = Verdict::Invalid;
             let found = "It holds no numbers.";
             Named::new(Mistake::ShapeMismatch, found, "Was it computed at all?")
         } else if !compared.is_finite() {
@@ -213,8 +212,8 @@ impl<'a> Naming<'a> {
     }
 
     /// The tolerance to recognise values with: mistakes in single precision are the same mistakes.
-    fn recognition(&self, given: &[f64]) -> Tolerance {
-        if given.iter().all(|&value| is_single(value)) {
+    fn recognition(&self, compared: &Compared<'_>) -> Tolerance {
+        if compared.single {
             Tolerance {
                 relative: self.tolerance.relative.max(Tolerance::FLOAT32.relative),
                 ..self.tolerance
@@ -229,13 +228,13 @@ impl<'a> Naming<'a> {
         let given = &compared.given.values;
         let multiple: Vec<f64> = values.iter().map(|value| factor * value).collect();
         values.iter().any(|&value| value != 0.0)
-            && self.recognition(given).accepts(given, &multiple)
+            && self.recognition(compared).accepts(given, &multiple)
     }
 
     fn is_single(&self, compared: &Compared<'_>) -> bool {
         self.tolerance.relative < Tolerance::FLOAT32.relative
             && compared.has_right_shape()
-            && compared.given.values.iter().all(|&value| is_single(value))
+            && compared.single
             && self.equals_right(compared)
     }
 
@@ -243,7 +242,7 @@ impl<'a> Naming<'a> {
     fn equals_right(&self, compared: &Compared<'_>) -> bool {
         let mut right = self.right(compared);
         let given = &compared.given.values;
-        right.any(|right| self.recognition(given).accepts(given, &right.values))
+        right.any(|right| self.recognition(compared).accepts(given, &right.values))
     }
 
     fn right(&self, compared: &Compared<'_>) -> impl Iterator<Item = &'a Tensor> {
@@ -375,7 +374,7 @@ fn least_squares(given: &[f64], right: &[f64]) -> f64 {
 }
 
 /// Whether a number is one of `f32`, exactly or as its shortest decimal.
-fn is_single(value: f64) -> bool {
+pub(super) fn is_single(value: f64) -> bool {
     let single = value as f32;
     value == f64::from(single) || single.to_string().parse() == Ok(value)
 }

@@ -4,6 +4,7 @@ pub mod grading;
 pub mod model;
 pub mod request;
 pub mod spec;
+pub mod submitted;
 pub mod target;
 pub mod tensor;
 pub mod training;

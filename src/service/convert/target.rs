@@ -1,6 +1,7 @@
 //! What a read works on: a model of a session or a network sent along, and a batch that fits it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tonic::Status;
 
@@ -35,6 +36,15 @@ impl From<pb::predict_request::Target> for Asked {
         match target {
             pb::predict_request::Target::Model(name) => Self::Model(name),
             pb::predict_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
+impl From<pb::grade_gradients_request::Target> for Asked {
+    fn from(target: pb::grade_gradients_request::Target) -> Self {
+        match target {
+            pb::grade_gradients_request::Target::Model(name) => Self::Model(name),
+            pb::grade_gradients_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
         }
     }
 }
@@ -101,6 +111,22 @@ impl Target {
                 Ok(entry.model.clone())
             }
             Self::Inline(_) if server.config.compare_only => Err(compare_only()),
+            Self::Inline(model) => Ok(model),
+        }
+    }
+}
+
+impl Target {
+    /// The same for grading, which COMPARE_ONLY models are for.
+    ///
+    /// # Errors
+    /// No such model.
+    pub fn find_to_grade(self, server: &Server) -> Result<AnyModel, Status> {
+        match self {
+            Self::Named(name) => {
+                let entry = server.registry().model(&name, SystemTime::now())?;
+                Ok(entry.model.clone())
+            }
             Self::Inline(model) => Ok(model),
         }
     }

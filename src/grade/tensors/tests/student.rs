@@ -1,6 +1,6 @@
 //! What a student writes: matrices as lists of rows, and nothing of the crate's own arithmetic.
 
-use super::super::{Extras, Quantity, References, SubmittedTensor};
+use super::super::{Extras, References, SubmittedTensor};
 use crate::nn::{
     Activation, Architecture, ArchitectureLimits, BatchRef, Init, LayerSpec, Loss, Objective,
     Reduction, ReluAtZero, TargetsRef,
@@ -81,10 +81,6 @@ pub(super) fn vector(name: &str, values: &[f64]) -> SubmittedTensor {
     }
 }
 
-pub(super) fn name(quantity: Quantity) -> String {
-    quantity.to_string()
-}
-
 /// A network with a batch, and its forward pass as the student computes it.
 pub(super) struct Lab {
     pub(super) architecture: Architecture,
@@ -128,11 +124,11 @@ impl Lab {
         (x, y): (M, M),
     ) -> Self {
         let w: Vec<M> = (1..sizes.len())
-            .map(|i| numbers(sizes[i], sizes[i - 1], i as f64 + 0.3))
+            .map(|i| numbers(sizes[i], sizes[i - 1], i as f64 + 5.0))
             .collect();
         let b: Vec<Vec<f64>> = (1..sizes.len())
             .filter(|_| bias)
-            .map(|i| numbers(1, sizes[i], i as f64 + 5.0).concat())
+            .map(|i| numbers(1, sizes[i], i as f64 + 8.4).concat())
             .collect();
         let objective = Objective {
             loss,

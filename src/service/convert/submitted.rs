@@ -1,0 +1,178 @@
+//! Submitted gradients: read leniently, since a wrong one is the student's work and not a broken call.
+
+use crate::grade::{Quantity, SubmittedTensor, TensorReport, Tolerance};
+use crate::nn::Violations;
+use crate::service::convert::grading::{grid, mistake, verdict};
+use crate::service::convert::spec::to_i32;
+use crate::service::pb;
+
+/// Reads the tensors at `submitted[…]`. Any shape and any numbers will do; what they hold is judged later.
+pub fn read(
+    submitted: Vec<pb::NamedTensor>,
+    violations: &mut Violations,
+) -> Option<Vec<SubmittedTensor>> {
+    if submitted.is_empty() {
+        violations.add("submitted", "no tensor", "at least one");
+    }
+    let before = violations.len();
+    let mut tensors = Vec::with_capacity(submitted.len());
+    for (index, named) in submitted.into_iter().enumerate() {
+        let field = |name: &str| format!("submitted[{index}].{name}");
+        let quantity = quantity(named.quantity, named.layer, &field, violations);
+        let tensor = named.tensor.unwrap_or_default();
+        let shape: Option<Vec<usize>> = tensor
+            .shape
+            .iter()
+            .map(|&size| usize::try_from(size).ok())
+            .collect();
+        if shape.is_none() {
+            let given = format!("{:?}", tensor.shape);
+            violations.add(field("tensor.shape"), given, "sizes of at least 0");
+        }
+        let values = values(tensor, &field, violations);
+        if let (Some(quantity), Some(shape), Some(values)) = (quantity, shape, values) {
+            tensors.push(SubmittedTensor {
+                quantity,
+                shape,
+                values,
+            });
+        }
+    }
+    (violations.len() == before).then_some(tensors)
+}
+
+fn quantity(
+    quantity: i32,
+    layer: i32,
+    field: &impl Fn(&str) -> String,
+    violations: &mut Violations,
+) -> Option<Quantity> {
+    let layered = match pb::Quantity::try_from(quantity) {
+        Ok(pb::Quantity::DX) => return Some(Quantity::Inputs),
+        Ok(pb::Quantity::Delta) => return Some(Quantity::Delta),
+        Ok(pb::Quantity::DW) => Quantity::Weights,
+        Ok(pb::Quantity::DB) => Quantity::Bias,
+        Ok(pb::Quantity::DZ) => Quantity::PreActivation,
+        Ok(pb::Quantity::DH) => Quantity::Activation,
+        Ok(
+            pb::Quantity::Unspecified
+            | pb::Quantity::X
+            | pb::Quantity::Z
+            | pb::Quantity::H
+            | pb::Quantity::Y
+            | pb::Quantity::LossPerSample
+            | pb::Quantity::W
+            | pb::Quantity::B,
+        )
+        | Err(_) => {
+            let allowed = "QUANTITY_D_W, QUANTITY_D_B, QUANTITY_D_Z, QUANTITY_D_H, QUANTITY_D_X or QUANTITY_DELTA";
+            violations.add(field("quantity"), quantity, allowed);
+            return None;
+        }
+    };
+    match usize::try_from(layer) {
+        Ok(layer) if layer > 0 => Some(layered(layer)),
+        Ok(_) | Err(_) => {
+            violations.add(field("layer"), layer, "a layer, counted from 1");
+            None
+        }
+    }
+}
+
+fn values(
+    tensor: pb::Tensor,
+    field: &impl Fn(&str) -> String,
+    violations: &mut Violations,
+) -> Option<Vec<f64>> {
+    if tensor.raw.is_empty() {
+        return Some(tensor.values);
+    }
+    if !tensor.values.is_empty() {
+        violations.add(field("tensor"), "values and raw", "one of the two");
+        return None;
+    }
+    let float32 = tensor.dtype == i32::from(pb::Dtype::Float32);
+    let size = if float32 { 4 } else { 8 };
+    if !tensor.raw.len().is_multiple_of(size) {
+        let allowed = format!("a multiple of the entry's {size} bytes");
+        violations.add(
+            field("tensor.raw"),
+            format!("{} bytes", tensor.raw.len()),
+            allowed,
+        );
+        return None;
+    }
+    Some(if float32 {
+        let (entries, _) = tensor.raw.as_chunks::<4>();
+        entries
+            .iter()
+            .map(|&bytes| f64::from(f32::from_le_bytes(bytes)))
+            .collect()
+    } else {
+        let (entries, _) = tensor.raw.as_chunks::<8>();
+        entries
+            .iter()
+            .map(|&bytes| f64::from_le_bytes(bytes))
+            .collect()
+    })
+}
+
+/// Reads the tolerance.
+pub fn tolerance(
+    preset: i32,
+    relative: Option<f64>,
+    violations: &mut Violations,
+) -> Option<Tolerance> {
+    let mut tolerance = match pb::TolerancePreset::try_from(preset) {
+        Ok(pb::TolerancePreset::Unspecified | pb::TolerancePreset::Exact) => Tolerance::EXACT,
+        Ok(pb::TolerancePreset::Float32) => Tolerance::FLOAT32,
+        Ok(pb::TolerancePreset::FiniteDifference) => Tolerance::FINITE_DIFFERENCE,
+        Err(_) => {
+            let allowed = "TOLERANCE_PRESET_EXACT (1), _FLOAT32 (2) or _FINITE_DIFFERENCE (3)";
+            violations.add("tolerance", preset, allowed);
+            return None;
+        }
+    };
+    if let Some(relative) = relative {
+        if !(relative > 0.0 && relative <= 0.5) {
+            violations.add("relative_tolerance", relative, "above 0 and at most 0.5");
+            return None;
+        }
+        tolerance.relative = relative;
+    }
+    Some(tolerance)
+}
+
+/// A judgement.
+pub fn report(report: TensorReport) -> pb::TensorReport {
+    let quantity = match report.quantity {
+        Quantity::Weights(_) => pb::Quantity::DW,
+        Quantity::Bias(_) => pb::Quantity::DB,
+        Quantity::PreActivation(_) => pb::Quantity::DZ,
+        Quantity::Activation(_) => pb::Quantity::DH,
+        Quantity::Inputs => pb::Quantity::DX,
+        Quantity::Delta => pb::Quantity::Delta,
+    };
+    pb::TensorReport {
+        quantity: quantity.into(),
+        layer: report.quantity.layer().map_or(0, to_i32),
+        verdict: verdict(report.verdict).into(),
+        mistake: report
+            .mistake
+            .map_or(pb::Mistake::Unspecified, mistake)
+            .into(),
+        message: report.message,
+        largest_absolute_error: report.largest_absolute_error,
+        largest_relative_error: report.largest_relative_error,
+        worst: report
+            .worst
+            .into_iter()
+            .map(|entry| pb::WrongEntry {
+                row: to_i32(entry.row),
+                column: to_i32(entry.column),
+                given: entry.given,
+            })
+            .collect(),
+        grid: report.grid.map(grid),
+    }
+}
