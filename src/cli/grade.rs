@@ -82,15 +82,22 @@ pub(super) fn assignment_arguments() -> [Arg; 3] {
             .env("BACKPROPD_ASSIGNMENTS")
             .value_parser(value_parser!(PathBuf))
             .help("A folder of assignments of one's own, as .toml files"),
-        Arg::new("secret")
-            .long("secret")
-            .value_name("TEXT")
-            .env("BACKPROPD_GRADING_SECRET")
-            .hide_env_values(true)
-            .default_value(PUBLIC_SECRET)
-            .hide_default_value(true)
-            .help("Seeds the networks that answers are tried on; keep it to yourself"),
+        secret_argument(),
     ]
+}
+
+/// What seeds the networks and signs receipts.
+pub(super) fn secret_argument() -> Arg {
+    Arg::new("secret")
+        .long("secret")
+        .value_name("TEXT")
+        .env("BACKPROPD_GRADING_SECRET")
+        .hide_env_values(true)
+        .default_value(PUBLIC_SECRET)
+        .hide_default_value(true)
+        .help(
+            "Seeds the networks that answers are tried on and signs receipts; keep it to yourself",
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {

@@ -1,12 +1,15 @@
 //! The command line: one file for each subcommand.
 
+mod arrays;
 mod failure;
 mod grade;
+mod grade_gradients;
 mod healthcheck;
 mod lint_key;
 mod serve;
 mod settings;
 mod train;
+mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -37,6 +40,8 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     match matches.subcommand() {
         Some((train::NAME, matches)) => train::run(matches),
         Some((grade::NAME, matches)) => grade::run(matches),
+        Some((grade_gradients::NAME, matches)) => grade_gradients::run(matches),
+        Some((verify::NAME, matches)) => verify::run(matches),
         Some((lint_key::NAME, matches)) => lint_key::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
         // `backpropd` alone serves.
@@ -70,7 +75,9 @@ fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(train::command())
         .subcommand(grade::command())
+        .subcommand(grade_gradients::command())
         .subcommand(lint_key::command())
+        .subcommand(verify::command())
         .subcommand(healthcheck::command())
 }
 

@@ -223,7 +223,8 @@ fn read(text: &str) -> Result<Assignment, Fault> {
     })?;
     check_id(file.id.get_ref()).map_err(|reason| (file.id.span().start, reason))?;
     let at = file.network.span().start;
-    let network = NetworkSpec::try_from(file.network.get_ref()).map_err(|reason| (at, reason))?;
+    let network =
+        NetworkSpec::of_assignment(file.network.get_ref()).map_err(|reason| (at, reason))?;
     let rubric = match file.rubric {
         None => Rubric::default(),
         Some(rubric) => {

@@ -1,10 +1,9 @@
 //! Reads NumPy's `.npy` files.
 
-use std::{fs, path::Path};
-
-use npyz::{NpyFile, Order, TypeChar};
+use std::path::Path;
 
 use super::dataset::{Dataset, Matrix, Truth};
+use crate::cli::arrays;
 
 pub(super) fn load(
     inputs: &Path,
@@ -86,114 +85,33 @@ fn classes(path: &Path, values: &[f64]) -> Result<Truth, String> {
     })
 }
 
-/// The shape and the entries, row after row, whatever type and order they are stored in.
+/// The shape and the entries of a file, all of them finite.
 fn read(path: &Path) -> Result<(Vec<usize>, Vec<f64>), String> {
-    let name = path.display();
-    let bytes = fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
-    let not_npy = |error: std::io::Error| format!("{name}: this is no .npy file: {error}");
-    let file = NpyFile::new(&bytes[..]).map_err(not_npy)?;
-    let shape: Vec<usize> = file
-        .shape()
-        .iter()
-        .map(|size| usize::try_from(*size).unwrap_or(usize::MAX))
-        .collect();
-    let entries = shape
-        .iter()
-        .try_fold(1usize, |product, size| product.checked_mul(*size));
-    // The header may promise more than the file holds; memory is taken for what is there.
-    let Some(entries) = entries.filter(|entries| (1..=bytes.len()).contains(entries)) else {
+    let name = path.display().to_string();
+    let array = arrays::read_npy(&arrays::read_file(path)?, &name)?;
+    let columns = array.shape.get(1).copied().unwrap_or(1);
+    if array.values.is_empty() {
         return Err(format!(
-            "{name}: its header says shape {shape:?}, but the file holds {} bytes",
-            bytes.len()
-        ));
-    };
-    let columns = shape.get(1).copied().unwrap_or(1);
-    let by_column = file.order() == Order::Fortran && shape.len() == 2;
-    let values = convert(file).map_err(|problem| format!("{name}: {problem}"))?;
-    if values.len() != entries {
-        return Err(format!(
-            "{name}: found {} entries, but its header says {entries}",
-            values.len()
+            "{name}: found the shape {:?}, which holds nothing",
+            array.shape
         ));
     }
-    let values = if by_column {
-        let rows = entries / columns;
-        (0..entries)
-            .map(|at| values[at % columns * rows + at / columns])
-            .collect()
-    } else {
-        values
-    };
-    if let Some(at) = values.iter().position(|value: &f64| !value.is_finite()) {
+    if let Some(at) = array.values.iter().position(|value| !value.is_finite()) {
         return Err(format!(
             "{name}, row {}, column {} (from 0): found {}, expected a finite number",
             at / columns,
             at % columns,
-            values[at]
+            array.values[at]
         ));
     }
-    Ok((shape, values))
-}
-
-fn convert(file: NpyFile<&[u8]>) -> Result<Vec<f64>, String> {
-    let dtype = file.dtype();
-    let unreadable = |error: std::io::Error| error.to_string();
-    let npyz::DType::Plain(plain) = &dtype else {
-        return Err("found a structured type, expected plain numbers".to_owned());
-    };
-    macro_rules! widen {
-        ($type:ty) => {
-            file.into_vec::<$type>()
-                .map_err(unreadable)?
-                .into_iter()
-                .map(f64::from)
-                .collect()
-        };
-    }
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "features and labels beyond 2^53 are rounded, as numpy's astype does"
-    )]
-    Ok(match (plain.type_char(), plain.size_field()) {
-        (TypeChar::Float, 4) => widen!(f32),
-        (TypeChar::Float, 8) => widen!(f64),
-        (TypeChar::Int, 1) => widen!(i8),
-        (TypeChar::Int, 2) => widen!(i16),
-        (TypeChar::Int, 4) => widen!(i32),
-        (TypeChar::Int, 8) => file
-            .into_vec::<i64>()
-            .map_err(unreadable)?
-            .into_iter()
-            .map(|value| value as f64)
-            .collect(),
-        (TypeChar::Uint, 1) => widen!(u8),
-        (TypeChar::Uint, 2) => widen!(u16),
-        (TypeChar::Uint, 4) => widen!(u32),
-        (TypeChar::Uint, 8) => file
-            .into_vec::<u64>()
-            .map_err(unreadable)?
-            .into_iter()
-            .map(|value| value as f64)
-            .collect(),
-        (TypeChar::Bool, _) => file
-            .into_vec::<bool>()
-            .map_err(unreadable)?
-            .into_iter()
-            .map(f64::from)
-            .collect(),
-        (_, _) => {
-            return Err(format!(
-                "found the type {plain}, expected float32, float64, an integer type or bool; numpy's astype converts"
-            ));
-        }
-    })
+    Ok((array.shape, array.values))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
-    use npyz::WriterBuilder as _;
+    use npyz::{Order, WriterBuilder as _};
 
     use super::*;
 

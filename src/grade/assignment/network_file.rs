@@ -80,10 +80,29 @@ words!(ActivationWord: Activation {
 /// The slope of every leaky ReLU left of 0.
 const LEAKY_SLOPE: f64 = 0.01;
 
-impl TryFrom<&NetworkFile> for NetworkSpec {
-    type Error = String;
+/// The largest network that a file of its own may describe: whatever a course's code trains.
+const FREE_LIMITS: ArchitectureLimits = ArchitectureLimits {
+    layers: 64,
+    units: 65_536,
+    parameters: 1 << 26,
+};
 
-    fn try_from(file: &NetworkFile) -> Result<Self, String> {
+impl NetworkSpec {
+    /// Reads a network from TOML of its own: what an assignment says under `[network]`, without that heading.
+    ///
+    /// # Errors
+    /// Text that is not TOML, unknown or missing fields, sizes beyond the limits.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: NetworkFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        Self::new(&file, &FREE_LIMITS)
+    }
+
+    /// The network of an assignment's file, within its limits.
+    pub(super) fn of_assignment(file: &NetworkFile) -> Result<Self, String> {
+        Self::new(file, &NETWORK_LIMITS)
+    }
+
+    fn new(file: &NetworkFile, limits: &ArchitectureLimits) -> Result<Self, String> {
         let layers: Vec<LayerSpec> = file
             .layers
             .iter()
@@ -95,7 +114,7 @@ impl TryFrom<&NetworkFile> for NetworkSpec {
             })
             .collect();
         let at_zero = file.relu_at_zero.map_or(ReluAtZero::One, Into::into);
-        let architecture = Architecture::new(file.input_size, &layers, at_zero, &NETWORK_LIMITS)
+        let architecture = Architecture::new(file.input_size, &layers, at_zero, limits)
             .map_err(|violations| violations.to_string())?;
         let objective = Objective {
             loss: file.loss.into(),
@@ -104,7 +123,7 @@ impl TryFrom<&NetworkFile> for NetworkSpec {
         if objective.loss == Loss::CrossEntropy && architecture.output_size() == 1 {
             return Err("cross_entropy needs 2 or more units in the last layer".to_owned());
         }
-        Ok(NetworkSpec {
+        Ok(Self {
             architecture: Arc::new(architecture),
             objective,
         })

@@ -1,0 +1,352 @@
+//! `backpropd grade-gradients`: what a course's own code computed, from a shell.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::arrays::{self, Array};
+use super::{Failure, grade};
+use crate::grade::{
+    Extras, NetworkSpec, Quantity, References, SubmittedTensor, TensorReport, Tolerance, Verdict,
+    grade_tensors,
+};
+use crate::nn::{Batch, Matrix};
+
+pub(super) const NAME: &str = "grade-gradients";
+const TOLERANCES: [(&str, Tolerance); 3] = [
+    ("exact", Tolerance::EXACT),
+    ("float32", Tolerance::FLOAT32),
+    ("finite-difference", Tolerance::FINITE_DIFFERENCE),
+];
+/// A batch is refused beyond this, as the server refuses it.
+const MAX_ROWS: usize = 1 << 20;
+
+pub(super) fn command() -> Command {
+    Command::new(NAME)
+        .about("Grade gradients that code computed: dW1, db2, dz1, dh2, dx, delta from .npz, .npy or .json files")
+        .after_help(
+            "The files together hold the network (W1, b1, W2, …), the batch (x, and y or labels) and what the code\n\
+             computed. Activations and loss are the assignment's. W is units × inputs, rows of x are samples:\n\n    \
+             np.savez(\"mine.npz\", W1=W1, W2=W2, W3=W3, x=x, y=y, dW1=dW1, dW2=dW2, dW3=dW3)\n    \
+             backpropd grade-gradients mine.npz\n\n\
+             The exit code is 0 where grading worked, right or wrong, and 2 where it could not.",
+        )
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .required(true)
+                .num_args(1..)
+                .value_parser(value_parser!(PathBuf))
+                .help("Arrays: .npz, .json (an object of nested lists), or .npy called as the array, such as dW2.npy"),
+        )
+        .args(grade::assignment_arguments())
+        .arg(
+            Arg::new("network")
+                .long("network")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("assignment")
+                .help("A network of one's own, as TOML: input_size = 784, layers = [{ units = 10, activation = \"linear\" }], loss = \"cross_entropy\""),
+        )
+        .arg(
+            Arg::new("tolerance")
+                .long("tolerance")
+                .value_name("PRESET")
+                .default_value("exact")
+                .value_parser(PossibleValuesParser::new(TOLERANCES.map(|(word, _)| word)))
+                .help("How far entries may be off: relative 1e-7, 1e-4 or 1e-2"),
+        )
+        .arg(
+            Arg::new("learning-rate")
+                .long("learning-rate")
+                .value_name("RATE")
+                .value_parser(value_parser!(f64))
+                .help("The learning rate of the code's step, to recognise gradients taken after the update"),
+        )
+        .arg(
+            Arg::new("dataset-size")
+                .long("dataset-size")
+                .value_name("N")
+                .value_parser(value_parser!(usize))
+                .help("How many samples the batch was taken from, to recognise 1/N in place of 1/m"),
+        )
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .default_value("text")
+                .value_parser(PossibleValuesParser::new(["text", "json"]))
+                .help("For people or for programs"),
+        )
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let mut named: BTreeMap<String, Array> = BTreeMap::new();
+    for path in matches.get_many::<PathBuf>("files").into_iter().flatten() {
+        for (name, array) in arrays::read_named(path).map_err(Failure::usage)? {
+            if named.insert(name.clone(), array).is_some() {
+                return Err(Failure::usage(format!(
+                    "two files hold an array called {name}"
+                )));
+            }
+        }
+    }
+    let network = &network(matches)?;
+    let case = Case::take(named, network).map_err(Failure::usage)?;
+    let word = grade::required::<String>(matches, "tolerance")?;
+    let tolerance = TOLERANCES.iter().find(|(name, _)| name == word);
+    let tolerance = tolerance.map_or(Tolerance::EXACT, |(_, tolerance)| *tolerance);
+    let extras = Extras {
+        earlier: None,
+        learning_rate: matches.get_one::<f64>("learning-rate").copied(),
+        dataset_size: matches.get_one::<usize>("dataset-size").copied(),
+    };
+    let reports = case
+        .grade(network, extras, &tolerance)
+        .map_err(Failure::usage)?;
+    let text = match grade::required::<String>(matches, "format")?.as_str() {
+        "json" => format!("{:#}\n", serde_json::json!({ "tensors": reports })),
+        _ => written(&reports),
+    };
+    grade::publish(&text, None)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The network that `--network` describes, or else the assignment's.
+fn network(matches: &ArgMatches) -> Result<NetworkSpec, Failure> {
+    if let Some(path) = matches.get_one::<PathBuf>("network") {
+        let name = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
+        return NetworkSpec::parse(&text)
+            .map_err(|problem| Failure::usage(format!("{name}: {problem}")));
+    }
+    let graders = grade::graders(matches)?;
+    let assignment = matches.get_one::<String>("assignment").map(String::as_str);
+    Ok(grade::choose(&graders, assignment)?
+        .assignment()
+        .network
+        .clone())
+}
+
+/// A network with its batch, and what was computed on it.
+struct Case {
+    parameters: Vec<f64>,
+    batch: Batch<f64>,
+    submitted: Vec<SubmittedTensor>,
+}
+
+impl Case {
+    /// Sorts the arrays by their names; every fault at once.
+    fn take(mut named: BTreeMap<String, Array>, network: &NetworkSpec) -> Result<Self, String> {
+        let architecture = &network.architecture;
+        let mut faults = Vec::new();
+        let mut parameters = Vec::with_capacity(architecture.parameter_count());
+        for (i, layer) in (1..).zip(architecture.layers()) {
+            take_parameter(
+                &mut named,
+                &format!("W{i}"),
+                &[layer.units, layer.fan_in],
+                &mut parameters,
+                &mut faults,
+            );
+            if layer.has_bias() {
+                take_parameter(
+                    &mut named,
+                    &format!("b{i}"),
+                    &[layer.units],
+                    &mut parameters,
+                    &mut faults,
+                );
+            }
+        }
+        let batch = take_batch(&mut named, network, &mut faults);
+        let mut submitted = Vec::new();
+        for (name, array) in named {
+            match name.parse::<Quantity>() {
+                Ok(quantity) => submitted.push(SubmittedTensor {
+                    quantity,
+                    shape: array.shape,
+                    values: array.values,
+                }),
+                Err(_) => faults.push(format!(
+                    "{name}: expected W1, b1, …, x, y, labels, or a gradient dW1, db1, dz1, dh1, dx, delta"
+                )),
+            }
+        }
+        if submitted.is_empty() {
+            faults.push(
+                "no gradient is given: expected some of dW1, db1, dz1, dh1, …, dx, delta"
+                    .to_owned(),
+            );
+        }
+        match (batch, faults.is_empty()) {
+            (Some(batch), true) => Ok(Self {
+                parameters,
+                batch,
+                submitted,
+            }),
+            _ => Err(faults.join("\n")),
+        }
+    }
+
+    fn grade(
+        &self,
+        network: &NetworkSpec,
+        extras: Extras<'_>,
+        tolerance: &Tolerance,
+    ) -> Result<Vec<TensorReport>, String> {
+        let batch = self.batch.view();
+        let references = References::new(
+            &network.architecture,
+            &self.parameters,
+            network.objective,
+            batch,
+            extras,
+        );
+        let references = references.map_err(|violations| violations.to_string())?;
+        grade_tensors(&references, &self.submitted, tolerance)
+            .map_err(|violations| violations.to_string())
+    }
+}
+
+fn take_parameter(
+    named: &mut BTreeMap<String, Array>,
+    name: &str,
+    shape: &[usize],
+    parameters: &mut Vec<f64>,
+    faults: &mut Vec<String>,
+) {
+    match named.remove(name) {
+        None => faults.push(format!("{name} is missing: expected the shape {shape:?}")),
+        Some(array) => {
+            // A bias may come as one row.
+            let is_row = shape.len() == 1 && array.shape[..] == [1, shape[0]];
+            if array.shape[..] != *shape && !is_row {
+                faults.push(format!(
+                    "{name}: found the shape {:?}, expected {shape:?}",
+                    array.shape
+                ));
+            }
+            parameters.extend(array.values);
+        }
+    }
+}
+
+fn take_batch(
+    named: &mut BTreeMap<String, Array>,
+    network: &NetworkSpec,
+    faults: &mut Vec<String>,
+) -> Option<Batch<f64>> {
+    let inputs = named.remove("x");
+    let (targets, labels) = (named.remove("y"), named.remove("labels"));
+    let inputs = match inputs {
+        None => {
+            faults.push("x is missing: expected the samples, one in each row".to_owned());
+            return None;
+        }
+        Some(array) => matrix("x", array, faults)?,
+    };
+    let targets = match targets {
+        None => None,
+        Some(array) => Some(matrix("y", array, faults)?),
+    };
+    let labels: Vec<i32> = labels.map_or_else(Vec::new, |labels| {
+        // A label that is no class is refused by the batch, whatever it is cut to here.
+        labels
+            .values
+            .iter()
+            .map(|&label| {
+                if label.fract() == 0.0 {
+                    label as i32
+                } else {
+                    -1
+                }
+            })
+            .collect()
+    });
+    let batch = Batch::new(
+        &network.architecture,
+        network.objective,
+        inputs,
+        targets,
+        &labels,
+        MAX_ROWS,
+    );
+    batch
+        .map_err(|violations| faults.push(violations.to_string()))
+        .ok()
+}
+
+/// As a matrix: a row of numbers is a column of samples.
+fn matrix(name: &str, array: Array, faults: &mut Vec<String>) -> Option<Matrix<f64>> {
+    let (rows, columns) = match array.shape[..] {
+        [rows, columns] if rows > 0 && columns > 0 => (rows, columns),
+        [rows] if rows > 0 => (rows, 1),
+        _ => {
+            faults.push(format!(
+                "{name}: found the shape {:?}, expected [samples, columns]",
+                array.shape
+            ));
+            return None;
+        }
+    };
+    Some(Matrix {
+        rows,
+        columns,
+        entries: array.values,
+    })
+}
+
+fn written(reports: &[TensorReport]) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for report in reports {
+        let mark = if report.verdict == Verdict::Correct {
+            '✓'
+        } else {
+            '✗'
+        };
+        let mistake = report
+            .mistake
+            .map(|mistake| format!("  {mistake}"))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{:6} {mark} {}{mistake}",
+            report.quantity, report.verdict
+        );
+        if report.verdict == Verdict::Correct {
+            continue;
+        }
+        let _ = writeln!(text, "       {}", report.message);
+        if !report.worst.is_empty() {
+            let worst = report
+                .worst
+                .iter()
+                .map(|entry| format!("[{}, {}] = {}", entry.row, entry.column, entry.given));
+            let _ = writeln!(
+                text,
+                "       furthest off: {}",
+                worst.collect::<Vec<_>>().join(", ")
+            );
+        }
+        /// Larger grids say less than they fill.
+        const READABLE: usize = 200;
+        if let Some(grid) = report
+            .grid
+            .as_ref()
+            .filter(|grid| grid.right.len() <= READABLE)
+        {
+            for line in grid.to_string().lines() {
+                let _ = writeln!(text, "       {line}");
+            }
+        }
+    }
+    text
+}
