@@ -11,8 +11,13 @@ impl Parser<'_> {
         match self.peek() {
             Some(Token::Number(digits)) => {
                 self.at += 1;
-                if digits == "1" && self.is_indicator_body() {
+                // `1(z > 0)` needs no rule of its own: it is a product with one.
+                if digits == "1" && self.is("_") && self.is_indicator_body() {
                     return self.indicator(start);
+                }
+                // `0_{1 \times 3}`: a zero fills its block whatever shape is written below it.
+                if digits == "0" && self.eat("_") {
+                    self.skip_group();
                 }
                 let value = digits.parse().map_err(|_| self.unexpected("a number"))?;
                 self.node(Kind::Number(value), start)
@@ -30,15 +35,32 @@ impl Parser<'_> {
                 }
             }
             Some(Token::Mark("(")) => self.enclosed("(", ")"),
-            Some(Token::Mark("{")) => self.enclosed("{", "}"),
-            Some(Token::Mark("\\{")) => self.enclosed("\\{", "\\}"),
+            Some(Token::Mark("{")) => match (self.peek_at(1), self.peek_at(2)) {
+                // `{h}^2`, and `\mathbf{h}^2`: scripts behind the braces belong to the letter.
+                (Some(Token::Name(name)), Some(Token::Mark("}"))) => {
+                    self.at += 3;
+                    self.named(name, start)
+                }
+                _ => self.enclosed("{", "}"),
+            },
+            Some(Token::Mark("\\{")) => match self.peek_at(1) {
+                Some(Token::Begin(_)) => {
+                    self.at += 2;
+                    let cases = self.cases(start)?;
+                    self.eat("\\}");
+                    Ok(cases)
+                }
+                _ => self.enclosed("\\{", "\\}"),
+            },
+            Some(Token::Mark("⟨")) => self.inner_product(start),
             Some(Token::Mark("[")) => self.row(),
             _ => Err(self.unexpected("a number, a symbol or a bracket")),
         }
     }
 
     pub(super) fn named(&mut self, name: &str, start: Span) -> Result<Expr, FormulaError> {
-        if self.is_argument(name) {
+        // `u(x)` is the unit step even where u may be the name of the argument.
+        if self.is_argument(name) && !(name == "u" && self.is("(")) {
             return self.node(Kind::Symbol(Symbol::Argument), start);
         }
         match name {

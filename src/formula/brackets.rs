@@ -1,6 +1,7 @@
 //! Matrices, rows, cases and the conditions of indicators.
 
-use super::expr::{Expr, Function, Kind};
+use super::ellipsis::pattern;
+use super::expr::{Expr, Function, Kind, Operator};
 use super::lexer::Token;
 use super::parser::Parser;
 use super::{Fault, FormulaError, Span};
@@ -8,17 +9,59 @@ use super::{Fault, FormulaError, Span};
 impl Parser<'_> {
     pub(super) fn enclosed(&mut self, open: &str, close: &str) -> Result<Expr, FormulaError> {
         self.expect(open)?;
-        let inner = self.comparison()?;
+        let inner = self.conditional()?;
         self.expect(close)?;
         Ok(inner)
+    }
+
+    /// `⟨a, b⟩`, the sum of the entries of `a ⊙ b`.
+    pub(super) fn inner_product(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect("⟨")?;
+        let left = self.comparison()?;
+        self.expect(",")?;
+        let right = self.comparison()?;
+        self.expect("⟩")?;
+        let product = Kind::Binary(Operator::Hadamard, Box::new(left), Box::new(right));
+        let product = self.node(product, start)?;
+        self.node(Kind::Call(Function::Total, vec![product]), start)
+    }
+
+    /// `a if c else b`, `a if c, b otherwise`, or a comparison alone.
+    pub(super) fn conditional(&mut self) -> Result<Expr, FormulaError> {
+        let start = self.here();
+        let value = self.comparison()?;
+        if !self.eat_name("if") {
+            return Ok(value);
+        }
+        let condition = self.comparison()?;
+        while self.eat(",")
+            || self.eat(";")
+            || self.eat_name("and")
+            || self.eat_name("else")
+            || self.eat_name("otherwise")
+        {}
+        let other = self.comparison()?;
+        if self.eat_name("if") {
+            let second = self.comparison()?;
+            return self.node(
+                Kind::Cases(vec![(value, Some(condition)), (other, Some(second))]),
+                start,
+            );
+        }
+        let _ = self.eat_name("otherwise") || self.eat_name("else");
+        self.node(
+            Kind::Cases(vec![(value, Some(condition)), (other, None)]),
+            start,
+        )
     }
 
     /// `[a \quad b]`, `[a, b]`, `[a; b]`, `[[a, b], [c, d]]`; `[a]` is a.
     pub(super) fn row(&mut self) -> Result<Expr, FormulaError> {
         let start = self.here();
         self.expect("[")?;
-        let mut bracketed = self.is("[");
-        let mut rows = vec![vec![self.comparison()?]];
+        let mut own_end = self.end_of_brackets();
+        let mut rows = vec![vec![self.entry()?]];
+        let mut bracketed = own_end == Some(self.at);
         loop {
             if self.eat("]") {
                 break;
@@ -28,12 +71,14 @@ impl Parser<'_> {
                 return Err(self.unexpected("a comma, a wide space or \"]\""));
             }
             while self.eat("quad") {}
-            bracketed &= self.is("[");
-            let entry = self.comparison()?;
+            own_end = self.end_of_brackets();
+            let entry = self.entry()?;
+            bracketed &= own_end == Some(self.at);
             if let Some(row) = rows.last_mut() {
                 row.push(entry);
             }
         }
+        let mut rows = self.without_dots(rows, start)?;
         // Rows in brackets of their own stand below each other.
         if let [row] = &mut rows[..] {
             if bracketed && row.len() > 1 {
@@ -48,13 +93,24 @@ impl Parser<'_> {
         self.node(Kind::Rows(rows), start)
     }
 
+    /// Behind the brackets that open here.
+    fn end_of_brackets(&mut self) -> Option<usize> {
+        let start = self.at;
+        let end = self.is("[").then(|| {
+            self.skip_group();
+            self.at
+        });
+        self.at = start;
+        end
+    }
+
     /// The rows of an environment, up to its `\end`.
     pub(super) fn matrix(&mut self, start: Span) -> Result<Expr, FormulaError> {
         let mut rows = vec![Vec::new()];
         loop {
             match self.peek() {
                 Some(Token::End(_)) => break,
-                Some(Token::Mark("&")) => self.at += 1,
+                Some(Token::Mark("&" | "," | "quad")) => self.at += 1,
                 Some(Token::Mark("\\\\")) => {
                     self.at += 1;
                     if !matches!(self.peek(), Some(Token::End(_))) {
@@ -62,7 +118,7 @@ impl Parser<'_> {
                     }
                 }
                 Some(_) => {
-                    let entry = self.comparison()?;
+                    let entry = self.entry()?;
                     if let Some(row) = rows.last_mut() {
                         row.push(entry);
                     }
@@ -78,6 +134,7 @@ impl Parser<'_> {
                 "Found a row without entries in a matrix.",
             ));
         }
+        let mut rows = self.without_dots(rows, start)?;
         if let [row] = &mut rows[..]
             && row.len() == 1
             && let Some(only) = row.pop()
@@ -85,6 +142,70 @@ impl Parser<'_> {
             return Ok(only);
         }
         self.node(Kind::Rows(rows), start)
+    }
+
+    /// An entry of a matrix, or `None` for dots.
+    fn entry(&mut self) -> Result<Option<Expr>, FormulaError> {
+        if self.eat_name("dots") {
+            return Ok(None);
+        }
+        self.conditional().map(Some)
+    }
+
+    /// The rows with dots replaced by the rows or entries that they stand for.
+    fn without_dots(
+        &mut self,
+        rows: Vec<Vec<Option<Expr>>>,
+        start: Span,
+    ) -> Result<Vec<Vec<Expr>>, FormulaError> {
+        let mut lines: Vec<Option<Vec<Expr>>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            if row.iter().all(Option::is_none) {
+                lines.push(None);
+                continue;
+            }
+            if row.iter().all(Option::is_some) {
+                lines.push(Some(row.into_iter().flatten().collect()));
+                continue;
+            }
+            // An entry each is a column lying down.
+            let transposed = row.into_iter().map(|entry| {
+                entry.map(|entry| {
+                    let span = entry.span;
+                    Expr::new(Kind::Transpose(Box::new(entry)), span)
+                })
+            });
+            let column = self.stacked(transposed.collect(), start)?;
+            lines.push(Some(vec![
+                self.node(Kind::Transpose(Box::new(column)), start)?,
+            ]));
+        }
+        if lines.iter().all(Option::is_some) {
+            return Ok(lines.into_iter().flatten().collect());
+        }
+        let mut blocks = Vec::with_capacity(lines.len());
+        for line in lines {
+            blocks.push(match line {
+                None => None,
+                Some(mut row) if row.len() == 1 => row.pop(),
+                Some(row) => Some(self.node(Kind::Rows(vec![row]), start)?),
+            });
+        }
+        Ok(vec![vec![self.stacked(blocks, start)?]])
+    }
+
+    /// Rows below each other with dots before the last: one row for every value of the index that runs.
+    fn stacked(&mut self, rows: Vec<Option<Expr>>, start: Span) -> Result<Expr, FormulaError> {
+        if let [before @ .., None, Some(last)] = &rows[..] {
+            let before: Option<Vec<&Expr>> = before.iter().map(Option::as_ref).collect();
+            if let Some(found) = before.and_then(|before| pattern(&before, last)) {
+                let (from, to, body) = (found.from, found.to, found.body);
+                let kind = Kind::Stack(found.letter, Box::new(from), Box::new(to), Box::new(body));
+                return self.node(kind, start);
+            }
+        }
+        let message = "The dots of the matrix do not tell what they stand for; write the first and the last row alike, with indices such as 1 and m.";
+        Err(FormulaError::new(Fault::Syntax, self.since(start), message))
     }
 
     pub(super) fn cases(&mut self, start: Span) -> Result<Expr, FormulaError> {
@@ -127,29 +248,15 @@ impl Parser<'_> {
     /// Whether what follows can be the condition of an indicator.
     pub(super) fn is_indicator_body(&self) -> bool {
         match self.peek() {
-            Some(Token::Mark("\\{")) => true,
-            Some(Token::Mark(mark @ ("_" | "[" | "("))) => {
-                let close = match *mark {
-                    "(" => ")",
-                    "[" => "]",
-                    _ => "}",
-                };
+            Some(Token::Mark("\\{" | "(")) => true,
+            Some(Token::Mark(mark @ ("_" | "["))) => {
+                let close = if *mark == "[" { "]" } else { "}" };
                 let compares = |token: Option<&Token>| {
                     matches!(
                         token,
                         Some(Token::Mark(">=" | ">" | "<=" | "<" | "=" | "==" | "!="))
                     )
                 };
-                let is_name = !matches!(
-                    self.at
-                        .checked_sub(1)
-                        .and_then(|at| self.tokens.get(at))
-                        .map(|before| &before.token),
-                    Some(Token::Number(_))
-                );
-                if is_name && *mark == "(" {
-                    return true;
-                }
                 let (mut depth, mut ahead) = (0_usize, 0);
                 while let Some(token) = self.peek_at(ahead) {
                     match token {
@@ -179,7 +286,16 @@ impl Parser<'_> {
         let condition = match self.peek() {
             Some(Token::Mark("\\{")) => self.enclosed("\\{", "\\}")?,
             Some(Token::Mark("[")) => self.enclosed("[", "]")?,
-            Some(Token::Mark("(")) => self.enclosed("(", ")")?,
+            Some(Token::Mark("(")) => {
+                self.at += 1;
+                let inner = self.comparison()?;
+                // `heaviside(x, 1)`: the value at the kink, where both are right.
+                if self.eat(",") {
+                    self.comparison()?;
+                }
+                self.expect(")")?;
+                inner
+            }
             _ => {
                 self.expect("{")?;
                 // `\mathbb{1}_{\{z > 0\}}` has both.

@@ -74,7 +74,7 @@ fn read_side(mut tokens: &[Lexeme], scope: &Scope) -> Option<Side> {
         end: last.span.end,
     };
     let mut parser = Parser::new(tokens, scope);
-    let expr = parser.comparison().and_then(|expr| match parser.peek() {
+    let expr = parser.conditional().and_then(|expr| match parser.peek() {
         None => Ok(expr),
         Some(_) => Err(parser.unexpected("an operator or the end of the formula")),
     });

@@ -125,6 +125,7 @@ impl Evaluator<'_> {
             }
             Kind::Call(function, arguments) => self.call(*function, arguments, expr),
             Kind::Sum(letter, range, body) => self.sum(*letter, range.as_ref(), body, expr),
+            Kind::Stack(letter, from, to, body) => self.stack(*letter, from, to, body, expr),
             Kind::Rows(rows) => self.blocks(rows, expr),
             Kind::Cases(cases) => self.cases(cases, expr),
             Kind::Derivative(of, by) => derivative(self, of, by, expr),
@@ -326,6 +327,34 @@ impl Evaluator<'_> {
             });
         }
         total.ok_or_else(|| self.shape_error(whole, "The sum has no terms."))
+    }
+
+    pub(super) fn stack(
+        &mut self,
+        letter: char,
+        from: &Expr,
+        to: &Expr,
+        body: &Expr,
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let (from, to) = (self.integer(from)?, self.integer(to)?);
+        let (mut rows, mut columns, mut entries) = (0, 0, Vec::new());
+        for value in from..=to {
+            self.letters.push((letter, value));
+            let row = self.value(body);
+            self.letters.pop();
+            let row = row?;
+            if value > from && row.columns() != columns {
+                return Err(self.shape_error(whole, "The rows of the matrix differ in width."));
+            }
+            columns = row.columns();
+            rows += row.rows();
+            entries.extend_from_slice(row.entries());
+        }
+        if rows == 0 {
+            return Err(self.shape_error(whole, "The dots stand for no rows."));
+        }
+        Ok(Matrix::new(rows, columns, entries))
     }
 
     /// The one range that an index without limits can have, from what it indexes.

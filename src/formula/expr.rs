@@ -46,6 +46,8 @@ pub enum Kind {
     Call(Function, Vec<Expr>),
     /// Σ over an index, from and to; without limits where the body tells them.
     Sum(char, Option<(Box<Expr>, Box<Expr>)>, Box<Expr>),
+    /// A row for every value of an index, from and to: what the dots of a matrix stand for.
+    Stack(char, Box<Expr>, Box<Expr>, Box<Expr>),
     /// Rows of blocks.
     Rows(Vec<Vec<Expr>>),
     /// The value of the first case whose condition holds, entry by entry.
@@ -176,7 +178,9 @@ impl Expr {
                 .collect(),
             Kind::Call(_, parts) => parts.iter().collect(),
             Kind::Sum(_, None, body) => vec![body],
-            Kind::Sum(_, Some((from, to)), body) => vec![from, to, body],
+            Kind::Sum(_, Some((from, to)), body) | Kind::Stack(_, from, to, body) => {
+                vec![from, to, body]
+            }
             Kind::Rows(rows) => rows.iter().flatten().collect(),
             Kind::Cases(cases) => cases
                 .iter()
@@ -203,7 +207,9 @@ impl Expr {
             }
             Kind::Call(_, parts) => parts.iter_mut().collect(),
             Kind::Sum(_, None, body) => vec![body],
-            Kind::Sum(_, Some((from, to)), body) => vec![from, to, body],
+            Kind::Sum(_, Some((from, to)), body) | Kind::Stack(_, from, to, body) => {
+                vec![from, to, body]
+            }
             Kind::Rows(rows) => rows.iter_mut().flatten().collect(),
             Kind::Cases(cases) => cases
                 .iter_mut()

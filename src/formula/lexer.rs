@@ -107,6 +107,8 @@ impl<'t> Lexer<'t> {
             self.number();
         } else if next.is_ascii_alphabetic() {
             self.word();
+        } else if rest.starts_with("...") {
+            self.push(Token::Name("dots".to_owned()), 3);
         } else if next == '.' && rest[1..].starts_with(|c: char| c.is_ascii_alphabetic()) {
             self.method()?;
         } else if let Some((_, name)) = CHARACTERS.iter().find(|(c, _)| *c == next) {
@@ -129,12 +131,16 @@ impl<'t> Lexer<'t> {
         self.push(Token::Number(digit.to_string()), bytes);
     }
 
-    /// TeX gives one digit to a bare `^` or `_`.
+    /// TeX gives one digit to a bare `^` or `_`, and to each part of a bare `\frac`.
     pub(super) fn number(&mut self) {
-        let script = matches!(
-            self.out.last().map(|last| &last.token),
-            Some(Token::Mark("^" | "_"))
-        );
+        let mut before = self.out.iter().rev().map(|last| &last.token);
+        let is_frac =
+            |token: Option<&Token>| matches!(token, Some(Token::Name(name)) if name == "frac");
+        let script = match before.next() {
+            Some(Token::Mark("^" | "_")) => true,
+            Some(Token::Number(_)) => is_frac(before.next()),
+            last => is_frac(last),
+        };
         let digits = if script {
             &self.rest()[..1]
         } else {
@@ -249,6 +255,8 @@ impl<'t> Lexer<'t> {
             ('&', "&"),
             ('.', "."),
             ('|', "|"),
+            ('⟨', "⟨"),
+            ('⟩', "⟩"),
         ];
         if self.rest().starts_with("$$") {
             self.push(Token::Break, 2);

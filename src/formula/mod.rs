@@ -10,6 +10,7 @@ mod calculus;
 mod chain;
 mod commands;
 mod derivative;
+mod ellipsis;
 mod error;
 mod eval;
 mod expr;
@@ -22,6 +23,9 @@ mod render;
 mod scripts;
 mod symbol;
 mod vocabulary;
+
+#[cfg(test)]
+mod tests;
 
 pub use chain::{Side, parse};
 pub use error::{Fault, FormulaError, underline};

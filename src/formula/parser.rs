@@ -3,6 +3,7 @@
 //! Tight to loose: scripts · products, `/` · ⊙ · `+ −` · comparisons. Products and ⊙ that stand side by side without
 //! parentheses are kept together in [`Kind::Mixed`], since authors differ in which they mean to bind tighter.
 
+use super::ellipsis::pattern;
 use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::{Lexeme, Token};
 use super::{Fault, FormulaError, Span, Symbol};
@@ -55,6 +56,12 @@ impl<'t> Parser<'t> {
 
     pub(super) fn is_name(&self, name: &str) -> bool {
         matches!(self.peek(), Some(Token::Name(found)) if found == name)
+    }
+
+    pub(super) fn eat_name(&mut self, name: &str) -> bool {
+        let found = self.is_name(name);
+        self.at += usize::from(found);
+        found
     }
 
     pub(super) fn eat(&mut self, mark: &str) -> bool {
@@ -164,20 +171,61 @@ impl<'t> Parser<'t> {
     /// Terms joined by `+` and `−`.
     pub(super) fn sum(&mut self) -> Result<Expr, FormulaError> {
         let start = self.here();
-        let mut left = self.signed_term()?;
+        let first = self.signed_term()?;
+        let mut terms = vec![(Operator::Add, first)];
         loop {
             let operator = match self.peek() {
                 Some(Token::Mark("+")) => Operator::Add,
                 Some(Token::Mark("-")) => Operator::Subtract,
-                _ => return Ok(left),
+                _ => break,
             };
             self.at += 1;
-            let right = self.signed_term()?;
+            if operator == Operator::Add && self.is_name("dots") {
+                self.dotted_sum(&mut terms)?;
+            } else {
+                terms.push((operator, self.signed_term()?));
+            }
+        }
+        let mut terms = terms.into_iter();
+        let Some((_, mut left)) = terms.next() else {
+            return Err(self.unexpected("a term"));
+        };
+        for (operator, right) in terms {
+            let span = Span {
+                start: start.start,
+                end: right.span.end,
+            };
             left = self.node(
                 Kind::Binary(operator, Box::new(left), Box::new(right)),
                 start,
             )?;
+            left.span = span;
         }
+        Ok(left)
+    }
+
+    /// `… + a_m` behind `a_1 + a_2 +`: the terms before that fit become one sum with the last.
+    fn dotted_sum(&mut self, terms: &mut Vec<(Operator, Expr)>) -> Result<(), FormulaError> {
+        let start = self.here();
+        self.at += 1;
+        self.expect("+")?;
+        let last = self.signed_term()?;
+        for from in 0..terms.len() {
+            let run = &terms[from..];
+            let before: Vec<&Expr> = run.iter().map(|(_, term)| term).collect();
+            if run.iter().all(|(operator, _)| *operator == Operator::Add)
+                && let Some(found) = pattern(&before, &last)
+            {
+                let range = Some((Box::new(found.from), Box::new(found.to)));
+                let sum = Kind::Sum(found.letter, range, Box::new(found.body));
+                let start = before.first().map_or(start, |first| first.span);
+                terms.truncate(from);
+                terms.push((Operator::Add, self.node(sum, start)?));
+                return Ok(());
+            }
+        }
+        let message = "The dots of the sum do not tell what they stand for; write the first and the last term alike, with indices such as 1 and m, or use \\sum.";
+        Err(FormulaError::new(Fault::Syntax, self.since(start), message))
     }
 
     fn signed_term(&mut self) -> Result<Expr, FormulaError> {
@@ -246,9 +294,9 @@ impl<'t> Parser<'t> {
             Some(Token::Number(_) | Token::Begin(_)) => true,
             Some(Token::Name(name)) => !matches!(
                 name.as_str(),
-                "top" | "otherwise" | "if" | "for" | "and" | "else"
+                "top" | "otherwise" | "if" | "for" | "and" | "else" | "dots"
             ),
-            Some(Token::Mark(mark)) => matches!(*mark, "(" | "[" | "{" | "\\{"),
+            Some(Token::Mark(mark)) => matches!(*mark, "(" | "[" | "{" | "\\{" | "⟨"),
             Some(Token::End(_) | Token::Break) | None => false,
         }
     }

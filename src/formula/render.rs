@@ -2,6 +2,7 @@
 //! the same tree.
 
 use super::Symbol;
+use super::ellipsis::at_index;
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 
 /// How to write.
@@ -96,6 +97,7 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
         }
         Kind::Call(function, arguments) => (call(*function, arguments, notation), ATOM),
         Kind::Sum(letter, range, body) => (sum(*letter, range.as_ref(), body, notation), TERM),
+        Kind::Stack(letter, from, to, body) => (stack(*letter, from, to, body, notation), ATOM),
         Kind::Rows(rows) => (matrix(rows, notation), ATOM),
         Kind::Cases(cases) => (case_text(cases, notation), ATOM),
         Kind::Derivative(of, by) if latex => (
@@ -106,7 +108,7 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
             ),
             ATOM,
         ),
-        Kind::Derivative(of, by) => (format!("∂{}/∂{}", at(of, ATOM), at(by, ATOM)), FACTOR),
+        Kind::Derivative(of, by) => (format!("∂{}/∂{}", at(of, ATOM), at(by, ATOM)), TIMES),
     }
 }
 
@@ -279,23 +281,60 @@ fn sum(
     }
 }
 
+fn row_text(row: &[Expr], notation: Notation) -> String {
+    let entries: Vec<String> = row
+        .iter()
+        .map(|entry| write(entry, COMPARE, notation))
+        .collect();
+    entries.join(match notation {
+        Notation::Latex => " & ",
+        Notation::Plain => ", ",
+    })
+}
+
 fn matrix(rows: &[Vec<Expr>], notation: Notation) -> String {
-    let (columns, lines) = match notation {
-        Notation::Latex => (" & ", " \\\\ "),
-        Notation::Plain => (", ", "; "),
+    let lines = match notation {
+        Notation::Latex => " \\\\ ",
+        Notation::Plain => "; ",
     };
-    let row = |row: &Vec<Expr>| {
+    // Brackets in brackets would be rows of their own.
+    if let ([row], Notation::Plain) = (rows, notation)
+        && row.iter().all(|entry| matches!(entry.kind, Kind::Rows(_)))
+    {
         let entries: Vec<String> = row
             .iter()
-            .map(|entry| write(entry, COMPARE, notation))
+            .map(|entry| write(entry, ATOM + 1, notation))
             .collect();
-        entries.join(columns)
-    };
-    let rows: Vec<String> = rows.iter().map(row).collect();
+        return format!("[{}]", entries.join(", "));
+    }
+    let rows: Vec<String> = rows.iter().map(|row| row_text(row, notation)).collect();
     let inner = rows.join(lines);
     match notation {
         Notation::Latex => format!("\\begin{{bmatrix}} {inner} \\end{{bmatrix}}"),
         Notation::Plain => format!("[{inner}]"),
+    }
+}
+
+/// The first and the last row, dots between.
+fn stack(letter: char, from: &Expr, to: &Expr, body: &Expr, notation: Notation) -> String {
+    let row = |index: &Expr| {
+        let index = match index.kind {
+            Kind::Symbol(symbol) => Index::Size(symbol),
+            Kind::Number(number) => Index::Number(number as usize),
+            _ => Index::All,
+        };
+        let row = at_index(body, letter, index);
+        match &row.kind {
+            Kind::Rows(rows) if rows.len() == 1 => row_text(&rows[0], notation),
+            _ => write(&row, COMPARE, notation),
+        }
+    };
+    let (first, last) = (row(from), row(to));
+    match notation {
+        Notation::Latex => {
+            format!("\\begin{{bmatrix}} {first} \\\\ \\vdots \\\\ {last} \\end{{bmatrix}}")
+        }
+        Notation::Plain => format!("[{first}; \\dots; {last}]"),
     }
 }
 

@@ -143,7 +143,7 @@ impl Parser<'_> {
 
     pub(super) fn index(&mut self) -> Option<Index> {
         let index = match self.peek()? {
-            Token::Mark(":" | "·") => Index::All,
+            Token::Mark(":" | "·" | "⊙") => Index::All,
             Token::Name(name) if name == "m" => Index::Size(Symbol::BatchSize),
             Token::Name(name) if name == "n" => {
                 let layer = match (self.peek_at(1), self.peek_at(2)) {
@@ -267,6 +267,7 @@ impl Parser<'_> {
                     name == "theta"
                         || (matches!(name.as_str(), "x" | "h" | "W")
                             && self.has_comma_before_close())
+                        || (name == "x" && matches!(self.peek_at(2), Some(Token::Mark(")"))))
                 }
                 _ => false,
             };
@@ -279,7 +280,7 @@ impl Parser<'_> {
         let mut ahead = 1;
         while let Some(token) = self.peek_at(ahead) {
             match token {
-                Token::Mark(",") => return true,
+                Token::Mark("," | ";" | "|") => return true,
                 Token::Mark(")") => return false,
                 _ => ahead += 1,
             }

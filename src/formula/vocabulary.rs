@@ -17,6 +17,7 @@ pub(super) const MARKS: &[(&str, &str)] = &[
     ("lt", "<"), ("neq", "!="), ("ne", "!="), ("prime", "'"), ("lbrace", "\\{"), ("rbrace", "\\}"),
     ("lbrack", "["), ("rbrack", "]"), ("div", "/"), ("equiv", "="), ("coloneqq", "="), ("triangleq", "="),
     ("Rightarrow", "="), ("implies", "="), ("vert", "|"), ("mid", "|"),
+    ("langle", "⟨"), ("rangle", "⟩"), ("colon", ":"),
 ];
 
 /// Commands without a meaning for the value.
@@ -26,7 +27,8 @@ pub(super) const DECORATION: &[&str] = &[
     "Biggl", "Biggr", "middle", "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits",
     "nonumber", "notag", "boldsymbol", "bm", "mathbf", "mathit", "mathcal", "mathrm", "mathsf", "mathtt",
     "operatorname", "vec", "hspace", "boxed", "mathop", "text", "textrm", "textbf", "textit", "mathbin",
-    "mathrel", "mbox", "ensuremath",
+    "mathrel", "mbox", "ensuremath", "blacksquare", "square", "Box", "qed", "checkmark", "therefore", "hfill",
+    "mathstrut", "strut", "negthinspace", "thinspace", "medspace", "thickspace", "enspace",
 ];
 
 /// Spaces that carry no meaning.
@@ -47,5 +49,5 @@ pub(super) const REFUSED: &[&str] = &[
 #[rustfmt::skip]
 pub(super) const CHARACTERS: &[(char, &str)] = &[
     ('δ', "delta"), ('σ', "sigma"), ('θ', "theta"), ('∂', "partial"), ('∇', "nabla"), ('Σ', "sum"),
-    ('∑', "sum"), ('𝟙', "indicator"), ('𝟏', "indicator"),
+    ('∑', "sum"), ('𝟙', "indicator"), ('𝟏', "indicator"), ('…', "dots"), ('⋮', "dots"), ('⋯', "dots"),
 ];

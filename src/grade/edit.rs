@@ -216,6 +216,14 @@ fn binary_changes(
                     Mistake::OperandOrder,
                     node(Operator::Times, right, left),
                 ));
+                let transposed =
+                    |of: &Expr| Expr::new(Kind::Transpose(Box::new(of.clone())), of.span);
+                for swapped in [
+                    node(Operator::Times, &transposed(right), left),
+                    node(Operator::Times, right, &transposed(left)),
+                ] {
+                    found.push((Mistake::OperandOrder, Mistake::OperandOrder, swapped));
+                }
             } else {
                 let (made, mended) = (Mistake::MatmulForElementwise, Mistake::ElementwiseForMatmul);
                 found.push((made, mended, node(Operator::Times, left, right)));

@@ -347,6 +347,13 @@ impl<'a> Judge<'a> {
             evaluate_on(&edit.expr, &prepared.networks, &prepared.letters)
                 .agrees_with(&prepared.reference)
         });
-        mended.map(|edit| (edit.mended, feedback::question(edit.mended).to_owned()))
+        let mistake = match mended {
+            Some(edit) => edit.mended,
+            None if evaluates && values.is_multiple_of(&prepared.reference) => {
+                Mistake::ConstantFactor
+            }
+            None => return None,
+        };
+        Some((mistake, feedback::question(mistake).to_owned()))
     }
 }

@@ -1,3 +1,5 @@
+mod rewritten;
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -192,6 +192,25 @@ impl Values {
         pairs.all(|(a, b)| a.shapes_agree(b))
     }
 
+    /// Whether the values are those of `reference` times one number, the same everywhere.
+    pub(super) fn is_multiple_of(&self, reference: &Self) -> bool {
+        let entries = |values: &Self| -> Vec<f64> {
+            let networks = values.networks.iter();
+            let matrices = networks.flat_map(|network| network.matrices.iter().flatten());
+            matrices.flat_map(Matrix::entries).copied().collect()
+        };
+        let (given, right) = (entries(self), entries(reference));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let factor = dot(&given, &right) / dot(&right, &right);
+        let mut scaled = reference.clone();
+        for network in &mut scaled.networks {
+            for matrix in network.matrices.iter_mut().flatten() {
+                *matrix = matrix.map(|entry| factor * entry);
+            }
+        }
+        factor.abs() > RELATIVE && self.has_shape_of(reference) && self.agrees_with(&scaled)
+    }
+
     /// Which entries are right on every network of the largest batch size; the values of free indices are laid out
     /// as rows and columns of their own. `None` where the shape is another one.
     pub(super) fn grid(&self, reference: &Self, letters: &[Vec<(char, usize)>]) -> Option<Grid> {

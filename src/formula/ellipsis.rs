@@ -1,0 +1,131 @@
+//! What the dots in `a_1 + a_2 + … + a_m` and in matrices stand for: the one formula in which only an index runs.
+
+use super::expr::{Expr, Index, Indices, Kind};
+
+/// The pattern behind `before, …, last`.
+pub(super) struct Pattern {
+    pub(super) letter: char,
+    pub(super) from: Expr,
+    pub(super) to: Expr,
+    pub(super) body: Expr,
+}
+
+/// The formula whose index runs from that of `before`'s first piece to that of `last`, where there is one that agrees
+/// with every piece written out.
+pub(super) fn pattern(before: &[&Expr], last: &Expr) -> Option<Pattern> {
+    let first = *before.first()?;
+    let letter = ('a'..='z')
+        .rev()
+        .find(|letter| !mentions(first, *letter) && !mentions(last, *letter))?;
+    let mut run = None;
+    let body = generalise(first, last, letter, &mut run)?;
+    let (from, to) = run?;
+    let continues = before
+        .iter()
+        .enumerate()
+        .all(|(at, piece)| at_index(&body, letter, Index::Number(from + at)) == **piece);
+    let to = match to {
+        Index::Number(to) if to >= from + before.len() => Kind::Number(to as f64),
+        Index::Size(symbol) => Kind::Symbol(symbol),
+        _ => return None,
+    };
+    continues.then(|| Pattern {
+        letter,
+        from: Expr::new(Kind::Number(from as f64), first.span),
+        to: Expr::new(to, last.span),
+        body,
+    })
+}
+
+fn mentions(expr: &Expr, letter: char) -> bool {
+    let here = match &expr.kind {
+        Kind::Letter(name) | Kind::Sum(name, ..) | Kind::Stack(name, ..) => *name == letter,
+        Kind::Select(_, Indices::One(one)) => *one == Index::Letter(letter),
+        Kind::Select(_, Indices::Two(row, column)) => {
+            [row, column].contains(&&Index::Letter(letter))
+        }
+        _ => false,
+    };
+    here || expr.parts().into_iter().any(|part| mentions(part, letter))
+}
+
+/// `last` with `letter` wherever an index of `first` differs from its own, which must be everywhere in the same way.
+fn generalise(
+    first: &Expr,
+    last: &Expr,
+    letter: char,
+    run: &mut Option<(usize, Index)>,
+) -> Option<Expr> {
+    let mut body = last.clone();
+    if let (Kind::Select(_, a), Kind::Select(_, b)) = (&first.kind, &mut body.kind) {
+        match (a, b) {
+            (Indices::One(a), Indices::One(b)) => unite(*a, b, letter, run)?,
+            (Indices::Two(a, c), Indices::Two(b, d)) => {
+                unite(*a, b, letter, run)?;
+                unite(*c, d, letter, run)?;
+            }
+            _ => return None,
+        }
+    }
+    let parts = first.parts();
+    let mut own = body.parts_mut();
+    if parts.len() != own.len() {
+        return None;
+    }
+    for (part, own) in parts.iter().zip(&mut own) {
+        **own = generalise(part, own, letter, run)?;
+    }
+    (head(first) == head(last)).then_some(body)
+}
+
+fn unite(
+    first: Index,
+    last: &mut Index,
+    letter: char,
+    run: &mut Option<(usize, Index)>,
+) -> Option<()> {
+    if first == *last {
+        return Some(());
+    }
+    let Index::Number(from) = first else {
+        return None;
+    };
+    match run {
+        Some(found) if *found != (from, *last) => return None,
+        _ => *run = Some((from, *last)),
+    }
+    *last = Index::Letter(letter);
+    Some(())
+}
+
+/// The piece itself, without what its parts and its indices say.
+fn head(expr: &Expr) -> Expr {
+    let mut head = expr.clone();
+    for part in head.parts_mut() {
+        part.kind = Kind::Number(0.0);
+    }
+    if let Kind::Select(_, indices) = &mut head.kind {
+        *indices = Indices::One(Index::All);
+    }
+    head
+}
+
+/// `body` with `letter` at `value`.
+pub(super) fn at_index(body: &Expr, letter: char, value: Index) -> Expr {
+    let mut fixed = body.clone();
+    if let Kind::Select(_, indices) = &mut fixed.kind {
+        let places = match indices {
+            Indices::One(one) => vec![one],
+            Indices::Two(row, column) => vec![row, column],
+        };
+        for index in places {
+            if *index == Index::Letter(letter) {
+                *index = value;
+            }
+        }
+    }
+    for part in fixed.parts_mut() {
+        *part = at_index(part, letter, value);
+    }
+    fixed
+}
