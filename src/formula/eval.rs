@@ -5,7 +5,7 @@ use super::expr::{Comparison, Expr, Index, Indices, Kind, Operator};
 use super::{Bindings, Fault, FormulaError, Matrix, Symbol};
 
 /// The most entries that one evaluation may compute.
-const MAX_WORK: usize = 2_000_000;
+const MAX_WORK: usize = 50_000;
 
 /// A value and how exactly it is known.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Value {
     pub matrix: Matrix,
     /// Whether a derivative in it was taken by differences, so that about six digits hold.
     pub approximate: bool,
+    /// How many entries were computed on the way.
+    pub work: usize,
 }
 
 /// The value of `expr`, with the question's indices bound to `letters`, counted from 1.
@@ -35,6 +37,7 @@ pub fn evaluate(
     Ok(Value {
         matrix,
         approximate: evaluator.approximate,
+        work: evaluator.work,
     })
 }
 

@@ -12,6 +12,12 @@ use crate::formula::{
     Expr, Fault, FormulaError, Notation, Side, Span, parse, readings, render, shape_text,
 };
 
+/// The most entries that are computed in search of the one edit that mends an answer, so that a verdict comes soon
+/// whatever was sent; the homework's longest answers need a tenth of it.
+const MAX_EDIT_WORK: usize = 4_000_000;
+/// The same for the steps of a chain.
+const MAX_STEP_WORK: usize = 500_000;
+
 /// A judgement, and the answer as it was read.
 pub(super) struct Judged {
     pub(super) report: QuestionReport,
@@ -199,7 +205,11 @@ impl<'a> Judge<'a> {
     /// The first side that differs from the right value, wherever it can be computed.
     fn check_steps(&self, sides: &[Side], answer: &Expr, report: &mut QuestionReport) {
         let prepared = self.prepared;
+        let mut work = 0;
         for (at, side) in sides.iter().enumerate() {
+            if work > MAX_STEP_WORK {
+                return;
+            }
             let Ok(expr) = &side.expr else { continue };
             if expr.span == answer.span {
                 if report.verdict != Verdict::Correct && sides.len() > 1 {
@@ -212,6 +222,7 @@ impl<'a> Judge<'a> {
                     .iter()
                     .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters)),
             );
+            work += values.work;
             if values.evaluated() > 0 && !values.holds(expr, &prepared.reference) {
                 report.first_wrong_step = Some(at + 1);
                 report.span = Some(side.span);
@@ -343,10 +354,19 @@ impl<'a> Judge<'a> {
             ));
         }
         let network = prepared.networks.first()?;
-        let mended = edits(reading, network).into_iter().find(|edit| {
-            evaluate_on(&edit.expr, &prepared.networks, &prepared.letters)
-                .agrees_with(&prepared.reference)
-        });
+        let is_too_large = matches!(&values.error, Some(error) if error.fault == Fault::TooLarge);
+        let affordable = if is_too_large {
+            0
+        } else {
+            MAX_EDIT_WORK / values.work.max(1)
+        };
+        let mended = edits(reading, network)
+            .into_iter()
+            .take(affordable)
+            .find(|edit| {
+                evaluate_on(&edit.expr, &prepared.networks, &prepared.letters)
+                    .agrees_with(&prepared.reference)
+            });
         let mistake = match mended {
             Some(edit) => edit.mended,
             None if evaluates && values.is_multiple_of(&prepared.reference) => {

@@ -1,7 +1,7 @@
 //! The values of a formula on all networks of a question, and when two of them are the same.
 
 use super::{Grid, Network};
-use crate::formula::{Bindings, Expr, FormulaError, Matrix, Symbol, evaluate};
+use crate::formula::{Bindings, Expr, Fault, FormulaError, Matrix, Symbol, evaluate};
 
 /// How far an entry may be off, relative to the reference's largest entry.
 const RELATIVE: f64 = 1e-9;
@@ -25,6 +25,8 @@ pub(super) struct Values {
     pub(super) networks: Vec<OnNetwork>,
     /// Why it does not evaluate, on the largest batch where it does not.
     pub(super) error: Option<FormulaError>,
+    /// How many entries were computed for them.
+    pub(super) work: usize,
 }
 
 /// Evaluates `expr` with every binding of the free indices on every network.
@@ -53,10 +55,20 @@ pub(super) fn evaluate_with<'b>(
             .value(Symbol::BatchSize)
             .map_or(1, |m| m.at(0, 0) as usize);
         let mut approximate = false;
+        // What is too much work once is so everywhere.
+        let too_large = values
+            .error
+            .clone()
+            .filter(|error| error.fault == Fault::TooLarge);
+        let work = &mut values.work;
         let matrices: Result<Vec<Matrix>, FormulaError> = letters
             .iter()
             .map(|bound| {
+                if let Some(error) = &too_large {
+                    return Err(error.clone());
+                }
                 let value = evaluate(expr, bindings, bound)?;
+                *work += value.work;
                 approximate |= value.approximate;
                 Ok(value.matrix)
             })
