@@ -1,6 +1,8 @@
 //! What the dots in `a_1 + a_2 + … + a_m` and in matrices stand for: the one formula in which only an index runs.
 
-use super::expr::{Expr, Index, Indices, Kind};
+use super::expr::{Expr, Index, Indices, Kind, Operator};
+use super::parser::Parser;
+use super::{Fault, FormulaError};
 
 /// The pattern behind `before, …, last`.
 pub(super) struct Pattern {
@@ -128,4 +130,33 @@ pub(super) fn at_index(body: &Expr, letter: char, value: Index) -> Expr {
         *part = at_index(part, letter, value);
     }
     fixed
+}
+
+impl Parser<'_> {
+    /// `… + a_m` behind `a_1 + a_2 +`: the terms before that fit become one sum with the last.
+    pub(super) fn dotted_sum(
+        &mut self,
+        terms: &mut Vec<(Operator, Expr)>,
+    ) -> Result<(), FormulaError> {
+        let start = self.here();
+        self.at += 1;
+        self.expect("+")?;
+        let last = self.signed_term()?;
+        for from in 0..terms.len() {
+            let run = &terms[from..];
+            let before: Vec<&Expr> = run.iter().map(|(_, term)| term).collect();
+            if run.iter().all(|(operator, _)| *operator == Operator::Add)
+                && let Some(found) = pattern(&before, &last)
+            {
+                let range = Some((Box::new(found.from), Box::new(found.to)));
+                let sum = Kind::Sum(found.letter, range, Box::new(found.body));
+                let start = before.first().map_or(start, |first| first.span);
+                terms.truncate(from);
+                terms.push((Operator::Add, self.node(sum, start)?));
+                return Ok(());
+            }
+        }
+        let message = "The dots of the sum do not tell what they stand for; write the first and the last term alike, with indices such as 1 and m, or use \\sum.";
+        Err(FormulaError::new(Fault::Syntax, self.since(start), message))
+    }
 }

