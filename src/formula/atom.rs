@@ -214,9 +214,7 @@ impl Parser<'_> {
                 Kind::Binary(Operator::Hadamard, Box::new(a), Box::new(b))
             }
             ("outer", Some(a), Some(b), None) => {
-                let span = a.span;
-                let column = Expr::new(Kind::Transpose(Box::new(a)), span);
-                Kind::Binary(Operator::Times, Box::new(column), Box::new(b))
+                Kind::Binary(Operator::Times, Box::new(a.transposed()), Box::new(b))
             }
             ("where", Some(condition), Some(a), Some(b)) => {
                 Kind::Cases(vec![(a, Some(condition)), (b, None)])

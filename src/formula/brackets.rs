@@ -169,12 +169,7 @@ impl Parser<'_> {
                 continue;
             }
             // An entry each is a column lying down.
-            let transposed = row.into_iter().map(|entry| {
-                entry.map(|entry| {
-                    let span = entry.span;
-                    Expr::new(Kind::Transpose(Box::new(entry)), span)
-                })
-            });
+            let transposed = row.into_iter().map(|entry| entry.map(Expr::transposed));
             let column = self.stacked(transposed.collect(), start)?;
             lines.push(Some(vec![
                 self.node(Kind::Transpose(Box::new(column)), start)?,

@@ -25,7 +25,7 @@ pub(super) fn pattern(before: &[&Expr], last: &Expr) -> Option<Pattern> {
     let continues = before
         .iter()
         .enumerate()
-        .all(|(at, piece)| at_index(&body, letter, Index::Number(from + at)) == **piece);
+        .all(|(at, piece)| body.with_index(letter, Index::Number(from + at)) == **piece);
     let to = match to {
         Index::Number(to) if to >= from + before.len() => Kind::Number(to as f64),
         Index::Size(symbol) => Kind::Symbol(symbol),
@@ -110,26 +110,6 @@ fn head(expr: &Expr) -> Expr {
         *indices = Indices::One(Index::All);
     }
     head
-}
-
-/// `body` with `letter` at `value`.
-pub(super) fn at_index(body: &Expr, letter: char, value: Index) -> Expr {
-    let mut fixed = body.clone();
-    if let Kind::Select(_, indices) = &mut fixed.kind {
-        let places = match indices {
-            Indices::One(one) => vec![one],
-            Indices::Two(row, column) => vec![row, column],
-        };
-        for index in places {
-            if *index == Index::Letter(letter) {
-                *index = value;
-            }
-        }
-    }
-    for part in fixed.parts_mut() {
-        *part = at_index(part, letter, value);
-    }
-    fixed
 }
 
 impl Parser<'_> {

@@ -317,10 +317,7 @@ impl Evaluator<'_> {
         };
         let mut total: Option<Matrix> = None;
         for value in from..=to {
-            self.letters.push((letter, value));
-            let term = self.value(body);
-            self.letters.pop();
-            let term = term?;
+            let term = self.value_at(letter, value, body)?;
             total = Some(match total {
                 None => term,
                 Some(total) if total.shape() == term.shape() => total.zip(&term, |a, b| a + b),
@@ -330,6 +327,14 @@ impl Evaluator<'_> {
             });
         }
         total.ok_or_else(|| self.shape_error(whole, "The sum has no terms."))
+    }
+
+    /// The value of `body` with an index bound to one value.
+    fn value_at(&mut self, letter: char, at: usize, body: &Expr) -> Result<Matrix, FormulaError> {
+        self.letters.push((letter, at));
+        let value = self.value(body);
+        self.letters.pop();
+        value
     }
 
     pub(super) fn stack(
@@ -343,10 +348,7 @@ impl Evaluator<'_> {
         let (from, to) = (self.integer(from)?, self.integer(to)?);
         let (mut rows, mut columns, mut entries) = (0, 0, Vec::new());
         for value in from..=to {
-            self.letters.push((letter, value));
-            let row = self.value(body);
-            self.letters.pop();
-            let row = row?;
+            let row = self.value_at(letter, value, body)?;
             if value > from && row.columns() != columns {
                 return Err(self.shape_error(whole, "The rows of the matrix differ in width."));
             }

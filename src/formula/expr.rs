@@ -161,6 +161,34 @@ impl Expr {
         Self { kind, span }
     }
 
+    /// Its transpose, written where it is.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        let span = self.span;
+        Self::new(Kind::Transpose(Box::new(self)), span)
+    }
+
+    /// The same with `index` wherever `letter` is an index.
+    #[must_use]
+    pub fn with_index(&self, letter: char, index: Index) -> Self {
+        let mut expr = self.clone();
+        if let Kind::Select(_, indices) = &mut expr.kind {
+            let places = match indices {
+                Indices::One(one) => vec![one],
+                Indices::Two(row, column) => vec![row, column],
+            };
+            for place in places {
+                if *place == Index::Letter(letter) {
+                    *place = index;
+                }
+            }
+        }
+        for part in expr.parts_mut() {
+            *part = part.with_index(letter, index);
+        }
+        expr
+    }
+
     /// Its direct parts.
     pub fn parts(&self) -> Vec<&Expr> {
         match &self.kind {

@@ -2,7 +2,6 @@
 //! the same tree.
 
 use super::Symbol;
-use super::ellipsis::at_index;
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 
 /// How to write.
@@ -323,7 +322,7 @@ fn stack(letter: char, from: &Expr, to: &Expr, body: &Expr, notation: Notation) 
             Kind::Number(number) => Index::Number(number as usize),
             _ => Index::All,
         };
-        let row = at_index(body, letter, index);
+        let row = body.with_index(letter, index);
         match &row.kind {
             Kind::Rows(rows) if rows.len() == 1 => row_text(&rows[0], notation),
             _ => write(&row, COMPARE, notation),

@@ -3,11 +3,11 @@
 mod indices;
 mod masks;
 
-use indices::{fixed, index_changes, index_slips};
+use indices::{index_changes, index_slips};
 use masks::{is_mask, mask, mask_changes, masked_entries};
 
 use super::Mistake;
-use crate::formula::{Bindings, Expr, Kind, Operator, Symbol};
+use crate::formula::{Bindings, Expr, Index, Kind, Operator, Symbol};
 
 /// A formula that differs from another in one place.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ fn root_edits(expr: &Expr) -> Vec<Edit> {
         edit(
             Mistake::TransposedResult,
             Mistake::TransposedResult,
-            node(Kind::Transpose(whole())),
+            expr.clone().transposed(),
         ),
         edit(
             Mistake::SignFlipped,
@@ -145,7 +145,7 @@ fn changes(expr: &Expr, bindings: &dyn Bindings) -> Vec<Change> {
             } else {
                 Mistake::LostSum
             };
-            found.push((lost, lost, fixed(body, *letter)));
+            found.push((lost, lost, body.with_index(*letter, Index::Number(1))));
         }
         _ => {}
     }
@@ -155,11 +155,10 @@ fn changes(expr: &Expr, bindings: &dyn Bindings) -> Vec<Change> {
         expr.kind,
         Kind::Symbol(_) | Kind::Binary(Operator::Times | Operator::Hadamard, ..) | Kind::Select(..)
     ) {
-        let transposed = Expr::new(Kind::Transpose(Box::new(expr.clone())), expr.span);
         found.push((
             Mistake::MissingTranspose,
             Mistake::MissingTranspose,
-            transposed,
+            expr.clone().transposed(),
         ));
         for layer in 1..=bindings.depth() {
             let made = if layer == bindings.depth() {
@@ -216,11 +215,9 @@ fn binary_changes(
                     Mistake::OperandOrder,
                     node(Operator::Times, right, left),
                 ));
-                let transposed =
-                    |of: &Expr| Expr::new(Kind::Transpose(Box::new(of.clone())), of.span);
                 for swapped in [
-                    node(Operator::Times, &transposed(right), left),
-                    node(Operator::Times, right, &transposed(left)),
+                    node(Operator::Times, &right.clone().transposed(), left),
+                    node(Operator::Times, right, &left.clone().transposed()),
                 ] {
                     found.push((Mistake::OperandOrder, Mistake::OperandOrder, swapped));
                 }

@@ -48,26 +48,3 @@ pub(super) fn index_changes(
         }
     }
 }
-
-/// `expr` with an index fixed to 1.
-pub(super) fn fixed(expr: &Expr, letter: char) -> Expr {
-    let mut expr = expr.clone();
-    for part in expr.parts_mut() {
-        *part = fixed(part, letter);
-    }
-    let fix = |index: &mut Index| {
-        if *index == Index::Letter(letter) {
-            *index = Index::Number(1);
-        }
-    };
-    if let Kind::Select(_, indices) = &mut expr.kind {
-        match indices {
-            Indices::One(index) => fix(index),
-            Indices::Two(row, column) => {
-                fix(row);
-                fix(column);
-            }
-        }
-    }
-    expr
-}

@@ -7,8 +7,8 @@ use super::super::question::Prepared;
 use super::super::{Grader, Network, Verdict};
 use super::{grade, homework};
 use crate::formula::{
-    Bindings, Comparison, Expr, Kind, Matrix, Notation, Operator, Span, Symbol, evaluate, parse,
-    readings, render,
+    Bindings, Comparison, Expr, Index, Kind, Matrix, Notation, Operator, Span, Symbol, evaluate,
+    parse, readings, render,
 };
 
 fn node(kind: Kind) -> Expr {
@@ -21,10 +21,6 @@ fn binary(operator: Operator, a: &Expr, b: &Expr) -> Expr {
         Box::new(a.clone()),
         Box::new(b.clone()),
     ))
-}
-
-fn transposed(of: &Expr) -> Expr {
-    node(Kind::Transpose(Box::new(of.clone())))
 }
 
 fn number(value: f64) -> Expr {
@@ -68,10 +64,18 @@ impl Place<'_> {
             }
             Kind::Transpose(inner) => match &inner.kind {
                 Kind::Binary(Operator::Times, a, b) => {
-                    found.push(binary(Operator::Times, &transposed(b), &transposed(a)));
+                    found.push(binary(
+                        Operator::Times,
+                        &b.clone().transposed(),
+                        &a.clone().transposed(),
+                    ));
                 }
                 Kind::Binary(operator @ (Operator::Hadamard | Operator::Add), a, b) => {
-                    found.push(binary(*operator, &transposed(a), &transposed(b)));
+                    found.push(binary(
+                        *operator,
+                        &a.clone().transposed(),
+                        &b.clone().transposed(),
+                    ));
                 }
                 _ => {}
             },
@@ -98,7 +102,8 @@ impl Place<'_> {
                     && let (Some(from), Some(to)) = (self.value(from), self.value(to))
                 {
                     let (from, to) = (from.at(0, 0) as usize, to.at(0, 0) as usize);
-                    let terms = (from..=to).map(|value| fixed(body, *letter, value));
+                    let terms =
+                        (from..=to).map(|value| body.with_index(*letter, Index::Number(value)));
                     found.extend(terms.reduce(|sum, term| binary(Operator::Add, &sum, &term)));
                 }
             }
@@ -121,7 +126,7 @@ impl Place<'_> {
             _ => {}
         }
         if !matches!(expr.kind, Kind::Number(_)) && self.value(expr).is_some() {
-            found.push(transposed(&transposed(expr)));
+            found.push(expr.clone().transposed().transposed());
             found.push(binary(Operator::Times, &number(1.0), expr));
         }
         found
@@ -141,27 +146,6 @@ impl Place<'_> {
         }
         found
     }
-}
-
-/// `expr` with the index at one value.
-fn fixed(expr: &Expr, letter: char, value: usize) -> Expr {
-    use crate::formula::{Index, Indices};
-    let mut fixed_expr = expr.clone();
-    if let Kind::Select(_, indices) = &mut fixed_expr.kind {
-        let places = match indices {
-            Indices::One(one) => vec![one],
-            Indices::Two(row, column) => vec![row, column],
-        };
-        for index in places {
-            if *index == Index::Letter(letter) {
-                *index = Index::Number(value);
-            }
-        }
-    }
-    for part in fixed_expr.parts_mut() {
-        *part = fixed(part, letter, value);
-    }
-    fixed_expr
 }
 
 fn rewritten(prepared: &Prepared, expr: &Expr, choices: &[Choice]) -> Expr {
