@@ -21,8 +21,6 @@ pub(super) struct Array {
     pub shape: Vec<usize>,
     /// The entries, row after row.
     pub values: Vec<f64>,
-    /// Whether the file holds single precision.
-    pub is_float32: bool,
 }
 
 /// A file's bytes.
@@ -105,7 +103,6 @@ fn from_npy<R: Read>(file: NpyFile<R>, name: &str, most: usize) -> Result<Array,
         ));
     };
     let by_column = file.order() == Order::Fortran && shape.len() == 2;
-    let is_float32 = matches!(file.dtype(), npyz::DType::Plain(plain) if plain.type_char() == TypeChar::Float && plain.size_field() == 4);
     let values = convert(file).map_err(|problem| format!("{name}: {problem}"))?;
     if values.len() != entries {
         return Err(format!(
@@ -119,11 +116,7 @@ fn from_npy<R: Read>(file: NpyFile<R>, name: &str, most: usize) -> Result<Array,
             .collect(),
         _ => values,
     };
-    Ok(Array {
-        shape,
-        values,
-        is_float32,
-    })
+    Ok(Array { shape, values })
 }
 
 fn convert<R: Read>(file: NpyFile<R>) -> Result<Vec<f64>, String> {
@@ -193,7 +186,6 @@ fn read_json(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>, String
         let mut array = Array {
             shape: Vec::new(),
             values: Vec::new(),
-            is_float32: false,
         };
         flatten(&value, 0, &mut array).map_err(|problem| format!("{name}, {key}: {problem}"))?;
         Ok((key, array))

@@ -21,12 +21,6 @@ pub(super) const NAME: &str = "grade";
 const DEFAULT_ASSIGNMENT: &str = "hw-backprop";
 /// Without a secret of one's own the networks are the same for everybody: reproducible, and predictable.
 const PUBLIC_SECRET: &str = "public";
-const REVEALS: [(&str, Reveal); 4] = [
-    ("verdict", Reveal::Verdict),
-    ("mistake", Reveal::Mistake),
-    ("hints", Reveal::Hints),
-    ("reference", Reveal::Reference),
-];
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
@@ -64,7 +58,7 @@ pub(super) fn command() -> Command {
                 .long("reveal")
                 .value_name("HOW_MUCH")
                 .default_value("mistake")
-                .value_parser(PossibleValuesParser::new(REVEALS.map(|(word, _)| word)))
+                .value_parser(PossibleValuesParser::new(Reveal::ALL.map(Reveal::word)))
                 .help("How much to tell: verdicts alone, mistakes too, hints too, the right formulas too"),
         )
 }
@@ -167,10 +161,15 @@ fn grade_file(path: &Path, graders: &[Grader], options: &Options) -> Result<Grad
     })
 }
 
+/// The text of a file.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
+}
+
 /// The answers of a file.
 pub(super) fn read_submission(path: &Path) -> Result<Submission, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let text = read_text(path)?;
     let extension = path.extension().and_then(|extension| extension.to_str());
     Submission::parse(&text, extension)
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
@@ -203,10 +202,7 @@ pub(super) fn choose<'g>(graders: &'g [Grader], id: Option<&str>) -> Result<&'g 
 
 fn reveal(matches: &ArgMatches) -> Result<Reveal, Failure> {
     let word = required::<String>(matches, "reveal")?;
-    let found = REVEALS.iter().find(|(name, _)| name == word);
-    found
-        .map(|(_, reveal)| *reveal)
-        .ok_or_else(|| Failure::usage(format!("{word:?} is no way to reveal")))
+    Reveal::from_word(word).ok_or_else(|| Failure::usage(format!("{word:?} is no way to reveal")))
 }
 
 /// An argument that clap has made sure of.

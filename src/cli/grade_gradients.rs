@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -121,8 +120,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
 fn network(matches: &ArgMatches) -> Result<NetworkSpec, Failure> {
     if let Some(path) = matches.get_one::<PathBuf>("network") {
         let name = path.display();
-        let text = fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
+        let text = grade::read_text(path)?;
         return NetworkSpec::parse(&text)
             .map_err(|problem| Failure::usage(format!("{name}: {problem}")));
     }

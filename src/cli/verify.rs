@@ -1,6 +1,5 @@
 //! `backpropd verify`: whether a report's receipt is genuine.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,8 +27,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let path = grade::required::<PathBuf>(matches, "report")?;
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let text = grade::read_text(path)?;
     let report: GradeReport = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{} is not a report: {error}", path.display())))?;
     let submission = grade::read_submission(grade::required::<PathBuf>(matches, "answers")?)?;

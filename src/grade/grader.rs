@@ -21,6 +21,26 @@ pub enum Reveal {
     Reference,
 }
 
+impl Reveal {
+    /// All, from the least to the most.
+    pub const ALL: [Self; 4] = [Self::Verdict, Self::Mistake, Self::Hints, Self::Reference];
+
+    /// Its name, as on the command line and in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Verdict => "verdict",
+            Self::Mistake => "mistake",
+            Self::Hints => "hints",
+            Self::Reference => "reference",
+        }
+    }
+
+    /// The one of this name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reveal| reveal.word() == word)
+    }
+}
+
 /// An assignment that cannot be graded: which question, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("question {question}: {reason}")]

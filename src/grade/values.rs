@@ -56,17 +56,18 @@ pub(super) fn evaluate_with<'b>(
             .map_or(1, |m| m.at(0, 0) as usize);
         let mut approximate = false;
         // What is too much work once is so everywhere.
-        let too_large = values
-            .error
-            .clone()
-            .filter(|error| error.fault == Fault::TooLarge);
+        if matches!(&values.error, Some(error) if error.fault == Fault::TooLarge) {
+            values.networks.push(OnNetwork {
+                samples,
+                matrices: None,
+                approximate,
+            });
+            continue;
+        }
         let work = &mut values.work;
         let matrices: Result<Vec<Matrix>, FormulaError> = letters
             .iter()
             .map(|bound| {
-                if let Some(error) = &too_large {
-                    return Err(error.clone());
-                }
                 let value = evaluate(expr, bindings, bound)?;
                 *work += value.work;
                 approximate |= value.approximate;
@@ -206,6 +207,9 @@ impl Values {
 
     /// Whether the values are those of `reference` times one number, the same everywhere.
     pub(super) fn is_multiple_of(&self, reference: &Self) -> bool {
+        if !self.has_shape_of(reference) {
+            return false;
+        }
         let entries = |values: &Self| -> Vec<f64> {
             let networks = values.networks.iter();
             let matrices = networks.flat_map(|network| network.matrices.iter().flatten());
@@ -220,7 +224,7 @@ impl Values {
                 *matrix = matrix.map(|entry| factor * entry);
             }
         }
-        factor.abs() > RELATIVE && self.has_shape_of(reference) && self.agrees_with(&scaled)
+        factor.abs() > RELATIVE && self.agrees_with(&scaled)
     }
 
     /// Which entries are right on every network of the largest batch size; the values of free indices are laid out

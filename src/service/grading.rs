@@ -45,12 +45,8 @@ impl Grading {
         Ok(Self {
             graders: graders.into_iter().map(Arc::new).collect(),
             secret,
-            most: match config.reveal_limit.as_str() {
-                "verdict" => Reveal::Verdict,
-                "mistake" => Reveal::Mistake,
-                "reference" => Reveal::Reference,
-                _ => Reveal::Hints,
-            },
+            // The configuration allows these words alone.
+            most: Reveal::from_word(&config.reveal_limit).unwrap_or(Reveal::Hints),
         })
     }
 }

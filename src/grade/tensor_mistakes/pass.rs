@@ -74,12 +74,11 @@ impl Tensor {
 impl Gradients {
     /// That of one quantity, where the network has it.
     pub(in crate::grade) fn get(&self, quantity: Quantity) -> Option<&Tensor> {
-        let at = |tensors: &'_ [Tensor], i: usize| i.checked_sub(1).filter(|&i| i < tensors.len());
         match quantity {
-            Quantity::Weights(i) => at(&self.weights, i).map(|i| &self.weights[i]),
+            Quantity::Weights(i) => self.weights.get(i.checked_sub(1)?),
             Quantity::Bias(i) => self.biases.get(i.checked_sub(1)?)?.as_ref(),
-            Quantity::PreActivation(i) => at(&self.dz, i).map(|i| &self.dz[i]),
-            Quantity::Activation(i) => at(&self.dh, i).map(|i| &self.dh[i]),
+            Quantity::PreActivation(i) => self.dz.get(i.checked_sub(1)?),
+            Quantity::Activation(i) => self.dh.get(i.checked_sub(1)?),
             Quantity::Inputs => Some(&self.dx),
             Quantity::Delta => self.dz.last(),
         }
@@ -87,11 +86,7 @@ impl Gradients {
 
     /// What is left where the gradients of the parameters were added to those of an earlier batch.
     pub(super) fn added_to(&self, earlier: &Self) -> Self {
-        let add = |to: &mut Tensor, from: &Tensor| {
-            for (to, from) in to.values.iter_mut().zip(&from.values) {
-                *to += from;
-            }
-        };
+        let add = |to: &mut Tensor, from: &Tensor| add_scaled(&mut to.values, 1.0, &from.values);
         let mut sum = self.clone();
         for (to, from) in sum.weights.iter_mut().zip(&earlier.weights) {
             add(to, from);

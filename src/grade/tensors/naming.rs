@@ -17,6 +17,7 @@ pub(super) struct Naming<'a> {
     accepted: &'a [(Kinks, Gradients)],
     compared: &'a [Compared<'a>],
     tolerance: Tolerance,
+    constants: Vec<Constant>,
     /// The mistake that gives a tensor as it is.
     exact: Vec<Option<Named>>,
     /// The mistake that gives it times a constant, for tensors that have two mistakes.
@@ -38,6 +39,7 @@ impl<'a> Naming<'a> {
             accepted,
             compared,
             tolerance: *tolerance,
+            constants: Constant::all(references),
             exact: none.clone(),
             scaled: none,
             doubled: false,
@@ -75,7 +77,6 @@ impl<'a> Naming<'a> {
         } = self.references;
         let candidates = candidates(pass, earlier.is_some(), *learning_rate);
         let affordable = MOST_WORK / pass.work().max(1) / self.accepted.len();
-        let constants = Constant::all(self.references);
         let mut matches = vec![Vec::new(); self.compared.len()];
         for (index, candidate) in candidates.iter().enumerate().take(affordable) {
             for (kinks, _) in self.accepted {
@@ -92,7 +93,8 @@ impl<'a> Naming<'a> {
                     if self.is_multiple(compared, &wrong.values, 1.0) {
                         matches[at].push(index);
                     } else if self.scaled[at].is_none() {
-                        let found = constants
+                        let found = self
+                            .constants
                             .iter()
                             .find(|c| self.is_multiple(compared, &wrong.values, c.factor));
                         let both = |c: &Constant| c.besides(candidate.mistake, &candidate.question);
@@ -280,10 +282,9 @@ impl<'a> Naming<'a> {
                 return Some(Named::new(Mistake::GradientNotZeroed, found, question));
             }
         }
-        let constants = Constant::all(self.references);
         self.right(compared).find_map(|right| {
             let known = |c: &&Constant| self.is_multiple(compared, &right.values, c.factor);
-            if let Some(constant) = constants.iter().find(known) {
+            if let Some(constant) = self.constants.iter().find(known) {
                 return Some(constant.named.clone());
             }
             // One number is a multiple of any other.
