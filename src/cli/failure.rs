@@ -19,6 +19,9 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The exit code for wrong arguments or data.
+    pub const USAGE: i32 = 2;
+
     /// The work could not be done.
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
@@ -30,7 +33,7 @@ impl Failure {
     /// The arguments or the data are wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self {
-            code: 2,
+            code: Self::USAGE,
             message: message.into(),
         }
     }

@@ -1,6 +1,7 @@
 //! `backpropd grade`: answers in, verdicts out, for one submission or a folder of them.
 
 mod class;
+mod source;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -11,6 +12,7 @@ use std::time::Instant;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
+use self::source::Source;
 use super::Failure;
 use crate::grade::formats::{Format, Style};
 use crate::grade::submission::Submission;
@@ -18,7 +20,7 @@ use crate::grade::{GradeReport, Grader, Reveal};
 use crate::service::load_graders;
 
 pub(super) const NAME: &str = "grade";
-const DEFAULT_ASSIGNMENT: &str = "hw-backprop";
+pub(super) const DEFAULT_ASSIGNMENT: &str = "hw-backprop";
 /// Without a secret of one's own the networks are the same for everybody: reproducible, and predictable.
 const PUBLIC_SECRET: &str = "public";
 
@@ -38,6 +40,7 @@ pub(super) fn command() -> Command {
                 .help("A .json, .toml or .tex file of answers, or a folder of them, graded as a class"),
         )
         .args(assignment_arguments())
+        .arg(source::argument())
         .arg(
             Arg::new("format")
                 .long("format")
@@ -95,7 +98,7 @@ pub(super) fn secret_argument() -> Arg {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let graders = graders(matches)?;
+    let source = Source::of(matches)?;
     let file = required::<PathBuf>(matches, "file")?;
     let options = Options {
         assignment: matches.get_one::<String>("assignment").cloned(),
@@ -106,9 +109,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         reveal: reveal(matches)?,
     };
     if file.is_dir() {
-        return class::grade(file, &graders, &options);
+        return class::grade(file, &source, &options);
     }
-    let graded = grade_file(file, &graders, &options)?;
+    let graded = grade_file(file, &source, &options)?;
     let text = graded.written(
         &options,
         options.out.is_none() && io::stdout().is_terminal(),
@@ -143,17 +146,14 @@ impl Graded {
     }
 }
 
-fn grade_file(path: &Path, graders: &[Grader], options: &Options) -> Result<Graded, Failure> {
+fn grade_file(path: &Path, source: &Source, options: &Options) -> Result<Graded, Failure> {
     let started = Instant::now();
     let submission = read_submission(path)?;
-    let grader = choose(
-        graders,
-        options
-            .assignment
-            .as_deref()
-            .or(submission.assignment.as_deref()),
-    )?;
-    let report = grader.grade(&submission.answers, options.reveal);
+    let named = options.assignment.as_deref();
+    let id = named
+        .or(submission.assignment.as_deref())
+        .unwrap_or(DEFAULT_ASSIGNMENT);
+    let report = source.grade(id, &submission, options.reveal)?;
     Ok(Graded {
         submission,
         report,
@@ -185,8 +185,7 @@ pub(super) fn graders(matches: &ArgMatches) -> Result<Vec<Grader>, Failure> {
 }
 
 /// The grader of the assignment called `id`.
-pub(super) fn choose<'g>(graders: &'g [Grader], id: Option<&str>) -> Result<&'g Grader, Failure> {
-    let id = id.unwrap_or(DEFAULT_ASSIGNMENT);
+pub(super) fn choose<'g>(graders: &'g [Grader], id: &str) -> Result<&'g Grader, Failure> {
     let found = graders.iter().find(|grader| grader.assignment().id == id);
     found.ok_or_else(|| {
         let known: Vec<&str> = graders

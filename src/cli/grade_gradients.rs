@@ -125,7 +125,8 @@ fn network(matches: &ArgMatches) -> Result<NetworkSpec, Failure> {
             .map_err(|problem| Failure::usage(format!("{name}: {problem}")));
     }
     let graders = grade::graders(matches)?;
-    let assignment = matches.get_one::<String>("assignment").map(String::as_str);
+    let assignment = matches.get_one::<String>("assignment");
+    let assignment = assignment.map_or(grade::DEFAULT_ASSIGNMENT, String::as_str);
     Ok(grade::choose(&graders, assignment)?
         .assignment()
         .network

@@ -3,12 +3,16 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgMatches, Command};
-use tonic::{Code, transport::Endpoint};
+use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Failure, serve, settings};
+use super::{
+    Failure,
+    connection::{causes, endpoint},
+    serve, settings,
+};
 
 pub(super) const NAME: &str = "healthcheck";
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -49,24 +53,6 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The endpoint of `server`, whose `http://` may be left out.
-pub(super) fn endpoint(server: &str) -> Result<Endpoint, String> {
-    if server.starts_with("https:") {
-        return Err(
-            "TLS is not supported yet; use http:// and keep to networks you trust".to_owned(),
-        );
-    }
-    let url = if server.contains("://") {
-        server.to_owned()
-    } else {
-        format!("http://{server}")
-    };
-    Endpoint::from_shared(url)
-        .ok()
-        .filter(|endpoint| endpoint.uri().host().is_some())
-        .ok_or_else(|| "this is not a URL such as http://127.0.0.1:50051".to_owned())
-}
-
 async fn check(server: &str) -> Result<(), String> {
     let channel = endpoint(server)?
         .connect()
@@ -90,38 +76,9 @@ async fn check(server: &str) -> Result<(), String> {
     }
 }
 
-/// An error with what caused it: tonic's own text is "transport error" and no more.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Wrappers often repeat what they wrap.
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_scheme_may_be_left_out() {
-        assert_eq!(
-            endpoint("127.0.0.1:1").expect("a URL").uri().to_string(),
-            "http://127.0.0.1:1/"
-        );
-        assert!(
-            endpoint("https://host:1")
-                .expect_err("no TLS")
-                .contains("http://")
-        );
-        assert!(endpoint("a b").is_err());
-    }
 
     #[tokio::test]
     async fn nobody_there_says_so() {

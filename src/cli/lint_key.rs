@@ -34,7 +34,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let graders = grade::graders(matches)?;
     let key = grade::read_submission(grade::required::<PathBuf>(matches, "file")?)?;
     let named = matches.get_one::<String>("assignment").map(String::as_str);
-    let grader = grade::choose(&graders, named.or(key.assignment.as_deref()))?;
+    let grader = grade::choose(
+        &graders,
+        named
+            .or(key.assignment.as_deref())
+            .unwrap_or(grade::DEFAULT_ASSIGNMENT),
+    )?;
     let findings = lint_key(grader, &key.answers);
     let mut text = String::new();
     // Writing to a String cannot fail.

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod arrays;
+mod connection;
 mod failure;
 mod grade;
 mod grade_gradients;

@@ -146,6 +146,10 @@ impl Parser<'_> {
         ) {
             return self.array_function(name, start);
         }
+        if name == "e" && self.eat("^") {
+            let exponent = self.script()?;
+            return self.node(Kind::Call(Function::Exp, vec![exponent]), start);
+        }
         let mut letters = name.chars();
         if let (Some(letter), None) = (letters.next(), letters.next())
             && letter.is_ascii_lowercase()
@@ -183,6 +187,7 @@ impl Parser<'_> {
                 _ => return Err(self.unexpected("the derivative of σ, ReLU or tanh only")),
             };
         }
+        let power = self.power_of_value(function)?;
         let arguments = if self.eat("(") || self.eat("\\{") {
             self.arguments()?.values
         } else {
@@ -199,7 +204,25 @@ impl Parser<'_> {
             );
             return Err(FormulaError::new(Fault::Syntax, self.since(start), message));
         }
-        self.node(Kind::Call(function, arguments), start)
+        let value = self.node(Kind::Call(function, arguments), start)?;
+        match power {
+            Some(power) => self.node(Kind::Power(Box::new(value), Box::new(power)), start),
+            None => Ok(value),
+        }
+    }
+
+    /// The 2 of `\tanh^2 x`. On σ it would be taken for a layer's, and −1 for the inverse function: neither is read.
+    fn power_of_value(&mut self, function: Function) -> Result<Option<Expr>, FormulaError> {
+        let is_sigma = matches!(function, Function::Sigma | Function::SigmaPrime);
+        if is_sigma || !self.eat("^") {
+            return Ok(None);
+        }
+        let power = self.script()?;
+        if matches!(power.kind, Kind::Number(_)) {
+            return Ok(Some(power));
+        }
+        let message = "A function's power is a number such as 2.";
+        Err(FormulaError::new(Fault::Syntax, power.span, message))
     }
 
     pub(super) fn array_function(&mut self, name: &str, start: Span) -> Result<Expr, FormulaError> {

@@ -372,6 +372,7 @@ impl<'a> Judge<'a> {
             None if evaluates && values.is_multiple_of(&prepared.reference) => {
                 Mistake::ConstantFactor
             }
+            None if evaluates && values.is_unsummed(&prepared.reference) => Mistake::BiasNotSummed,
             None => return None,
         };
         Some((mistake, feedback::question(mistake).to_owned()))

@@ -47,6 +47,121 @@ fn every_solution_is_right_and_every_expected_mistake_is_named() {
 }
 
 #[derive(serde::Deserialize)]
+struct WrongAnswers {
+    questions: Vec<WrongAnswersTo>,
+}
+
+#[derive(serde::Deserialize)]
+struct WrongAnswersTo {
+    id: String,
+    answers: Vec<WrongAnswer>,
+}
+
+#[derive(serde::Deserialize)]
+struct WrongAnswer {
+    answer: String,
+    codes: Vec<Mistake>,
+}
+
+#[test]
+fn wrong_answers_outside_the_catalogue_are_wrong_and_named() {
+    let grader = homework();
+    let table: WrongAnswers =
+        toml::from_str(include_str!("../../tests/grading/wrong.toml")).expect("valid");
+    let mut faults = Vec::new();
+    for question in &table.questions {
+        for wrong in &question.answers {
+            let report = grade(&grader, &question.id, &wrong.answer);
+            let named = report
+                .mistake
+                .is_some_and(|mistake| wrong.codes.contains(&mistake));
+            if report.verdict == Verdict::Correct || !named {
+                faults.push(format!(
+                    "{} {}: {} {:?}, expected {:?}",
+                    question.id, wrong.answer, report.verdict, report.mistake, wrong.codes
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn an_assignment_that_nobody_here_foresaw_is_graded_by_its_file() {
+    let text = include_str!("../../examples/assignments/classifier.toml");
+    let assignment = Assignment::parse(text, "classifier.toml").expect("a good file");
+    let grader = Grader::new(assignment, b"secret").expect("it can be graded");
+    let right = [
+        ("a", "(softmax(z3) - y) / m"),
+        ("b", r"\sum_k \delta_{k,\cdot}^\top h^2_{k,\cdot}"),
+        ("c", r"\delta_{1,j} + \dots + \delta_{m,j}"),
+        ("d", r"1 - \tanh^2 x"),
+        ("d", r"\frac{4}{(e^{x} + e^{-x})^2}"),
+        ("e", "(delta @ W3) * (1 - h2**2)"),
+        ("e", r"(\delta W^3) \odot (1 - \tanh^2(z^2))"),
+        ("f", r"((\delta W^3) \odot (1 - h^2 \odot h^2))^\top h^1"),
+        (
+            "g",
+            "sum((((delta @ W3) * (1 - h2**2)) @ W2) * (1 - h1**2), axis=0)",
+        ),
+    ];
+    for (id, answer) in right {
+        let report = grade(&grader, id, answer);
+        assert_eq!(
+            report.verdict,
+            Verdict::Correct,
+            "{id} {answer}: {}",
+            report.message
+        );
+    }
+    let wrong = [
+        ("a", r"\frac{1}{m}(z^3 - y)", Mistake::WrongActivation),
+        (
+            "a",
+            r"\frac{1}{m}(y - \mathrm{softmax}(z^3))",
+            Mistake::SignFlipped,
+        ),
+        (
+            "b",
+            r"\frac{1}{m} \delta^\top h^2",
+            Mistake::DoubleBatchMean,
+        ),
+        ("c", r"\delta_{k,j}", Mistake::UnboundIndex),
+        ("d", r"1 - \tanh(x)", Mistake::Other),
+        (
+            "e",
+            r"(\delta W^3) \odot (1 - h^2)",
+            Mistake::WrongActivation,
+        ),
+        (
+            "e",
+            r"(\delta W^{3\top}) \odot (1 - h^2 \odot h^2)",
+            Mistake::MissingTranspose,
+        ),
+        (
+            "f",
+            r"h^{1\top} \frac{\partial l}{\partial z^2}",
+            Mistake::TransposedResult,
+        ),
+        (
+            "g",
+            "(((delta @ W3) * (1 - h2**2)) @ W2) * (1 - h1**2)",
+            Mistake::BiasNotSummed,
+        ),
+    ];
+    for (id, answer, code) in wrong {
+        let report = grade(&grader, id, answer);
+        assert_ne!(report.verdict, Verdict::Correct, "{id} {answer}");
+        assert_eq!(
+            report.mistake,
+            Some(code),
+            "{id} {answer}: {}",
+            report.message
+        );
+    }
+}
+
+#[derive(serde::Deserialize)]
 struct Spellings {
     answers: BTreeMap<String, Vec<String>>,
 }

@@ -205,6 +205,22 @@ impl Values {
         pairs.all(|(a, b)| a.shapes_agree(b))
     }
 
+    /// Whether the sums over the rows are the reference, which has one row itself: a bias's gradient that was left one
+    /// row for each sample.
+    pub(super) fn is_unsummed(&self, reference: &Self) -> bool {
+        let mut summed = self.clone();
+        let mut rows = 1;
+        for matrix in summed
+            .networks
+            .iter_mut()
+            .flat_map(|network| network.matrices.iter_mut().flatten())
+        {
+            rows = rows.max(matrix.rows());
+            *matrix = Matrix::filled(1, matrix.rows(), 1.0).product(matrix);
+        }
+        rows > 1 && summed.agrees_with(reference)
+    }
+
     /// Whether the values are those of `reference` times one number, the same everywhere.
     pub(super) fn is_multiple_of(&self, reference: &Self) -> bool {
         if !self.has_shape_of(reference) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 
+use backpropd::grade::GradeReport;
 use backpropd::service::{ServeError, pb, serve};
 use pb::grading_service_client::GradingServiceClient;
 use tokio::net::TcpListener;
@@ -485,4 +486,36 @@ async fn submitted_tensors_that_name_nothing_are_errors_all_at_once() {
         refused.message().contains("submitted[0].layer"),
         "{refused}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_grades_on_a_server_as_it_does_alone() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let submission = folder.path().join("ada.json");
+    std::fs::write(
+        &submission,
+        r#"{"answers": {"1.1": "\\delta h^2_{1,1}", "1.11": "\\delta W^3 h^1", "1.12": "("}}"#,
+    )
+    .expect("written");
+    let url = format!("http://{}", server.address);
+    let mut reports = Vec::new();
+    for (name, more) in [("alone", vec![]), ("served", vec!["--server", &url])] {
+        let out = folder.path().join(name);
+        let mut arguments: Vec<std::ffi::OsString> = vec!["backpropd".into(), "grade".into()];
+        arguments.push(submission.clone().into());
+        arguments.extend(["--format", "json", "--out"].map(Into::into));
+        arguments.push(out.clone().into());
+        arguments.extend(more.into_iter().map(Into::into));
+        // The command brings a runtime of its own.
+        let code = tokio::task::spawn_blocking(|| backpropd::cli::run(arguments));
+        let code = code.await.expect("it returns");
+        assert_eq!(code, std::process::ExitCode::SUCCESS);
+        let text = std::fs::read_to_string(out).expect("a report");
+        let report: GradeReport = serde_json::from_str(&text).expect("a report");
+        reports.push(report);
+    }
+    let [alone, mut served] = <[_; 2]>::try_from(reports).expect("two");
+    assert!(alone.receipt.is_none() && served.receipt.take().is_some());
+    assert_eq!(alone, served);
 }

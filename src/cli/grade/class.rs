@@ -8,14 +8,15 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::source::Source;
 use super::{Graded, Options, grade_file, publish};
 use crate::cli::Failure;
+use crate::grade::Verdict;
 use crate::grade::formats::Format;
-use crate::grade::{Grader, Verdict};
 
 pub(super) fn grade(
     folder: &Path,
-    graders: &[Grader],
+    source: &Source,
     options: &Options,
 ) -> Result<ExitCode, Failure> {
     let paths = submissions(folder)?;
@@ -32,7 +33,7 @@ pub(super) fn grade(
     for path in &paths {
         let name = name_of(path);
         bar.set_message(name.clone());
-        match grade_file(path, graders, options) {
+        match grade_file(path, source, options) {
             Ok(one) => {
                 if let Some(out) = &options.out {
                     let file = out.join(format!("{name}.{}", extension(options.format)));
@@ -40,7 +41,11 @@ pub(super) fn grade(
                 }
                 graded.push((name, one));
             }
-            Err(failure) => unreadable.push(failure.to_string()),
+            Err(failure) if failure.code == Failure::USAGE => {
+                unreadable.push(failure.to_string());
+            }
+            // A server that fails for one fails for all.
+            Err(failure) => return Err(failure),
         }
         bar.inc(1);
     }

@@ -27,7 +27,7 @@ use self::{
     progress::Progress,
     report::{Confusion, Epoch, Report},
 };
-use super::{Failure, healthcheck, serve};
+use super::{Failure, connection::connect, serve};
 use crate::{
     config::Config,
     service::{self, ServeError, pb},
@@ -79,22 +79,6 @@ async fn with_server(
         embedded.stop().await?;
     }
     result.map(|()| ExitCode::SUCCESS)
-}
-
-async fn connect(server: &str) -> Result<Channel, Failure> {
-    const STREAM_WINDOW: u32 = 4 << 20;
-    let endpoint = healthcheck::endpoint(server)
-        .map_err(|why| Failure::usage(format!("--server {server}: {why}")))?;
-    endpoint
-        // A batch of some megabytes would otherwise wait for the server's leave every 64 KiB.
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(4 * STREAM_WINDOW)
-        .connect()
-        .await
-        .map_err(|error| {
-            let why = healthcheck::causes(&error);
-            Failure::failed(format!("cannot connect to {server}: {why}; start one with `backpropd`, or leave --server out"))
-        })
 }
 
 /// A server in this process, on a port of its own.

@@ -1,0 +1,75 @@
+//! Where verdicts come from: the grader inside this process, or a server's.
+
+use clap::{Arg, ArgMatches};
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+use super::{choose, graders};
+use crate::cli::{Failure, connection, serve};
+use crate::grade::submission::Submission;
+use crate::grade::{GradeReport, Grader, Reveal};
+use crate::service::pb::{self, grading_service_client::GradingServiceClient};
+use crate::service::{read_report, reveal_word};
+
+pub(super) fn argument() -> Arg {
+    Arg::new("server")
+        .long("server")
+        .value_name("URL")
+        .env("BACKPROPD_SERVER")
+        .conflicts_with_all(["assignments", "secret"])
+        .help(
+            "A running server, whose assignments and secret then count, such as http://127.0.0.1:50051 \
+             [default: graded inside this process]",
+        )
+}
+
+/// Who grades; there is one of it.
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Source {
+    Here(Vec<Grader>),
+    Server {
+        runtime: Runtime,
+        client: GradingServiceClient<Channel>,
+    },
+}
+
+impl Source {
+    /// The one that the arguments name; a server is connected to.
+    pub(super) fn of(matches: &ArgMatches) -> Result<Self, Failure> {
+        let Some(server) = matches.get_one::<String>("server") else {
+            return Ok(Self::Here(graders(matches)?));
+        };
+        let runtime = serve::runtime()?;
+        let channel = runtime.block_on(connection::connect(server))?;
+        Ok(Self::Server {
+            runtime,
+            client: GradingServiceClient::new(channel),
+        })
+    }
+
+    /// The report on a submission, by the assignment called `id`.
+    pub(super) fn grade(
+        &self,
+        id: &str,
+        submission: &Submission,
+        reveal: Reveal,
+    ) -> Result<GradeReport, Failure> {
+        match self {
+            Self::Here(graders) => Ok(choose(graders, id)?.grade(&submission.answers, reveal)),
+            Self::Server { runtime, client } => {
+                let request = pb::GradeFormulasRequest {
+                    assignment: id.to_owned(),
+                    answers: submission.answers.clone().into_iter().collect(),
+                    reveal: reveal_word(reveal).into(),
+                };
+                let mut client = client.clone();
+                let reply = runtime.block_on(client.grade_formulas(request))?;
+                let report = reply.into_inner().report;
+                let report = report.ok_or_else(|| "there is no report".to_owned());
+                report
+                    .and_then(read_report)
+                    .map_err(|why| Failure::failed(format!("the server's reply: {why}")))
+            }
+        }
+    }
+}
