@@ -342,7 +342,7 @@ impl<'a> Judge<'a> {
     fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
         let prepared = self.prepared;
         let evaluates = values.error.is_none();
-        let expected = prepared.catalogue.iter().chain(&prepared.near_misses);
+        let expected = prepared.expected();
         let found = expected
             .filter(|_| evaluates)
             .find(|expected| values.agrees_with(&expected.values));

@@ -216,7 +216,7 @@ fn wrong(
     };
     let named = mended.as_ref().map(|(mistake, _)| *mistake).or_else(|| {
         let values = checked.values.as_ref()?;
-        let expected = prepared.catalogue.iter().chain(&prepared.near_misses);
+        let expected = prepared.expected();
         expected
             .filter(|_| is_final && error.is_none())
             .find(|expected| values.agrees_with(&expected.values))

@@ -1,5 +1,8 @@
 //! A question made ready: its networks, the right values on each, and what its expected mistakes come to.
 
+use std::iter;
+use std::sync::OnceLock;
+
 use super::edit::{Edit, edits};
 use super::sample::{Sampler, fewest_networks, seed};
 use super::values::{Values, evaluate_on};
@@ -28,9 +31,9 @@ pub(super) struct Prepared {
     pub(super) reference: Values,
     pub(super) solution: Expr,
     /// The assignment's own expected mistakes, in the file's order.
-    pub(super) catalogue: Vec<Expected>,
-    /// One-edit changes of the solution whose values are wrong.
-    pub(super) near_misses: Vec<Expected>,
+    catalogue: Vec<Expected>,
+    /// One-edit changes of the solution whose values are wrong; only a wrong answer asks for them.
+    near_misses: OnceLock<Vec<Expected>>,
     allowed: Vec<Symbol>,
     forbidden: Vec<Kind>,
     pub(super) carries: Vec<PreparedCarry>,
@@ -103,17 +106,22 @@ impl Prepared {
                     ),
                 })
                 .collect();
-            let hidden = catalogue
-                .iter()
-                .position(|expected| expected.values.agrees_with(&reference));
-            if hidden.is_none() || networks.len() >= MOST_NETWORKS {
-                if let Some(at) = hidden {
-                    let answer = &question.mistakes[at].answer;
-                    return Err(format!(
-                        "the mistake {answer:?} has the values of the right answer"
-                    ));
+            let confused = confused(&catalogue, &reference);
+            if confused.is_none() || networks.len() >= MOST_NETWORKS {
+                if let Some((at, other)) = confused {
+                    let answer = |at: usize| &question.mistakes[at].answer;
+                    return Err(match other {
+                        None => format!(
+                            "the mistake {:?} has the values of the right answer",
+                            answer(at)
+                        ),
+                        Some(other) => format!(
+                            "the mistakes {:?} and {:?} have the same values and different codes",
+                            answer(other),
+                            answer(at)
+                        ),
+                    });
                 }
-                let near_misses = near_misses(&solution, &reference, &networks, &letters);
                 let scope_for = &scope;
                 let symbols = |texts: &[String]| symbols(texts, scope_for);
                 return Ok(Self {
@@ -126,12 +134,29 @@ impl Prepared {
                     reference,
                     solution,
                     catalogue,
-                    near_misses,
+                    near_misses: OnceLock::new(),
                     scope,
                 });
             }
             networks.push(sample(networks.len())?);
         }
+    }
+
+    /// The wrong answers that have names: the assignment's own, then one-edit changes of the solution.
+    pub(super) fn expected(&self) -> impl Iterator<Item = &Expected> {
+        let near_misses = iter::once(self).flat_map(Self::near_misses);
+        self.catalogue.iter().chain(near_misses)
+    }
+
+    fn near_misses(&self) -> &[Expected] {
+        self.near_misses.get_or_init(|| {
+            near_misses(
+                &self.solution,
+                &self.reference,
+                &self.networks,
+                &self.letters,
+            )
+        })
     }
 
     /// The first piece of `expr` that this question does not accept.
@@ -161,6 +186,20 @@ impl Prepared {
             .into_iter()
             .find_map(|part| self.forbidden_piece(part))
     }
+}
+
+/// The first mistake that the networks do not tell from the right answer (`None` beside it), or from an earlier mistake
+/// with another code.
+fn confused(catalogue: &[Expected], reference: &Values) -> Option<(usize, Option<usize>)> {
+    catalogue.iter().enumerate().find_map(|(at, expected)| {
+        if expected.values.agrees_with(reference) {
+            return Some((at, None));
+        }
+        let other = catalogue[..at].iter().position(|earlier| {
+            earlier.code != expected.code && earlier.values.agrees_with(&expected.values)
+        });
+        other.map(|other| (at, Some(other)))
+    })
 }
 
 /// The values of the reading that goes furthest.

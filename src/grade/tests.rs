@@ -46,6 +46,44 @@ fn every_solution_is_right_and_every_expected_mistake_is_named() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// The reason why the homework is refused with `from` replaced in its file.
+fn refusal(from: &str, to: &str) -> String {
+    let text = include_str!("../../assignments/hw-backprop.toml");
+    assert!(text.contains(from), "{from}");
+    let text = text.replacen(from, to, 1);
+    let assignment = Assignment::parse(&text, "hw-backprop.toml").expect("it is well formed");
+    let error = Grader::new(assignment, b"secret").err();
+    error.expect("it cannot be graded").to_string()
+}
+
+#[test]
+fn an_assignment_is_refused_that_contradicts_itself() {
+    let wrong_solution = refusal(
+        "solution = '\\delta h^2_{1,1}'",
+        "solution = '\\delta h^2_{1,2}'",
+    );
+    assert_eq!(
+        wrong_solution,
+        "question 1.1: the solution is not the derivative: its values differ"
+    );
+    let right_mistake = refusal(
+        "answer = '2 \\delta h^2_{1,1}'",
+        "answer = 'h^2_{1,1} \\delta'",
+    );
+    assert_eq!(
+        right_mistake,
+        "question 1.1: the mistake \"h^2_{1,1} \\\\delta\" has the values of the right answer"
+    );
+    let two_names = refusal(
+        "answer = '2 \\delta h^2_{1,1}'",
+        "answer = '(y - f(x,\\theta)) \\cdot h^2_{1,1}'",
+    );
+    assert!(
+        two_names.contains("have the same values and different codes"),
+        "{two_names}"
+    );
+}
+
 #[derive(serde::Deserialize)]
 struct WrongAnswers {
     questions: Vec<WrongAnswersTo>,
