@@ -146,4 +146,12 @@ details = {
 }
 assert b"backpropd" in details["ErrorInfo"] and b"inputs" in details["BadRequest"], details
 PY
+
+call GradingService/GradeFormulas \
+  '{"assignment": "hw-backprop", "answers": {"1.1": "\\delta h^2_{1,1}", "1.3": "h^{2\\top} \\delta"}}' >"$scratch/graded"
+verify "formulas are graded, and a transposed one is named" "$scratch/graded" <<'PY'
+graded = {question["id"]: question for question in reply["report"]["questions"]}
+assert graded["1.1"]["verdict"] == "VERDICT_CORRECT", graded["1.1"]
+assert graded["1.3"]["mistake"] == "MISTAKE_TRANSPOSED_RESULT", graded["1.3"]
+PY
 echo "all checks passed"

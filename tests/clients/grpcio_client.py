@@ -63,6 +63,8 @@ class Client:
         self.session_pb = load("backprop.v1.session_service_pb2")
         self.training = load("backprop.v1.training_service_pb2_grpc").TrainingServiceStub(self.channel)
         self.sessions = load("backprop.v1.session_service_pb2_grpc").SessionServiceStub(self.channel)
+        self.grading_pb = load("backprop.v1.grading_service_pb2")
+        self.grading = load("backprop.v1.grading_service_pb2_grpc").GradingServiceStub(self.channel)
         self.session = self.sessions.CreateSession(
             self.session_pb.CreateSessionRequest(), timeout=CALL_SECONDS
         ).session.name
@@ -172,6 +174,53 @@ def check_inline(client):
         )
         reply = client.training.Gradients(request, timeout=CALL_SECONDS)
         compare_with_homework(client, f"inline {'raw' if raw else 'values'}, a sample with z = 0", reply, W, x, y)
+
+
+def check_formulas(client):
+    pb = client.grading_pb
+    shown = client.grading.GetAssignment(pb.GetAssignmentRequest(assignment="hw-backprop"), timeout=CALL_SECONDS)
+    check("the homework has 25 questions", len(shown.questions) == shown.assignment.question_count == 25)
+    check("and is worth 50 points", shown.assignment.max_score == 50.0, shown.assignment.max_score)
+    answers = {"1.1": r"\delta h^2_{1,1}", "1.11": r"(\delta W^3)^\top h^1", "1.12": "(", "9.9": "1"}
+    request = pb.GradeFormulasRequest(assignment="hw-backprop", answers=answers)
+    report = client.grading.GradeFormulas(request, timeout=CALL_SECONDS).report
+    got = {q.id: (pb.Verdict.Name(q.verdict), pb.Mistake.Name(q.mistake)) for q in report.questions}
+    check("a right formula is right", got["1.1"][0] == "VERDICT_CORRECT", got["1.1"])
+    wrong = ("VERDICT_INCORRECT", "MISTAKE_MISSING_MASK")
+    check("a wrong one is named", got["1.11"] == wrong, got["1.11"])
+    unreadable = ("VERDICT_INVALID", "MISTAKE_SYNTAX_ERROR")
+    check("an unreadable one is told apart", got["1.12"] == unreadable, got["1.12"])
+    check("an answer to no question is told", list(report.unknown_answers) == ["9.9"], report.unknown_answers)
+    check("the report has a receipt", report.receipt != "")
+
+
+def check_graded_gradients(client):
+    pb, kinds = client.grading_pb, client.training_pb.Quantity
+    W, x, y = homework.draw(seed=11, m=5)
+    q, _ = homework.forward(W, x, y)
+    right = homework.backward(q)
+    unmasked = dict(right)
+    unmasked["D_W", 2] = (right["D_H", 2]).T @ q["H", 1]
+
+    def grade(gradients):
+        submitted = [
+            client.training_pb.NamedTensor(
+                quantity=kinds.Value("QUANTITY_D_W"), layer=i, tensor=client.tensor(gradients["D_W", i])
+            )
+            for i in (1, 2, 3)
+        ]
+        inline = client.model_pb.InlineModel(spec=client.homework_spec(), parameters=client.parameters(W))
+        request = pb.GradeGradientsRequest(
+            inline=inline, inputs=client.tensor(x), targets=client.tensor(y), submitted=submitted
+        )
+        reply = client.grading.GradeGradients(request, timeout=CALL_SECONDS)
+        return [(pb.Verdict.Name(t.verdict), pb.Mistake.Name(t.mistake)) for t in reply.tensors]
+
+    verdicts = grade(right)
+    check("numpy's gradients are right", all(verdict == "VERDICT_CORRECT" for verdict, _ in verdicts), verdicts)
+    verdicts = grade(unmasked)
+    wrong = ("VERDICT_INCORRECT", "MISTAKE_MISSING_MASK")
+    check("a mask left out of dW2 is named, and of no other", verdicts[1] == wrong and verdicts[0] == verdicts[2], verdicts)
 
 
 def tanh_spec(client, sizes, learning_rate):
@@ -391,6 +440,8 @@ def main():
                 for checks in (
                     check_gradients,
                     check_inline,
+                    check_formulas,
+                    check_graded_gradients,
                     check_training,
                     check_invalid,
                     check_health_and_reflection,
