@@ -3,7 +3,7 @@
 use super::Scalar;
 
 /// σ.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Activation {
     /// z.
     Linear,
@@ -25,7 +25,7 @@ pub enum Activation {
 }
 
 /// σ′(0) of ReLU and leaky ReLU, which have no derivative there: either end of the subdifferential is right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ReluAtZero {
     /// σ′(0) = 1, the mask z ≥ 0.
     #[default]

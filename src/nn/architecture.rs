@@ -16,7 +16,7 @@ pub struct ArchitectureLimits {
 }
 
 /// One layer as somebody asks for it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerSpec {
     /// nᵢ; anything below 1 is a fault.
     pub units: i64,

@@ -3,7 +3,8 @@
 use super::{Architecture, Dtype, Scalar};
 
 /// BLAKE3 over the type, the layers' shapes and the parameters' little-endian bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct WeightsDigest(blake3::Hash);
 
 impl WeightsDigest {
@@ -22,6 +23,20 @@ impl WeightsDigest {
         }
         update_with(&mut hasher, parameters);
         Self(hasher.finalize())
+    }
+}
+
+impl TryFrom<String> for WeightsDigest {
+    type Error = blake3::HexError;
+
+    fn try_from(hex: String) -> Result<Self, Self::Error> {
+        blake3::Hash::from_hex(hex).map(Self)
+    }
+}
+
+impl From<WeightsDigest> for String {
+    fn from(digest: WeightsDigest) -> Self {
+        digest.to_string()
     }
 }
 

@@ -16,7 +16,7 @@ pub const PRNG: &str =
     "ChaCha8 (rand_chacha 0.10), key = seed as 8 little-endian bytes and 24 zeros";
 
 /// How the weights of a layer start. Biases start at 0, except with [`Init::PytorchLinear`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Init {
     /// N(0, 2 / fan_in) (He et al. 2015).
     HeNormal,

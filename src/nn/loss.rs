@@ -3,7 +3,7 @@
 use super::{Scalar, TargetsRef, activation::sigmoid};
 
 /// What training lowers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Loss {
     /// l_k = ½‖f_k − y_k‖².
     HalfSquaredError,
@@ -16,7 +16,7 @@ pub enum Loss {
 }
 
 /// How the samples' losses make one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Reduction {
     /// l = 1/m Σ l_k.
     Mean,
@@ -25,7 +25,7 @@ pub enum Reduction {
 }
 
 /// A loss and its reduction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Objective {
     /// Each sample's loss.
     pub loss: Loss,

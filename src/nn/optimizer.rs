@@ -4,7 +4,7 @@
 use super::Scalar;
 
 /// How the parameters follow the gradient.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Optimizer {
     /// v ← μ v + g; p ← p − η v, or p − η (g + μ v) with Nesterov's form.
     Sgd {

@@ -9,10 +9,11 @@ pub mod names;
 pub mod registry;
 pub mod request_log;
 pub mod run;
+pub mod snapshot;
 pub mod spec;
 
 pub use model::{
-    Begin, BeginError, Committed, Divergence, LayerParameters, Model, Outcome, RunSummary,
+    Begin, BeginError, Committed, Divergence, Kept, LayerParameters, Model, Outcome, RunSummary,
 };
 pub use names::{Id, ModelName, SessionName};
 pub use registry::{

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
 use super::spec::Spec;
 use crate::nn::{Matrix, Mlp, Scalar, State, Violations, WeightsDigest, batch::check_finite};
@@ -24,8 +26,17 @@ pub struct Model<T> {
     requests: Mutex<RequestLog<Outcome>>,
 }
 
+/// All of a model that changes: the last committed step, and the requests that made it.
+#[derive(Clone, Debug)]
+pub struct Kept<T> {
+    /// The step.
+    pub committed: Arc<Committed<T>>,
+    /// What became of the last requests, from the oldest to the newest.
+    pub requests: Vec<(RequestId, Outcome)>,
+}
+
 /// What became of a request that changes a model.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// A run that was cut short: this many of its steps are committed.
     Interrupted {
@@ -46,28 +57,31 @@ pub enum Outcome {
 }
 
 /// How a finished run ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Steps committed for the request, earlier tries included.
     pub steps_done: u64,
     /// The model's step.
     pub step: u64,
     /// The last step's loss, before its update.
+    #[serde(with = "any_float")]
     pub final_loss: f64,
     /// The parameters' digest.
     pub digest: WeightsDigest,
 }
 
 /// Where a run would have lost the weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
     /// Steps committed for the request before.
     pub steps_done: u64,
     /// The model's step, whose weights stay.
     pub step: u64,
     /// The loss of the step that was not taken.
+    #[serde(with = "any_float")]
     pub loss: f64,
     /// The length of its gradient.
+    #[serde(with = "any_float")]
     pub gradient_norm: f64,
 }
 
@@ -165,6 +179,15 @@ impl Spec {
 }
 
 impl<T: Scalar> Committed<T> {
+    /// A step that was written down.
+    pub fn restored(state: State<T>, step: u64) -> Self {
+        Self {
+            state,
+            step,
+            digest: OnceLock::new(),
+        }
+    }
+
     /// The network, to compute with.
     pub fn mlp<'a>(&'a self, spec: &'a Spec) -> Mlp<'a, T> {
         Mlp::new(&spec.architecture, &self.state.parameters)
@@ -192,6 +215,37 @@ impl<T: Scalar> Model<T> {
             spec,
             requests: Mutex::new(RequestLog::new(remembered_requests)),
         }
+    }
+
+    /// A model as it was when it was written down.
+    pub fn restored(spec: Spec, kept: Kept<T>, remembered_requests: usize) -> Self {
+        let mut requests = RequestLog::new(remembered_requests);
+        for (request, outcome) in kept.requests {
+            requests.record(request, outcome);
+        }
+        Self {
+            committed: Mutex::new(kept.committed),
+            spec,
+            requests: Mutex::new(requests),
+        }
+    }
+
+    /// What has to be kept of it. The caller is the model's only writer, so that both parts belong together.
+    pub fn kept(&self) -> Kept<T> {
+        Kept {
+            committed: self.committed(),
+            requests: lock(&self.requests).entries().cloned().collect(),
+        }
+    }
+
+    /// Goes back to what was kept. The caller is the model's only writer.
+    pub fn restore(&self, kept: Kept<T>) {
+        let mut requests = lock(&self.requests);
+        requests.clear();
+        for (request, outcome) in kept.requests {
+            requests.record(request, outcome);
+        }
+        self.commit(kept.committed);
     }
 
     /// What it is.
@@ -261,4 +315,19 @@ impl<T: Scalar> Model<T> {
 /// A lock's content even after a panic elsewhere: what these locks hold is replaced whole, never left half-written.
 fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Floating-point numbers as text, because JSON has neither infinities nor NaN.
+mod any_float {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde says so.
+    pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
 }

@@ -53,7 +53,7 @@ struct Held<M> {
 }
 
 /// What may be done with a model, or with all models of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Access {
     /// Everything.
     #[default]

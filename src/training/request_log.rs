@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// A digest of everything that a request asks for, its id left out.
 pub type Fingerprint = [u8; 32];
 
 /// A request that wants to be done once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestId {
     /// The id that the caller chose.
     pub id: String,
@@ -51,6 +53,16 @@ impl<O: Clone> RequestLog<O> {
             }
             Some(_) => Err(RequestIdReused(request.id.clone())),
         }
+    }
+
+    /// Every request that is remembered, from the oldest to the newest.
+    pub fn entries(&self) -> impl Iterator<Item = &(RequestId, O)> {
+        self.entries.iter()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.entries.clear();
     }
 
     /// Notes what became of `request`, in place of an earlier note; it is now the newest.

@@ -1,5 +1,7 @@
 //! What a model is and how it is trained.
 
+use serde::{Deserialize, Serialize};
+
 use crate::nn::{
     Architecture, ArchitectureLimits, Decay, Dtype, LayerSpec, Objective, Optimizer, ReluAtZero,
     Schedule, Violations,
@@ -25,7 +27,7 @@ pub struct Spec {
 }
 
 /// What somebody asks for, with every default filled in and nothing checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpecParts {
     /// n₀.
     pub input_size: i64,
@@ -48,7 +50,7 @@ pub struct SpecParts {
 }
 
 /// A schedule with nothing checked.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleParts {
     /// w.
     pub warmup_steps: i64,
@@ -57,7 +59,7 @@ pub struct ScheduleParts {
 }
 
 /// A decay with nothing checked.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum DecayParts {
     /// None.
     Constant,
@@ -75,6 +77,50 @@ pub enum DecayParts {
         /// Where it ends.
         final_factor: f64,
     },
+}
+
+impl Spec {
+    /// What it was made of; `validate` makes the same spec of it again.
+    pub fn parts(&self) -> SpecParts {
+        let signed = |steps: u64| i64::try_from(steps).unwrap_or(i64::MAX);
+        SpecParts {
+            input_size: signed(self.architecture.input_size() as u64),
+            layers: self
+                .architecture
+                .layers()
+                .iter()
+                .map(|layer| LayerSpec {
+                    units: signed(layer.units as u64),
+                    activation: layer.activation,
+                    bias: layer.has_bias(),
+                    init: layer.init,
+                })
+                .collect(),
+            relu_at_zero: self.architecture.relu_at_zero(),
+            objective: self.objective,
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            schedule: ScheduleParts {
+                warmup_steps: signed(self.schedule.warmup_steps),
+                decay: match self.schedule.decay {
+                    Decay::Constant => DecayParts::Constant,
+                    Decay::Step { every_steps, gamma } => DecayParts::Step {
+                        every_steps: signed(every_steps),
+                        gamma,
+                    },
+                    Decay::Cosine {
+                        total_steps,
+                        final_factor,
+                    } => DecayParts::Cosine {
+                        total_steps: signed(total_steps),
+                        final_factor,
+                    },
+                },
+            },
+            clip_norm: self.clip_norm,
+            dtype: self.dtype,
+        }
+    }
 }
 
 impl SpecParts {

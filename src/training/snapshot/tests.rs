@@ -1,0 +1,175 @@
+use super::*;
+use crate::nn::Optimizer;
+
+const LIMITS: ArchitectureLimits = ArchitectureLimits {
+    layers: 8,
+    units: 64,
+    parameters: 4096,
+};
+
+fn about() -> About {
+    About {
+        name: "sessions/s/models/m".to_owned(),
+        created_ms: 1,
+        updated_ms: 2,
+        access: Access::CompareOnly,
+        made_by: Some(request("made")),
+    }
+}
+
+fn request(id: &str) -> RequestId {
+    RequestId {
+        id: id.to_owned(),
+        fingerprint: [7; 32],
+    }
+}
+
+/// 3-2-1 with Adam, a bias in the first layer, after some steps, and a run that diverged.
+fn model<T: Scalar>() -> Model<T> {
+    use crate::nn::{
+        Activation, Init, LayerSpec, Loss, Objective, Reduction, ReluAtZero, WeightsDigest,
+    };
+    use crate::training::{DecayParts, Divergence, RunSummary, ScheduleParts};
+    let layer = |units, bias| LayerSpec {
+        units,
+        activation: Activation::LeakyRelu { slope: 0.1 + 0.2 },
+        bias,
+        init: Init::HeNormal,
+    };
+    let parts = SpecParts {
+        input_size: 3,
+        layers: vec![layer(2, true), layer(1, false)],
+        relu_at_zero: ReluAtZero::Zero,
+        objective: Objective {
+            loss: Loss::MeanSquaredError,
+            reduction: Reduction::Sum,
+        },
+        optimizer: Optimizer::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decoupled: true,
+        },
+        learning_rate: 1.0 / 3.0,
+        schedule: ScheduleParts {
+            warmup_steps: 3,
+            decay: DecayParts::Cosine {
+                total_steps: 9,
+                final_factor: 0.1,
+            },
+        },
+        clip_norm: 2.0,
+        dtype: T::DTYPE,
+    };
+    let spec = parts.validate(&LIMITS).expect("valid");
+    let numbers = |from: f64| {
+        (0..10)
+            .map(|at| T::from_f64(from + f64::from(at) / 7.0))
+            .collect()
+    };
+    let mut state = State::new(numbers(-0.5), &spec.optimizer);
+    (state.first, state.second, state.updates) = (numbers(0.1), numbers(0.2), 41);
+    let digest = WeightsDigest::new(&spec.architecture, &state.parameters);
+    let finished = RunSummary {
+        steps_done: 4,
+        step: 42,
+        final_loss: 0.1 + 0.2,
+        digest,
+    };
+    let diverged = Divergence {
+        steps_done: 0,
+        step: 42,
+        loss: f64::INFINITY,
+        gradient_norm: f64::INFINITY,
+    };
+    let kept = Kept {
+        committed: Arc::new(Committed::restored(state, 42)),
+        requests: vec![
+            (request("a"), Outcome::Finished(finished)),
+            (request("b"), Outcome::Diverged(diverged)),
+            (request("c"), Outcome::Interrupted { steps_done: 9 }),
+            (request("d"), Outcome::ParametersSet { step: 42, digest }),
+        ],
+    };
+    Model::restored(spec, kept, 8)
+}
+
+fn bytes<T: Scalar>(model: &Model<T>) -> Vec<u8> {
+    encode(model.spec(), &model.kept(), &about()).expect("it fits")
+}
+
+fn assert_same<T: Scalar>(restored: &Model<T>, model: &Model<T>) {
+    assert_eq!(restored.spec(), model.spec());
+    let (given, kept) = (restored.kept(), model.kept());
+    assert_eq!(given.committed.state, kept.committed.state);
+    assert_eq!(given.committed.step, kept.committed.step);
+    assert_eq!(given.requests, kept.requests);
+}
+
+#[test]
+fn every_bit_of_a_model_comes_back() {
+    let single = model::<f32>();
+    let (restored, beside) = decode(&bytes(&single), &LIMITS, 8).expect("sound");
+    assert_eq!(beside, about());
+    match restored {
+        Restored::F32(restored) => assert_same(&restored, &single),
+        Restored::F64(_) => panic!("the type has changed"),
+    }
+    let double = model::<f64>();
+    match decode(&bytes(&double), &LIMITS, 8).expect("sound").0 {
+        Restored::F64(restored) => assert_same(&restored, &double),
+        Restored::F32(_) => panic!("the type has changed"),
+    }
+}
+
+#[test]
+fn every_flipped_bit_and_every_shorter_file_is_noticed() {
+    let sound = bytes(&model::<f32>());
+    for at in 0..sound.len() {
+        for bit in 0..8 {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1 << bit;
+            let error = decode(&damaged, &LIMITS, 8).expect_err("a bit is flipped");
+            assert_eq!(error, SnapshotError::Damaged, "byte {at}, bit {bit}");
+        }
+        let error = decode(&sound[..at], &LIMITS, 8).expect_err("the end is missing");
+        assert_eq!(error, SnapshotError::Damaged, "cut at {at}");
+    }
+    let zeros = vec![0; sound.len()];
+    assert_eq!(
+        decode(&zeros, &LIMITS, 8).expect_err("zeros"),
+        SnapshotError::Damaged
+    );
+}
+
+/// The file with the first `from` in its header replaced by `to`, of the same length, and its checksum made good.
+fn forged(from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes(&model::<f32>());
+    let at = bytes
+        .windows(from.len())
+        .position(|window| window == from.as_bytes())
+        .expect("the header has it");
+    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    let covered = bytes.len() - CHECKSUM_BYTES;
+    let checksum = blake3::hash(&bytes[..covered]);
+    bytes[covered..].copy_from_slice(checksum.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_sound_checksum_does_not_make_a_sound_model() {
+    let refused = |from: &str, to: &str| {
+        let error = decode(&forged(from, to), &LIMITS, 8).expect_err("it is forged");
+        error.to_string()
+    };
+    assert_eq!(
+        refused(r#"{\"version\":1"#, r#"{\"version\":7"#),
+        "format version 7; this program reads version 1"
+    );
+    assert!(refused("layer1.weight", "layer9.weight").contains("layer1.weight"));
+    assert!(refused(r#"\"input_size\":3"#, r#"\"input_size\":2"#).contains("layer1.weight is"));
+    assert!(refused(r#"\"units\":2"#, r#"\"units\":0"#).contains("units"));
+    assert!(refused("\"backpropd\"", "\"backdropd\"").contains("no \"backpropd\" metadata"));
+}
