@@ -6,6 +6,7 @@
 //! - [`formula`]: formulas of the backward pass, read from LaTeX or plain text, and evaluated; pure.
 //! - [`grade`]: assignments, reference values, verdicts, mistakes, reports; pure.
 //! - [`training`]: models, runs, sessions and their quotas; pure state.
+//! - [`store`]: snapshots on disk, committed whole; knows files and bytes only.
 //! - [`config`]: every limit and address, one table.
 //! - [`service`]: the edge, the only code that knows gRPC and protobuf: conversions, errors, threads, connections.
 //! - [`cli`]: the commands `serve`, `train` and `healthcheck`.
@@ -16,4 +17,5 @@ pub mod formula;
 pub mod grade;
 pub mod nn;
 pub mod service;
+pub mod store;
 pub mod training;

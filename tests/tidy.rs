@@ -4,15 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module and the modules of this crate that it may name. `crate::` paths to anything else fail.
-const MAY_IMPORT: [(&str, &[&str]); 7] = [
+const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("nn", &["nn"]),
     ("formula", &["formula"]),
     ("grade", &["formula", "grade", "nn"]),
     ("training", &["nn", "training"]),
     ("config", &["config"]),
+    ("store", &["store"]),
     (
         "service",
-        &["config", "formula", "grade", "nn", "service", "training"],
+        &[
+            "config", "formula", "grade", "nn", "service", "store", "training",
+        ],
     ),
     (
         "cli",

@@ -1,0 +1,299 @@
+//! Snapshots on disk: a folder for each session, a file for each model in it.
+//!
+//! ```text
+//! lock                              held by the process that uses the folder
+//! sessions/{session}/session.json
+//! sessions/{session}/{model}.safetensors            the last commit
+//! sessions/{session}/{model}.previous.safetensors   the one before
+//! quarantine/                       files that could not be read, each under a name of its own
+//! ```
+//!
+//! A commit is a temporary file in the same folder, fsync, rename, fsync of the folder: whenever the process or the
+//! machine stops, the file is the old or the new one, whole. What the bytes mean is the caller's business; ids are
+//! lower-case letters, digits and hyphens, so that they are file names everywhere.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+const SESSIONS: &str = "sessions";
+const QUARANTINE: &str = "quarantine";
+const SESSION_FILE: &str = "session.json";
+const CURRENT: &str = ".safetensors";
+const PREVIOUS: &str = ".previous.safetensors";
+const TEMPORARY: &str = ".tmp";
+/// No id begins with a dot, so that a folder of this name is no session.
+const DELETED: &str = ".deleted-";
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process uses it.
+    #[error("{0} is in use by another process; stop that one, or choose another folder")]
+    Locked(PathBuf),
+    /// It cannot be read or written.
+    #[error("cannot use {path}: {source}")]
+    Unusable {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The folder, locked against other processes for as long as this lives.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// A session as it was found.
+#[derive(Debug)]
+pub struct FoundSession {
+    /// Its id.
+    pub session: String,
+    /// What was written of it, if that can be read.
+    pub record: io::Result<Vec<u8>>,
+    /// The ids of its models.
+    pub models: Vec<String>,
+}
+
+impl Store {
+    /// Opens the folder, makes it where there is none, and removes what an interrupted commit or deletion left.
+    ///
+    /// # Errors
+    /// Another process holds it, or it cannot be read or written.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let unusable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Unusable { path, source }
+        };
+        let sessions = root.join(SESSIONS);
+        fs::create_dir_all(&sessions).map_err(unusable(&sessions))?;
+        let path = root.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(unusable(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(root.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(unusable(&path)(error)),
+        }
+        let store = Self {
+            root: root.to_owned(),
+            _lock: lock,
+        };
+        store.clean().map_err(unusable(&sessions))?;
+        Ok(store)
+    }
+
+    /// Every session, in the order of their ids.
+    ///
+    /// # Errors
+    /// A folder cannot be listed.
+    pub fn sessions(&self) -> io::Result<Vec<FoundSession>> {
+        let mut found = Vec::new();
+        for session in names(&self.root.join(SESSIONS))? {
+            let folder = self.folder(&session);
+            let models = names(&folder)?
+                .into_iter()
+                .filter(|name| !name.ends_with(PREVIOUS))
+                .filter_map(|name| Some(name.strip_suffix(CURRENT)?.to_owned()))
+                .collect();
+            found.push(FoundSession {
+                record: fs::read(folder.join(SESSION_FILE)),
+                session,
+                models,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The last commit of a model.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn model(&self, session: &str, model: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.folder(session).join(format!("{model}{CURRENT}")))
+    }
+
+    /// The commit before the last.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn previous(&self, session: &str, model: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.folder(session).join(format!("{model}{PREVIOUS}")))
+    }
+
+    /// Writes a session down.
+    ///
+    /// # Errors
+    /// What was there before is still there, whole.
+    pub fn put_session(&self, session: &str, record: &[u8]) -> io::Result<()> {
+        let folder = self.folder(session);
+        fs::create_dir_all(&folder)?;
+        sync(&self.root.join(SESSIONS))?;
+        replace(&folder.join(SESSION_FILE), None, record)
+    }
+
+    /// Commits a model into a session that is there; the commit before it is kept, too.
+    ///
+    /// # Errors
+    /// The last commit is still there, whole. Where the folder's own fsync failed, the new one may be there instead.
+    pub fn put_model(&self, session: &str, model: &str, snapshot: &[u8]) -> io::Result<()> {
+        let folder = self.folder(session);
+        let previous = folder.join(format!("{model}{PREVIOUS}"));
+        replace(
+            &folder.join(format!("{model}{CURRENT}")),
+            Some(&previous),
+            snapshot,
+        )
+    }
+
+    /// Removes a model; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// The model may be there or not; removing it again is right.
+    pub fn delete_model(&self, session: &str, model: &str) -> io::Result<()> {
+        let folder = self.folder(session);
+        // The older first: left alone it would be taken for the last commit.
+        remove(&folder.join(format!("{model}{PREVIOUS}")))?;
+        sync_existing(&folder)?;
+        remove(&folder.join(format!("{model}{CURRENT}")))?;
+        sync_existing(&folder)
+    }
+
+    /// Removes a session and its models, all at once.
+    ///
+    /// # Errors
+    /// The session is there, whole, or its leftovers are removed when the folder is opened again.
+    pub fn delete_session(&self, session: &str) -> io::Result<()> {
+        let sessions = self.root.join(SESSIONS);
+        let deleted = sessions.join(format!("{DELETED}{session}"));
+        match fs::rename(self.folder(session), &deleted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed?,
+        }
+        sync(&sessions)?;
+        fs::remove_dir_all(deleted)
+    }
+
+    /// Moves a model's last commit out of the way, to a name that is free, and returns that.
+    ///
+    /// # Errors
+    /// It is still where it was.
+    pub fn quarantine(&self, session: &str, model: &str) -> io::Result<PathBuf> {
+        let folder = self.root.join(QUARANTINE);
+        fs::create_dir_all(&folder)?;
+        let mut at = 0_u32;
+        let target = loop {
+            let target = folder.join(format!("{session}.{model}.{at}{CURRENT}"));
+            if !target.exists() {
+                break target;
+            }
+            at += 1;
+        };
+        let session = self.folder(session);
+        fs::rename(session.join(format!("{model}{CURRENT}")), &target)?;
+        sync(&folder)?;
+        sync(&session)?;
+        Ok(target)
+    }
+
+    fn folder(&self, session: &str) -> PathBuf {
+        self.root.join(SESSIONS).join(session)
+    }
+
+    /// Finishes deletions, removes temporary files, and puts a commit back that was moved aside for one that never came.
+    fn clean(&self) -> io::Result<()> {
+        let sessions = self.root.join(SESSIONS);
+        for entry in fs::read_dir(&sessions)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(DELETED) {
+                fs::remove_dir_all(entry.path())?;
+                continue;
+            }
+            let folder = entry.path();
+            for name in names(&folder)? {
+                if name.ends_with(TEMPORARY) {
+                    fs::remove_file(folder.join(&name))?;
+                } else if let Some(model) = name.strip_suffix(PREVIOUS) {
+                    let current = folder.join(format!("{model}{CURRENT}"));
+                    if !current.exists() {
+                        fs::rename(folder.join(&name), current)?;
+                        sync(&folder)?;
+                    }
+                }
+            }
+        }
+        sync(&sessions)
+    }
+}
+
+/// Writes `bytes` to `path` so that it holds the old or the new content, whole, whatever happens. The old content goes
+/// to `aside` where that is given.
+fn replace(path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(TEMPORARY);
+    let temporary = PathBuf::from(temporary);
+    let written = write_through(&temporary, bytes);
+    if written.is_err() {
+        // Whatever it takes up is needed more elsewhere; a leftover goes when the folder is opened again.
+        let _ = fs::remove_file(&temporary);
+        return written;
+    }
+    if let Some(aside) = aside {
+        match fs::rename(path, aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            moved => moved?,
+        }
+    }
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => sync(folder),
+        None => Ok(()),
+    }
+}
+
+fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the names in a folder durable.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn sync_existing(folder: &Path) -> io::Result<()> {
+    match sync(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced,
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// The names in a folder, sorted.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests;
