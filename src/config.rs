@@ -97,6 +97,8 @@ settings! {
     /// How to write the log: text or json.
     log_format: LogFormat = LogFormat::Text, ..;
 
+    /// Folder that keeps sessions and models over restarts, for one server at a time; empty = memory alone, gone when the server stops.
+    data_dir: String = String::new(), ..;
     /// Folder of assignments to grade by, as .toml files, besides the built-in ones; empty = none.
     assignments: String = String::new(), ..;
     /// File whose content seeds the networks that answers are tried on and signs receipts; empty = a secret drawn at each start.

@@ -61,11 +61,10 @@ impl Creation {
         let request_id = request_id(request.request_id, || known, &mut violations);
         let all = session.zip(model).zip(spec).zip(source);
         let (((session, model), spec), source) = violations.into_result(all)?;
-        let slots = 1 + spec.optimizer.slots();
         let placement = Placement {
             name: ModelName { session, model },
             new_session,
-            bytes: slots * spec.architecture.parameter_count() * spec.dtype.size(),
+            bytes: spec.state_bytes(),
             request: request_id,
         };
         telemetry::note_model(&placement.name);
@@ -86,6 +85,7 @@ impl Creation {
         let now = SystemTime::now();
         let made = server.registry().check(&self.placement, now)?;
         if let Some(made) = made {
+            server.keep_new(&made).await?;
             return server.describe_one(made).await;
         }
         let session = if self.placement.new_session {
@@ -116,6 +116,7 @@ impl Creation {
             return Ok(write_model(&entry));
         }
         let entry = server.registry().insert(placement, entry, now)?;
+        server.keep_new(&entry).await?;
         server.describe_one(entry).await
     }
 
@@ -139,12 +140,12 @@ impl Creation {
                 remembered,
             ))))
         }
-        let access = self.access;
+        let (access, made_by) = (self.access, self.placement.request.clone());
         let model = match self.spec.dtype {
             Dtype::Float32 => typed::<f32>(self, remembered)?,
             Dtype::Float64 => typed::<f64>(self, remembered)?,
         };
-        Ok(ModelEntry::new(name, model, access, now))
+        Ok(ModelEntry::new(name, model, access, made_by, now))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the server keeps of a model besides the model: its queue of writers, its readers' feeds, its times.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use tonic::Status;
 use super::feed::Feed;
 use super::status::{limited, queue_full};
 use crate::nn::WeightsDigest;
-use crate::training::{Access, Model, ModelName, Spec};
+use crate::training::{Access, Model, ModelName, RequestId, Spec};
 
 /// A model of either type.
 #[derive(Clone, Debug)]
@@ -62,9 +62,12 @@ pub struct ModelEntry {
     pub deleted: CancellationToken,
     /// What may be done with it.
     pub access: Access,
+    /// The CreateModel request that made it, if that wants to be done once.
+    pub made_by: Option<RequestId>,
     /// When it was made.
     pub created: SystemTime,
     updated_ms: AtomicU64,
+    stored: AtomicBool,
     writer: Arc<Semaphore>,
     /// Writers at work and waiting.
     writers: Arc<AtomicUsize>,
@@ -105,20 +108,38 @@ impl AnyModel {
 
 impl ModelEntry {
     /// A model just made.
-    pub fn new(name: ModelName, model: AnyModel, access: Access, now: SystemTime) -> Self {
+    pub fn new(
+        name: ModelName,
+        model: AnyModel,
+        access: Access,
+        made_by: Option<RequestId>,
+        now: SystemTime,
+    ) -> Self {
         let entry = Self {
             name,
             model,
             deleted: CancellationToken::new(),
             access,
+            made_by,
             created: now,
             updated_ms: AtomicU64::new(0),
+            stored: AtomicBool::new(false),
             writer: Arc::new(Semaphore::new(1)),
             writers: Arc::new(AtomicUsize::new(0)),
             feeds: Mutex::new(Vec::new()),
         };
         entry.touch(now);
         entry
+    }
+
+    /// Whether some commit of it is on disk.
+    pub fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    /// Notes that a commit of it is on disk.
+    pub fn note_stored(&self) {
+        self.stored.store(true, Ordering::Release);
     }
 
     /// When a step or SetParameters last changed it.

@@ -16,6 +16,7 @@ mod entry;
 mod examine;
 mod feed;
 mod grading;
+mod persistence;
 mod run_event;
 mod run_task;
 mod server_info;
@@ -48,9 +49,11 @@ use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
 use self::pb::session_service_server::SessionServiceServer;
 use self::pb::training_service_server::TrainingServiceServer;
+use self::persistence::{NotStored, Persistence};
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
-use crate::training::{Access, ModelName, Registry, RegistryLimits};
+use crate::store::StoreError;
+use crate::training::{Access, ModelName, Registry, RegistryLimits, SessionName};
 
 /// The messages, services and clients generated from `proto/backprop/v1`.
 #[allow(
@@ -86,6 +89,12 @@ pub enum ServeError {
     /// The grading secret could not be read or drawn.
     #[error("cannot have the grading secret: {0}. Check `grading_secret_file`")]
     Secret(#[source] io::Error),
+    /// The data folder could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data folder could not be listed.
+    #[error("cannot list the sessions in `data_dir`: {0}")]
+    Unlisted(#[source] io::Error),
     /// The reflection service could not be built from the compiled protos.
     #[error("cannot build the reflection service: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -97,6 +106,7 @@ struct Server {
     limits: ArchitectureLimits,
     registry: Mutex<Registry<ModelEntry>>,
     grading: Grading,
+    persistence: Persistence,
     compute: Compute,
     par: Par,
     shutdown: CancellationToken,
@@ -187,11 +197,12 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
 
 impl Server {
     fn start(config: Config) -> Result<Self, ServeError> {
+        let persistence = Persistence::open(&config.data_dir)?;
         let grading = Grading::start(&config)?;
         let threads = config.compute_threads();
         let compute = Compute::start(threads, config.max_waiting_calls, config.inline_flops)
             .map_err(ServeError::Threads)?;
-        Ok(Self {
+        let server = Self {
             limits: ArchitectureLimits {
                 layers: config.max_layers,
                 units: config.max_units,
@@ -206,11 +217,18 @@ impl Server {
                 requests_per_session: config.request_ids_per_model,
             })),
             grading,
+            persistence,
             compute,
             par: run_task::parallelism(threads),
             shutdown: CancellationToken::new(),
             config,
-        })
+        };
+        let remembered = server.config.request_ids_per_model;
+        server
+            .persistence
+            .load(&mut server.registry(), &server.limits, remembered)
+            .map_err(ServeError::Unlisted)?;
+        Ok(server)
     }
 
     /// Sessions and models. Held for look-ups and insertions only, never while computing or waiting.
@@ -218,12 +236,21 @@ impl Server {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Finds a model, and renews its session.
+    ///
+    /// # Errors
+    /// No such model; one whose snapshot is damaged.
+    fn find(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
+        let found = self.registry().model(name, SystemTime::now());
+        found.map_err(|error| self.persistence.loss(name).unwrap_or_else(|| error.into()))
+    }
+
     /// Finds a model to work on, and renews its session.
     ///
     /// # Errors
     /// No such model; one that is for grading only.
     fn open(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
-        let entry = self.registry().model(name, SystemTime::now())?;
+        let entry = self.find(name)?;
         match entry.access {
             Access::Full => Ok(entry),
             Access::CompareOnly => Err(status::compare_only()),
@@ -234,10 +261,87 @@ impl Server {
     async fn expire_sessions(&self) {
         loop {
             tokio::time::sleep(EXPIRE_EVERY).await;
-            for entry in self.registry().expire(SystemTime::now()) {
-                entry.deleted.cancel();
+            let expired = self.registry().expired(SystemTime::now());
+            for name in expired {
+                if let Err(not_stored) = self.delete_session(&name).await {
+                    tracing::error!(%name, ?not_stored, "an expired session cannot be removed yet");
+                }
             }
         }
+    }
+
+    /// Removes a session, its models and their files, and tells how many models it had.
+    async fn delete_session(&self, name: &SessionName) -> Result<usize, Status> {
+        let models = self.registry().all_models(name);
+        for entry in &models {
+            entry.deleted.cancel();
+        }
+        if self.persistence.is_on() {
+            // Whoever still writes one of them is done before the files go.
+            for entry in &models {
+                entry.idle().await;
+            }
+            let deleted = self.persistence.delete_session(name).await;
+            deleted.map_err(NotStored::status)?;
+        }
+        let models = self.registry().delete_session(name)?;
+        for entry in &models {
+            entry.deleted.cancel();
+        }
+        Ok(models.len())
+    }
+
+    /// Removes a model and its files.
+    async fn delete_model(&self, name: &ModelName) -> Result<(), Status> {
+        let found = self.registry().model(name, SystemTime::now());
+        if let Ok(entry) = &found {
+            entry.deleted.cancel();
+            if self.persistence.is_on() {
+                entry.idle().await;
+            }
+        }
+        let was_lost = self.persistence.delete_model(name).await;
+        let was_lost = was_lost.map_err(NotStored::status)?;
+        match self.registry().delete_model(name, SystemTime::now()) {
+            Err(_) if was_lost => Ok(()),
+            deleted => Ok(deleted.map(|_| ())?),
+        }
+    }
+
+    /// Makes a new session durable, or takes it back.
+    async fn keep_session(&self, name: &SessionName) -> Result<(), Status> {
+        let Some(record) = self.registry().record(name) else {
+            return Ok(());
+        };
+        let kept = self.persistence.put_session(name, &record).await;
+        kept.map_err(|not_stored| {
+            // Whoever is already using it would lose more than a name.
+            let mut registry = self.registry();
+            if registry.all_models(name).is_empty() {
+                let _ = registry.delete_session(name);
+            }
+            not_stored.status()
+        })
+    }
+
+    /// Makes a new model durable, or takes it back.
+    async fn keep_new(&self, entry: &Arc<ModelEntry>) -> Result<(), Status> {
+        if !self.persistence.is_on() || entry.is_stored() {
+            return Ok(());
+        }
+        let (turn, _) = entry
+            .write_turn(self.config.max_waiting_runs_per_model)
+            .await?;
+        if entry.is_stored() {
+            return Ok(());
+        }
+        self.keep_session(&entry.name.session).await?;
+        let kept = self.persistence.put_model(entry, Arc::new(turn)).await;
+        kept.map_err(|not_stored| {
+            entry.deleted.cancel();
+            let _ = self.registry().delete_model(&entry.name, SystemTime::now());
+            not_stored.status()
+        })
     }
 
     /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time

@@ -3,6 +3,7 @@
 use tonic::Status;
 
 use super::compute::Timing;
+use super::persistence::NotStored;
 use super::status::{Stop, diverged, internal, stopped};
 use crate::nn::WeightsDigest;
 use crate::training::{Divergence, RunSummary};
@@ -35,6 +36,8 @@ pub struct RunEnd {
     pub final_loss: f64,
     /// The parameters' digest, where the end computed it.
     pub digest: Option<WeightsDigest>,
+    /// The step that survives a restart; `None` where nothing is kept.
+    pub durable_step: Option<u64>,
     /// Where the time went.
     pub timing: Timing,
 }
@@ -48,6 +51,8 @@ pub enum EndReason {
     Diverged(Divergence),
     /// Something ended it.
     Stopped(Stop),
+    /// Its last commit could not be made durable, and was taken back.
+    NotStored(NotStored),
     /// It panicked.
     Failed,
 }
@@ -61,6 +66,7 @@ impl RunEnd {
             step,
             final_loss: f64::NAN,
             digest: None,
+            durable_step: None,
             timing,
         }
     }
@@ -96,6 +102,7 @@ impl RunEnd {
             EndReason::Finished => None,
             EndReason::Diverged(divergence) => Some(diverged(&divergence)),
             EndReason::Stopped(stop) => Some(stopped(stop, Some((self.steps_done, self.step)))),
+            EndReason::NotStored(why) => Some(why.status()),
             EndReason::Failed => Some(internal()),
         }
     }

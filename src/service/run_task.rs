@@ -14,13 +14,13 @@ use tonic::Status;
 
 use super::compute::{Task, Timing, Turn};
 use super::deadline::Deadline;
-use super::entry::ModelEntry;
+use super::entry::{ModelEntry, WriteTurn};
 use super::feed::Feed;
 use super::run_event::{EndReason, RunEnd, RunStart};
 use super::status::{Stop, stopped};
 use super::{Server, telemetry};
 use crate::nn::Scalar;
-use crate::training::{Advance, Begin, Model, Outcome, Plan, Run, StepMetrics};
+use crate::training::{Advance, Begin, Kept, Model, Outcome, Plan, Run, StepMetrics};
 
 /// Readers hear of new steps this often, or sooner when a lot has gathered.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
@@ -93,7 +93,7 @@ pub async fn conduct<T: Scalar>(
     };
     let begun = turn.and_then(|(turn, position)| {
         let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
-        Ok((turn, position, begin))
+        Ok((Arc::new(turn), position, begin))
     });
     let (turn, queue_position, begin) = match begun {
         Ok(begun) => begun,
@@ -108,7 +108,8 @@ pub async fn conduct<T: Scalar>(
         Begin::Fresh => 0,
         Begin::Resume { steps_done } => steps_done,
         Begin::Replay(outcome) => {
-            let _ = started.send(replay(&outcome, queue_position, &feed));
+            let durable = server.persistence.is_on();
+            let _ = started.send(replay(&outcome, queue_position, durable, &feed));
             return;
         }
     };
@@ -119,6 +120,8 @@ pub async fn conduct<T: Scalar>(
         replayed: false,
         queue_position,
     };
+    let before = server.persistence.is_on().then(|| model.kept());
+    let kept = Arc::clone(&model);
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {
@@ -141,7 +144,10 @@ pub async fn conduct<T: Scalar>(
         return;
     }
     let _ = started.send(Ok(()));
-    let end = supervise(ending, end, &stop).await;
+    let mut end = supervise(ending, end, &stop).await;
+    if let Some(before) = before {
+        end = keep(&server, &entry, &turn, &kept, before, end).await;
+    }
     telemetry::run_ended(&entry.name, &end);
     // The turn outlasts what watchers hear of this run, so that they never hear of the next one first; the caller
     // hears last, and can count on the place in the queue being free.
@@ -150,6 +156,31 @@ pub async fn conduct<T: Scalar>(
     }
     drop(turn);
     feed.end(end);
+}
+
+/// Makes what the run has done durable, or takes it back. The run's turn to write goes on meanwhile.
+async fn keep<T: Scalar>(
+    server: &Server,
+    entry: &Arc<ModelEntry>,
+    turn: &Arc<WriteTurn>,
+    model: &Model<T>,
+    before: Kept<T>,
+    end: RunEnd,
+) -> RunEnd {
+    match server.persistence.put_model(entry, Arc::clone(turn)).await {
+        Ok(()) => RunEnd {
+            durable_step: Some(model.committed().step),
+            ..end
+        },
+        Err(why) => {
+            let step = before.committed.step;
+            model.restore(before);
+            RunEnd {
+                durable_step: Some(step),
+                ..RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
+            }
+        }
+    }
 }
 
 /// Waits for the end and passes on whatever is to bring it about.
@@ -196,8 +227,13 @@ async fn ending(server: &Server, entry: &ModelEntry, conditions: &Conditions) ->
 }
 
 /// Answers a repeated request with what became of the first.
-fn replay(outcome: &Outcome, queue_position: usize, feed: &Feed) -> Result<(), Status> {
-    let end = match outcome {
+fn replay(
+    outcome: &Outcome,
+    queue_position: usize,
+    durable: bool,
+    feed: &Feed,
+) -> Result<(), Status> {
+    let mut end = match outcome {
         Outcome::Finished(summary) => RunEnd::finished(summary, Timing::default()),
         Outcome::Diverged(divergence) => RunEnd::diverged(*divergence, Timing::default()),
         // These answer other questions than TrainBatch asks; a fingerprint never confuses them.
@@ -205,6 +241,7 @@ fn replay(outcome: &Outcome, queue_position: usize, feed: &Feed) -> Result<(), S
             return Err(super::status::internal());
         }
     };
+    end.durable_step = durable.then_some(end.step);
     feed.start(RunStart {
         step: end.step,
         planned_steps: 0,

@@ -47,6 +47,7 @@ impl SessionService for Sessions {
             self.0
                 .registry()
                 .create_session(name, ttl, asked, access, SystemTime::now())?;
+        self.0.keep_session(&session.name).await?;
         Ok(Response::new(pb::CreateSessionResponse {
             session: Some(write_session(&session)),
         }))
@@ -96,12 +97,10 @@ impl SessionService for Sessions {
         request: Request<pb::DeleteSessionRequest>,
     ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
         let name = read_name(&request.into_inner().name)?;
-        let models = self.0.registry().delete_session(&name)?;
-        for entry in &models {
-            entry.deleted.cancel();
-        }
+        self.0.registry().session(&name, SystemTime::now())?;
+        let models = self.0.delete_session(&name).await?;
         Ok(Response::new(pb::DeleteSessionResponse {
-            deleted_models: to_i32(models.len()),
+            deleted_models: to_i32(models),
         }))
     }
 }

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use tonic::Status;
 
 use super::convert::request::request_id;
-use super::entry::{ModelEntry, ModelScalar};
+use super::entry::{ModelEntry, ModelScalar, WriteTurn};
 use super::status::{Stop, internal, stopped};
 use super::{Server, pb};
 use crate::nn::{Violations, WeightsDigest, digest::update_with};
-use crate::training::{Begin, Fingerprint, Model, Outcome};
+use crate::training::{Begin, Fingerprint, Model, Outcome, RequestId};
 
 /// Parameters that fit the model, to be put in place.
 pub struct Replacement<T> {
@@ -29,7 +29,7 @@ impl<T: ModelScalar> Replacement<T> {
     /// A full queue, another step than expected, a reused id, a server that stops.
     pub async fn apply(
         self,
-        server: &Server,
+        server: &Arc<Server>,
         entry: &Arc<ModelEntry>,
         model: Arc<Model<T>>,
     ) -> Result<pb::SetParametersResponse, Status> {
@@ -49,25 +49,49 @@ impl<T: ModelScalar> Replacement<T> {
         let (step, digest) = match model.begin(request.as_ref(), self.expected_step)? {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => (step, digest),
             Begin::Fresh => {
-                let parameters = self.parameters;
-                let flops = parameters.len() as u64;
-                let entry = Arc::clone(entry);
-                let work = move || {
-                    // The turn lasts until the parameters are in place, even where the caller leaves before.
-                    let _turn = turn;
-                    let committed = model.set_parameters(parameters);
-                    let (step, digest) = (committed.step, committed.digest(model.spec()));
-                    model.record(request, Outcome::ParametersSet { step, digest });
-                    entry.touch(SystemTime::now());
-                    (step, digest)
-                };
-                server.compute.run(flops, work).await?.0
+                let (server, entry) = (Arc::clone(server), Arc::clone(entry));
+                // A task of its own goes on to its end even where the caller leaves before.
+                let replaced = replace(server, entry, model, self.parameters, request, turn);
+                tokio::spawn(replaced).await.map_err(|_| internal())??
             }
             // Only runs leave these, and a fingerprint tells runs from replacements.
             Begin::Resume { .. } | Begin::Replay(_) => return Err(internal()),
         };
         Ok(reply(step, digest))
     }
+}
+
+/// Puts the parameters in place and makes that durable, or takes it back.
+async fn replace<T: ModelScalar>(
+    server: Arc<Server>,
+    entry: Arc<ModelEntry>,
+    model: Arc<Model<T>>,
+    parameters: Vec<T>,
+    request: Option<RequestId>,
+    turn: WriteTurn,
+) -> Result<(u64, WeightsDigest), Status> {
+    let before = model.kept();
+    let flops = parameters.len() as u64;
+    let (changed, model_entry) = (Arc::clone(&model), Arc::clone(&entry));
+    let work = move || {
+        let committed = changed.set_parameters(parameters);
+        let (step, digest) = (committed.step, committed.digest(changed.spec()));
+        changed.record(request, Outcome::ParametersSet { step, digest });
+        model_entry.touch(SystemTime::now());
+        (step, digest)
+    };
+    let (done, _) = server.compute.run(flops, work).await?;
+    let turn = Arc::new(turn);
+    let stored = server
+        .persistence
+        .put_model(&entry, Arc::clone(&turn))
+        .await;
+    stored.map_err(|not_stored| {
+        model.restore(before);
+        not_stored.status()
+    })?;
+    drop(turn);
+    Ok(done)
 }
 
 fn reply(step: u64, digest: WeightsDigest) -> pb::SetParametersResponse {

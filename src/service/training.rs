@@ -234,8 +234,7 @@ impl TrainingService for Training {
         let name = model_name(&request.into_inner().name, "name", &mut violations);
         let name = violations.into_result(name)?;
         telemetry::note_model(&name);
-        let entry = self.0.registry().delete_model(&name, SystemTime::now())?;
-        entry.deleted.cancel();
+        self.0.delete_model(&name).await?;
         Ok(Response::new(pb::DeleteModelResponse {}))
     }
 
@@ -373,7 +372,7 @@ impl Training {
         let mut violations = Violations::new();
         let name = model_name(name, field, &mut violations);
         let name = violations.into_result(name)?;
-        Ok(self.0.registry().model(&name, SystemTime::now())?)
+        self.0.find(&name)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod names;
 pub mod registry;
 pub mod request_log;
 pub mod run;
+pub mod session;
 pub mod snapshot;
 pub mod spec;
 
@@ -16,9 +17,8 @@ pub use model::{
     Begin, BeginError, Committed, Divergence, Kept, LayerParameters, Model, Outcome, RunSummary,
 };
 pub use names::{Id, ModelName, SessionName};
-pub use registry::{
-    Access, Placement, Quota, Registry, RegistryError, RegistryLimits, SessionInfo,
-};
+pub use registry::{Placement, Quota, Registry, RegistryError, RegistryLimits};
 pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};
+pub use session::{Access, SessionInfo, SessionRecord};
 pub use spec::{DecayParts, ScheduleParts, Spec, SpecParts};

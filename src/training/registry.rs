@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::names::{Id, ModelName, SessionName};
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
+use super::session::{Access, SessionInfo, SessionRecord};
 
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,31 +51,6 @@ struct Session<M> {
 struct Held<M> {
     model: Arc<M>,
     bytes: usize,
-}
-
-/// What may be done with a model, or with all models of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Access {
-    /// Everything.
-    #[default]
-    Full,
-    /// Grading against it: nothing that shows its numbers, trains or changes it.
-    CompareOnly,
-}
-
-/// What is told about a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionInfo {
-    /// Its name.
-    pub name: SessionName,
-    /// How many models it holds.
-    pub models: usize,
-    /// When it was made.
-    pub created: SystemTime,
-    /// When it expires unless a call renews it.
-    pub expires: SystemTime,
-    /// What may be done with its models.
-    pub access: Access,
 }
 
 /// A quota that is used up.
@@ -191,6 +167,35 @@ impl<M> Registry<M> {
         Ok(info)
     }
 
+    /// What is kept of a session, if it is there.
+    pub fn record(&self, name: &SessionName) -> Option<SessionRecord> {
+        let session = self.sessions.get(name)?;
+        Some(SessionRecord {
+            made_by: session.made_by.clone(),
+            created: session.created,
+            ttl: session.ttl,
+            access: session.access,
+        })
+    }
+
+    /// Puts a session back that was kept, as if it had been called just now.
+    ///
+    /// # Errors
+    /// A taken id, no room.
+    pub fn restore_session(
+        &mut self,
+        name: SessionName,
+        record: SessionRecord,
+        now: SystemTime,
+    ) -> Result<(), RegistryError> {
+        let ttl = Some(record.ttl);
+        self.create_session(name.clone(), ttl, record.made_by, record.access, now)?;
+        if let Some(session) = self.sessions.get_mut(&name) {
+            session.created = record.created;
+        }
+        Ok(())
+    }
+
     /// Tells about a session and renews it.
     ///
     /// # Errors
@@ -225,20 +230,22 @@ impl<M> Registry<M> {
         Ok(self.release(session))
     }
 
-    /// Removes every session that nobody has called for its time to live, and hands the models out.
-    pub fn expire(&mut self, now: SystemTime) -> Vec<Arc<M>> {
-        let expired: Vec<SessionName> = self
-            .sessions
+    /// Every session that nobody has called for its time to live. It answers no more, and is there until it is deleted.
+    pub fn expired(&self, now: SystemTime) -> Vec<SessionName> {
+        self.sessions
             .iter()
             .filter(|(_, session)| session.used + session.ttl <= now)
             .map(|(name, _)| name.clone())
-            .collect();
-        expired
-            .iter()
-            .filter_map(|name| self.sessions.remove(name))
-            .collect::<Vec<_>>()
+            .collect()
+    }
+
+    /// All models of a session, which this does not renew.
+    pub fn all_models(&self, session: &SessionName) -> Vec<Arc<M>> {
+        let models = self.sessions.get(session).map(|session| &session.models);
+        models
             .into_iter()
-            .flat_map(|session| self.release(session))
+            .flat_map(BTreeMap::values)
+            .map(|held| Arc::clone(&held.model))
             .collect()
     }
 

@@ -7,13 +7,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use safetensors::tensor::{Dtype as TensorType, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Committed, Kept, Model, Outcome};
-use super::registry::Access;
 use super::request_log::RequestId;
+use super::session::Access;
 use super::spec::{Spec, SpecParts};
 use crate::nn::{Architecture, ArchitectureLimits, Dtype, Scalar, State};
 
@@ -29,10 +30,10 @@ const CHECKSUM_BYTES: usize = blake3::OUT_LEN;
 pub struct About {
     /// The model's full name.
     pub name: String,
-    /// When it was made, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// When it was last changed, in milliseconds since 1970.
-    pub updated_ms: u64,
+    /// When it was made.
+    pub created: SystemTime,
+    /// When it was last changed.
+    pub updated: SystemTime,
     /// What may be done with it.
     pub access: Access,
     /// The CreateModel request that made it, if that wants to be done once.

@@ -80,6 +80,11 @@ pub enum DecayParts {
 }
 
 impl Spec {
+    /// What the parameters and the optimizer's memory take, in bytes.
+    pub fn state_bytes(&self) -> usize {
+        (1 + self.optimizer.slots()) * self.architecture.parameter_count() * self.dtype.size()
+    }
+
     /// What it was made of; `validate` makes the same spec of it again.
     pub fn parts(&self) -> SpecParts {
         let signed = |steps: u64| i64::try_from(steps).unwrap_or(i64::MAX);

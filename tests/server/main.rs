@@ -7,6 +7,7 @@
 
 mod checks;
 mod determinism;
+mod durability;
 mod endings;
 mod errors;
 mod fixture;

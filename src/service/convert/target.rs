@@ -1,7 +1,6 @@
 //! What a read works on: a model of a session or a network sent along, and a batch that fits it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tonic::Status;
 
@@ -124,7 +123,7 @@ impl Target {
     pub fn find_to_grade(self, server: &Server) -> Result<AnyModel, Status> {
         match self {
             Self::Named(name) => {
-                let entry = server.registry().model(&name, SystemTime::now())?;
+                let entry = server.find(&name)?;
                 Ok(entry.model.clone())
             }
             Self::Inline(model) => Ok(model),

@@ -227,7 +227,7 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
         EndReason::Stopped(Stop::Client) => pb::StopReason::Cancelled,
         EndReason::Stopped(Stop::Shutdown) => pb::StopReason::Shutdown,
         EndReason::Stopped(Stop::Deleted) => pb::StopReason::Deleted,
-        EndReason::Failed => pb::StopReason::Failed,
+        EndReason::NotStored(_) | EndReason::Failed => pb::StopReason::Failed,
     };
     pb::Completed {
         stop_reason: reason.into(),
@@ -240,6 +240,6 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
             .unwrap_or_default(),
         timings: Some(timings(end.timing)),
         metrics_dropped: metrics_dropped.cast_signed(),
-        durable_step: None,
+        durable_step: end.durable_step.map(u64::cast_signed),
     }
 }

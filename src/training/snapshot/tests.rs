@@ -10,8 +10,9 @@ const LIMITS: ArchitectureLimits = ArchitectureLimits {
 fn about() -> About {
     About {
         name: "sessions/s/models/m".to_owned(),
-        created_ms: 1,
-        updated_ms: 2,
+        created: SystemTime::UNIX_EPOCH
+            + std::time::Duration::from_nanos(1_700_000_000_123_456_789),
+        updated: SystemTime::UNIX_EPOCH,
         access: Access::CompareOnly,
         made_by: Some(request("made")),
     }

@@ -1,0 +1,327 @@
+//! What is kept over restarts, and when: a session and a model before CreateSession and CreateModel answer, a model
+//! before a run or SetParameters is acknowledged, a deletion before it is.
+//!
+//! A commit that fails leaves the model where the last one put it, in memory as on disk: the caller takes the step
+//! back. Nothing is poisoned by a failed fsync, since the next commit writes a new file from the start.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tonic::{Code, Status};
+
+use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
+use super::status::Refusal;
+use crate::nn::ArchitectureLimits;
+use crate::store::{FoundSession, Store, StoreError};
+use crate::training::snapshot::{self, About, Restored};
+use crate::training::{
+    Id, ModelName, Placement, Registry, RegistryError, SessionName, SessionRecord,
+};
+
+/// The folder, if there is one, and what could not be read in it.
+#[derive(Debug)]
+pub struct Persistence {
+    store: Option<Arc<Store>>,
+    /// Models whose last commit is damaged, and what became of it.
+    lost: Mutex<BTreeMap<ModelName, String>>,
+}
+
+/// Why a commit failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStored {
+    /// The disk or a quota on it is full.
+    Full,
+    /// The disk failed; the log says how.
+    Failed,
+}
+
+impl NotStored {
+    fn of(error: &io::Error) -> Self {
+        tracing::error!(%error, "a commit failed; nothing of it was acknowledged");
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        if full.contains(&error.kind()) {
+            Self::Full
+        } else {
+            Self::Failed
+        }
+    }
+
+    /// What the caller is told.
+    pub fn status(self) -> Status {
+        let (code, reason, what) = match self {
+            Self::Full => (Code::ResourceExhausted, "DISK_FULL", "the disk is full"),
+            Self::Failed => (Code::Unavailable, "NOT_STORED", "the disk failed"),
+        };
+        let message = format!(
+            "{what}: the change could not be made durable and was taken back. Reading goes on; send the request again later"
+        );
+        Refusal::new(code, reason, message).retry().status()
+    }
+}
+
+impl Persistence {
+    /// Opens the folder, unless `folder` is empty: then nothing is kept.
+    ///
+    /// # Errors
+    /// The folder is in use, or cannot be read or written.
+    pub fn open(folder: &str) -> Result<Self, StoreError> {
+        let store = match folder {
+            "" => None,
+            folder => Some(Arc::new(Store::open(Path::new(folder))?)),
+        };
+        Ok(Self {
+            store,
+            lost: Mutex::default(),
+        })
+    }
+
+    /// Whether anything is kept.
+    pub fn is_on(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Puts every session and model that was kept into `registry`. A file that cannot be used costs its model alone.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn load(
+        &self,
+        registry: &mut Registry<ModelEntry>,
+        limits: &ArchitectureLimits,
+        remembered_requests: usize,
+    ) -> io::Result<()> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let now = SystemTime::now();
+        for found in store.sessions()? {
+            let Some(session) = restore_session(registry, &found, now) else {
+                continue;
+            };
+            for id in &found.models {
+                let Some(model) = Id::parse(id) else { continue };
+                let name = ModelName {
+                    session: session.clone(),
+                    model,
+                };
+                let read = read_model(store, &name, limits, remembered_requests);
+                let kept = read.and_then(|(entry, about)| {
+                    keep_in(registry, entry, about, now).map_err(|error| error.to_string())
+                });
+                if let Err(reason) = kept {
+                    let previous = store.previous(&found.session, id).ok();
+                    self.lose(store, name, &reason, previous.as_deref(), limits);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a model whose last commit cannot be used, and moves the file out of the way.
+    fn lose(
+        &self,
+        store: &Store,
+        name: ModelName,
+        reason: &str,
+        previous: Option<&[u8]>,
+        limits: &ArchitectureLimits,
+    ) {
+        let (session, model) = (name.session.0.to_string(), name.model.to_string());
+        let moved = match store.quarantine(&session, &model) {
+            Ok(path) => format!("it was moved to {}", path.display()),
+            Err(error) => format!("it could not be moved away ({error})"),
+        };
+        let step = previous
+            .and_then(|bytes| snapshot::decode(bytes, limits, 0).ok())
+            .map(|(restored, _)| step_of(&restored));
+        let before = step.map_or_else(
+            || "the commit before it is not sound either".to_owned(),
+            |step| {
+                format!("the commit before it, of step {step}, is sound and lies beside the others")
+            },
+        );
+        let message = format!("the snapshot of {name} cannot be used: {reason}; {moved}; {before}");
+        tracing::error!("{message}");
+        self.lost().insert(name, message);
+    }
+
+    /// The refusal for a model that was lost, if this one was.
+    pub fn loss(&self, name: &ModelName) -> Option<Status> {
+        let message = self.lost().get(name)?.clone();
+        let message =
+            format!("{message}. DeleteModel removes what is left, so that the name is free again");
+        Some(Refusal::new(Code::DataLoss, "DATA_LOSS", message).status())
+    }
+
+    fn lost(&self) -> MutexGuard<'_, BTreeMap<ModelName, String>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a session down.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn put_session(
+        &self,
+        name: &SessionName,
+        record: &SessionRecord,
+    ) -> Result<(), NotStored> {
+        let session = name.0.to_string();
+        let record = serde_json::to_vec(record).map_err(|error| NotStored::of(&error.into()))?;
+        self.with_store(move |store| store.put_session(&session, &record))
+            .await
+    }
+
+    /// Writes a model down, unless it is deleted. `turn` is the turn to change it, which lasts as long as the writing,
+    /// even where nobody waits for that any more.
+    ///
+    /// # Errors
+    /// The disk refuses; the last commit stands.
+    pub async fn put_model(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        let entry = Arc::clone(entry);
+        self.with_store(move |store| {
+            let _turn = turn;
+            if entry.deleted.is_cancelled() {
+                return Ok(());
+            }
+            let about = about(&entry);
+            let bytes = with_model!(&entry.model, model => {
+                snapshot::encode(model.spec(), &model.kept(), &about)
+            });
+            let bytes = bytes.map_err(io::Error::other)?;
+            let (session, model) = (&entry.name.session.0, &entry.name.model);
+            store.put_model(&session.to_string(), &model.to_string(), &bytes)?;
+            entry.note_stored();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a model's files, and the memory of its loss. Returns whether it was a lost one.
+    ///
+    /// # Errors
+    /// The disk refuses; trying again is right.
+    pub async fn delete_model(&self, name: &ModelName) -> Result<bool, NotStored> {
+        let (session, model) = (name.session.0.to_string(), name.model.to_string());
+        self.with_store(move |store| store.delete_model(&session, &model))
+            .await?;
+        Ok(self.lost().remove(name).is_some())
+    }
+
+    /// Removes a session's files.
+    ///
+    /// # Errors
+    /// The disk refuses; trying again is right.
+    pub async fn delete_session(&self, name: &SessionName) -> Result<(), NotStored> {
+        let session = name.0.to_string();
+        self.with_store(move |store| store.delete_session(&session))
+            .await?;
+        self.lost().retain(|lost, _| lost.session != *name);
+        Ok(())
+    }
+
+    /// Does `work` on a thread that may block, where there is a store.
+    async fn with_store(
+        &self,
+        work: impl FnOnce(&Store) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), NotStored> {
+        let Some(store) = self.store.clone() else {
+            return Ok(());
+        };
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        done.map_err(|error| NotStored::of(&error))
+    }
+}
+
+fn restore_session(
+    registry: &mut Registry<ModelEntry>,
+    found: &FoundSession,
+    now: SystemTime,
+) -> Option<SessionName> {
+    let restored = (|| {
+        let id = Id::parse(&found.session).ok_or("not a session's id")?;
+        let record = found.record.as_ref().map_err(ToString::to_string)?;
+        let record = serde_json::from_slice(record).map_err(|error| error.to_string())?;
+        let name = SessionName(id);
+        registry
+            .restore_session(name.clone(), record, now)
+            .map_err(|error| error.to_string())?;
+        Ok::<_, String>(name)
+    })();
+    match restored {
+        Ok(name) => Some(name),
+        Err(reason) => {
+            tracing::error!(session = found.session, reason, "a session cannot be used");
+            None
+        }
+    }
+}
+
+fn read_model(
+    store: &Store,
+    name: &ModelName,
+    limits: &ArchitectureLimits,
+    remembered_requests: usize,
+) -> Result<(AnyModel, About), String> {
+    let (session, model) = (name.session.0.to_string(), name.model.to_string());
+    let bytes = store
+        .model(&session, &model)
+        .map_err(|error| error.to_string())?;
+    let (restored, about) =
+        snapshot::decode(&bytes, limits, remembered_requests).map_err(|error| error.to_string())?;
+    if about.name != name.to_string() {
+        return Err(format!("it holds {}", about.name));
+    }
+    let model = match restored {
+        Restored::F32(model) => AnyModel::F32(Arc::new(model)),
+        Restored::F64(model) => AnyModel::F64(Arc::new(model)),
+    };
+    Ok((model, about))
+}
+
+fn keep_in(
+    registry: &mut Registry<ModelEntry>,
+    model: AnyModel,
+    about: About,
+    now: SystemTime,
+) -> Result<(), RegistryError> {
+    // It was compared with the place where the file lay.
+    let Some(name) = ModelName::parse(&about.name) else {
+        return Ok(());
+    };
+    let placement = Placement {
+        name: name.clone(),
+        new_session: false,
+        bytes: model.spec().state_bytes(),
+        request: about.made_by.clone(),
+    };
+    let entry = ModelEntry::new(name, model, about.access, about.made_by, about.created);
+    entry.touch(about.updated);
+    entry.note_stored();
+    registry.insert(placement, Arc::new(entry), now).map(|_| ())
+}
+
+fn about(entry: &ModelEntry) -> About {
+    About {
+        name: entry.name.to_string(),
+        created: entry.created,
+        updated: entry.updated(),
+        access: entry.access,
+        made_by: entry.made_by.clone(),
+    }
+}
+
+fn step_of(restored: &Restored) -> u64 {
+    match restored {
+        Restored::F32(model) => model.committed().step,
+        Restored::F64(model) => model.committed().step,
+    }
+}

@@ -1,0 +1,46 @@
+//! What is known of a session besides its models.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::names::SessionName;
+use super::request_log::RequestId;
+
+/// What may be done with a model, or with all models of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Everything.
+    #[default]
+    Full,
+    /// Grading against it: nothing that shows its numbers, trains or changes it.
+    CompareOnly,
+}
+
+/// What is kept of a session besides its models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// The CreateSession request that made it, if that wants to be done once.
+    pub made_by: Option<RequestId>,
+    /// When it was made.
+    pub created: SystemTime,
+    /// How long it lives without a call.
+    pub ttl: Duration,
+    /// What may be done with its models.
+    pub access: Access,
+}
+
+/// What is told about a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Its name.
+    pub name: SessionName,
+    /// How many models it holds.
+    pub models: usize,
+    /// When it was made.
+    pub created: SystemTime,
+    /// When it expires unless a call renews it.
+    pub expires: SystemTime,
+    /// What may be done with its models.
+    pub access: Access,
+}

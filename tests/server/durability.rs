@@ -1,0 +1,262 @@
+//! What a server with a data folder keeps: everything that it acknowledged, over restarts and failing disks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use backpropd::config::Config;
+use backpropd::service::{ServeError, pb, serve};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tonic::Code;
+
+use super::fixture::{
+    Server, create, get, homework, homework_parameters, refused, run, tensor, train,
+};
+
+async fn server(folder: &TempDir) -> Server {
+    let data_dir = folder.path().to_str().expect("text").to_owned();
+    Server::with(|config| config.data_dir = data_dir).await
+}
+
+/// Stops the server and starts another on the same folder.
+async fn restart(server: Server, folder: &TempDir) -> Server {
+    let stopped = server.shut_down().await;
+    stopped.expect("it returns").expect("it stops well");
+    self::server(folder).await
+}
+
+fn named(mut request: pb::TrainBatchRequest, id: &str) -> pb::TrainBatchRequest {
+    request.request_id = id.to_owned();
+    request
+}
+
+/// The file of a model's last commit.
+fn file(folder: &Path, model: &pb::Model) -> PathBuf {
+    let (session, id) = model.name.split_once("/models/").expect("a model's name");
+    folder.join(session).join(format!("{id}.safetensors"))
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let folder = TempDir::new().expect("a folder");
+    let server = self::server(&folder).await;
+    let mut client = server.training().await;
+    let adam = pb::ModelSpec {
+        optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
+        ..homework()
+    };
+    let trained = create(&mut client, adam, 1).await;
+    let request = named(train(&trained, 7), "seven steps");
+    let told = run(&mut client, request.clone()).await.expect("it trains");
+    assert_eq!(told.completed().durable_step, Some(7));
+    let replaced = create(&mut client, homework(), 2).await;
+    let replacement = pb::SetParametersRequest {
+        model: replaced.name.clone(),
+        parameters: homework_parameters(),
+        ..Default::default()
+    };
+    client
+        .set_parameters(replacement)
+        .await
+        .expect("they are replaced");
+    let deleted = create(&mut client, homework(), 3).await;
+    let delete = pb::DeleteModelRequest {
+        name: deleted.name.clone(),
+    };
+    client.delete_model(delete).await.expect("it is deleted");
+    let trained = get(&mut client, &trained.name).await.expect("it is there");
+    let replaced = get(&mut client, &replaced.name).await.expect("it is there");
+
+    let server = restart(server, &folder).await;
+    let mut client = server.training().await;
+    assert_eq!(
+        get(&mut client, &trained.name).await.expect("kept"),
+        trained
+    );
+    assert_eq!(
+        get(&mut client, &replaced.name).await.expect("kept"),
+        replaced
+    );
+    let gone = get(&mut client, &deleted.name).await;
+    assert_eq!(gone.expect_err("it was deleted").code(), Code::NotFound);
+
+    let again = run(&mut client, request).await.expect("it is answered");
+    assert_eq!(again.completed().steps_done, 7);
+    assert_eq!(again.completed().weights_digest, trained.weights_digest);
+    assert_eq!(get(&mut client, &trained.name).await.expect("kept").step, 7);
+}
+
+#[tokio::test]
+async fn training_goes_on_after_a_restart_as_if_there_had_been_none() {
+    let mut digests = Vec::new();
+    for restarts in [false, true] {
+        let folder = TempDir::new().expect("a folder");
+        let mut server = self::server(&folder).await;
+        let adam = pb::ModelSpec {
+            optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
+            ..homework()
+        };
+        let model = create(&mut server.training().await, adam, 5).await;
+        for _ in 0..4 {
+            if restarts {
+                server = restart(server, &folder).await;
+            }
+            let mut client = server.training().await;
+            run(&mut client, train(&model, 3)).await.expect("it trains");
+        }
+        let mut client = server.training().await;
+        digests.push(
+            get(&mut client, &model.name)
+                .await
+                .expect("kept")
+                .weights_digest,
+        );
+    }
+    assert_eq!(digests[0], digests[1]);
+}
+
+#[tokio::test]
+async fn sessions_and_the_requests_that_made_models_are_kept() {
+    let folder = TempDir::new().expect("a folder");
+    let server = self::server(&folder).await;
+    let session = pb::CreateSessionRequest {
+        session_id: "kept".to_owned(),
+        request_id: "a session".to_owned(),
+        ..Default::default()
+    };
+    let empty = pb::CreateSessionRequest {
+        session_id: "deleted".to_owned(),
+        ..Default::default()
+    };
+    let mut sessions = server.sessions().await;
+    let made = sessions
+        .create_session(session.clone())
+        .await
+        .expect("made");
+    sessions.create_session(empty).await.expect("made");
+    let delete = pb::DeleteSessionRequest {
+        name: "sessions/deleted".to_owned(),
+    };
+    sessions.delete_session(delete).await.expect("deleted");
+    let model = pb::CreateModelRequest {
+        session: "sessions/kept".to_owned(),
+        spec: Some(homework()),
+        request_id: "a model".to_owned(),
+        ..Default::default()
+    };
+    let mut client = server.training().await;
+    let first = client.create_model(model.clone()).await.expect("made");
+    let first = first.into_inner().model.expect("a model");
+
+    let server = restart(server, &folder).await;
+    let mut sessions = server.sessions().await;
+    let again = sessions.create_session(session).await.expect("answered");
+    let created =
+        |reply: &pb::CreateSessionResponse| reply.session.clone().expect("one").create_time;
+    assert_eq!(created(again.get_ref()), created(made.get_ref()));
+    let gone = pb::GetSessionRequest {
+        name: "sessions/deleted".to_owned(),
+    };
+    let gone = sessions.get_session(gone).await.expect_err("deleted");
+    assert_eq!(gone.code(), Code::NotFound);
+    let mut client = server.training().await;
+    let again = client.create_model(model).await.expect("answered");
+    assert_eq!(again.into_inner().model.expect("a model"), first);
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_costs_its_own_model_alone() {
+    let folder = TempDir::new().expect("a folder");
+    let server = self::server(&folder).await;
+    let mut client = server.training().await;
+    let damaged = create(&mut client, homework(), 1).await;
+    let sound = create(&mut client, homework(), 2).await;
+    run(&mut client, train(&damaged, 2))
+        .await
+        .expect("it trains");
+    let stopped = server.shut_down().await;
+    stopped.expect("it returns").expect("it stops well");
+    let path = file(folder.path(), &damaged);
+    let mut bytes = fs::read(&path).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&path, bytes).expect("written");
+
+    let server = self::server(&folder).await;
+    let mut client = server.training().await;
+    get(&mut client, &sound.name).await.expect("it is sound");
+    let lost = get(&mut client, &damaged.name).await.expect_err("damaged");
+    refused(&lost, Code::DataLoss, "DATA_LOSS");
+    let told = lost.message();
+    for fact in ["checksum", "quarantine", "step 0", &damaged.name] {
+        assert!(told.contains(fact), "{fact}: {told}");
+    }
+    let predict = pb::PredictRequest {
+        target: Some(pb::predict_request::Target::Model(damaged.name.clone())),
+        inputs: Some(tensor([1, 4], &[1.0; 4])),
+        ..Default::default()
+    };
+    let lost = client.predict(predict).await.expect_err("damaged");
+    assert_eq!(lost.code(), Code::DataLoss);
+    let delete = pb::DeleteModelRequest {
+        name: damaged.name.clone(),
+    };
+    client.delete_model(delete).await.expect("it is forgotten");
+    let gone = get(&mut client, &damaged.name).await.expect_err("gone");
+    assert_eq!(gone.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_taken_back_and_works_again_when_the_disk_does() {
+    let folder = TempDir::new().expect("a folder");
+    let server = self::server(&folder).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    run(&mut client, train(&model, 3)).await.expect("it trains");
+    let before = get(&mut client, &model.name).await.expect("it is there");
+    // A folder that is gone fails every user's writes, root's too.
+    let session = file(folder.path(), &model);
+    let session = session.parent().expect("a folder").to_owned();
+    let away = folder.path().join("away");
+    fs::rename(&session, &away).expect("moved");
+
+    let request = named(train(&model, 5), "five steps");
+    let told = run(&mut client, request.clone()).await.expect("it begins");
+    refused(told.error(), Code::Unavailable, "NOT_STORED");
+    let replacement = pb::SetParametersRequest {
+        model: model.name.clone(),
+        parameters: homework_parameters(),
+        ..Default::default()
+    };
+    let refusal = client.set_parameters(replacement).await;
+    refused(
+        &refusal.expect_err("not stored"),
+        Code::Unavailable,
+        "NOT_STORED",
+    );
+    let after = get(&mut client, &model.name).await.expect("it is there");
+    assert_eq!(
+        (after.step, after.weights_digest),
+        (before.step, before.weights_digest)
+    );
+
+    fs::rename(&away, &session).expect("moved back");
+    let told = run(&mut client, request).await.expect("it trains");
+    assert_eq!(told.completed().durable_step, Some(8));
+    assert_eq!(told.completed().steps_done, 5);
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused() {
+    let folder = TempDir::new().expect("a folder");
+    let _server = self::server(&folder).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let config = Config {
+        data_dir: folder.path().to_str().expect("text").to_owned(),
+        ..Config::default()
+    };
+    // The first one opens the folder in a task of its own.
+    _server.channel().await;
+    let refusal = serve(listener, config, std::future::pending()).await;
+    assert!(matches!(refusal, Err(ServeError::Store(_))), "{refusal:?}");
+}
