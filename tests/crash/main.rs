@@ -4,7 +4,7 @@
 //! after round. A second server, which is never killed, is told every request once: the two must agree on every step and
 //! every bit of the weights. More rounds than the suite's few:
 //!
-//! `BACKPROPD_CRASH_ROUNDS=200 cargo test --release --test crash -- --nocapture`
+//! `CRASH_ROUNDS=200 cargo test --release --test crash -- --nocapture`
 
 #[allow(dead_code)] // Shared with the server's tests, which need more of it.
 #[path = "../server/fixture.rs"]
@@ -244,7 +244,7 @@ async fn check(slots: &mut [Slot], real: &mut Training, shadow: &mut Training) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_to_kill_9() {
-    let rounds = std::env::var("BACKPROPD_CRASH_ROUNDS");
+    let rounds = std::env::var("CRASH_ROUNDS");
     let rounds: u64 = rounds.map_or(8, |rounds| rounds.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let shadow = Server::start().await;
