@@ -162,10 +162,11 @@ impl Store {
     pub fn delete_model(&self, session: &str, model: &str) -> io::Result<()> {
         let folder = self.folder(session);
         // The older first: left alone it would be taken for the last commit.
-        remove(&folder.join(format!("{model}{PREVIOUS}")))?;
-        sync_existing(&folder)?;
-        remove(&folder.join(format!("{model}{CURRENT}")))?;
-        sync_existing(&folder)
+        for name in [PREVIOUS, CURRENT] {
+            if_there(fs::remove_file(folder.join(format!("{model}{name}"))))?;
+            if_there(sync(&folder))?;
+        }
+        Ok(())
     }
 
     /// Removes a session and its models, all at once.
@@ -175,9 +176,8 @@ impl Store {
     pub fn delete_session(&self, session: &str) -> io::Result<()> {
         let sessions = self.root.join(SESSIONS);
         let deleted = sessions.join(format!("{DELETED}{session}"));
-        match fs::rename(self.folder(session), &deleted) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            renamed => renamed?,
+        if !if_there(fs::rename(self.folder(session), &deleted))? {
+            return Ok(());
         }
         sync(&sessions)?;
         fs::remove_dir_all(deleted)
@@ -248,10 +248,7 @@ fn replace(path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
         return written;
     }
     if let Some(aside) = aside {
-        match fs::rename(path, aside) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            moved => moved?,
-        }
+        if_there(fs::rename(path, aside))?;
     }
     fs::rename(&temporary, path)?;
     match path.parent() {
@@ -271,17 +268,11 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn sync_existing(folder: &Path) -> io::Result<()> {
-    match sync(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        synced => synced,
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+/// Whether something was there to be worked on; that nothing was is no error.
+fn if_there(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|()| true),
     }
 }
 

@@ -294,34 +294,43 @@ impl Server {
     /// Removes a model and its files.
     async fn delete_model(&self, name: &ModelName) -> Result<(), Status> {
         let found = self.registry().model(name, SystemTime::now());
-        if let Ok(entry) = &found {
-            entry.deleted.cancel();
-            if self.persistence.is_on() {
-                entry.idle().await;
-            }
+        if found.is_err() && self.persistence.is_lost(name) {
+            let deleted = self.persistence.delete_model(name).await;
+            return deleted.map_err(NotStored::status);
         }
-        let was_lost = self.persistence.delete_model(name).await;
-        let was_lost = was_lost.map_err(NotStored::status)?;
-        match self.registry().delete_model(name, SystemTime::now()) {
-            Err(_) if was_lost => Ok(()),
-            deleted => Ok(deleted.map(|_| ())?),
+        let entry = found?;
+        entry.deleted.cancel();
+        if self.persistence.is_on() {
+            // Whoever still writes it is done before its files go.
+            entry.idle().await;
+            let deleted = self.persistence.delete_model(name).await;
+            deleted.map_err(NotStored::status)?;
         }
+        self.registry().delete_model(name, SystemTime::now())?;
+        Ok(())
     }
 
     /// Makes a new session durable, or takes it back.
     async fn keep_session(&self, name: &SessionName) -> Result<(), Status> {
-        let Some(record) = self.registry().record(name) else {
+        if !self.persistence.is_on() {
+            return Ok(());
+        }
+        let Some(record) = self.registry().unstored_record(name) else {
             return Ok(());
         };
         let kept = self.persistence.put_session(name, &record).await;
-        kept.map_err(|not_stored| {
-            // Whoever is already using it would lose more than a name.
-            let mut registry = self.registry();
-            if registry.all_models(name).is_empty() {
-                let _ = registry.delete_session(name);
+        let mut registry = self.registry();
+        match kept {
+            Ok(()) => registry.note_stored(name, &record),
+            Err(not_stored) => {
+                // Whoever is already using it would lose more than a name.
+                if registry.all_models(name).is_empty() {
+                    let _ = registry.delete_session(name);
+                }
+                return Err(not_stored.status());
             }
-            not_stored.status()
-        })
+        }
+        Ok(())
     }
 
     /// Makes a new model durable, or takes it back.

@@ -14,11 +14,11 @@ use tonic::{Code, Status};
 
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
 use super::status::Refusal;
-use crate::nn::ArchitectureLimits;
+use crate::nn::{ArchitectureLimits, Scalar};
 use crate::store::{FoundSession, Store, StoreError};
 use crate::training::snapshot::{self, About, Restored};
 use crate::training::{
-    Id, ModelName, Placement, Registry, RegistryError, SessionName, SessionRecord,
+    Id, Kept, Model, ModelName, Placement, Registry, RegistryError, SessionName, SessionRecord,
 };
 
 /// The folder, if there is one, and what could not be read in it.
@@ -112,8 +112,7 @@ impl Persistence {
                     keep_in(registry, entry, about, now).map_err(|error| error.to_string())
                 });
                 if let Err(reason) = kept {
-                    let previous = store.previous(&found.session, id).ok();
-                    self.lose(store, name, &reason, previous.as_deref(), limits);
+                    self.lose(store, name, &reason, limits);
                 }
             }
         }
@@ -121,22 +120,16 @@ impl Persistence {
     }
 
     /// Notes a model whose last commit cannot be used, and moves the file out of the way.
-    fn lose(
-        &self,
-        store: &Store,
-        name: ModelName,
-        reason: &str,
-        previous: Option<&[u8]>,
-        limits: &ArchitectureLimits,
-    ) {
+    fn lose(&self, store: &Store, name: ModelName, reason: &str, limits: &ArchitectureLimits) {
         let (session, model) = (name.session.0.to_string(), name.model.to_string());
         let moved = match store.quarantine(&session, &model) {
             Ok(path) => format!("it was moved to {}", path.display()),
             Err(error) => format!("it could not be moved away ({error})"),
         };
+        let previous = store.previous(&session, &model).ok();
         let step = previous
-            .and_then(|bytes| snapshot::decode(bytes, limits, 0).ok())
-            .map(|(restored, _)| step_of(&restored));
+            .and_then(|bytes| snapshot::decode(&bytes, limits, 0).ok())
+            .map(|(restored, _)| with_model!(any(restored), model => model.committed().step));
         let before = step.map_or_else(
             || "the commit before it is not sound either".to_owned(),
             |step| {
@@ -146,6 +139,11 @@ impl Persistence {
         let message = format!("the snapshot of {name} cannot be used: {reason}; {moved}; {before}");
         tracing::error!("{message}");
         self.lost().insert(name, message);
+    }
+
+    /// Whether a model was lost.
+    pub fn is_lost(&self, name: &ModelName) -> bool {
+        self.lost().contains_key(name)
     }
 
     /// The refusal for a model that was lost, if this one was.
@@ -204,15 +202,34 @@ impl Persistence {
         .await
     }
 
-    /// Removes a model's files, and the memory of its loss. Returns whether it was a lost one.
+    /// Writes down what was done to a model since `before`, or takes it back. `turn` is the turn to change it.
+    ///
+    /// # Errors
+    /// The disk refuses; the model is as it was before.
+    pub async fn commit<T: Scalar>(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: &Arc<WriteTurn>,
+        model: &Model<T>,
+        before: Kept<T>,
+    ) -> Result<(), NotStored> {
+        let stored = self.put_model(entry, Arc::clone(turn)).await;
+        if stored.is_err() {
+            model.restore(before);
+        }
+        stored
+    }
+
+    /// Removes a model's files, and the memory of its loss.
     ///
     /// # Errors
     /// The disk refuses; trying again is right.
-    pub async fn delete_model(&self, name: &ModelName) -> Result<bool, NotStored> {
+    pub async fn delete_model(&self, name: &ModelName) -> Result<(), NotStored> {
         let (session, model) = (name.session.0.to_string(), name.model.to_string());
         self.with_store(move |store| store.delete_model(&session, &model))
             .await?;
-        Ok(self.lost().remove(name).is_some())
+        self.lost().remove(name);
+        Ok(())
     }
 
     /// Removes a session's files.
@@ -280,11 +297,14 @@ fn read_model(
     if about.name != name.to_string() {
         return Err(format!("it holds {}", about.name));
     }
-    let model = match restored {
+    Ok((any(restored), about))
+}
+
+fn any(restored: Restored) -> AnyModel {
+    match restored {
         Restored::F32(model) => AnyModel::F32(Arc::new(model)),
         Restored::F64(model) => AnyModel::F64(Arc::new(model)),
-    };
-    Ok((model, about))
+    }
 }
 
 fn keep_in(
@@ -316,12 +336,5 @@ fn about(entry: &ModelEntry) -> About {
         updated: entry.updated(),
         access: entry.access,
         made_by: entry.made_by.clone(),
-    }
-}
-
-fn step_of(restored: &Restored) -> u64 {
-    match restored {
-        Restored::F32(model) => model.committed().step,
-        Restored::F64(model) => model.committed().step,
     }
 }

@@ -167,19 +167,16 @@ async fn keep<T: Scalar>(
     before: Kept<T>,
     end: RunEnd,
 ) -> RunEnd {
-    match server.persistence.put_model(entry, Arc::clone(turn)).await {
+    let step = before.committed.step;
+    match server.persistence.commit(entry, turn, model, before).await {
         Ok(()) => RunEnd {
             durable_step: Some(model.committed().step),
             ..end
         },
-        Err(why) => {
-            let step = before.committed.step;
-            model.restore(before);
-            RunEnd {
-                durable_step: Some(step),
-                ..RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
-            }
-        }
+        Err(why) => RunEnd {
+            durable_step: Some(step),
+            ..RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
+        },
     }
 }
 

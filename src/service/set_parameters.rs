@@ -7,6 +7,7 @@ use tonic::Status;
 
 use super::convert::request::request_id;
 use super::entry::{ModelEntry, ModelScalar, WriteTurn};
+use super::persistence::NotStored;
 use super::status::{Stop, internal, stopped};
 use super::{Server, pb};
 use crate::nn::{Violations, WeightsDigest, digest::update_with};
@@ -84,13 +85,9 @@ async fn replace<T: ModelScalar>(
     let turn = Arc::new(turn);
     let stored = server
         .persistence
-        .put_model(&entry, Arc::clone(&turn))
+        .commit(&entry, &turn, &model, before)
         .await;
-    stored.map_err(|not_stored| {
-        model.restore(before);
-        not_stored.status()
-    })?;
-    drop(turn);
+    stored.map_err(NotStored::status)?;
     Ok(done)
 }
 

@@ -179,8 +179,8 @@ impl Spec {
 }
 
 impl<T: Scalar> Committed<T> {
-    /// A step that was written down.
-    pub fn restored(state: State<T>, step: u64) -> Self {
+    /// This state at this step.
+    pub fn new(state: State<T>, step: u64) -> Self {
         Self {
             state,
             step,
@@ -206,23 +206,17 @@ impl<T: Scalar> Model<T> {
     /// `remembered_requests` requests.
     pub fn new(spec: Spec, parameters: Vec<T>, remembered_requests: usize) -> Self {
         let state = State::new(parameters, &spec.optimizer);
-        Self {
-            committed: Mutex::new(Arc::new(Committed {
-                state,
-                step: 0,
-                digest: OnceLock::new(),
-            })),
-            spec,
-            requests: Mutex::new(RequestLog::new(remembered_requests)),
-        }
+        let kept = Kept {
+            committed: Arc::new(Committed::new(state, 0)),
+            requests: Vec::new(),
+        };
+        Self::restored(spec, kept, remembered_requests)
     }
 
     /// A model as it was when it was written down.
     pub fn restored(spec: Spec, kept: Kept<T>, remembered_requests: usize) -> Self {
         let mut requests = RequestLog::new(remembered_requests);
-        for (request, outcome) in kept.requests {
-            requests.record(request, outcome);
-        }
+        requests.replace(kept.requests);
         Self {
             committed: Mutex::new(kept.committed),
             spec,
@@ -240,11 +234,7 @@ impl<T: Scalar> Model<T> {
 
     /// Goes back to what was kept. The caller is the model's only writer.
     pub fn restore(&self, kept: Kept<T>) {
-        let mut requests = lock(&self.requests);
-        requests.clear();
-        for (request, outcome) in kept.requests {
-            requests.record(request, outcome);
-        }
+        lock(&self.requests).replace(kept.requests);
         self.commit(kept.committed);
     }
 
@@ -302,11 +292,8 @@ impl<T: Scalar> Model<T> {
 
     /// Replaces the parameters and clears the optimizer's state. The caller is the model's only writer.
     pub fn set_parameters(&self, parameters: Vec<T>) -> Arc<Committed<T>> {
-        let committed = Arc::new(Committed {
-            state: State::new(parameters, &self.spec.optimizer),
-            step: self.committed().step,
-            digest: OnceLock::new(),
-        });
+        let state = State::new(parameters, &self.spec.optimizer);
+        let committed = Arc::new(Committed::new(state, self.committed().step));
         self.commit(Arc::clone(&committed));
         committed
     }

@@ -45,6 +45,8 @@ struct Session<M> {
     used: SystemTime,
     ttl: Duration,
     access: Access,
+    /// Whether its record is kept.
+    is_stored: bool,
 }
 
 #[derive(Debug)]
@@ -161,21 +163,24 @@ impl<M> Registry<M> {
             used: now,
             ttl,
             access,
+            is_stored: false,
         };
         let info = session.info(name.clone());
         self.sessions.insert(name, session);
         Ok(info)
     }
 
-    /// What is kept of a session, if it is there.
-    pub fn record(&self, name: &SessionName) -> Option<SessionRecord> {
+    /// What is to be kept of a session, if it is there and not noted as stored.
+    pub fn unstored_record(&self, name: &SessionName) -> Option<SessionRecord> {
         let session = self.sessions.get(name)?;
-        Some(SessionRecord {
-            made_by: session.made_by.clone(),
-            created: session.created,
-            ttl: session.ttl,
-            access: session.access,
-        })
+        (!session.is_stored).then(|| session.record())
+    }
+
+    /// Notes that this is kept of a session, unless another one has its name by now.
+    pub fn note_stored(&mut self, name: &SessionName, record: &SessionRecord) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.is_stored = session.record() == *record;
+        }
     }
 
     /// Puts a session back that was kept, as if it had been called just now.
@@ -192,6 +197,7 @@ impl<M> Registry<M> {
         self.create_session(name.clone(), ttl, record.made_by, record.access, now)?;
         if let Some(session) = self.sessions.get_mut(&name) {
             session.created = record.created;
+            session.is_stored = true;
         }
         Ok(())
     }
@@ -414,6 +420,15 @@ impl<M> Registry<M> {
 }
 
 impl<M> Session<M> {
+    fn record(&self) -> SessionRecord {
+        SessionRecord {
+            made_by: self.made_by.clone(),
+            created: self.created,
+            ttl: self.ttl,
+            access: self.access,
+        }
+    }
+
     fn info(&self, name: SessionName) -> SessionInfo {
         SessionInfo {
             name,

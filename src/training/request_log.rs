@@ -60,9 +60,12 @@ impl<O: Clone> RequestLog<O> {
         self.entries.iter()
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
+    /// Remembers these instead, given from the oldest to the newest.
+    pub fn replace(&mut self, entries: Vec<(RequestId, O)>) {
         self.entries.clear();
+        for (request, outcome) in entries {
+            self.record(request, outcome);
+        }
     }
 
     /// Notes what became of `request`, in place of an earlier note; it is now the newest.

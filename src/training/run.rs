@@ -222,13 +222,7 @@ impl<T: Scalar> Run<T> {
         spare
             .take()
             .filter(|spare| Arc::strong_count(spare) == 1)
-            .unwrap_or_else(|| {
-                Arc::new(Committed {
-                    state: current.state.clone(),
-                    step: 0,
-                    digest: OnceLock::new(),
-                })
-            })
+            .unwrap_or_else(|| Arc::new(Committed::new(current.state.clone(), 0)))
     }
 
     fn end(&mut self, outcome: Outcome) {

@@ -175,7 +175,7 @@ fn restore<T: Scalar>(
         state.second = read(&spec.architecture, SECOND, tensors)?;
     }
     let kept = Kept {
-        committed: Arc::new(Committed::restored(state, metadata.step)),
+        committed: Arc::new(Committed::new(state, metadata.step)),
         requests: metadata.requests,
     };
     Ok(Model::restored(spec, kept, remembered_requests))

@@ -85,7 +85,7 @@ fn model<T: Scalar>() -> Model<T> {
         gradient_norm: f64::INFINITY,
     };
     let kept = Kept {
-        committed: Arc::new(Committed::restored(state, 42)),
+        committed: Arc::new(Committed::new(state, 42)),
         requests: vec![
             (request("a"), Outcome::Finished(finished)),
             (request("b"), Outcome::Diverged(diverged)),
