@@ -44,7 +44,7 @@ impl Evaluator<'_> {
                 let max = function == Function::Max;
                 a.zip(&b, |a, b| if max { a.max(b) } else { a.min(b) })
             }
-            Function::ColumnSums => Matrix::filled(1, a.rows(), 1.0).product(a),
+            Function::ColumnSums => a.column_sums(),
             Function::RowSums => a.product(&Matrix::filled(a.columns(), 1, 1.0)),
             Function::Total => Matrix::scalar(a.entries().iter().sum()),
         };

@@ -27,6 +27,12 @@ impl Matrix {
         Self::new(1, 1, vec![value])
     }
 
+    /// The sum over the rows, as a row.
+    #[must_use]
+    pub fn column_sums(&self) -> Self {
+        Self::filled(1, self.rows, 1.0).product(self)
+    }
+
     /// The same number everywhere.
     pub fn filled(rows: usize, columns: usize, value: f64) -> Self {
         Self::new(rows, columns, vec![value; rows * columns])

@@ -208,17 +208,12 @@ impl Values {
     /// Whether the sums over the rows are the reference, which has one row itself: a bias's gradient that was left one
     /// row for each sample.
     pub(super) fn is_unsummed(&self, reference: &Self) -> bool {
-        let mut summed = self.clone();
-        let mut rows = 1;
-        for matrix in summed
+        let matrices = self
             .networks
-            .iter_mut()
-            .flat_map(|network| network.matrices.iter_mut().flatten())
-        {
-            rows = rows.max(matrix.rows());
-            *matrix = Matrix::filled(1, matrix.rows(), 1.0).product(matrix);
-        }
-        rows > 1 && summed.agrees_with(reference)
+            .iter()
+            .flat_map(|network| network.matrices.iter().flatten());
+        let rows = matrices.map(Matrix::rows).max();
+        rows > Some(1) && self.map(Matrix::column_sums).agrees_with(reference)
     }
 
     /// Whether the values are those of `reference` times one number, the same everywhere.
@@ -234,13 +229,19 @@ impl Values {
         let (given, right) = (entries(self), entries(reference));
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let factor = dot(&given, &right) / dot(&right, &right);
-        let mut scaled = reference.clone();
-        for network in &mut scaled.networks {
+        let scaled = reference.map(|matrix| matrix.map(|entry| factor * entry));
+        factor.abs() > RELATIVE && self.agrees_with(&scaled)
+    }
+
+    /// The same with every matrix changed.
+    fn map(&self, change: impl Fn(&Matrix) -> Matrix) -> Self {
+        let mut changed = self.clone();
+        for network in &mut changed.networks {
             for matrix in network.matrices.iter_mut().flatten() {
-                *matrix = matrix.map(|entry| factor * entry);
+                *matrix = change(matrix);
             }
         }
-        factor.abs() > RELATIVE && self.agrees_with(&scaled)
+        changed
     }
 
     /// Which entries are right on every network of the largest batch size; the values of free indices are laid out

@@ -41,7 +41,7 @@ use tonic_health::server::HealthReporter;
 
 pub use self::assignments::{AssignmentsError, load_graders};
 use self::compute::{Compute, Timing};
-pub use self::convert::grading::{read_report, reveal_word};
+pub use self::convert::grading::{asked_reveal, read_report};
 use self::deadline::Deadline;
 use self::entry::ModelEntry;
 use self::grading::{Grading, Gradings};

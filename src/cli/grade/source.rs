@@ -9,7 +9,7 @@ use crate::cli::{Failure, connection, serve};
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
 use crate::service::pb::{self, grading_service_client::GradingServiceClient};
-use crate::service::{read_report, reveal_word};
+use crate::service::{asked_reveal, read_report};
 
 pub(super) fn argument() -> Arg {
     Arg::new("server")
@@ -60,7 +60,7 @@ impl Source {
                 let request = pb::GradeFormulasRequest {
                     assignment: id.to_owned(),
                     answers: submission.answers.clone().into_iter().collect(),
-                    reveal: reveal_word(reveal).into(),
+                    reveal: asked_reveal(reveal).into(),
                 };
                 let mut client = client.clone();
                 let reply = runtime.block_on(client.grade_formulas(request))?;

@@ -124,7 +124,7 @@ pub fn grid(grid: Grid) -> pb::Grid {
 }
 
 /// How much to reveal, as a request asks for it.
-pub fn reveal_word(reveal: Reveal) -> pb::Reveal {
+pub fn asked_reveal(reveal: Reveal) -> pb::Reveal {
     match reveal {
         Reveal::Verdict => pb::Reveal::Verdict,
         Reveal::Mistake => pb::Reveal::Mistake,
@@ -197,10 +197,8 @@ fn read_verdict(verdict: pb::Verdict) -> Option<Verdict> {
 }
 
 fn read_mistake(code: pb::Mistake) -> Mistake {
-    let mut known = Mistake::ALL.iter().copied();
-    known
-        .find(|&known| mistake(known) == code)
-        .unwrap_or(Mistake::Other)
+    let word = code.as_str_name().trim_start_matches("MISTAKE_");
+    word.parse().unwrap_or(Mistake::Other)
 }
 
 fn some(text: String) -> Option<String> {
@@ -220,9 +218,10 @@ mod tests {
 
     #[test]
     fn a_report_survives_the_wire() {
-        let text = include_str!("../../../assignments/hw-backprop.toml");
-        let assignment = Assignment::parse(text, "hw-backprop.toml").expect("a good file");
-        let grader = Grader::new(assignment, b"wire").expect("prepared");
+        let graders = crate::service::load_graders(None, b"wire").expect("the built-in ones");
+        let [grader] = &graders[..] else {
+            panic!("the homework is built in");
+        };
         let answers = [
             ("1.1", "\\delta h^2_{1,1}"),
             ("1.11", "\\delta h^2 W^2"),
