@@ -99,6 +99,8 @@ settings! {
 
     /// Folder that keeps sessions and models over restarts, for one server at a time; empty = memory alone, gone when the server stops.
     data_dir: String = String::new(), ..;
+    /// How often a run under way is committed to the data folder, in seconds; its end always is.
+    commit_seconds: u64 = 10, 1..=86_400;
     /// Folder of assignments to grade by, as .toml files, besides the built-in ones; empty = none.
     assignments: String = String::new(), ..;
     /// File whose content seeds the networks that answers are tried on and signs receipts; empty = a secret drawn at each start.

@@ -1,6 +1,6 @@
 //! What the server keeps of a model besides the model: its queue of writers, its readers' feeds, its times.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -67,18 +67,27 @@ pub struct ModelEntry {
     /// When it was made.
     pub created: SystemTime,
     updated_ms: AtomicU64,
-    stored: AtomicBool,
+    stored: Mutex<Stored>,
     writer: Arc<Semaphore>,
     /// Writers at work and waiting.
     writers: Arc<AtomicUsize>,
     feeds: Mutex<Vec<Arc<Feed>>>,
 }
 
+/// How much of a model is on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stored {
+    /// The step of its last commit there.
+    step: Option<u64>,
+    /// Whether something was acknowledged that no commit holds yet.
+    is_behind: bool,
+}
+
 /// The turn to change a model; the next writer's begins when it is dropped.
 #[derive(Debug)]
 pub struct WriteTurn {
     _permit: OwnedSemaphorePermit,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 /// A place in a model's queue.
@@ -95,6 +104,11 @@ impl AnyModel {
     /// What it is.
     pub fn spec(&self) -> &Spec {
         with_model!(self, model => model.spec())
+    }
+
+    /// The committed step.
+    pub fn step(&self) -> u64 {
+        with_model!(self, model => model.committed().step)
     }
 
     /// The committed step and its digest. A digest reads every parameter once.
@@ -123,7 +137,7 @@ impl ModelEntry {
             made_by,
             created: now,
             updated_ms: AtomicU64::new(0),
-            stored: AtomicBool::new(false),
+            stored: Mutex::default(),
             writer: Arc::new(Semaphore::new(1)),
             writers: Arc::new(AtomicUsize::new(0)),
             feeds: Mutex::new(Vec::new()),
@@ -132,14 +146,31 @@ impl ModelEntry {
         entry
     }
 
-    /// Whether some commit of it is on disk.
-    pub fn is_stored(&self) -> bool {
-        self.stored.load(Ordering::Acquire)
+    /// The step of its last commit on disk, if there is one.
+    pub fn durable_step(&self) -> Option<u64> {
+        self.lock_stored().step
     }
 
-    /// Notes that a commit of it is on disk.
-    pub fn note_stored(&self) {
-        self.stored.store(true, Ordering::Release);
+    /// Whether something was acknowledged that no commit on disk holds.
+    pub fn is_behind(&self) -> bool {
+        self.lock_stored().is_behind
+    }
+
+    /// Notes a commit on disk of everything acknowledged so far.
+    pub fn note_stored(&self, step: u64) {
+        *self.lock_stored() = Stored {
+            step: Some(step),
+            is_behind: false,
+        };
+    }
+
+    /// Notes that something is acknowledged from memory. Returns whether nothing was before.
+    pub fn note_behind(&self) -> bool {
+        !std::mem::replace(&mut self.lock_stored().is_behind, true)
+    }
+
+    fn lock_stored(&self) -> MutexGuard<'_, Stored> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a step or SetParameters last changed it.
@@ -159,6 +190,14 @@ impl ModelEntry {
         self.writers.load(Ordering::Relaxed) > 0
     }
 
+    /// Waits for the turn to write the model down, which takes no place from those who want to change it.
+    ///
+    /// # Errors
+    /// None: the turns never end.
+    pub async fn turn_to_store(&self) -> Result<WriteTurn, Status> {
+        self.wait(None).await
+    }
+
     /// Waits for the turn to change the model, first come, first served. Returns how many came before.
     ///
     /// # Errors
@@ -170,15 +209,15 @@ impl ModelEntry {
             let what = format!("too many runs wait for {}", self.name);
             return Err(queue_full("max_waiting_runs_per_model", max_waiting, &what));
         }
-        let permit = Arc::clone(&self.writer)
-            .acquire_owned()
-            .await
-            .map_err(|_| super::status::internal())?;
-        let turn = WriteTurn {
-            _permit: permit,
+        Ok((self.wait(Some(place)).await?, before))
+    }
+
+    async fn wait(&self, place: Option<Place>) -> Result<WriteTurn, Status> {
+        let permit = Arc::clone(&self.writer).acquire_owned().await;
+        Ok(WriteTurn {
+            _permit: permit.map_err(|_| super::status::internal())?,
             _place: place,
-        };
-        Ok((turn, before))
+        })
     }
 
     /// Resolves when everybody who writes or waits to is done.

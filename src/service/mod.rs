@@ -1,7 +1,7 @@
 //! The edge: the only code that knows gRPC and protobuf.
 //!
 //! A handler converts in (`convert`), calls the core, converts out. What a call may not do by itself has a room of
-//! its own: computing (`compute`), a run from its beginning to its end (`run_task`), what its readers see
+//! its own: computing (`compute`), a run from its beginning to its end (`run_task`, `run_commits`), what its readers see
 //! (`feed`, `streams`), errors (`status`), deadlines (`deadline`), logs and panics (`telemetry`),
 //! connections (`connections`).
 
@@ -17,6 +17,7 @@ mod examine;
 mod feed;
 mod grading;
 mod persistence;
+mod run_commits;
 mod run_event;
 mod run_task;
 mod server_info;
@@ -35,6 +36,7 @@ use std::time::{Duration, SystemTime};
 use faer::Par;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
@@ -43,7 +45,7 @@ pub use self::assignments::{AssignmentsError, load_graders};
 use self::compute::{Compute, Timing};
 pub use self::convert::grading::{asked_reveal, read_report};
 use self::deadline::Deadline;
-use self::entry::ModelEntry;
+use self::entry::{ModelEntry, with_model};
 use self::grading::{Grading, Gradings};
 use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
@@ -77,6 +79,9 @@ const SMALL_REQUEST: usize = 64 << 10;
 /// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
+/// What is acknowledged from memory is on disk this much later, and the time that writing takes.
+const STORE_WITHIN: Duration = Duration::from_millis(500);
+
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -109,6 +114,8 @@ struct Server {
     persistence: Persistence,
     compute: Compute,
     par: Par,
+    /// What goes on whether its caller waits or not, and is waited for before the server ends.
+    tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -170,6 +177,7 @@ pub async fn serve(
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
         () = server.expire_sessions() => {}
     }
+    server.settle().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -220,6 +228,7 @@ impl Server {
             persistence,
             compute,
             par: run_task::parallelism(threads),
+            tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             config,
         };
@@ -335,22 +344,74 @@ impl Server {
 
     /// Makes a new model durable, or takes it back.
     async fn keep_new(&self, entry: &Arc<ModelEntry>) -> Result<(), Status> {
-        if !self.persistence.is_on() || entry.is_stored() {
+        if !self.persistence.is_on() || entry.durable_step().is_some() {
             return Ok(());
         }
         let (turn, _) = entry
             .write_turn(self.config.max_waiting_runs_per_model)
             .await?;
-        if entry.is_stored() {
+        if entry.durable_step().is_some() {
             return Ok(());
         }
         self.keep_session(&entry.name.session).await?;
-        let kept = self.persistence.put_model(entry, Arc::new(turn)).await;
+        let turn = Arc::new(turn);
+        let kept = with_model!(&entry.model, model => {
+            self.persistence.put_model(entry, model, turn).await.map(|_| ())
+        });
         kept.map_err(|not_stored| {
             entry.deleted.cancel();
             let _ = self.registry().delete_model(&entry.name, SystemTime::now());
             not_stored.status()
         })
+    }
+
+    /// Has what was just acknowledged from memory written down soon.
+    fn store_soon(self: &Arc<Self>, entry: &Arc<ModelEntry>) {
+        if !entry.note_behind() {
+            return;
+        }
+        let (server, entry) = (Arc::clone(self), Arc::clone(entry));
+        self.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    // What is still behind is written down after the last call has ended.
+                    () = server.shutdown.cancelled() => return,
+                    () = entry.deleted.cancelled() => return,
+                    () = tokio::time::sleep(STORE_WITHIN) => {}
+                }
+                // A run under way sees to it itself, before its end.
+                let turn = tokio::select! {
+                    biased;
+                    () = server.shutdown.cancelled() => return,
+                    turn = entry.turn_to_store() => turn,
+                };
+                let Ok(turn) = turn else { return };
+                // A disk that refuses is asked again, until it takes it.
+                if server
+                    .persistence
+                    .catch_up(&entry, Arc::new(turn))
+                    .await
+                    .is_ok()
+                {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Waits for what still works for callers, and writes down what was acknowledged from memory.
+    async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        let all = self.registry().every_model();
+        for entry in all {
+            if let Ok(turn) = entry.turn_to_store().await
+                && let Err(not_stored) = self.persistence.catch_up(&entry, Arc::new(turn)).await
+            {
+                tracing::error!(model = %entry.name, ?not_stored, "its last steps are lost");
+            }
+        }
     }
 
     /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time

@@ -173,31 +173,31 @@ impl Persistence {
             .await
     }
 
-    /// Writes a model down, unless it is deleted. `turn` is the turn to change it, which lasts as long as the writing,
-    /// even where nobody waits for that any more.
+    /// Writes a model down, unless it is deleted, and tells what was written, where something was. `turn` is the turn to
+    /// change it, which lasts as long as the writing, even where nobody waits for that any more. A run under way may go
+    /// on meanwhile.
     ///
     /// # Errors
     /// The disk refuses; the last commit stands.
-    pub async fn put_model(
+    pub async fn put_model<T: Scalar>(
         &self,
         entry: &Arc<ModelEntry>,
+        model: &Arc<Model<T>>,
         turn: Arc<WriteTurn>,
-    ) -> Result<(), NotStored> {
-        let entry = Arc::clone(entry);
+    ) -> Result<Option<Kept<T>>, NotStored> {
+        let (entry, model) = (Arc::clone(entry), Arc::clone(model));
         self.with_store(move |store| {
             let _turn = turn;
             if entry.deleted.is_cancelled() {
-                return Ok(());
+                return Ok(None);
             }
-            let about = about(&entry);
-            let bytes = with_model!(&entry.model, model => {
-                snapshot::encode(model.spec(), &model.kept(), &about)
-            });
+            let kept = model.kept();
+            let bytes = snapshot::encode(model.spec(), &kept, &about(&entry));
             let bytes = bytes.map_err(io::Error::other)?;
-            let (session, model) = (&entry.name.session.0, &entry.name.model);
-            store.put_model(&session.to_string(), &model.to_string(), &bytes)?;
-            entry.note_stored();
-            Ok(())
+            let name = &entry.name;
+            store.put_model(&name.session.0.to_string(), &name.model.to_string(), &bytes)?;
+            entry.note_stored(kept.committed.step);
+            Ok(Some(kept))
         })
         .await
     }
@@ -210,14 +210,29 @@ impl Persistence {
         &self,
         entry: &Arc<ModelEntry>,
         turn: &Arc<WriteTurn>,
-        model: &Model<T>,
+        model: &Arc<Model<T>>,
         before: Kept<T>,
     ) -> Result<(), NotStored> {
-        let stored = self.put_model(entry, Arc::clone(turn)).await;
+        let stored = self.put_model(entry, model, Arc::clone(turn)).await;
         if stored.is_err() {
             model.restore(before);
         }
-        stored
+        stored.map(|_| ())
+    }
+
+    /// Writes down what was acknowledged from memory, if that is not done yet. `turn` is the turn to change the model.
+    ///
+    /// # Errors
+    /// The disk refuses; the model stays as it is.
+    pub async fn catch_up(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        if !self.is_on() || !entry.is_behind() || entry.deleted.is_cancelled() {
+            return Ok(());
+        }
+        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
     }
 
     /// Removes a model's files, and the memory of its loss.
@@ -245,12 +260,12 @@ impl Persistence {
     }
 
     /// Does `work` on a thread that may block, where there is a store.
-    async fn with_store(
+    async fn with_store<V: Default + Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> io::Result<()> + Send + 'static,
-    ) -> Result<(), NotStored> {
+        work: impl FnOnce(&Store) -> io::Result<V> + Send + 'static,
+    ) -> Result<V, NotStored> {
         let Some(store) = self.store.clone() else {
-            return Ok(());
+            return Ok(V::default());
         };
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
@@ -325,7 +340,7 @@ fn keep_in(
     };
     let entry = ModelEntry::new(name, model, about.access, about.made_by, about.created);
     entry.touch(about.updated);
-    entry.note_stored();
+    entry.note_stored(entry.model.step());
     registry.insert(placement, Arc::new(entry), now).map(|_| ())
 }
 

@@ -14,13 +14,15 @@ use tonic::Status;
 
 use super::compute::{Task, Timing, Turn};
 use super::deadline::Deadline;
-use super::entry::{ModelEntry, WriteTurn};
+use super::entry::ModelEntry;
 use super::feed::Feed;
+use super::persistence::NotStored;
+use super::run_commits::Commits;
 use super::run_event::{EndReason, RunEnd, RunStart};
 use super::status::{Stop, stopped};
 use super::{Server, telemetry};
 use crate::nn::Scalar;
-use crate::training::{Advance, Begin, Kept, Model, Outcome, Plan, Run, StepMetrics};
+use crate::training::{Advance, Begin, Model, Outcome, Plan, Run, StepMetrics};
 
 /// Readers hear of new steps this often, or sooner when a lot has gathered.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
@@ -71,6 +73,8 @@ pub struct Conditions {
     pub caller_gone: CancellationToken,
     /// Refuses unless the model is here when the turn comes.
     pub expected_step: Option<i64>,
+    /// Whether the end is acknowledged from memory.
+    pub is_relaxed: bool,
 }
 
 /// Conducts a run to its end, whoever listens. `started` hears whether it began; `feed` hears the rest.
@@ -108,8 +112,17 @@ pub async fn conduct<T: Scalar>(
         Begin::Fresh => 0,
         Begin::Resume { steps_done } => steps_done,
         Begin::Replay(outcome) => {
-            let durable = server.persistence.is_on();
-            let _ = started.send(replay(&outcome, queue_position, durable, &feed));
+            let replayed = if conditions.is_relaxed {
+                Ok(())
+            } else {
+                // Acknowledged from memory before; this time it is to be safe.
+                server.persistence.catch_up(&entry, turn).await
+            };
+            let replayed = replayed.map_err(NotStored::status).and_then(|()| {
+                let durable_step = entry.durable_step();
+                replay(&outcome, queue_position, durable_step, &feed)
+            });
+            let _ = started.send(replayed);
             return;
         }
     };
@@ -120,8 +133,7 @@ pub async fn conduct<T: Scalar>(
         replayed: false,
         queue_position,
     };
-    let before = server.persistence.is_on().then(|| model.kept());
-    let kept = Arc::clone(&model);
+    let mut commits = Commits::new(&server, &entry, &turn, &model);
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {
@@ -144,10 +156,8 @@ pub async fn conduct<T: Scalar>(
         return;
     }
     let _ = started.send(Ok(()));
-    let mut end = supervise(ending, end, &stop).await;
-    if let Some(before) = before {
-        end = keep(&server, &entry, &turn, &kept, before, end).await;
-    }
+    let end = commits.make_during(supervise(ending, end, &stop)).await;
+    let end = commits.make_last(end, conditions.is_relaxed).await;
     telemetry::run_ended(&entry.name, &end);
     // The turn outlasts what watchers hear of this run, so that they never hear of the next one first; the caller
     // hears last, and can count on the place in the queue being free.
@@ -156,28 +166,6 @@ pub async fn conduct<T: Scalar>(
     }
     drop(turn);
     feed.end(end);
-}
-
-/// Makes what the run has done durable, or takes it back. The run's turn to write goes on meanwhile.
-async fn keep<T: Scalar>(
-    server: &Server,
-    entry: &Arc<ModelEntry>,
-    turn: &Arc<WriteTurn>,
-    model: &Model<T>,
-    before: Kept<T>,
-    end: RunEnd,
-) -> RunEnd {
-    let step = before.committed.step;
-    match server.persistence.commit(entry, turn, model, before).await {
-        Ok(()) => RunEnd {
-            durable_step: Some(model.committed().step),
-            ..end
-        },
-        Err(why) => RunEnd {
-            durable_step: Some(step),
-            ..RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
-        },
-    }
 }
 
 /// Waits for the end and passes on whatever is to bring it about.
@@ -227,7 +215,7 @@ async fn ending(server: &Server, entry: &ModelEntry, conditions: &Conditions) ->
 fn replay(
     outcome: &Outcome,
     queue_position: usize,
-    durable: bool,
+    durable_step: Option<u64>,
     feed: &Feed,
 ) -> Result<(), Status> {
     let mut end = match outcome {
@@ -238,7 +226,7 @@ fn replay(
             return Err(super::status::internal());
         }
     };
-    end.durable_step = durable.then_some(end.step);
+    end.durable_step = durable_step;
     feed.start(RunStart {
         step: end.step,
         planned_steps: 0,

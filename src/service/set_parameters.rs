@@ -52,8 +52,9 @@ impl<T: ModelScalar> Replacement<T> {
             Begin::Fresh => {
                 let (server, entry) = (Arc::clone(server), Arc::clone(entry));
                 // A task of its own goes on to its end even where the caller leaves before.
+                let tasks = server.tasks.clone();
                 let replaced = replace(server, entry, model, self.parameters, request, turn);
-                tokio::spawn(replaced).await.map_err(|_| internal())??
+                tasks.spawn(replaced).await.map_err(|_| internal())??
             }
             // Only runs leave these, and a fingerprint tells runs from replacements.
             Begin::Resume { .. } | Begin::Replay(_) => return Err(internal()),

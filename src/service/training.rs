@@ -72,6 +72,7 @@ impl TrainingService for Training {
             deadline,
             caller_gone,
             expected_step: parts.expected_step,
+            is_relaxed: parts.is_relaxed,
         };
         let feed = Feed::new(parts.metrics_every, self.0.config.max_buffered_metrics);
         let (begun, began) = oneshot::channel();
@@ -83,7 +84,7 @@ impl TrainingService for Training {
             let bytes = Run::workspace_bytes(&model, rows);
             check_workspace(bytes, server.config.max_workspace_bytes)?;
             let run = conduct(server, entry, model, plan, conditions, feed, begun);
-            tokio::spawn(telemetry::in_this_call(run));
+            self.0.tasks.spawn(telemetry::in_this_call(run));
         });
         // A run that ends without a word has panicked before it began.
         began

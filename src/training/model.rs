@@ -22,8 +22,16 @@ pub struct Committed<T> {
 #[derive(Debug)]
 pub struct Model<T> {
     spec: Spec,
-    committed: Mutex<Arc<Committed<T>>>,
-    requests: Mutex<RequestLog<Outcome>>,
+    current: Mutex<Current<T>>,
+}
+
+/// What changes of a model, under one lock, so that no look at it mixes two steps.
+#[derive(Debug)]
+struct Current<T> {
+    committed: Arc<Committed<T>>,
+    requests: RequestLog<Outcome>,
+    /// The run under way, where it is to be remembered: steps that an earlier try took, and the step it began at.
+    running: Option<(RequestId, u64, u64)>,
 }
 
 /// All of a model that changes: the last committed step, and the requests that made it.
@@ -217,25 +225,36 @@ impl<T: Scalar> Model<T> {
     pub fn restored(spec: Spec, kept: Kept<T>, remembered_requests: usize) -> Self {
         let mut requests = RequestLog::new(remembered_requests);
         requests.replace(kept.requests);
+        let current = Current {
+            committed: kept.committed,
+            requests,
+            running: None,
+        };
         Self {
-            committed: Mutex::new(kept.committed),
             spec,
-            requests: Mutex::new(requests),
+            current: Mutex::new(current),
         }
     }
 
-    /// What has to be kept of it. The caller is the model's only writer, so that both parts belong together.
+    /// What has to be kept of it: of a run under way, the steps that it has taken so far.
     pub fn kept(&self) -> Kept<T> {
+        let current = self.lock();
+        let mut requests = current.requests.clone();
+        if let Some((request, done_before, began_at)) = &current.running {
+            let steps_done = done_before + (current.committed.step - began_at);
+            requests.record(request.clone(), Outcome::Interrupted { steps_done });
+        }
         Kept {
-            committed: self.committed(),
-            requests: lock(&self.requests).entries().cloned().collect(),
+            committed: Arc::clone(&current.committed),
+            requests: requests.into_entries(),
         }
     }
 
     /// Goes back to what was kept. The caller is the model's only writer.
     pub fn restore(&self, kept: Kept<T>) {
-        lock(&self.requests).replace(kept.requests);
-        self.commit(kept.committed);
+        let mut current = self.lock();
+        current.requests.replace(kept.requests);
+        current.committed = kept.committed;
     }
 
     /// What it is.
@@ -245,12 +264,19 @@ impl<T: Scalar> Model<T> {
 
     /// The last committed step. Training goes on without changing it.
     pub fn committed(&self) -> Arc<Committed<T>> {
-        Arc::clone(&lock(&self.committed))
+        Arc::clone(&self.lock().committed)
     }
 
     /// Replaces the last committed step, all of it at once.
     pub(super) fn commit(&self, committed: Arc<Committed<T>>) {
-        *lock(&self.committed) = committed;
+        self.lock().committed = committed;
+    }
+
+    /// Notes a run that goes on after `steps_done` steps of an earlier try.
+    pub(super) fn note_run(&self, request: Option<RequestId>, steps_done: u64) {
+        let mut current = self.lock();
+        let step = current.committed.step;
+        current.running = request.map(|request| (request, steps_done, step));
     }
 
     /// Decides how a request that changes the model begins. The caller is the model's only writer.
@@ -263,7 +289,7 @@ impl<T: Scalar> Model<T> {
         expected_step: Option<i64>,
     ) -> Result<Begin, BeginError> {
         if let Some(request) = request
-            && let Some(outcome) = lock(&self.requests).find(request)?
+            && let Some(outcome) = self.lock().requests.find(request)?
         {
             match outcome {
                 // Nothing was done, so whatever it expects of the model still has to hold.
@@ -283,10 +309,12 @@ impl<T: Scalar> Model<T> {
         }
     }
 
-    /// Notes what became of a request.
+    /// Notes what became of a request; a run is over then.
     pub fn record(&self, request: Option<RequestId>, outcome: Outcome) {
+        let mut current = self.lock();
+        current.running = None;
         if let Some(request) = request {
-            lock(&self.requests).record(request, outcome);
+            current.requests.record(request, outcome);
         }
     }
 
@@ -297,11 +325,11 @@ impl<T: Scalar> Model<T> {
         self.commit(Arc::clone(&committed));
         committed
     }
-}
 
-/// A lock's content even after a panic elsewhere: what these locks hold is replaced whole, never left half-written.
-fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Even after a panic elsewhere: each part is replaced whole, never left half-written.
+    fn lock(&self) -> MutexGuard<'_, Current<T>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Floating-point numbers as text, because JSON has neither infinities nor NaN.

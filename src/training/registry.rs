@@ -255,6 +255,15 @@ impl<M> Registry<M> {
             .collect()
     }
 
+    /// All models of all sessions; renews none.
+    pub fn every_model(&self) -> Vec<Arc<M>> {
+        let models = self
+            .sessions
+            .values()
+            .flat_map(|session| session.models.values());
+        models.map(|held| Arc::clone(&held.model)).collect()
+    }
+
     /// Whether a model could be added now, or which one the same request made before. Asked before the model is
     /// built, so that a refusal costs nothing.
     ///

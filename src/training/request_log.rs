@@ -56,8 +56,8 @@ impl<O: Clone> RequestLog<O> {
     }
 
     /// Every request that is remembered, from the oldest to the newest.
-    pub fn entries(&self) -> impl Iterator<Item = &(RequestId, O)> {
-        self.entries.iter()
+    pub fn into_entries(self) -> Vec<(RequestId, O)> {
+        self.entries.into()
     }
 
     /// Remembers these instead, given from the oldest to the newest.

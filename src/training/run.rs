@@ -78,6 +78,7 @@ impl<T: Scalar> Run<T> {
     pub fn new(model: Arc<Model<T>>, plan: Plan<T>, steps_done: u64, par: Par) -> Self {
         let architecture = &model.spec().architecture;
         let rows = plan.minibatches.size();
+        model.note_run(plan.request.clone(), steps_done);
         Self {
             forward: ForwardBuffers::new(architecture, rows),
             backward: Backward::new(architecture, rows, InputGradient::Skip),

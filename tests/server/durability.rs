@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use tonic::Code;
 
 use super::fixture::{
-    Server, create, get, homework, homework_parameters, refused, run, tensor, train,
+    FOREVER, Server, create, get, homework, homework_parameters, now, refused, run, tensor, train,
+    under_way, until,
 };
 
 async fn server(folder: &TempDir) -> Server {
@@ -259,4 +260,104 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     _server.channel().await;
     let refusal = serve(listener, config, std::future::pending()).await;
     assert!(matches!(refusal, Err(ServeError::Store(_))), "{refusal:?}");
+}
+
+fn relaxed(request: pb::TrainBatchRequest) -> pb::TrainBatchRequest {
+    pb::TrainBatchRequest {
+        durability: pb::Durability::Relaxed.into(),
+        ..request
+    }
+}
+
+#[tokio::test]
+async fn relaxed_steps_are_acknowledged_from_memory_and_written_down_soon() {
+    let folder = TempDir::new().expect("a folder");
+    let server = self::server(&folder).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    let request = named(relaxed(train(&model, 3)), "three steps");
+    let told = run(&mut client, request.clone()).await.expect("it trains");
+    assert_eq!(told.completed().step, 3);
+    assert_eq!(told.completed().durable_step, Some(0), "not on disk yet");
+    until(async || now(&mut client, &model).await.durable_step == Some(3)).await;
+
+    // The same request as DURABLE is answered once it is on disk.
+    let request = named(relaxed(train(&model, 4)), "four steps");
+    run(&mut client, request.clone()).await.expect("it trains");
+    let durable = pb::TrainBatchRequest {
+        durability: pb::Durability::Durable.into(),
+        ..request
+    };
+    let told = run(&mut client, durable).await.expect("it is answered");
+    assert!(told.started.replayed);
+    assert_eq!(told.completed().durable_step, Some(7));
+}
+
+#[tokio::test]
+async fn relaxed_steps_survive_an_orderly_stop_and_a_disk_that_fails_for_a_while() {
+    let folder = TempDir::new().expect("a folder");
+    let server = self::server(&folder).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    let session = file(folder.path(), &model);
+    let session = session.parent().expect("a folder").to_owned();
+    let away = folder.path().join("away");
+    fs::rename(&session, &away).expect("moved");
+    let request = named(relaxed(train(&model, 3)), "three steps");
+    let told = run(&mut client, request.clone()).await.expect("it trains");
+    assert_eq!(told.completed().durable_step, Some(0));
+    // A durable run that fails takes back its own steps, not those acknowledged before.
+    let told = run(&mut client, train(&model, 2)).await.expect("it begins");
+    refused(told.error(), Code::Unavailable, "NOT_STORED");
+    assert_eq!(now(&mut client, &model).await.step, 3);
+    fs::rename(&away, &session).expect("moved back");
+    until(async || now(&mut client, &model).await.durable_step == Some(3)).await;
+
+    run(&mut client, relaxed(train(&model, 2)))
+        .await
+        .expect("it trains");
+    let before = now(&mut client, &model).await;
+    let server = restart(server, &folder).await;
+    let after = now(&mut server.training().await, &model).await;
+    assert_eq!(
+        (after.step, after.weights_digest),
+        (5, before.weights_digest)
+    );
+}
+
+#[tokio::test]
+async fn a_long_run_is_committed_now_and_then_and_resumes_from_there() {
+    let folder = TempDir::new().expect("a folder");
+    let data_dir = folder.path().to_str().expect("text").to_owned();
+    let server = Server::with(|config| {
+        config.data_dir = data_dir;
+        config.commit_seconds = 1;
+    })
+    .await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    let request = named(train(&model, FOREVER), "a long run");
+    let (_, stream) = under_way(&mut client, request.clone()).await;
+    until(async || now(&mut client, &model).await.durable_step > Some(0)).await;
+
+    // What a crash would leave: the files as they are while the run goes on.
+    let crashed = TempDir::new().expect("a folder");
+    let copy = |name: &str| {
+        let from = file(folder.path(), &model).with_file_name(name);
+        let to = file(crashed.path(), &model).with_file_name(name);
+        fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+        fs::copy(from, to).expect("copied");
+    };
+    copy("session.json");
+    let id = model.name.rsplit('/').next().expect("an id");
+    copy(&format!("{id}.safetensors"));
+    drop(stream);
+
+    let server = self::server(&crashed).await;
+    let mut client = server.training().await;
+    let restored = now(&mut client, &model).await;
+    assert!(restored.step > 0);
+    let (started, _stream) = under_way(&mut client, request).await;
+    assert_eq!(started.resumed_steps, restored.step);
+    assert_eq!(started.step, restored.step);
 }

@@ -22,6 +22,7 @@ pub fn model(entry: &ModelEntry) -> pb::Model {
         update_time: Some(timestamp(entry.updated())),
         training: entry.is_training(),
         access: access(entry.access).into(),
+        durable_step: entry.durable_step().map(u64::cast_signed),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct TrainParts {
     pub expected_step: Option<i64>,
     /// Report every n-th step.
     pub metrics_every: u64,
+    /// Whether its end is acknowledged from memory.
+    pub is_relaxed: bool,
     /// Whether the run ends with its caller.
     pub stop_on_disconnect: bool,
 }
@@ -54,7 +56,7 @@ impl TrainParts {
         if let Some(learning_rate) = request.learning_rate {
             not_negative("learning_rate", learning_rate, violations);
         }
-        let _: pb::Durability = read_enum(
+        let durability: pb::Durability = read_enum(
             request.durability,
             "durability",
             "DURABILITY_DURABLE (1) or DURABILITY_RELAXED (2)",
@@ -81,6 +83,7 @@ impl TrainParts {
             request_id: request.request_id,
             expected_step: request.expected_step,
             metrics_every,
+            is_relaxed: durability == pb::Durability::Relaxed,
             stop_on_disconnect: match on_disconnect {
                 pb::OnDisconnect::Unspecified | pb::OnDisconnect::Stop => true,
                 pb::OnDisconnect::Continue => false,

@@ -1,0 +1,123 @@
+//! When a run is committed to disk: now and then while it goes on, and at its end before anybody hears of that.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::entry::{ModelEntry, WriteTurn};
+use super::persistence::NotStored;
+use super::run_event::{EndReason, RunEnd};
+use super::{STORE_WITHIN, Server};
+use crate::nn::Scalar;
+use crate::training::{Kept, Model};
+
+/// The commits of a run to disk. The run's turn to change the model goes on meanwhile.
+pub struct Commits<'a, T> {
+    server: &'a Arc<Server>,
+    entry: &'a Arc<ModelEntry>,
+    turn: &'a Arc<WriteTurn>,
+    model: Arc<Model<T>>,
+    /// What is on disk, or was in memory when the run began: what a failure goes back to.
+    before: Kept<T>,
+    /// When the last commit was made or tried.
+    last: Instant,
+}
+
+impl<'a, T: Scalar> Commits<'a, T> {
+    /// For a run of `model` that is about to begin.
+    pub fn new(
+        server: &'a Arc<Server>,
+        entry: &'a Arc<ModelEntry>,
+        turn: &'a Arc<WriteTurn>,
+        model: &Arc<Model<T>>,
+    ) -> Self {
+        Self {
+            server,
+            entry,
+            turn,
+            model: Arc::clone(model),
+            before: model.kept(),
+            last: Instant::now(),
+        }
+    }
+
+    /// Until `run` ends: commits it every `commit_seconds`, and soon where something older waits to be.
+    pub async fn make_during(&mut self, run: impl Future<Output = RunEnd>) -> RunEnd {
+        tokio::pin!(run);
+        loop {
+            tokio::select! {
+                biased;
+                end = &mut run => return end,
+                () = self.due() => {}
+            }
+            // A commit that was begun is waited for: what a failure goes back to has to be known.
+            let (end, put) = {
+                let put = self.put();
+                tokio::pin!(put);
+                tokio::select! {
+                    biased;
+                    end = &mut run => (Some(end), put.await),
+                    put = &mut put => (None, put),
+                }
+            };
+            // A disk that refuses is asked again; the run's end tells whether it still does.
+            if let Ok(Some(kept)) = put {
+                self.before = kept;
+            }
+            self.last = Instant::now();
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    async fn due(&self) {
+        if !self.server.persistence.is_on() {
+            return std::future::pending().await;
+        }
+        let every = Duration::from_secs(self.server.config.commit_seconds);
+        loop {
+            tokio::time::sleep(STORE_WITHIN).await;
+            if self.last.elapsed() >= every || self.entry.is_behind() {
+                return;
+            }
+        }
+    }
+
+    /// After the run: makes what it has done durable, or takes it back; later where that is what the caller wants.
+    pub async fn make_last(self, end: RunEnd, is_relaxed: bool) -> RunEnd {
+        if !self.server.persistence.is_on() {
+            return end;
+        }
+        let committed = self.model.committed();
+        let did_nothing = Arc::ptr_eq(&committed, &self.before.committed)
+            && matches!(end.reason, EndReason::Stopped(_));
+        let stored = if did_nothing {
+            Ok(())
+        } else if is_relaxed {
+            self.server.store_soon(self.entry);
+            Ok(())
+        } else {
+            self.put().await.map(|_| ())
+        };
+        let end = match stored {
+            Ok(()) => end,
+            Err(why) => {
+                let step = self.before.committed.step;
+                self.model.restore(self.before);
+                RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
+            }
+        };
+        RunEnd {
+            durable_step: self.entry.durable_step(),
+            ..end
+        }
+    }
+
+    async fn put(&self) -> Result<Option<Kept<T>>, NotStored> {
+        let turn = Arc::clone(self.turn);
+        self.server
+            .persistence
+            .put_model(self.entry, &self.model, turn)
+            .await
+    }
+}
