@@ -97,8 +97,10 @@ settings! {
     /// How to write the log: text or json.
     log_format: LogFormat = LogFormat::Text, ..;
 
-    /// Folder that keeps sessions and models over restarts, for one server at a time; empty = memory alone, gone when the server stops.
+    /// Folder that keeps sessions and models over restarts, for one server at a time; empty = backpropd in the user's data folder ($XDG_DATA_HOME or ~/.local/share).
     data_dir: String = String::new(), ..;
+    /// Keep sessions and models in memory alone, gone when the server stops.
+    ephemeral: bool = false, ..;
     /// How often a run under way is committed to the data folder, in seconds; its end always is.
     commit_seconds: u64 = 10, 1..=86_400;
     /// Folder of assignments to grade by, as .toml files, besides the built-in ones; empty = none.
@@ -215,6 +217,12 @@ impl Config {
                  reaches the port may use the server. Listen on 127.0.0.1, or accept that with --allow-remote \
                  (BACKPROPD_ALLOW_REMOTE=true, allow_remote = true)",
                 self.listen
+            ));
+        }
+        if self.ephemeral && !self.data_dir.is_empty() {
+            conflicts.push(format!(
+                "ephemeral keeps nothing, and data_dir = {:?} names a folder to keep it in: leave one of them out",
+                self.data_dir
             ));
         }
         conflicts

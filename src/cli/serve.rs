@@ -1,8 +1,10 @@
 //! `backpropd` and `backpropd serve`: the server.
 
 use std::{
+    env,
     io::{self, IsTerminal as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -24,7 +26,10 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let effective = settings::load(matches, settings::flags(matches))?;
+    let mut effective = settings::load(matches, settings::flags(matches))?;
+    if effective.config.data_dir.is_empty() && !effective.config.ephemeral {
+        effective.config.data_dir = users_data_dir()?;
+    }
     if settings::prints_config(matches) {
         // A reader such as `head` may close the pipe early; that is its right.
         let _ = io::stdout().write_all(effective.to_toml().as_bytes());
@@ -39,6 +44,26 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the threads that serve: {error}")))
+}
+
+/// Where the XDG base directory specification has a program keep what is its user's.
+fn users_data_dir() -> Result<String, Failure> {
+    let absolute = |variable: &str| {
+        let folder = PathBuf::from(env::var_os(variable)?);
+        // The specification has relative ones ignored.
+        folder.is_absolute().then_some(folder)
+    };
+    let data = absolute("XDG_DATA_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local/share")))
+        .map(|data| data.join("backpropd"));
+    data.and_then(|data| data.into_os_string().into_string().ok())
+        .ok_or_else(|| {
+            Failure::usage(
+                "neither XDG_DATA_HOME nor HOME tells where data belongs: name a folder with --data-dir, or keep \
+                 nothing with --ephemeral"
+                    .to_owned(),
+            )
+        })
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {

@@ -63,7 +63,7 @@ impl NotStored {
 }
 
 impl Persistence {
-    /// Opens the folder, unless `folder` is empty: then nothing is kept.
+    /// Opens the folder, unless `folder` is empty: then nothing is kept. Where the user's data lies, `cli` knows.
     ///
     /// # Errors
     /// The folder is in use, or cannot be read or written.
