@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     tonic_prost_build::configure()
         .bytes(".backprop.v1.Tensor.raw")
+        .bytes(".backprop.v1.ExportModelResponse.data")
+        .bytes(".backprop.v1.ImportModelRequest.data")
         .boxed(".backprop.v1.GradientsRequest.target.inline")
         .compile_fds(descriptors)?;
     Ok(())

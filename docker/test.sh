@@ -29,7 +29,8 @@ cleanup() {
   if [ -n "$trainer" ]; then
     kill "$trainer" 2>/dev/null || true
   fi
-  podman rm --force --time 0 --ignore "$name" >/dev/null 2>&1 || true
+  podman rm --force --time 0 --ignore --volumes "$name" >/dev/null 2>&1 || true
+  podman volume rm --force "$name" >/dev/null 2>&1 || true
   if podman image exists "$image"; then
     podman rmi "$image" >/dev/null || true
   fi
@@ -102,7 +103,7 @@ equal "uid of the process" "$(awk '/^Uid:/ {print $2}' "/proc/$pid/status")" 655
 equal "capabilities of the process" "$(awk '/^Cap(Prm|Eff|Bnd):/ {print $2}' "/proc/$pid/status" | sort -u)" \
   0000000000000000
 equal "files in the image" "$(podman export "$name" | tar --list --verbose | awk '/^-/ && $3 > 0 {print $NF}' |
-  grep --invert-match '^etc/\|^run/')" backpropd
+  grep --invert-match '^etc/\|^run/\|^data/')" backpropd
 if "$python" -c 'import google.rpc.status_pb2, grpc_health, grpc_reflection, grpc_tools, numpy' 2>/dev/null; then
   "$python" tests/clients/grpcio_client.py "127.0.0.1:$port" >"$scratch/client" 2>&1 ||
     fail "the Python client: $(cat "$scratch/client")"
@@ -117,7 +118,7 @@ begun=$(now)
 podman stop --time "$GRACE_SECONDS" "$name" >/dev/null 2>&1
 ok "stopped while idle in $(since "$begun") ms"
 equal "after podman stop" "$(exit_code)" "exited 0"
-podman rm "$name" >/dev/null
+podman rm --volumes "$name" >/dev/null
 
 # A user that only the platform knows, in group 0, as OpenShift does; and a run under way when the signal comes.
 start --user 1000730000:0 --env "BACKPROPD_DRAIN_SECONDS=$DRAIN_SECONDS" "$image"
@@ -136,3 +137,17 @@ equal "after SIGTERM" "$(exit_code)" "exited 0"
 wait "$trainer" && fail "the client was not told that its run was cut short"
 trainer=
 ok "the client was told"
+podman rm --volumes "$name" >/dev/null
+
+# What was acknowledged is in the volume, whatever becomes of the container.
+volume=$name
+start --volume "$volume:/data" "$image"
+await_health
+model=$("$binary" import tests/goldens/homework.safetensors --server "http://127.0.0.1:$port")
+podman kill --signal KILL "$name" >/dev/null
+podman rm --force --time 0 "$name" >/dev/null
+start --volume "$volume:/data" "$image"
+await_health
+"$binary" export "$model" "$scratch/model" --server "http://127.0.0.1:$port" >/dev/null ||
+  fail "$model is gone after kill -9"
+ok "$model is there after kill -9 and a new container"

@@ -118,6 +118,8 @@ settings! {
     max_request_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
     /// Most that a request may raise its own limit on the reply to, in bytes; without asking it is 4 MiB.
     max_reply_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
+    /// Largest file that ImportModel takes, in bytes.
+    max_import_bytes: usize = 256 * MIB, KIB..=MOST_BYTES;
     /// Largest header list of a request, in bytes.
     max_header_bytes: u32 = 16 << 10, 1 << 10..=1 << 20;
     /// Connections open at once; further ones wait to be accepted.
@@ -126,6 +128,8 @@ settings! {
     max_streams_per_connection: u32 = 100, 1..=10_000;
     /// Time for a new connection to say its HTTP/2 preface, in seconds.
     handshake_seconds: u64 = 10, 1..=600;
+    /// Time that a peer may take to send or take the next bytes of a message, in seconds; then it is cut off.
+    stall_seconds: u64 = 30, 1..=3600;
     /// Time that a shutdown leaves to calls under way, in seconds.
     drain_seconds: u64 = 10, 0..=3600;
 

@@ -10,6 +10,7 @@ mod lint_key;
 mod serve;
 mod settings;
 mod train;
+mod transfer;
 mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -44,6 +45,8 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((grade_gradients::NAME, matches)) => grade_gradients::run(matches),
         Some((verify::NAME, matches)) => verify::run(matches),
         Some((lint_key::NAME, matches)) => lint_key::run(matches),
+        Some((transfer::EXPORT, matches)) => transfer::export(matches),
+        Some((transfer::IMPORT, matches)) => transfer::import(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
         // `backpropd` alone serves.
         Some((_, matches)) => serve::run(matches),
@@ -79,6 +82,8 @@ fn command() -> Command {
         .subcommand(grade_gradients::command())
         .subcommand(lint_key::command())
         .subcommand(verify::command())
+        .subcommand(transfer::export_command())
+        .subcommand(transfer::import_command())
         .subcommand(healthcheck::command())
 }
 

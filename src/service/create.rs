@@ -88,17 +88,7 @@ impl Creation {
             server.keep_new(&made).await?;
             return server.describe_one(made).await;
         }
-        let session = if self.placement.new_session {
-            Access::Full
-        } else {
-            server
-                .registry()
-                .session(&self.placement.name.session, now)?
-                .access
-        };
-        if session == Access::CompareOnly || server.config.compare_only {
-            self.access = Access::CompareOnly;
-        }
+        self.access = access_in(server, &self.placement, self.access, now)?;
         let placement = self.placement.clone();
         let validate_only = self.validate_only;
         let flops = FLOPS_PER_DRAW * self.spec.architecture.parameter_count() as u64;
@@ -146,6 +136,31 @@ impl Creation {
             Dtype::Float64 => typed::<f64>(self, remembered)?,
         };
         Ok(ModelEntry::new(name, model, access, made_by, now))
+    }
+}
+
+/// What may be done with a new model: what was asked for, or less where its session or the server says so.
+///
+/// # Errors
+/// No such session.
+pub fn access_in(
+    server: &Server,
+    placement: &Placement,
+    asked: Access,
+    now: SystemTime,
+) -> Result<Access, Status> {
+    let session = if placement.new_session {
+        Access::Full
+    } else {
+        server
+            .registry()
+            .session(&placement.name.session, now)?
+            .access
+    };
+    if session == Access::CompareOnly || server.config.compare_only {
+        Ok(Access::CompareOnly)
+    } else {
+        Ok(asked)
     }
 }
 

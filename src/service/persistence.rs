@@ -315,7 +315,8 @@ fn read_model(
     Ok((any(restored), about))
 }
 
-fn any(restored: Restored) -> AnyModel {
+/// Forgets the type.
+pub fn any(restored: Restored) -> AnyModel {
     match restored {
         Restored::F32(model) => AnyModel::F32(Arc::new(model)),
         Restored::F64(model) => AnyModel::F64(Arc::new(model)),
@@ -344,7 +345,8 @@ fn keep_in(
     registry.insert(placement, Arc::new(entry), now).map(|_| ())
 }
 
-fn about(entry: &ModelEntry) -> About {
+/// What is written of a model beside the model itself.
+pub fn about(entry: &ModelEntry) -> About {
     About {
         name: entry.name.to_string(),
         created: entry.created,

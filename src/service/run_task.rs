@@ -128,7 +128,7 @@ pub async fn conduct<T: Scalar>(
     };
     let start = RunStart {
         step: committed,
-        planned_steps: plan.steps - resumed_steps,
+        planned_steps: plan.steps.saturating_sub(resumed_steps),
         resumed_steps,
         replayed: false,
         queue_position,

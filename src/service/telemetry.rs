@@ -24,7 +24,7 @@ use super::status::{explain, internal};
 use crate::training::ModelName;
 
 /// Methods whose replies are streams, which end long after their headers are sent.
-const STREAMS: [&str; 2] = ["/TrainBatch", "/WatchModel"];
+const STREAMS: [&str; 3] = ["/TrainBatch", "/WatchModel", "/ExportModel"];
 
 /// Methods that read; their successes are too many and too dull for the log.
 const READS: [&str; 10] = [

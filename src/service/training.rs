@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::Server;
 use super::check::GradientCheck;
-use super::convert::model::parameters as write_parameters;
 use super::convert::request::{
     check_reply, check_workspace, count, model_name, page_size, page_token, reply_limit,
     session_name,
@@ -22,11 +21,12 @@ use super::deadline::Deadline;
 use super::entry::{ModelEntry, with_model};
 use super::examine::{self, Extras, QUANTITIES};
 use super::feed::Feed;
+use super::parameters::{self, Replacement};
 use super::pb::{self, training_service_server::TrainingService};
 use super::run_task::{Conditions, conduct};
-use super::set_parameters::Replacement;
 use super::streams::{Streamed, Watch, run_events};
 use super::telemetry;
+use super::transfer::{self, Import};
 use crate::nn::finite_difference::CheckOptions;
 use crate::nn::{Loss, Violations, batch::check_inputs};
 use crate::training::{Run, Spec};
@@ -255,26 +255,8 @@ impl TrainingService for Training {
             &mut violations,
         );
         let name = violations.into_result(name)?;
-        let entry = server.open(&name)?;
-        let spec = entry.model.spec();
-        let entries = spec.architecture.parameter_count();
-        check_reply(
-            encoding.bytes(entries, spec.dtype),
-            limit,
-            "ask for TENSOR_ENCODING_RAW",
-        )?;
-        let work = move || {
-            with_model!(&entry.model, model => {
-                let (spec, committed) = (model.spec(), model.committed());
-                pb::GetParametersResponse {
-                    parameters: write_parameters(&committed.mlp(spec), encoding),
-                    step: committed.step.cast_signed(),
-                    weights_digest: committed.digest(spec).to_string(),
-                }
-            })
-        };
-        let (reply, _) = server.compute_by(deadline, entries as u64, work).await?;
-        Ok(Response::new(reply))
+        let reply = parameters::get(server, server.open(&name)?, encoding, limit);
+        Ok(Response::new(deadline.limit(reply).await?))
     }
 
     async fn set_parameters(
@@ -344,6 +326,34 @@ impl TrainingService for Training {
             reply.timings = Some(timings(timing));
             Ok(Response::new(reply))
         })
+    }
+
+    type ExportModelStream = Streamed<pb::ExportModelResponse>;
+
+    async fn export_model(
+        &self,
+        request: Request<pb::ExportModelRequest>,
+    ) -> Result<Response<Self::ExportModelStream>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let mut violations = Violations::new();
+        let name = model_name(&request.into_inner().name, "name", &mut violations);
+        let entry = self.0.open(&violations.into_result(name)?)?;
+        telemetry::note_model(&entry.name);
+        let file = deadline.limit(transfer::export(&self.0, entry)).await?;
+        Ok(Response::new(file))
+    }
+
+    async fn import_model(
+        &self,
+        request: Request<Streaming<pb::ImportModelRequest>>,
+    ) -> Result<Response<pb::ImportModelResponse>, Status> {
+        let deadline = Deadline::of(request.metadata());
+        let import = Import::receive(request.into_inner(), &self.0);
+        let import = deadline.limit(import).await?;
+        let model = deadline.limit(import.create(&self.0)).await?;
+        Ok(Response::new(pb::ImportModelResponse {
+            model: Some(model),
+        }))
     }
 
     type WatchModelStream = Streamed<pb::WatchModelResponse>;

@@ -73,6 +73,37 @@ struct Metadata {
     requests: Vec<(RequestId, Outcome)>,
 }
 
+/// The largest step: its successors are exact numbers in every client's language, too.
+const LARGEST_STEP: u64 = 1 << 53;
+
+impl Metadata {
+    /// Whether these numbers can have come about. A checksum tells damage; it does not tell who wrote the file.
+    fn check(&self) -> Result<(), SnapshotError> {
+        let done = |outcome: &Outcome| match outcome {
+            Outcome::Interrupted { steps_done } => *steps_done,
+            Outcome::Finished(summary) => summary.step.max(summary.steps_done),
+            Outcome::Diverged(divergence) => divergence.step.max(divergence.steps_done),
+            Outcome::ParametersSet { step, .. } => *step,
+        };
+        let latest = self.requests.iter().map(|(_, outcome)| done(outcome)).max();
+        let step = self.step;
+        if step > LARGEST_STEP {
+            Err(malformed(format!("step {step} is above 2^53")))
+        } else if self.updates > step {
+            Err(malformed(format!(
+                "{} updates by step {step}",
+                self.updates
+            )))
+        } else if let Some(latest) = latest.filter(|latest| *latest > step) {
+            Err(malformed(format!(
+                "a request of step {latest} by step {step}"
+            )))
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// The model as bytes; the same model and `about` give the same bytes.
 ///
 /// # Errors
@@ -150,6 +181,7 @@ pub fn decode(
         return Err(SnapshotError::Version(version));
     }
     let metadata: Metadata = serde_json::from_str(text).map_err(malformed)?;
+    metadata.check()?;
     let spec = metadata.spec.clone().validate(limits).map_err(malformed)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
     let about = metadata.about.clone();

@@ -17,4 +17,5 @@ mod repeats;
 mod sessions;
 mod shutdown;
 mod training;
+mod transfer;
 mod watch;

@@ -1,17 +1,46 @@
-//! SetParameters: a write that waits its turn like a run.
+//! GetParameters, and SetParameters: a write that waits its turn like a run.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tonic::Status;
 
-use super::convert::request::request_id;
-use super::entry::{ModelEntry, ModelScalar, WriteTurn};
+use super::convert::model::parameters as write_parameters;
+use super::convert::request::{check_reply, request_id};
+use super::convert::tensor::Encoding;
+use super::entry::{ModelEntry, ModelScalar, WriteTurn, with_model};
 use super::persistence::NotStored;
 use super::status::{Stop, internal, stopped};
 use super::{Server, pb};
 use crate::nn::{Violations, WeightsDigest, digest::update_with};
 use crate::training::{Begin, Fingerprint, Model, Outcome, RequestId};
+
+/// A model's parameters as they are now, in a reply of at most `limit` bytes.
+///
+/// # Errors
+/// A larger reply, a full queue.
+pub async fn get(
+    server: &Server,
+    entry: Arc<ModelEntry>,
+    encoding: Encoding,
+    limit: usize,
+) -> Result<pb::GetParametersResponse, Status> {
+    let spec = entry.model.spec();
+    let entries = spec.architecture.parameter_count();
+    let way_out = "ask for TENSOR_ENCODING_RAW";
+    check_reply(encoding.bytes(entries, spec.dtype), limit, way_out)?;
+    let work = move || {
+        with_model!(&entry.model, model => {
+            let (spec, committed) = (model.spec(), model.committed());
+            pb::GetParametersResponse {
+                parameters: write_parameters(&committed.mlp(spec), encoding),
+                step: committed.step.cast_signed(),
+                weights_digest: committed.digest(spec).to_string(),
+            }
+        })
+    };
+    Ok(server.compute.run(entries as u64, work).await?.0)
+}
 
 /// Parameters that fit the model, to be put in place.
 pub struct Replacement<T> {

@@ -1,0 +1,133 @@
+//! `backpropd export` and `backpropd import`: a model from a server into a file, and back.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{fs, io};
+
+use bytes::Bytes;
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::connection::connect;
+use super::{Failure, grade, serve};
+use crate::service::pb;
+use pb::training_service_client::TrainingServiceClient;
+
+pub(super) const EXPORT: &str = "export";
+pub(super) const IMPORT: &str = "import";
+
+/// Bytes in one message: any server takes as many.
+const PIECE: usize = 256 << 10;
+
+pub(super) fn export_command() -> Command {
+    Command::new(EXPORT)
+        .about("Write a model of a server into a safetensors file: weights, optimizer, spec, remembered requests")
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .required(true)
+                .help("The model, as sessions/SESSION/models/MODEL"),
+        )
+        .arg(file("The file to write; one that is there is replaced"))
+        .arg(server())
+}
+
+pub(super) fn import_command() -> Command {
+    let text = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("ID")
+            .default_value("")
+            .hide_default_value(true)
+            .help(help)
+    };
+    Command::new(IMPORT)
+        .about("Make a model on a server from a file of `backpropd export`, and print its name")
+        .arg(file("The file to read"))
+        .arg(text(
+            "session",
+            "The session it goes to, as sessions/SESSION [default: a new one]",
+        ))
+        .arg(text(
+            "model-id",
+            "Its id there [default: one that the server draws]",
+        ))
+        .arg(server())
+}
+
+fn file(help: &'static str) -> Arg {
+    Arg::new("file")
+        .value_name("FILE")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
+}
+
+fn server() -> Arg {
+    Arg::new("server")
+        .long("server")
+        .value_name("URL")
+        .default_value("http://127.0.0.1:50051")
+        .help("The server")
+}
+
+pub(super) fn export(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let path = grade::required::<PathBuf>(matches, "file")?;
+    let name = grade::required::<String>(matches, "name")?.clone();
+    let server = grade::required::<String>(matches, "server")?;
+    serve::runtime()?.block_on(async {
+        let mut client = TrainingServiceClient::new(connect(server).await?);
+        let request = pb::ExportModelRequest { name };
+        let mut pieces = client.export_model(request).await?.into_inner();
+        let mut model = Vec::new();
+        while let Some(piece) = pieces.message().await? {
+            model.extend_from_slice(&piece.data);
+        }
+        replace(path, &model).map_err(|error| {
+            Failure::failed(format!("cannot write {}: {error}", path.display()))
+        })?;
+        grade::publish(
+            &format!("{}: {} bytes\n", path.display(), model.len()),
+            None,
+        )?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Writes a file of which nobody ever sees a half.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".part");
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}
+
+pub(super) fn import(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let path = grade::required::<PathBuf>(matches, "file")?;
+    let model = fs::read(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let first = pb::ImportModelRequest {
+        session: grade::required::<String>(matches, "session")?.clone(),
+        model_id: grade::required::<String>(matches, "model-id")?.clone(),
+        ..Default::default()
+    };
+    let server = grade::required::<String>(matches, "server")?;
+    serve::runtime()?.block_on(async {
+        let mut client = TrainingServiceClient::new(connect(server).await?);
+        let mut rest = Bytes::from(model);
+        let pieces = std::iter::from_fn(move || {
+            let data = rest.split_to(rest.len().min(PIECE));
+            (!data.is_empty()).then(|| pb::ImportModelRequest {
+                data,
+                ..Default::default()
+            })
+        });
+        let messages = tokio_stream::iter(std::iter::once(first).chain(pieces));
+        let reply = client.import_model(messages).await?.into_inner();
+        let name = reply.model.map_or(String::new(), |model| model.name);
+        grade::publish(&format!("{name}\n"), None)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

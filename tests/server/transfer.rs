@@ -1,0 +1,237 @@
+//! A model as a file: out of one server and into another, and files that are no models.
+
+use backpropd::service::pb;
+use bytes::Bytes;
+use tempfile::TempDir;
+use tonic::{Code, Status};
+
+use super::fixture::{
+    Server, Training, bad_fields, create, get, homework, next, now, refused, run, train,
+};
+
+async fn export(client: &mut Training, model: &pb::Model) -> Vec<u8> {
+    let name = model.name.clone();
+    let reply = client.export_model(pb::ExportModelRequest { name }).await;
+    let mut pieces = reply.expect("it is there").into_inner();
+    let mut file = Vec::new();
+    while let Some(piece) = next(&mut pieces).await.expect("the whole file") {
+        file.extend_from_slice(&piece.data);
+    }
+    file
+}
+
+/// Sends a file in two pieces.
+async fn import(
+    client: &mut Training,
+    first: pb::ImportModelRequest,
+    file: &[u8],
+) -> Result<pb::Model, Status> {
+    let (head, tail) = file.split_at(file.len() / 2);
+    let piece = |data: &[u8]| Bytes::copy_from_slice(data);
+    let messages = [
+        pb::ImportModelRequest {
+            data: piece(head),
+            ..first
+        },
+        pb::ImportModelRequest {
+            data: piece(tail),
+            ..Default::default()
+        },
+    ];
+    let reply = client.import_model(tokio_stream::iter(messages)).await?;
+    Ok(reply.into_inner().model.expect("a model"))
+}
+
+fn adam() -> pb::ModelSpec {
+    pb::ModelSpec {
+        optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
+        ..homework()
+    }
+}
+
+#[tokio::test]
+async fn a_model_goes_on_elsewhere_as_if_it_had_never_moved() {
+    let here = Server::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let data_dir = folder.path().to_str().expect("text").to_owned();
+    let there = Server::with(|config| config.data_dir = data_dir).await;
+    let (mut client, mut other) = (here.training().await, there.training().await);
+    let model = create(&mut client, adam(), 7).await;
+    let asked = pb::TrainBatchRequest {
+        request_id: "five steps".to_owned(),
+        ..train(&model, 5)
+    };
+    run(&mut client, asked.clone()).await.expect("it trains");
+
+    let file = export(&mut client, &model).await;
+    let moved = import(&mut other, Default::default(), &file).await;
+    let moved = moved.expect("a good file");
+    let left = now(&mut client, &model).await;
+    assert_eq!(moved.weights_digest, left.weights_digest);
+    assert_eq!((moved.step, moved.durable_step), (5, Some(5)));
+    assert_eq!(moved.spec, left.spec);
+
+    // The optimizer moved along, and so did what was asked before.
+    for steps in [3, 4] {
+        run(&mut client, train(&model, steps))
+            .await
+            .expect("it trains");
+        run(&mut other, train(&moved, steps))
+            .await
+            .expect("it trains");
+    }
+    let again = pb::TrainBatchRequest {
+        model: moved.name.clone(),
+        ..asked
+    };
+    let again = run(&mut other, again).await.expect("it is answered");
+    assert!(again.started.replayed);
+    let (left, moved) = (
+        now(&mut client, &model).await,
+        now(&mut other, &moved).await,
+    );
+    assert_eq!(moved.weights_digest, left.weights_digest);
+}
+
+#[tokio::test]
+async fn an_import_that_is_repeated_makes_one_model() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    let file = export(&mut client, &model).await;
+    let session = model.name.split("/models/").next().expect("a session");
+    let first = pb::ImportModelRequest {
+        session: session.to_owned(),
+        request_id: "once".to_owned(),
+        ..Default::default()
+    };
+    let made = import(&mut client, first.clone(), &file).await;
+    let again = import(&mut client, first.clone(), &file).await;
+    assert_eq!(made.expect("made").name, again.expect("answered").name);
+    let taken = pb::ImportModelRequest {
+        model_id: model.name.rsplit('/').next().expect("an id").to_owned(),
+        request_id: String::new(),
+        ..first
+    };
+    let taken = import(&mut client, taken, &file).await;
+    refused(
+        &taken.expect_err("taken"),
+        Code::AlreadyExists,
+        "ALREADY_EXISTS",
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_format_is_read_for_ever() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let file = include_bytes!("../goldens/homework.safetensors");
+    let model = import(&mut client, Default::default(), file).await;
+    let same = create(&mut client, homework(), 1).await;
+    assert_eq!(
+        model.expect("a good file").weights_digest,
+        same.weights_digest
+    );
+}
+
+/// The same file under a checksum that fits.
+fn signed(mut file: Vec<u8>) -> Vec<u8> {
+    let covered = file.len() - blake3::OUT_LEN;
+    let checksum = blake3::hash(&file[..covered]);
+    file[covered..].copy_from_slice(checksum.as_bytes());
+    file
+}
+
+/// Replaces a text of the header by another of the same length.
+fn forged(file: &[u8], text: &str, by: &str) -> Vec<u8> {
+    assert_eq!(text.len(), by.len());
+    let at = file.windows(text.len()).position(|w| w == text.as_bytes());
+    let at = at.unwrap_or_else(|| panic!("{text} is in the header"));
+    let mut file = file.to_vec();
+    file[at..at + by.len()].copy_from_slice(by.as_bytes());
+    signed(file)
+}
+
+#[tokio::test]
+async fn files_that_are_no_models_are_refused_and_the_server_goes_on() {
+    let server = Server::with(|config| config.max_import_bytes = 64 << 10).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    let steps = pb::TrainBatchRequest {
+        request_id: "one step".to_owned(),
+        ..train(&model, 1)
+    };
+    run(&mut client, steps).await.expect("it trains");
+    let file = export(&mut client, &model).await;
+    let half = file.len() / 2;
+    let mut flipped = file.clone();
+    flipped[half] ^= 1;
+    // JSON in JSON: the quotes of the inner one are escaped.
+    let bad: [(&str, Vec<u8>); 7] = [
+        ("nothing", Vec::new()),
+        ("a half", file[..half].to_vec()),
+        ("a flipped bit", flipped),
+        ("anything", vec![7; 5_000]),
+        (
+            "a step of the future",
+            forged(&file, r#"\"steps_done\":1"#, r#"\"steps_done\":9"#),
+        ),
+        (
+            "updates without steps",
+            forged(&file, r#"\"updates\":1"#, r#"\"updates\":9"#),
+        ),
+        (
+            "another format",
+            forged(&file, r#"\"version\":1"#, r#"\"version\":2"#),
+        ),
+    ];
+    for (what, bytes) in bad {
+        let refusal = import(&mut client, Default::default(), &bytes).await;
+        let refusal = refusal.expect_err(what);
+        assert_eq!(bad_fields(&refusal), ["data"], "{what}");
+    }
+    let large = import(&mut client, Default::default(), &vec![0; 65 << 10]).await;
+    refused(
+        &large.expect_err("too large"),
+        Code::ResourceExhausted,
+        "QUOTA",
+    );
+    let names = pb::ImportModelRequest {
+        session: "nowhere".to_owned(),
+        model_id: "Not An Id".to_owned(),
+        request_id: "x".repeat(129),
+        ..Default::default()
+    };
+    let refusal = import(&mut client, names, &file)
+        .await
+        .expect_err("bad names");
+    assert_eq!(bad_fields(&refusal), ["session", "model_id", "request_id"]);
+    get(&mut client, &model.name)
+        .await
+        .expect("it is still there");
+}
+
+#[tokio::test]
+async fn a_sender_who_stops_is_cut_off_and_a_model_for_grading_is_not_exported() {
+    let server = Server::with(|config| config.stall_seconds = 1).await;
+    let mut client = server.training().await;
+    let refusal = client.import_model(tokio_stream::pending()).await;
+    refused(
+        &refusal.expect_err("nothing came"),
+        Code::DeadlineExceeded,
+        "DEADLINE",
+    );
+    let request = pb::CreateModelRequest {
+        spec: Some(homework()),
+        access: pb::Access::CompareOnly.into(),
+        ..Default::default()
+    };
+    let reply = client.create_model(request).await.expect("made");
+    let name = reply.into_inner().model.expect("a model").name;
+    let refusal = client.export_model(pb::ExportModelRequest { name }).await;
+    refused(
+        &refusal.expect_err("its weights tell its gradients"),
+        Code::PermissionDenied,
+        "COMPARE_ONLY",
+    );
+}
