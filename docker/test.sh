@@ -121,7 +121,7 @@ equal "after podman stop" "$(exit_code)" "exited 0"
 podman rm --volumes "$name" >/dev/null
 
 # A user that only the platform knows, in group 0, as OpenShift does; and a run under way when the signal comes.
-start --user 1000730000:0 --env "BACKPROPD_DRAIN_SECONDS=$DRAIN_SECONDS" "$image"
+start --user 1000730000:0 --env BACKPROPD_DATA_DIR= --env BACKPROPD_EPHEMERAL=true --env "BACKPROPD_DRAIN_SECONDS=$DRAIN_SECONDS" "$image"
 await_health
 pid=$(podman inspect --format '{{.State.Pid}}' "$name")
 equal "uid of the process" "$(awk '/^Uid:/ {print $2}' "/proc/$pid/status")" 1000730000

@@ -122,7 +122,7 @@ settings! {
     max_import_bytes: usize = 256 * MIB, KIB..=MOST_BYTES;
     /// Largest header list of a request, in bytes.
     max_header_bytes: u32 = 16 << 10, 1 << 10..=1 << 20;
-    /// Connections open at once; further ones wait to be accepted.
+    /// Connections open at once, at most as many as the limit on open files lets; further ones are refused.
     max_connections: usize = 1024, 1..=1_000_000;
     /// Calls under way at once on one connection.
     max_streams_per_connection: u32 = 100, 1..=10_000;
@@ -143,6 +143,8 @@ settings! {
     max_models: usize = 50_000, 1..=10_000_000;
     /// Memory for the parameters and optimizer states of all models, in bytes.
     max_total_parameter_bytes: usize = 4 * GIB, MIB..=MOST_BYTES;
+    /// The same for the models of one session, in bytes.
+    max_session_parameter_bytes: usize = GIB, MIB..=MOST_BYTES;
     /// Parameters (weights and biases) of one model.
     max_parameters: usize = 67_108_864, 1..=1 << 40;
     /// Layers of one model.
@@ -154,8 +156,12 @@ settings! {
     max_batch_rows: usize = 1_048_576, 1..=1 << 31;
     /// Memory for the intermediate quantities of one call, in bytes.
     max_workspace_bytes: usize = GIB, MIB..=MOST_BYTES;
+    /// Memory for the messages and the intermediate quantities of all calls under way, in bytes; a call that finds none is refused.
+    max_in_flight_bytes: usize = 2 * GIB, MIB..=MOST_BYTES;
     /// Steps of one TrainBatch.
     max_steps_per_run: u64 = 100_000_000, 1..=1 << 53;
+    /// How long one TrainBatch may take once its turn has come, in seconds; sent again with its request_id it goes on.
+    max_run_seconds: u64 = 3600, 1..=31_536_000;
     /// Forward passes in one CheckGradients.
     max_check_evaluations: u64 = 200_000, 1..=1 << 53;
 
@@ -163,6 +169,10 @@ settings! {
     max_waiting_runs_per_model: usize = 16, 0..=65_536;
     /// Calls on the whole server that wait for a compute thread; a further one is refused.
     max_waiting_calls: usize = 4_096, 0..=1_000_000;
+    /// Calls of one session that wait for a compute thread; a further one is refused.
+    max_waiting_calls_per_session: usize = 256, 0..=1_000_000;
+    /// TrainBatch, WatchModel and ExportModel streams of one session; a further one is refused.
+    max_streams_per_session: usize = 128, 1..=1_000_000;
     /// WatchModel streams on one model.
     max_watchers_per_model: usize = 16, 0..=65_536;
     /// Step metrics kept for one stream; a slower reader gets a thinned series.
@@ -228,6 +238,18 @@ impl Config {
                 "ephemeral keeps nothing, and data_dir = {:?} names a folder to keep it in: leave one of them out",
                 self.data_dir
             ));
+        }
+        for (setting, bytes) in [
+            ("max_request_bytes", self.max_request_bytes),
+            ("max_workspace_bytes", self.max_workspace_bytes),
+        ] {
+            if bytes > self.max_in_flight_bytes {
+                conflicts.push(format!(
+                    "{setting} = {bytes} allows one call more than max_in_flight_bytes = {} allows all of them: \
+                     lower the one or raise the other",
+                    self.max_in_flight_bytes
+                ));
+            }
         }
         conflicts
     }

@@ -2,12 +2,12 @@
 
 use tonic::Status;
 
-use super::convert::request::check_workspace;
+use super::Server;
 use super::convert::spec::to_i32;
 use super::entry::ModelScalar;
+use super::memory::Reservation;
 use super::pb::{self, Quantity};
 use super::status::limited;
-use crate::config::Config;
 use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
 use crate::nn::{Architecture, Backward, Batch, ForwardBuffers};
 use crate::training::{Model, Spec};
@@ -18,6 +18,7 @@ pub struct GradientCheck {
     step: u64,
     tolerance: f64,
     stage: Stage,
+    _memory: Reservation,
 }
 
 enum Stage {
@@ -35,7 +36,7 @@ impl GradientCheck {
         batch: Batch<f64>,
         options: CheckOptions,
         tolerance: f64,
-        config: &Config,
+        server: &Server,
     ) -> Result<Self, Status> {
         let spec = model.spec().clone();
         let rows = batch.rows();
@@ -44,10 +45,10 @@ impl GradientCheck {
         let workspace = ForwardBuffers::<f64>::bytes(architecture, rows)
             .saturating_add(Backward::<f64>::bytes(architecture, rows))
             .saturating_mul(2);
-        check_workspace(workspace, config.max_workspace_bytes)?;
+        let memory = server.workspace(workspace)?;
         let most = options.max_entries_per_tensor;
         let evaluations = Check::evaluations(&spec.architecture, rows, most);
-        let limit = config.max_check_evaluations;
+        let limit = server.config.max_check_evaluations;
         if evaluations > limit {
             let message = format!(
                 "checking every entry takes {evaluations} forward passes, {limit} are allowed \
@@ -67,6 +68,7 @@ impl GradientCheck {
             stage: Stage::Ready(parameters, batch, options),
             spec,
             tolerance,
+            _memory: memory,
         })
     }
 

@@ -1,8 +1,7 @@
-//! Compute threads. A fixed number of them takes tasks from one queue; a task that is not done after its turn goes
-//! to the back of the queue, so that a long run and a hundred short ones share the cores. Nothing numeric runs on an
+//! Compute threads. A fixed number of them takes tasks from one queue, in which parties take turns; a task that is not
+//! done after its turn goes to the back of the queue, so that a long run and a hundred short ones share the cores. Nothing numeric runs on an
 //! async worker, except work so small that handing it over would take longer than doing it.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,7 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tonic::Status;
 
+use super::fair_queue::{FairQueue, Party};
 use super::status::queue_full;
+use super::telemetry;
 
 /// Whether a task wants another turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +39,22 @@ pub struct Compute {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    max_waiting: usize,
-    inline_flops: u64,
+    limits: ComputeLimits,
+}
+
+/// How much may wait, and what need not.
+#[derive(Clone, Copy, Debug)]
+pub struct ComputeLimits {
+    /// Calls that may wait for a thread.
+    pub waiting: usize,
+    /// Calls of one party that may.
+    pub waiting_of_party: usize,
+    /// Below so many floating-point operations work is done at once.
+    pub inline_flops: u64,
 }
 
 struct Queue {
-    tasks: VecDeque<Box<dyn Task>>,
+    tasks: FairQueue<Box<dyn Task>>,
     idle: usize,
     stopping: bool,
 }
@@ -73,6 +84,8 @@ pub enum ComputeError {
     /// Too many calls wait already.
     #[error("the compute queue is full")]
     Full {
+        /// What says how many may wait.
+        setting: &'static str,
         /// How many may wait.
         limit: usize,
     },
@@ -86,16 +99,15 @@ impl Compute {
     ///
     /// # Errors
     /// The system starts no more threads.
-    pub fn start(threads: usize, max_waiting: usize, inline_flops: u64) -> std::io::Result<Self> {
+    pub fn start(threads: usize, limits: ComputeLimits) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
-                tasks: VecDeque::new(),
+                tasks: FairQueue::new(),
                 idle: 0,
                 stopping: false,
             }),
             wake: Condvar::new(),
-            max_waiting,
-            inline_flops,
+            limits,
         });
         let mut started = Threads {
             shared: Arc::clone(&shared),
@@ -114,18 +126,27 @@ impl Compute {
         })
     }
 
-    /// Queues a task.
+    /// Queues a task of the call under way.
     ///
     /// # Errors
     /// Too many wait already.
     pub fn submit(&self, task: Box<dyn Task>) -> Result<(), ComputeError> {
+        let party = telemetry::party();
+        let limits = &self.shared.limits;
         let mut queue = self.shared.lock();
-        if queue.tasks.len() >= self.shared.max_waiting + queue.idle {
+        if queue.tasks.len() >= limits.waiting + queue.idle {
             return Err(ComputeError::Full {
-                limit: self.shared.max_waiting,
+                setting: "max_waiting_calls",
+                limit: limits.waiting,
             });
         }
-        queue.tasks.push_back(task);
+        if queue.tasks.len_of(party) >= limits.waiting_of_party + queue.idle {
+            return Err(ComputeError::Full {
+                setting: "max_waiting_calls_per_session",
+                limit: limits.waiting_of_party,
+            });
+        }
+        queue.tasks.push(party, task);
         drop(queue);
         self.shared.wake.notify_one();
         Ok(())
@@ -141,7 +162,7 @@ impl Compute {
         flops: u64,
         work: impl FnOnce() -> V + Send + 'static,
     ) -> Result<(V, Timing), ComputeError> {
-        if flops <= self.shared.inline_flops {
+        if flops <= self.shared.limits.inline_flops {
             let started = Instant::now();
             let value = catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)?;
             let timing = Timing {
@@ -255,10 +276,10 @@ impl<V: Send, F: FnOnce() -> V + Send> Task for Once<F, V> {
 }
 
 fn work(shared: &Shared) {
-    while let Some(mut task) = shared.next() {
+    while let Some((party, mut task)) = shared.next() {
         match catch_unwind(AssertUnwindSafe(|| task.turn())) {
             Ok(Turn::Again) => {
-                shared.lock().tasks.push_back(task);
+                shared.lock().tasks.push(party, task);
                 shared.wake.notify_one();
             }
             // The panic hook has logged it; dropping the task tells whoever waits for it.
@@ -274,18 +295,18 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<Box<dyn Task>> {
+    fn next(&self) -> Option<(Party, Box<dyn Task>)> {
         let mut queue = self.lock();
         queue.idle += 1;
         let mut queue = self
             .wake
-            .wait_while(queue, |queue| queue.tasks.is_empty() && !queue.stopping)
+            .wait_while(queue, |queue| queue.tasks.len() == 0 && !queue.stopping)
             .unwrap_or_else(PoisonError::into_inner);
         queue.idle -= 1;
         if queue.stopping {
             return None;
         }
-        queue.tasks.pop_front()
+        queue.tasks.pop()
     }
 }
 
@@ -294,7 +315,7 @@ impl Drop for Threads {
         let abandoned = {
             let mut queue = self.shared.lock();
             queue.stopping = true;
-            std::mem::take(&mut queue.tasks)
+            std::mem::replace(&mut queue.tasks, FairQueue::new())
         };
         drop(abandoned);
         self.shared.wake.notify_all();
@@ -311,11 +332,9 @@ impl Drop for Threads {
 impl From<ComputeError> for Status {
     fn from(error: ComputeError) -> Self {
         match error {
-            ComputeError::Full { limit } => queue_full(
-                "max_waiting_calls",
-                limit,
-                "too many calls wait for a compute thread",
-            ),
+            ComputeError::Full { setting, limit } => {
+                queue_full(setting, limit, "too many calls wait for a compute thread")
+            }
             ComputeError::Panicked(Panicked) => super::status::internal(),
         }
     }

@@ -1,10 +1,11 @@
-//! Connections: accepted up to a number, dropped when they say nothing, drained within a time. HTTP/2 is served by
-//! hyper itself rather than by tonic's server, whose timeouts answer CANCELLED, whose limits are per connection and
+//! Connections: accepted up to a number, cut off when they say or take nothing, drained within a time. HTTP/2 is served
+//! by hyper itself rather than by tonic's server, whose timeouts answer CANCELLED, whose limits are per connection and
 //! whose shutdown waits for silent peers.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -17,8 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
+use super::bodies::Peer;
+use super::patient_stream::PatientStream;
+use super::status::queue_full;
 use crate::config::Config;
 
 /// Upload windows, so that a batch of some megabytes travels without waiting for permission.
@@ -35,6 +39,14 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait when the system has no file descriptor for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections beyond the limit that are told so at once; further ones are closed without a word.
+const MAX_REFUSED: usize = 64;
+
+/// Files that the server opens besides its connections: snapshots, folders, the runtime's own.
+const OTHER_FILES: u64 = 64;
+
+static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+
 /// Serves connections until `shutdown`, then drains them, and returns at the latest `drain_seconds` later.
 pub async fn serve<S>(
     listener: TcpListener,
@@ -48,33 +60,58 @@ pub async fn serve<S>(
         + 'static,
     S::Future: Send,
 {
-    let places = Arc::new(Semaphore::new(config.max_connections));
+    let limit = connection_limit(config.max_connections);
+    let places = Arc::new(Semaphore::new(limit));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSED));
+    let mut newcomers = Newcomers::default();
     let builder = builder(config);
-    let handshake = Duration::from_secs(config.handshake_seconds);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
             // Collects those that have ended, so that the set does not grow.
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        match accepted {
-            Ok((stream, place)) => {
-                let connection = Connection {
-                    builder: builder.clone(),
-                    service: service.clone(),
-                    shutdown: shutdown.clone(),
-                    handshake,
-                    _place: place,
-                };
-                connections.spawn(connection.serve(stream));
-            }
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
+                newcomers.drop_oldest();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
+        };
+        let connection = Connection {
+            builder: builder.clone(),
+            shutdown: shutdown.clone(),
+            handshake: Duration::from_secs(config.handshake_seconds),
+            stall: Duration::from_secs(config.stall_seconds),
+            peer: Peer {
+                id: NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed),
+                cut: CancellationToken::new(),
+            },
+            spoken: Arc::default(),
+        };
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            newcomers.push(&connection);
+            connections.spawn(connection.serve(stream, service.clone(), place));
+        } else if newcomers.drop_oldest() {
+            // Whoever says nothing gives way to whoever comes; the place is free in a moment.
+            newcomers.push(&connection);
+            let (places, service) = (Arc::clone(&places), service.clone());
+            connections.spawn(async move {
+                if let Ok(place) = places.acquire_owned().await {
+                    connection.serve(stream, service, place).await;
+                }
+            });
+        } else if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+            let refuse = tower::service_fn(move |_| async move {
+                let status = queue_full("max_connections", limit, "too many connections are open");
+                Ok(status.into_http())
+            });
+            connections.spawn(connection.serve(stream, refuse, place));
         }
     }
     drop(listener);
@@ -89,17 +126,61 @@ pub async fn serve<S>(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
+/// As many connections as are asked for, or as this process may open files for.
+fn connection_limit(asked: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = asked as u64 + OTHER_FILES;
+    let mut files = current.unwrap_or(u64::MAX);
+    if files < wanted {
+        // A process may raise its own limit up to the hard one.
+        let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        let raise = Rlimit {
+            current: Some(raised),
+            maximum,
+        };
+        if setrlimit(Resource::Nofile, raise).is_ok() {
+            files = raised;
+        }
+    }
+    let possible = files.saturating_sub(OTHER_FILES).max(1);
+    if possible < asked as u64 {
+        tracing::warn!(
+            files,
+            connections = possible,
+            "max_connections = {asked} does not fit the limit on open files: raise `ulimit -n`"
+        );
+    }
+    asked.min(usize::try_from(possible).unwrap_or(usize::MAX))
+}
+
+/// Connections that may not have said anything yet, the oldest first.
+#[derive(Default)]
+struct Newcomers(VecDeque<(Arc<AtomicBool>, CancellationToken)>);
+
+impl Newcomers {
+    fn push(&mut self, connection: &Connection) {
+        // Those that have spoken need no watching.
+        while let Some((spoken, _)) = self.0.front()
+            && spoken.load(Ordering::Relaxed)
+        {
+            self.0.pop_front();
+        }
+        let spoken = Arc::clone(&connection.spoken);
+        self.0.push_back((spoken, connection.peer.cut.clone()));
+    }
+
+    /// Cuts off the oldest that is silent; `false` where none is.
+    fn drop_oldest(&mut self) -> bool {
+        while let Some((spoken, cut)) = self.0.pop_front() {
+            // Set by the connection's own end, too.
+            if !spoken.load(Ordering::Relaxed) {
+                cut.cancel();
+                return true;
+            }
+        }
+        false
+    }
 }
 
 fn builder(config: &Config) -> http2::Builder<TokioExecutor> {
@@ -116,46 +197,65 @@ fn builder(config: &Config) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-struct Connection<S> {
+struct Connection {
     builder: http2::Builder<TokioExecutor>,
-    service: S,
     shutdown: CancellationToken,
     handshake: Duration,
-    _place: OwnedSemaphorePermit,
+    stall: Duration,
+    peer: Peer,
+    /// Whether it has said a whole preface, or has ended.
+    spoken: Arc<AtomicBool>,
 }
 
-impl<S> Connection<S>
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
-    async fn serve(self, stream: TcpStream) {
-        // A peer that connects and says nothing keeps a place from others.
-        let mut first = [0];
-        let spoke = tokio::select! {
-            biased;
-            () = self.shutdown.cancelled() => return,
-            spoke = tokio::time::timeout(self.handshake, stream.peek(&mut first)) => spoke,
-        };
-        if !matches!(spoke, Ok(Ok(1))) {
-            return;
-        }
-        let service = TowerToHyperService::new(self.service);
+impl Connection {
+    async fn serve<S>(self, stream: TcpStream, service: S, _place: OwnedSemaphorePermit)
+    where
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        let spoken = Arc::clone(&self.spoken);
+        let _ended = Ended(Arc::clone(&spoken));
+        // Small messages are to leave at once; a peer that is gone already is noticed below.
+        let _ = stream.set_nodelay(true);
+        let stream = PatientStream::new(stream, spoken, self.handshake, self.stall);
+        let peer = self.peer.clone();
+        let service = service.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let ended = tokio::select! {
             biased;
+            () = self.peer.cut.cancelled() => return,
             ended = &mut connection => ended,
             () = self.shutdown.cancelled() => {
+                if !self.spoken.load(Ordering::Relaxed) {
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    biased;
+                    () = self.peer.cut.cancelled() => return,
+                    ended = connection => ended,
+                }
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended");
         }
+    }
+}
+
+/// Tells on its end that a connection is silent no more.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

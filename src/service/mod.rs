@@ -3,9 +3,10 @@
 //! A handler converts in (`convert`), calls the core, converts out. What a call may not do by itself has a room of
 //! its own: computing (`compute`), a run from its beginning to its end (`run_task`, `run_commits`), what its readers see
 //! (`feed`, `streams`), errors (`status`), deadlines (`deadline`), logs and panics (`telemetry`),
-//! connections (`connections`).
+//! connections (`connections`), what calls may take (`memory`, `places`, `fair_queue`).
 
 mod assignments;
+mod bodies;
 mod check;
 mod compute;
 mod connections;
@@ -14,10 +15,15 @@ mod create;
 mod deadline;
 mod entry;
 mod examine;
+mod fair_queue;
 mod feed;
 mod grading;
+mod lives;
+mod memory;
 mod parameters;
+mod patient_stream;
 mod persistence;
+mod places;
 mod run_commits;
 mod run_event;
 mod run_task;
@@ -43,20 +49,23 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 pub use self::assignments::{AssignmentsError, load_graders};
-use self::compute::{Compute, Timing};
+use self::compute::{Compute, ComputeLimits, Timing};
 pub use self::convert::grading::{asked_reveal, read_report};
+use self::convert::request::check_workspace;
 use self::deadline::Deadline;
-use self::entry::{ModelEntry, with_model};
+use self::entry::ModelEntry;
 use self::grading::{Grading, Gradings};
+use self::memory::{Memory, Reservation};
 use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
 use self::pb::session_service_server::SessionServiceServer;
 use self::pb::training_service_server::TrainingServiceServer;
-use self::persistence::{NotStored, Persistence};
+use self::persistence::Persistence;
+use self::places::Places;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
-use crate::training::{Access, ModelName, Registry, RegistryLimits, SessionName};
+use crate::training::{Access, ModelName, Registry, RegistryLimits};
 
 /// The messages, services and clients generated from `proto/backprop/v1`.
 #[allow(
@@ -76,12 +85,6 @@ pub mod pb {
 
 /// Requests without tensors are names and numbers: nothing that fills this is meant, in bytes.
 const SMALL_REQUEST: usize = 64 << 10;
-
-/// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
-const EXPIRE_EVERY: Duration = Duration::from_secs(1);
-
-/// What is acknowledged from memory is on disk this much later, and the time that writing takes.
-const STORE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +117,8 @@ struct Server {
     grading: Grading,
     persistence: Persistence,
     compute: Compute,
+    memory: Memory,
+    streams: Arc<Places>,
     par: Par,
     /// What goes on whether its caller waits or not, and is waited for before the server ends.
     tasks: TaskTracker,
@@ -158,7 +163,8 @@ pub async fn serve(
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
         )
         .prepare();
-    let service = telemetry::Telemetry::new(routes, receive);
+    let memory = server.memory.clone();
+    let service = telemetry::Telemetry::new(routes, &server.config, memory);
 
     announce(&health, tonic_health::ServingStatus::Serving).await;
     if let Ok(address) = listener.local_addr() {
@@ -209,8 +215,12 @@ impl Server {
         let persistence = Persistence::open(&config.data_dir)?;
         let grading = Grading::start(&config)?;
         let threads = config.compute_threads();
-        let compute = Compute::start(threads, config.max_waiting_calls, config.inline_flops)
-            .map_err(ServeError::Threads)?;
+        let limits = ComputeLimits {
+            waiting: config.max_waiting_calls,
+            waiting_of_party: config.max_waiting_calls_per_session,
+            inline_flops: config.inline_flops,
+        };
+        let compute = Compute::start(threads, limits).map_err(ServeError::Threads)?;
         let server = Self {
             limits: ArchitectureLimits {
                 layers: config.max_layers,
@@ -222,12 +232,15 @@ impl Server {
                 models: config.max_models,
                 models_per_session: config.max_models_per_session,
                 bytes: config.max_total_parameter_bytes,
+                bytes_per_session: config.max_session_parameter_bytes,
                 session_ttl: Duration::from_secs(config.session_ttl_seconds),
                 requests_per_session: config.request_ids_per_model,
             })),
             grading,
             persistence,
             compute,
+            memory: Memory::new(config.max_in_flight_bytes),
+            streams: Places::new(config.max_streams_per_session, "max_streams_per_session"),
             par: run_task::parallelism(threads),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -246,11 +259,21 @@ impl Server {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Memory for the intermediate quantities of a call.
+    ///
+    /// # Errors
+    /// More than a call may take, or than is free.
+    fn workspace(&self, bytes: usize) -> Result<Reservation, Status> {
+        check_workspace(bytes, self.config.max_workspace_bytes)?;
+        self.memory.reserve(bytes)
+    }
+
     /// Finds a model, and renews its session.
     ///
     /// # Errors
     /// No such model; one whose snapshot is damaged.
     fn find(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
+        telemetry::note_model(name);
         let found = self.registry().model(name, SystemTime::now());
         found.map_err(|error| self.persistence.loss(name).unwrap_or_else(|| error.into()))
     }
@@ -267,154 +290,6 @@ impl Server {
         }
     }
 
-    /// Removes sessions that nobody called for their time to live; for ever.
-    async fn expire_sessions(&self) {
-        loop {
-            tokio::time::sleep(EXPIRE_EVERY).await;
-            let expired = self.registry().expired(SystemTime::now());
-            for name in expired {
-                if let Err(not_stored) = self.delete_session(&name).await {
-                    tracing::error!(%name, ?not_stored, "an expired session cannot be removed yet");
-                }
-            }
-        }
-    }
-
-    /// Removes a session, its models and their files, and tells how many models it had.
-    async fn delete_session(&self, name: &SessionName) -> Result<usize, Status> {
-        let models = self.registry().all_models(name);
-        for entry in &models {
-            entry.deleted.cancel();
-        }
-        if self.persistence.is_on() {
-            // Whoever still writes one of them is done before the files go.
-            for entry in &models {
-                entry.idle().await;
-            }
-            let deleted = self.persistence.delete_session(name).await;
-            deleted.map_err(NotStored::status)?;
-        }
-        let models = self.registry().delete_session(name)?;
-        for entry in &models {
-            entry.deleted.cancel();
-        }
-        Ok(models.len())
-    }
-
-    /// Removes a model and its files.
-    async fn delete_model(&self, name: &ModelName) -> Result<(), Status> {
-        let found = self.registry().model(name, SystemTime::now());
-        if found.is_err() && self.persistence.is_lost(name) {
-            let deleted = self.persistence.delete_model(name).await;
-            return deleted.map_err(NotStored::status);
-        }
-        let entry = found?;
-        entry.deleted.cancel();
-        if self.persistence.is_on() {
-            // Whoever still writes it is done before its files go.
-            entry.idle().await;
-            let deleted = self.persistence.delete_model(name).await;
-            deleted.map_err(NotStored::status)?;
-        }
-        self.registry().delete_model(name, SystemTime::now())?;
-        Ok(())
-    }
-
-    /// Makes a new session durable, or takes it back.
-    async fn keep_session(&self, name: &SessionName) -> Result<(), Status> {
-        if !self.persistence.is_on() {
-            return Ok(());
-        }
-        let Some(record) = self.registry().unstored_record(name) else {
-            return Ok(());
-        };
-        let kept = self.persistence.put_session(name, &record).await;
-        let mut registry = self.registry();
-        match kept {
-            Ok(()) => registry.note_stored(name, &record),
-            Err(not_stored) => {
-                // Whoever is already using it would lose more than a name.
-                if registry.all_models(name).is_empty() {
-                    let _ = registry.delete_session(name);
-                }
-                return Err(not_stored.status());
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a new model durable, or takes it back.
-    async fn keep_new(&self, entry: &Arc<ModelEntry>) -> Result<(), Status> {
-        if !self.persistence.is_on() || entry.durable_step().is_some() {
-            return Ok(());
-        }
-        let (turn, _) = entry
-            .write_turn(self.config.max_waiting_runs_per_model)
-            .await?;
-        if entry.durable_step().is_some() {
-            return Ok(());
-        }
-        self.keep_session(&entry.name.session).await?;
-        let turn = Arc::new(turn);
-        let kept = with_model!(&entry.model, model => {
-            self.persistence.put_model(entry, model, turn).await.map(|_| ())
-        });
-        kept.map_err(|not_stored| {
-            entry.deleted.cancel();
-            let _ = self.registry().delete_model(&entry.name, SystemTime::now());
-            not_stored.status()
-        })
-    }
-
-    /// Has what was just acknowledged from memory written down soon.
-    fn store_soon(self: &Arc<Self>, entry: &Arc<ModelEntry>) {
-        if !entry.note_behind() {
-            return;
-        }
-        let (server, entry) = (Arc::clone(self), Arc::clone(entry));
-        self.tasks.spawn(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    // What is still behind is written down after the last call has ended.
-                    () = server.shutdown.cancelled() => return,
-                    () = entry.deleted.cancelled() => return,
-                    () = tokio::time::sleep(STORE_WITHIN) => {}
-                }
-                // A run under way sees to it itself, before its end.
-                let turn = tokio::select! {
-                    biased;
-                    () = server.shutdown.cancelled() => return,
-                    turn = entry.turn_to_store() => turn,
-                };
-                let Ok(turn) = turn else { return };
-                // A disk that refuses is asked again, until it takes it.
-                if server
-                    .persistence
-                    .catch_up(&entry, Arc::new(turn))
-                    .await
-                    .is_ok()
-                {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Waits for what still works for callers, and writes down what was acknowledged from memory.
-    async fn settle(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-        let all = self.registry().every_model();
-        for entry in all {
-            if let Ok(turn) = entry.turn_to_store().await
-                && let Err(not_stored) = self.persistence.catch_up(&entry, Arc::new(turn)).await
-            {
-                tracing::error!(model = %entry.name, ?not_stored, "its last steps are lost");
-            }
-        }
-    }
-
     /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
     /// went.
     async fn compute_by<V: Send + 'static>(
@@ -426,25 +301,5 @@ impl Server {
         deadline
             .limit(async { Ok(self.compute.run(flops, work).await?) })
             .await
-    }
-
-    /// Models as a reply shows them; their digests are computed where they are not known.
-    async fn describe(&self, entries: Vec<Arc<ModelEntry>>) -> Result<Vec<pb::Model>, Status> {
-        let parameters =
-            |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
-        let work = entries.iter().map(parameters).sum();
-        let describe = move || {
-            entries
-                .iter()
-                .map(|entry| convert::model::model(entry))
-                .collect()
-        };
-        Ok(self.compute.run(work, describe).await?.0)
-    }
-
-    /// One model as a reply shows it.
-    async fn describe_one(&self, entry: Arc<ModelEntry>) -> Result<pb::Model, Status> {
-        let described = self.describe(vec![entry]).await?.pop();
-        described.ok_or_else(status::internal)
     }
 }

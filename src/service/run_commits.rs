@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Server;
 use super::entry::{ModelEntry, WriteTurn};
+use super::lives::STORE_WITHIN;
 use super::persistence::NotStored;
 use super::run_event::{EndReason, RunEnd};
-use super::{STORE_WITHIN, Server};
 use crate::nn::Scalar;
 use crate::training::{Kept, Model};
 

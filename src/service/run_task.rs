@@ -17,6 +17,7 @@ use super::deadline::Deadline;
 use super::entry::ModelEntry;
 use super::feed::Feed;
 use super::persistence::NotStored;
+use super::places::Place as StreamPlace;
 use super::run_commits::Commits;
 use super::run_event::{EndReason, RunEnd, RunStart};
 use super::status::{Stop, stopped};
@@ -47,6 +48,7 @@ impl StopFlag {
             Stop::Client => 2,
             Stop::Shutdown => 3,
             Stop::Deleted => 4,
+            Stop::RunTime => 5,
         };
         // The first reason counts.
         let _ = self
@@ -60,6 +62,7 @@ impl StopFlag {
             2 => Some(Stop::Client),
             3 => Some(Stop::Shutdown),
             4 => Some(Stop::Deleted),
+            5 => Some(Stop::RunTime),
             _ => None,
         }
     }
@@ -75,6 +78,8 @@ pub struct Conditions {
     pub expected_step: Option<i64>,
     /// Whether the end is acknowledged from memory.
     pub is_relaxed: bool,
+    /// The place among its session's streams.
+    pub _place: Arc<StreamPlace>,
 }
 
 /// Conducts a run to its end, whoever listens. `started` hears whether it began; `feed` hears the rest.
@@ -99,7 +104,12 @@ pub async fn conduct<T: Scalar>(
         let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
         Ok((Arc::new(turn), position, begin))
     });
-    let (turn, queue_position, begin) = match begun {
+    let rows = plan.minibatches.size();
+    let begun = begun.and_then(|begun| {
+        let memory = server.workspace(Run::workspace_bytes(&model, rows))?;
+        Ok((begun, memory))
+    });
+    let ((turn, queue_position, begin), _memory) = match begun {
         Ok(begun) => begun,
         Err(status) => {
             // A caller that has gone needs no answer.
@@ -133,6 +143,15 @@ pub async fn conduct<T: Scalar>(
         replayed: false,
         queue_position,
     };
+    let run_time = Duration::from_secs(server.config.max_run_seconds);
+    let ending = async {
+        tokio::select! {
+            biased;
+            stop = &mut ending => stop,
+            () = tokio::time::sleep(run_time) => Stop::RunTime,
+        }
+    };
+    tokio::pin!(ending);
     let mut commits = Commits::new(&server, &entry, &turn, &model);
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();

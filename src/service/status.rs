@@ -8,7 +8,7 @@
 //! | weights that would not be finite | `FAILED_PRECONDITION` | `DIVERGED` |
 //! | what an instructor has closed | `PERMISSION_DENIED` | `COMPARE_ONLY`, `REVEAL_LIMIT`, `LISTING_DISABLED` |
 //! | another step than expected | `ABORTED` | `STEP_MISMATCH` |
-//! | a limit | `RESOURCE_EXHAUSTED` | `QUOTA`, `QUEUE_FULL`, `MESSAGE_TOO_LARGE`, `REPLY_TOO_LARGE`, `WORKSPACE_TOO_LARGE`, `SLOW_READER` |
+//! | a limit | `RESOURCE_EXHAUSTED` | `QUOTA`, `QUEUE_FULL`, `MESSAGE_TOO_LARGE`, `REPLY_TOO_LARGE`, `WORKSPACE_TOO_LARGE`, `SLOW_READER`, `RUN_TIME`, `DISK_FULL` |
 //! | the caller's time is up, the caller is gone, the server stops | `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE` | `DEADLINE`, `CANCELLED`, `SHUTDOWN` |
 //! | a bug | `INTERNAL` | `INTERNAL` |
 
@@ -194,6 +194,10 @@ fn over_quota(quota: Quota, limit: usize) -> Status {
             "max_models_per_session",
             "delete models of this session, or use another one",
         ),
+        Quota::BytesPerSession => (
+            "max_session_parameter_bytes",
+            "delete models of this session, make a smaller one, or use another session",
+        ),
         Quota::Bytes => (
             "max_total_parameter_bytes",
             "delete models that are done, or make a smaller one",
@@ -253,6 +257,8 @@ pub enum Stop {
     Shutdown,
     /// The model was deleted, or its session expired.
     Deleted,
+    /// The run took longer than a run may.
+    RunTime,
 }
 
 /// A call that was ended; with the steps that a run has committed, as (of this request, the model's).
@@ -265,6 +271,11 @@ pub fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
             Code::NotFound,
             "DELETED",
             "the model was deleted or its session expired",
+        ),
+        Stop::RunTime => (
+            Code::ResourceExhausted,
+            "RUN_TIME",
+            "the run took longer than one call may (max_run_seconds)",
         ),
     };
     let message = match committed {
@@ -283,6 +294,7 @@ pub fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
     }
     match stop {
         Stop::Shutdown => refusal.retry().status(),
+        Stop::RunTime => refusal.quota("max_run_seconds", what).retry().status(),
         Stop::Deadline | Stop::Client | Stop::Deleted => refusal.status(),
     }
 }

@@ -13,14 +13,18 @@ use super::deadline::Deadline;
 use super::entry::ModelEntry;
 use super::feed::{Event, Feed, TooSlow};
 use super::pb::{self, train_batch_response, watch_model_response};
+use super::places::Place;
 use super::status::{Refusal, Stop, stopped};
 
 /// A stream of messages.
 pub type Streamed<V> = Pin<Box<dyn Stream<Item = Result<V, Status>> + Send>>;
 
-/// The events of one run until its end. Dropped before, it trips `guard`.
-pub fn run_events(feed: Arc<Feed>, guard: Option<DropGuard>) -> Streamed<pb::TrainBatchResponse> {
-    let events = stream::unfold((feed, guard, false), |(feed, guard, over)| async move {
+/// The events of one run until its end. Dropped before, it drops `held`.
+pub fn run_events(
+    feed: Arc<Feed>,
+    held: (Option<DropGuard>, Arc<Place>),
+) -> Streamed<pb::TrainBatchResponse> {
+    let events = stream::unfold((feed, held, false), |(feed, held, over)| async move {
         if over {
             return None;
         }
@@ -45,7 +49,7 @@ pub fn run_events(feed: Arc<Feed>, guard: Option<DropGuard>) -> Streamed<pb::Tra
             },
             Err(TooSlow) => (Err(too_slow()), true),
         };
-        Some((item, (feed, guard, over)))
+        Some((item, (feed, held, over)))
     });
     Box::pin(events)
 }
@@ -57,11 +61,13 @@ pub struct Watch {
     feed: Arc<Feed>,
     deadline: Deadline,
     over: bool,
+    _place: Place,
 }
 
 impl Watch {
     /// Follows `entry` through a feed that it has been given already.
     pub fn new(
+        place: Place,
         server: &Arc<Server>,
         entry: &Arc<ModelEntry>,
         feed: Arc<Feed>,
@@ -73,6 +79,7 @@ impl Watch {
             feed,
             deadline,
             over: false,
+            _place: place,
         }
     }
 

@@ -7,9 +7,9 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -19,12 +19,19 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::bodies::{Peer, ReplyBody, RequestBody};
+use super::fair_queue::Party;
+use super::memory::{Memory, Reservation};
 use super::run_event::RunEnd;
 use super::status::{explain, internal};
+use crate::config::Config;
 use crate::training::ModelName;
 
 /// Methods whose replies are streams, which end long after their headers are sent.
 const STREAMS: [&str; 3] = ["/TrainBatch", "/WatchModel", "/ExportModel"];
+
+/// Methods whose requests are streams that may pause: they are watched elsewhere, or cost nothing.
+const PAUSES: [&str; 2] = ["/ServerReflectionInfo", "/ImportModel"];
 
 /// Methods that read; their successes are too many and too dull for the log.
 const READS: [&str; 10] = [
@@ -51,6 +58,12 @@ struct Call {
     id: u64,
     method: String,
     model: OnceLock<String>,
+    /// Its session's, where it names one.
+    party: OnceLock<Party>,
+    /// Its connection's.
+    peer: Party,
+    /// The memory that its request takes, for as long as anybody works on it.
+    memory: Arc<Mutex<Reservation>>,
     started: Instant,
 }
 
@@ -60,10 +73,19 @@ pub fn call_id() -> String {
         .unwrap_or_else(|_| "unknown".to_owned())
 }
 
-/// Tells the log which model the call under way is about.
+/// Tells the log which model the call under way is about, and whose turn it takes.
 pub fn note_model(name: &ModelName) {
-    // Outside of a call there is nobody to tell.
-    let _ = CALL.try_with(|call| call.model.set(name.to_string()));
+    // Outside of a call there is nobody to tell. A model may be noted twice.
+    let _ = CALL.try_with(|call| {
+        call.model.get_or_init(|| name.to_string());
+        call.party.get_or_init(|| Party::of(&name.session));
+    });
+}
+
+/// Whose turn the call under way takes: its session's, or its connection's where it names none.
+pub fn party() -> Party {
+    CALL.try_with(|call| *call.party.get().unwrap_or(&call.peer))
+        .unwrap_or(Party(0))
 }
 
 /// `work`, which goes on beside the call under way, with that call's id.
@@ -127,21 +149,28 @@ impl Call {
 pub struct Telemetry<S> {
     inner: S,
     max_request_bytes: usize,
+    memory: Memory,
+    patience: Duration,
 }
 
 impl<S> Telemetry<S> {
-    /// Wraps `inner`, which refuses requests above `max_request_bytes`.
-    pub fn new(inner: S, max_request_bytes: usize) -> Self {
+    /// Wraps `inner`, whose messages take of `memory` as much as `config` says.
+    pub fn new(inner: S, config: &Config, memory: Memory) -> Self {
         Self {
             inner,
-            max_request_bytes,
+            max_request_bytes: config.max_request_bytes,
+            memory,
+            patience: Duration::from_secs(config.stall_seconds),
         }
     }
 }
 
 impl<S, B> Service<Request<B>> for Telemetry<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<RequestBody<B>>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
     B: Send + 'static,
 {
@@ -154,11 +183,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let peer = request.extensions().get::<Peer>().cloned();
         let call = Arc::new(Call {
             id: NEXT_CALL.fetch_add(1, Ordering::Relaxed),
             method: request.uri().path().to_owned(),
             model: OnceLock::new(),
+            party: OnceLock::new(),
+            peer: Party::of(peer.as_ref().map(|peer| peer.id)),
+            memory: Arc::default(),
             started: Instant::now(),
+        });
+        let (memory, patience) = (self.memory.clone(), self.patience);
+        let may_pause = PAUSES.iter().any(|method| call.method.ends_with(method));
+        let request = request.map(|body| {
+            let reservation = Arc::clone(&call.memory);
+            let patience = (!may_pause).then_some(patience);
+            RequestBody::new(body, memory.clone(), reservation, patience)
         });
         // The instance that was polled ready is the one to call.
         let inner = self.inner.clone();
@@ -198,6 +238,8 @@ where
                 });
             } else {
                 call.ended(Code::Ok);
+                response =
+                    response.map(|inner| Body::new(ReplyBody::new(inner, memory, peer, patience)));
             }
             Ok(response)
         }))

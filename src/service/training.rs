@@ -1,7 +1,7 @@
 //! TrainingService: each handler converts in, calls the core, converts out.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -9,10 +9,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Server;
 use super::check::GradientCheck;
-use super::convert::request::{
-    check_reply, check_workspace, count, model_name, page_size, page_token, reply_limit,
-    session_name,
-};
+use super::convert::request::{check_reply, check_workspace, count, model_name, reply_limit};
 use super::convert::target::{Asked, BatchParts, Target, flatten, read_parameters};
 use super::convert::tensor::{Encoding, Rank, TensorParts};
 use super::convert::training::{TrainParts, timings};
@@ -64,6 +61,8 @@ impl TrainingService for Training {
         telemetry::note_model(&name);
         let entry = self.0.open(&name)?;
 
+        // Kept by the reader and by the run, either of which may outlast the other.
+        let place = Arc::new(self.0.streams.take(telemetry::party())?);
         let caller_gone = CancellationToken::new();
         let guard = parts
             .stop_on_disconnect
@@ -73,6 +72,7 @@ impl TrainingService for Training {
             caller_gone,
             expected_step: parts.expected_step,
             is_relaxed: parts.is_relaxed,
+            _place: Arc::clone(&place),
         };
         let feed = Feed::new(parts.metrics_every, self.0.config.max_buffered_metrics);
         let (begun, began) = oneshot::channel();
@@ -80,8 +80,8 @@ impl TrainingService for Training {
         let to_reader = Arc::clone(&feed);
         with_model!(entry.model.clone(), model => {
             let plan = parts.plan(model.spec(), &server.config)?;
-            let rows = plan.minibatches.size();
-            let bytes = Run::workspace_bytes(&model, rows);
+            let bytes = Run::workspace_bytes(&model, plan.minibatches.size());
+            // Taken when the run's turn comes; what can never be had is refused now.
             check_workspace(bytes, server.config.max_workspace_bytes)?;
             let run = conduct(server, entry, model, plan, conditions, feed, begun);
             self.0.tasks.spawn(telemetry::in_this_call(run));
@@ -90,7 +90,7 @@ impl TrainingService for Training {
         began
             .await
             .unwrap_or_else(|_| Err(super::status::internal()))?;
-        Ok(Response::new(run_events(to_reader, guard)))
+        Ok(Response::new(run_events(to_reader, (guard, place))))
     }
 
     async fn gradients(
@@ -125,7 +125,7 @@ impl TrainingService for Training {
             let spec = model.spec();
             let batch = batch.typed(spec, server.config.max_batch_rows)?;
             let (architecture, rows) = (&spec.architecture, batch.rows());
-            check_workspace(examine::gradients_bytes(&model, rows), server.config.max_workspace_bytes)?;
+            let memory = server.workspace(examine::gradients_bytes(&model, rows))?;
             let bytes = include.iter().map(|&quantity| {
                 encoding.bytes(examine::entries(quantity, architecture, rows), spec.dtype)
             });
@@ -133,7 +133,10 @@ impl TrainingService for Training {
             check_reply(bytes.sum(), limit, way_out)?;
             let flops = 3 * architecture.forward_flops(rows);
             let par = server.par;
-            let work = move || examine::gradients(&model, &batch, &include, encoding, par);
+            let work = move || {
+                let _memory = memory;
+                examine::gradients(&model, &batch, &include, encoding, par)
+            };
             let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
             reply.timings = Some(timings(timing));
             Ok(Response::new(reply))
@@ -172,14 +175,17 @@ impl TrainingService for Training {
             violations.take_own(check_inputs(architecture, &inputs, server.config.max_batch_rows));
             violations.into_result(Some(()))?;
             let rows = inputs.rows;
-            check_workspace(examine::predict_bytes(&model, rows), server.config.max_workspace_bytes)?;
+            let memory = server.workspace(examine::predict_bytes(&model, rows))?;
             let per_row = architecture.output_size() * (1 + usize::from(extras.probabilities))
                 + usize::from(extras.classes)
                 + if extras.trace { 2 * architecture.units_per_sample() } else { 0 };
             check_reply(encoding.bytes(rows * per_row, spec.dtype), limit, "send fewer rows")?;
             let flops = architecture.forward_flops(rows);
             let par = server.par;
-            let work = move || examine::predict(&model, &inputs.entries, rows, extras, encoding, par);
+            let work = move || {
+                let _memory = memory;
+                examine::predict(&model, &inputs.entries, rows, extras, encoding, par)
+            };
             let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
             reply.timings = Some(timings(timing));
             Ok(Response::new(reply))
@@ -201,30 +207,8 @@ impl TrainingService for Training {
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
         let deadline = Deadline::of(request.metadata());
-        let request = request.into_inner();
-        let mut violations = Violations::new();
-        let session = session_name(&request.session, "session", &mut violations);
-        let size = page_size(request.page_size, &mut violations);
-        let after = page_token(&request.page_token, &mut violations);
-        let session = violations.into_result(session)?;
-        let found =
-            self.0
-                .registry()
-                .models(&session, after.as_ref(), size + 1, SystemTime::now())?;
-        let next_page_token = match found.get(size) {
-            Some(_) => found[size - 1].0.to_string(),
-            None => String::new(),
-        };
-        let entries = found
-            .into_iter()
-            .take(size)
-            .map(|(_, entry)| entry)
-            .collect();
-        let models = deadline.limit(self.0.describe(entries)).await?;
-        Ok(Response::new(pb::ListModelsResponse {
-            models,
-            next_page_token,
-        }))
+        let list = self.0.list_models(request.into_inner());
+        Ok(Response::new(deadline.limit(list).await?))
     }
 
     async fn delete_model(
@@ -317,7 +301,7 @@ impl TrainingService for Training {
         with_model!(target.find(server)?, model => {
             let batch = batch.typed::<f64>(model.spec(), server.config.max_batch_rows)?;
             let options = CheckOptions { step_size, max_entries_per_tensor: most };
-            let check = GradientCheck::new(&model, batch, options, tolerance, &server.config)?;
+            let check = GradientCheck::new(&model, batch, options, tolerance, server)?;
             let quantum = Duration::from_millis(server.config.quantum_ms);
             let advance = GradientCheck::advance;
             let finish = GradientCheck::into_reply;
@@ -372,7 +356,13 @@ impl TrainingService for Training {
         let entry = server.open(&name)?;
         let feed = Feed::new(every, server.config.max_buffered_metrics);
         entry.follow(Arc::clone(&feed), server.config.max_watchers_per_model)?;
-        let watch = Watch::new(server, &entry, feed, deadline);
+        let watch = Watch::new(
+            self.0.streams.take(telemetry::party())?,
+            server,
+            &entry,
+            feed,
+            deadline,
+        );
         let model = deadline.limit(server.describe(vec![entry])).await?.pop();
         Ok(Response::new(watch.into_stream(model)))
     }

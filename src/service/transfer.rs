@@ -32,7 +32,10 @@ pub async fn export(
     server: &Server,
     entry: Arc<ModelEntry>,
 ) -> Result<Streamed<pb::ExportModelResponse>, Status> {
-    let work = FLOPS_PER_BYTE * entry.model.spec().state_bytes() as u64;
+    let place = server.streams.take(telemetry::party())?;
+    let bytes = entry.model.spec().state_bytes();
+    let memory = server.memory.reserve(bytes)?;
+    let work = FLOPS_PER_BYTE * bytes as u64;
     let encode = move || {
         with_model!(&entry.model, model => {
             snapshot::encode(model.spec(), &model.kept(), &about(&entry))
@@ -43,9 +46,10 @@ pub async fn export(
         tracing::error!(%error, "a model cannot be written");
         internal()
     })?;
-    let pieces = stream::unfold(Bytes::from(file), |mut file| async move {
+    let held = (place, memory);
+    let pieces = stream::unfold((Bytes::from(file), held), |(mut file, held)| async move {
         let data = file.split_to(file.len().min(PIECE));
-        (!data.is_empty()).then_some((Ok(pb::ExportModelResponse { data }), file))
+        (!data.is_empty()).then_some((Ok(pb::ExportModelResponse { data }), (file, held)))
     });
     Ok(pieces.boxed())
 }

@@ -6,6 +6,7 @@
 
 pub mod model;
 pub mod names;
+pub mod quota;
 pub mod registry;
 pub mod request_log;
 pub mod run;
@@ -17,7 +18,8 @@ pub use model::{
     Begin, BeginError, Committed, Divergence, Kept, LayerParameters, Model, Outcome, RunSummary,
 };
 pub use names::{Id, ModelName, SessionName};
-pub use registry::{Placement, Quota, Registry, RegistryError, RegistryLimits};
+pub use quota::{Quota, RegistryError, RegistryLimits};
+pub use registry::{Placement, Registry};
 pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};
 pub use session::{Access, SessionInfo, SessionRecord};

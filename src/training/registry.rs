@@ -6,25 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::names::{Id, ModelName, SessionName};
+use super::quota::{Quota, RegistryError, RegistryLimits};
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
 use super::session::{Access, SessionInfo, SessionRecord};
-
-/// How much may be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegistryLimits {
-    /// Sessions in all.
-    pub sessions: usize,
-    /// Models in all.
-    pub models: usize,
-    /// Models of one session.
-    pub models_per_session: usize,
-    /// Bytes of parameters and optimizer state in all.
-    pub bytes: usize,
-    /// How long a session lives without a call, and the most that one may ask for.
-    pub session_ttl: Duration,
-    /// CreateModel requests that a session remembers.
-    pub requests_per_session: usize,
-}
 
 /// Every session and its models. `M` is what the caller keeps of a model.
 #[derive(Debug)]
@@ -38,6 +22,8 @@ pub struct Registry<M> {
 #[derive(Debug)]
 struct Session<M> {
     models: BTreeMap<Id, Held<M>>,
+    /// What its models take.
+    bytes: usize,
     requests: RequestLog<Id>,
     /// The CreateSession request that made it, if that wants to be done once.
     made_by: Option<RequestId>,
@@ -53,47 +39,6 @@ struct Session<M> {
 struct Held<M> {
     model: Arc<M>,
     bytes: usize,
-}
-
-/// A quota that is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quota {
-    /// Sessions in all.
-    Sessions,
-    /// Models in all.
-    Models,
-    /// Models of one session.
-    ModelsPerSession,
-    /// Bytes in all.
-    Bytes,
-}
-
-/// Why the registry refuses.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
-    /// No such session, or it has expired.
-    #[error("there is no session {0}; it may have expired or been deleted")]
-    NoSession(SessionName),
-    /// No such model in it.
-    #[error("there is no model {0}")]
-    NoModel(ModelName),
-    /// The session's id is taken.
-    #[error("{0} exists already")]
-    SessionTaken(SessionName),
-    /// The model's id is taken.
-    #[error("{0} exists already")]
-    ModelTaken(ModelName),
-    /// A quota is used up.
-    #[error("{quota:?}: {limit} are allowed")]
-    Quota {
-        /// Which.
-        quota: Quota,
-        /// How much is allowed.
-        limit: usize,
-    },
-    /// The request's id belongs to another request.
-    #[error(transparent)]
-    Reused(#[from] RequestIdReused),
 }
 
 /// Where a model is to go.
@@ -157,6 +102,7 @@ impl<M> Registry<M> {
             .min(self.limits.session_ttl);
         let session = Session {
             models: BTreeMap::new(),
+            bytes: 0,
             requests: RequestLog::new(self.limits.requests_per_session),
             made_by: request,
             created: now,
@@ -281,6 +227,7 @@ impl<M> Registry<M> {
                 1,
                 self.limits.sessions,
             )?;
+            self.room_in_session(0, placement.bytes)?;
         } else {
             let name = &placement.name;
             let limit = self.limits.models_per_session;
@@ -294,8 +241,9 @@ impl<M> Registry<M> {
             if session.models.contains_key(&name.model) {
                 return Err(RegistryError::ModelTaken(name.clone()));
             }
-            let held = session.models.len();
+            let (held, bytes) = (session.models.len(), session.bytes);
             self.room(Quota::ModelsPerSession, held, 1, limit)?;
+            self.room_in_session(bytes, placement.bytes)?;
         }
         self.room(Quota::Models, self.models, 1, self.limits.models)?;
         self.room(Quota::Bytes, self.bytes, placement.bytes, self.limits.bytes)?;
@@ -328,6 +276,7 @@ impl<M> Registry<M> {
             bytes: placement.bytes,
         };
         session.models.insert(name.model, held);
+        session.bytes += placement.bytes;
         self.models += 1;
         self.bytes += placement.bytes;
         Ok(model)
@@ -375,11 +324,12 @@ impl<M> Registry<M> {
         name: &ModelName,
         now: SystemTime,
     ) -> Result<Arc<M>, RegistryError> {
-        let held = self
-            .renew(&name.session, now)?
+        let session = self.renew(&name.session, now)?;
+        let held = session
             .models
             .remove(&name.model)
             .ok_or_else(|| RegistryError::NoModel(name.clone()))?;
+        session.bytes -= held.bytes;
         self.models -= 1;
         self.bytes -= held.bytes;
         Ok(held.model)
@@ -401,16 +351,21 @@ impl<M> Registry<M> {
 
     fn release(&mut self, session: Session<M>) -> Vec<Arc<M>> {
         self.models -= session.models.len();
-        self.bytes -= session
-            .models
-            .values()
-            .map(|held| held.bytes)
-            .sum::<usize>();
+        self.bytes -= session.bytes;
         session
             .models
             .into_values()
             .map(|held| held.model)
             .collect()
+    }
+
+    fn room_in_session(&self, used: usize, more: usize) -> Result<(), RegistryError> {
+        self.room(
+            Quota::BytesPerSession,
+            used,
+            more,
+            self.limits.bytes_per_session,
+        )
     }
 
     fn room(

@@ -5,6 +5,7 @@
     reason = "a test that meets the unexpected is to fail"
 )]
 
+mod budgets;
 mod checks;
 mod determinism;
 mod durability;
@@ -12,6 +13,8 @@ mod endings;
 mod errors;
 mod fixture;
 mod grading;
+mod hostile;
+mod http2;
 mod reads;
 mod repeats;
 mod sessions;

@@ -65,11 +65,10 @@ async fn a_shutdown_ends_runs_with_their_steps_and_returns() {
         .expect("serve returns")
         .expect("no panic")
         .expect("served");
-    let read = silent.read(&mut [0; 64]).await;
-    assert!(
-        matches!(read, Ok(0) | Err(_)),
-        "the silent socket is closed"
-    );
+    // The server's own preface may lie there; after it the silent socket is closed, or was cut off.
+    let mut said = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut said));
+    let _ = closed.await.expect("the silent socket is closed");
 }
 
 #[tokio::test]

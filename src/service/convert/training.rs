@@ -230,6 +230,7 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
         EndReason::Stopped(Stop::Client) => pb::StopReason::Cancelled,
         EndReason::Stopped(Stop::Shutdown) => pb::StopReason::Shutdown,
         EndReason::Stopped(Stop::Deleted) => pb::StopReason::Deleted,
+        EndReason::Stopped(Stop::RunTime) => pb::StopReason::RunTime,
         EndReason::NotStored(_) | EndReason::Failed => pb::StopReason::Failed,
     };
     pb::Completed {

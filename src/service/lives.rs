@@ -1,0 +1,214 @@
+//! Sessions and models from their making to their end: kept, written down late, described, deleted, expired.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tonic::Status;
+
+use super::convert::request::{page_size, page_token, session_name};
+use super::entry::{ModelEntry, with_model};
+use super::persistence::NotStored;
+use super::{Server, convert, pb, status};
+use crate::nn::Violations;
+use crate::training::{ModelName, SessionName};
+
+/// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// What is acknowledged from memory is on disk this much later, and the time that writing takes.
+pub const STORE_WITHIN: Duration = Duration::from_millis(500);
+
+impl Server {
+    /// Removes sessions that nobody called for their time to live; for ever.
+    pub async fn expire_sessions(&self) {
+        loop {
+            tokio::time::sleep(EXPIRE_EVERY).await;
+            let expired = self.registry().expired(SystemTime::now());
+            for name in expired {
+                if let Err(not_stored) = self.delete_session(&name).await {
+                    tracing::error!(%name, ?not_stored, "an expired session cannot be removed yet");
+                }
+            }
+        }
+    }
+
+    /// Removes a session, its models and their files, and tells how many models it had.
+    pub async fn delete_session(&self, name: &SessionName) -> Result<usize, Status> {
+        let models = self.registry().all_models(name);
+        for entry in &models {
+            entry.deleted.cancel();
+        }
+        if self.persistence.is_on() {
+            // Whoever still writes one of them is done before the files go.
+            for entry in &models {
+                entry.idle().await;
+            }
+            let deleted = self.persistence.delete_session(name).await;
+            deleted.map_err(NotStored::status)?;
+        }
+        let models = self.registry().delete_session(name)?;
+        for entry in &models {
+            entry.deleted.cancel();
+        }
+        Ok(models.len())
+    }
+
+    /// Removes a model and its files.
+    pub async fn delete_model(&self, name: &ModelName) -> Result<(), Status> {
+        let found = self.registry().model(name, SystemTime::now());
+        if found.is_err() && self.persistence.is_lost(name) {
+            let deleted = self.persistence.delete_model(name).await;
+            return deleted.map_err(NotStored::status);
+        }
+        let entry = found?;
+        entry.deleted.cancel();
+        if self.persistence.is_on() {
+            // Whoever still writes it is done before its files go.
+            entry.idle().await;
+            let deleted = self.persistence.delete_model(name).await;
+            deleted.map_err(NotStored::status)?;
+        }
+        self.registry().delete_model(name, SystemTime::now())?;
+        Ok(())
+    }
+
+    /// Makes a new session durable, or takes it back.
+    pub async fn keep_session(&self, name: &SessionName) -> Result<(), Status> {
+        if !self.persistence.is_on() {
+            return Ok(());
+        }
+        let Some(record) = self.registry().unstored_record(name) else {
+            return Ok(());
+        };
+        let kept = self.persistence.put_session(name, &record).await;
+        let mut registry = self.registry();
+        match kept {
+            Ok(()) => registry.note_stored(name, &record),
+            Err(not_stored) => {
+                // Whoever is already using it would lose more than a name.
+                if registry.all_models(name).is_empty() {
+                    let _ = registry.delete_session(name);
+                }
+                return Err(not_stored.status());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a new model durable, or takes it back.
+    pub async fn keep_new(&self, entry: &Arc<ModelEntry>) -> Result<(), Status> {
+        if !self.persistence.is_on() || entry.durable_step().is_some() {
+            return Ok(());
+        }
+        let (turn, _) = entry
+            .write_turn(self.config.max_waiting_runs_per_model)
+            .await?;
+        if entry.durable_step().is_some() {
+            return Ok(());
+        }
+        self.keep_session(&entry.name.session).await?;
+        let turn = Arc::new(turn);
+        let kept = with_model!(&entry.model, model => {
+            self.persistence.put_model(entry, model, turn).await.map(|_| ())
+        });
+        kept.map_err(|not_stored| {
+            entry.deleted.cancel();
+            let _ = self.registry().delete_model(&entry.name, SystemTime::now());
+            not_stored.status()
+        })
+    }
+
+    /// Has what was just acknowledged from memory written down soon.
+    pub fn store_soon(self: &Arc<Self>, entry: &Arc<ModelEntry>) {
+        if !entry.note_behind() {
+            return;
+        }
+        let (server, entry) = (Arc::clone(self), Arc::clone(entry));
+        self.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    // What is still behind is written down after the last call has ended.
+                    () = server.shutdown.cancelled() => return,
+                    () = entry.deleted.cancelled() => return,
+                    () = tokio::time::sleep(STORE_WITHIN) => {}
+                }
+                // A run under way sees to it itself, before its end.
+                let turn = tokio::select! {
+                    biased;
+                    () = server.shutdown.cancelled() => return,
+                    turn = entry.turn_to_store() => turn,
+                };
+                let Ok(turn) = turn else { return };
+                // A disk that refuses is asked again, until it takes it.
+                if server
+                    .persistence
+                    .catch_up(&entry, Arc::new(turn))
+                    .await
+                    .is_ok()
+                {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Waits for what still works for callers, and writes down what was acknowledged from memory.
+    pub async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        let all = self.registry().every_model();
+        for entry in all {
+            if let Ok(turn) = entry.turn_to_store().await
+                && let Err(not_stored) = self.persistence.catch_up(&entry, Arc::new(turn)).await
+            {
+                tracing::error!(model = %entry.name, ?not_stored, "its last steps are lost");
+            }
+        }
+    }
+
+    /// A page of a session's models.
+    pub async fn list_models(
+        &self,
+        request: pb::ListModelsRequest,
+    ) -> Result<pb::ListModelsResponse, Status> {
+        let mut violations = Violations::new();
+        let session = session_name(&request.session, "session", &mut violations);
+        let size = page_size(request.page_size, &mut violations);
+        let after = page_token(&request.page_token, &mut violations);
+        let session = violations.into_result(session)?;
+        let now = SystemTime::now();
+        let found = self
+            .registry()
+            .models(&session, after.as_ref(), size + 1, now)?;
+        let next_page_token = match found.get(size) {
+            Some(_) => found[size - 1].0.to_string(),
+            None => String::new(),
+        };
+        let page = found.into_iter().take(size).map(|(_, entry)| entry);
+        Ok(pb::ListModelsResponse {
+            models: self.describe(page.collect()).await?,
+            next_page_token,
+        })
+    }
+
+    /// Models as a reply shows them; their digests are computed where they are not known.
+    pub async fn describe(&self, entries: Vec<Arc<ModelEntry>>) -> Result<Vec<pb::Model>, Status> {
+        let parameters =
+            |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
+        let work = entries.iter().map(parameters).sum();
+        let describe = move || {
+            entries
+                .iter()
+                .map(|entry| convert::model::model(entry))
+                .collect()
+        };
+        Ok(self.compute.run(work, describe).await?.0)
+    }
+
+    /// One model as a reply shows it.
+    pub async fn describe_one(&self, entry: Arc<ModelEntry>) -> Result<pb::Model, Status> {
+        let described = self.describe(vec![entry]).await?.pop();
+        described.ok_or_else(status::internal)
+    }
+}

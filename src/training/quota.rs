@@ -1,0 +1,68 @@
+//! How much a registry keeps, and what it says where that is not enough.
+
+use std::time::Duration;
+
+use super::names::{ModelName, SessionName};
+use super::request_log::RequestIdReused;
+
+/// How much may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistryLimits {
+    /// Sessions in all.
+    pub sessions: usize,
+    /// Models in all.
+    pub models: usize,
+    /// Models of one session.
+    pub models_per_session: usize,
+    /// Bytes of parameters and optimizer state in all.
+    pub bytes: usize,
+    /// Bytes of parameters and optimizer state of one session's models.
+    pub bytes_per_session: usize,
+    /// How long a session lives without a call, and the most that one may ask for.
+    pub session_ttl: Duration,
+    /// CreateModel requests that a session remembers.
+    pub requests_per_session: usize,
+}
+
+/// A quota that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// Sessions in all.
+    Sessions,
+    /// Models in all.
+    Models,
+    /// Models of one session.
+    ModelsPerSession,
+    /// Bytes in all.
+    Bytes,
+    /// Bytes of one session.
+    BytesPerSession,
+}
+
+/// Why the registry refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// No such session, or it has expired.
+    #[error("there is no session {0}; it may have expired or been deleted")]
+    NoSession(SessionName),
+    /// No such model in it.
+    #[error("there is no model {0}")]
+    NoModel(ModelName),
+    /// The session's id is taken.
+    #[error("{0} exists already")]
+    SessionTaken(SessionName),
+    /// The model's id is taken.
+    #[error("{0} exists already")]
+    ModelTaken(ModelName),
+    /// A quota is used up.
+    #[error("{quota:?}: {limit} are allowed")]
+    Quota {
+        /// Which.
+        quota: Quota,
+        /// How much is allowed.
+        limit: usize,
+    },
+    /// The request's id belongs to another request.
+    #[error(transparent)]
+    Reused(#[from] RequestIdReused),
+}
