@@ -19,11 +19,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         descriptors.encode_to_vec(),
     )?;
 
+    let mut messages = tonic_prost_build::Config::new();
+    messages.enable_type_names();
     tonic_prost_build::configure()
+        .codec_path("crate::service::CountingCodec")
         .bytes(".backprop.v1.Tensor.raw")
         .bytes(".backprop.v1.ExportModelResponse.data")
         .bytes(".backprop.v1.ImportModelRequest.data")
         .boxed(".backprop.v1.GradientsRequest.target.inline")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, messages)?;
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod assignments;
 mod bodies;
 mod check;
+mod codec;
 mod compute;
 mod connections;
 mod convert;
@@ -49,6 +50,7 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 pub use self::assignments::{AssignmentsError, load_graders};
+pub use self::codec::CountingCodec;
 use self::compute::{Compute, ComputeLimits, Timing};
 pub use self::convert::grading::{asked_reveal, read_report};
 use self::convert::request::check_workspace;

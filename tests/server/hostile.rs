@@ -322,3 +322,17 @@ async fn a_client_that_writes_one_byte_at_a_time_is_served_and_holds_up_nobody()
         .await
         .expect("it is answered");
 }
+
+#[tokio::test]
+async fn a_request_of_countless_empty_parts_is_refused_before_they_take_memory() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    // Two bytes each: together within the limit on a request.
+    let request = pb::CreateModelRequest {
+        parameters: vec![pb::LayerParameters::default(); 1_000_000],
+        ..Default::default()
+    };
+    let refusal = client.create_model(request).await.expect_err("too many");
+    refused(&refusal, Code::InvalidArgument, "INVALID_REQUEST");
+    assert_serves(&mut client).await;
+}
