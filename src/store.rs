@@ -12,9 +12,13 @@
 //! machine stops, the file is the old or the new one, whole. What the bytes mean is the caller's business; ids are
 //! lower-case letters, digits and hyphens, so that they are file names everywhere.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+mod disk;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use disk::{Disk, RealDisk};
 
 const SESSIONS: &str = "sessions";
 const QUARANTINE: &str = "quarantine";
@@ -44,9 +48,11 @@ pub enum StoreError {
 
 /// The folder, locked against other processes for as long as this lives.
 #[derive(Debug)]
-pub struct Store {
+pub struct Store<D = RealDisk> {
     root: PathBuf,
-    _lock: File,
+    disk: D,
+    /// Held, not used.
+    _lock: Option<File>,
 }
 
 /// A session as it was found.
@@ -71,7 +77,9 @@ impl Store {
             move |source| StoreError::Unusable { path, source }
         };
         let sessions = root.join(SESSIONS);
-        fs::create_dir_all(&sessions).map_err(unusable(&sessions))?;
+        RealDisk
+            .create_folder(&sessions)
+            .map_err(unusable(&sessions))?;
         let path = root.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -86,27 +94,32 @@ impl Store {
         }
         let store = Self {
             root: root.to_owned(),
-            _lock: lock,
+            disk: RealDisk,
+            _lock: Some(lock),
         };
         store.clean().map_err(unusable(&sessions))?;
         Ok(store)
     }
+}
 
+impl<D: Disk> Store<D> {
     /// Every session, in the order of their ids.
     ///
     /// # Errors
     /// A folder cannot be listed.
     pub fn sessions(&self) -> io::Result<Vec<FoundSession>> {
         let mut found = Vec::new();
-        for session in names(&self.root.join(SESSIONS))? {
+        for session in self.disk.names(&self.root.join(SESSIONS))? {
             let folder = self.folder(&session);
-            let models = names(&folder)?
+            let models = self
+                .disk
+                .names(&folder)?
                 .into_iter()
                 .filter(|name| !name.ends_with(PREVIOUS))
                 .filter_map(|name| Some(name.strip_suffix(CURRENT)?.to_owned()))
                 .collect();
             found.push(FoundSession {
-                record: fs::read(folder.join(SESSION_FILE)),
+                record: self.disk.read(&folder.join(SESSION_FILE)),
                 session,
                 models,
             });
@@ -119,7 +132,8 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub fn model(&self, session: &str, model: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.folder(session).join(format!("{model}{CURRENT}")))
+        let path = self.folder(session).join(format!("{model}{CURRENT}"));
+        self.disk.read(&path)
     }
 
     /// The commit before the last.
@@ -127,7 +141,8 @@ impl Store {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn previous(&self, session: &str, model: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.folder(session).join(format!("{model}{PREVIOUS}")))
+        let path = self.folder(session).join(format!("{model}{PREVIOUS}"));
+        self.disk.read(&path)
     }
 
     /// Writes a session down.
@@ -136,9 +151,9 @@ impl Store {
     /// What was there before is still there, whole.
     pub fn put_session(&self, session: &str, record: &[u8]) -> io::Result<()> {
         let folder = self.folder(session);
-        fs::create_dir_all(&folder)?;
-        sync(&self.root.join(SESSIONS))?;
-        replace(&folder.join(SESSION_FILE), None, record)
+        self.disk.create_folder(&folder)?;
+        self.disk.sync_folder(&self.root.join(SESSIONS))?;
+        self.replace(&folder.join(SESSION_FILE), None, record)
     }
 
     /// Commits a model into a session that is there; the commit before it is kept, too.
@@ -148,7 +163,7 @@ impl Store {
     pub fn put_model(&self, session: &str, model: &str, snapshot: &[u8]) -> io::Result<()> {
         let folder = self.folder(session);
         let previous = folder.join(format!("{model}{PREVIOUS}"));
-        replace(
+        self.replace(
             &folder.join(format!("{model}{CURRENT}")),
             Some(&previous),
             snapshot,
@@ -163,8 +178,11 @@ impl Store {
         let folder = self.folder(session);
         // The older first: left alone it would be taken for the last commit.
         for name in [PREVIOUS, CURRENT] {
-            if_there(fs::remove_file(folder.join(format!("{model}{name}"))))?;
-            if_there(sync(&folder))?;
+            if_there(
+                self.disk
+                    .remove_file(&folder.join(format!("{model}{name}"))),
+            )?;
+            if_there(self.disk.sync_folder(&folder))?;
         }
         Ok(())
     }
@@ -176,11 +194,11 @@ impl Store {
     pub fn delete_session(&self, session: &str) -> io::Result<()> {
         let sessions = self.root.join(SESSIONS);
         let deleted = sessions.join(format!("{DELETED}{session}"));
-        if !if_there(fs::rename(self.folder(session), &deleted))? {
+        if !if_there(self.disk.rename(&self.folder(session), &deleted))? {
             return Ok(());
         }
-        sync(&sessions)?;
-        fs::remove_dir_all(deleted)
+        self.disk.sync_folder(&sessions)?;
+        self.disk.remove_folder(&deleted)
     }
 
     /// Moves a model's last commit out of the way, to a name that is free, and returns that.
@@ -189,19 +207,20 @@ impl Store {
     /// It is still where it was.
     pub fn quarantine(&self, session: &str, model: &str) -> io::Result<PathBuf> {
         let folder = self.root.join(QUARANTINE);
-        fs::create_dir_all(&folder)?;
+        self.disk.create_folder(&folder)?;
         let mut at = 0_u32;
         let target = loop {
             let target = folder.join(format!("{session}.{model}.{at}{CURRENT}"));
-            if !target.exists() {
+            if !self.disk.exists(&target) {
                 break target;
             }
             at += 1;
         };
         let session = self.folder(session);
-        fs::rename(session.join(format!("{model}{CURRENT}")), &target)?;
-        sync(&folder)?;
-        sync(&session)?;
+        self.disk
+            .rename(&session.join(format!("{model}{CURRENT}")), &target)?;
+        self.disk.sync_folder(&folder)?;
+        self.disk.sync_folder(&session)?;
         Ok(target)
     }
 
@@ -212,60 +231,54 @@ impl Store {
     /// Finishes deletions, removes temporary files, and puts a commit back that was moved aside for one that never came.
     fn clean(&self) -> io::Result<()> {
         let sessions = self.root.join(SESSIONS);
-        for entry in fs::read_dir(&sessions)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(DELETED) {
-                fs::remove_dir_all(entry.path())?;
+        for name in self.disk.names(&sessions)? {
+            let folder = sessions.join(&name);
+            if name.starts_with(DELETED) {
+                self.disk.remove_folder(&folder)?;
                 continue;
             }
-            let folder = entry.path();
-            for name in names(&folder)? {
+            for name in self.disk.names(&folder)? {
                 if name.ends_with(TEMPORARY) {
-                    fs::remove_file(folder.join(&name))?;
+                    self.disk.remove_file(&folder.join(&name))?;
                 } else if let Some(model) = name.strip_suffix(PREVIOUS) {
                     let current = folder.join(format!("{model}{CURRENT}"));
-                    if !current.exists() {
-                        fs::rename(folder.join(&name), current)?;
-                        sync(&folder)?;
+                    if !self.disk.exists(&current) {
+                        self.disk.rename(&folder.join(&name), &current)?;
+                        self.disk.sync_folder(&folder)?;
                     }
                 }
             }
         }
-        sync(&sessions)
+        self.disk.sync_folder(&sessions)
     }
-}
 
-/// Writes `bytes` to `path` so that it holds the old or the new content, whole, whatever happens. The old content goes
-/// to `aside` where that is given.
-fn replace(path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(TEMPORARY);
-    let temporary = PathBuf::from(temporary);
-    let written = write_through(&temporary, bytes);
-    if written.is_err() {
-        // Whatever it takes up is needed more elsewhere; a leftover goes when the folder is opened again.
-        let _ = fs::remove_file(&temporary);
-        return written;
+    /// Writes `bytes` to `path` so that it holds the old or the new content, whole, whatever happens. The old content
+    /// goes to `aside` where that is given.
+    fn replace(&self, path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(TEMPORARY);
+        let temporary = PathBuf::from(temporary);
+        let written = self.write_through(&temporary, bytes);
+        if written.is_err() {
+            // Whatever it takes up is needed more elsewhere; a leftover goes when the folder is opened again.
+            let _ = self.disk.remove_file(&temporary);
+            return written;
+        }
+        if let Some(aside) = aside {
+            if_there(self.disk.rename(path, aside))?;
+        }
+        self.disk.rename(&temporary, path)?;
+        match path.parent() {
+            Some(folder) => self.disk.sync_folder(folder),
+            None => Ok(()),
+        }
     }
-    if let Some(aside) = aside {
-        if_there(fs::rename(path, aside))?;
-    }
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => sync(folder),
-        None => Ok(()),
-    }
-}
 
-fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Makes the names in a folder durable.
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    fn write_through(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.disk.create(path)?;
+        self.disk.write(&mut file, bytes)?;
+        self.disk.sync_file(&file)
+    }
 }
 
 /// Whether something was there to be worked on; that nothing was is no error.
@@ -274,16 +287,6 @@ fn if_there(done: io::Result<()>) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         done => done.map(|()| true),
     }
-}
-
-/// The names in a folder, sorted.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
+use std::fs;
+
 use super::*;
+
+mod crashes;
 
 fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
