@@ -7,5 +7,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Reads FAILPOINTS; without the feature there is nothing that would.
+    #[cfg(feature = "failpoints")]
+    let _faults = fail::FailScenario::setup();
     backpropd::cli::run(std::env::args_os())
 }

@@ -90,6 +90,9 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
             "cannot tell the address that is listened on: {error}"
         ))
     })?;
+    let stopped = |error| Failure::failed(format!("the server stopped: {error}"));
+    let opened = service::open(config)
+        .map_err(|error| Failure::failed(format!("the server cannot start: {error}")))?;
     // Handlers are in place before the address is printed: whoever reads it may stop us right away.
     let shutdown = shutdown_signal()?;
     let mut stdout = io::stdout().lock();
@@ -102,9 +105,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     )
     .and_then(|()| stdout.flush());
     drop(stdout);
-    service::serve(listener, config, shutdown)
-        .await
-        .map_err(|error| Failure::failed(format!("the server stopped: {error}")))?;
+    opened.serve(listener, shutdown).await.map_err(stopped)?;
     Ok(ExitCode::SUCCESS)
 }
 

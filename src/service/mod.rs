@@ -127,19 +127,51 @@ struct Server {
     shutdown: CancellationToken,
 }
 
-/// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends within
-/// a step, calls under way are finished, and after at most `drain_seconds` it returns.
+/// A server that has what it needs and serves nobody yet.
+pub struct Opened(Arc<Server>);
+
+/// Reads what is kept and makes ready what is to be graded by.
 ///
 /// # Errors
-/// The server could not be started.
+/// The server could not be started: its threads, its data folder, its assignments.
+pub fn open(config: Config) -> Result<Opened, ServeError> {
+    // Products name their own parallelism; faer's operators, should one be used, must not start threads of theirs.
+    faer::set_global_parallelism(Par::Seq);
+    Ok(Opened(Arc::new(Server::start(config)?)))
+}
+
+/// [`open`], then [`Opened::serve`].
+///
+/// # Errors
+/// Those of the two.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    // Products name their own parallelism; faer's operators, should one be used, must not start threads of theirs.
-    faer::set_global_parallelism(Par::Seq);
-    let server = Arc::new(Server::start(config)?);
+    open(config)?.serve(listener, shutdown).await
+}
+
+impl Opened {
+    /// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends
+    /// within a step, calls under way are finished, and after at most `drain_seconds` it returns.
+    ///
+    /// # Errors
+    /// The reflection service could not be built.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        serve_on(self.0, listener, shutdown).await
+    }
+}
+
+async fn serve_on(
+    server: Arc<Server>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     announce(&health, tonic_health::ServingStatus::NotServing).await;
 

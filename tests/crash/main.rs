@@ -5,21 +5,24 @@
 //! every bit of the weights. More rounds than the suite's few:
 //!
 //! `CRASH_ROUNDS=200 cargo test --release --test crash -- --nocapture`
+//!
+//! With `--features failpoints` the process also ends by itself at any step of a commit or of a start, and its disk fails
+//! or is full for a while; a refused request is sent again until it is taken.
 
 #[allow(dead_code)] // Shared with the server's tests, which need more of it.
 #[path = "../server/fixture.rs"]
 mod fixture;
+mod full_disk;
+mod process;
 
-use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use backpropd::service::pb::{self, train_batch_response::Event};
 use fixture::{Server, Training, homework, homework_parameters, next, train};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use process::Process;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 const CLIENTS: usize = 8;
 const MODELS_PER_CLIENT: usize = 5;
@@ -154,35 +157,39 @@ impl Random {
     }
 }
 
-/// The program itself, on a folder.
-struct Process {
-    child: Child,
-    address: String,
+/// What goes wrong in a round besides the kill, as FAILPOINTS says it; nothing in a normal build.
+fn fault(random: &mut Random) -> String {
+    const STEPS: [&str; 6] = [
+        "create",
+        "write",
+        "sync_file",
+        "sync_folder",
+        "rename",
+        "remove_file",
+    ];
+    let step = STEPS[random.below(STEPS.len() as u64) as usize];
+    let after = random.below(200);
+    match random.below(5) {
+        0 => String::new(),
+        1 => format!("disk.{step}=5%return"),
+        2 => format!("disk.write={after}*off->40*return(full)->off"),
+        3 => format!("disk.{step}=1*return(abort)"),
+        _ => format!("disk.{step}={after}*off->return(abort)"),
+    }
 }
 
-impl Process {
-    async fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_backpropd"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error"])
-            .arg("--data-dir")
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let line = lines.next_line().await.expect("text").expect("a line");
-        let (_, address) = line.rsplit_once(' ').expect("it says where");
-        Self {
-            address: address.to_owned(),
-            child,
-        }
-    }
+/// What a client has heard of the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Refused,
+}
 
-    async fn client(&self) -> Training {
-        let url = format!("http://{}", self.address);
-        Training::connect(url).await.expect("it listens")
-    }
+/// Whether the server lives and says that its disk does not.
+fn is_refused(status: &Status) -> bool {
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.clone());
+    matches!(reason.as_deref(), Some("NOT_STORED" | "DISK_FULL"))
 }
 
 /// One client's round: its requests go to `real` until that dies, and to `shadow` once each.
@@ -191,20 +198,31 @@ async fn work(
     mut real: Training,
     mut shadow: Training,
     mut random: Random,
-    acknowledged: mpsc::UnboundedSender<()>,
+    heard: mpsc::UnboundedSender<Answer>,
 ) -> Vec<Slot> {
     loop {
         let at = random.below(slots.len() as u64) as usize;
         let slot = &mut slots[at];
         let request = slot.choose(&mut random);
         slot.sent += 1;
-        match slot.send(&mut real, &request).await {
+        let answer = loop {
+            match slot.send(&mut real, &request).await {
+                // Sent again until it is taken; what it has done then, it has done once.
+                Err(status) if is_refused(&status) => {
+                    slot.pending = Some(request.clone());
+                    let _ = heard.send(Answer::Refused);
+                }
+                answer => break answer,
+            }
+        };
+        match answer {
             Ok(seen) => {
                 let expected = slot.send(&mut shadow, &request).await;
                 let expected = expected.expect("nobody kills this one");
                 assert_eq!(seen, expected, "{} {request:?}", slot.name);
                 slot.seen = seen;
-                let _ = acknowledged.send(());
+                slot.pending = None;
+                let _ = heard.send(Answer::Done);
             }
             Err(status) => {
                 let dead = [Code::Unavailable, Code::Unknown, Code::Cancelled];
@@ -269,46 +287,74 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
         })
         .collect();
     let (mut all, mut unanswered, mut slowest) = (0, 0, Duration::ZERO);
+    let (mut refused, mut aborted) = (0, 0);
     for round in 0..rounds {
+        // A start without faults, to look at what the last round has left.
         let began = Instant::now();
-        let mut process = Process::start(folder.path()).await;
+        let mut process = Process::start(folder.path(), "").await.expect("it starts");
         let mut real = process.client().await;
         slowest = slowest.max(began.elapsed());
         let url = format!("http://{}", process.address);
         let connected = pb::session_service_client::SessionServiceClient::connect(url).await;
-        let mut sessions = connected.expect("it listens");
-        let made = sessions.create_session(create.clone()).await;
+        let made = connected
+            .expect("it listens")
+            .create_session(create.clone())
+            .await;
         made.expect("made, or made before");
-
         let mut calm = shadow.training().await;
         for slots in &mut clients {
             unanswered += slots.iter().filter(|slot| slot.pending.is_some()).count();
             check(slots, &mut real, &mut calm).await;
         }
+        if cfg!(feature = "failpoints") {
+            process.child.kill().await.expect("it is killed");
+            // A fault at its start ends it; the next start has none.
+            let faults = fault(&mut random);
+            process = match Process::start(folder.path(), &faults).await {
+                Some(process) => process,
+                None => {
+                    aborted += 1;
+                    Process::start(folder.path(), "").await.expect("it starts")
+                }
+            };
+        }
         let (acknowledged, mut heard) = mpsc::unbounded_channel();
         let mut tasks = Vec::new();
-        for (at, slots) in clients.drain(..).enumerate() {
-            let (real, calm) = (process.client().await, shadow.training().await);
+        // All connected before any begins: a fault that one brings about ends the server for all.
+        let mut connected = Vec::new();
+        for slots in clients.drain(..) {
+            connected.push((slots, process.client().await, shadow.training().await));
+        }
+        for (at, (slots, real, calm)) in connected.into_iter().enumerate() {
             let random = Random(round * CLIENTS as u64 + at as u64);
             let work = work(slots, real, calm, random, acknowledged.clone());
             tasks.push(tokio::spawn(work));
         }
+        drop(acknowledged);
         // The moment: after so many answers, in the middle of whatever the others are doing.
         for _ in 0..20 + random.below(200) {
-            heard.recv().await.expect("somebody is at work");
-            all += 1;
+            match heard.recv().await {
+                Some(Answer::Done) => all += 1,
+                Some(Answer::Refused) => refused += 1,
+                // A fault was quicker.
+                None => {
+                    aborted += 1;
+                    break;
+                }
+            }
         }
         process.child.kill().await.expect("it is killed");
         for task in tasks {
             clients.push(task.await.expect("no client found a fault"));
         }
         heard.close();
-        while heard.recv().await.is_some() {
-            all += 1;
+        while let Some(answer) = heard.recv().await {
+            all += u64::from(answer == Answer::Done);
+            refused += u64::from(answer == Answer::Refused);
         }
     }
     println!(
-        "{rounds} kills, {all} acknowledged requests, {unanswered} unanswered, slowest start {slowest:?}: none lost, \
-         none half done, none done twice"
+        "{rounds} kills, {aborted} of them by itself, {all} acknowledged requests, {unanswered} unanswered, {refused} \
+         refused by a failing disk, slowest start {slowest:?}: none lost, none half done, none done twice"
     );
 }
