@@ -103,6 +103,8 @@ settings! {
     ephemeral: bool = false, ..;
     /// How often a run under way is committed to the data folder, in seconds; its end always is.
     commit_seconds: u64 = 10, 1..=86_400;
+    /// Time after which the models of a session that nobody calls leave memory for the data folder, in seconds.
+    evict_after_seconds: u64 = 600, 1..=31_536_000;
     /// Folder of assignments to grade by, as .toml files, besides the built-in ones; empty = none.
     assignments: String = String::new(), ..;
     /// File whose content seeds the networks that answers are tried on and signs receipts; empty = a secret drawn at each start.

@@ -85,6 +85,7 @@ impl Creation {
         let now = SystemTime::now();
         let made = server.registry().check(&self.placement, now)?;
         if let Some(made) = made {
+            let made = server.find(&made).await?;
             server.keep_new(&made).await?;
             return server.describe_one(made).await;
         }
@@ -105,7 +106,7 @@ impl Creation {
         if validate_only {
             return Ok(write_model(&entry));
         }
-        let entry = server.registry().insert(placement, entry, now)?;
+        let entry = server.insert(placement, entry, now).await?;
         server.keep_new(&entry).await?;
         server.describe_one(entry).await
     }

@@ -168,7 +168,7 @@ impl GradingService for Gradings {
         let all = target.zip(batch).zip(submitted).zip(tolerance);
         let (((target, batch), submitted), tolerance) = violations.into_result(all)?;
 
-        with_model!(target.find_to_grade(server)?, model => {
+        with_model!(target.find_to_grade(server).await?, model => {
             let batch = batch.typed::<f64>(model.spec(), server.config.max_batch_rows)?;
             let flops = 3 * model.spec().architecture.forward_flops(batch.rows());
             let most = server.config.max_graded_flops;

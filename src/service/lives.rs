@@ -3,32 +3,81 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::convert::request::{page_size, page_token, session_name};
 use super::entry::{ModelEntry, with_model};
-use super::persistence::NotStored;
+use super::persistence::{NotRead, NotStored};
 use super::{Server, convert, pb, status};
 use crate::nn::Violations;
-use crate::training::{ModelName, SessionName};
+use crate::training::{ModelName, Placement, SessionName};
 
-/// Expired sessions are looked for this often; until then their names and places are taken, though nobody finds them.
-const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+/// Expired and idle sessions are looked for this often; until then the expired ones' their names and places are taken, though nobody finds them.
+const RETIRE_EVERY: Duration = Duration::from_secs(1);
 
 /// What is acknowledged from memory is on disk this much later, and the time that writing takes.
 pub const STORE_WITHIN: Duration = Duration::from_millis(500);
 
 impl Server {
-    /// Removes sessions that nobody called for their time to live; for ever.
-    pub async fn expire_sessions(&self) {
+    /// Removes sessions that nobody called for their time to live, and drops from memory those that nobody called for
+    /// a while; for ever.
+    pub async fn retire(&self) {
+        let idle = Duration::from_secs(self.config.evict_after_seconds);
         loop {
-            tokio::time::sleep(EXPIRE_EVERY).await;
+            tokio::time::sleep(RETIRE_EVERY).await;
             let expired = self.registry().expired(SystemTime::now());
             for name in expired {
                 if let Err(not_stored) = self.delete_session(&name).await {
                     tracing::error!(%name, ?not_stored, "an expired session cannot be removed yet");
                 }
             }
+            if self.persistence.is_on() {
+                let is_safe = |entry: &ModelEntry| {
+                    entry.durable_step().is_some() && !entry.is_behind() && !entry.is_training()
+                };
+                let evicted = self.registry().evict(idle, SystemTime::now(), is_safe);
+                if evicted > 0 {
+                    tracing::debug!(models = evicted, "idle models left memory");
+                }
+            }
+        }
+    }
+
+    /// Reads a model that left memory.
+    ///
+    /// # Errors
+    /// Its snapshot is damaged; the disk does not read; it was deleted meanwhile.
+    pub async fn bring_back(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
+        let remembered = self.config.request_ids_per_model;
+        let read = self.persistence.read(name, self.limits, remembered).await;
+        match read {
+            Ok(entry) => {
+                Ok(self
+                    .registry()
+                    .bring_back(name, Arc::new(entry), SystemTime::now())?)
+            }
+            Err(NotRead::Failed) => Err(NotRead::status()),
+            Err(NotRead::Lost) => {
+                let _ = self.registry().delete_model(name, SystemTime::now());
+                Err(self.persistence.loss(name).unwrap_or_else(status::internal))
+            }
+        }
+    }
+
+    /// Adds a new model to its session, or finds the one that the same request made before.
+    ///
+    /// # Errors
+    /// What the registry refuses.
+    pub async fn insert(
+        &self,
+        placement: Placement,
+        entry: Arc<ModelEntry>,
+        now: SystemTime,
+    ) -> Result<Arc<ModelEntry>, Status> {
+        let made = self.registry().insert(placement, Arc::clone(&entry), now)?;
+        match made {
+            None => Ok(entry),
+            Some(made) => self.find(&made).await,
         }
     }
 
@@ -46,11 +95,11 @@ impl Server {
             let deleted = self.persistence.delete_session(name).await;
             deleted.map_err(NotStored::status)?;
         }
-        let models = self.registry().delete_session(name)?;
+        let (models, count) = self.registry().delete_session(name)?;
         for entry in &models {
             entry.deleted.cancel();
         }
-        Ok(models.len())
+        Ok(count)
     }
 
     /// Removes a model and its files.
@@ -60,7 +109,11 @@ impl Server {
             let deleted = self.persistence.delete_model(name).await;
             return deleted.map_err(NotStored::status);
         }
-        let entry = found?;
+        let entry = match found? {
+            Some(entry) => entry,
+            // Somebody may be bringing it back, and has to hear of its end.
+            None => self.bring_back(name).await?,
+        };
         entry.deleted.cancel();
         if self.persistence.is_on() {
             // Whoever still writes it is done before its files go.
@@ -178,16 +231,26 @@ impl Server {
         let after = page_token(&request.page_token, &mut violations);
         let session = violations.into_result(session)?;
         let now = SystemTime::now();
-        let found = self
+        let mut ids = self
             .registry()
             .models(&session, after.as_ref(), size + 1, now)?;
-        let next_page_token = match found.get(size) {
-            Some(_) => found[size - 1].0.to_string(),
+        let next_page_token = match ids.get(size) {
+            Some(_) => ids[size - 1].to_string(),
             None => String::new(),
         };
-        let page = found.into_iter().take(size).map(|(_, entry)| entry);
+        ids.truncate(size);
+        let mut page = Vec::with_capacity(ids.len());
+        for model in ids {
+            let session = session.clone();
+            match self.find(&ModelName { session, model }).await {
+                Ok(entry) => page.push(entry),
+                // Deleted since; one that is lost tells so when it is asked for itself.
+                Err(status) if matches!(status.code(), Code::NotFound | Code::DataLoss) => {}
+                Err(status) => return Err(status),
+            }
+        }
         Ok(pb::ListModelsResponse {
-            models: self.describe(page.collect()).await?,
+            models: self.describe(page).await?,
             next_page_token,
         })
     }

@@ -18,6 +18,8 @@ mod entry;
 mod examine;
 mod fair_queue;
 mod feed;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grading;
 mod lives;
 mod memory;
@@ -175,30 +177,7 @@ async fn serve_on(
     let (health, health_service) = tonic_health::server::health_reporter();
     announce(&health, tonic_health::ServingStatus::NotServing).await;
 
-    let (receive, send) = (server.config.max_request_bytes, usize::MAX);
-    let routes = Routes::new(health_service)
-        .add_service(reflection()?.build_v1()?)
-        .add_service(reflection()?.build_v1alpha()?)
-        .add_service(
-            TrainingServiceServer::new(training::Training(Arc::clone(&server)))
-                .max_decoding_message_size(receive)
-                .max_encoding_message_size(send),
-        )
-        .add_service(
-            SessionServiceServer::new(sessions::Sessions(Arc::clone(&server)))
-                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
-        )
-        .add_service(
-            GradingServiceServer::new(Gradings(Arc::clone(&server)))
-                .max_decoding_message_size(receive),
-        )
-        .add_service(
-            ServerServiceServer::new(server_info::ServerInfo(Arc::clone(&server)))
-                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
-        )
-        .prepare();
-    let memory = server.memory.clone();
-    let service = telemetry::Telemetry::new(routes, &server.config, memory);
+    let service = wrapped(&server, Routes::new(health_service))?;
 
     announce(&health, tonic_health::ServingStatus::Serving).await;
     if let Ok(address) = listener.local_addr() {
@@ -216,11 +195,42 @@ async fn serve_on(
     tokio::pin!(connections);
     tokio::select! {
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
-        () = server.expire_sessions() => {}
+        () = server.retire() => {}
     }
     server.settle().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Every service, added to `routes`, with what surrounds a call.
+fn wrapped(
+    server: &Arc<Server>,
+    routes: Routes,
+) -> Result<telemetry::Telemetry<Routes>, ServeError> {
+    let (receive, send) = (server.config.max_request_bytes, usize::MAX);
+    let routes = routes
+        .add_service(reflection()?.build_v1()?)
+        .add_service(reflection()?.build_v1alpha()?)
+        .add_service(
+            TrainingServiceServer::new(training::Training(Arc::clone(server)))
+                .max_decoding_message_size(receive)
+                .max_encoding_message_size(send),
+        )
+        .add_service(
+            SessionServiceServer::new(sessions::Sessions(Arc::clone(server)))
+                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
+        )
+        .add_service(
+            GradingServiceServer::new(Gradings(Arc::clone(server)))
+                .max_decoding_message_size(receive),
+        )
+        .add_service(
+            ServerServiceServer::new(server_info::ServerInfo(Arc::clone(server)))
+                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
+        )
+        .prepare();
+    let memory = server.memory.clone();
+    Ok(telemetry::Telemetry::new(routes, &server.config, memory))
 }
 
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {
@@ -306,18 +316,22 @@ impl Server {
     ///
     /// # Errors
     /// No such model; one whose snapshot is damaged.
-    fn find(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
+    async fn find(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
         telemetry::note_model(name);
         let found = self.registry().model(name, SystemTime::now());
-        found.map_err(|error| self.persistence.loss(name).unwrap_or_else(|| error.into()))
+        match found {
+            Ok(Some(entry)) => Ok(entry),
+            Ok(None) => self.bring_back(name).await,
+            Err(error) => Err(self.persistence.loss(name).unwrap_or_else(|| error.into())),
+        }
     }
 
     /// Finds a model to work on, and renews its session.
     ///
     /// # Errors
     /// No such model; one that is for grading only.
-    fn open(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
-        let entry = self.find(name)?;
+    async fn open(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
+        let entry = self.find(name).await?;
         match entry.access {
             Access::Full => Ok(entry),
             Access::CompareOnly => Err(status::compare_only()),

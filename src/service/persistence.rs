@@ -26,8 +26,11 @@ use crate::training::{
 pub struct Persistence {
     store: Option<Arc<Store>>,
     /// Models whose last commit is damaged, and what became of it.
-    lost: Mutex<BTreeMap<ModelName, String>>,
+    lost: Arc<Mutex<Lost>>,
 }
+
+/// Models that were lost, and what became of each.
+type Lost = BTreeMap<ModelName, String>;
 
 /// Why a commit failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,25 @@ pub enum NotStored {
     Full,
     /// The disk failed; the log says how.
     Failed,
+}
+
+/// Why a model that was kept cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// The disk does not read now; the log says how.
+    Failed,
+    /// Its snapshot is damaged.
+    Lost,
+}
+
+impl NotRead {
+    /// What the caller is told of a disk that fails.
+    pub fn status() -> Status {
+        let message = "the disk failed: the model cannot be read now. Send the request again later";
+        Refusal::new(Code::Unavailable, "NOT_READ", message)
+            .retry()
+            .status()
+    }
 }
 
 impl NotStored {
@@ -74,7 +96,7 @@ impl Persistence {
         };
         Ok(Self {
             store,
-            lost: Mutex::default(),
+            lost: Arc::default(),
         })
     }
 
@@ -107,38 +129,49 @@ impl Persistence {
                     session: session.clone(),
                     model,
                 };
-                let read = read_model(store, &name, limits, remembered_requests);
-                let kept = read.and_then(|(entry, about)| {
-                    keep_in(registry, entry, about, now).map_err(|error| error.to_string())
-                });
+                let read = store
+                    .model(&found.session, id)
+                    .map_err(|error| error.to_string());
+                let kept = read
+                    .and_then(|bytes| restore_model(&bytes, &name, limits, remembered_requests))
+                    .and_then(|entry| {
+                        keep_in(registry, entry, now).map_err(|error| error.to_string())
+                    });
                 if let Err(reason) = kept {
-                    self.lose(store, name, &reason, limits);
+                    lose(store, &self.lost, name, &reason, limits);
                 }
             }
         }
         Ok(())
     }
 
-    /// Notes a model whose last commit cannot be used, and moves the file out of the way.
-    fn lose(&self, store: &Store, name: ModelName, reason: &str, limits: &ArchitectureLimits) {
-        let (session, model) = (name.session.0.to_string(), name.model.to_string());
-        let moved = match store.quarantine(&session, &model) {
-            Ok(path) => format!("it was moved to {}", path.display()),
-            Err(error) => format!("it could not be moved away ({error})"),
+    /// Reads a model that was kept.
+    ///
+    /// # Errors
+    /// The disk does not read, or the last commit is damaged.
+    pub async fn read(
+        &self,
+        name: &ModelName,
+        limits: ArchitectureLimits,
+        remembered_requests: usize,
+    ) -> Result<ModelEntry, NotRead> {
+        let Some(store) = self.store.clone() else {
+            return Err(NotRead::Failed);
         };
-        let previous = store.previous(&session, &model).ok();
-        let step = previous
-            .and_then(|bytes| snapshot::decode(&bytes, limits, 0).ok())
-            .map(|(restored, _)| with_model!(any(restored), model => model.committed().step));
-        let before = step.map_or_else(
-            || "the commit before it is not sound either".to_owned(),
-            |step| {
-                format!("the commit before it, of step {step}, is sound and lies beside the others")
-            },
-        );
-        let message = format!("the snapshot of {name} cannot be used: {reason}; {moved}; {before}");
-        tracing::error!("{message}");
-        self.lost().insert(name, message);
+        let (name, lost) = (name.clone(), Arc::clone(&self.lost));
+        let work = move || {
+            let (session, model) = (name.session.0.to_string(), name.model.to_string());
+            let bytes = store.model(&session, &model).map_err(|error| {
+                tracing::error!(%name, %error, "a model cannot be read");
+                NotRead::Failed
+            })?;
+            restore_model(&bytes, &name, &limits, remembered_requests).map_err(|reason| {
+                lose(&store, &lost, name, &reason, &limits);
+                NotRead::Lost
+            })
+        };
+        let read = tokio::task::spawn_blocking(work).await;
+        read.unwrap_or(Err(NotRead::Failed))
     }
 
     /// Whether a model was lost.
@@ -154,7 +187,7 @@ impl Persistence {
         Some(Refusal::new(Code::DataLoss, "DATA_LOSS", message).status())
     }
 
-    fn lost(&self) -> MutexGuard<'_, BTreeMap<ModelName, String>> {
+    fn lost(&self) -> MutexGuard<'_, Lost> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -297,22 +330,57 @@ fn restore_session(
     }
 }
 
-fn read_model(
+/// Notes a model whose last commit cannot be used, and moves the file out of the way.
+fn lose(
     store: &Store,
+    lost: &Mutex<Lost>,
+    name: ModelName,
+    reason: &str,
+    limits: &ArchitectureLimits,
+) {
+    let (session, model) = (name.session.0.to_string(), name.model.to_string());
+    let moved = match store.quarantine(&session, &model) {
+        Ok(path) => format!("it was moved to {}", path.display()),
+        Err(error) => format!("it could not be moved away ({error})"),
+    };
+    let previous = store.previous(&session, &model).ok();
+    let step = previous
+        .and_then(|bytes| snapshot::decode(&bytes, limits, 0).ok())
+        .map(|(restored, _)| with_model!(any(restored), model => model.committed().step));
+    let before = step.map_or_else(
+        || "the commit before it is not sound either".to_owned(),
+        |step| format!("the commit before it, of step {step}, is sound and lies beside the others"),
+    );
+    let message = format!("the snapshot of {name} cannot be used: {reason}; {moved}; {before}");
+    tracing::error!("{message}");
+    let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
+    lost.insert(name, message);
+}
+
+/// The model that was kept under this name.
+fn restore_model(
+    bytes: &[u8],
     name: &ModelName,
     limits: &ArchitectureLimits,
     remembered_requests: usize,
-) -> Result<(AnyModel, About), String> {
-    let (session, model) = (name.session.0.to_string(), name.model.to_string());
-    let bytes = store
-        .model(&session, &model)
-        .map_err(|error| error.to_string())?;
+) -> Result<ModelEntry, String> {
     let (restored, about) =
-        snapshot::decode(&bytes, limits, remembered_requests).map_err(|error| error.to_string())?;
+        snapshot::decode(bytes, limits, remembered_requests).map_err(|error| error.to_string())?;
     if about.name != name.to_string() {
         return Err(format!("it holds {}", about.name));
     }
-    Ok((any(restored), about))
+    let model = any(restored);
+    let step = model.step();
+    let entry = ModelEntry::new(
+        name.clone(),
+        model,
+        about.access,
+        about.made_by,
+        about.created,
+    );
+    entry.touch(about.updated);
+    entry.note_stored(step);
+    Ok(entry)
 }
 
 /// Forgets the type.
@@ -325,23 +393,15 @@ pub fn any(restored: Restored) -> AnyModel {
 
 fn keep_in(
     registry: &mut Registry<ModelEntry>,
-    model: AnyModel,
-    about: About,
+    entry: ModelEntry,
     now: SystemTime,
 ) -> Result<(), RegistryError> {
-    // It was compared with the place where the file lay.
-    let Some(name) = ModelName::parse(&about.name) else {
-        return Ok(());
-    };
     let placement = Placement {
-        name: name.clone(),
+        name: entry.name.clone(),
         new_session: false,
-        bytes: model.spec().state_bytes(),
-        request: about.made_by.clone(),
+        bytes: entry.model.spec().state_bytes(),
+        request: entry.made_by.clone(),
     };
-    let entry = ModelEntry::new(name, model, about.access, about.made_by, about.created);
-    entry.touch(about.updated);
-    entry.note_stored(entry.model.step());
     registry.insert(placement, Arc::new(entry), now).map(|_| ())
 }
 

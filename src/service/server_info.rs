@@ -20,6 +20,7 @@ impl ServerService for ServerInfo {
         _: Request<pb::GetServerInfoRequest>,
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let (sessions, models) = self.0.registry().counts();
+        let resident = self.0.registry().every_model().len();
         let settings = self.0.config.entries().into_iter();
         Ok(Response::new(pb::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,6 +35,7 @@ impl ServerService for ServerInfo {
                 .collect(),
             sessions: to_i32(sessions),
             models: to_i32(models),
+            resident_models: to_i32(resident),
         }))
     }
 }

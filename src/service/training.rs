@@ -59,7 +59,7 @@ impl TrainingService for Training {
         let parts = TrainParts::read(request, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
         telemetry::note_model(&name);
-        let entry = self.0.open(&name)?;
+        let entry = self.0.open(&name).await?;
 
         // Kept by the reader and by the run, either of which may outlast the other.
         let place = Arc::new(self.0.streams.take(telemetry::party())?);
@@ -121,7 +121,7 @@ impl TrainingService for Training {
         );
         let (target, batch) = violations.into_result(target.zip(batch))?;
 
-        with_model!(target.find(server)?, model => {
+        with_model!(target.find(server).await?, model => {
             let spec = model.spec();
             let batch = batch.typed(spec, server.config.max_batch_rows)?;
             let (architecture, rows) = (&spec.architecture, batch.rows());
@@ -166,7 +166,7 @@ impl TrainingService for Training {
             trace: request.trace,
         };
 
-        with_model!(target.find(server)?, model => {
+        with_model!(target.find(server).await?, model => {
             let spec = model.spec();
             let inputs = inputs.into_matrix();
             let architecture = &spec.architecture;
@@ -197,7 +197,7 @@ impl TrainingService for Training {
         request: Request<pb::GetModelRequest>,
     ) -> Result<Response<pb::GetModelResponse>, Status> {
         let deadline = Deadline::of(request.metadata());
-        let entry = self.find(&request.into_inner().name, "name")?;
+        let entry = self.find(&request.into_inner().name, "name").await?;
         let model = deadline.limit(self.0.describe(vec![entry])).await?.pop();
         Ok(Response::new(pb::GetModelResponse { model }))
     }
@@ -239,7 +239,7 @@ impl TrainingService for Training {
             &mut violations,
         );
         let name = violations.into_result(name)?;
-        let reply = parameters::get(server, server.open(&name)?, encoding, limit);
+        let reply = parameters::get(server, server.open(&name).await?, encoding, limit);
         Ok(Response::new(deadline.limit(reply).await?))
     }
 
@@ -255,7 +255,7 @@ impl TrainingService for Training {
         let parts = read_parameters(request.parameters, most, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
         telemetry::note_model(&name);
-        let entry = self.0.open(&name)?;
+        let entry = self.0.open(&name).await?;
         with_model!(entry.model.clone(), model => {
             let replacement = Replacement {
                 parameters: flatten(model.spec(), parts)?,
@@ -298,7 +298,7 @@ impl TrainingService for Training {
         );
         let (target, batch) = violations.into_result(target.zip(batch))?;
 
-        with_model!(target.find(server)?, model => {
+        with_model!(target.find(server).await?, model => {
             let batch = batch.typed::<f64>(model.spec(), server.config.max_batch_rows)?;
             let options = CheckOptions { step_size, max_entries_per_tensor: most };
             let check = GradientCheck::new(&model, batch, options, tolerance, server)?;
@@ -321,7 +321,7 @@ impl TrainingService for Training {
         let deadline = Deadline::of(request.metadata());
         let mut violations = Violations::new();
         let name = model_name(&request.into_inner().name, "name", &mut violations);
-        let entry = self.0.open(&violations.into_result(name)?)?;
+        let entry = self.0.open(&violations.into_result(name)?).await?;
         telemetry::note_model(&entry.name);
         let file = deadline.limit(transfer::export(&self.0, entry)).await?;
         Ok(Response::new(file))
@@ -353,7 +353,7 @@ impl TrainingService for Training {
         let every = count(request.metrics_every, "metrics_every", 1, &mut violations) as u64;
         let name = violations.into_result(name)?;
         let server = &self.0;
-        let entry = server.open(&name)?;
+        let entry = server.open(&name).await?;
         let feed = Feed::new(every, server.config.max_buffered_metrics);
         entry.follow(Arc::clone(&feed), server.config.max_watchers_per_model)?;
         let watch = Watch::new(
@@ -369,11 +369,11 @@ impl TrainingService for Training {
 }
 
 impl Training {
-    fn find(&self, name: &str, field: &str) -> Result<Arc<ModelEntry>, Status> {
+    async fn find(&self, name: &str, field: &str) -> Result<Arc<ModelEntry>, Status> {
         let mut violations = Violations::new();
         let name = model_name(name, field, &mut violations);
         let name = violations.into_result(name)?;
-        self.0.find(&name)
+        self.0.find(&name).await
     }
 }
 

@@ -156,12 +156,12 @@ impl Import {
         let now = SystemTime::now();
         let made = server.registry().check(&placement, now)?;
         let entry = match made {
-            Some(made) => made,
+            Some(made) => server.find(&made).await?,
             None => {
                 let access = access_in(server, &placement, about.access, now)?;
                 let (name, made_by) = (placement.name.clone(), placement.request.clone());
                 let entry = Arc::new(ModelEntry::new(name, restored, access, made_by, now));
-                server.registry().insert(placement, entry, now)?
+                server.insert(placement, entry, now).await?
             }
         };
         server.keep_new(&entry).await?;

@@ -37,7 +37,8 @@ struct Session<M> {
 
 #[derive(Debug)]
 struct Held<M> {
-    model: Arc<M>,
+    /// `None` while it is on disk alone.
+    model: Option<Arc<M>>,
     bytes: usize,
 }
 
@@ -170,16 +171,23 @@ impl<M> Registry<M> {
             .collect()
     }
 
-    /// Removes a session and hands its models out.
+    /// Removes a session and its models, hands out those in memory, and tells how many there were in all.
     ///
     /// # Errors
     /// No such session.
-    pub fn delete_session(&mut self, name: &SessionName) -> Result<Vec<Arc<M>>, RegistryError> {
+    pub fn delete_session(
+        &mut self,
+        name: &SessionName,
+    ) -> Result<(Vec<Arc<M>>, usize), RegistryError> {
         let session = self
             .sessions
             .remove(name)
             .ok_or_else(|| RegistryError::NoSession(name.clone()))?;
-        Ok(self.release(session))
+        let count = session.models.len();
+        self.models -= count;
+        self.bytes -= session.bytes;
+        let models = session.models.into_values();
+        Ok((models.filter_map(|held| held.model).collect(), count))
     }
 
     /// Every session that nobody has called for its time to live. It answers no more, and is there until it is deleted.
@@ -191,26 +199,26 @@ impl<M> Registry<M> {
             .collect()
     }
 
-    /// All models of a session, which this does not renew.
+    /// All models of a session that are in memory; does not renew it.
     pub fn all_models(&self, session: &SessionName) -> Vec<Arc<M>> {
         let models = self.sessions.get(session).map(|session| &session.models);
         models
             .into_iter()
             .flat_map(BTreeMap::values)
-            .map(|held| Arc::clone(&held.model))
+            .filter_map(|held| held.model.clone())
             .collect()
     }
 
-    /// All models of all sessions; renews none.
+    /// All models of all sessions that are in memory; renews none.
     pub fn every_model(&self) -> Vec<Arc<M>> {
         let models = self
             .sessions
             .values()
             .flat_map(|session| session.models.values());
-        models.map(|held| Arc::clone(&held.model)).collect()
+        models.filter_map(|held| held.model.clone()).collect()
     }
 
-    /// Whether a model could be added now, or which one the same request made before. Asked before the model is
+    /// Whether a model could be added now, or which one the same request made before: its name. Asked before the model is
     /// built, so that a refusal costs nothing.
     ///
     /// # Errors
@@ -219,7 +227,7 @@ impl<M> Registry<M> {
         &mut self,
         placement: &Placement,
         now: SystemTime,
-    ) -> Result<Option<Arc<M>>, RegistryError> {
+    ) -> Result<Option<ModelName>, RegistryError> {
         if placement.new_session {
             self.room(
                 Quota::Sessions,
@@ -234,9 +242,12 @@ impl<M> Registry<M> {
             let session = self.renew(&name.session, now)?;
             if let Some(request) = &placement.request
                 && let Some(id) = session.requests.find(request)?
-                && let Some(held) = session.models.get(&id)
+                && session.models.contains_key(&id)
             {
-                return Ok(Some(Arc::clone(&held.model)));
+                return Ok(Some(ModelName {
+                    session: name.session.clone(),
+                    model: id,
+                }));
             }
             if session.models.contains_key(&name.model) {
                 return Err(RegistryError::ModelTaken(name.clone()));
@@ -250,7 +261,8 @@ impl<M> Registry<M> {
         Ok(None)
     }
 
-    /// Adds a model, and its session where that is new; or returns the one that the same request made before.
+    /// Adds a model, and its session where that is new; or adds nothing and returns the name of the one that the same
+    /// request made before.
     ///
     /// # Errors
     /// No such session, a taken id, a reused request id, no room.
@@ -259,9 +271,9 @@ impl<M> Registry<M> {
         placement: Placement,
         model: Arc<M>,
         now: SystemTime,
-    ) -> Result<Arc<M>, RegistryError> {
+    ) -> Result<Option<ModelName>, RegistryError> {
         if let Some(made) = self.check(&placement, now)? {
-            return Ok(made);
+            return Ok(Some(made));
         }
         let name = placement.name;
         if placement.new_session {
@@ -272,29 +284,73 @@ impl<M> Registry<M> {
             session.requests.record(request, name.model.clone());
         }
         let held = Held {
-            model: Arc::clone(&model),
+            model: Some(model),
             bytes: placement.bytes,
         };
         session.models.insert(name.model, held);
         session.bytes += placement.bytes;
         self.models += 1;
         self.bytes += placement.bytes;
-        Ok(model)
+        Ok(None)
     }
 
-    /// Finds a model and renews its session.
+    /// Finds a model and renews its session; `None` where it is not in memory.
     ///
     /// # Errors
     /// No such session or model.
-    pub fn model(&mut self, name: &ModelName, now: SystemTime) -> Result<Arc<M>, RegistryError> {
+    pub fn model(
+        &mut self,
+        name: &ModelName,
+        now: SystemTime,
+    ) -> Result<Option<Arc<M>>, RegistryError> {
+        Ok(self.held(name, now)?.model.clone())
+    }
+
+    /// Takes a model back into memory, unless somebody else has: then that one counts.
+    ///
+    /// # Errors
+    /// No such session or model, any more.
+    pub fn bring_back(
+        &mut self,
+        name: &ModelName,
+        model: Arc<M>,
+        now: SystemTime,
+    ) -> Result<Arc<M>, RegistryError> {
+        let held = self.held(name, now)?;
+        Ok(Arc::clone(held.model.get_or_insert(model)))
+    }
+
+    /// Drops from memory what nobody uses of sessions that were not called for `idle`, and tells how many models that
+    /// were. `is_safe` says whether a model can be brought back as it is.
+    pub fn evict(
+        &mut self,
+        idle: Duration,
+        now: SystemTime,
+        is_safe: impl Fn(&M) -> bool,
+    ) -> usize {
+        let mut evicted = 0;
+        for session in self.sessions.values_mut() {
+            if session.used + idle > now {
+                continue;
+            }
+            for held in session.models.values_mut() {
+                // Every user has a handle of its own; the last one left is this.
+                let is_unused =
+                    |model: &mut Arc<M>| Arc::strong_count(model) == 1 && is_safe(model);
+                evicted += usize::from(held.model.take_if(is_unused).is_some());
+            }
+        }
+        evicted
+    }
+
+    fn held(&mut self, name: &ModelName, now: SystemTime) -> Result<&mut Held<M>, RegistryError> {
         self.renew(&name.session, now)?
             .models
-            .get(&name.model)
-            .map(|held| Arc::clone(&held.model))
+            .get_mut(&name.model)
             .ok_or_else(|| RegistryError::NoModel(name.clone()))
     }
 
-    /// At most `count` models of a session after `after`, in the order of their ids; renews the session.
+    /// The ids of at most `count` models of a session after `after`, in their order; renews the session.
     ///
     /// # Errors
     /// No such session.
@@ -304,26 +360,18 @@ impl<M> Registry<M> {
         after: Option<&Id>,
         count: usize,
         now: SystemTime,
-    ) -> Result<Vec<(Id, Arc<M>)>, RegistryError> {
+    ) -> Result<Vec<Id>, RegistryError> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(self
-            .renew(session, now)?
-            .models
-            .range((from, Bound::Unbounded))
-            .take(count)
-            .map(|(id, held)| (id.clone(), Arc::clone(&held.model)))
-            .collect())
+        let range = (from, Bound::Unbounded);
+        let models = self.renew(session, now)?.models.range(range);
+        Ok(models.take(count).map(|(id, _)| id.clone()).collect())
     }
 
-    /// Removes a model and hands it out.
+    /// Removes a model.
     ///
     /// # Errors
     /// No such session or model.
-    pub fn delete_model(
-        &mut self,
-        name: &ModelName,
-        now: SystemTime,
-    ) -> Result<Arc<M>, RegistryError> {
+    pub fn delete_model(&mut self, name: &ModelName, now: SystemTime) -> Result<(), RegistryError> {
         let session = self.renew(&name.session, now)?;
         let held = session
             .models
@@ -332,7 +380,7 @@ impl<M> Registry<M> {
         session.bytes -= held.bytes;
         self.models -= 1;
         self.bytes -= held.bytes;
-        Ok(held.model)
+        Ok(())
     }
 
     fn renew(
@@ -347,16 +395,6 @@ impl<M> Registry<M> {
             }
             Some(_) | None => Err(RegistryError::NoSession(name.clone())),
         }
-    }
-
-    fn release(&mut self, session: Session<M>) -> Vec<Arc<M>> {
-        self.models -= session.models.len();
-        self.bytes -= session.bytes;
-        session
-            .models
-            .into_values()
-            .map(|held| held.model)
-            .collect()
     }
 
     fn room_in_session(&self, used: usize, more: usize) -> Result<(), RegistryError> {

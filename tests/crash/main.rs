@@ -9,6 +9,7 @@
 //! With `--features failpoints` the process also ends by itself at any step of a commit or of a start, and its disk fails
 //! or is full for a while; a refused request is sent again until it is taken.
 
+mod cut_connections;
 #[allow(dead_code)] // Shared with the server's tests, which need more of it.
 #[path = "../server/fixture.rs"]
 mod fixture;

@@ -11,6 +11,7 @@ mod determinism;
 mod durability;
 mod endings;
 mod errors;
+mod eviction;
 mod fixture;
 mod grading;
 mod hostile;

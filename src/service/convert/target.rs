@@ -103,10 +103,10 @@ impl Target {
     ///
     /// # Errors
     /// No such model.
-    pub fn find(self, server: &Server) -> Result<AnyModel, Status> {
+    pub async fn find(self, server: &Server) -> Result<AnyModel, Status> {
         match self {
             Self::Named(name) => {
-                let entry = server.open(&name)?;
+                let entry = server.open(&name).await?;
                 Ok(entry.model.clone())
             }
             Self::Inline(_) if server.config.compare_only => Err(compare_only()),
@@ -120,10 +120,10 @@ impl Target {
     ///
     /// # Errors
     /// No such model.
-    pub fn find_to_grade(self, server: &Server) -> Result<AnyModel, Status> {
+    pub async fn find_to_grade(self, server: &Server) -> Result<AnyModel, Status> {
         match self {
             Self::Named(name) => {
-                let entry = server.find(&name)?;
+                let entry = server.find(&name).await?;
                 Ok(entry.model.clone())
             }
             Self::Inline(model) => Ok(model),
