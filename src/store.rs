@@ -136,15 +136,6 @@ impl<D: Disk> Store<D> {
         self.disk.read(&path)
     }
 
-    /// The commit before the last.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be read.
-    pub fn previous(&self, session: &str, model: &str) -> io::Result<Vec<u8>> {
-        let path = self.folder(session).join(format!("{model}{PREVIOUS}"));
-        self.disk.read(&path)
-    }
-
     /// Writes a session down.
     ///
     /// # Errors
@@ -184,7 +175,7 @@ impl<D: Disk> Store<D> {
             )?;
             if_there(self.disk.sync_folder(&folder))?;
         }
-        Ok(())
+        self.forget(&format!("{session}.{model}."))
     }
 
     /// Removes a session and its models, all at once.
@@ -198,30 +189,71 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         self.disk.sync_folder(&sessions)?;
+        self.forget(&format!("{session}."))?;
         self.disk.remove_folder(&deleted)
     }
 
-    /// Moves a model's last commit out of the way, to a name that is free, and returns that.
+    /// Moves a model's commits out of the way, to names that are free, and returns where the last one is now, and where
+    /// the one before it is, if there was one.
     ///
     /// # Errors
-    /// It is still where it was.
-    pub fn quarantine(&self, session: &str, model: &str) -> io::Result<PathBuf> {
+    /// The last one is still where it was.
+    pub fn quarantine(&self, session: &str, model: &str) -> io::Result<(PathBuf, Option<PathBuf>)> {
         let folder = self.root.join(QUARANTINE);
         self.disk.create_folder(&folder)?;
         let mut at = 0_u32;
-        let target = loop {
-            let target = folder.join(format!("{session}.{model}.{at}{CURRENT}"));
-            if !self.disk.exists(&target) {
-                break target;
-            }
+        let target = |at: u32, kind| folder.join(format!("{session}.{model}.{at}{kind}"));
+        while self.disk.exists(&target(at, CURRENT)) || self.disk.exists(&target(at, PREVIOUS)) {
             at += 1;
-        };
-        let session = self.folder(session);
+        }
+        let from = self.folder(session);
+        // The older first: left alone it would be taken for the last commit.
+        let (previous, current) = (target(at, PREVIOUS), target(at, CURRENT));
+        let moved = self
+            .disk
+            .rename(&from.join(format!("{model}{PREVIOUS}")), &previous);
+        let previous = if_there(moved)?.then_some(previous);
+        self.disk.sync_folder(&from)?;
         self.disk
-            .rename(&session.join(format!("{model}{CURRENT}")), &target)?;
+            .rename(&from.join(format!("{model}{CURRENT}")), &current)?;
         self.disk.sync_folder(&folder)?;
-        self.disk.sync_folder(&session)?;
-        Ok(target)
+        self.disk.sync_folder(&from)?;
+        Ok((current, previous))
+    }
+
+    /// Session and model of every file that was moved out of the way, in the order of their names.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn quarantined(&self) -> io::Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        for name in self.names_in_quarantine()? {
+            // No id holds a dot.
+            if let [session, model, _number, _kind] = name.split('.').collect::<Vec<_>>()[..] {
+                found.push((session.to_owned(), model.to_owned()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn names_in_quarantine(&self) -> io::Result<Vec<String>> {
+        let folder = self.root.join(QUARANTINE);
+        if self.disk.exists(&folder) {
+            self.disk.names(&folder)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Removes what was moved out of the way and begins with these ids.
+    fn forget(&self, ids: &str) -> io::Result<()> {
+        let folder = self.root.join(QUARANTINE);
+        for name in self.names_in_quarantine()? {
+            if name.starts_with(ids) {
+                self.disk.remove_file(&folder.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     fn folder(&self, session: &str) -> PathBuf {

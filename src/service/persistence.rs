@@ -142,6 +142,26 @@ impl Persistence {
                 }
             }
         }
+        self.remember_losses(store, registry, now)
+    }
+
+    /// Models that were lost before this start are lost still, unless somebody has made them anew.
+    fn remember_losses(
+        &self,
+        store: &Store,
+        registry: &mut Registry<ModelEntry>,
+        now: SystemTime,
+    ) -> io::Result<()> {
+        for (session, model) in store.quarantined()? {
+            let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));
+            let Some(name) = name else { continue };
+            if registry.model(&name, now).is_err() {
+                let message = format!(
+                    "the snapshot of {name} could not be used; it lies in the server's `quarantine`"
+                );
+                self.lost().entry(name).or_insert(message);
+            }
+        }
         Ok(())
     }
 
@@ -339,19 +359,26 @@ fn lose(
     limits: &ArchitectureLimits,
 ) {
     let (session, model) = (name.session.0.to_string(), name.model.to_string());
-    let moved = match store.quarantine(&session, &model) {
-        Ok(path) => format!("it was moved to {}", path.display()),
-        Err(error) => format!("it could not be moved away ({error})"),
+    let what = match store.quarantine(&session, &model) {
+        Err(error) => format!("it cannot be moved away ({error})"),
+        Ok((last, previous)) => {
+            let last = last.display();
+            let sound = previous.and_then(|path| {
+                let bytes = std::fs::read(&path).ok()?;
+                let (restored, _) = snapshot::decode(&bytes, limits, 0).ok()?;
+                Some((path, any(restored).step()))
+            });
+            match sound {
+                None => format!("it was moved to {last}; there is no sound commit before it"),
+                Some((path, step)) => format!(
+                    "it was moved to {last}; the commit before it, of step {step}, is sound: whoever has the server's \
+                     disk brings it back with `backpropd import {}`",
+                    path.display()
+                ),
+            }
+        }
     };
-    let previous = store.previous(&session, &model).ok();
-    let step = previous
-        .and_then(|bytes| snapshot::decode(&bytes, limits, 0).ok())
-        .map(|(restored, _)| with_model!(any(restored), model => model.committed().step));
-    let before = step.map_or_else(
-        || "the commit before it is not sound either".to_owned(),
-        |step| format!("the commit before it, of step {step}, is sound and lies beside the others"),
-    );
-    let message = format!("the snapshot of {name} cannot be used: {reason}; {moved}; {before}");
+    let message = format!("the snapshot of {name} cannot be used: {reason}; {what}");
     tracing::error!("{message}");
     let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
     lost.insert(name, message);

@@ -199,6 +199,12 @@ async fn a_damaged_snapshot_costs_its_own_model_alone() {
     };
     let lost = client.predict(predict).await.expect_err("damaged");
     assert_eq!(lost.code(), Code::DataLoss);
+
+    // Nor does the commit before it take its place in silence, at any later start.
+    let server = restart(server, &folder).await;
+    let mut client = server.training().await;
+    let lost = get(&mut client, &damaged.name).await.expect_err("damaged");
+    refused(&lost, Code::DataLoss, "DATA_LOSS");
     let delete = pb::DeleteModelRequest {
         name: damaged.name.clone(),
     };

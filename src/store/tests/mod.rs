@@ -29,7 +29,10 @@ fn what_was_put_is_found_after_opening_again() {
     assert_eq!(found[0].record.as_deref().expect("read"), b"session");
     assert_eq!(found[0].models, ["a", "b"]);
     assert_eq!(store.model("s", "a").expect("read"), b"2");
-    assert_eq!(store.previous("s", "a").expect("read"), b"1");
+    assert_eq!(
+        fs::read(folder.path().join("sessions/s/a.previous.safetensors")).expect("read"),
+        b"1"
+    );
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn a_file_in_quarantine_is_out_of_the_way_and_kept() {
     let (_folder, store) = opened();
     for content in [b"1", b"2"] {
         store.put_model("s", "a", content).expect("written");
-        let moved = store.quarantine("s", "a").expect("moved");
+        let (moved, _) = store.quarantine("s", "a").expect("moved");
         assert_eq!(fs::read(moved).expect("kept"), content);
     }
     assert!(store.sessions().expect("listed")[0].models.is_empty());
