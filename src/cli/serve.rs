@@ -39,9 +39,13 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     runtime()?.block_on(serve(effective.config))
 }
 
+/// Threads that wait for the disk: as many commits at once as a disk gains by, and few enough to cost no memory.
+const MAX_DISK_THREADS: usize = 32;
+
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(MAX_DISK_THREADS)
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the threads that serve: {error}")))
 }

@@ -275,7 +275,13 @@ impl<V: Send, F: FnOnce() -> V + Send> Task for Once<F, V> {
     }
 }
 
+/// How far a compute thread stands back behind those that answer: a call that waits for nothing but its answer, a health
+/// check above all, is to get a core at once, however many runs there are.
+const NICENESS: i32 = 5;
+
 fn work(shared: &Shared) {
+    // On Linux this is the thread's own. Where it may not, the machine is as fair as it is.
+    let _ = rustix::process::nice(NICENESS);
     while let Some((party, mut task)) = shared.next() {
         match catch_unwind(AssertUnwindSafe(|| task.turn())) {
             Ok(Turn::Again) => {

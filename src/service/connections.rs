@@ -29,6 +29,9 @@ use crate::config::Config;
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// What a stream holds of a reply besides what its reader has room for.
+const SEND_BUFFER: usize = 128 << 10;
+
 /// Streams that a peer may have reset before it is cut off.
 const MAX_RESET_STREAMS: usize = 1024;
 
@@ -189,6 +192,7 @@ fn builder(config: &Config) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(config.max_streams_per_connection)
         .max_header_list_size(config.max_header_bytes)
         .max_local_error_reset_streams(MAX_RESET_STREAMS)
