@@ -9,7 +9,7 @@
 //! - [`store`]: snapshots on disk, committed whole; knows files and bytes only.
 //! - [`config`]: every limit and address, one table.
 //! - [`service`]: the edge, the only code that knows gRPC and protobuf: conversions, errors, threads, connections.
-//! - [`cli`]: the commands `serve`, `train` and `healthcheck`.
+//! - [`cli`]: the commands, one file for each.
 
 pub mod cli;
 pub mod config;

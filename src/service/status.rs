@@ -10,6 +10,7 @@
 //! | another step than expected | `ABORTED` | `STEP_MISMATCH` |
 //! | a limit | `RESOURCE_EXHAUSTED` | `QUOTA`, `QUEUE_FULL`, `MESSAGE_TOO_LARGE`, `REPLY_TOO_LARGE`, `WORKSPACE_TOO_LARGE`, `SLOW_READER`, `RUN_TIME`, `DISK_FULL` |
 //! | the caller's time is up, the caller is gone, the server stops | `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE` | `DEADLINE`, `CANCELLED`, `SHUTDOWN` |
+//! | the disk fails, a snapshot is damaged | `UNAVAILABLE`, `DATA_LOSS` | `NOT_STORED`, `NOT_READ`, `DATA_LOSS` |
 //! | a bug | `INTERNAL` | `INTERNAL` |
 
 use std::collections::HashMap;
