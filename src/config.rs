@@ -169,6 +169,8 @@ settings! {
 
     /// Runs that wait for one model; a further one is refused.
     max_waiting_runs_per_model: usize = 16, 0..=65_536;
+    /// How long a call may wait for its model's turn, in seconds; then it is refused.
+    max_wait_seconds: u64 = 600, 1..=86_400;
     /// Calls on the whole server that wait for a compute thread; a further one is refused.
     max_waiting_calls: usize = 4_096, 0..=1_000_000;
     /// Calls of one session that wait for a compute thread; a further one is refused.

@@ -119,7 +119,8 @@ pub async fn serve<S>(
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
-    let limit = Duration::from_secs(config.drain_seconds);
+    // The last commits belong to the shutdown, too.
+    let limit = Duration::from_secs(config.drain_seconds).mul_f64(0.95);
     if tokio::time::timeout(limit, drained).await.is_err() {
         tracing::warn!(
             connections = connections.len(),

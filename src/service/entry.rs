@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::feed::Feed;
-use super::status::{limited, queue_full};
+use super::status::{limited, queue_full, waited_too_long};
+use crate::config::Config;
 use crate::nn::WeightsDigest;
 use crate::training::{Access, Model, ModelName, RequestId, Spec};
 
@@ -201,15 +202,19 @@ impl ModelEntry {
     /// Waits for the turn to change the model, first come, first served. Returns how many came before.
     ///
     /// # Errors
-    /// More than `max_waiting` wait already.
-    pub async fn write_turn(&self, max_waiting: usize) -> Result<(WriteTurn, usize), Status> {
+    /// More wait already than `config` allows, or the turn does not come in the time that it allows.
+    pub async fn write_turn(&self, config: &Config) -> Result<(WriteTurn, usize), Status> {
         let before = self.writers.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(&self.writers));
+        let max_waiting = config.max_waiting_runs_per_model;
         if before > max_waiting {
             let what = format!("too many runs wait for {}", self.name);
             return Err(queue_full("max_waiting_runs_per_model", max_waiting, &what));
         }
-        Ok((self.wait(Some(place)).await?, before))
+        let patience = Duration::from_secs(config.max_wait_seconds);
+        let turn = tokio::time::timeout(patience, self.wait(Some(place))).await;
+        let turn = turn.unwrap_or_else(|_| Err(waited_too_long(&self.name, patience)))?;
+        Ok((turn, before))
     }
 
     async fn wait(&self, place: Option<Place>) -> Result<WriteTurn, Status> {

@@ -153,9 +153,7 @@ impl Server {
         if !self.persistence.is_on() || entry.durable_step().is_some() {
             return Ok(());
         }
-        let (turn, _) = entry
-            .write_turn(self.config.max_waiting_runs_per_model)
-            .await?;
+        let (turn, _) = entry.write_turn(&self.config).await?;
         if entry.durable_step().is_some() {
             return Ok(());
         }

@@ -74,7 +74,7 @@ impl<T: ModelScalar> Replacement<T> {
             biased;
             () = entry.deleted.cancelled() => return Err(stopped(Stop::Deleted, None)),
             () = server.shutdown.cancelled() => return Err(stopped(Stop::Shutdown, None)),
-            turn = entry.write_turn(server.config.max_waiting_runs_per_model) => turn?.0,
+            turn = entry.write_turn(&server.config) => turn?.0,
         };
         let (step, digest) = match model.begin(request.as_ref(), self.expected_step)? {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => (step, digest),

@@ -98,7 +98,7 @@ pub async fn conduct<T: Scalar>(
     let turn = tokio::select! {
         biased;
         stop = &mut ending => Err(stopped(stop, None)),
-        turn = entry.write_turn(server.config.max_waiting_runs_per_model) => turn,
+        turn = entry.write_turn(&server.config) => turn,
     };
     let begun = turn.and_then(|(turn, position)| {
         let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;

@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 
 use crate::nn::Violations;
-use crate::training::{BeginError, Divergence, Quota, RegistryError, RequestIdReused};
+use crate::training::{BeginError, Divergence, ModelName, Quota, RegistryError, RequestIdReused};
 
 /// Who says so, in `ErrorInfo.domain`.
 pub const DOMAIN: &str = "backpropd";
@@ -228,6 +228,21 @@ pub fn queue_full(setting: &str, limit: usize, what: &str) -> Status {
         .fact("setting", setting)
         .fact("limit", limit)
         .quota(setting, &message)
+        .retry()
+        .status()
+}
+
+/// A turn that did not come in time; trying again later helps.
+pub fn waited_too_long(model: &ModelName, patience: Duration) -> Status {
+    let seconds = patience.as_secs();
+    let message = format!(
+        "{model} was busy with others for {seconds} s (max_wait_seconds), and nothing was done: send the request again \
+         later"
+    );
+    Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", &message)
+        .fact("setting", "max_wait_seconds")
+        .fact("limit", seconds)
+        .quota("max_wait_seconds", &message)
         .retry()
         .status()
 }

@@ -84,6 +84,21 @@ async fn a_run_that_takes_too_long_ends_with_its_steps_and_goes_on_when_asked_ag
     assert_eq!(begin(&mut again).await.resumed_steps, step);
 }
 
+#[tokio::test]
+async fn a_call_waits_for_its_models_turn_only_so_long() {
+    let server = Server::with(|config| config.max_wait_seconds = 1).await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let (_, _stream) = under_way(&mut client, train(&model, FOREVER)).await;
+    let refusal = run(&mut client, train(&model, 1))
+        .await
+        .err()
+        .expect("busy");
+    let details = refused(&refusal, Code::ResourceExhausted, "QUEUE_FULL");
+    assert!(details.retry_info().is_some());
+    assert_eq!(fact(&refusal, "setting"), "max_wait_seconds");
+}
+
 /// Sessions take turns: while one has a hundred runs waiting, another's short run is done before most of them.
 #[tokio::test]
 async fn a_session_that_floods_waits_for_itself() {
