@@ -12,7 +12,8 @@ use super::{Server, convert, pb, status};
 use crate::nn::Violations;
 use crate::training::{ModelName, Placement, SessionName};
 
-/// Expired and idle sessions are looked for this often; until then the expired ones' their names and places are taken, though nobody finds them.
+/// Expired and idle sessions are looked for this often. Until then the names and places of expired ones are taken,
+/// though nobody finds them.
 const RETIRE_EVERY: Duration = Duration::from_secs(1);
 
 /// What is acknowledged from memory is on disk this much later, and the time that writing takes.

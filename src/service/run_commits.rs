@@ -89,8 +89,8 @@ impl<'a, T: Scalar> Commits<'a, T> {
         if !self.server.persistence.is_on() {
             return end;
         }
-        let committed = self.model.committed();
-        let did_nothing = Arc::ptr_eq(&committed, &self.before.committed)
+        let step = self.before.committed.step;
+        let did_nothing = Arc::ptr_eq(&self.model.committed(), &self.before.committed)
             && matches!(end.reason, EndReason::Stopped(_));
         let stored = if did_nothing {
             Ok(())
@@ -98,15 +98,14 @@ impl<'a, T: Scalar> Commits<'a, T> {
             self.server.store_soon(self.entry);
             Ok(())
         } else {
-            self.put().await.map(|_| ())
+            let persistence = &self.server.persistence;
+            persistence
+                .commit(self.entry, self.turn, &self.model, self.before)
+                .await
         };
         let end = match stored {
             Ok(()) => end,
-            Err(why) => {
-                let step = self.before.committed.step;
-                self.model.restore(self.before);
-                RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
-            }
+            Err(why) => RunEnd::new(EndReason::NotStored(why), 0, step, end.timing),
         };
         RunEnd {
             durable_step: self.entry.durable_step(),

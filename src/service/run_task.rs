@@ -102,14 +102,11 @@ pub async fn conduct<T: Scalar>(
     };
     let begun = turn.and_then(|(turn, position)| {
         let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
-        Ok((Arc::new(turn), position, begin))
+        let workspace = Run::workspace_bytes(&model, plan.minibatches.size());
+        let memory = server.workspace(workspace)?;
+        Ok((Arc::new(turn), position, begin, memory))
     });
-    let rows = plan.minibatches.size();
-    let begun = begun.and_then(|begun| {
-        let memory = server.workspace(Run::workspace_bytes(&model, rows))?;
-        Ok((begun, memory))
-    });
-    let ((turn, queue_position, begin), _memory) = match begun {
+    let (turn, queue_position, begin, _memory) = match begun {
         Ok(begun) => begun,
         Err(status) => {
             // A caller that has gone needs no answer.

@@ -19,8 +19,7 @@ impl ServerService for ServerInfo {
         &self,
         _: Request<pb::GetServerInfoRequest>,
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
-        let (sessions, models) = self.0.registry().counts();
-        let resident = self.0.registry().every_model().len();
+        let (sessions, models, resident) = self.0.registry().counts();
         let settings = self.0.config.entries().into_iter();
         Ok(Response::new(pb::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -224,12 +224,7 @@ pub fn limited(reason: &str, setting: &str, limit: u64, message: &str) -> Status
 /// A queue that is full; trying again later helps.
 pub fn queue_full(setting: &str, limit: usize, what: &str) -> Status {
     let message = format!("{what}: {limit} are allowed ({setting}); try again in a second");
-    Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", &message)
-        .fact("setting", setting)
-        .fact("limit", limit)
-        .quota(setting, &message)
-        .retry()
-        .status()
+    busy(setting, limit as u64, &message)
 }
 
 /// A turn that did not come in time; trying again later helps.
@@ -239,10 +234,14 @@ pub fn waited_too_long(model: &ModelName, patience: Duration) -> Status {
         "{model} was busy with others for {seconds} s (max_wait_seconds), and nothing was done: send the request again \
          later"
     );
-    Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", &message)
-        .fact("setting", "max_wait_seconds")
-        .fact("limit", seconds)
-        .quota("max_wait_seconds", &message)
+    busy("max_wait_seconds", seconds, &message)
+}
+
+fn busy(setting: &str, limit: u64, message: &str) -> Status {
+    Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", message)
+        .fact("setting", setting)
+        .fact("limit", limit)
+        .quota(setting, message)
         .retry()
         .status()
 }

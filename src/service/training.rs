@@ -58,7 +58,6 @@ impl TrainingService for Training {
         let name = model_name(&request.model, "model", &mut violations);
         let parts = TrainParts::read(request, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
-        telemetry::note_model(&name);
         let entry = self.0.open(&name).await?;
 
         // Kept by the reader and by the run, either of which may outlast the other.
@@ -254,7 +253,6 @@ impl TrainingService for Training {
         let most = self.0.limits.layers;
         let parts = read_parameters(request.parameters, most, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
-        telemetry::note_model(&name);
         let entry = self.0.open(&name).await?;
         with_model!(entry.model.clone(), model => {
             let replacement = Replacement {
@@ -322,7 +320,6 @@ impl TrainingService for Training {
         let mut violations = Violations::new();
         let name = model_name(&request.into_inner().name, "name", &mut violations);
         let entry = self.0.open(&violations.into_result(name)?).await?;
-        telemetry::note_model(&entry.name);
         let file = deadline.limit(transfer::export(&self.0, entry)).await?;
         Ok(Response::new(file))
     }

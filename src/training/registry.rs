@@ -66,9 +66,14 @@ impl<M> Registry<M> {
         }
     }
 
-    /// How many sessions and models there are.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.sessions.len(), self.models)
+    /// How many sessions and models there are, and how many of the models are in memory.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let models = self
+            .sessions
+            .values()
+            .flat_map(|session| session.models.values());
+        let resident = models.filter(|held| held.model.is_some()).count();
+        (self.sessions.len(), self.models, resident)
     }
 
     /// Makes a session, or returns the one that the same request made before.

@@ -4,8 +4,8 @@ use backpropd::service::pb;
 use tonic::Code;
 
 use crate::fixture::{
-    FOREVER, Server, Training, begin, create, create_homework, fact, homework, layer, listen, now,
-    refused, run, train, under_way,
+    FOREVER, Server, begin, create, create_homework, create_in, create_session, fact, homework,
+    layer, listen, now, refused, run, train, under_way,
 };
 
 #[tokio::test]
@@ -108,19 +108,12 @@ async fn a_session_that_floods_waits_for_itself() {
     })
     .await;
     let mut flooder = server.training().await;
-    let session = pb::CreateSessionRequest {
-        session_id: "flood".to_owned(),
-        ..Default::default()
-    };
-    server
-        .sessions()
-        .await
-        .create_session(session)
-        .await
-        .expect("made");
+    let session = create_session(&server, "flood").await.expect("made");
     let mut floods = Vec::new();
     for _ in 0..50 {
-        let model = in_session(&mut flooder, "sessions/flood").await;
+        let model = create_in(&server, &session, homework())
+            .await
+            .expect("made");
         let quiet = pb::TrainBatchRequest {
             metrics_every: FOREVER,
             ..train(&model, FOREVER)
@@ -145,14 +138,4 @@ async fn a_session_that_floods_waits_for_itself() {
         during * 5 < i64::from(steps),
         "one of fifty runs took {during} steps while the other session took {steps}"
     );
-}
-
-async fn in_session(client: &mut Training, session: &str) -> pb::Model {
-    let request = pb::CreateModelRequest {
-        session: session.to_owned(),
-        spec: Some(homework()),
-        ..Default::default()
-    };
-    let reply = client.create_model(request).await.expect("made");
-    reply.into_inner().model.expect("a model")
 }

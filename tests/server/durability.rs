@@ -10,13 +10,12 @@ use tokio::net::TcpListener;
 use tonic::Code;
 
 use super::fixture::{
-    FOREVER, Server, create, get, homework, homework_parameters, now, refused, run, tensor, train,
-    under_way, until,
+    FOREVER, Server, create, get, homework, homework_parameters, homework_with_adam, now, refused,
+    run, tensor, train, under_way, until,
 };
 
 async fn server(folder: &TempDir) -> Server {
-    let data_dir = folder.path().to_str().expect("text").to_owned();
-    Server::with(|config| config.data_dir = data_dir).await
+    Server::on(folder, |_| ()).await
 }
 
 /// Stops the server and starts another on the same folder.
@@ -42,11 +41,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let folder = TempDir::new().expect("a folder");
     let server = self::server(&folder).await;
     let mut client = server.training().await;
-    let adam = pb::ModelSpec {
-        optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
-        ..homework()
-    };
-    let trained = create(&mut client, adam, 1).await;
+    let trained = create(&mut client, homework_with_adam(), 1).await;
     let request = named(train(&trained, 7), "seven steps");
     let told = run(&mut client, request.clone()).await.expect("it trains");
     assert_eq!(told.completed().durable_step, Some(7));
@@ -93,11 +88,7 @@ async fn training_goes_on_after_a_restart_as_if_there_had_been_none() {
     for restarts in [false, true] {
         let folder = TempDir::new().expect("a folder");
         let mut server = self::server(&folder).await;
-        let adam = pb::ModelSpec {
-            optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
-            ..homework()
-        };
-        let model = create(&mut server.training().await, adam, 5).await;
+        let model = create(&mut server.training().await, homework_with_adam(), 5).await;
         for _ in 0..4 {
             if restarts {
                 server = restart(server, &folder).await;
@@ -334,12 +325,7 @@ async fn relaxed_steps_survive_an_orderly_stop_and_a_disk_that_fails_for_a_while
 #[tokio::test]
 async fn a_long_run_is_committed_now_and_then_and_resumes_from_there() {
     let folder = TempDir::new().expect("a folder");
-    let data_dir = folder.path().to_str().expect("text").to_owned();
-    let server = Server::with(|config| {
-        config.data_dir = data_dir;
-        config.commit_seconds = 1;
-    })
-    .await;
+    let server = Server::on(&folder, |config| config.commit_seconds = 1).await;
     let mut client = server.training().await;
     let model = create(&mut client, homework(), 1).await;
     let request = named(train(&model, FOREVER), "a long run");

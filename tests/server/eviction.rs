@@ -8,16 +8,12 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::fixture::{
-    FOREVER, Server, Training, create, get, homework, now, refused, run, train, under_way, until,
+    FOREVER, Server, Training, create, get, homework, homework_with_adam, now, refused, run, train,
+    under_way, until,
 };
 
 async fn server(folder: &TempDir) -> Server {
-    let data_dir = folder.path().to_str().expect("text").to_owned();
-    Server::with(|config| {
-        config.data_dir = data_dir;
-        config.evict_after_seconds = 1;
-    })
-    .await
+    Server::on(folder, |config| config.evict_after_seconds = 1).await
 }
 
 /// Models in memory.
@@ -27,15 +23,8 @@ async fn resident(server: &Server) -> i32 {
     info.expect("it tells").into_inner().resident_models
 }
 
-fn adam() -> pb::ModelSpec {
-    pb::ModelSpec {
-        optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
-        ..homework()
-    }
-}
-
 async fn trained(client: &mut Training) -> (pb::Model, pb::TrainBatchRequest) {
-    let model = create(client, adam(), 1).await;
+    let model = create(client, homework_with_adam(), 1).await;
     let request = pb::TrainBatchRequest {
         request_id: "five steps".to_owned(),
         ..train(&model, 5)

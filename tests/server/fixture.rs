@@ -9,6 +9,7 @@ use backpropd::service::{ServeError, serve};
 use pb::session_service_client::SessionServiceClient;
 use pb::train_batch_response::Event;
 use pb::training_service_client::TrainingServiceClient;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -58,6 +59,16 @@ impl Server {
         }
     }
 
+    /// A server that keeps its models in this folder.
+    pub async fn on(folder: &TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let data_dir = folder.path().to_str().expect("text").to_owned();
+        Self::with(|config| {
+            config.data_dir = data_dir;
+            change(config);
+        })
+        .await
+    }
+
     pub async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("a URI");
         endpoint.connect().await.expect("the server listens")
@@ -104,6 +115,14 @@ pub fn homework() -> pb::ModelSpec {
         input_size: 4,
         layers: layers.to_vec(),
         ..Default::default()
+    }
+}
+
+/// The same with Adam, which remembers more than the weights.
+pub fn homework_with_adam() -> pb::ModelSpec {
+    pb::ModelSpec {
+        optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
+        ..homework()
     }
 }
 
@@ -163,6 +182,31 @@ pub async fn create(client: &mut Training, spec: pb::ModelSpec, seed: i64) -> pb
     };
     let reply = client.create_model(request).await.expect("a good request");
     reply.into_inner().model.expect("a model")
+}
+
+/// A model in this session.
+pub async fn create_in(
+    server: &Server,
+    session: &str,
+    spec: pb::ModelSpec,
+) -> Result<pb::Model, Status> {
+    let request = pb::CreateModelRequest {
+        session: session.to_owned(),
+        spec: Some(spec),
+        ..Default::default()
+    };
+    let reply = server.training().await.create_model(request).await?;
+    Ok(reply.into_inner().model.expect("a model"))
+}
+
+/// A session of this id; its name.
+pub async fn create_session(server: &Server, id: &str) -> Result<String, Status> {
+    let request = pb::CreateSessionRequest {
+        session_id: id.to_owned(),
+        ..Default::default()
+    };
+    let reply = server.sessions().await.create_session(request).await?;
+    Ok(reply.into_inner().session.expect("a session").name)
 }
 
 /// The homework's model in a session of its own.

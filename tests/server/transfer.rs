@@ -6,7 +6,8 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use super::fixture::{
-    Server, Training, bad_fields, create, get, homework, next, now, refused, run, train,
+    Server, Training, bad_fields, create, get, homework, homework_with_adam, next, now, refused,
+    run, train,
 };
 
 async fn export(client: &mut Training, model: &pb::Model) -> Vec<u8> {
@@ -42,21 +43,13 @@ async fn import(
     Ok(reply.into_inner().model.expect("a model"))
 }
 
-fn adam() -> pb::ModelSpec {
-    pb::ModelSpec {
-        optimizer: Some(pb::model_spec::Optimizer::Adam(pb::Adam::default())),
-        ..homework()
-    }
-}
-
 #[tokio::test]
 async fn a_model_goes_on_elsewhere_as_if_it_had_never_moved() {
     let here = Server::start().await;
     let folder = TempDir::new().expect("a folder");
-    let data_dir = folder.path().to_str().expect("text").to_owned();
-    let there = Server::with(|config| config.data_dir = data_dir).await;
+    let there = Server::on(&folder, |_| ()).await;
     let (mut client, mut other) = (here.training().await, there.training().await);
-    let model = create(&mut client, adam(), 7).await;
+    let model = create(&mut client, homework_with_adam(), 7).await;
     let asked = pb::TrainBatchRequest {
         request_id: "five steps".to_owned(),
         ..train(&model, 5)

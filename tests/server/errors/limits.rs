@@ -4,8 +4,9 @@ use backpropd::service::pb;
 use tonic::{Code, Status};
 
 use crate::fixture::{
-    FOREVER, Server, assert_unchanged, begin, create, create_homework, fact, homework, inputs,
-    layer, listen, next, numbers, refused, run, targets, tensor, train, under_way, until,
+    FOREVER, Server, assert_unchanged, begin, create, create_homework, create_in, create_session,
+    fact, homework, inputs, layer, listen, next, numbers, refused, run, targets, tensor, train,
+    under_way, until,
 };
 
 /// A refusal over a quota names the setting and its value.
@@ -19,42 +20,19 @@ fn over(status: &Status, reason: &str, setting: &str, limit: usize) {
     assert_eq!(fact(status, "limit"), limit.to_string());
 }
 
-async fn create_in(
-    server: &Server,
-    session: &str,
-    spec: pb::ModelSpec,
-) -> Result<pb::Model, Status> {
-    let request = pb::CreateModelRequest {
-        session: session.to_owned(),
-        spec: Some(spec),
-        ..Default::default()
-    };
-    let reply = server.training().await.create_model(request).await?;
-    Ok(reply.into_inner().model.expect("a model"))
-}
-
-async fn session(server: &Server, id: &str) -> Result<String, Status> {
-    let request = pb::CreateSessionRequest {
-        session_id: id.to_owned(),
-        ..Default::default()
-    };
-    let reply = server.sessions().await.create_session(request).await?;
-    Ok(reply.into_inner().session.expect("a session").name)
-}
-
 #[tokio::test]
 async fn sessions_are_limited_and_a_deleted_one_makes_room() {
     let server = Server::with(|config| config.max_sessions = 2).await;
-    let first = session(&server, "a").await.expect("room");
-    session(&server, "b").await.expect("room");
-    let status = session(&server, "c").await.unwrap_err();
+    let first = create_session(&server, "a").await.expect("room");
+    create_session(&server, "b").await.expect("room");
+    let status = create_session(&server, "c").await.unwrap_err();
     over(&status, "QUOTA", "max_sessions", 2);
     let status = create_in(&server, "", homework()).await.unwrap_err();
     over(&status, "QUOTA", "max_sessions", 2);
     let delete = pb::DeleteSessionRequest { name: first };
     let mut sessions = server.sessions().await;
     sessions.delete_session(delete).await.expect("it is there");
-    session(&server, "c").await.expect("room again");
+    create_session(&server, "c").await.expect("room again");
 }
 
 #[tokio::test]
@@ -64,7 +42,7 @@ async fn models_are_limited_per_session_and_in_all() {
         config.max_models = 3;
     };
     let server = Server::with(limits).await;
-    let a = session(&server, "a").await.expect("room");
+    let a = create_session(&server, "a").await.expect("room");
     let first = create_in(&server, &a, homework()).await.expect("room");
     create_in(&server, &a, homework()).await.expect("room");
     let status = create_in(&server, &a, homework()).await.unwrap_err();
