@@ -1,6 +1,7 @@
 //! Activations: h = σ(z), entry by entry, and the pull-back dz = dh ⊙ σ′(z), σ′ taken from z.
 
 use super::Scalar;
+use super::elementwise::{combine, map};
 
 /// σ.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -54,16 +55,11 @@ impl Activation {
     pub fn forward<T: Scalar>(self, z: &[T], h: &mut [T]) {
         match self {
             Self::Linear => h.copy_from_slice(z),
-            Self::Relu => map(z, h, |z| {
-                if z > T::ZERO {
-                    z
-                } else {
-                    relu_of_nonpositive(z)
-                }
-            }),
+            // Not a number where z is not, so that a broken network shows.
+            Self::Relu => map(z, h, |z| if z <= T::ZERO { T::ZERO } else { z }),
             Self::LeakyRelu { slope } => {
                 let slope = T::from_f64(slope);
-                map(z, h, |z| if z > T::ZERO { z } else { slope * z });
+                map(z, h, move |z| if z > T::ZERO { z } else { slope * z });
             }
             Self::Sigmoid => map(z, h, sigmoid),
             Self::Tanh => map(z, h, T::hyperbolic_tangent),
@@ -76,23 +72,8 @@ impl Activation {
     pub fn backward<T: Scalar>(self, z: &[T], dh: &[T], dz: &mut [T], at_zero: ReluAtZero) {
         match self {
             Self::Linear => dz.copy_from_slice(dh),
-            Self::Relu => pull_back(
-                z,
-                dh,
-                dz,
-                |z| {
-                    if at_zero.passes(z) { T::ONE } else { T::ZERO }
-                },
-            ),
-            Self::LeakyRelu { slope } => {
-                let slope = T::from_f64(slope);
-                pull_back(
-                    z,
-                    dh,
-                    dz,
-                    |z| if at_zero.passes(z) { T::ONE } else { slope },
-                );
-            }
+            Self::Relu => mask(z, dh, dz, T::ZERO, at_zero),
+            Self::LeakyRelu { slope } => mask(z, dh, dz, T::from_f64(slope), at_zero),
             Self::Sigmoid => pull_back(z, dh, dz, |z| {
                 let s = sigmoid(z);
                 s * (T::ONE - s)
@@ -120,11 +101,6 @@ pub fn sigmoid<T: Scalar>(z: T) -> T {
     }
 }
 
-/// 0 for z ≤ 0, and not a number where z is not, so that a broken network shows.
-fn relu_of_nonpositive<T: Scalar>(z: T) -> T {
-    if z <= T::ZERO { T::ZERO } else { z }
-}
-
 /// Φ(z).
 fn normal_cdf<T: Scalar>(z: T) -> T {
     let half = T::from_f64(0.5);
@@ -138,14 +114,28 @@ fn normal_density<T: Scalar>(z: T) -> T {
     scale * (-(z * z) * T::from_f64(0.5)).exponential()
 }
 
-fn map<T: Scalar>(z: &[T], h: &mut [T], f: impl Fn(T) -> T) {
-    for (h, &z) in h.iter_mut().zip(z) {
-        *h = f(z);
-    }
+/// dz = dh ⊙ df(z).
+fn pull_back<T: Scalar>(z: &[T], dh: &[T], dz: &mut [T], df: impl Fn(T) -> T) {
+    combine(z, dh, dz, move |z, dh| dh * df(z));
 }
 
-fn pull_back<T: Scalar>(z: &[T], dh: &[T], dz: &mut [T], df: impl Fn(T) -> T) {
-    for ((dz, &z), &dh) in dz.iter_mut().zip(z).zip(dh) {
-        *dz = dh * df(z);
+/// dz = dh where the mask passes it, `slope`·dh elsewhere.
+fn mask<T: Scalar>(z: &[T], dh: &[T], dz: &mut [T], slope: T, at_zero: ReluAtZero) {
+    // Chosen outside the loop, which then needs no branch.
+    match at_zero {
+        ReluAtZero::One => pull_back(z, dh, dz, move |z| {
+            if ReluAtZero::One.passes(z) {
+                T::ONE
+            } else {
+                slope
+            }
+        }),
+        ReluAtZero::Zero => pull_back(z, dh, dz, move |z| {
+            if ReluAtZero::Zero.passes(z) {
+                T::ONE
+            } else {
+                slope
+            }
+        }),
     }
 }

@@ -2,7 +2,8 @@
 
 use faer::Par;
 
-use super::mlp::{Backward, ForwardBuffers, InputGradient, Mlp};
+use super::backward::{Backward, InputGradient};
+use super::mlp::{ForwardBuffers, Mlp};
 use super::{Architecture, Batch, Objective, Scalar as _};
 
 /// Kinks beyond this many are counted, not named.
@@ -278,7 +279,7 @@ impl Check {
             masks.extend(trace.z(i).iter().map(|z| *z >= f64::ZERO));
         }
         let targets = self.batch.view().targets;
-        trace.loss(self.objective, targets, &mut self.scratch)
+        trace.loss(self.objective, targets, &mut self.scratch, Par::Seq)
     }
 
     /// The kink that moving an entry meets; `position` counts the masks of [`Self::loss`].

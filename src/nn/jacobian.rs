@@ -3,7 +3,8 @@
 
 use faer::Par;
 
-use super::mlp::{Backward, InputGradient, Trace};
+use super::backward::{Backward, InputGradient};
+use super::mlp::Trace;
 use super::{Objective, Scalar, TargetsRef};
 
 /// A quantity that a derivative can be of, or be taken with respect to. Layers count from 1.
@@ -110,11 +111,11 @@ impl<T: Scalar> Trace<'_, T> {
             }
             Node::PreActivation(i) => {
                 place_unit(backward.dz_mut(i, self.entries(i)), entry);
-                self.pull_back_z(i, backward, par);
+                self.pull_back_z(i, backward, par, None);
             }
             Node::Activation(i) => {
                 place_unit(backward.dh_mut(i, self.entries(i)), entry);
-                self.pull_back_h(i, backward, par);
+                self.pull_back_h(i, backward, par, None);
             }
             Node::Inputs | Node::Weights(_) | Node::Bias(_) => {}
         }

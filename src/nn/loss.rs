@@ -1,5 +1,9 @@
 //! Losses: a number for each sample, and ∂l/∂f.
 
+use faer::Par;
+
+use super::elementwise::{combine, scale, squares};
+use super::threads::{Cut, each, take, take_mut};
 use super::{Scalar, TargetsRef, activation::sigmoid};
 
 /// What training lowers.
@@ -52,33 +56,78 @@ impl Objective {
         targets: TargetsRef<'_, T>,
         per_sample: &mut [f64],
         df: &mut [T],
+        par: Par,
     ) -> f64 {
         let rows = per_sample.len();
-        let n = f.len() / rows;
-        let scale = T::from_f64(self.gradient_scale(rows, n));
-        let per_entry = match self.reduction {
-            Reduction::Mean => 1.0 / n as f64,
-            Reduction::Sum => 1.0,
-        };
-        let lines = f.chunks_exact(n).zip(df.chunks_exact_mut(n));
-        for (k, (own, (f, df))) in per_sample.iter_mut().zip(lines).enumerate() {
-            *own = match (self.loss, targets) {
-                (Loss::HalfSquaredError, _) => 0.5 * squared_error(f, targets, k, df),
-                (Loss::MeanSquaredError, _) => per_entry * squared_error(f, targets, k, df),
-                (Loss::CrossEntropy, _) => cross_entropy(f, targets, k, df),
-                (Loss::BinaryCrossEntropy, _) => {
-                    per_entry * binary_cross_entropy(f, targets, k, df)
-                }
-            };
-            for df in df {
-                *df *= scale;
-            }
-        }
+        let factor = T::from_f64(self.gradient_scale(rows, f.len() / rows));
+        self.evaluate_rows(f, targets, per_sample, df, factor, par);
         let sum: f64 = per_sample.iter().sum();
         match self.reduction {
             Reduction::Mean => sum / rows as f64,
             Reduction::Sum => sum,
         }
+    }
+
+    /// The samples' losses, and ∂l/∂f, on a thread for each piece of the rows where there are many numbers.
+    fn evaluate_rows<T: Scalar>(
+        self,
+        f: &[T],
+        targets: TargetsRef<'_, T>,
+        per_sample: &mut [f64],
+        df: &mut [T],
+        factor: T,
+        par: Par,
+    ) {
+        let n = f.len() / per_sample.len();
+        let cut = Cut::of_rows(per_sample.len(), n, par);
+        if cut.is_whole() {
+            for (k, own) in per_sample.iter_mut().enumerate() {
+                let row = k * n..(k + 1) * n;
+                *own = self.evaluate_row(&f[row.clone()], targets, k, &mut df[row], factor);
+            }
+            return;
+        }
+        let (mut f, mut targets, mut per_sample, mut df) = (f, targets, per_sample, df);
+        let pieces = cut
+            .sizes()
+            .map(|rows| {
+                (
+                    take(&mut f, rows * n),
+                    match &mut targets {
+                        TargetsRef::Values(y) => TargetsRef::Values(take(y, rows * n)),
+                        TargetsRef::Labels(labels) => TargetsRef::Labels(take(labels, rows)),
+                    },
+                    take_mut(&mut per_sample, rows),
+                    take_mut(&mut df, rows * n),
+                )
+            })
+            .collect();
+        each(pieces, |(f, targets, per_sample, df)| {
+            self.evaluate_rows(f, targets, per_sample, df, factor, Par::Seq);
+        });
+    }
+
+    /// l_k, and its gradient.
+    fn evaluate_row<T: Scalar>(
+        self,
+        f: &[T],
+        targets: TargetsRef<'_, T>,
+        k: usize,
+        df: &mut [T],
+        factor: T,
+    ) -> f64 {
+        let per_entry = match self.reduction {
+            Reduction::Mean => 1.0 / f.len() as f64,
+            Reduction::Sum => 1.0,
+        };
+        let own = match self.loss {
+            Loss::HalfSquaredError => 0.5 * squared_error(f, targets, k, df),
+            Loss::MeanSquaredError => per_entry * squared_error(f, targets, k, df),
+            Loss::CrossEntropy => cross_entropy(f, targets, k, df),
+            Loss::BinaryCrossEntropy => per_entry * binary_cross_entropy(f, targets, k, df),
+        };
+        scale(df, factor);
+        own
     }
 
     /// What ∂l_k/∂f, without the constants of the loss, is multiplied by.
@@ -183,13 +232,15 @@ fn target<T: Scalar>(targets: TargetsRef<'_, T>, k: usize, j: usize, n: usize) -
 /// ‖f − y‖²; df = f − y.
 fn squared_error<T: Scalar>(f: &[T], targets: TargetsRef<'_, T>, k: usize, df: &mut [T]) -> f64 {
     let n = f.len();
-    let mut sum = 0.0;
-    for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
-        *df = f - target(targets, k, j, n);
-        let error = df.to_f64();
-        sum += error * error;
+    match targets {
+        TargetsRef::Values(y) => combine(f, &y[k * n..], df, |f, y| f - y),
+        TargetsRef::Labels(_) => {
+            for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
+                *df = f - target(targets, k, j, n);
+            }
+        }
     }
-    sum
+    squares(df)
 }
 
 /// −Σ y log softmax(f); df = softmax(f) Σy − y.

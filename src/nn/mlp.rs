@@ -1,16 +1,22 @@
-//! The forward and the backward pass.
+//! The forward pass.
 //!
 //! ```text
 //! zⁱ = hⁱ⁻¹ Wⁱᵀ + bⁱ        hⁱ = σ(zⁱ)        f = hᴸ
-//! δ = ∂l/∂zᴸ.  For i = L … 1:  dWⁱ = dzⁱᵀ hⁱ⁻¹   dbⁱ = Σ_rows dzⁱ   dhⁱ⁻¹ = dzⁱ Wⁱ   dzⁱ⁻¹ = dhⁱ⁻¹ ⊙ σ′(zⁱ⁻¹)
 //! ```
 //!
-//! Every matrix is row-major, rows are samples. Buffers are made once for a number of rows and used again.
+//! Every matrix is row-major, rows are samples. Buffers are made once for a number of rows and used again. Where a
+//! layer is large, each thread computes some of its units: their product, and what follows while that is at hand.
+#![allow(non_snake_case, reason = "matrices have the names of the mathematics")]
 
 use faer::{MatMut, MatRef, Par};
 
-use super::product::{min_rows, product};
-use super::{Activation, Architecture, Objective, Scalar, TargetsRef};
+use super::elementwise::add;
+use super::product::{flops, is_small, min_rows, product, same_order, small_forward};
+use super::threads::{Cut, each, take, take_mut};
+use super::{Activation, Architecture, Layer, Scalar};
+
+/// Rows of at least so many numbers are finished one by one.
+const LONG_ROW: usize = 64;
 
 /// A network: its shape and its parameters, in the layout of [`Architecture`].
 #[derive(Clone, Copy, Debug)]
@@ -37,30 +43,6 @@ pub struct Trace<'a, T> {
     rows: usize,
     inputs: &'a [T],
     buffers: &'a ForwardBuffers<T>,
-}
-
-/// What the backward pass computes.
-#[derive(Clone, Debug)]
-pub struct Backward<T> {
-    /// dzⁱ, rows × nᵢ.
-    dz: Vec<Vec<T>>,
-    /// dhⁱ, rows × nᵢ.
-    dh: Vec<Vec<T>>,
-    /// dx, rows × n₀; empty unless asked for.
-    dx: Vec<T>,
-    /// dW¹, db¹, dW², …, laid out as the parameters.
-    parameters: Vec<T>,
-    /// l_k, one for each row.
-    loss_per_sample: Vec<f64>,
-}
-
-/// Whether the backward pass goes on to the inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputGradient {
-    /// Compute dx.
-    Compute,
-    /// Leave dx out, which saves a product the size of the first layer's.
-    Skip,
 }
 
 /// The rows that buffers are made for, so that every layer's product has its fewest.
@@ -109,60 +91,6 @@ impl<T: Scalar> ForwardBuffers<T> {
     }
 }
 
-impl<T: Scalar> Backward<T> {
-    /// The most bytes that [`Self::new`] takes.
-    pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
-        let per_row = 2 * architecture.units_per_sample() + architecture.input_size();
-        rows.saturating_mul(per_row * size_of::<T>() + size_of::<f64>())
-            .saturating_add(architecture.parameter_count() * size_of::<T>())
-    }
-
-    /// Buffers for batches of at most `rows` samples.
-    pub fn new(architecture: &Architecture, rows: usize, inputs: InputGradient) -> Self {
-        let zeros = |columns: usize| vec![T::ZERO; rows * columns];
-        let sized = || {
-            architecture
-                .layers()
-                .iter()
-                .map(|layer| zeros(layer.units))
-                .collect()
-        };
-        Self {
-            dz: sized(),
-            dh: sized(),
-            dx: match inputs {
-                InputGradient::Compute => zeros(architecture.input_size()),
-                InputGradient::Skip => Vec::new(),
-            },
-            parameters: vec![T::ZERO; architecture.parameter_count()],
-            loss_per_sample: vec![0.0; rows],
-        }
-    }
-
-    /// The gradients of all parameters, laid out as the parameters.
-    pub fn parameters(&self) -> &[T] {
-        &self.parameters
-    }
-
-    /// The first entries of dzⁱ, for i from 1; the caller knows the rows of its trace.
-    pub fn dz(&self, layer: usize, entries: usize) -> &[T] {
-        &self.dz[layer - 1][..entries]
-    }
-
-    /// The first entries of dhⁱ, for i from 1, or of dx for i = 0.
-    pub fn dh(&self, layer: usize, entries: usize) -> &[T] {
-        match layer.checked_sub(1) {
-            None => &self.dx[..entries],
-            Some(index) => &self.dh[index][..entries],
-        }
-    }
-
-    /// l_k of the first `rows` samples.
-    pub fn loss_per_sample(&self, rows: usize) -> &[f64] {
-        &self.loss_per_sample[..rows]
-    }
-}
-
 impl<'a, T: Scalar> Mlp<'a, T> {
     /// A network with these parameters, as many as its architecture counts.
     pub fn new(architecture: &'a Architecture, parameters: &'a [T]) -> Self {
@@ -192,7 +120,7 @@ impl<'a, T: Scalar> Mlp<'a, T> {
         &self.parameters[self.architecture.layers()[layer - 1].bias.clone()]
     }
 
-    fn weight_matrix(&self, layer: usize) -> MatRef<'a, T> {
+    pub(super) fn weight_matrix(&self, layer: usize) -> MatRef<'a, T> {
         let shape = &self.architecture.layers()[layer - 1];
         MatRef::from_row_major_slice(self.weights(layer), shape.units, shape.fan_in)
     }
@@ -209,41 +137,32 @@ impl<'a, T: Scalar> Mlp<'a, T> {
     where
         'a: 'b,
     {
-        let layers = self.architecture.layers();
         let n0 = self.architecture.input_size();
-        for (index, layer) in layers.iter().enumerate() {
+        for (index, layer) in self.architecture.layers().iter().enumerate() {
             let (n, k) = (layer.units, layer.fan_in);
             let padded = rows.max(min_rows(k, n));
             let (z_before, z_from) = buffers.z.split_at_mut(index);
+            let (h_before, h_from) = buffers.h.split_at_mut(index);
             let h_before: &[T] = match index.checked_sub(1) {
                 None if padded == rows => inputs,
                 None => {
                     buffers.inputs[..rows * n0].copy_from_slice(inputs);
                     &buffers.inputs[..padded * k]
                 }
-                Some(below) if buffers.h[below].is_empty() => &z_before[below][..padded * k],
-                Some(below) => &buffers.h[below][..padded * k],
+                Some(below) if h_before[below].is_empty() => &z_before[below][..padded * k],
+                Some(below) => &h_before[below][..padded * k],
             };
-            let z = &mut z_from[0][..padded * n];
-            product(
-                MatMut::from_row_major_slice_mut(z, padded, n),
-                MatRef::from_row_major_slice(h_before, padded, k),
-                self.weight_matrix(index + 1).transpose(),
-                par,
-            );
-            let z = &mut z[..rows * n];
-            if layer.has_bias() {
-                let b = self.bias(index + 1);
-                for z in z.chunks_exact_mut(n) {
-                    for (z, &b) in z.iter_mut().zip(b) {
-                        *z += b;
-                    }
-                }
-            }
-            let h = &mut buffers.h[index];
-            if !h.is_empty() {
-                layer.activation.forward(z, &mut h[..rows * n]);
-            }
+            let h = &mut h_from[0];
+            let kept = if h.is_empty() { 0 } else { rows * n };
+            let layer = ForwardLayer {
+                layer,
+                W: self.weights(index + 1),
+                b: self.bias(index + 1),
+                h_before,
+                rows,
+                padded,
+            };
+            layer.compute(&mut z_from[0][..padded * n], &mut h[..kept], par);
         }
         Trace {
             mlp: *self,
@@ -287,114 +206,129 @@ impl<T: Scalar> Trace<'_, T> {
     pub fn entries(&self, layer: usize) -> usize {
         self.rows * self.mlp.architecture.size(layer)
     }
+}
 
-    /// Computes the loss and its gradient with respect to everything, and returns the loss. `backward` holds at
-    /// least as many rows; it was made with or without dx, and so is what it gets.
-    pub fn backward(
-        &self,
-        objective: Objective,
-        targets: TargetsRef<'_, T>,
-        backward: &mut Backward<T>,
-        par: Par,
-    ) -> f64 {
-        let loss = self.loss(objective, targets, backward);
-        self.pull_back_h(self.mlp.architecture.depth(), backward, par);
-        loss
+/// One layer of a forward pass: what it reads.
+struct ForwardLayer<'a, T> {
+    layer: &'a Layer,
+    /// n × k.
+    W: &'a [T],
+    /// n, or none.
+    b: &'a [T],
+    /// padded × k.
+    h_before: &'a [T],
+    /// The rows that count.
+    rows: usize,
+    /// The rows that are computed.
+    padded: usize,
+}
+
+impl<T: Scalar> ForwardLayer<'_, T> {
+    /// z (padded × n) and h (rows × n; empty for a linear layer).
+    fn compute(&self, z: &mut [T], h: &mut [T], par: Par) {
+        let (n, k, padded) = (self.layer.units, self.layer.fan_in, self.padded);
+        if is_small(n, k) {
+            small_forward(z, self.h_before, self.W, k);
+            return self.finish_rows(z, h);
+        }
+        let cost = flops(padded, n, k);
+        let units = Cut::new(n, cost, par, |n| same_order(padded, n, k));
+        if !units.is_whole() {
+            return self.compute_units(units, z, h);
+        }
+        let rows = Cut::new(padded, cost, par, |rows| rows >= min_rows(k, n));
+        if rows.is_whole() || padded != self.rows {
+            return self.compute_rows(z, h, self.h_before);
+        }
+        let (mut z, mut h, mut h_before) = (z, h, self.h_before);
+        let pieces = rows
+            .sizes()
+            .map(|rows| {
+                let kept = h.len().min(rows * n);
+                (
+                    take_mut(&mut z, rows * n),
+                    take_mut(&mut h, kept),
+                    take(&mut h_before, rows * k),
+                )
+            })
+            .collect();
+        each(pieces, |(z, h, h_before)| self.compute_rows(z, h, h_before));
     }
 
-    /// Computes the loss alone, with the samples' losses and ∂l/∂f = dhᴸ.
-    pub fn loss(
-        &self,
-        objective: Objective,
-        targets: TargetsRef<'_, T>,
-        backward: &mut Backward<T>,
-    ) -> f64 {
-        let depth = self.mlp.architecture.depth();
-        objective.evaluate(
-            self.outputs(),
-            targets,
-            &mut backward.loss_per_sample[..self.rows],
-            &mut backward.dh[depth - 1][..self.entries(depth)],
-        )
+    /// All units of some rows.
+    fn compute_rows(&self, z: &mut [T], h: &mut [T], h_before: &[T]) {
+        let (n, k) = (self.layer.units, self.layer.fan_in);
+        let rows = z.len() / n;
+        product(
+            MatMut::from_row_major_slice_mut(z, rows, n),
+            MatRef::from_row_major_slice(h_before, rows, k),
+            MatRef::from_row_major_slice(self.W, n, k).transpose(),
+        );
+        self.finish_rows(z, h);
     }
 
-    /// The vector–Jacobian product from hⁱ, i from 1: with ∂A/∂hⁱ in `dh(i)`, fills in ∂A/∂ of everything below.
-    pub(super) fn pull_back_h(&self, layer: usize, backward: &mut Backward<T>, par: Par) {
-        let entries = self.entries(layer);
-        self.mlp.architecture.layers()[layer - 1]
-            .activation
-            .backward(
-                self.z(layer),
-                &backward.dh[layer - 1][..entries],
-                &mut backward.dz[layer - 1][..entries],
-                self.mlp.architecture.relu_at_zero(),
-            );
-        self.pull_back_z(layer, backward, par);
-    }
-
-    /// The vector–Jacobian product from zⁱ, i from 1: with ∂A/∂zⁱ in `dz(i)`, fills in ∂A/∂ of everything below.
-    pub(super) fn pull_back_z(&self, layer: usize, backward: &mut Backward<T>, par: Par) {
-        for i in (1..=layer).rev() {
-            self.parameter_gradients(i, backward, par);
-            if i == 1 && backward.dx.is_empty() {
-                return;
+    /// Some units of all rows, on a thread for each piece.
+    fn compute_units(&self, units: Cut, z: &mut [T], h: &mut [T]) {
+        let (n, k, padded) = (self.layer.units, self.layer.fan_in, self.padded);
+        let h_before = MatRef::from_row_major_slice(self.h_before, padded, k);
+        let mut z = MatMut::from_row_major_slice_mut(z, padded, n);
+        let mut h = MatMut::from_row_major_slice_mut(h, h.len() / n, n);
+        let (mut W, mut b) = (self.W, self.b);
+        let mut pieces = Vec::new();
+        for units in units.sizes() {
+            let (z_units, z_rest) = z.split_at_col_mut(units);
+            let (h_units, h_rest) = h.split_at_col_mut(units);
+            (z, h) = (z_rest, h_rest);
+            let biases = units.min(b.len());
+            let b = take(&mut b, biases);
+            pieces.push((z_units, h_units, take(&mut W, units * k), b));
+        }
+        each(pieces, |(mut z, h, W, b)| {
+            let W = MatRef::from_row_major_slice(W, z.ncols(), k);
+            product(z.as_mut(), h_before, W.transpose());
+            let mut h = rows_of(h);
+            for z in rows_of(z).take(self.rows) {
+                self.finish(z, h.next().unwrap_or_default(), b);
             }
-            let shape = &self.mlp.architecture.layers()[i - 1];
-            let below = self.entries(i - 1);
-            let dh = match i.checked_sub(2) {
-                None => &mut backward.dx[..below],
-                Some(index) => &mut backward.dh[index][..below],
-            };
-            // dhⁱ⁻¹ (m × nᵢ₋₁) = dzⁱ (m × nᵢ) Wⁱ (nᵢ × nᵢ₋₁)
-            let dz = &backward.dz[i - 1][..self.entries(i)];
-            product(
-                MatMut::from_row_major_slice_mut(dh, self.rows, shape.fan_in),
-                MatRef::from_row_major_slice(dz, self.rows, shape.units),
-                self.mlp.weight_matrix(i),
-                par,
-            );
-            if i > 1 {
-                self.mlp.architecture.layers()[i - 2].activation.backward(
-                    self.z(i - 1),
-                    dh,
-                    &mut backward.dz[i - 2][..below],
-                    self.mlp.architecture.relu_at_zero(),
-                );
+        });
+    }
+
+    /// z += b and h = σ(z), for all units of some rows: row by row where a row is long, while it is at hand.
+    fn finish_rows(&self, z: &mut [T], h: &mut [T]) {
+        let n = self.layer.units;
+        let kept = z.len().min(self.rows * n);
+        let z = &mut z[..kept];
+        if n >= LONG_ROW {
+            let mut h = h.chunks_exact_mut(n);
+            for z in z.chunks_exact_mut(n) {
+                self.finish(z, h.next().unwrap_or_default(), self.b);
+            }
+            return;
+        }
+        if !self.b.is_empty() {
+            for z in z.chunks_exact_mut(n) {
+                add(z, self.b);
             }
         }
+        self.finish(z, h, &[]);
     }
 
-    /// dWⁱ (nᵢ × nᵢ₋₁) = dzⁱᵀ (nᵢ × m) hⁱ⁻¹ (m × nᵢ₋₁) and dbⁱ = Σ_rows dzⁱ.
-    fn parameter_gradients(&self, i: usize, backward: &mut Backward<T>, par: Par) {
-        let layer = &self.mlp.architecture.layers()[i - 1];
-        let dz = &backward.dz[i - 1][..self.entries(i)];
-        let dw = &mut backward.parameters[layer.weights.clone()];
-        product(
-            MatMut::from_row_major_slice_mut(dw, layer.units, layer.fan_in),
-            MatRef::from_row_major_slice(dz, self.rows, layer.units).transpose(),
-            MatRef::from_row_major_slice(self.h(i - 1), self.rows, layer.fan_in),
-            par,
-        );
-        if layer.has_bias() {
-            let db = &mut backward.parameters[layer.bias.clone()];
-            db.fill(T::ZERO);
-            for dz in dz.chunks_exact(layer.units) {
-                for (db, &dz) in db.iter_mut().zip(dz) {
-                    *db += dz;
-                }
-            }
+    /// z += b and h = σ(z); without b or h, less.
+    fn finish(&self, z: &mut [T], h: &mut [T], b: &[T]) {
+        if !b.is_empty() {
+            add(z, b);
+        }
+        if !h.is_empty() {
+            self.layer.activation.forward(z, h);
         }
     }
 }
 
-impl<T: Scalar> Backward<T> {
-    /// dzⁱ to write a cotangent to, for i from 1.
-    pub(super) fn dz_mut(&mut self, layer: usize, entries: usize) -> &mut [T] {
-        &mut self.dz[layer - 1][..entries]
-    }
-
-    /// dhⁱ to write a cotangent to, for i from 1.
-    pub(super) fn dh_mut(&mut self, layer: usize, entries: usize) -> &mut [T] {
-        &mut self.dh[layer - 1][..entries]
-    }
+/// The rows of a piece of a row-major matrix.
+pub(super) fn rows_of<'a, T>(matrix: MatMut<'a, T>) -> impl Iterator<Item = &'a mut [T]> {
+    matrix.row_iter_mut().map(|row| {
+        let row = row.try_as_row_major_mut();
+        row.expect("columns lie side by side in a row-major matrix")
+            .as_slice_mut()
+    })
 }

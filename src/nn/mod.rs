@@ -7,27 +7,33 @@
 
 pub mod activation;
 pub mod architecture;
+pub mod backward;
 pub mod batch;
 pub mod digest;
+mod elementwise;
 pub mod finite_difference;
 pub mod init;
 pub mod jacobian;
 pub mod loss;
 pub mod mlp;
+pub mod norm;
 pub mod optimizer;
 mod product;
 pub mod scalar;
 pub mod schedule;
+pub mod threads;
 pub mod violation;
 
 pub use activation::{Activation, ReluAtZero};
 pub use architecture::{Architecture, ArchitectureLimits, Layer, LayerSpec};
+pub use backward::{Backward, Descent, InputGradient};
 pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches, Targets, TargetsRef};
 pub use digest::WeightsDigest;
 pub use init::{Init, initialize};
 pub use loss::{Loss, Objective, Reduction};
-pub use mlp::{Backward, ForwardBuffers, InputGradient, Mlp, Trace};
-pub use optimizer::{Optimizer, State, Updated, norm};
+pub use mlp::{ForwardBuffers, Mlp, Trace};
+pub use norm::norm;
+pub use optimizer::{Optimizer, Rule, State, Update, Updated};
 pub use scalar::{Dtype, Scalar};
 pub use schedule::{Decay, Schedule};
 pub use violation::{Violation, Violations};

@@ -2,6 +2,9 @@
 //! known to be finite. Formulas and defaults are PyTorch's (torch.optim).
 
 use super::Scalar;
+use super::elementwise::update;
+use super::threads::{Cut, each, take, take_mut};
+use faer::Par;
 
 /// How the parameters follow the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -64,39 +67,58 @@ pub enum Updated {
     NonFinite,
 }
 
-/// The length of `gradient`, added up in `f64` in a fixed order; infinite or not a number where the gradient is.
-pub fn norm<T: Scalar>(gradient: &[T]) -> f64 {
-    const LANES: usize = 8;
-    let mut lanes = [0.0_f64; LANES];
-    let chunks = gradient.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            let value = value.to_f64();
-            *lane += value * value;
-        }
-    }
-    for (lane, value) in lanes.iter_mut().zip(rest) {
-        let value = value.to_f64();
-        *lane += value * value;
-    }
-    let squares: f64 = lanes.iter().sum();
-    if squares.is_normal() || squares == 0.0 && gradient.iter().all(|g| *g == T::ZERO) {
-        return squares.sqrt();
-    }
-    // The squares overflowed or vanished: once more, scaled by the largest entry.
-    let top = gradient
-        .iter()
-        .map(|g| g.to_f64().abs())
-        .fold(0.0, |top, g| if g > top || g.is_nan() { g } else { top });
-    if !top.is_finite() {
-        return top;
-    }
-    let scaled: f64 = gradient
-        .iter()
-        .map(|g| (g.to_f64() / top) * (g.to_f64() / top))
-        .sum();
-    top * scaled.sqrt()
+/// An optimizer's formula with the numbers of one step filled in.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<T> {
+    formula: Formula<T>,
+    /// What the gradient is multiplied by first: below 1 where it is clipped.
+    scale: T,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Formula<T> {
+    Sgd {
+        eta: T,
+        lambda: T,
+    },
+    Momentum {
+        eta: T,
+        mu: T,
+        lambda: T,
+        nesterov: bool,
+    },
+    Adam {
+        /// η / (1 − β₁ᵗ).
+        eta: T,
+        /// 1 / √(1 − β₂ᵗ).
+        inverse_root: T,
+        /// β₁ and 1 − β₁.
+        first: [T; 2],
+        /// β₂ and 1 − β₂.
+        second: [T; 2],
+        epsilon: T,
+        /// λ, where it is added to the gradient.
+        lambda: T,
+        /// 1 − η λ, where it shrinks the parameters instead; else 1.
+        shrink: T,
+    },
+    RmsProp {
+        eta: T,
+        /// α and 1 − α.
+        second: [T; 2],
+        mu: T,
+        epsilon: T,
+        lambda: T,
+    },
+}
+
+/// An update of some of the parameters: what it reads of the old state, and where it writes the new one.
+#[derive(Debug)]
+pub struct Update<'a, T> {
+    rule: &'a Rule<T>,
+    /// Parameters, first and second moment; empty where none is kept.
+    old: [&'a [T]; 3],
+    new: [&'a mut [T]; 3],
 }
 
 impl<T: Scalar> State<T> {
@@ -123,46 +145,30 @@ impl Optimizer {
         }
     }
 
-    /// Writes to `next` what `state` becomes by one step along `gradient` scaled by `scale`, at this learning rate.
-    pub fn update<T: Scalar>(
-        &self,
-        state: &State<T>,
-        gradient: &[T],
-        scale: f64,
-        learning_rate: f64,
-        next: &mut State<T>,
-    ) -> Updated {
-        next.updates = state.updates + 1;
-        let scale = T::from_f64(scale);
+    /// The formula of update number `t` (from 1) along a gradient that is scaled by `scale` first, at this learning
+    /// rate.
+    pub fn rule<T: Scalar>(&self, t: u64, scale: f64, learning_rate: f64) -> Rule<T> {
         let eta = T::from_f64(learning_rate);
-        let finite = match *self {
+        let halves = |beta: f64| [T::from_f64(beta), T::from_f64(1.0 - beta)];
+        let formula = match *self {
             Self::Sgd {
                 momentum: 0.0,
                 weight_decay,
                 ..
-            } => {
-                let lambda = T::from_f64(weight_decay);
-                let mut finite = true;
-                let lines = state.parameters.iter().zip(gradient);
-                for (next, (&p, &g)) in next.parameters.iter_mut().zip(lines) {
-                    *next = p - eta * (g * scale + lambda * p);
-                    finite &= next.finite();
-                }
-                finite
-            }
+            } => Formula::Sgd {
+                eta,
+                lambda: T::from_f64(weight_decay),
+            },
             Self::Sgd {
                 momentum,
                 nesterov,
                 weight_decay,
-            } => {
-                let (mu, lambda) = (T::from_f64(momentum), T::from_f64(weight_decay));
-                walk(state, gradient, next, |p, g, v, _| {
-                    let g = g * scale + lambda * p;
-                    let v = mu * v + g;
-                    let direction = if nesterov { g + mu * v } else { v };
-                    (p - eta * direction, v, T::ZERO)
-                })
-            }
+            } => Formula::Momentum {
+                eta,
+                mu: T::from_f64(momentum),
+                lambda: T::from_f64(weight_decay),
+                nesterov,
+            },
             Self::Adam {
                 beta1,
                 beta2,
@@ -170,82 +176,160 @@ impl Optimizer {
                 weight_decay,
                 decoupled,
             } => {
-                let t = next.updates as f64;
-                let eta_hat = T::from_f64(learning_rate / (1.0 - beta1.powf(t)));
-                let root = T::from_f64((1.0 - beta2.powf(t)).sqrt());
-                let (b1, b2) = (T::from_f64(beta1), T::from_f64(beta2));
-                let (a1, a2) = (T::from_f64(1.0 - beta1), T::from_f64(1.0 - beta2));
-                let epsilon = T::from_f64(epsilon);
-                let (coupled, shrink) = if decoupled {
+                let t = t as f64;
+                let (lambda, shrink) = if decoupled {
                     (T::ZERO, T::from_f64(1.0 - learning_rate * weight_decay))
                 } else {
                     (T::from_f64(weight_decay), T::ONE)
                 };
-                walk(state, gradient, next, |p, g, m, v| {
-                    let g = g * scale + coupled * p;
-                    let m = b1 * m + a1 * g;
-                    let v = b2 * v + a2 * (g * g);
-                    let step = eta_hat * m / (v.square_root() / root + epsilon);
-                    (shrink * p - step, m, v)
-                })
+                Formula::Adam {
+                    eta: T::from_f64(learning_rate / (1.0 - beta1.powf(t))),
+                    inverse_root: T::from_f64((1.0 - beta2.powf(t)).sqrt().recip()),
+                    first: halves(beta1),
+                    second: halves(beta2),
+                    epsilon: T::from_f64(epsilon),
+                    lambda,
+                    shrink,
+                }
             }
             Self::RmsProp {
                 alpha,
                 epsilon,
                 momentum,
                 weight_decay,
-            } => {
-                let (alpha, rest) = (T::from_f64(alpha), T::from_f64(1.0 - alpha));
-                let (epsilon, mu) = (T::from_f64(epsilon), T::from_f64(momentum));
-                let lambda = T::from_f64(weight_decay);
-                walk(state, gradient, next, |p, g, u, v| {
-                    let g = g * scale + lambda * p;
-                    let v = alpha * v + rest * (g * g);
-                    let u = mu * u + g / (v.square_root() + epsilon);
-                    (p - eta * u, u, v)
-                })
-            }
+            } => Formula::RmsProp {
+                eta,
+                second: halves(alpha),
+                mu: T::from_f64(momentum),
+                epsilon: T::from_f64(epsilon),
+                lambda: T::from_f64(weight_decay),
+            },
         };
-        if finite {
-            Updated::Finite
-        } else {
-            Updated::NonFinite
+        Rule {
+            formula,
+            scale: T::from_f64(scale),
         }
     }
 }
 
-/// Applies `update(p, g, first, second) → (p, first, second)` to every parameter; returns whether all results are
-/// finite. A state without a second slot has none written.
-fn walk<T: Scalar>(
-    state: &State<T>,
-    gradient: &[T],
-    next: &mut State<T>,
-    update: impl Fn(T, T, T, T) -> (T, T, T),
-) -> bool {
-    let mut finite = true;
-    if state.second.is_empty() {
-        let from = state.parameters.iter().zip(gradient).zip(&state.first);
-        let to = next.parameters.iter_mut().zip(&mut next.first);
-        for (((&p0, &g), &first0), (p, first)) in from.zip(to) {
-            (*p, *first, _) = update(p0, g, first0, T::ZERO);
-            finite &= p.finite() & first.finite();
+impl<T: Scalar> Rule<T> {
+    /// An update of all of `old` by this rule, which writes `new`.
+    pub fn update<'a>(&'a self, old: &'a State<T>, new: &'a mut State<T>) -> Update<'a, T> {
+        Update {
+            rule: self,
+            old: [&old.parameters, &old.first, &old.second],
+            new: [&mut new.parameters, &mut new.first, &mut new.second],
         }
-        return finite;
     }
-    let from = state
-        .parameters
-        .iter()
-        .zip(gradient)
-        .zip(&state.first)
-        .zip(&state.second);
-    let to = next
-        .parameters
-        .iter_mut()
-        .zip(&mut next.first)
-        .zip(&mut next.second);
-    for ((((&p0, &g), &first0), &second0), ((p, first), second)) in from.zip(to) {
-        (*p, *first, *second) = update(p0, g, first0, second0);
-        finite &= p.finite() & first.finite() & second.finite();
+}
+
+impl<'a, T: Scalar> Update<'a, T> {
+    /// Takes the update of the first `count` parameters off this one.
+    pub fn take(&mut self, count: usize) -> Self {
+        let of = |slot: &[T]| count.min(slot.len());
+        Self {
+            rule: self.rule,
+            old: self.old.each_mut().map(|slot| {
+                let count = of(slot);
+                take(slot, count)
+            }),
+            new: self.new.each_mut().map(|slot| {
+                let count = of(slot);
+                take_mut(slot, count)
+            }),
+        }
     }
-    finite
+
+    /// Takes the update of all but the first `count` parameters off this one.
+    pub fn take_after(&mut self, count: usize) -> Self {
+        let head = self.take(count);
+        std::mem::replace(self, head)
+    }
+
+    /// Updates every parameter along its entry of `gradient`, in pieces between threads.
+    pub fn apply_in_pieces(mut self, gradient: &[T], par: Par) -> Updated {
+        let cut = Cut::of_entries(gradient.len(), par);
+        if cut.is_whole() {
+            return self.apply(gradient);
+        }
+        let failed = std::sync::atomic::AtomicBool::new(false);
+        let mut gradient = gradient;
+        let pieces = cut
+            .sizes()
+            .map(|size| (self.take(size), take(&mut gradient, size)))
+            .collect();
+        each(pieces, |(update, gradient): (Self, &[T])| {
+            if update.apply(gradient) == Updated::NonFinite {
+                failed.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        Updated::finite_unless(failed.into_inner())
+    }
+
+    /// Updates every parameter along its entry of `gradient`.
+    pub fn apply(self, gradient: &[T]) -> Updated {
+        let scale = self.rule.scale;
+        let (old, new) = (self.old, self.new);
+        let finite = match self.rule.formula {
+            Formula::Sgd { eta, lambda } => {
+                let ([p0, ..], [p1, ..]) = (old, new);
+                update([p0], gradient, [p1], move |[p], g| {
+                    [p - eta * (g * scale + lambda * p)]
+                })
+            }
+            Formula::Momentum {
+                eta,
+                mu,
+                lambda,
+                nesterov,
+            } => {
+                let ([p0, v0, _], [p1, v1, _]) = (old, new);
+                update([p0, v0], gradient, [p1, v1], move |[p, v], g| {
+                    let g = g * scale + lambda * p;
+                    let v = mu * v + g;
+                    let direction = if nesterov { g + mu * v } else { v };
+                    [p - eta * direction, v]
+                })
+            }
+            Formula::Adam {
+                eta,
+                inverse_root,
+                first: [b1, a1],
+                second: [b2, a2],
+                epsilon,
+                lambda,
+                shrink,
+            } => update(old, gradient, new, move |[p, m, v], g| {
+                let g = g * scale + lambda * p;
+                let m = b1 * m + a1 * g;
+                let v = b2 * v + a2 * (g * g);
+                let step = eta * m / (v.square_root() * inverse_root + epsilon);
+                [shrink * p - step, m, v]
+            }),
+            Formula::RmsProp {
+                eta,
+                second: [alpha, rest],
+                mu,
+                epsilon,
+                lambda,
+            } => update(old, gradient, new, move |[p, u, v], g| {
+                let g = g * scale + lambda * p;
+                let v = alpha * v + rest * (g * g);
+                let u = mu * u + g / (v.square_root() + epsilon);
+                [p - eta * u, u, v]
+            }),
+        };
+        Updated::finite_unless(!finite)
+    }
+}
+
+impl Updated {
+    /// From whether something was not finite.
+    pub fn finite_unless(failed: bool) -> Self {
+        if failed {
+            Self::NonFinite
+        } else {
+            Self::Finite
+        }
+    }
 }

@@ -1,19 +1,21 @@
 //! The matrix product, on faer, with the two promises that faer's own entry point does not make: the bits of a
-//! product do not depend on the number of threads, and those of one row not on the rows beside it.
+//! product do not depend on how it is cut between threads, and those of one row not on the rows beside it.
 //!
 //! faer 0.24 has four ways to compute C = A B (m × k by k × n). For large products it adds up each entry's k terms
 //! in one fixed order (in panels of 512 terms). For m·n·k ≤ 4096 it does the same up to k = 64, and in another
 //! order beyond. For a single row or column it sums in SIMD lanes. k = 1 has one term and no order. So the order
-//! depends on m in two places only: at m = 1, and at k > 64 where m·n·k passes 4096. [`min_rows`] says how many
-//! rows keep clear of both; the forward pass pads its buffers to that many. `tests/determinism.rs` holds this.
+//! depends on m (and n) in two places only: at a single row or column, and at k > 64 where m·n·k passes 4096.
+//! [`min_rows`] says how many rows keep clear of both; the forward pass pads its buffers to that many, and
+//! [`same_order`] whether a piece of a product does. `tests/engine/determinism.rs` holds this.
+//!
+//! Where the weights are so few that the call costs more than the work, plain loops take faer's place: whether they
+//! do depends on the layer alone, never on the batch, and each entry's terms are added up one after the other.
+#![allow(non_snake_case, reason = "matrices have the names of the mathematics")]
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::Scalar;
-
-/// Products of fewer floating-point operations than this are computed on one core: a fork and a join cost more.
-const PARALLEL_FLOPS: usize = 10_000_000;
 
 /// Above this many terms, faer's small kernel adds them up in another order than its large one.
 const SAME_ORDER_TERMS: usize = 64;
@@ -21,29 +23,80 @@ const SAME_ORDER_TERMS: usize = 64;
 /// Up to this m·n·k faer takes its small kernel.
 const SMALL_PRODUCT: usize = 4096;
 
+/// Layers of at most this many weights are computed by plain loops: a call of faer's takes 30 to 50 ns, as much as
+/// that many multiplications (`cargo bench --bench engine`).
+const FEW_WEIGHTS: usize = 32;
+
+/// Whether a layer of `units` × `fan_in` weights is computed by plain loops.
+pub fn is_small(units: usize, fan_in: usize) -> bool {
+    units * fan_in <= FEW_WEIGHTS
+}
+
 /// The fewest rows m at which every row of an m × n product of `terms` terms has the bits that it has in a larger
 /// one.
 pub fn min_rows(terms: usize, n: usize) -> usize {
-    if terms <= SAME_ORDER_TERMS || n == 1 {
+    if is_small(n, terms) {
+        1
+    } else if terms <= SAME_ORDER_TERMS || n == 1 {
         2
     } else {
         (SMALL_PRODUCT / terms.saturating_mul(n) + 1).max(2)
     }
 }
 
-/// dst (m × n) = lhs (m × k) rhs (k × n). The same bits for any `par`.
-pub fn product<T: Scalar>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_, T>, par: Par) {
-    let (m, n, k) = (dst.nrows(), dst.ncols(), lhs.ncols());
-    let flops = 2_usize
-        .saturating_mul(m)
-        .saturating_mul(n)
-        .saturating_mul(k);
-    // A matrix times a vector would be cut along k between threads, and its sums with it.
-    let is_vector = m == 1 || n == 1;
-    let par = if is_vector || flops < PARALLEL_FLOPS {
-        Par::Seq
-    } else {
-        par
-    };
-    matmul(dst, Accum::Replace, lhs, rhs, T::ONE, par);
+/// Whether an m × n piece of a larger product of `terms` terms has the bits that it has there.
+pub fn same_order(m: usize, n: usize, terms: usize) -> bool {
+    m > 1
+        && n > 1
+        && (terms <= SAME_ORDER_TERMS || m.saturating_mul(n).saturating_mul(terms) > SMALL_PRODUCT)
+}
+
+/// The floating-point operations of a product.
+pub fn flops(m: usize, n: usize, terms: usize) -> usize {
+    m.saturating_mul(n).saturating_mul(terms).saturating_mul(2)
+}
+
+/// dst (m × n) = lhs (m × k) rhs (k × n), on this thread.
+pub fn product<T: Scalar>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_, T>) {
+    matmul(dst, Accum::Replace, lhs, rhs, T::ONE, Par::Seq);
+}
+
+/// z (m × n) = h (m × k) Wᵀ for a small W (n × k).
+pub fn small_forward<T: Scalar>(z: &mut [T], h: &[T], W: &[T], k: usize) {
+    let n = W.len() / k;
+    for (z, h) in z.chunks_exact_mut(n).zip(h.chunks_exact(k)) {
+        for (z, W) in z.iter_mut().zip(W.chunks_exact(k)) {
+            let mut sum = T::ZERO;
+            for (&h, &w) in h.iter().zip(W) {
+                sum += h * w;
+            }
+            *z = sum;
+        }
+    }
+}
+
+/// dh (m × k) = dz (m × n) W for a small W (n × k).
+pub fn small_backward<T: Scalar>(dh: &mut [T], dz: &[T], W: &[T], k: usize) {
+    let n = W.len() / k;
+    for (dh, dz) in dh.chunks_exact_mut(k).zip(dz.chunks_exact(n)) {
+        dh.fill(T::ZERO);
+        for (&dz, W) in dz.iter().zip(W.chunks_exact(k)) {
+            for (dh, &w) in dh.iter_mut().zip(W) {
+                *dh += dz * w;
+            }
+        }
+    }
+}
+
+/// dW (n × k) = dzᵀ (n × m) h (m × k) for a small dW.
+pub fn small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
+    let n = dW.len() / k;
+    dW.fill(T::ZERO);
+    for (dz, h) in dz.chunks_exact(n).zip(h.chunks_exact(k)) {
+        for (&dz, dW) in dz.iter().zip(dW.chunks_exact_mut(k)) {
+            for (dw, &h) in dW.iter_mut().zip(h) {
+                *dw += dz * h;
+            }
+        }
+    }
 }

@@ -1,15 +1,17 @@
 //! A run: the steps of one TrainBatch, taken a few at a time so that others get their turn between them.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use faer::Par;
 
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
+use crate::nn::threads::{pay_for, together};
 use crate::nn::{
-    Backward, Batch, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp, Scalar,
-    Updated, WeightsDigest, norm,
+    Backward, Batch, Descent, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp,
+    Scalar, Updated, WeightsDigest, norm,
 };
 
 /// What a run does; valid by construction of its parts.
@@ -68,6 +70,8 @@ pub struct Run<T: Scalar> {
     forward: ForwardBuffers<T>,
     backward: Backward<T>,
     minibatch: MinibatchBuffers<T>,
+    /// The sum of squares of each unit's gradient.
+    squares: Vec<f64>,
     par: Par,
     ended: bool,
 }
@@ -83,6 +87,7 @@ impl<T: Scalar> Run<T> {
             forward: ForwardBuffers::new(architecture, rows),
             backward: Backward::new(architecture, rows, InputGradient::Skip),
             minibatch: MinibatchBuffers::default(),
+            squares: vec![0.0; architecture.units_per_sample()],
             current: model.committed(),
             spare: None,
             last_loss: f64::NAN,
@@ -130,11 +135,34 @@ impl<T: Scalar> Run<T> {
         &self.current
     }
 
+    /// How many threads the next steps may take; their bits are the same.
+    pub fn set_par(&mut self, par: Par) {
+        self.par = par;
+    }
+
     /// Takes steps, each committed whole, until the end or until `observe`, called after each, breaks off. After the
-    /// first step nothing is allocated, unless a reader still holds the step before the last.
-    pub fn advance(&mut self, mut observe: impl FnMut(&StepMetrics) -> ControlFlow<()>) -> Advance {
+    /// first step nothing is allocated, unless a reader still holds the step before the last, or threads share a step.
+    pub fn advance(
+        &mut self,
+        observe: impl FnMut(&StepMetrics) -> ControlFlow<()> + Send,
+    ) -> Advance {
+        let rows = self.plan.minibatches.size();
+        let architecture = &self.model.spec().architecture;
+        let par = if pay_for(architecture, rows) {
+            self.par
+        } else {
+            Par::Seq
+        };
+        together(par, || self.take_steps(par, observe))
+    }
+
+    fn take_steps(
+        &mut self,
+        par: Par,
+        mut observe: impl FnMut(&StepMetrics) -> ControlFlow<()>,
+    ) -> Advance {
         while self.steps_done < self.plan.steps {
-            let metrics = match self.step() {
+            let metrics = match self.step(par) {
                 Ok(metrics) => metrics,
                 Err(divergence) => {
                     self.end(Outcome::Diverged(divergence));
@@ -156,28 +184,13 @@ impl<T: Scalar> Run<T> {
     }
 
     /// One step: forward, loss, backward, update, commit.
-    fn step(&mut self) -> Result<StepMetrics, Divergence> {
+    fn step(&mut self, par: Par) -> Result<StepMetrics, Divergence> {
         let spec = self.model.spec();
         let index = self.steps_done;
         let batch = self
             .plan
             .minibatches
             .take(index, self.plan.batch.view(), &mut self.minibatch);
-        let mlp = Mlp::new(&spec.architecture, &self.current.state.parameters);
-        let trace = mlp.forward(batch.inputs, batch.rows, &mut self.forward, self.par);
-        let loss = trace.backward(spec.objective, batch.targets, &mut self.backward, self.par);
-        let accuracy = spec
-            .objective
-            .accuracy(trace.outputs(), batch.targets, batch.rows);
-
-        let gradient = self.backward.parameters();
-        let gradient_norm = norm(gradient);
-        let clips = spec.clip_norm > 0.0 && gradient_norm > spec.clip_norm;
-        let scale = if clips {
-            spec.clip_norm / gradient_norm
-        } else {
-            1.0
-        };
         let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
         let learning_rate = base * spec.schedule.factor(self.current.step);
 
@@ -185,13 +198,48 @@ impl<T: Scalar> Run<T> {
         let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
         target.step = self.current.step + 1;
         target.digest = OnceLock::new();
-        let updated = spec.optimizer.update(
-            &self.current.state,
-            gradient,
-            scale,
-            learning_rate,
-            &mut target.state,
-        );
+        let old = &self.current.state;
+        target.state.updates = old.updates + 1;
+
+        let mlp = Mlp::new(&spec.architecture, &old.parameters);
+        let trace = mlp.forward(batch.inputs, batch.rows, &mut self.forward, par);
+        let clips = spec.clip_norm > 0.0;
+        let updates = target.state.updates;
+        let rule = |scale| spec.optimizer.rule(updates, scale, learning_rate);
+        let unclipped = rule(1.0);
+        let failed = AtomicBool::new(false);
+        let loss = {
+            let update = unclipped.update(old, &mut target.state);
+            let descent = Descent {
+                squares: &mut self.squares,
+                // A gradient that may be clipped has to be known whole first.
+                update: (!clips).then_some(update),
+                failed: &failed,
+            };
+            trace.descend(
+                spec.objective,
+                batch.targets,
+                &mut self.backward,
+                par,
+                descent,
+            )
+        };
+        let accuracy = spec
+            .objective
+            .accuracy(trace.outputs(), batch.targets, batch.rows);
+        let gradient = self.backward.parameters();
+        let gradient_norm = norm(&self.squares, gradient);
+        let mut updated = Updated::finite_unless(failed.into_inner());
+        if clips {
+            let scale = if gradient_norm > spec.clip_norm {
+                spec.clip_norm / gradient_norm
+            } else {
+                1.0
+            };
+            let rule = rule(scale);
+            let update = rule.update(old, &mut target.state);
+            updated = update.apply_in_pieces(gradient, par);
+        }
         if updated == Updated::NonFinite || !gradient_norm.is_finite() {
             self.spare = Some(next);
             return Err(Divergence {

@@ -1,0 +1,499 @@
+//! The backward pass.
+//!
+//! ```text
+//! δ = ∂l/∂zᴸ.  For i = L … 1:  dWⁱ = dzⁱᵀ hⁱ⁻¹   dbⁱ = Σ_rows dzⁱ   dhⁱ⁻¹ = dzⁱ Wⁱ   dzⁱ⁻¹ = dhⁱ⁻¹ ⊙ σ′(zⁱ⁻¹)
+//! ```
+//!
+//! Where a layer is large, each thread computes dWⁱ for some of its units, and for some units of the layer below what
+//! is passed down to them. A training step takes each piece of the gradient as soon as it is known: [`Descent`].
+#![allow(non_snake_case, reason = "matrices have the names of the mathematics")]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use faer::{MatMut, MatRef, Par};
+
+use super::elementwise::{add, squares};
+use super::mlp::{Mlp, Trace, rows_of};
+use super::optimizer::{Update, Updated};
+use super::product::{flops, is_small, product, same_order, small_backward, small_gradient};
+use super::threads::{Cut, each, take_mut};
+use super::{Activation, Architecture, Layer, Objective, ReluAtZero, Scalar, TargetsRef};
+
+/// What the backward pass computes.
+#[derive(Clone, Debug)]
+pub struct Backward<T> {
+    /// dzⁱ, rows × nᵢ.
+    dz: Vec<Vec<T>>,
+    /// dhⁱ, rows × nᵢ; empty for a linear layer, whose dhⁱ is dzⁱ.
+    dh: Vec<Vec<T>>,
+    /// dx, rows × n₀; empty unless asked for.
+    dx: Vec<T>,
+    /// dW¹, db¹, dW², …, laid out as the parameters.
+    parameters: Vec<T>,
+    /// l_k, one for each row.
+    loss_per_sample: Vec<f64>,
+}
+
+/// Whether the backward pass goes on to the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputGradient {
+    /// Compute dx.
+    Compute,
+    /// Leave dx out, which saves a product the size of the first layer's.
+    Skip,
+}
+
+/// What a training step makes of the gradient.
+#[derive(Debug)]
+pub struct Descent<'a, T> {
+    /// Gets the sum of squares of each unit's dW and db, for the units of all layers.
+    pub squares: &'a mut [f64],
+    /// The update of all parameters, where it can be made before the length of the whole gradient is known.
+    pub update: Option<Update<'a, T>>,
+    /// Set where a number that was written is not finite.
+    pub failed: &'a AtomicBool,
+}
+
+impl<T: Scalar> Backward<T> {
+    /// The most bytes that [`Self::new`] takes.
+    pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
+        let per_row = 2 * architecture.units_per_sample() + architecture.input_size();
+        rows.saturating_mul(per_row * size_of::<T>() + size_of::<f64>())
+            .saturating_add(architecture.parameter_count() * size_of::<T>())
+    }
+
+    /// Buffers for batches of at most `rows` samples.
+    pub fn new(architecture: &Architecture, rows: usize, inputs: InputGradient) -> Self {
+        let zeros = |columns: usize| vec![T::ZERO; rows * columns];
+        let layers = architecture.layers().iter();
+        Self {
+            dz: layers.clone().map(|layer| zeros(layer.units)).collect(),
+            dh: layers
+                .map(|layer| {
+                    if layer.activation == Activation::Linear {
+                        Vec::new()
+                    } else {
+                        zeros(layer.units)
+                    }
+                })
+                .collect(),
+            dx: match inputs {
+                InputGradient::Compute => zeros(architecture.input_size()),
+                InputGradient::Skip => Vec::new(),
+            },
+            parameters: vec![T::ZERO; architecture.parameter_count()],
+            loss_per_sample: vec![0.0; rows],
+        }
+    }
+
+    /// The gradients of all parameters, laid out as the parameters.
+    pub fn parameters(&self) -> &[T] {
+        &self.parameters
+    }
+
+    /// The first entries of dzⁱ, for i from 1; the caller knows the rows of its trace.
+    pub fn dz(&self, layer: usize, entries: usize) -> &[T] {
+        &self.dz[layer - 1][..entries]
+    }
+
+    /// The first entries of dhⁱ, for i from 1, or of dx for i = 0.
+    pub fn dh(&self, layer: usize, entries: usize) -> &[T] {
+        match layer.checked_sub(1) {
+            None => &self.dx[..entries],
+            Some(index) if self.dh[index].is_empty() => &self.dz[index][..entries],
+            Some(index) => &self.dh[index][..entries],
+        }
+    }
+
+    /// l_k of the first `rows` samples.
+    pub fn loss_per_sample(&self, rows: usize) -> &[f64] {
+        &self.loss_per_sample[..rows]
+    }
+
+    /// dzⁱ to write a cotangent to, for i from 1.
+    pub(super) fn dz_mut(&mut self, layer: usize, entries: usize) -> &mut [T] {
+        &mut self.dz[layer - 1][..entries]
+    }
+
+    /// dhⁱ to write a cotangent to, for i from 1.
+    pub(super) fn dh_mut(&mut self, layer: usize, entries: usize) -> &mut [T] {
+        let index = layer - 1;
+        if self.dh[index].is_empty() {
+            &mut self.dz[index][..entries]
+        } else {
+            &mut self.dh[index][..entries]
+        }
+    }
+}
+
+impl<T: Scalar> Trace<'_, T> {
+    /// Computes the loss and its gradient with respect to everything, and returns the loss. `backward` holds at
+    /// least as many rows; it was made with or without dx, and so is what it gets.
+    pub fn backward(
+        &self,
+        objective: Objective,
+        targets: TargetsRef<'_, T>,
+        backward: &mut Backward<T>,
+        par: Par,
+    ) -> f64 {
+        let loss = self.loss(objective, targets, backward, par);
+        self.pull_back_h(self.mlp().architecture().depth(), backward, par, None);
+        loss
+    }
+
+    /// [`Self::backward`], and a training step on the way.
+    pub fn descend(
+        &self,
+        objective: Objective,
+        targets: TargetsRef<'_, T>,
+        backward: &mut Backward<T>,
+        par: Par,
+        descent: Descent<'_, T>,
+    ) -> f64 {
+        let loss = self.loss(objective, targets, backward, par);
+        let depth = self.mlp().architecture().depth();
+        self.pull_back_h(depth, backward, par, Some(descent));
+        loss
+    }
+
+    /// Computes the loss alone, with the samples' losses and ∂l/∂f = dhᴸ.
+    pub fn loss(
+        &self,
+        objective: Objective,
+        targets: TargetsRef<'_, T>,
+        backward: &mut Backward<T>,
+        par: Par,
+    ) -> f64 {
+        let depth = self.mlp().architecture().depth();
+        let entries = self.entries(depth);
+        let mut losses = std::mem::take(&mut backward.loss_per_sample);
+        let per_sample = &mut losses[..self.rows()];
+        let df = backward.dh_mut(depth, entries);
+        let loss = objective.evaluate(self.outputs(), targets, per_sample, df, par);
+        backward.loss_per_sample = losses;
+        loss
+    }
+
+    /// The vector–Jacobian product from hⁱ, i from 1: with ∂A/∂hⁱ in `dh(i)`, fills in ∂A/∂ of everything below.
+    pub(super) fn pull_back_h(
+        &self,
+        layer: usize,
+        backward: &mut Backward<T>,
+        par: Par,
+        descent: Option<Descent<'_, T>>,
+    ) {
+        let dh = &backward.dh[layer - 1];
+        if !dh.is_empty() {
+            let entries = self.entries(layer);
+            let architecture = self.mlp().architecture();
+            architecture.layers()[layer - 1].activation.backward(
+                self.z(layer),
+                &dh[..entries],
+                &mut backward.dz[layer - 1][..entries],
+                architecture.relu_at_zero(),
+            );
+        }
+        self.pull_back_z(layer, backward, par, descent);
+    }
+
+    /// The vector–Jacobian product from zⁱ, i from 1: with ∂A/∂zⁱ in `dz(i)`, fills in ∂A/∂ of everything below.
+    pub(super) fn pull_back_z(
+        &self,
+        layer: usize,
+        backward: &mut Backward<T>,
+        par: Par,
+        mut descent: Option<Descent<'_, T>>,
+    ) {
+        let mlp = self.mlp();
+        let architecture = mlp.architecture();
+        for i in (1..=layer).rev() {
+            let shape = &architecture.layers()[i - 1];
+            let below = self.entries(i - 1);
+            let (dz_below, dz) = backward.dz.split_at_mut(i - 1);
+            let down = match i.checked_sub(2) {
+                None if backward.dx.is_empty() => None,
+                None => Some(Down {
+                    dh: &mut backward.dx[..below],
+                    dz: &mut [],
+                    z: &[],
+                    activation: Activation::Linear,
+                    at_zero: architecture.relu_at_zero(),
+                }),
+                Some(index) => {
+                    let dz = &mut dz_below[index][..below];
+                    let dh = &mut backward.dh[index];
+                    let (dh, dz) = if dh.is_empty() {
+                        (dz, &mut [][..])
+                    } else {
+                        (&mut dh[..below], dz)
+                    };
+                    let z = if dz.is_empty() { &[] } else { self.z(i - 1) };
+                    Some(Down {
+                        dh,
+                        dz,
+                        z,
+                        activation: architecture.layers()[index].activation,
+                        at_zero: architecture.relu_at_zero(),
+                    })
+                }
+            };
+            let (dW, db) = backward.parameters[shape.weights.start..shape.bias.end]
+                .split_at_mut(shape.weights.len());
+            let own = Own {
+                from: 0,
+                dW,
+                db,
+                descent: descent.as_mut().map(|descent| descent.take_last(shape)),
+            };
+            let layer = BackwardLayer {
+                shape,
+                mlp: &mlp,
+                index: i,
+                rows: self.rows(),
+                dz: &dz[0][..self.entries(i)],
+                h_before: self.h(i - 1),
+            };
+            layer.compute(own, down, par);
+        }
+    }
+}
+
+impl<'a, T: Scalar> Descent<'a, T> {
+    /// Takes the part of the last layer, `layer`, off this one.
+    fn take_last(&mut self, layer: &Layer) -> OwnDescent<'a, T> {
+        let before = self.squares.len() - layer.units;
+        let (head, squares) = std::mem::take(&mut self.squares).split_at_mut(before);
+        self.squares = head;
+        let update = self.update.as_mut().map(|update| {
+            let mut weights = update.take_after(layer.weights.start);
+            let bias = weights.take_after(layer.weights.len());
+            (weights, bias)
+        });
+        OwnDescent {
+            squares,
+            update,
+            failed: self.failed,
+        }
+    }
+}
+
+/// One layer of a backward pass: what it reads.
+struct BackwardLayer<'a, T> {
+    shape: &'a Layer,
+    mlp: &'a Mlp<'a, T>,
+    /// i.
+    index: usize,
+    /// m.
+    rows: usize,
+    /// dzⁱ, m × n.
+    dz: &'a [T],
+    /// hⁱ⁻¹, m × k.
+    h_before: &'a [T],
+}
+
+/// The gradient of some units' parameters: dW (units × k) and db (units, or none), and what becomes of them.
+struct Own<'a, T> {
+    /// The number of the first unit, from 0.
+    from: usize,
+    dW: &'a mut [T],
+    db: &'a mut [T],
+    descent: Option<OwnDescent<'a, T>>,
+}
+
+/// A [`Descent`] for some units of one layer.
+struct OwnDescent<'a, T> {
+    squares: &'a mut [f64],
+    /// Of the weights, and of the bias.
+    update: Option<(Update<'a, T>, Update<'a, T>)>,
+    failed: &'a AtomicBool,
+}
+
+/// What a layer passes to the one below: dh, and dz = dh ⊙ σ′(z) where that is not the same.
+struct Down<'a, T> {
+    dh: &'a mut [T],
+    dz: &'a mut [T],
+    z: &'a [T],
+    activation: Activation,
+    at_zero: ReluAtZero,
+}
+
+/// [`Down`] for some of the units below: columns of its matrices, the first of which is number `from`.
+struct DownPiece<'a, T> {
+    from: usize,
+    dh: MatMut<'a, T>,
+    dz: MatMut<'a, T>,
+    z: &'a [T],
+    activation: Activation,
+    at_zero: ReluAtZero,
+}
+
+/// A part of a layer's work.
+enum Piece<'a, T> {
+    Own(Own<'a, T>),
+    Down(DownPiece<'a, T>),
+}
+
+impl<T: Scalar> BackwardLayer<'_, T> {
+    fn compute(&self, own: Own<'_, T>, down: Option<Down<'_, T>>, par: Par) {
+        let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
+        let products = if down.is_some() { 2 } else { 1 };
+        let cost = products * flops(m, n, k);
+        let units = Cut::new(n, cost, par, |units| same_order(units, k, m));
+        let below = Cut::new(k, cost, par, |below| same_order(m, below, n));
+        if is_small(n, k) || units.is_whole() && (below.is_whole() || down.is_none()) {
+            if let Some(down) = down {
+                self.pass_down(down);
+            }
+            return self.gradient(own);
+        }
+        // A thread's pieces lie side by side: it begins with the longer one, what it passes down.
+        let mut downs = down.map(|down| down.cut(below, m, k)).into_iter().flatten();
+        let mut owns = own.cut(units, k).into_iter();
+        let mut pieces = Vec::new();
+        loop {
+            let (down, own) = (downs.next(), owns.next());
+            if down.is_none() && own.is_none() {
+                break;
+            }
+            pieces.extend(down.map(Piece::Down));
+            pieces.extend(own.map(Piece::Own));
+        }
+        each(pieces, |piece| match piece {
+            Piece::Own(own) => self.gradient(own),
+            Piece::Down(down) => self.pass_down_piece(down),
+        });
+    }
+
+    /// dhⁱ⁻¹ (m × k) = dzⁱ (m × n) Wⁱ (n × k), and dzⁱ⁻¹.
+    fn pass_down(&self, down: Down<'_, T>) {
+        let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
+        if is_small(n, k) {
+            small_backward(down.dh, self.dz, self.mlp.weights(self.index), k);
+        } else {
+            product(
+                MatMut::from_row_major_slice_mut(down.dh, m, k),
+                MatRef::from_row_major_slice(self.dz, m, n),
+                self.mlp.weight_matrix(self.index),
+            );
+        }
+        if !down.dz.is_empty() {
+            let Down { dh, dz, z, .. } = down;
+            down.activation.backward(z, dh, dz, down.at_zero);
+        }
+    }
+
+    fn pass_down_piece(&self, down: DownPiece<'_, T>) {
+        let DownPiece {
+            from,
+            mut dh,
+            dz,
+            z,
+            activation,
+            at_zero,
+        } = down;
+        let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
+        let columns = dh.ncols();
+        let W = self.mlp.weight_matrix(self.index);
+        product(
+            dh.as_mut(),
+            MatRef::from_row_major_slice(self.dz, m, n),
+            W.subcols(from, columns),
+        );
+        for ((dz, dh), z) in rows_of(dz).zip(rows_of(dh)).zip(z.chunks_exact(k)) {
+            activation.backward(&z[from..from + columns], dh, dz, at_zero);
+        }
+    }
+
+    /// dW = dzᵀ h and db = Σ_rows dz of some units.
+    fn gradient(&self, own: Own<'_, T>) {
+        let from = own.from;
+        let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
+        let units = own.dW.len() / k;
+        if is_small(n, k) {
+            small_gradient(own.dW, self.dz, self.h_before, k);
+        } else {
+            let dz = MatRef::from_row_major_slice(self.dz, m, n);
+            product(
+                MatMut::from_row_major_slice_mut(own.dW, units, k),
+                dz.subcols(from, units).transpose(),
+                MatRef::from_row_major_slice(self.h_before, m, k),
+            );
+        }
+        if !own.db.is_empty() {
+            own.db.fill(T::ZERO);
+            for dz in self.dz.chunks_exact(n) {
+                add(own.db, &dz[from..from + units]);
+            }
+        }
+        if let Some(descent) = own.descent {
+            descent.take_gradient(own.dW, own.db);
+        }
+    }
+}
+
+impl<'a, T: Scalar> Own<'a, T> {
+    fn cut(mut self, units: Cut, k: usize) -> Vec<Self> {
+        let mut from = 0;
+        let piece = |units| {
+            let bias = self.db.len().min(units);
+            let descent = self.descent.as_mut().map(|descent| OwnDescent {
+                squares: take_mut(&mut descent.squares, units),
+                update: descent
+                    .update
+                    .as_mut()
+                    .map(|(weights, own)| (weights.take(units * k), own.take(bias))),
+                failed: descent.failed,
+            });
+            from += units;
+            Self {
+                from: from - units,
+                dW: take_mut(&mut self.dW, units * k),
+                db: take_mut(&mut self.db, bias),
+                descent,
+            }
+        };
+        units.sizes().map(piece).collect()
+    }
+}
+
+impl<'a, T: Scalar> Down<'a, T> {
+    fn cut(self, columns: Cut, m: usize, k: usize) -> Vec<DownPiece<'a, T>> {
+        let mut dh = MatMut::from_row_major_slice_mut(self.dh, m, k);
+        let mut dz = MatMut::from_row_major_slice_mut(self.dz, self.z.len() / k, k);
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        for columns in columns.sizes() {
+            let (dh_piece, dh_rest) = dh.split_at_col_mut(columns);
+            let (dz_piece, dz_rest) = dz.split_at_col_mut(columns);
+            (dh, dz) = (dh_rest, dz_rest);
+            pieces.push(DownPiece {
+                from,
+                dh: dh_piece,
+                dz: dz_piece,
+                z: self.z,
+                activation: self.activation,
+                at_zero: self.at_zero,
+            });
+            from += columns;
+        }
+        pieces
+    }
+}
+
+impl<T: Scalar> OwnDescent<'_, T> {
+    fn take_gradient(self, dW: &[T], db: &[T]) {
+        let k = dW.len() / self.squares.len();
+        for (sum, dW) in self.squares.iter_mut().zip(dW.chunks_exact(k)) {
+            *sum = squares(dW);
+        }
+        for (sum, db) in self.squares.iter_mut().zip(db) {
+            *sum += db.to_f64() * db.to_f64();
+        }
+        if let Some((weights, bias)) = self.update {
+            let updated = [weights.apply(dW), bias.apply(db)];
+            if updated.contains(&Updated::NonFinite) {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Walks over memory, entry by entry, compiled for the widest instructions that the machine has. No entry depends on
+//! another, so that the bits are the same for any width; only [`squares`] adds up, in an order of its own.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::Scalar;
+
+/// Loops of fewer rounds than this do not win back what choosing the instructions costs.
+const SHORT: usize = 32;
+
+/// A loop. `run` has to be `#[inline(always)]`: only what is inlined is compiled for the instructions chosen.
+trait Walk {
+    type Output;
+    fn rounds(&self) -> usize;
+    fn run(self) -> Self::Output;
+}
+
+struct Dispatched<W>(W);
+
+impl<W: Walk> WithSimd for Dispatched<W> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> W::Output {
+        self.0.run()
+    }
+}
+
+#[inline(always)]
+fn dispatch<W: Walk>(walk: W) -> W::Output {
+    if walk.rounds() < SHORT {
+        walk.run()
+    } else {
+        Arch::new().dispatch(Dispatched(walk))
+    }
+}
+
+/// `to[i] = f(from[i])`. Here and below, what `f` needs is to be moved into it: a reference would be read again in
+/// every round, and keep the loop from being vectorized.
+#[inline]
+pub fn map<T: Scalar>(from: &[T], to: &mut [T], f: impl Fn(T) -> T) {
+    struct Map<'a, T, F>(&'a [T], &'a mut [T], F);
+
+    impl<T: Scalar, F: Fn(T) -> T> Walk for Map<'_, T, F> {
+        type Output = ();
+
+        fn rounds(&self) -> usize {
+            self.0.len().min(self.1.len())
+        }
+        #[inline(always)]
+        fn run(self) {
+            let n = self.rounds();
+            let (from, to) = (&self.0[..n], &mut self.1[..n]);
+            for i in 0..n {
+                to[i] = (self.2)(from[i]);
+            }
+        }
+    }
+
+    dispatch(Map(from, to, f));
+}
+
+/// `to[i] = f(a[i], b[i])`.
+#[inline]
+pub fn combine<T: Scalar>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T) -> T) {
+    struct Combine<'a, T, F>(&'a [T], &'a [T], &'a mut [T], F);
+
+    impl<T: Scalar, F: Fn(T, T) -> T> Walk for Combine<'_, T, F> {
+        type Output = ();
+
+        fn rounds(&self) -> usize {
+            self.0.len().min(self.1.len()).min(self.2.len())
+        }
+        #[inline(always)]
+        fn run(self) {
+            let n = self.rounds();
+            let (a, b, to) = (&self.0[..n], &self.1[..n], &mut self.2[..n]);
+            for i in 0..n {
+                to[i] = (self.3)(a[i], b[i]);
+            }
+        }
+    }
+
+    dispatch(Combine(a, b, to, f));
+}
+
+/// `to[i] += from[i]`.
+#[inline]
+pub fn add<T: Scalar>(to: &mut [T], from: &[T]) {
+    struct Add<'a, T>(&'a mut [T], &'a [T]);
+
+    impl<T: Scalar> Walk for Add<'_, T> {
+        type Output = ();
+
+        fn rounds(&self) -> usize {
+            self.0.len().min(self.1.len())
+        }
+        #[inline(always)]
+        fn run(self) {
+            let n = self.rounds();
+            let (to, from) = (&mut self.0[..n], &self.1[..n]);
+            for i in 0..n {
+                to[i] += from[i];
+            }
+        }
+    }
+
+    dispatch(Add(to, from));
+}
+
+/// `to[i] *= factor`.
+#[inline]
+pub fn scale<T: Scalar>(to: &mut [T], factor: T) {
+    struct Scale<'a, T>(&'a mut [T], T);
+
+    impl<T: Scalar> Walk for Scale<'_, T> {
+        type Output = ();
+
+        fn rounds(&self) -> usize {
+            self.0.len()
+        }
+        #[inline(always)]
+        fn run(self) {
+            for i in 0..self.0.len() {
+                self.0[i] *= self.1;
+            }
+        }
+    }
+
+    dispatch(Scale(to, factor));
+}
+
+/// `(new.0[i], …) = f((old.0[i], …), gradient[i])` for the N numbers that a state has of each parameter; whether all
+/// that was written is finite.
+#[inline]
+pub fn update<const N: usize, T: Scalar>(
+    old: [&[T]; N],
+    gradient: &[T],
+    new: [&mut [T]; N],
+    f: impl Fn([T; N], T) -> [T; N],
+) -> bool {
+    struct Update<'a, const N: usize, T, F> {
+        old: [&'a [T]; N],
+        gradient: &'a [T],
+        new: [&'a mut [T]; N],
+        f: F,
+    }
+
+    impl<const N: usize, T: Scalar, F: Fn([T; N], T) -> [T; N]> Walk for Update<'_, N, T, F> {
+        type Output = bool;
+
+        fn rounds(&self) -> usize {
+            self.gradient.len()
+        }
+        #[inline(always)]
+        fn run(self) -> bool {
+            let Self {
+                mut old,
+                gradient,
+                mut new,
+                f,
+            } = self;
+            let n = gradient.len();
+            for slot in 0..N {
+                old[slot] = &old[slot][..n];
+                new[slot] = &mut std::mem::take(&mut new[slot])[..n];
+            }
+            let mut finite = true;
+            for i in 0..n {
+                let mut numbers = [T::ZERO; N];
+                for slot in 0..N {
+                    numbers[slot] = old[slot][i];
+                }
+                let numbers = f(numbers, gradient[i]);
+                for slot in 0..N {
+                    new[slot][i] = numbers[slot];
+                    finite &= numbers[slot].finite();
+                }
+            }
+            finite
+        }
+    }
+
+    dispatch(Update {
+        old,
+        gradient,
+        new,
+        f,
+    })
+}
+
+/// Σ x² in `f64`: sixteen sums side by side where there are that many entries, then those one after the other.
+#[inline]
+pub fn squares<T: Scalar>(entries: &[T]) -> f64 {
+    const LANES: usize = 16;
+
+    struct Squares<'a, T>(&'a [T]);
+
+    impl<T: Scalar> Walk for Squares<'_, T> {
+        type Output = f64;
+
+        fn rounds(&self) -> usize {
+            self.0.len()
+        }
+        #[inline(always)]
+        fn run(self) -> f64 {
+            let mut lanes = [0.0_f64; LANES];
+            let (chunks, rest) = self.0.as_chunks::<LANES>();
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    let x = chunk[lane].to_f64();
+                    lanes[lane] += x * x;
+                }
+            }
+            for (lane, x) in rest.iter().enumerate() {
+                let x = x.to_f64();
+                lanes[lane] += x * x;
+            }
+            let mut sum = 0.0;
+            for lane in lanes {
+                sum += lane;
+            }
+            sum
+        }
+    }
+
+    if entries.len() < LANES {
+        return entries.iter().map(|x| x.to_f64() * x.to_f64()).sum();
+    }
+    dispatch(Squares(entries))
+}

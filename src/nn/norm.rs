@@ -1,0 +1,52 @@
+//! The length of a gradient, added up in `f64` in an order that does not depend on how it was cut.
+
+use super::Scalar;
+/// The length of `gradient`, whose parts have these sums of squares; infinite or not a number where the gradient is.
+pub fn norm<T: Scalar>(squares: &[f64], gradient: &[T]) -> f64 {
+    let sum: f64 = squares.iter().sum();
+    if sum.is_normal() || sum == 0.0 && gradient.iter().all(|g| *g == T::ZERO) {
+        return sum.sqrt();
+    }
+    // The squares overflowed or vanished: once more, scaled by the largest entry.
+    let top = gradient
+        .iter()
+        .map(|g| g.to_f64().abs())
+        .fold(0.0, |top, g| if g > top || g.is_nan() { g } else { top });
+    if !top.is_finite() {
+        return top;
+    }
+    let scaled: f64 = gradient
+        .iter()
+        .map(|g| (g.to_f64() / top) * (g.to_f64() / top))
+        .sum();
+    top * scaled.sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elementwise::squares;
+    use super::*;
+
+    /// A gradient in one part.
+    fn length(gradient: &[f64]) -> f64 {
+        norm(&[squares(gradient)], gradient)
+    }
+
+    #[test]
+    fn neither_huge_nor_tiny_entries_spoil_a_length() {
+        assert_eq!(length(&[3.0, 4.0]), 5.0);
+        assert_eq!(length(&[]), 0.0);
+        assert_eq!(length(&[3e200, -4e200]), 5e200);
+        assert_eq!(length(&[3e-200, 4e-200]), 5e-200);
+        assert_eq!(length(&[1.0, f64::INFINITY]), f64::INFINITY);
+        assert!(length(&[1.0, f64::NAN]).is_nan());
+    }
+
+    #[test]
+    fn every_entry_counts_whatever_their_number() {
+        for count in 0..100_u32 {
+            let entries = vec![1.0_f32; count as usize];
+            assert_eq!(squares(&entries), f64::from(count));
+        }
+    }
+}
