@@ -19,6 +19,9 @@ use super::product::{flops, is_small, product, same_order, small_backward, small
 use super::threads::{Cut, each, take_mut};
 use super::{Activation, Architecture, Layer, Objective, ReluAtZero, Scalar, TargetsRef};
 
+/// A gradient of so many numbers stays in the nearest cache: a step takes it whole.
+const FEW_PARAMETERS: usize = 4096;
+
 /// What the backward pass computes.
 #[derive(Clone, Debug)]
 pub struct Backward<T> {
@@ -151,8 +154,14 @@ impl<T: Scalar> Trace<'_, T> {
         descent: Descent<'_, T>,
     ) -> f64 {
         let loss = self.loss(objective, targets, backward, par);
-        let depth = self.mlp().architecture().depth();
-        self.pull_back_h(depth, backward, par, Some(descent));
+        let architecture = self.mlp().architecture();
+        let depth = architecture.depth();
+        if architecture.parameter_count() <= FEW_PARAMETERS {
+            self.pull_back_h(depth, backward, par, None);
+            descent.take_gradient(architecture, &backward.parameters);
+        } else {
+            self.pull_back_h(depth, backward, par, Some(descent));
+        }
         loss
     }
 
@@ -259,6 +268,23 @@ impl<T: Scalar> Trace<'_, T> {
 }
 
 impl<'a, T: Scalar> Descent<'a, T> {
+    /// Takes the whole gradient, laid out as the parameters.
+    fn take_gradient(self, architecture: &Architecture, gradient: &[T]) {
+        let mut squares = self.squares;
+        for layer in architecture.layers() {
+            let (dW, db) = (
+                &gradient[layer.weights.clone()],
+                &gradient[layer.bias.clone()],
+            );
+            sum_squares(take_mut(&mut squares, layer.units), dW, db);
+        }
+        if let Some(update) = self.update
+            && update.apply(gradient) == Updated::NonFinite
+        {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Takes the part of the last layer, `layer`, off this one.
     fn take_last(&mut self, layer: &Layer) -> OwnDescent<'a, T> {
         let before = self.squares.len() - layer.units;
@@ -482,18 +508,23 @@ impl<'a, T: Scalar> Down<'a, T> {
 
 impl<T: Scalar> OwnDescent<'_, T> {
     fn take_gradient(self, dW: &[T], db: &[T]) {
-        let k = dW.len() / self.squares.len();
-        for (sum, dW) in self.squares.iter_mut().zip(dW.chunks_exact(k)) {
-            *sum = squares(dW);
-        }
-        for (sum, db) in self.squares.iter_mut().zip(db) {
-            *sum += db.to_f64() * db.to_f64();
-        }
+        sum_squares(self.squares, dW, db);
         if let Some((weights, bias)) = self.update {
             let updated = [weights.apply(dW), bias.apply(db)];
             if updated.contains(&Updated::NonFinite) {
                 self.failed.store(true, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// The squares of each unit's dW (a row) and db (an entry, if any), added up.
+fn sum_squares<T: Scalar>(sums: &mut [f64], dW: &[T], db: &[T]) {
+    let k = dW.len() / sums.len();
+    for (sum, dW) in sums.iter_mut().zip(dW.chunks_exact(k)) {
+        *sum = squares(dW);
+    }
+    for (sum, db) in sums.iter_mut().zip(db) {
+        *sum += db.to_f64() * db.to_f64();
     }
 }

@@ -29,7 +29,27 @@ const FEW_WEIGHTS: usize = 32;
 
 /// Whether a layer of `units` × `fan_in` weights is computed by plain loops.
 pub fn is_small(units: usize, fan_in: usize) -> bool {
-    units * fan_in <= FEW_WEIGHTS
+    units * fan_in <= FEW_WEIGHTS && fan_in <= MOST_COLUMNS
+}
+
+/// The most columns that [`for_columns`] knows.
+const MOST_COLUMNS: usize = 8;
+
+/// Calls a function for a number of columns that is known when it is compiled: so few rounds cost less than a loop.
+macro_rules! for_columns {
+    ($k:expr, $function:ident($($argument:expr),*)) => {
+        match $k {
+            1 => $function::<T, 1>($($argument),*),
+            2 => $function::<T, 2>($($argument),*),
+            3 => $function::<T, 3>($($argument),*),
+            4 => $function::<T, 4>($($argument),*),
+            5 => $function::<T, 5>($($argument),*),
+            6 => $function::<T, 6>($($argument),*),
+            7 => $function::<T, 7>($($argument),*),
+            8 => $function::<T, 8>($($argument),*),
+            k => unreachable!("is_small takes layers of {k} columns for large"),
+        }
+    };
 }
 
 /// The fewest rows m at which every row of an m × n product of `terms` terms has the bits that it has in a larger
@@ -63,40 +83,55 @@ pub fn product<T: Scalar>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_
 
 /// z (m × n) = h (m × k) Wᵀ for a small W (n × k).
 pub fn small_forward<T: Scalar>(z: &mut [T], h: &[T], W: &[T], k: usize) {
-    let n = W.len() / k;
-    for (z, h) in z.chunks_exact_mut(n).zip(h.chunks_exact(k)) {
-        for (z, W) in z.iter_mut().zip(W.chunks_exact(k)) {
-            let mut sum = T::ZERO;
-            for (&h, &w) in h.iter().zip(W) {
-                sum += h * w;
+    fn unrolled<T: Scalar, const K: usize>(z: &mut [T], h: &[T], W: &[T]) {
+        let (W, _) = W.as_chunks::<K>();
+        for (z, h) in z.chunks_exact_mut(W.len()).zip(h.as_chunks::<K>().0) {
+            for (z, W) in z.iter_mut().zip(W) {
+                let mut sum = T::ZERO;
+                for p in 0..K {
+                    sum += h[p] * W[p];
+                }
+                *z = sum;
             }
-            *z = sum;
         }
     }
+    for_columns!(k, unrolled(z, h, W));
 }
 
 /// dh (m × k) = dz (m × n) W for a small W (n × k).
 pub fn small_backward<T: Scalar>(dh: &mut [T], dz: &[T], W: &[T], k: usize) {
-    let n = W.len() / k;
-    for (dh, dz) in dh.chunks_exact_mut(k).zip(dz.chunks_exact(n)) {
-        dh.fill(T::ZERO);
-        for (&dz, W) in dz.iter().zip(W.chunks_exact(k)) {
-            for (dh, &w) in dh.iter_mut().zip(W) {
-                *dh += dz * w;
+    fn unrolled<T: Scalar, const K: usize>(dh: &mut [T], dz: &[T], W: &[T]) {
+        let (W, _) = W.as_chunks::<K>();
+        for (dh, dz) in dh
+            .as_chunks_mut::<K>()
+            .0
+            .iter_mut()
+            .zip(dz.chunks_exact(W.len()))
+        {
+            let mut sums = [T::ZERO; K];
+            for (&dz, W) in dz.iter().zip(W) {
+                for p in 0..K {
+                    sums[p] += dz * W[p];
+                }
             }
+            *dh = sums;
         }
     }
+    for_columns!(k, unrolled(dh, dz, W));
 }
 
 /// dW (n × k) = dzᵀ (n × m) h (m × k) for a small dW.
 pub fn small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
-    let n = dW.len() / k;
-    dW.fill(T::ZERO);
-    for (dz, h) in dz.chunks_exact(n).zip(h.chunks_exact(k)) {
-        for (&dz, dW) in dz.iter().zip(dW.chunks_exact_mut(k)) {
-            for (dw, &h) in dW.iter_mut().zip(h) {
-                *dw += dz * h;
+    fn unrolled<T: Scalar, const K: usize>(dW: &mut [T], dz: &[T], h: &[T]) {
+        let (dW, _) = dW.as_chunks_mut::<K>();
+        dW.fill([T::ZERO; K]);
+        for (dz, h) in dz.chunks_exact(dW.len()).zip(h.as_chunks::<K>().0) {
+            for (&dz, dW) in dz.iter().zip(dW.iter_mut()) {
+                for p in 0..K {
+                    dW[p] += dz * h[p];
+                }
             }
         }
     }
+    for_columns!(k, unrolled(dW, dz, h));
 }
