@@ -25,8 +25,8 @@ pub enum Turn {
 
 /// Work for a compute thread, done turn by turn. Dropped when done, when it panics, or when the pool stops.
 pub trait Task: Send {
-    /// Computes for about a quantum.
-    fn turn(&mut self) -> Turn;
+    /// Computes for about a quantum, on as many threads as there are `cores` without other work, its own included.
+    fn turn(&mut self, cores: usize) -> Turn;
 }
 
 /// The threads and their queue; the threads end when the last handle is dropped.
@@ -58,6 +58,9 @@ struct Queue {
     idle: usize,
     stopping: bool,
 }
+
+/// A task whose turn has come, whose it is, and how many cores it may take.
+type Next = (Party, Box<dyn Task>, usize);
 
 struct Threads {
     shared: Arc<Shared>,
@@ -225,7 +228,7 @@ where
     A: FnMut(&mut S) -> bool + Send,
     F: FnOnce(S) -> V + Send,
 {
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self, _cores: usize) -> Turn {
         let Some((mut state, finish, reply)) = self.parts.take() else {
             return Turn::Done;
         };
@@ -258,7 +261,7 @@ struct Once<F, V> {
 }
 
 impl<V: Send, F: FnOnce() -> V + Send> Task for Once<F, V> {
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self, _cores: usize) -> Turn {
         if let Some((work, reply)) = self.work.take()
             && !reply.is_closed()
         {
@@ -282,17 +285,16 @@ const NICENESS: i32 = 5;
 fn work(shared: &Shared) {
     // On Linux this is the thread's own. Where it may not, the machine is as fair as it is.
     let _ = rustix::process::nice(NICENESS);
-    while let Some((party, mut task)) = shared.next() {
-        match catch_unwind(AssertUnwindSafe(|| task.turn())) {
-            Ok(Turn::Again) => {
-                shared.lock().tasks.push(party, task);
-                shared.wake.notify_one();
-            }
+    let mut next = shared.next();
+    while let Some((party, mut task, cores)) = next {
+        next = match catch_unwind(AssertUnwindSafe(|| task.turn(cores))) {
+            Ok(Turn::Again) => shared.next_after(party, task),
             // The panic hook has logged it; dropping the task tells whoever waits for it.
             Ok(Turn::Done) | Err(_) => {
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
+                shared.next()
             }
-        }
+        };
     }
 }
 
@@ -301,7 +303,21 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<(Party, Box<dyn Task>)> {
+    /// Puts a task back behind the others and takes the next one: where none waits, the same again, on the core that
+    /// has its memory at hand.
+    fn next_after(&self, party: Party, task: Box<dyn Task>) -> Option<Next> {
+        let mut queue = self.lock();
+        if queue.stopping {
+            drop(queue);
+            // What a task does when it ends may want the queue.
+            drop(task);
+            return None;
+        }
+        queue.tasks.push(party, task);
+        queue.pop()
+    }
+
+    fn next(&self) -> Option<Next> {
         let mut queue = self.lock();
         queue.idle += 1;
         let mut queue = self
@@ -312,7 +328,16 @@ impl Shared {
         if queue.stopping {
             return None;
         }
-        queue.tasks.pop()
+        queue.pop()
+    }
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Next> {
+        let (party, task) = self.tasks.pop()?;
+        // Threads that wait for work are about to get what is still queued.
+        let cores = 1 + self.idle.saturating_sub(self.tasks.len());
+        Some((party, task, cores))
     }
 }
 

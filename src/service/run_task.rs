@@ -154,7 +154,6 @@ pub async fn conduct<T: Scalar>(
     let (ended, end) = oneshot::channel();
     let task = RunTask {
         stage: Some(Stage::Ready(model, Box::new(plan))),
-        par: server.par,
         entry: Arc::clone(&entry),
         caller: Arc::clone(&feed),
         start,
@@ -262,7 +261,6 @@ enum Stage<T: Scalar> {
 
 struct RunTask<T: Scalar> {
     stage: Option<Stage<T>>,
-    par: Par,
     entry: Arc<ModelEntry>,
     /// The feed of whoever asked for the run; the model's watchers have theirs in `entry`.
     caller: Arc<Feed>,
@@ -280,17 +278,18 @@ struct RunTask<T: Scalar> {
 }
 
 impl<T: Scalar> Task for RunTask<T> {
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self, cores: usize) -> Turn {
         let began = Instant::now();
         let mut run = match self.stage.take() {
             Some(Stage::Ready(model, plan)) => {
                 self.tell(|feed| feed.start(self.start));
                 let done = self.start.resumed_steps;
-                Box::new(Run::new(model, *plan, done, self.par))
+                Box::new(Run::new(model, *plan, done, Par::Seq))
             }
             Some(Stage::Running(run)) => run,
             None => return Turn::Done,
         };
+        run.set_par(parallelism(cores));
         let advance = if self.stop.get().is_some() {
             Advance::Paused
         } else {

@@ -24,7 +24,7 @@ fn noise<T: Scalar>(count: usize, seed: u64) -> Vec<T> {
     (0..count).map(|_| next()).collect()
 }
 
-fn spec<T: Scalar>(sizes: &[usize]) -> Spec {
+fn spec<T: Scalar>(sizes: &[usize], clip_norm: f64) -> Spec {
     Spec {
         architecture: network(sizes, Activation::Tanh),
         objective: Objective {
@@ -43,7 +43,7 @@ fn spec<T: Scalar>(sizes: &[usize]) -> Spec {
             warmup_steps: 10,
             decay: Decay::Constant,
         },
-        clip_norm: 1.0,
+        clip_norm,
         dtype: T::DTYPE,
     }
 }
@@ -57,7 +57,26 @@ fn trained<T: Scalar>(
     par: Par,
     pause_every: u64,
 ) -> WeightsDigest {
-    let spec = spec::<T>(sizes);
+    trained_by(
+        spec::<T>(sizes, 1.0),
+        sizes,
+        rows,
+        size,
+        steps,
+        par,
+        pause_every,
+    )
+}
+
+fn trained_by<T: Scalar>(
+    spec: Spec,
+    sizes: &[usize],
+    rows: usize,
+    size: usize,
+    steps: u64,
+    par: Par,
+    pause_every: u64,
+) -> WeightsDigest {
     let (n0, n) = (sizes[0], sizes[sizes.len() - 1]);
     let matrix = |columns: usize, seed: u64| Matrix {
         rows,
@@ -120,15 +139,18 @@ fn the_same_bits_for_any_number_of_threads<T: Scalar>() {
         "in pieces"
     );
 
-    // Products of more than 10 Mflop, which are cut; and a single output, whose products are vectors.
-    for sizes in [&[300, 260, 130, 10][..], &[520, 200, 1]] {
-        let one = trained::<T>(sizes, 256, 256, 4, Par::Seq, u64::MAX);
-        for threads in [2, 3, 4, 8] {
-            assert_eq!(
-                one,
-                trained::<T>(sizes, 256, 256, 4, Par::rayon(threads), u64::MAX),
-                "{sizes:?} × {threads}"
-            );
+    // Layers that are cut by units and by rows, evenly and not; and a single output, whose products are vectors. A
+    // gradient that is clipped has to be known whole before the update, another one is taken piece by piece.
+    for sizes in [&[300, 260, 130, 10][..], &[520, 200, 1], &[70, 601, 33, 65]] {
+        for clip_norm in [1.0, 0.0] {
+            let digest = |par| {
+                let spec = spec::<T>(sizes, clip_norm);
+                trained_by::<T>(spec, sizes, 512, 256, 4, par, u64::MAX)
+            };
+            let one = digest(Par::Seq);
+            for threads in [2, 3, 4, 8] {
+                assert_eq!(one, digest(Par::rayon(threads)), "{sizes:?} × {threads}");
+            }
         }
     }
 }
