@@ -22,6 +22,7 @@ mod feed;
 pub mod fuzzing;
 mod grading;
 mod lives;
+mod log_filing;
 mod memory;
 mod parameters;
 mod patient_stream;
@@ -195,7 +196,7 @@ async fn serve_on(
     tokio::pin!(connections);
     tokio::select! {
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
-        () = server.retire() => {}
+        ((), ()) = async { tokio::join!(server.retire(), server.tend_log()) } => {}
     }
     server.settle().await;
     tracing::info!("stopped");
