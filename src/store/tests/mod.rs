@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 
 mod crashes;
+mod forgetful_disk;
 
 fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
