@@ -5,22 +5,31 @@
 //! sessions/{session}/session.json
 //! sessions/{session}/{model}.safetensors            the last commit
 //! sessions/{session}/{model}.previous.safetensors   the one before
+//! log/                              newer commits of small models, until they are in their files (see `log`)
 //! quarantine/                       files that could not be read, each under a name of its own
 //! ```
 //!
-//! A commit is a temporary file in the same folder, fsync, rename, fsync of the folder: whenever the process or the
+//! A commit to a file is a temporary file in the same folder, fsync, rename, fsync of the folder: whenever the process or the
 //! machine stops, the file is the old or the new one, whole. What the bytes mean is the caller's business; ids are
 //! lower-case letters, digits and hyphens, so that they are file names everywhere.
 
 mod disk;
+mod log;
+mod record;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use disk::{Disk, RealDisk};
+use log::{Log, Recovered};
+
+pub use log::{Logged, SEGMENT_BYTES, Segment};
+pub use record::{Anchor, Record};
 
 const SESSIONS: &str = "sessions";
+const LOG: &str = "log";
 const QUARANTINE: &str = "quarantine";
 const SESSION_FILE: &str = "session.json";
 const CURRENT: &str = ".safetensors";
@@ -48,9 +57,12 @@ pub enum StoreError {
 
 /// The folder, locked against other processes for as long as this lives.
 #[derive(Debug)]
-pub struct Store<D = RealDisk> {
+pub struct Store<D: Disk = RealDisk> {
     root: PathBuf,
     disk: D,
+    log: Mutex<Log<D::File>>,
+    /// What the log held when it was opened and nobody has asked for yet.
+    recovered: Mutex<Recovered>,
     /// Held, not used.
     _lock: Option<File>,
 }
@@ -92,17 +104,28 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(root.to_owned())),
             Err(TryLockError::Error(error)) => return Err(unusable(&path)(error)),
         }
-        let store = Self {
-            root: root.to_owned(),
-            disk: RealDisk,
-            _lock: Some(lock),
-        };
-        store.clean().map_err(unusable(&sessions))?;
-        Ok(store)
+        Self::on(RealDisk, root, Some(lock)).map_err(unusable(root))
     }
 }
 
 impl<D: Disk> Store<D> {
+    fn on(disk: D, root: &Path, lock: Option<File>) -> io::Result<Self> {
+        clean(&disk, &root.join(SESSIONS))?;
+        let anchor = |session: &str, model: &str| {
+            let folder = root.join(SESSIONS).join(session);
+            let file = disk.read(&folder.join(format!("{model}{CURRENT}")));
+            Some(Anchor::of(&file.ok()?))
+        };
+        let (log, recovered) = Log::open(&disk, &root.join(LOG), anchor)?;
+        Ok(Self {
+            root: root.to_owned(),
+            disk,
+            log: Mutex::new(log),
+            recovered: Mutex::new(recovered),
+            _lock: lock,
+        })
+    }
+
     /// Every session, in the order of their ids.
     ///
     /// # Errors
@@ -127,7 +150,7 @@ impl<D: Disk> Store<D> {
         Ok(found)
     }
 
-    /// The last commit of a model.
+    /// The last commit of a model in its file, which is its last one unless the log holds a newer one.
     ///
     /// # Errors
     /// It cannot be read.
@@ -147,18 +170,89 @@ impl<D: Disk> Store<D> {
         self.replace(&folder.join(SESSION_FILE), None, record)
     }
 
-    /// Commits a model into a session that is there; the commit before it is kept, too.
+    /// Commits a model into its file, in a session that is there; the file before it is kept, too. What the log holds of
+    /// the model counts no more.
     ///
     /// # Errors
     /// The last commit is still there, whole. Where the folder's own fsync failed, the new one may be there instead.
-    pub fn put_model(&self, session: &str, model: &str, snapshot: &[u8]) -> io::Result<()> {
+    pub fn put_model(&self, session: &str, model: &str, snapshot: &[u8]) -> io::Result<Anchor> {
         let folder = self.folder(session);
         let previous = folder.join(format!("{model}{PREVIOUS}"));
         self.replace(
             &folder.join(format!("{model}{CURRENT}")),
             Some(&previous),
             snapshot,
-        )
+        )?;
+        Ok(Anchor::of(snapshot))
+    }
+
+    /// Commits models whose files are known into the log, all at once. No two snapshots of a model may be the same, or
+    /// a file that comes back would bring back what came after it.
+    ///
+    /// # Errors
+    /// Nothing is acknowledged; put into its file, each of them is safe. A crash before may bring it back or not.
+    pub fn log(&self, records: &[Record]) -> io::Result<Segment> {
+        self.lock_log().add(&self.disk, records)
+    }
+
+    /// Whether a session is there to commit into.
+    pub fn has_session(&self, session: &str) -> bool {
+        self.disk.exists(&self.folder(session))
+    }
+
+    /// The last commit of a model, where the log held it when it was opened; handed out once, and with it the care for
+    /// its segment.
+    pub fn take_logged(&self, session: &str, model: &str) -> Option<Logged> {
+        let model = (session.to_owned(), model.to_owned());
+        self.lock_recovered().remove(&model)
+    }
+
+    /// Puts what nobody took from the log into its files; models that are damaged there go to quarantine.
+    ///
+    /// # Errors
+    /// The rest is in the log still.
+    pub fn fold_rest(&self) -> io::Result<()> {
+        let mut recovered = self.lock_recovered();
+        while let Some((model, logged)) = recovered.pop_first() {
+            let folded = match &logged.snapshot {
+                Some(snapshot) => self.put_model(&model.0, &model.1, snapshot).map(drop),
+                None => self.quarantine(&model.0, &model.1).map(drop),
+            };
+            if let Err(error) = folded {
+                recovered.insert(model, logged);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the log has a segment.
+    pub fn has_log(&self) -> bool {
+        !self.lock_log().is_empty()
+    }
+
+    /// Begins a new segment with the next commit, so that what counts in the last one can be written into files.
+    pub fn close_segment(&self) {
+        self.lock_log().close();
+    }
+
+    /// Removes segments in which nothing counts.
+    ///
+    /// # Errors
+    /// They are there still, which does no harm.
+    pub fn tidy_log(&self) -> io::Result<()> {
+        let quarantine = self.root.join(QUARANTINE);
+        self.lock_log().tidy(&self.disk, &quarantine)
+    }
+
+    fn lock_log(&self) -> MutexGuard<'_, Log<D::File>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_recovered(&self) -> MutexGuard<'_, Recovered> {
+        self.recovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes a model; one that is not there is removed already.
@@ -260,30 +354,6 @@ impl<D: Disk> Store<D> {
         self.root.join(SESSIONS).join(session)
     }
 
-    /// Finishes deletions, removes temporary files, and puts a commit back that was moved aside for one that never came.
-    fn clean(&self) -> io::Result<()> {
-        let sessions = self.root.join(SESSIONS);
-        for name in self.disk.names(&sessions)? {
-            let folder = sessions.join(&name);
-            if name.starts_with(DELETED) {
-                self.disk.remove_folder(&folder)?;
-                continue;
-            }
-            for name in self.disk.names(&folder)? {
-                if name.ends_with(TEMPORARY) {
-                    self.disk.remove_file(&folder.join(&name))?;
-                } else if let Some(model) = name.strip_suffix(PREVIOUS) {
-                    let current = folder.join(format!("{model}{CURRENT}"));
-                    if !self.disk.exists(&current) {
-                        self.disk.rename(&folder.join(&name), &current)?;
-                        self.disk.sync_folder(&folder)?;
-                    }
-                }
-            }
-        }
-        self.disk.sync_folder(&sessions)
-    }
-
     /// Writes `bytes` to `path` so that it holds the old or the new content, whole, whatever happens. The old content
     /// goes to `aside` where that is given.
     fn replace(&self, path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
@@ -311,6 +381,29 @@ impl<D: Disk> Store<D> {
         self.disk.write(&mut file, bytes)?;
         self.disk.sync_file(&file)
     }
+}
+
+/// Finishes deletions, removes temporary files, and puts a commit back that was moved aside for one that never came.
+fn clean(disk: &impl Disk, sessions: &Path) -> io::Result<()> {
+    for name in disk.names(sessions)? {
+        let folder = sessions.join(&name);
+        if name.starts_with(DELETED) {
+            disk.remove_folder(&folder)?;
+            continue;
+        }
+        for name in disk.names(&folder)? {
+            if name.ends_with(TEMPORARY) {
+                disk.remove_file(&folder.join(&name))?;
+            } else if let Some(model) = name.strip_suffix(PREVIOUS) {
+                let current = folder.join(format!("{model}{CURRENT}"));
+                if !disk.exists(&current) {
+                    disk.rename(&folder.join(&name), &current)?;
+                    disk.sync_folder(&folder)?;
+                }
+            }
+        }
+    }
+    disk.sync_folder(sessions)
 }
 
 /// Whether something was there to be worked on; that nothing was is no error.

@@ -12,6 +12,7 @@ use super::feed::Feed;
 use super::status::{limited, queue_full, waited_too_long};
 use crate::config::Config;
 use crate::nn::WeightsDigest;
+use crate::store::{Anchor, Segment};
 use crate::training::{Access, Model, ModelName, RequestId, Spec};
 
 /// A model of either type.
@@ -67,7 +68,8 @@ pub struct ModelEntry {
     pub made_by: Option<RequestId>,
     /// When it was made.
     pub created: SystemTime,
-    updated_ms: AtomicU64,
+    /// Since 1970, in nanoseconds.
+    updated: AtomicU64,
     stored: Mutex<Stored>,
     writer: Arc<Semaphore>,
     /// Writers at work and waiting.
@@ -76,10 +78,14 @@ pub struct ModelEntry {
 }
 
 /// How much of a model is on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Stored {
     /// The step of its last commit there.
     step: Option<u64>,
+    /// Its file, where it is known which one the disk has.
+    file: Option<Anchor>,
+    /// The segment of the log that holds its last commit, where a file does not.
+    segment: Option<Segment>,
     /// Whether something was acknowledged that no commit holds yet.
     is_behind: bool,
 }
@@ -137,7 +143,7 @@ impl ModelEntry {
             access,
             made_by,
             created: now,
-            updated_ms: AtomicU64::new(0),
+            updated: AtomicU64::new(0),
             stored: Mutex::default(),
             writer: Arc::new(Semaphore::new(1)),
             writers: Arc::new(AtomicUsize::new(0)),
@@ -157,12 +163,44 @@ impl ModelEntry {
         self.lock_stored().is_behind
     }
 
-    /// Notes a commit on disk of everything acknowledged so far.
-    pub fn note_stored(&self, step: u64) {
+    /// Notes a commit, to this file, of everything acknowledged so far.
+    pub fn note_filed(&self, step: u64, file: Anchor) {
         *self.lock_stored() = Stored {
             step: Some(step),
+            file: Some(file),
+            ..Stored::default()
+        };
+    }
+
+    /// Notes a commit in the log, after this file, of everything acknowledged so far.
+    pub fn note_logged(&self, step: u64, file: Anchor, segment: Segment) {
+        *self.lock_stored() = Stored {
+            step: Some(step),
+            file: Some(file),
+            segment: Some(segment),
             is_behind: false,
         };
+    }
+
+    /// Notes that its file is about to be replaced: until that is done nobody knows which one the disk has.
+    pub fn note_replacing(&self) {
+        self.lock_stored().file = None;
+    }
+
+    /// Its file, where it is known which one the disk has.
+    pub fn file(&self) -> Option<Anchor> {
+        self.lock_stored().file
+    }
+
+    /// Whether its last commit is in the log and not in its file.
+    pub fn is_logged(&self) -> bool {
+        self.lock_stored().segment.is_some()
+    }
+
+    /// Whether that part of the log is to be emptied.
+    pub fn is_to_be_filed(&self) -> bool {
+        let stored = self.lock_stored();
+        stored.segment.as_ref().is_some_and(Segment::is_closed)
     }
 
     /// Notes that something is acknowledged from memory. Returns whether nothing was before.
@@ -176,14 +214,27 @@ impl ModelEntry {
 
     /// When a step or SetParameters last changed it.
     pub fn updated(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.updated_ms.load(Ordering::Relaxed))
+        UNIX_EPOCH + Duration::from_nanos(self.updated.load(Ordering::Relaxed))
     }
 
-    /// Notes a change.
+    /// Goes on from the time at which it was written down.
+    pub fn set_updated(&self, then: SystemTime) {
+        let since = then.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        self.updated.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Notes a change. No two changes have the same time, so that no two snapshots have the same bytes: the log tells
+    /// files apart by that.
     pub fn touch(&self, now: SystemTime) {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        self.updated_ms.store(millis, Ordering::Relaxed);
+        let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        // What was there before is of no interest, and the closure refuses nothing.
+        let _ = self
+            .updated
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
+                Some(now.max(before.saturating_add(1)))
+            });
     }
 
     /// Whether somebody writes or waits to.
@@ -197,6 +248,15 @@ impl ModelEntry {
     /// None: the turns never end.
     pub async fn turn_to_store(&self) -> Result<WriteTurn, Status> {
         self.wait(None).await
+    }
+
+    /// The turn to write the model down, if nobody has it or waits for it.
+    pub fn turn_if_free(&self) -> Option<WriteTurn> {
+        let permit = Arc::clone(&self.writer).try_acquire_owned().ok()?;
+        Some(WriteTurn {
+            _permit: permit,
+            _place: None,
+        })
     }
 
     /// Waits for the turn to change the model, first come, first served. Returns how many came before.

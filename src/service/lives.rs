@@ -34,7 +34,10 @@ impl Server {
             }
             if self.persistence.is_on() {
                 let is_safe = |entry: &ModelEntry| {
-                    entry.durable_step().is_some() && !entry.is_behind() && !entry.is_training()
+                    entry.durable_step().is_some()
+                        && !entry.is_behind()
+                        && !entry.is_logged()
+                        && !entry.is_training()
                 };
                 let evicted = self.registry().evict(idle, SystemTime::now(), is_safe);
                 if evicted > 0 {
@@ -209,13 +212,8 @@ impl Server {
     pub async fn settle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-        let all = self.registry().every_model();
-        for entry in all {
-            if let Ok(turn) = entry.turn_to_store().await
-                && let Err(not_stored) = self.persistence.catch_up(&entry, Arc::new(turn)).await
-            {
-                tracing::error!(model = %entry.name, ?not_stored, "its last steps are lost");
-            }
+        if self.persistence.is_on() {
+            self.file_all().await;
         }
     }
 

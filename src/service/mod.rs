@@ -1,7 +1,8 @@
 //! The edge: the only code that knows gRPC and protobuf.
 //!
 //! A handler converts in (`convert`), calls the core, converts out. What a call may not do by itself has a room of
-//! its own: computing (`compute`), a run from its beginning to its end (`run_task`, `run_commits`), what its readers see
+//! its own: computing (`compute`), a run from its beginning to its end (`run_task`, `run_commits`), what is kept of it
+//! (`persistence`, `log_filing`), what its readers see
 //! (`feed`, `streams`), errors (`status`), deadlines (`deadline`), logs and panics (`telemetry`),
 //! connections (`connections`), what calls may take (`memory`, `places`, `fair_queue`).
 
@@ -22,6 +23,7 @@ mod feed;
 pub mod fuzzing;
 mod grading;
 mod lives;
+mod log_filing;
 mod memory;
 mod parameters;
 mod patient_stream;
@@ -195,7 +197,7 @@ async fn serve_on(
     tokio::pin!(connections);
     tokio::select! {
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
-        () = server.retire() => {}
+        ((), ()) = async { tokio::join!(server.retire(), server.tend_log()) } => {}
     }
     server.settle().await;
     tracing::info!("stopped");

@@ -1,33 +1,45 @@
 //! What is kept over restarts, and when: a session and a model before CreateSession and CreateModel answer, a model
 //! before a run or SetParameters is acknowledged, a deletion before it is.
 //!
+//! A small commit goes into the log that all models share, on a thread that writes down at once whatever has gathered; any
+//! other one, and one that the log does not take, into the model's file.
+//!
 //! A commit that fails leaves the model where the last one put it, in memory as on disk: the caller takes the step
 //! back. Nothing is poisoned by a failed fsync, since the next commit writes a new file from the start.
+
+mod commit_queue;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 
+use self::commit_queue::CommitQueue;
+use self::recovery::{lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
 use super::status::Refusal;
 use crate::nn::{ArchitectureLimits, Scalar};
-use crate::store::{FoundSession, Store, StoreError};
+use crate::store::{Anchor, Record, Store, StoreError};
 use crate::training::snapshot::{self, About, Restored};
-use crate::training::{
-    Id, Kept, Model, ModelName, Placement, Registry, RegistryError, SessionName, SessionRecord,
-};
+use crate::training::{Kept, Model, ModelName, SessionName, SessionRecord};
 
 /// The folder, if there is one, and what could not be read in it.
 #[derive(Debug)]
 pub struct Persistence {
     store: Option<Arc<Store>>,
+    /// The way into the log.
+    queue: Option<CommitQueue>,
     /// Models whose last commit is damaged, and what became of it.
     lost: Arc<Mutex<Lost>>,
 }
+
+/// Models above this, in bytes, are put into their files at once: the log would soon be full of them, and the disk is
+/// busier with their bytes than with files.
+const LARGEST_LOGGED: usize = 32 << 10;
 
 /// Models that were lost, and what became of each.
 type Lost = BTreeMap<ModelName, String>;
@@ -94,8 +106,10 @@ impl Persistence {
             "" => None,
             folder => Some(Arc::new(Store::open(Path::new(folder))?)),
         };
+        let queue = store.clone().and_then(CommitQueue::start);
         Ok(Self {
             store,
+            queue,
             lost: Arc::default(),
         })
     }
@@ -103,66 +117,6 @@ impl Persistence {
     /// Whether anything is kept.
     pub fn is_on(&self) -> bool {
         self.store.is_some()
-    }
-
-    /// Puts every session and model that was kept into `registry`. A file that cannot be used costs its model alone.
-    ///
-    /// # Errors
-    /// The folder cannot be listed.
-    pub fn load(
-        &self,
-        registry: &mut Registry<ModelEntry>,
-        limits: &ArchitectureLimits,
-        remembered_requests: usize,
-    ) -> io::Result<()> {
-        let Some(store) = &self.store else {
-            return Ok(());
-        };
-        let now = SystemTime::now();
-        for found in store.sessions()? {
-            let Some(session) = restore_session(registry, &found, now) else {
-                continue;
-            };
-            for id in &found.models {
-                let Some(model) = Id::parse(id) else { continue };
-                let name = ModelName {
-                    session: session.clone(),
-                    model,
-                };
-                let read = store
-                    .model(&found.session, id)
-                    .map_err(|error| error.to_string());
-                let kept = read
-                    .and_then(|bytes| restore_model(&bytes, &name, limits, remembered_requests))
-                    .and_then(|entry| {
-                        keep_in(registry, entry, now).map_err(|error| error.to_string())
-                    });
-                if let Err(reason) = kept {
-                    lose(store, &self.lost, name, &reason, limits);
-                }
-            }
-        }
-        self.remember_losses(store, registry, now)
-    }
-
-    /// Models that were lost before this start are lost still, unless somebody has made them anew.
-    fn remember_losses(
-        &self,
-        store: &Store,
-        registry: &mut Registry<ModelEntry>,
-        now: SystemTime,
-    ) -> io::Result<()> {
-        for (session, model) in store.quarantined()? {
-            let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));
-            let Some(name) = name else { continue };
-            if registry.model(&name, now).is_err() {
-                let message = format!(
-                    "the snapshot of {name} could not be used; it lies in the server's `quarantine`"
-                );
-                self.lost().entry(name).or_insert(message);
-            }
-        }
-        Ok(())
     }
 
     /// Reads a model that was kept.
@@ -185,7 +139,12 @@ impl Persistence {
                 tracing::error!(%name, %error, "a model cannot be read");
                 NotRead::Failed
             })?;
-            restore_model(&bytes, &name, &limits, remembered_requests).map_err(|reason| {
+            let restored = restore_model(&bytes, &name, &limits, remembered_requests);
+            let restored = restored.map(|(entry, step)| {
+                entry.note_filed(step, Anchor::of(&bytes));
+                entry
+            });
+            restored.map_err(|reason| {
                 lose(&store, &lost, name, &reason, &limits);
                 NotRead::Lost
             })
@@ -226,7 +185,7 @@ impl Persistence {
             .await
     }
 
-    /// Writes a model down, unless it is deleted, and tells what was written, where something was. `turn` is the turn to
+    /// Writes a model into its file, unless it is deleted, and tells what was written, where something was. `turn` is the turn to
     /// change it, which lasts as long as the writing, even where nobody waits for that any more. A run under way may go
     /// on meanwhile.
     ///
@@ -248,8 +207,10 @@ impl Persistence {
             let bytes = snapshot::encode(model.spec(), &kept, &about(&entry));
             let bytes = bytes.map_err(io::Error::other)?;
             let name = &entry.name;
-            store.put_model(&name.session.0.to_string(), &name.model.to_string(), &bytes)?;
-            entry.note_stored(kept.committed.step);
+            entry.note_replacing();
+            let file =
+                store.put_model(&name.session.0.to_string(), &name.model.to_string(), &bytes)?;
+            entry.note_filed(kept.committed.step, file);
             Ok(Some(kept))
         })
         .await
@@ -266,11 +227,85 @@ impl Persistence {
         model: &Arc<Model<T>>,
         before: Kept<T>,
     ) -> Result<(), NotStored> {
+        if self.log(entry, model, turn).await {
+            return Ok(());
+        }
         let stored = self.put_model(entry, model, Arc::clone(turn)).await;
         if stored.is_err() {
             model.restore(before);
         }
         stored.map(|_| ())
+    }
+
+    /// Writes a small model into the log, and tells whether it is durable now; where it is not, nothing has changed.
+    async fn log<T: Scalar>(
+        &self,
+        entry: &Arc<ModelEntry>,
+        model: &Arc<Model<T>>,
+        turn: &Arc<WriteTurn>,
+    ) -> bool {
+        let (Some(queue), Some(file)) = (&self.queue, entry.file()) else {
+            return false;
+        };
+        if model.spec().state_bytes() > LARGEST_LOGGED || entry.deleted.is_cancelled() {
+            return false;
+        }
+        let kept = model.kept();
+        let Ok(snapshot) = snapshot::encode(model.spec(), &kept, &about(entry)) else {
+            return false;
+        };
+        let record = Record {
+            session: entry.name.session.0.to_string(),
+            model: entry.name.model.to_string(),
+            anchor: file,
+            snapshot,
+        };
+        let step = kept.committed.step;
+        // The turn lasts as long as the writing, even where nobody waits for that any more.
+        let (entry, turn) = (Arc::clone(entry), Arc::clone(turn));
+        let added = queue.add(record, move |segment| {
+            let _turn = turn;
+            entry.note_logged(step, file, segment);
+        });
+        added.await
+    }
+
+    /// Removes what counts no more of the log; where its last part has been written for `patience`, that is to be
+    /// emptied, too. Returns whether there is anything left.
+    pub async fn tend_log(&self, patience: Duration) -> bool {
+        let Some(queue) = self.queue.as_ref().filter(|queue| queue.take_used()) else {
+            return false;
+        };
+        let is_due = queue.is_due(patience);
+        let tended = self.with_store(move |store| {
+            if is_due {
+                store.close_segment();
+            }
+            if let Err(error) = store.tidy_log() {
+                tracing::error!(%error, "a part of the log cannot be removed yet");
+            }
+            Ok(store.has_log())
+        });
+        let is_left = tended.await.unwrap_or(true);
+        if is_left {
+            queue.note_log();
+        }
+        is_left
+    }
+
+    /// Puts the last commit of a model into its file, if it is in the log alone. `turn` is the turn to change the model.
+    ///
+    /// # Errors
+    /// The disk refuses; the log has it still.
+    pub async fn file(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        if !entry.is_logged() || entry.deleted.is_cancelled() {
+            return Ok(());
+        }
+        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
     }
 
     /// Writes down what was acknowledged from memory, if that is not done yet. `turn` is the turn to change the model.
@@ -326,110 +361,12 @@ impl Persistence {
     }
 }
 
-fn restore_session(
-    registry: &mut Registry<ModelEntry>,
-    found: &FoundSession,
-    now: SystemTime,
-) -> Option<SessionName> {
-    let restored = (|| {
-        let id = Id::parse(&found.session).ok_or("not a session's id")?;
-        let record = found.record.as_ref().map_err(ToString::to_string)?;
-        let record = serde_json::from_slice(record).map_err(|error| error.to_string())?;
-        let name = SessionName(id);
-        registry
-            .restore_session(name.clone(), record, now)
-            .map_err(|error| error.to_string())?;
-        Ok::<_, String>(name)
-    })();
-    match restored {
-        Ok(name) => Some(name),
-        Err(reason) => {
-            tracing::error!(session = found.session, reason, "a session cannot be used");
-            None
-        }
-    }
-}
-
-/// Notes a model whose last commit cannot be used, and moves the file out of the way.
-fn lose(
-    store: &Store,
-    lost: &Mutex<Lost>,
-    name: ModelName,
-    reason: &str,
-    limits: &ArchitectureLimits,
-) {
-    let (session, model) = (name.session.0.to_string(), name.model.to_string());
-    let what = match store.quarantine(&session, &model) {
-        Err(error) => format!("it cannot be moved away ({error})"),
-        Ok((last, previous)) => {
-            let last = last.display();
-            let sound = previous.and_then(|path| {
-                let bytes = std::fs::read(&path).ok()?;
-                let (restored, _) = snapshot::decode(&bytes, limits, 0).ok()?;
-                Some((path, any(restored).step()))
-            });
-            match sound {
-                None => format!("it was moved to {last}; there is no sound commit before it"),
-                Some((path, step)) => format!(
-                    "it was moved to {last}; the commit before it, of step {step}, is sound: whoever has the server's \
-                     disk brings it back with `backpropd import {}`",
-                    path.display()
-                ),
-            }
-        }
-    };
-    let message = format!("the snapshot of {name} cannot be used: {reason}; {what}");
-    tracing::error!("{message}");
-    let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
-    lost.insert(name, message);
-}
-
-/// The model that was kept under this name.
-fn restore_model(
-    bytes: &[u8],
-    name: &ModelName,
-    limits: &ArchitectureLimits,
-    remembered_requests: usize,
-) -> Result<ModelEntry, String> {
-    let (restored, about) =
-        snapshot::decode(bytes, limits, remembered_requests).map_err(|error| error.to_string())?;
-    if about.name != name.to_string() {
-        return Err(format!("it holds {}", about.name));
-    }
-    let model = any(restored);
-    let step = model.step();
-    let entry = ModelEntry::new(
-        name.clone(),
-        model,
-        about.access,
-        about.made_by,
-        about.created,
-    );
-    entry.touch(about.updated);
-    entry.note_stored(step);
-    Ok(entry)
-}
-
 /// Forgets the type.
 pub fn any(restored: Restored) -> AnyModel {
     match restored {
         Restored::F32(model) => AnyModel::F32(Arc::new(model)),
         Restored::F64(model) => AnyModel::F64(Arc::new(model)),
     }
-}
-
-fn keep_in(
-    registry: &mut Registry<ModelEntry>,
-    entry: ModelEntry,
-    now: SystemTime,
-) -> Result<(), RegistryError> {
-    let placement = Placement {
-        name: entry.name.clone(),
-        new_session: false,
-        bytes: entry.model.spec().state_bytes(),
-        request: entry.made_by.clone(),
-    };
-    registry.insert(placement, Arc::new(entry), now).map(|_| ())
 }
 
 /// What is written of a model beside the model itself.

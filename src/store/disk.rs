@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use fail::fail_point;
@@ -17,8 +18,12 @@ pub trait Disk {
     fn create(&self, path: &Path) -> io::Result<Self::File>;
     /// Adds bytes, which a crash can lose.
     fn write(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
+    /// Writes over bytes that are there, which a crash can keep in part.
+    fn write_at(&self, file: &Self::File, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
+    /// The same where the file's size has not changed.
+    fn sync_data(&self, file: &Self::File) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// Gives a file or a folder another name, which takes the place of what was there.
@@ -60,9 +65,21 @@ impl Disk for RealDisk {
         file.write_all(tail)
     }
 
+    fn write_at(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let (head, tail) = bytes.split_at(bytes.len() / 2);
+        file.write_all_at(head, offset)?;
+        point("disk.write")?;
+        file.write_all_at(tail, offset + head.len() as u64)
+    }
+
     fn sync_file(&self, file: &File) -> io::Result<()> {
         point("disk.sync_file")?;
         file.sync_all()
+    }
+
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        point("disk.sync_file")?;
+        file.sync_data()
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

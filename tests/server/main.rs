@@ -7,6 +7,7 @@
 
 mod budgets;
 mod checks;
+mod commit_log;
 mod determinism;
 mod durability;
 mod endings;

@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 
 mod crashes;
+mod forgetful_disk;
 
 fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -115,4 +116,132 @@ fn a_file_in_quarantine_is_out_of_the_way_and_kept() {
         assert_eq!(fs::read(moved).expect("kept"), content);
     }
     assert!(store.sessions().expect("listed")[0].models.is_empty());
+}
+
+/// A commit into the log, after the model's file.
+fn logged(store: &Store, model: &str, snapshot: &[u8]) -> Segment {
+    let record = Record {
+        session: "s".to_owned(),
+        model: model.to_owned(),
+        anchor: Anchor::of(&store.model("s", model).expect("read")),
+        snapshot: snapshot.to_vec(),
+    };
+    store.log(&[record]).expect("written")
+}
+
+/// What a start finds in the log of a model.
+fn found_in_log(store: &Store, model: &str) -> Option<Vec<u8>> {
+    store.take_logged("s", model)?.snapshot
+}
+
+fn segments(folder: &tempfile::TempDir) -> usize {
+    fs::read_dir(folder.path().join("log")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn the_log_holds_the_last_commit_until_its_file_does() {
+    let (folder, store) = opened();
+    store.put_model("s", "a", b"1").expect("written");
+    for number in 2..100 {
+        // Many more than a segment holds.
+        logged(&store, "a", format!("{number}").as_bytes());
+    }
+    let store = reopened(&folder, store);
+    assert_eq!(store.model("s", "a").expect("read"), b"1");
+    assert_eq!(found_in_log(&store, "a").as_deref(), Some(&b"99"[..]));
+    store.put_model("s", "a", b"99").expect("written");
+    let store = reopened(&folder, store);
+    assert_eq!(found_in_log(&store, "a"), None);
+    assert_eq!(store.model("s", "a").expect("read"), b"99");
+    assert!(segments(&folder) > 0);
+    store.tidy_log().expect("removed");
+    assert_eq!(segments(&folder), 0);
+}
+
+#[test]
+fn a_segment_stays_while_a_commit_in_it_counts() {
+    let (folder, store) = opened();
+    store.put_model("s", "a", b"1").expect("written");
+    let first = logged(&store, "a", b"2");
+    assert!(!first.is_closed());
+    store.close_segment();
+    assert!(first.is_closed());
+    let second = logged(&store, "a", b"3");
+    store.tidy_log().expect("tidied");
+    assert_eq!(segments(&folder), 2);
+    drop(first);
+    store.tidy_log().expect("tidied");
+    assert_eq!(segments(&folder), 1);
+    drop(second);
+    store.tidy_log().expect("tidied");
+    assert_eq!(segments(&folder), 1, "it is being written");
+}
+
+#[test]
+fn what_nobody_takes_from_the_log_is_put_into_its_file() {
+    let (folder, store) = opened();
+    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "b", b"1").expect("written");
+    logged(&store, "a", b"2");
+    logged(&store, "b", b"2");
+    store.delete_model("s", "b").expect("deleted");
+    store.put_model("s", "b", b"new").expect("written");
+    let store = reopened(&folder, store);
+    store.fold_rest().expect("written");
+    assert_eq!(store.model("s", "a").expect("read"), b"2");
+    assert_eq!(store.model("s", "b").expect("read"), b"new");
+}
+
+#[test]
+fn a_full_log_is_left_alone_and_takes_commits_again_when_there_is_room() {
+    let (_folder, store) = opened();
+    store.put_model("s", "a", b"1").expect("written");
+    let record = Record {
+        session: "s".to_owned(),
+        model: "a".to_owned(),
+        anchor: Anchor::of(b"1"),
+        snapshot: vec![7; SEGMENT_BYTES / 2],
+    };
+    let record = [record];
+    let mut held = Vec::new();
+    let refused = loop {
+        match store.log(&record) {
+            Ok(segment) => held.push(segment),
+            Err(error) => break error,
+        }
+        assert!(held.len() < 100, "there is a limit");
+    };
+    assert!(refused.to_string().contains("full"), "{refused}");
+    held.clear();
+    assert!(store.log(&record).is_err(), "it rests");
+    store.tidy_log().expect("removed");
+    store.log(&record).expect("there is room again");
+}
+
+#[test]
+fn a_damaged_commit_in_the_log_is_told_as_such_and_kept_aside() {
+    let (folder, store) = opened();
+    for model in ["a", "b", "c"] {
+        store.put_model("s", model, b"old").expect("written");
+        logged(&store, model, format!("new {model}").as_bytes());
+    }
+    drop(store);
+    let path = fs::read_dir(folder.path().join("log")).expect("listed");
+    let path = path.last().expect("a segment").expect("listed").path();
+    let mut bytes = fs::read(&path).expect("read");
+    let at = bytes.windows(5).position(|window| window == b"new b");
+    bytes[at.expect("it is there")] ^= 1;
+    fs::write(&path, bytes).expect("written");
+    let store = Store::open(folder.path()).expect("it opens");
+    assert_eq!(found_in_log(&store, "a").as_deref(), Some(&b"new a"[..]));
+    let damaged = store.take_logged("s", "b").expect("it is known");
+    assert_eq!(damaged.snapshot, None);
+    drop(damaged);
+    assert_eq!(found_in_log(&store, "c").as_deref(), Some(&b"new c"[..]));
+    store.tidy_log().expect("moved");
+    assert!(folder.path().join("quarantine/log-0.log").exists());
+    assert!(
+        store.quarantined().expect("listed").is_empty(),
+        "no model's"
+    );
 }
