@@ -1,8 +1,10 @@
 //! The value of a formula on one network: shapes are checked where an operator meets its operands.
 
+use std::ops::Range;
+
 use super::derivative::derivative;
 use super::expr::{Comparison, Expr, Index, Indices, Kind, Operator};
-use super::{Bindings, Fault, FormulaError, Matrix, Symbol};
+use super::{Bindings, Fault, FormulaError, Matrix, Memory, Symbol};
 
 /// The most entries that one evaluation may compute.
 const MAX_WORK: usize = 50_000;
@@ -27,18 +29,7 @@ pub fn evaluate(
     bindings: &dyn Bindings,
     letters: &[(char, usize)],
 ) -> Result<Value, FormulaError> {
-    let mut evaluator = Evaluator {
-        bindings,
-        letters: letters.to_vec(),
-        work: 0,
-        approximate: false,
-    };
-    let matrix = evaluator.value(expr)?;
-    Ok(Value {
-        matrix,
-        approximate: evaluator.approximate,
-        work: evaluator.work,
-    })
+    Evaluator::new(bindings, letters).finish(expr)
 }
 
 /// A shape for people, with m where the size is the batch's alone.
@@ -59,9 +50,14 @@ pub fn shape_text((rows, columns): (usize, usize), bindings: &dyn Bindings) -> S
 
 pub(super) struct Evaluator<'b> {
     pub(super) bindings: &'b dyn Bindings,
+    /// The indices that have a value: the question's, then those of the sums and stacks around the piece.
     pub(super) letters: Vec<(char, usize)>,
+    /// How many of them are the question's.
+    pub(super) given: usize,
     pub(super) work: usize,
     pub(super) approximate: bool,
+    /// What is known of the formula already.
+    pub(super) memory: Option<&'b mut Memory>,
 }
 
 /// Whether it is a number that is written out.
@@ -74,16 +70,40 @@ pub(super) fn is_constant(expr: &Expr) -> bool {
     }
 }
 
-impl Evaluator<'_> {
-    pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+impl<'b> Evaluator<'b> {
+    pub(super) fn new(bindings: &'b dyn Bindings, letters: &[(char, usize)]) -> Self {
+        Self {
+            bindings,
+            letters: letters.to_vec(),
+            given: letters.len(),
+            work: 0,
+            approximate: false,
+            memory: None,
+        }
+    }
+
+    pub(super) fn finish(mut self, expr: &Expr) -> Result<Value, FormulaError> {
+        let matrix = self.value(expr)?;
+        Ok(Value {
+            matrix,
+            approximate: self.approximate,
+            work: self.work,
+        })
+    }
+
+    pub(super) fn value_anew(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
         let value = self.compute(expr)?;
         self.work += value.entries().len();
-        if self.work > MAX_WORK {
-            let message =
-                "The formula is too much work to evaluate. Write it with fewer nested sums.";
-            return Err(FormulaError::new(Fault::TooLarge, expr.span, message));
-        }
+        self.hold_to_budget(expr)?;
         Ok(value)
+    }
+
+    pub(super) fn hold_to_budget(&self, expr: &Expr) -> Result<(), FormulaError> {
+        if self.work <= MAX_WORK {
+            return Ok(());
+        }
+        let message = "The formula is too much work to evaluate. Write it with fewer nested sums.";
+        Err(FormulaError::new(Fault::TooLarge, expr.span, message))
     }
 
     pub(super) fn compute(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
@@ -99,13 +119,21 @@ impl Evaluator<'_> {
                 Ok(Matrix::filled(size.clamp(1, 1000), 1, 1.0))
             }
             Kind::Select(base, indices) => {
-                let base = self.value(base)?;
+                let value;
+                let base = match base.kind {
+                    Kind::Symbol(symbol) => {
+                        let own = self.symbol(symbol, base)?;
+                        self.work += own.entries().len();
+                        self.hold_to_budget(base)?;
+                        own
+                    }
+                    _ => {
+                        value = self.value(base)?;
+                        &value
+                    }
+                };
                 let (rows, columns) = self.ranges(base.shape(), indices, expr)?;
-                let entries = rows
-                    .iter()
-                    .flat_map(|&row| columns.iter().map(move |&column| (row, column)));
-                let entries = entries.map(|(row, column)| base.at(row, column)).collect();
-                Ok(Matrix::new(rows.len(), columns.len(), entries))
+                Ok(base.block(rows, columns))
             }
             Kind::Transpose(inner) => Ok(self.value(inner)?.transposed()),
             Kind::Negate(inner) => Ok(self.value(inner)?.map(|entry| -entry)),
@@ -135,7 +163,7 @@ impl Evaluator<'_> {
         }
     }
 
-    pub(super) fn symbol(&self, symbol: Symbol, expr: &Expr) -> Result<&Matrix, FormulaError> {
+    pub(super) fn symbol(&self, symbol: Symbol, expr: &Expr) -> Result<&'b Matrix, FormulaError> {
         self.bindings.value(symbol).ok_or_else(|| {
             let depth = self.bindings.depth();
             let message = match symbol {
@@ -181,7 +209,7 @@ impl Evaluator<'_> {
         (rows, columns): (usize, usize),
         indices: &Indices,
         expr: &Expr,
-    ) -> Result<(Vec<usize>, Vec<usize>), FormulaError> {
+    ) -> Result<(Range<usize>, Range<usize>), FormulaError> {
         let (row, column) = match *indices {
             Indices::Two(row, column) => (row, column),
             Indices::One(index) if columns == 1 => (index, Index::All),
@@ -200,15 +228,15 @@ impl Evaluator<'_> {
         length: usize,
         what: &str,
         expr: &Expr,
-    ) -> Result<Vec<usize>, FormulaError> {
+    ) -> Result<Range<usize>, FormulaError> {
         let at = match index {
-            Index::All => return Ok((0..length).collect()),
+            Index::All => return Ok(0..length),
             Index::Number(at) => at,
             Index::Letter(letter) => self.letter(letter, expr)?,
             Index::Size(symbol) => self.size(symbol, expr)?,
         };
         if (1..=length).contains(&at) {
-            return Ok(vec![at - 1]);
+            return Ok(at - 1..at);
         }
         let message = format!("The {what} {at} is asked for; there are {length}, counted from 1.");
         Err(self.shape_error(expr, message))

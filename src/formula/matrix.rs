@@ -1,5 +1,7 @@
 //! A small dense matrix, the only kind of value a formula has; a scalar is 1 × 1.
 
+use std::ops::Range;
+
 /// Row-major entries. Rows and columns are at least 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
@@ -66,6 +68,14 @@ impl Matrix {
     /// The entry of a row and a column, both from 0.
     pub fn at(&self, row: usize, column: usize) -> f64 {
         self.entries[row * self.columns + column]
+    }
+
+    /// The entries of some rows and columns, both from 0.
+    #[must_use]
+    pub fn block(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let of_row = |row| &self.entries[row * self.columns..][columns.clone()];
+        let entries = rows.clone().flat_map(of_row).copied().collect();
+        Self::new(rows.len(), columns.len(), entries)
     }
 
     /// The number, if it is one.

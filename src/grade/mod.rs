@@ -12,6 +12,7 @@ pub mod formats;
 mod grader;
 mod judge;
 mod key;
+mod mending;
 mod mistake;
 mod network;
 mod question;

@@ -95,6 +95,16 @@ impl OnNetwork {
         entries.fold(0.0, |largest: f64, entry| largest.max(entry.abs()))
     }
 
+    /// How far an entry may be off from these values.
+    pub(super) fn tolerance(&self, approximate: bool) -> f64 {
+        let relative = if approximate || self.approximate {
+            RELATIVE_APPROXIMATE
+        } else {
+            RELATIVE
+        };
+        ABSOLUTE + relative * self.largest()
+    }
+
     fn shapes_agree(&self, other: &Self) -> bool {
         match (&self.matrices, &other.matrices) {
             (Some(a), Some(b)) => {
@@ -111,21 +121,20 @@ impl OnNetwork {
 
     /// Entry by entry, over all bindings; for values of one shape.
     fn right_entries(&self, reference: &Self) -> impl Iterator<Item = bool> {
-        let relative = if self.approximate || reference.approximate {
-            RELATIVE_APPROXIMATE
-        } else {
-            RELATIVE
-        };
-        let tolerance = ABSOLUTE + relative * reference.largest();
+        let tolerance = reference.tolerance(self.approximate);
         let pairs = self
             .matrices
             .iter()
             .flatten()
             .zip(reference.matrices.iter().flatten());
         let entries = pairs.flat_map(|(a, b)| a.entries().iter().zip(b.entries()));
-        // NaN is within no tolerance.
-        entries.map(move |(a, b)| (a - b).abs() <= tolerance)
+        entries.map(move |(a, b)| is_near(*a, *b, tolerance))
     }
+}
+
+/// NaN is within no tolerance.
+pub(super) fn is_near(a: f64, b: f64, tolerance: f64) -> bool {
+    (a - b).abs() <= tolerance
 }
 
 impl Values {
@@ -139,8 +148,8 @@ impl Values {
 
     /// Whether the values are those of `reference` on every network.
     pub(super) fn agrees_with(&self, reference: &Self) -> bool {
-        self.networks.len() == reference.networks.len()
-            && self.agreeing(reference) == reference.networks.len()
+        let mut pairs = self.networks.iter().zip(&reference.networks);
+        self.networks.len() == reference.networks.len() && pairs.all(|(a, b)| a.agrees_with(b))
     }
 
     /// On how many networks the values are those of `reference`.
