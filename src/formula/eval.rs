@@ -163,18 +163,26 @@ impl<'b> Evaluator<'b> {
         }
     }
 
+    /// A fault whose message nobody reads where a memory is at work.
+    fn fault(&self, fault: Fault, expr: &Expr, message: impl FnOnce() -> String) -> FormulaError {
+        let message = match self.memory {
+            Some(_) => String::new(),
+            None => message(),
+        };
+        FormulaError::new(fault, expr.span, message)
+    }
+
     pub(super) fn symbol(&self, symbol: Symbol, expr: &Expr) -> Result<&'b Matrix, FormulaError> {
-        self.bindings.value(symbol).ok_or_else(|| {
-            let depth = self.bindings.depth();
-            let message = match symbol {
-                Symbol::Bias(_) => "This layer has no bias b.".to_owned(),
-                Symbol::Argument => "There is no such symbol in this question.".to_owned(),
-                _ => format!(
-                    "There is no such layer: the network has the layers 1 to {depth}, and h^0 = x."
-                ),
-            };
-            FormulaError::new(Fault::UnknownSymbol, expr.span, message)
-        })
+        let depth = self.bindings.depth();
+        let message = || match symbol {
+            Symbol::Bias(_) => "This layer has no bias b.".to_owned(),
+            Symbol::Argument => "There is no such symbol in this question.".to_owned(),
+            _ => format!(
+                "There is no such layer: the network has the layers 1 to {depth}, and h^0 = x."
+            ),
+        };
+        let value = self.bindings.value(symbol);
+        value.ok_or_else(|| self.fault(Fault::UnknownSymbol, expr, message))
     }
 
     pub(super) fn shape_error(&self, expr: &Expr, message: impl Into<String>) -> FormulaError {
@@ -184,10 +192,12 @@ impl<'b> Evaluator<'b> {
     pub(super) fn letter(&self, letter: char, expr: &Expr) -> Result<usize, FormulaError> {
         let bound = self.letters.iter().rev().find(|(name, _)| *name == letter);
         bound.map(|(_, value)| *value).ok_or_else(|| {
-            let message = format!(
-                "The index {letter} has no value: the question does not give it and no sum runs over it."
-            );
-            FormulaError::new(Fault::UnboundIndex, expr.span, message)
+            let message = || {
+                format!(
+                    "The index {letter} has no value: the question does not give it and no sum runs over it."
+                )
+            };
+            self.fault(Fault::UnboundIndex, expr, message)
         })
     }
 
@@ -238,8 +248,9 @@ impl<'b> Evaluator<'b> {
         if (1..=length).contains(&at) {
             return Ok(at - 1..at);
         }
-        let message = format!("The {what} {at} is asked for; there are {length}, counted from 1.");
-        Err(self.shape_error(expr, message))
+        let message =
+            || format!("The {what} {at} is asked for; there are {length}, counted from 1.");
+        Err(self.fault(Fault::Shape, expr, message))
     }
 
     /// Both sides in one shape; only a written-out number stands for a matrix of itself.
@@ -265,12 +276,14 @@ impl<'b> Evaluator<'b> {
                 Ok((a, b))
             }
             _ => {
-                let message = format!(
-                    "A {} and a {} cannot be {verb}: their shapes must be equal.",
-                    shape_text(a.shape(), self.bindings),
-                    shape_text(b.shape(), self.bindings)
-                );
-                Err(self.shape_error(whole, message))
+                let message = || {
+                    format!(
+                        "A {} and a {} cannot be {verb}: their shapes must be equal.",
+                        shape_text(a.shape(), self.bindings),
+                        shape_text(b.shape(), self.bindings)
+                    )
+                };
+                Err(self.fault(Fault::Shape, whole, message))
             }
         }
     }
@@ -313,20 +326,22 @@ impl<'b> Evaluator<'b> {
                 } else if operator == Operator::Hadamard && a.shape() == b.shape() {
                     Ok(a.zip(&b, |a, b| a * b))
                 } else {
-                    let (left, right) = (
-                        shape_text(a.shape(), self.bindings),
-                        shape_text(b.shape(), self.bindings),
-                    );
-                    let message = if operator == Operator::Times {
-                        format!(
-                            "A {left} and a {right} cannot be multiplied: the first must have as many columns as the second has rows."
-                        )
-                    } else {
-                        format!(
-                            "A {left} and a {right} have no elementwise product: their shapes must be equal."
-                        )
+                    let message = || {
+                        let (left, right) = (
+                            shape_text(a.shape(), self.bindings),
+                            shape_text(b.shape(), self.bindings),
+                        );
+                        if operator == Operator::Times {
+                            format!(
+                                "A {left} and a {right} cannot be multiplied: the first must have as many columns as the second has rows."
+                            )
+                        } else {
+                            format!(
+                                "A {left} and a {right} have no elementwise product: their shapes must be equal."
+                            )
+                        }
                     };
-                    Err(self.shape_error(whole, message))
+                    Err(self.fault(Fault::Shape, whole, message))
                 }
             }
         }

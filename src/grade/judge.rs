@@ -342,16 +342,9 @@ impl<'a> Judge<'a> {
     fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
         let prepared = self.prepared;
         let evaluates = values.error.is_none();
-        let expected = prepared.expected();
-        let found = expected
-            .filter(|_| evaluates)
-            .find(|expected| values.agrees_with(&expected.values));
-        if let Some(expected) = found {
-            let hint = expected.hint.clone();
-            return Some((
-                expected.code,
-                hint.unwrap_or_else(|| feedback::question(expected.code).to_owned()),
-            ));
+        if evaluates && let Some((mistake, hint)) = prepared.mistake_of(values) {
+            let hint = hint.unwrap_or_else(|| feedback::question(mistake));
+            return Some((mistake, hint.to_owned()));
         }
         let is_too_large = matches!(&values.error, Some(error) if error.fault == Fault::TooLarge);
         let affordable = if is_too_large {

@@ -14,6 +14,7 @@ mod judge;
 mod key;
 mod mending;
 mod mistake;
+mod near_miss;
 mod network;
 mod question;
 pub mod receipt;

@@ -1,7 +1,9 @@
 //! The values of a formula on all networks of a question, and when two of them are the same.
 
 use super::{Grid, Network};
-use crate::formula::{Bindings, Expr, Fault, FormulaError, Matrix, Symbol, evaluate};
+use crate::formula::{
+    Bindings, Expr, Fault, FormulaError, Matrix, Memory, Symbol, evaluate, evaluate_again,
+};
 
 /// How far an entry may be off, relative to the reference's largest entry.
 const RELATIVE: f64 = 1e-9;
@@ -90,6 +92,33 @@ pub(super) fn evaluate_with<'b>(
 }
 
 impl OnNetwork {
+    /// The values of `expr` on one network, where it evaluates with every binding; each binding has its memory.
+    pub(super) fn again(
+        expr: &Expr,
+        network: &Network,
+        letters: &[Vec<(char, usize)>],
+        memories: &mut [Memory],
+    ) -> Option<Self> {
+        let mut approximate = false;
+        let matrices = letters.iter().zip(memories).map(|(bound, memory)| {
+            let value = evaluate_again(expr, network, bound, memory)?;
+            approximate |= value.approximate;
+            Some(value.matrix)
+        });
+        let matrices: Option<Vec<Matrix>> = matrices.collect();
+        Some(Self {
+            samples: network.samples(),
+            matrices: Some(matrices?),
+            approximate,
+        })
+    }
+
+    /// How many entries are 0.
+    pub(super) fn zeros(&self) -> usize {
+        let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
+        entries.filter(|&&entry| entry == 0.0).count()
+    }
+
     fn largest(&self) -> f64 {
         let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
         entries.fold(0.0, |largest: f64, entry| largest.max(entry.abs()))
