@@ -105,3 +105,6 @@ impl Trial<'_> {
 fn has_derivative(expr: &Expr) -> bool {
     matches!(expr.kind, Kind::Derivative(..)) || expr.parts().into_iter().any(has_derivative)
 }
+
+#[cfg(test)]
+mod tests;
