@@ -1,5 +1,7 @@
 //! ∂A/∂B inside a formula: exact between quantities of the network, by central differences for anything else.
 
+use std::ops::Range;
+
 use super::eval::Evaluator;
 use super::expr::{Expr, Function, Kind};
 use super::{Fault, FormulaError, Matrix, Symbol};
@@ -11,8 +13,8 @@ const STEP: f64 = 1e-4;
 /// Entries of a symbol, as a matrix of their own.
 struct Entries {
     symbol: Symbol,
-    rows: Vec<usize>,
-    columns: Vec<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
     /// Columns of the whole symbol.
     stride: usize,
 }
@@ -25,11 +27,10 @@ impl Entries {
     /// Their places in the symbol, row-major.
     fn places(&self) -> impl Iterator<Item = usize> + '_ {
         let columns = move |row: usize| {
-            self.columns
-                .iter()
-                .map(move |column| row * self.stride + column)
+            let columns = self.columns.clone();
+            columns.map(move |column| row * self.stride + column)
         };
-        self.rows.iter().flat_map(move |&row| columns(row))
+        self.rows.clone().flat_map(columns)
     }
 }
 
@@ -44,7 +45,7 @@ fn entries(evaluator: &Evaluator<'_>, expr: &Expr) -> Result<Option<Entries>, Fo
     };
     let (all_rows, stride) = evaluator.symbol(symbol, expr)?.shape();
     let (rows, columns) = match indices {
-        None => ((0..all_rows).collect(), (0..stride).collect()),
+        None => (0..all_rows, 0..stride),
         Some(indices) => evaluator.ranges((all_rows, stride), indices, expr)?,
     };
     Ok(Some(Entries {
@@ -103,12 +104,8 @@ fn by_differences(
                 let message = "Nothing can be differentiated with respect to this.";
                 return Err(FormulaError::new(Fault::NotEvaluable, whole.span, message));
             };
-            let mut inner = Evaluator {
-                bindings: &*moved,
-                letters: evaluator.letters.clone(),
-                work: evaluator.work,
-                approximate: true,
-            };
+            let mut inner = Evaluator::new(&*moved, &evaluator.letters);
+            inner.work = evaluator.work;
             let value = inner.value(of)?;
             evaluator.work = inner.work;
             shape = value.shape();

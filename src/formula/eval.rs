@@ -1,8 +1,10 @@
 //! The value of a formula on one network: shapes are checked where an operator meets its operands.
 
+use std::ops::Range;
+
 use super::derivative::derivative;
 use super::expr::{Comparison, Expr, Index, Indices, Kind, Operator};
-use super::{Bindings, Fault, FormulaError, Matrix, Symbol};
+use super::{Bindings, Fault, FormulaError, Matrix, Memory, Symbol};
 
 /// The most entries that one evaluation may compute.
 const MAX_WORK: usize = 50_000;
@@ -27,18 +29,7 @@ pub fn evaluate(
     bindings: &dyn Bindings,
     letters: &[(char, usize)],
 ) -> Result<Value, FormulaError> {
-    let mut evaluator = Evaluator {
-        bindings,
-        letters: letters.to_vec(),
-        work: 0,
-        approximate: false,
-    };
-    let matrix = evaluator.value(expr)?;
-    Ok(Value {
-        matrix,
-        approximate: evaluator.approximate,
-        work: evaluator.work,
-    })
+    Evaluator::new(bindings, letters).finish(expr)
 }
 
 /// A shape for people, with m where the size is the batch's alone.
@@ -59,9 +50,14 @@ pub fn shape_text((rows, columns): (usize, usize), bindings: &dyn Bindings) -> S
 
 pub(super) struct Evaluator<'b> {
     pub(super) bindings: &'b dyn Bindings,
+    /// The indices that have a value: the question's, then those of the sums and stacks around the piece.
     pub(super) letters: Vec<(char, usize)>,
+    /// How many of them are the question's.
+    pub(super) given: usize,
     pub(super) work: usize,
     pub(super) approximate: bool,
+    /// What is known of the formula already.
+    pub(super) memory: Option<&'b mut Memory>,
 }
 
 /// Whether it is a number that is written out.
@@ -74,16 +70,40 @@ pub(super) fn is_constant(expr: &Expr) -> bool {
     }
 }
 
-impl Evaluator<'_> {
-    pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+impl<'b> Evaluator<'b> {
+    pub(super) fn new(bindings: &'b dyn Bindings, letters: &[(char, usize)]) -> Self {
+        Self {
+            bindings,
+            letters: letters.to_vec(),
+            given: letters.len(),
+            work: 0,
+            approximate: false,
+            memory: None,
+        }
+    }
+
+    pub(super) fn finish(mut self, expr: &Expr) -> Result<Value, FormulaError> {
+        let matrix = self.value(expr)?;
+        Ok(Value {
+            matrix,
+            approximate: self.approximate,
+            work: self.work,
+        })
+    }
+
+    pub(super) fn value_anew(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
         let value = self.compute(expr)?;
         self.work += value.entries().len();
-        if self.work > MAX_WORK {
-            let message =
-                "The formula is too much work to evaluate. Write it with fewer nested sums.";
-            return Err(FormulaError::new(Fault::TooLarge, expr.span, message));
-        }
+        self.hold_to_budget(expr)?;
         Ok(value)
+    }
+
+    pub(super) fn hold_to_budget(&self, expr: &Expr) -> Result<(), FormulaError> {
+        if self.work <= MAX_WORK {
+            return Ok(());
+        }
+        let message = "The formula is too much work to evaluate. Write it with fewer nested sums.";
+        Err(FormulaError::new(Fault::TooLarge, expr.span, message))
     }
 
     pub(super) fn compute(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
@@ -99,13 +119,21 @@ impl Evaluator<'_> {
                 Ok(Matrix::filled(size.clamp(1, 1000), 1, 1.0))
             }
             Kind::Select(base, indices) => {
-                let base = self.value(base)?;
+                let value;
+                let base = match base.kind {
+                    Kind::Symbol(symbol) => {
+                        let own = self.symbol(symbol, base)?;
+                        self.work += own.entries().len();
+                        self.hold_to_budget(base)?;
+                        own
+                    }
+                    _ => {
+                        value = self.value(base)?;
+                        &value
+                    }
+                };
                 let (rows, columns) = self.ranges(base.shape(), indices, expr)?;
-                let entries = rows
-                    .iter()
-                    .flat_map(|&row| columns.iter().map(move |&column| (row, column)));
-                let entries = entries.map(|(row, column)| base.at(row, column)).collect();
-                Ok(Matrix::new(rows.len(), columns.len(), entries))
+                Ok(base.block(rows, columns))
             }
             Kind::Transpose(inner) => Ok(self.value(inner)?.transposed()),
             Kind::Negate(inner) => Ok(self.value(inner)?.map(|entry| -entry)),
@@ -135,18 +163,26 @@ impl Evaluator<'_> {
         }
     }
 
-    pub(super) fn symbol(&self, symbol: Symbol, expr: &Expr) -> Result<&Matrix, FormulaError> {
-        self.bindings.value(symbol).ok_or_else(|| {
-            let depth = self.bindings.depth();
-            let message = match symbol {
-                Symbol::Bias(_) => "This layer has no bias b.".to_owned(),
-                Symbol::Argument => "There is no such symbol in this question.".to_owned(),
-                _ => format!(
-                    "There is no such layer: the network has the layers 1 to {depth}, and h^0 = x."
-                ),
-            };
-            FormulaError::new(Fault::UnknownSymbol, expr.span, message)
-        })
+    /// A fault whose message nobody reads where a memory is at work.
+    fn fault(&self, fault: Fault, expr: &Expr, message: impl FnOnce() -> String) -> FormulaError {
+        let message = match self.memory {
+            Some(_) => String::new(),
+            None => message(),
+        };
+        FormulaError::new(fault, expr.span, message)
+    }
+
+    pub(super) fn symbol(&self, symbol: Symbol, expr: &Expr) -> Result<&'b Matrix, FormulaError> {
+        let depth = self.bindings.depth();
+        let message = || match symbol {
+            Symbol::Bias(_) => "This layer has no bias b.".to_owned(),
+            Symbol::Argument => "There is no such symbol in this question.".to_owned(),
+            _ => format!(
+                "There is no such layer: the network has the layers 1 to {depth}, and h^0 = x."
+            ),
+        };
+        let value = self.bindings.value(symbol);
+        value.ok_or_else(|| self.fault(Fault::UnknownSymbol, expr, message))
     }
 
     pub(super) fn shape_error(&self, expr: &Expr, message: impl Into<String>) -> FormulaError {
@@ -156,10 +192,12 @@ impl Evaluator<'_> {
     pub(super) fn letter(&self, letter: char, expr: &Expr) -> Result<usize, FormulaError> {
         let bound = self.letters.iter().rev().find(|(name, _)| *name == letter);
         bound.map(|(_, value)| *value).ok_or_else(|| {
-            let message = format!(
-                "The index {letter} has no value: the question does not give it and no sum runs over it."
-            );
-            FormulaError::new(Fault::UnboundIndex, expr.span, message)
+            let message = || {
+                format!(
+                    "The index {letter} has no value: the question does not give it and no sum runs over it."
+                )
+            };
+            self.fault(Fault::UnboundIndex, expr, message)
         })
     }
 
@@ -181,7 +219,7 @@ impl Evaluator<'_> {
         (rows, columns): (usize, usize),
         indices: &Indices,
         expr: &Expr,
-    ) -> Result<(Vec<usize>, Vec<usize>), FormulaError> {
+    ) -> Result<(Range<usize>, Range<usize>), FormulaError> {
         let (row, column) = match *indices {
             Indices::Two(row, column) => (row, column),
             Indices::One(index) if columns == 1 => (index, Index::All),
@@ -200,18 +238,19 @@ impl Evaluator<'_> {
         length: usize,
         what: &str,
         expr: &Expr,
-    ) -> Result<Vec<usize>, FormulaError> {
+    ) -> Result<Range<usize>, FormulaError> {
         let at = match index {
-            Index::All => return Ok((0..length).collect()),
+            Index::All => return Ok(0..length),
             Index::Number(at) => at,
             Index::Letter(letter) => self.letter(letter, expr)?,
             Index::Size(symbol) => self.size(symbol, expr)?,
         };
         if (1..=length).contains(&at) {
-            return Ok(vec![at - 1]);
+            return Ok(at - 1..at);
         }
-        let message = format!("The {what} {at} is asked for; there are {length}, counted from 1.");
-        Err(self.shape_error(expr, message))
+        let message =
+            || format!("The {what} {at} is asked for; there are {length}, counted from 1.");
+        Err(self.fault(Fault::Shape, expr, message))
     }
 
     /// Both sides in one shape; only a written-out number stands for a matrix of itself.
@@ -237,12 +276,14 @@ impl Evaluator<'_> {
                 Ok((a, b))
             }
             _ => {
-                let message = format!(
-                    "A {} and a {} cannot be {verb}: their shapes must be equal.",
-                    shape_text(a.shape(), self.bindings),
-                    shape_text(b.shape(), self.bindings)
-                );
-                Err(self.shape_error(whole, message))
+                let message = || {
+                    format!(
+                        "A {} and a {} cannot be {verb}: their shapes must be equal.",
+                        shape_text(a.shape(), self.bindings),
+                        shape_text(b.shape(), self.bindings)
+                    )
+                };
+                Err(self.fault(Fault::Shape, whole, message))
             }
         }
     }
@@ -285,20 +326,22 @@ impl Evaluator<'_> {
                 } else if operator == Operator::Hadamard && a.shape() == b.shape() {
                     Ok(a.zip(&b, |a, b| a * b))
                 } else {
-                    let (left, right) = (
-                        shape_text(a.shape(), self.bindings),
-                        shape_text(b.shape(), self.bindings),
-                    );
-                    let message = if operator == Operator::Times {
-                        format!(
-                            "A {left} and a {right} cannot be multiplied: the first must have as many columns as the second has rows."
-                        )
-                    } else {
-                        format!(
-                            "A {left} and a {right} have no elementwise product: their shapes must be equal."
-                        )
+                    let message = || {
+                        let (left, right) = (
+                            shape_text(a.shape(), self.bindings),
+                            shape_text(b.shape(), self.bindings),
+                        );
+                        if operator == Operator::Times {
+                            format!(
+                                "A {left} and a {right} cannot be multiplied: the first must have as many columns as the second has rows."
+                            )
+                        } else {
+                            format!(
+                                "A {left} and a {right} have no elementwise product: their shapes must be equal."
+                            )
+                        }
                     };
-                    Err(self.shape_error(whole, message))
+                    Err(self.fault(Fault::Shape, whole, message))
                 }
             }
         }

@@ -9,6 +9,9 @@ pub struct Expr {
     pub kind: Kind,
     /// Where it was written.
     pub span: Span,
+    /// By what number a [`super::Memory`] knows its value; 0 where none does. A copy keeps the number, and a piece that
+    /// gives out its parts to be changed loses it.
+    pub(super) number: u32,
 }
 
 impl PartialEq for Expr {
@@ -158,7 +161,11 @@ pub enum Function {
 impl Expr {
     /// A piece written at `span`.
     pub fn new(kind: Kind, span: Span) -> Self {
-        Self { kind, span }
+        Self {
+            kind,
+            span,
+            number: 0,
+        }
     }
 
     /// Its transpose, written where it is.
@@ -217,9 +224,71 @@ impl Expr {
         }
     }
 
+    /// How many direct parts it has.
+    pub fn part_count(&self) -> usize {
+        match &self.kind {
+            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) => 0,
+            Kind::Select(..) | Kind::Transpose(_) | Kind::Negate(_) => 1,
+            Kind::Binary(..) | Kind::Compare(..) => 2,
+            _ => self.parts().len(),
+        }
+    }
+
+    /// The direct part at a place of [`Self::parts`].
+    pub fn part(&self, at: usize) -> Option<&Expr> {
+        match (&self.kind, at) {
+            (Kind::Select(part, _) | Kind::Transpose(part) | Kind::Negate(part), 0)
+            | (Kind::Binary(_, part, _) | Kind::Compare(_, part, _), 0)
+            | (Kind::Binary(_, _, part) | Kind::Compare(_, _, part), 1)
+            | (Kind::Sum(_, Some(_), part), 2) => Some(part),
+            _ => self.parts().into_iter().nth(at),
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn part_mut(&mut self, at: usize) -> Option<&mut Expr> {
+        self.number = 0;
+        match (&mut self.kind, at) {
+            (Kind::Select(part, _) | Kind::Transpose(part) | Kind::Negate(part), 0)
+            | (Kind::Binary(_, part, _) | Kind::Compare(_, part, _), 0)
+            | (Kind::Binary(_, _, part) | Kind::Compare(_, _, part), 1)
+            | (Kind::Sum(_, Some(_), part), 2) => Some(part),
+            (kind, _) => kind.parts_mut().into_iter().nth(at),
+        }
+    }
+
     /// Its direct parts, to be changed.
     pub fn parts_mut(&mut self) -> Vec<&mut Expr> {
-        match &mut self.kind {
+        self.number = 0;
+        self.kind.parts_mut()
+    }
+
+    /// Whether matrices or samples are written out one by one, so that it may be meant for one batch size.
+    pub fn is_written_out(&self) -> bool {
+        let here = match &self.kind {
+            Kind::Rows(_) => true,
+            Kind::Select(base, Indices::One(row) | Indices::Two(row, _)) => {
+                let of_samples = matches!(
+                    base.kind,
+                    Kind::Symbol(
+                        Symbol::Delta
+                            | Symbol::Targets
+                            | Symbol::Activation(_)
+                            | Symbol::PreActivation(_)
+                            | Symbol::SampleLoss
+                    )
+                );
+                of_samples && matches!(row, Index::Number(_))
+            }
+            _ => false,
+        };
+        here || self.parts().into_iter().any(Self::is_written_out)
+    }
+}
+
+impl Kind {
+    fn parts_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
             Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
             Kind::Ones(Some(part))
             | Kind::Select(part, _)
@@ -244,27 +313,5 @@ impl Expr {
                 .flat_map(|(value, condition)| std::iter::once(value).chain(condition))
                 .collect(),
         }
-    }
-
-    /// Whether matrices or samples are written out one by one, so that it may be meant for one batch size.
-    pub fn is_written_out(&self) -> bool {
-        let here = match &self.kind {
-            Kind::Rows(_) => true,
-            Kind::Select(base, Indices::One(row) | Indices::Two(row, _)) => {
-                let of_samples = matches!(
-                    base.kind,
-                    Kind::Symbol(
-                        Symbol::Delta
-                            | Symbol::Targets
-                            | Symbol::Activation(_)
-                            | Symbol::PreActivation(_)
-                            | Symbol::SampleLoss
-                    )
-                );
-                of_samples && matches!(row, Index::Number(_))
-            }
-            _ => false,
-        };
-        here || self.parts().into_iter().any(Self::is_written_out)
     }
 }

@@ -1,11 +1,20 @@
 //! A small dense matrix, the only kind of value a formula has; a scalar is 1 × 1.
 
+use std::ops::Range;
+
+use smallvec::{SmallVec, smallvec};
+
+/// So many entries lie in the matrix itself: a formula's values are mostly scalars, rows and small matrices, made and
+/// dropped by the million.
+const INLINE: usize = 6;
+type Entries = SmallVec<[f64; INLINE]>;
+
 /// Row-major entries. Rows and columns are at least 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     rows: usize,
     columns: usize,
-    entries: Vec<f64>,
+    entries: Entries,
 }
 
 impl Matrix {
@@ -14,6 +23,10 @@ impl Matrix {
     /// # Panics
     /// Where there are not `rows · columns` entries.
     pub fn new(rows: usize, columns: usize, entries: Vec<f64>) -> Self {
+        Self::of(rows, columns, Entries::from_vec(entries))
+    }
+
+    fn of(rows: usize, columns: usize, entries: Entries) -> Self {
         assert_eq!(rows * columns, entries.len(), "{rows}×{columns}");
         Self {
             rows,
@@ -24,7 +37,7 @@ impl Matrix {
 
     /// One number, 1 × 1.
     pub fn scalar(value: f64) -> Self {
-        Self::new(1, 1, vec![value])
+        Self::of(1, 1, smallvec![value])
     }
 
     /// The sum over the rows, as a row.
@@ -35,7 +48,7 @@ impl Matrix {
 
     /// The same number everywhere.
     pub fn filled(rows: usize, columns: usize, value: f64) -> Self {
-        Self::new(rows, columns, vec![value; rows * columns])
+        Self::of(rows, columns, smallvec![value; rows * columns])
     }
 
     /// How many rows there are.
@@ -68,6 +81,16 @@ impl Matrix {
         self.entries[row * self.columns + column]
     }
 
+    /// The entries of some rows and columns, both from 0.
+    #[must_use]
+    pub fn block(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let mut entries = Entries::with_capacity(rows.len() * columns.len());
+        for row in rows.clone() {
+            entries.extend_from_slice(&self.entries[row * self.columns..][columns.clone()]);
+        }
+        Self::of(rows.len(), columns.len(), entries)
+    }
+
     /// The number, if it is one.
     pub fn as_scalar(&self) -> Option<f64> {
         match self.entries[..] {
@@ -80,7 +103,7 @@ impl Matrix {
     #[must_use]
     pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
         let entries = self.entries.iter().map(|&entry| f(entry)).collect();
-        Self::new(self.rows, self.columns, entries)
+        Self::of(self.rows, self.columns, entries)
     }
 
     /// `f` of every pair of entries of two matrices of one shape.
@@ -92,17 +115,17 @@ impl Matrix {
         assert_eq!(self.shape(), other.shape());
         let pairs = self.entries.iter().zip(&other.entries);
         let entries = pairs.map(|(&a, &b)| f(a, b)).collect();
-        Self::new(self.rows, self.columns, entries)
+        Self::of(self.rows, self.columns, entries)
     }
 
     /// Rows become columns.
     #[must_use]
     pub fn transposed(&self) -> Self {
-        let mut entries = Vec::with_capacity(self.entries.len());
+        let mut entries = Entries::with_capacity(self.entries.len());
         for column in 0..self.columns {
             entries.extend((0..self.rows).map(|row| self.at(row, column)));
         }
-        Self::new(self.columns, self.rows, entries)
+        Self::of(self.columns, self.rows, entries)
     }
 
     /// The matrix product.
@@ -112,13 +135,13 @@ impl Matrix {
     #[must_use]
     pub fn product(&self, other: &Self) -> Self {
         assert_eq!(self.columns, other.rows);
-        let mut entries = Vec::with_capacity(self.rows * other.columns);
+        let mut entries = Entries::with_capacity(self.rows * other.columns);
         for row in 0..self.rows {
             for column in 0..other.columns {
                 let terms = (0..self.columns).map(|k| self.at(row, k) * other.at(k, column));
                 entries.push(terms.sum());
             }
         }
-        Self::new(self.rows, other.columns, entries)
+        Self::of(self.rows, other.columns, entries)
     }
 }

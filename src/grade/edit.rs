@@ -3,6 +3,9 @@
 mod indices;
 mod masks;
 
+use std::mem;
+use std::ops::ControlFlow;
+
 use indices::{index_changes, index_slips};
 use masks::{is_mask, mask, mask_changes, masked_entries};
 
@@ -22,19 +25,113 @@ pub(super) struct Edit {
 
 /// Every one-edit change of `expr`, the ones at its root first.
 pub(super) fn edits(expr: &Expr, bindings: &dyn Bindings) -> Vec<Edit> {
-    let mut found = root_edits(expr);
-    let all = &mut |edit| found.push(edit);
-    visit(expr, bindings, all, &|changed| changed, Inside::Formula);
+    let mut found = Vec::new();
+    let all = &mut |made, mended, expr: &Expr| {
+        found.push(Edit {
+            made,
+            mended,
+            expr: expr.clone(),
+        });
+        ControlFlow::Continue(())
+    };
+    try_edits(expr.clone(), bindings, all);
     found
 }
 
-fn root_edits(expr: &Expr) -> Vec<Edit> {
+/// Calls `found` with each of [`edits`], until it breaks off: who would have made it, who mends by it, the formula. The
+/// formula is changed in place, so that what did not change keeps the numbers by which its values are remembered.
+pub(super) fn try_edits(
+    expr: Expr,
+    bindings: &dyn Bindings,
+    found: &mut dyn FnMut(Mistake, Mistake, &Expr) -> ControlFlow<()>,
+) {
+    let mut walk = Walk {
+        whole: expr,
+        path: Vec::new(),
+        bindings,
+        found,
+    };
+    let at_root = root_changes(&walk.whole);
+    // Either way the walk has ended.
+    let _ = walk
+        .try_changes(at_root)
+        .is_continue()
+        .then(|| walk.visit(Inside::Formula));
+}
+
+/// A walk through the pieces of a formula, at one of them.
+struct Walk<'w> {
+    whole: Expr,
+    /// The way from the root to the piece.
+    path: Vec<usize>,
+    bindings: &'w dyn Bindings,
+    found: &'w mut dyn FnMut(Mistake, Mistake, &Expr) -> ControlFlow<()>,
+}
+
+impl Walk<'_> {
+    /// Tries the changes of the piece here and of each piece in it.
+    fn visit(&mut self, inside: Inside) -> ControlFlow<()> {
+        let piece = self
+            .path
+            .iter()
+            .try_fold(&self.whole, |piece, &at| piece.part(at));
+        let Some(piece) = piece else {
+            return ControlFlow::Continue(());
+        };
+        let changes = match inside {
+            Inside::Formula => changes(piece, self.bindings),
+            Inside::Mask => index_slips(piece, self.bindings),
+        };
+        let (parts, number) = (piece.part_count(), piece.number());
+        let inside = if is_mask(piece) { Inside::Mask } else { inside };
+        self.try_changes(changes)?;
+        for at in 0..parts {
+            self.path.push(at);
+            self.visit(inside)?;
+            self.path.pop();
+        }
+        // Every part is again what it was.
+        if let Some(piece) = self.piece_mut() {
+            piece.number_again(number);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn try_changes(&mut self, changes: Vec<Change>) -> ControlFlow<()> {
+        let Some(piece) = self.piece_mut() else {
+            return ControlFlow::Continue(());
+        };
+        let mut original = None;
+        let mut piece = piece;
+        for (made, mended, changed) in changes {
+            let before = mem::replace(piece, changed);
+            original.get_or_insert(before);
+            (self.found)(made, mended, &self.whole)?;
+            match self.piece_mut() {
+                Some(same) => piece = same,
+                None => return ControlFlow::Continue(()),
+            }
+        }
+        if let Some(original) = original {
+            *piece = original;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The piece here, to be changed; what stands around it loses its numbers.
+    fn piece_mut(&mut self) -> Option<&mut Expr> {
+        let mut path = self.path.iter();
+        path.try_fold(&mut self.whole, |piece, &at| piece.part_mut(at))
+    }
+}
+
+fn root_changes(expr: &Expr) -> Vec<Change> {
     let node = |kind| Expr::new(kind, expr.span);
     let whole = || Box::new(expr.clone());
     let number = |value| Box::new(node(Kind::Number(value)));
     let m = || Box::new(node(Kind::Symbol(Symbol::BatchSize)));
     let times = |factor| node(Kind::Binary(Operator::Times, factor, whole()));
-    let edit = |made, mended, expr| Edit { made, mended, expr };
+    let edit = |made, mended, expr| (made, mended, expr);
     vec![
         edit(
             Mistake::TransposedResult,
@@ -74,39 +171,6 @@ fn root_edits(expr: &Expr) -> Vec<Edit> {
 enum Inside {
     Formula,
     Mask,
-}
-
-/// Calls `found` with each change of `expr` or of a piece of it; `rebuild` puts the changed piece in its place.
-fn visit(
-    expr: &Expr,
-    bindings: &dyn Bindings,
-    found: &mut dyn FnMut(Edit),
-    rebuild: &dyn Fn(Expr) -> Expr,
-    inside: Inside,
-) {
-    let here = match inside {
-        Inside::Formula => changes(expr, bindings),
-        Inside::Mask => index_slips(expr, bindings),
-    };
-    for (made, mended, changed) in here {
-        found(Edit {
-            made,
-            mended,
-            expr: rebuild(changed),
-        });
-    }
-    for at in 0..expr.parts().len() {
-        let part = expr.parts()[at].clone();
-        let put = |changed: Expr| {
-            let mut whole = expr.clone();
-            if let Some(place) = whole.parts_mut().into_iter().nth(at) {
-                *place = changed;
-            }
-            rebuild(whole)
-        };
-        let inside = if is_mask(expr) { Inside::Mask } else { inside };
-        visit(&part, bindings, found, &put, inside);
-    }
 }
 
 fn contains_weight(expr: &Expr) -> bool {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::carry::carried;
-use super::edit::edits;
 use super::feedback;
+use super::mending::mending_edit;
 use super::question::{Prepared, best};
 use super::values::{Values, evaluate_on};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
@@ -12,7 +12,7 @@ use crate::formula::{
     Expr, Fault, FormulaError, Notation, Side, Span, parse, readings, render, shape_text,
 };
 
-/// The most entries that are computed in search of the one edit that mends an answer, so that a verdict comes soon
+/// The most entries that would be computed, were every candidate tried on every network, in search of the one edit that mends an answer, so that a verdict comes soon
 /// whatever was sent; the homework's longest answers need a tenth of it.
 const MAX_EDIT_WORK: usize = 4_000_000;
 /// The same for the steps of a chain.
@@ -342,33 +342,18 @@ impl<'a> Judge<'a> {
     fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
         let prepared = self.prepared;
         let evaluates = values.error.is_none();
-        let expected = prepared.expected();
-        let found = expected
-            .filter(|_| evaluates)
-            .find(|expected| values.agrees_with(&expected.values));
-        if let Some(expected) = found {
-            let hint = expected.hint.clone();
-            return Some((
-                expected.code,
-                hint.unwrap_or_else(|| feedback::question(expected.code).to_owned()),
-            ));
+        if evaluates && let Some((mistake, hint)) = prepared.mistake_of(values) {
+            let hint = hint.unwrap_or_else(|| feedback::question(mistake));
+            return Some((mistake, hint.to_owned()));
         }
-        let network = prepared.networks.first()?;
         let is_too_large = matches!(&values.error, Some(error) if error.fault == Fault::TooLarge);
         let affordable = if is_too_large {
             0
         } else {
             MAX_EDIT_WORK / values.work.max(1)
         };
-        let mended = edits(reading, network)
-            .into_iter()
-            .take(affordable)
-            .find(|edit| {
-                evaluate_on(&edit.expr, &prepared.networks, &prepared.letters)
-                    .agrees_with(&prepared.reference)
-            });
-        let mistake = match mended {
-            Some(edit) => edit.mended,
+        let mistake = match mending_edit(prepared, reading, affordable) {
+            Some(mistake) => mistake,
             None if evaluates && values.is_multiple_of(&prepared.reference) => {
                 Mistake::ConstantFactor
             }

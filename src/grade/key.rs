@@ -216,11 +216,9 @@ fn wrong(
     };
     let named = mended.as_ref().map(|(mistake, _)| *mistake).or_else(|| {
         let values = checked.values.as_ref()?;
-        let expected = prepared.expected();
-        expected
-            .filter(|_| is_final && error.is_none())
-            .find(|expected| values.agrees_with(&expected.values))
-            .map(|expected| expected.code)
+        let is_named = is_final && error.is_none();
+        let (mistake, _) = is_named.then(|| prepared.mistake_of(values))??;
+        Some(mistake)
     });
     if let Some(mistake) = named {
         message = format!("{message} {mistake}: {}", mistake.meaning());

@@ -1,10 +1,12 @@
 //! One sample network with one batch: what the symbols of a formula are evaluated on.
 
-use std::collections::BTreeMap;
+mod quantities;
+
 use std::sync::Arc;
 
 use faer::Par;
 
+use self::quantities::Quantities;
 use super::NetworkSpec;
 use crate::formula::{Bindings, Matrix, Symbol};
 use crate::nn::jacobian::Node;
@@ -30,7 +32,7 @@ pub struct Numbers {
 pub struct Network {
     architecture: Arc<Architecture>,
     objective: Objective,
-    values: BTreeMap<Symbol, Matrix>,
+    values: Quantities,
     /// Whether a z or an h was moved, so that it no longer follows from what it is computed from.
     detached: bool,
 }
@@ -46,16 +48,14 @@ impl Network {
         let m = numbers.inputs.len() / n0;
         assert!(m > 0, "a batch has a sample");
         assert_eq!(numbers.parameters.len(), architecture.parameter_count());
-        let mut values = BTreeMap::from([
-            (
-                Symbol::Activation(0),
-                Matrix::new(m, n0, numbers.inputs.clone()),
-            ),
-            (Symbol::Targets, Matrix::new(m, n, numbers.targets.clone())),
-            (Symbol::BatchSize, Matrix::scalar(m as f64)),
-            (Symbol::Units(0), Matrix::scalar(n0 as f64)),
-            (Symbol::Argument, Matrix::scalar(numbers.argument)),
-        ]);
+        let mut values = Quantities::default();
+        let inputs = Matrix::new(m, n0, numbers.inputs.clone());
+        values.insert(Symbol::Activation(0), inputs);
+        let targets = Matrix::new(m, n, numbers.targets.clone());
+        values.insert(Symbol::Targets, targets);
+        values.insert(Symbol::BatchSize, Matrix::scalar(m as f64));
+        values.insert(Symbol::Units(0), Matrix::scalar(n0 as f64));
+        values.insert(Symbol::Argument, Matrix::scalar(numbers.argument));
         for (i, layer) in (1..).zip(architecture.layers()) {
             let w = numbers.parameters[layer.weights.clone()].to_vec();
             values.insert(
@@ -120,10 +120,7 @@ impl Network {
         let mut z = Matrix::filled(h.rows(), w.rows(), 0.0);
         for k in 0..h.rows() {
             for j in 0..w.rows() {
-                let mut sum = self
-                    .values
-                    .get(&Symbol::Bias(i))
-                    .map_or(0.0, |b| b.at(0, j));
+                let mut sum = self.values.get(Symbol::Bias(i)).map_or(0.0, |b| b.at(0, j));
                 for q in 0..h.columns() {
                     sum += h.at(k, q) * w.at(j, q);
                 }
@@ -158,7 +155,8 @@ impl Network {
 
     /// The value of a symbol that every network has.
     fn of(&self, symbol: Symbol) -> &Matrix {
-        &self.values[&symbol]
+        let value = self.values.get(symbol);
+        value.expect("a network has every symbol of its layers")
     }
 
     fn at_zero(&self) -> ReluAtZero {
@@ -191,7 +189,7 @@ impl Network {
 
     /// The engine's name of a quantity; `None` for what it does not differentiate, or the network does not have.
     fn node(&self, symbol: Symbol) -> Option<Node> {
-        self.values.get(&symbol)?;
+        self.values.get(symbol)?;
         match symbol {
             Symbol::Activation(0) => Some(Node::Inputs),
             Symbol::Activation(i) => Some(Node::Activation(i)),
@@ -212,7 +210,7 @@ impl Network {
         let mut parameters = Vec::with_capacity(self.architecture.parameter_count());
         for i in 1..=self.architecture.depth() {
             parameters.extend_from_slice(self.of(Symbol::Weights(i)).entries());
-            if let Some(b) = self.values.get(&Symbol::Bias(i)) {
+            if let Some(b) = self.values.get(Symbol::Bias(i)) {
                 parameters.extend_from_slice(b.entries());
             }
         }
@@ -254,7 +252,7 @@ impl Network {
 
 impl Bindings for Network {
     fn value(&self, symbol: Symbol) -> Option<&Matrix> {
-        self.values.get(&symbol)
+        self.values.get(symbol)
     }
 
     fn depth(&self) -> usize {
@@ -300,7 +298,7 @@ impl Bindings for Network {
             return None;
         }
         let mut network = self.clone();
-        let value = network.values.get_mut(&symbol)?;
+        let value = network.values.get_mut(symbol)?;
         *value.entries_mut().get_mut(entry)? += by;
         network.detached |= match symbol {
             Symbol::PreActivation(_) => true,

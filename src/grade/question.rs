@@ -1,24 +1,19 @@
 //! A question made ready: its networks, the right values on each, and what its expected mistakes come to.
 
-use std::iter;
-use std::sync::OnceLock;
-
-use super::edit::{Edit, edits};
+use super::near_miss::NearMisses;
 use super::sample::{Sampler, fewest_networks, seed};
 use super::values::{Values, evaluate_on};
 use super::{Assignment, Mistake, Network, Question};
-use crate::formula::{
-    Bindings, Expr, Fault, Function, Kind, Scope, Side, Symbol, evaluate, parse, readings,
-};
+use crate::formula::{Expr, Fault, Function, Kind, Scope, Side, Symbol, evaluate, parse, readings};
 
 /// The most networks that are added so that mistakes differ from the right answer and from each other.
 const MOST_NETWORKS: usize = 32;
 
 /// A wrong answer with its values.
-pub(super) struct Expected {
-    pub(super) code: Mistake,
-    pub(super) hint: Option<String>,
-    pub(super) values: Values,
+struct Expected {
+    code: Mistake,
+    hint: Option<String>,
+    values: Values,
 }
 
 /// A question, ready to grade answers.
@@ -32,8 +27,7 @@ pub(super) struct Prepared {
     pub(super) solution: Expr,
     /// The assignment's own expected mistakes, in the file's order.
     catalogue: Vec<Expected>,
-    /// One-edit changes of the solution whose values are wrong; only a wrong answer asks for them.
-    near_misses: OnceLock<Vec<Expected>>,
+    near_misses: NearMisses,
     allowed: Vec<Symbol>,
     forbidden: Vec<Kind>,
     pub(super) carries: Vec<PreparedCarry>,
@@ -134,7 +128,7 @@ impl Prepared {
                     reference,
                     solution,
                     catalogue,
-                    near_misses: OnceLock::new(),
+                    near_misses: NearMisses::default(),
                     scope,
                 });
             }
@@ -142,21 +136,15 @@ impl Prepared {
         }
     }
 
-    /// The wrong answers that have names: the assignment's own, then one-edit changes of the solution.
-    pub(super) fn expected(&self) -> impl Iterator<Item = &Expected> {
-        let near_misses = iter::once(self).flat_map(Self::near_misses);
-        self.catalogue.iter().chain(near_misses)
-    }
-
-    fn near_misses(&self) -> &[Expected] {
-        self.near_misses.get_or_init(|| {
-            near_misses(
-                &self.solution,
-                &self.reference,
-                &self.networks,
-                &self.letters,
-            )
-        })
+    /// The mistake that has these values, all of which exist, with the hint that the assignment has for it: one of
+    /// the assignment's own, or else a one-edit change of the solution.
+    pub(super) fn mistake_of(&self, values: &Values) -> Option<(Mistake, Option<&str>)> {
+        let mut catalogue = self.catalogue.iter();
+        let own = catalogue.find(|expected| values.agrees_with(&expected.values));
+        match own {
+            Some(expected) => Some((expected.code, expected.hint.as_deref())),
+            None => Some((self.near_misses.find(self, values)?, None)),
+        }
     }
 
     /// The first piece of `expr` that this question does not accept.
@@ -302,32 +290,4 @@ fn letters(
         return Err(error.to_string());
     }
     Ok(all)
-}
-
-/// One-edit changes of the solution that evaluate to something else, the first of each value.
-fn near_misses(
-    solution: &Expr,
-    reference: &Values,
-    networks: &[Network],
-    letters: &[Vec<(char, usize)>],
-) -> Vec<Expected> {
-    let Some(network) = networks.first() else {
-        return Vec::new();
-    };
-    let bindings: &dyn Bindings = network;
-    let mut found: Vec<Expected> = Vec::new();
-    for Edit { made, expr, .. } in edits(solution, bindings) {
-        let values = evaluate_on(&expr, networks, letters);
-        let is_new = values.error.is_none()
-            && !values.agrees_with(reference)
-            && !found.iter().any(|other| other.values.agrees_with(&values));
-        if is_new {
-            found.push(Expected {
-                code: made,
-                hint: None,
-                values,
-            });
-        }
-    }
-    found
 }

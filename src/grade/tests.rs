@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-fn homework() -> Grader {
+pub(super) fn homework() -> Grader {
     let text = include_str!("../../assignments/hw-backprop.toml");
     let assignment =
         Assignment::parse(text, "hw-backprop.toml").expect("the built-in file is valid");

@@ -1,7 +1,9 @@
 //! The values of a formula on all networks of a question, and when two of them are the same.
 
 use super::{Grid, Network};
-use crate::formula::{Bindings, Expr, Fault, FormulaError, Matrix, Symbol, evaluate};
+use crate::formula::{
+    Bindings, Expr, Fault, FormulaError, Matrix, Memory, Symbol, evaluate, evaluate_again,
+};
 
 /// How far an entry may be off, relative to the reference's largest entry.
 const RELATIVE: f64 = 1e-9;
@@ -90,9 +92,46 @@ pub(super) fn evaluate_with<'b>(
 }
 
 impl OnNetwork {
+    /// The values of `expr` on one network, where it evaluates with every binding; each binding has its memory.
+    pub(super) fn again(
+        expr: &Expr,
+        network: &Network,
+        letters: &[Vec<(char, usize)>],
+        memories: &mut [Memory],
+    ) -> Option<Self> {
+        let mut approximate = false;
+        let matrices = letters.iter().zip(memories).map(|(bound, memory)| {
+            let value = evaluate_again(expr, network, bound, memory)?;
+            approximate |= value.approximate;
+            Some(value.matrix)
+        });
+        let matrices: Option<Vec<Matrix>> = matrices.collect();
+        Some(Self {
+            samples: network.samples(),
+            matrices: Some(matrices?),
+            approximate,
+        })
+    }
+
+    /// How many entries are 0.
+    pub(super) fn zeros(&self) -> usize {
+        let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
+        entries.filter(|&&entry| entry == 0.0).count()
+    }
+
     fn largest(&self) -> f64 {
         let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
         entries.fold(0.0, |largest: f64, entry| largest.max(entry.abs()))
+    }
+
+    /// How far an entry may be off from these values.
+    pub(super) fn tolerance(&self, approximate: bool) -> f64 {
+        let relative = if approximate || self.approximate {
+            RELATIVE_APPROXIMATE
+        } else {
+            RELATIVE
+        };
+        ABSOLUTE + relative * self.largest()
     }
 
     fn shapes_agree(&self, other: &Self) -> bool {
@@ -111,21 +150,20 @@ impl OnNetwork {
 
     /// Entry by entry, over all bindings; for values of one shape.
     fn right_entries(&self, reference: &Self) -> impl Iterator<Item = bool> {
-        let relative = if self.approximate || reference.approximate {
-            RELATIVE_APPROXIMATE
-        } else {
-            RELATIVE
-        };
-        let tolerance = ABSOLUTE + relative * reference.largest();
+        let tolerance = reference.tolerance(self.approximate);
         let pairs = self
             .matrices
             .iter()
             .flatten()
             .zip(reference.matrices.iter().flatten());
         let entries = pairs.flat_map(|(a, b)| a.entries().iter().zip(b.entries()));
-        // NaN is within no tolerance.
-        entries.map(move |(a, b)| (a - b).abs() <= tolerance)
+        entries.map(move |(a, b)| is_near(*a, *b, tolerance))
     }
+}
+
+/// NaN is within no tolerance.
+pub(super) fn is_near(a: f64, b: f64, tolerance: f64) -> bool {
+    (a - b).abs() <= tolerance
 }
 
 impl Values {
@@ -139,8 +177,8 @@ impl Values {
 
     /// Whether the values are those of `reference` on every network.
     pub(super) fn agrees_with(&self, reference: &Self) -> bool {
-        self.networks.len() == reference.networks.len()
-            && self.agreeing(reference) == reference.networks.len()
+        let mut pairs = self.networks.iter().zip(&reference.networks);
+        self.networks.len() == reference.networks.len() && pairs.all(|(a, b)| a.agrees_with(b))
     }
 
     /// On how many networks the values are those of `reference`.

@@ -144,6 +144,7 @@ impl<'a> Draft<'a> {
         biases: &[f64],
     ) -> Option<(Vec<f64>, Option<f64>)> {
         let before = self.parameters.len();
+        let mut column = Vec::with_capacity(rows.len());
         for _ in 0..UNIT_DRAWS {
             self.parameters.truncate(before);
             for _ in 0..wanted.layer.fan_in {
@@ -156,9 +157,14 @@ impl<'a> Draft<'a> {
                 None
             };
             let w = &self.parameters[before..];
-            let z = |h: &&[f64]| bias.unwrap_or(0.0) + dot(h, w);
-            let column: Vec<f64> = rows.iter().map(z).collect();
-            if (0..rows.len()).all(|k| self.is_wanted(wanted, rows[k], column[k], (k, j))) {
+            column.clear();
+            // Most draws fail on the first sample or two.
+            let is_wanted = rows.iter().enumerate().all(|(k, h)| {
+                let z = bias.unwrap_or(0.0) + dot(h, w);
+                column.push(z);
+                self.is_wanted(wanted, h, z, (k, j))
+            });
+            if is_wanted {
                 return Some((column, bias));
             }
         }

@@ -1,0 +1,135 @@
+//! The values of a formula's pieces, kept from one evaluation to the next, so that a changed copy of the formula costs
+//! what changed and the path from there to its root, no more.
+
+use super::eval::Evaluator;
+use super::expr::{Expr, Kind};
+use super::{Bindings, Fault, FormulaError, Matrix, Value};
+
+/// The most pieces of a formula that are remembered: far more than a derivation has, and a bound on the memory.
+const MOST_PIECES: u32 = 256;
+/// A piece inside one sum or stack has a value for each value of the index there, up to this one.
+const MOST_TERMS: usize = 8;
+
+/// What the numbered pieces of one formula came to, on one network with one binding of the question's indices.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// For each piece and each value of the index around it: where in `known` it is, from 1; 0 where nothing is known.
+    places: Vec<u32>,
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    value: Result<Matrix, Fault>,
+    approximate: bool,
+    work: usize,
+}
+
+/// The value of `expr`, where it has one, as [`super::evaluate`] finds it. What `memory` knows of the numbered pieces
+/// is not computed again, and what it does not know yet is remembered.
+pub fn evaluate_again(
+    expr: &Expr,
+    bindings: &dyn Bindings,
+    letters: &[(char, usize)],
+    memory: &mut Memory,
+) -> Option<Value> {
+    let mut evaluator = Evaluator::new(bindings, letters);
+    evaluator.memory = Some(memory);
+    evaluator.finish(expr).ok()
+}
+
+impl Expr {
+    /// Numbers the pieces, so that a [`Memory`] knows them again here and in changed copies.
+    pub fn number_pieces(&mut self) {
+        self.number_from(1);
+    }
+
+    /// Its number; 0 where it has none.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Gives a piece the number that it had before its parts were changed, once they are again what they were.
+    pub fn number_again(&mut self, number: u32) {
+        self.number = number;
+    }
+
+    fn number_from(&mut self, own: u32) -> u32 {
+        let mut next = own + 1;
+        for part in self.parts_mut() {
+            next = part.number_from(next);
+        }
+        // A symbol is as soon read as remembered.
+        let is_leaf = matches!(
+            self.kind,
+            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_)
+        );
+        self.number = if own < MOST_PIECES && !is_leaf {
+            own
+        } else {
+            0
+        };
+        next
+    }
+}
+
+impl Evaluator<'_> {
+    /// The value of a piece, remembered or computed.
+    pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+        let Some(place) = self.place(expr) else {
+            return self.value_anew(expr);
+        };
+        if let Some(known) = self.memory.as_ref().and_then(|memory| memory.at(place)) {
+            self.work += known.work;
+            self.approximate |= known.approximate;
+            let value = known.value.clone();
+            self.hold_to_budget(expr)?;
+            return value.map_err(|fault| FormulaError::new(fault, expr.span, ""));
+        }
+        let (work, approximate) = (self.work, self.approximate);
+        self.approximate = false;
+        let value = self.value_anew(expr);
+        let known = Known {
+            value: value.as_ref().map_err(|error| error.fault).cloned(),
+            approximate: self.approximate,
+            work: self.work - work,
+        };
+        self.approximate |= approximate;
+        // Whether the budget lasts depends on what was computed before.
+        if known.value != Err(Fault::TooLarge)
+            && let Some(memory) = &mut self.memory
+        {
+            memory.put(place, known);
+        }
+        value
+    }
+
+    /// Where a piece's value is remembered. It depends on the piece and on the one index that a sum or stack around
+    /// it gives a value; inside two of them nothing is remembered.
+    fn place(&self, expr: &Expr) -> Option<usize> {
+        if expr.number == 0 || self.memory.is_none() {
+            return None;
+        }
+        let term = match self.letters.get(self.given..) {
+            None | Some([]) => 0,
+            Some([(_, at)]) if *at < MOST_TERMS => *at + 1,
+            Some(_) => return None,
+        };
+        Some(expr.number as usize * (MOST_TERMS + 1) + term)
+    }
+}
+
+impl Memory {
+    fn at(&self, place: usize) -> Option<&Known> {
+        let at = *self.places.get(place)? as usize;
+        self.known.get(at.checked_sub(1)?)
+    }
+
+    fn put(&mut self, place: usize, known: Known) {
+        if self.places.len() <= place {
+            self.places.resize(place + 1, 0);
+        }
+        self.known.push(known);
+        self.places[place] = self.known.len() as u32;
+    }
+}

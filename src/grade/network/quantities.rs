@@ -1,0 +1,52 @@
+//! The values of a network's symbols, each in its place: formulas ask for them by the thousand.
+
+use crate::formula::{Matrix, Symbol};
+
+/// Symbols of the network as a whole.
+const OF_NETWORK: usize = 6;
+/// Symbols of each layer.
+const OF_LAYER: usize = 5;
+
+/// A value for each symbol that the network has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Quantities(Vec<Option<Matrix>>);
+
+impl Quantities {
+    pub(super) fn get(&self, symbol: Symbol) -> Option<&Matrix> {
+        self.0.get(place(symbol)).and_then(Option::as_ref)
+    }
+
+    pub(super) fn get_mut(&mut self, symbol: Symbol) -> Option<&mut Matrix> {
+        self.0.get_mut(place(symbol)).and_then(Option::as_mut)
+    }
+
+    /// For a symbol of a network that there is: a place is made for each one before it.
+    pub(super) fn insert(&mut self, symbol: Symbol, value: Matrix) {
+        let place = place(symbol);
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
+        }
+        self.0[place] = Some(value);
+    }
+}
+
+/// Formulas name layers of any number, so the product is not to overflow.
+fn place(symbol: Symbol) -> usize {
+    let of_layer = |layer: usize, kind: usize| {
+        let before = layer.saturating_mul(OF_LAYER);
+        before.saturating_add(OF_NETWORK + kind)
+    };
+    match symbol {
+        Symbol::Targets => 0,
+        Symbol::Delta => 1,
+        Symbol::Loss => 2,
+        Symbol::SampleLoss => 3,
+        Symbol::BatchSize => 4,
+        Symbol::Argument => 5,
+        Symbol::Weights(layer) => of_layer(layer, 0),
+        Symbol::Bias(layer) => of_layer(layer, 1),
+        Symbol::PreActivation(layer) => of_layer(layer, 2),
+        Symbol::Activation(layer) => of_layer(layer, 3),
+        Symbol::Units(layer) => of_layer(layer, 4),
+    }
+}
