@@ -90,7 +90,15 @@ fn products<T: Scalar>(work: &Work, par: Par) -> Worker {
         .windows(2)
         .map(|pair| {
             let (k, n) = (pair[0], pair[1]);
-            (k, n, filled(m * k), filled(n * k), filled(m * n), filled(n * k), filled(m * k))
+            (
+                k,
+                n,
+                filled(m * k),
+                filled(n * k),
+                filled(m * n),
+                filled(n * k),
+                filled(m * k),
+            )
         })
         .collect();
     Box::new(move |steps| {

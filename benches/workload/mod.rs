@@ -39,7 +39,11 @@ impl Work {
             let times = if i == 0 { 2 } else { 3 };
             times * 2 * self.rows * pair[0] * pair[1]
         };
-        self.sizes.windows(2).enumerate().map(products).sum::<usize>() as u64
+        self.sizes
+            .windows(2)
+            .enumerate()
+            .map(products)
+            .sum::<usize>() as u64
     }
 
     /// What a model of this work is.
