@@ -1,15 +1,25 @@
 """The same training step in numpy, JAX and PyTorch, each as its best users would write it.
 
-`python peers.py numpy|jax|jax-scan|torch|torch-compile` reads one piece of work a line from standard input, takes the
-steps and answers with their time and the last loss, as `benches/peer.rs` does.
+`python peers.py KIND` with a KIND of `KINDS` below reads one piece of work a line from standard input, takes the steps
+and answers with their time and the last loss, as `benches/peer.rs` does. The environment says how many threads it has
+(compare.py sets it before the imports here see it).
 """
 
+import functools
 import json
-import os
 import sys
 import time
 
 import numpy as np
+
+KIND = sys.argv[1]
+# What is not measured is not imported: each has threads of its own.
+if KIND.startswith("jax"):
+    import jax
+    import jax.numpy as jnp
+elif KIND.startswith("torch"):
+    import torch
+    from torch.nn.functional import linear, relu
 
 
 def entries(stream, count, dtype):
@@ -23,7 +33,7 @@ def entries(stream, count, dtype):
 
 
 def start(work):
-    """x, y, the weights and the biases (None without)."""
+    """x, y, the weights and the biases (none without)."""
     dtype = np.float64 if work["double"] else np.float32
     sizes, rows = work["sizes"], work["rows"]
     x = entries(1, rows * sizes[0], dtype).reshape(rows, -1)
@@ -31,7 +41,8 @@ def start(work):
     weights, biases = [], []
     for index, (k, n) in enumerate(zip(sizes, sizes[1:])):
         weights.append(entries(3 + index, n * k, dtype).reshape(n, k) * dtype(np.sqrt(24.0 / k)))
-        biases.append(np.zeros(n, dtype) if work["bias"] else None)
+        if work["bias"]:
+            biases.append(np.zeros(n, dtype))
     return x, y, weights, biases
 
 
@@ -46,13 +57,12 @@ class Numpy:
         self.h = [np.empty_like(z) for z in self.z[:-1]]
         self.mask = [np.empty(z.shape, bool) for z in self.z[:-1]]
         self.dz = [np.empty_like(z) for z in self.z]
-        parameters = self.weights + [b for b in self.biases if b is not None]
-        self.parameters = parameters
-        self.gradients = [np.empty_like(p) for p in parameters]
-        self.scratch = [np.empty_like(p) for p in parameters]
+        self.parameters = self.weights + self.biases
+        self.gradients = [np.empty_like(p) for p in self.parameters]
         if self.adam:
-            self.first = [np.zeros_like(p) for p in parameters]
-            self.second = [np.zeros_like(p) for p in parameters]
+            self.scratch = [np.empty_like(p) for p in self.parameters]
+            self.first = [np.zeros_like(p) for p in self.parameters]
+            self.second = [np.zeros_like(p) for p in self.parameters]
 
     def steps(self, count):
         loss = 0.0
@@ -65,7 +75,7 @@ class Numpy:
         h = self.x
         for i in range(depth):
             np.matmul(h, self.weights[i].T, out=self.z[i])
-            if self.biases[i] is not None:
+            if self.biases:
                 self.z[i] += self.biases[i]
             if i < depth - 1:
                 h = np.maximum(self.z[i], 0, out=self.h[i])
@@ -76,7 +86,7 @@ class Numpy:
         for i in reversed(range(depth)):
             below = self.x if i == 0 else self.h[i - 1]
             np.matmul(self.dz[i].T, below, out=self.gradients[i])
-            if self.biases[i] is not None:
+            if self.biases:
                 np.sum(self.dz[i], axis=0, out=self.gradients[depth + i])
             if i > 0:
                 np.matmul(self.dz[i], self.weights[i], out=self.dz[i - 1])
@@ -111,128 +121,159 @@ class Numpy:
             p -= s
 
 
+@functools.cache
+def jax_step(adam, rate, scan):
+    """One jitted step that owns its first argument; `scan` steps in one call where it is not 0."""
+    def loss_of(parameters, x, y):
+        weights, biases = parameters
+        h = x
+        for i, w in enumerate(weights):
+            z = h @ w.T
+            if biases:
+                z = z + biases[i]
+            h = jnp.maximum(z, 0) if i < len(weights) - 1 else z
+        return 0.5 * jnp.sum((h - y) ** 2) / x.shape[0]
+
+    def step(state, x, y):
+        parameters, moments = state
+        loss, gradients = jax.value_and_grad(loss_of)(parameters, x, y)
+        if not adam:
+            return (jax.tree.map(lambda p, g: p - rate * g, parameters, gradients), ()), loss
+        first, second, t = moments
+        t = t + 1
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
+        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
+        a, root = rate / (1 - 0.9**t), jnp.sqrt(1 - 0.999**t)
+        parameters = jax.tree.map(lambda p, m, v: p - a * m / (jnp.sqrt(v) / root + 1e-8), parameters, first, second)
+        return (parameters, (first, second, t)), loss
+
+    def many(state, x, y):
+        state, losses = jax.lax.scan(lambda state, _: step(state, x, y), state, None, length=scan)
+        return state, losses[-1]
+
+    return jax.jit(many if scan else step, donate_argnums=0)
+
+
 class Jax:
-    """One jitted step that owns its arguments; `scan` puts a hundred of them into one call."""
-
-    def __init__(self, work, scan):
-        import jax
-        import jax.numpy as jnp
-
+    def __init__(self, work, scans):
         jax.config.update("jax_enable_x64", True)
+        # The caller waits for a CPU either way; measured a little faster.
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
         x, y, weights, biases = start(work)
-        self.jax, self.scan = jax, scan
-        rate, adam = work["learning_rate"], work["adam"]
-        parameters = [(jnp.asarray(w), None if b is None else jnp.asarray(b)) for w, b in zip(weights, biases)]
+        self.scan = work["scan"] if scans else 0
+        self.step = jax_step(work["adam"], work["learning_rate"], self.scan)
+        parameters = jax.tree.map(jnp.asarray, (weights, biases))
         zeros = lambda: jax.tree.map(jnp.zeros_like, parameters)
-        moments = (zeros(), zeros(), jnp.zeros((), x.dtype)) if adam else ()
+        moments = (zeros(), zeros(), jnp.zeros((), x.dtype)) if work["adam"] else ()
         self.state = (parameters, moments)
-
-        def loss_of(parameters, x, y):
-            h = x
-            for i, (w, b) in enumerate(parameters):
-                z = h @ w.T
-                if b is not None:
-                    z = z + b
-                h = jnp.maximum(z, 0) if i < len(parameters) - 1 else z
-            return 0.5 * jnp.sum((h - y) ** 2) / x.shape[0]
-
-        def step(state, x, y):
-            parameters, moments = state
-            loss, gradients = jax.value_and_grad(loss_of)(parameters, x, y)
-            if not adam:
-                return (jax.tree.map(lambda p, g: p - rate * g, parameters, gradients), ()), loss
-            first, second, t = moments
-            t = t + 1
-            first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
-            second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
-            a, root = rate / (1 - 0.9**t), jnp.sqrt(1 - 0.999**t)
-            parameters = jax.tree.map(
-                lambda p, m, v: p - a * m / (jnp.sqrt(v) / root + 1e-8), parameters, first, second
-            )
-            return (parameters, (first, second, t)), loss
-
-        def hundred(state, x, y):
-            state, losses = jax.lax.scan(lambda state, _: step(state, x, y), state, None, length=100)
-            return state, losses[-1]
-
-        self.step = jax.jit(hundred if scan else step, donate_argnums=0)
-        self.x, self.y = jnp.asarray(x), jnp.asarray(y)
+        self.batch = jnp.asarray(x), jnp.asarray(y)
 
     def steps(self, count):
-        if self.scan:
-            assert count % 100 == 0
-            count //= 100
+        assert count % max(self.scan, 1) == 0
         loss = None
-        for _ in range(count):
-            self.state, loss = self.step(self.state, self.x, self.y)
+        for _ in range(count // max(self.scan, 1)):
+            self.state, loss = self.step(self.state, *self.batch)
         return float(loss.block_until_ready())
 
 
+def torch_loss(weights, biases, x, y):
+    h = x
+    for i, w in enumerate(weights):
+        h = linear(h, w, biases[i] if biases else None)
+        if i < len(weights) - 1:
+            h = relu(h)
+    return 0.5 * (h - y).square().sum() / len(x)
+
+
 class Torch:
-    """Functional layers, the foreach optimizers; compiled as a whole step where asked to."""
+    """Autograd and the optimizers of torch.optim, `foreach` or `fused`."""
 
-    def __init__(self, work, compiled):
-        import torch
-
-        torch.set_num_threads(work["threads"])
+    def __init__(self, work, style):
         x, y, weights, biases = start(work)
-        x, y = torch.from_numpy(x), torch.from_numpy(y)
-        ws = [torch.from_numpy(w).requires_grad_() for w in weights]
-        bs = [None if b is None else torch.from_numpy(b).requires_grad_() for b in biases]
-        parameters = ws + [b for b in bs if b is not None]
-        if work["adam"]:
-            optimizer = torch.optim.Adam(parameters, lr=work["learning_rate"], foreach=True)
-        else:
-            optimizer = torch.optim.SGD(parameters, lr=work["learning_rate"], foreach=True)
-        linear, relu, rows = torch.nn.functional.linear, torch.nn.functional.relu, work["rows"]
-
-        def loss_of(x, y):
-            h = x
-            for i, (w, b) in enumerate(zip(ws, bs)):
-                h = linear(h, w, b)
-                if i < len(ws) - 1:
-                    h = relu(h)
-            return 0.5 * (h - y).square().sum() / rows
-
-        if compiled:
-            loss_of = torch.compile(loss_of)
-            update = torch.compile(optimizer.step, fullgraph=False)
-        else:
-            update = optimizer.step
-
-        def step():
-            loss = loss_of(x, y)
-            loss.backward()
-            update()
-            optimizer.zero_grad(set_to_none=True)
-            return loss
-
-        self.step = step
+        self.batch = torch.from_numpy(x), torch.from_numpy(y)
+        self.weights, self.biases = ([torch.from_numpy(p).requires_grad_() for p in ps] for ps in (weights, biases))
+        make = torch.optim.Adam if work["adam"] else torch.optim.SGD
+        self.optimizer = make(self.weights + self.biases, lr=work["learning_rate"], **{style: True})
 
     def steps(self, count):
         loss = None
         for _ in range(count):
-            loss = self.step()
+            loss = torch_loss(self.weights, self.biases, *self.batch)
+            loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
         return loss.item()
 
 
+@functools.cache
+def torch_step(adam):
+    """Forward, backward and update compiled into one graph, which writes its arguments."""
+
+    def step(weights, biases, first, second, t, x, y, rate):
+        loss_of = lambda parameters: torch_loss(*parameters, x, y)
+        (dw, db), loss = torch.func.grad_and_value(loss_of)((weights, biases))
+        parameters, gradients = [*weights, *biases], [*dw, *db]
+        if not adam:
+            for p, g in zip(parameters, gradients):
+                p.sub_(rate * g)
+            return loss
+        t.add_(1)
+        a, root = rate / (1 - torch.pow(0.9, t)), torch.sqrt(1 - torch.pow(0.999, t))
+        for p, g, m, v in zip(parameters, gradients, first, second):
+            m.mul_(0.9).add_(g, alpha=0.1)
+            v.mul_(0.999).add_(g * g, alpha=0.001)
+            p.sub_(a * m / (v.sqrt() / root + 1e-8))
+        return loss
+
+    return torch.compile(step, fullgraph=True, dynamic=False)
+
+
+class TorchCompiled:
+    def __init__(self, work):
+        x, y, weights, biases = (as_torch(part) for part in start(work))
+        parameters = weights + biases
+        zeros = lambda: [torch.zeros_like(p) for p in parameters] if work["adam"] else []
+        rate = torch.tensor(work["learning_rate"], dtype=x.dtype)
+        self.first = 1
+        self.arguments = weights, biases, zeros(), zeros(), torch.zeros((), dtype=x.dtype), x, y, rate
+        self.step = torch_step(work["adam"])
+        # Compiles. Nothing that a step depends on changes afterwards, so that it need not be checked each time.
+        torch.compiler.set_stance("default", skip_guard_eval_unsafe=False)
+        self.loss = self.step(*self.arguments)
+        torch.compiler.set_stance("default", skip_guard_eval_unsafe=True)
+
+    def steps(self, count):
+        # The first step was taken above.
+        first, self.first = self.first, 0
+        for _ in range(count - first):
+            self.loss = self.step(*self.arguments)
+        return self.loss.item()
+
+
+def as_torch(part):
+    return [torch.from_numpy(p) for p in part] if isinstance(part, list) else torch.from_numpy(part)
+
+
+KINDS = {
+    "numpy": Numpy,
+    "jax": functools.partial(Jax, scans=False),
+    "jax-scan": functools.partial(Jax, scans=True),
+    "torch-foreach": functools.partial(Torch, style="foreach"),
+    "torch-fused": functools.partial(Torch, style="fused"),
+    "torch-compile": TorchCompiled,
+}
+
+
 def main():
-    kind = sys.argv[1]
-    make = {
-        "numpy": Numpy,
-        "jax": lambda work: Jax(work, scan=False),
-        "jax-scan": lambda work: Jax(work, scan=True),
-        "torch": lambda work: Torch(work, compiled=False),
-        "torch-compile": lambda work: Torch(work, compiled=True),
-    }[kind]
-    workers = {}
+    make = KINDS[KIND]
+    worker = key = None
     for line in sys.stdin:
         work = json.loads(line)
-        if work["name"] not in workers:
-            workers.clear()
-            workers[work["name"]] = make(work)
+        if work["name"] != key:
+            worker, key = None, work["name"]
+            worker = make(work)
         began = time.perf_counter()
-        loss = workers[work["name"]].steps(work["steps"])
+        loss = worker.steps(work["steps"])
         print(json.dumps({"seconds": time.perf_counter() - began, "loss": loss}), flush=True)
 
 
