@@ -147,9 +147,13 @@ impl Network {
         let y = TargetsRef::Values(self.of(Symbol::Targets).entries());
         let mut df = Matrix::filled(f.rows(), f.columns(), 0.0);
         let mut per_sample = Matrix::filled(f.rows(), 1, 0.0);
-        let loss =
-            self.objective
-                .evaluate(f.entries(), y, per_sample.entries_mut(), df.entries_mut());
+        let loss = self.objective.evaluate(
+            f.entries(),
+            y,
+            per_sample.entries_mut(),
+            df.entries_mut(),
+            faer::Par::Seq,
+        );
         (loss, per_sample, df)
     }
 

@@ -241,7 +241,13 @@ impl<'a> Draft<'a> {
             reduction: Reduction::Sum,
         };
         let mut df = vec![0.0; f.len()];
-        objective.evaluate(f, TargetsRef::Values(y), &mut [0.0], &mut df);
+        objective.evaluate(
+            f,
+            TargetsRef::Values(y),
+            &mut [0.0],
+            &mut df,
+            faer::Par::Seq,
+        );
         let least = self.demands.delta * least_delta(self.spec);
         let is_far = |(&z, df): (&f64, f64)| {
             let delta = df * slope(activation, z, architecture.relu_at_zero());

@@ -196,7 +196,13 @@ impl Pass {
         };
         let (mut per_sample, mut df) = (vec![0.0; self.rows], vec![0.0; self.df.len()]);
         let f = &self.h[self.architecture.depth()];
-        objective.evaluate(f, TargetsRef::Values(targets), &mut per_sample, &mut df);
+        objective.evaluate(
+            f,
+            TargetsRef::Values(targets),
+            &mut per_sample,
+            &mut df,
+            faer::Par::Seq,
+        );
         df
     }
 
