@@ -58,7 +58,11 @@ async fn a_small_step_is_in_the_log_when_it_is_acknowledged_and_survives_a_crash
         one_step(&mut client, &model).await;
     }
     let acknowledged = now(&mut client, &model).await;
-    assert_eq!(fs::read(&path).expect("read"), file, "it has not been written");
+    assert_eq!(
+        fs::read(&path).expect("read"),
+        file,
+        "it has not been written"
+    );
     assert_eq!(segments(&folder).len(), 1);
 
     let crash = crashed(&folder);
