@@ -1,4 +1,5 @@
-//! Time to prepare the homework, and per submission of 25 answers: right, wrong, and over a loopback connection.
+//! Time to prepare the homework, and per submission of 25 answers (items are submissions): all right, each an expected
+//! mistake, each wrong and without a name; in one thread, on all cores, and over a loopback connection.
 //!
 //! `cargo bench --bench grading`
 
@@ -51,6 +52,10 @@ fn mistaken() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[divan::bench]
 fn preparing_the_homework(bencher: Bencher<'_, '_>) {
     bencher.bench_local(grader);
@@ -59,9 +64,34 @@ fn preparing_the_homework(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = ["right", "mistaken", "wrong"])]
 fn one_submission(bencher: Bencher<'_, '_>, answers: &str) {
     let (grader, answers) = (grader(), submission(answers));
+    // The first one prepares what only wrong answers need.
+    divan::black_box(grader.grade(&answers, Reveal::Mistake));
     bencher
         .counter(ItemsCount::new(1_usize))
         .bench_local(|| grader.grade(&answers, Reveal::Mistake));
+}
+
+/// One iteration is so many submissions, shared out among the cores.
+#[divan::bench(args = ["right", "mistaken", "wrong"], sample_count = 20)]
+fn submissions_on_all_cores(bencher: Bencher<'_, '_>, answers: &str) {
+    const SUBMISSIONS: usize = 64;
+    let (grader, answers) = (grader(), submission(answers));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let grade_share = |core: usize| {
+        for _ in (core..SUBMISSIONS).step_by(cores) {
+            divan::black_box(grader.grade(&answers, Reveal::Mistake));
+        }
+    };
+    // The first one prepares what only wrong answers need.
+    grade_share(SUBMISSIONS - 1);
+    bencher
+        .counter(ItemsCount::new(SUBMISSIONS))
+        .bench_local(|| {
+            std::thread::scope(|scope| {
+                let share = &grade_share;
+                (0..cores).for_each(|core| drop(scope.spawn(move || share(core))));
+            });
+        });
 }
 
 /// The slowest answer of a submission in which every answer is wrong is what a student waits for.
@@ -90,7 +120,7 @@ fn submission(which: &str) -> BTreeMap<String, String> {
 }
 
 /// Eight clients on one connection each; one iteration is a hundred submissions.
-#[divan::bench(args = ["right", "mistaken"], sample_count = 20)]
+#[divan::bench(args = ["right", "mistaken", "wrong"], sample_count = 20)]
 fn a_hundred_submissions_over_the_network(bencher: Bencher<'_, '_>, answers: &str) {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let clients = runtime.block_on(async {

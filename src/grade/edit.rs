@@ -15,8 +15,6 @@ use crate::formula::{Bindings, Expr, Index, Kind, Operator, Symbol};
 /// A formula that differs from another in one place.
 #[derive(Clone, Debug)]
 pub(super) struct Edit {
-    /// The mistake of somebody who wrote this where the other is right.
-    pub made: Mistake,
     /// The mistake of somebody who wrote the other where this is right.
     pub mended: Mistake,
     /// The changed formula.
@@ -26,9 +24,8 @@ pub(super) struct Edit {
 /// Every one-edit change of `expr`, the ones at its root first.
 pub(super) fn edits(expr: &Expr, bindings: &dyn Bindings) -> Vec<Edit> {
     let mut found = Vec::new();
-    let all = &mut |made, mended, expr: &Expr| {
+    let all = &mut |_, mended, expr: &Expr| {
         found.push(Edit {
-            made,
             mended,
             expr: expr.clone(),
         });

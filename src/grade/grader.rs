@@ -1,10 +1,11 @@
 //! An assignment made ready, and submissions graded by it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use super::judge::Judge;
 use super::question::Prepared;
-use super::{Assignment, GradeReport, QuestionReport, Verdict};
+use super::{Assignment, GradeReport, Question, QuestionReport, Verdict};
 use crate::formula::{Expr, Notation, render, shape_text};
 
 /// How much a report may tell.
@@ -64,16 +65,39 @@ impl Grader {
     /// # Errors
     /// A question whose formulas cannot be read, whose solution is wrong, or one of whose mistakes is right.
     pub fn new(assignment: Assignment, secret: &[u8]) -> Result<Self, GraderError> {
-        let prepare = |question: &super::Question| {
+        Self::prepared_by(assignment, secret, |count, prepare| {
+            (0..count).for_each(prepare);
+        })
+    }
+
+    /// The same, with the questions prepared in any order or at once: `run` gets how many there are and what prepares
+    /// the one at a place.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn prepared_by(
+        assignment: Assignment,
+        secret: &[u8],
+        run: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
+    ) -> Result<Self, GraderError> {
+        let prepare = |question: &Question| {
             Prepared::new(&assignment, question, secret).map_err(|reason| GraderError {
                 question: question.id.clone(),
                 reason,
             })
         };
-        let questions = assignment
+        let places: Vec<OnceLock<Result<Prepared, GraderError>>> = assignment
             .questions
             .iter()
-            .map(prepare)
+            .map(|_| OnceLock::new())
+            .collect();
+        run(places.len(), &|at| {
+            places[at].get_or_init(|| prepare(&assignment.questions[at]));
+        });
+        let questions = places
+            .into_iter()
+            .zip(&assignment.questions)
+            .map(|(place, question)| place.into_inner().unwrap_or_else(|| prepare(question)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             assignment,

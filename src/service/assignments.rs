@@ -1,7 +1,11 @@
 //! The assignments that a server or a command knows: the built-in ones and those of a folder.
 
 use std::fs;
+use std::iter;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::grade::{Assignment, AssignmentError, BUILT_IN, Grader, GraderError};
 
@@ -75,11 +79,28 @@ pub fn load_graders(folder: Option<&Path>, secret: &[u8]) -> Result<Vec<Grader>,
             }
             graders.remove(at);
         }
-        let grader = Grader::new(assignment, secret)
+        let grader = Grader::prepared_by(assignment, secret, on_all_cores)
             .map_err(|error| AssignmentsError::Wrong { file, error })?;
         graders.push((is_built_in, grader));
     }
     Ok(graders.into_iter().map(|(_, grader)| grader).collect())
+}
+
+/// Prepares the questions on all cores, so that a server serves soon after its start.
+fn on_all_cores(count: usize, prepare: &(dyn Fn(usize) + Sync)) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let places = iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        places.take_while(|&at| at < count).for_each(prepare);
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 1..cores.min(count) {
+            // Without this thread the others have more to do.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
 }
 
 fn files(folder: &Path) -> Result<Vec<(String, String, bool)>, AssignmentsError> {
