@@ -57,7 +57,7 @@ fn trained<T: Scalar>(
     par: Par,
     pause_every: u64,
 ) -> WeightsDigest {
-    trained_by(
+    trained_by::<T>(
         spec::<T>(sizes, 1.0),
         sizes,
         rows,
