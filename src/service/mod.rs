@@ -1,6 +1,6 @@
 //! The edge: the only code that knows gRPC and protobuf.
 //!
-//! A handler converts in (`convert`), calls the core, converts out. What a call may not do by itself has a room of
+//! A handler converts in (`codec`, `convert`), calls the core, converts out (`convert`, `reply`). What a call may not do by itself has a room of
 //! its own: computing (`compute`), a run from its beginning to its end (`run_task`, `run_commits`), what its readers see
 //! (`feed`, `streams`), errors (`status`), deadlines (`deadline`), logs and panics (`telemetry`),
 //! connections (`connections`), what calls may take (`memory`, `places`, `fair_queue`).
@@ -27,6 +27,7 @@ mod parameters;
 mod patient_stream;
 mod persistence;
 mod places;
+mod reply;
 mod run_commits;
 mod run_event;
 mod run_task;
@@ -66,6 +67,7 @@ use self::pb::session_service_server::SessionServiceServer;
 use self::pb::training_service_server::TrainingServiceServer;
 use self::persistence::Persistence;
 use self::places::Places;
+pub use self::reply::GradientsReply;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
@@ -81,6 +83,7 @@ use crate::training::{Access, ModelName, Registry, RegistryLimits};
 )]
 pub mod pb {
     tonic::include_proto!("backprop.v1");
+    include!(concat!(env!("OUT_DIR"), "/served/backprop.v1.rs"));
 
     /// The compiled protos, for reflection.
     pub const FILE_DESCRIPTOR_SET: &[u8] =

@@ -20,6 +20,7 @@ use super::examine::{self, Extras, QUANTITIES};
 use super::feed::Feed;
 use super::parameters::{self, Replacement};
 use super::pb::{self, training_service_server::TrainingService};
+use super::reply::GradientsReply;
 use super::run_task::{Conditions, conduct};
 use super::streams::{Streamed, Watch, run_events};
 use super::telemetry;
@@ -95,7 +96,7 @@ impl TrainingService for Training {
     async fn gradients(
         &self,
         request: Request<pb::GradientsRequest>,
-    ) -> Result<Response<pb::GradientsResponse>, Status> {
+    ) -> Result<Response<GradientsReply>, Status> {
         let deadline = Deadline::of(request.metadata());
         let request = request.into_inner();
         let server = &self.0;
@@ -137,7 +138,7 @@ impl TrainingService for Training {
                 examine::gradients(&model, &batch, &include, encoding, par)
             };
             let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
-            reply.timings = Some(timings(timing));
+            reply.head.timings = Some(timings(timing));
             Ok(Response::new(reply))
         })
     }
