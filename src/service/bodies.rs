@@ -24,7 +24,7 @@ const PIECE: usize = 64 << 10;
 const WATCHED: usize = 256 << 10;
 
 /// What is known of a call's connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Peer {
     /// A number of its own.
     pub id: u64,
@@ -122,21 +122,20 @@ pub struct ReplyBody {
     /// Taken from `inner`, and not handed on yet.
     rest: Bytes,
     reservation: Reservation,
-    progress: Arc<AtomicU64>,
-    watch: Option<tokio::task::AbortHandle>,
-    peer: Option<Peer>,
+    /// Where it is watched: how often the connection has asked for more, and who watches.
+    watch: Option<(Arc<AtomicU64>, tokio::task::AbortHandle)>,
+    peer: Option<Arc<Peer>>,
     patience: Duration,
 }
 
 impl ReplyBody {
     /// Counts `inner`. A `peer` that takes nothing of a large reply for as long as `patience` is cut off.
-    pub fn new(inner: Body, memory: Memory, peer: Option<Peer>, patience: Duration) -> Self {
+    pub fn new(inner: Body, memory: Memory, peer: Option<Arc<Peer>>, patience: Duration) -> Self {
         Self {
             inner,
             memory,
             rest: Bytes::new(),
             reservation: Reservation::default(),
-            progress: Arc::default(),
             watch: None,
             peer,
             patience,
@@ -150,9 +149,10 @@ impl ReplyBody {
             && self.watch.is_none()
             && let Some(peer) = &self.peer
         {
-            let (cut, progress) = (peer.cut.clone(), Arc::clone(&self.progress));
-            let watch = tokio::spawn(cut_off_when_stalled(cut, progress, self.patience));
-            self.watch = Some(watch.abort_handle());
+            let progress = Arc::new(AtomicU64::new(0));
+            let seen = Arc::clone(&progress);
+            let watch = tokio::spawn(cut_off_when_stalled(peer.cut.clone(), seen, self.patience));
+            self.watch = Some((progress, watch.abort_handle()));
         }
         self.rest = data;
         Ok(())
@@ -187,7 +187,9 @@ impl HttpBody for ReplyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        this.progress.fetch_add(1, Ordering::Relaxed);
+        if let Some((progress, _)) = &this.watch {
+            progress.fetch_add(1, Ordering::Relaxed);
+        }
         if this.rest.is_empty() {
             // What was handed on belongs to the connection, which buffers a bounded part of it.
             this.reservation = Reservation::default();
@@ -225,7 +227,7 @@ impl HttpBody for ReplyBody {
 
 impl Drop for ReplyBody {
     fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
+        if let Some((_, watch)) = &self.watch {
             watch.abort();
         }
     }

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tower::{Service, ServiceExt as _};
+use tower::Service;
 
 use super::bodies::Peer;
 use super::patient_stream::PatientStream;
@@ -50,10 +50,10 @@ const OTHER_FILES: u64 = 64;
 
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
-/// Serves connections until `shutdown`, then drains them, and returns at the latest `drain_seconds` later.
+/// Serves connections, each by a service of its own, until `shutdown`, then drains them, and returns at the latest `drain_seconds` later.
 pub async fn serve<S>(
     listener: TcpListener,
-    service: S,
+    service: impl Fn(Arc<Peer>) -> S,
     config: &Config,
     shutdown: CancellationToken,
 ) where
@@ -91,19 +91,20 @@ pub async fn serve<S>(
             shutdown: shutdown.clone(),
             handshake: Duration::from_secs(config.handshake_seconds),
             stall: Duration::from_secs(config.stall_seconds),
-            peer: Peer {
+            peer: Arc::new(Peer {
                 id: NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed),
                 cut: CancellationToken::new(),
-            },
+            }),
             spoken: Arc::default(),
         };
+        let peer = Arc::clone(&connection.peer);
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             newcomers.push(&connection);
-            connections.spawn(connection.serve(stream, service.clone(), place));
+            connections.spawn(connection.serve(stream, service(peer), place));
         } else if newcomers.drop_oldest() {
             // Whoever says nothing gives way to whoever comes; the place is free in a moment.
             newcomers.push(&connection);
-            let (places, service) = (Arc::clone(&places), service.clone());
+            let (places, service) = (Arc::clone(&places), service(peer));
             connections.spawn(async move {
                 if let Ok(place) = places.acquire_owned().await {
                     connection.serve(stream, service, place).await;
@@ -207,7 +208,7 @@ struct Connection {
     shutdown: CancellationToken,
     handshake: Duration,
     stall: Duration,
-    peer: Peer,
+    peer: Arc<Peer>,
     /// Whether it has said a whole preface, or has ended.
     spoken: Arc<AtomicBool>,
 }
@@ -226,11 +227,6 @@ impl Connection {
         // Small messages are to leave at once; a peer that is gone already is noticed below.
         let _ = stream.set_nodelay(true);
         let stream = PatientStream::new(stream, spoken, self.handshake, self.stall);
-        let peer = self.peer.clone();
-        let service = service.map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer.clone());
-            request
-        });
         let service = TowerToHyperService::new(service);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);

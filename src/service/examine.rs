@@ -8,11 +8,13 @@ use super::convert::spec::{reduction, to_i32};
 use super::convert::tensor::{Encoding, write};
 use super::entry::ModelScalar;
 use super::pb::{self, Quantity};
+use super::reply::{GradientsReply, Tensors};
 use crate::nn::loss::largest;
 use crate::nn::{
     Architecture, Backward, Batch, ForwardBuffers, InputGradient, Loss, TargetsRef, Trace,
+    Violations,
 };
-use crate::training::Model;
+use crate::training::{Model, Spec};
 
 /// Every quantity, in the order of a reply.
 pub const QUANTITIES: [Quantity; 13] = [
@@ -65,7 +67,7 @@ pub fn gradients<T: ModelScalar>(
     include: &[Quantity],
     encoding: Encoding,
     par: Par,
-) -> pb::GradientsResponse {
+) -> GradientsReply {
     let spec = model.spec();
     let committed = model.committed();
     let view = batch.view();
@@ -84,14 +86,20 @@ pub fn gradients<T: ModelScalar>(
         trace,
         backward: &backward,
         targets: view.targets,
-        encoding,
     };
-    pb::GradientsResponse {
+    let count: usize = include
+        .iter()
+        .map(|&quantity| entries(quantity, &spec.architecture, view.rows))
+        .sum();
+    let bytes = encoding.bytes(count, spec.dtype);
+    let most = include.len() * spec.architecture.depth();
+    let mut tensors = Tensors::new(encoding, most, bytes);
+    for &quantity in include {
+        shown.put(quantity, &mut tensors);
+    }
+    let head = pb::GradientsResponse {
         loss,
-        tensors: include
-            .iter()
-            .flat_map(|&quantity| shown.tensors(quantity))
-            .collect(),
+        tensors: Vec::new(),
         step: committed.step.cast_signed(),
         weights_digest: committed.digest(spec).to_string(),
         reduction: reduction(spec.objective.reduction).into(),
@@ -100,7 +108,8 @@ pub fn gradients<T: ModelScalar>(
         accuracy: spec
             .objective
             .accuracy(trace.outputs(), view.targets, view.rows),
-    }
+    };
+    GradientsReply { head, tensors }
 }
 
 /// A forward and a backward pass to show.
@@ -108,84 +117,62 @@ struct Shown<'a, T> {
     trace: Trace<'a, T>,
     backward: &'a Backward<T>,
     targets: TargetsRef<'a, T>,
-    encoding: Encoding,
 }
 
 impl<T: ModelScalar> Shown<'_, T> {
-    /// A quantity of every layer that has it.
-    fn tensors(&self, quantity: Quantity) -> Vec<pb::NamedTensor> {
-        let mlp = self.trace.mlp();
-        let architecture = mlp.architecture();
-        let (m, depth) = (self.trace.rows(), architecture.depth());
-        let one = |shape: &[usize], entries: &[T]| vec![self.named(quantity, 0, shape, entries)];
+    /// Writes a quantity of every layer that has it.
+    fn put(&self, quantity: Quantity, tensors: &mut Tensors) {
+        let (trace, backward) = (&self.trace, self.backward);
+        let mlp = trace.mlp();
+        let (architecture, m) = (mlp.architecture(), trace.rows());
+        let depth = architecture.depth();
         let sample = |i: usize| [m, architecture.size(i)];
-        let layers = |with: &dyn Fn(usize) -> Option<pb::NamedTensor>| {
-            (1..=depth).filter_map(with).collect()
+        let mut put = |layer: usize, shape: &[usize], entries: &[T]| {
+            tensors.push(quantity, layer, shape, entries);
         };
         match quantity {
-            Quantity::Unspecified => Vec::new(),
-            Quantity::X => one(&sample(0), self.trace.h(0)),
-            Quantity::DX => one(&sample(0), self.backward.dh(0, self.trace.entries(0))),
-            Quantity::Y => one(&sample(depth), &self.target_values()),
-            Quantity::Delta => one(
-                &sample(depth),
-                self.backward.dz(depth, self.trace.entries(depth)),
-            ),
-            Quantity::LossPerSample => {
-                let losses: Vec<T> = self
-                    .backward
-                    .loss_per_sample(m)
-                    .iter()
-                    .map(|&l| T::from_f64(l))
-                    .collect();
-                one(&[m], &losses)
+            Quantity::Unspecified => {}
+            Quantity::X => put(0, &sample(0), trace.h(0)),
+            Quantity::DX => put(0, &sample(0), backward.dh(0, trace.entries(0))),
+            Quantity::Y => put(0, &sample(depth), &self.target_values()),
+            Quantity::Delta => {
+                put(0, &sample(depth), backward.dz(depth, trace.entries(depth)));
             }
-            Quantity::Z => layers(&|i| Some(self.named(quantity, i, &sample(i), self.trace.z(i)))),
-            Quantity::H => layers(&|i| Some(self.named(quantity, i, &sample(i), self.trace.h(i)))),
-            Quantity::DZ => layers(&|i| {
-                let dz = self.backward.dz(i, self.trace.entries(i));
-                Some(self.named(quantity, i, &sample(i), dz))
+            Quantity::LossPerSample => {
+                let losses = backward.loss_per_sample(m).iter();
+                let losses: Vec<T> = losses.map(|&l| T::from_f64(l)).collect();
+                put(0, &[m], &losses);
+            }
+            Quantity::Z => (1..=depth).for_each(|i| put(i, &sample(i), trace.z(i))),
+            Quantity::H => (1..=depth).for_each(|i| put(i, &sample(i), trace.h(i))),
+            Quantity::DZ => (1..=depth).for_each(|i| {
+                put(i, &sample(i), backward.dz(i, trace.entries(i)));
             }),
-            Quantity::DH => layers(&|i| {
-                let dh = self.backward.dh(i, self.trace.entries(i));
-                Some(self.named(quantity, i, &sample(i), dh))
+            Quantity::DH => (1..=depth).for_each(|i| {
+                put(i, &sample(i), backward.dh(i, trace.entries(i)));
             }),
-            Quantity::DW => layers(&|i| {
-                let layer = &architecture.layers()[i - 1];
-                let dw = &self.backward.parameters()[layer.weights.clone()];
-                Some(self.named(quantity, i, &[layer.units, layer.fan_in], dw))
-            }),
-            Quantity::W => layers(&|i| {
-                let layer = &architecture.layers()[i - 1];
-                Some(self.named(quantity, i, &[layer.units, layer.fan_in], mlp.weights(i)))
-            }),
-            Quantity::DB => layers(&|i| {
-                let layer = &architecture.layers()[i - 1];
-                let db = &self.backward.parameters()[layer.bias.clone()];
-                layer
-                    .has_bias()
-                    .then(|| self.named(quantity, i, &[layer.units], db))
-            }),
-            Quantity::B => layers(&|i| {
-                let layer = &architecture.layers()[i - 1];
-                layer
-                    .has_bias()
-                    .then(|| self.named(quantity, i, &[layer.units], mlp.bias(i)))
-            }),
-        }
-    }
-
-    fn named(
-        &self,
-        quantity: Quantity,
-        layer: usize,
-        shape: &[usize],
-        entries: &[T],
-    ) -> pb::NamedTensor {
-        pb::NamedTensor {
-            quantity: quantity.into(),
-            layer: to_i32(layer),
-            tensor: Some(write(shape, entries, self.encoding)),
+            Quantity::DW | Quantity::W => {
+                for (i, layer) in (1..).zip(architecture.layers()) {
+                    let entries = if quantity == Quantity::W {
+                        mlp.weights(i)
+                    } else {
+                        &backward.parameters()[layer.weights.clone()]
+                    };
+                    put(i, &[layer.units, layer.fan_in], entries);
+                }
+            }
+            Quantity::DB | Quantity::B => {
+                for (i, layer) in (1..).zip(architecture.layers()) {
+                    let entries = if quantity == Quantity::B {
+                        mlp.bias(i)
+                    } else {
+                        &backward.parameters()[layer.bias.clone()]
+                    };
+                    if layer.has_bias() {
+                        put(i, &[layer.units], entries);
+                    }
+                }
+            }
         }
     }
 
@@ -217,6 +204,43 @@ pub struct Extras {
     pub classes: bool,
     /// Every z and h.
     pub trace: bool,
+}
+
+impl Extras {
+    /// Refuses probabilities and classes where the loss has none.
+    ///
+    /// # Errors
+    /// One of them is asked for there.
+    pub fn check(self, spec: &Spec) -> Result<(), Violations> {
+        let mut violations = Violations::new();
+        let loss = spec.objective.loss;
+        if !loss.is_classification() {
+            for (asked, field) in [
+                (self.probabilities, "probabilities"),
+                (self.classes, "classes"),
+            ] {
+                if asked {
+                    let given = format!("true for a model with {loss:?}");
+                    violations.add(
+                        field,
+                        given,
+                        "false: only CROSS_ENTROPY and BINARY_CROSS_ENTROPY have classes",
+                    );
+                }
+            }
+        } else if self.classes
+            && loss == Loss::BinaryCrossEntropy
+            && spec.architecture.output_size() != 1
+        {
+            let given = format!("true for {} outputs", spec.architecture.output_size());
+            violations.add(
+                "classes",
+                given,
+                "false: BINARY_CROSS_ENTROPY has classes for a single output only",
+            );
+        }
+        violations.into_result(Some(()))
+    }
 }
 
 /// The outputs for inputs (rows × n₀, row-major).

@@ -81,25 +81,14 @@ impl Feed {
         self.changed.notify_one();
     }
 
-    /// The run has taken steps.
+    /// The run has taken steps. Training waits for this, so that it does next to nothing for each.
     pub fn steps(&self, steps: &[StepMetrics]) {
         let mut state = self.lock();
-        for metrics in steps {
-            state.offered += 1;
-            let due = state.offered == 1 || state.offered.is_multiple_of(self.every);
-            state.last = Some(*metrics);
-            if !due {
-                continue;
-            }
-            if state.offered != 1 && !(state.offered / self.every).is_multiple_of(state.stride) {
-                state.dropped += 1;
-                continue;
-            }
-            state.last = None;
-            state.push_metrics(*metrics);
-            if state.buffered >= self.capacity {
-                state.thin();
-            }
+        if self.every == 1 && state.stride == 1 && state.buffered + steps.len() < self.capacity {
+            state.offered += steps.len() as u64;
+            state.push_all(steps);
+        } else {
+            state.offer(steps, self.every, self.capacity);
         }
         drop(state);
         self.changed.notify_one();
@@ -109,7 +98,7 @@ impl Feed {
     pub fn end(&self, end: RunEnd) {
         let mut state = self.lock();
         if let Some(last) = state.last.take() {
-            state.push_metrics(last);
+            state.push_all(&[last]);
         }
         let dropped = state.dropped;
         state.push(Event::Ended(end, dropped));
@@ -150,15 +139,50 @@ impl State {
         }
     }
 
-    fn push_metrics(&mut self, metrics: StepMetrics) {
-        if let Some(Event::Steps(steps)) = self.events.back_mut()
-            && steps.len() < LARGEST_MESSAGE
-        {
-            steps.push(metrics);
-        } else {
-            self.push(Event::Steps(vec![metrics]));
+    /// Takes those steps that are due.
+    fn offer(&mut self, mut steps: &[StepMetrics], every: u64, capacity: usize) {
+        while let Some(last) = steps.last() {
+            // The first step of a run is due, then every n-th.
+            let skipped = match self.offered {
+                0 => 0,
+                offered => every - 1 - offered % every,
+            };
+            let due = usize::try_from(skipped).ok();
+            let Some((metrics, at)) = due.and_then(|at| Some((steps.get(at)?, at))) else {
+                self.offered += steps.len() as u64;
+                self.last = Some(*last);
+                return;
+            };
+            steps = &steps[at + 1..];
+            self.offered += skipped + 1;
+            if self.offered != 1 && !(self.offered / every).is_multiple_of(self.stride) {
+                self.dropped += 1;
+                self.last = Some(*metrics);
+                continue;
+            }
+            self.push_all(std::slice::from_ref(metrics));
+            if self.buffered >= capacity {
+                self.thin();
+            }
         }
-        self.buffered += 1;
+    }
+
+    /// Keeps all of these.
+    fn push_all(&mut self, mut steps: &[StepMetrics]) {
+        self.last = None;
+        self.buffered += steps.len();
+        if let Some(Event::Steps(before)) = self.events.back_mut() {
+            let room = LARGEST_MESSAGE.saturating_sub(before.len());
+            let (first, rest) = steps.split_at(steps.len().min(room));
+            before.extend_from_slice(first);
+            steps = rest;
+        }
+        for message in steps.chunks(LARGEST_MESSAGE) {
+            self.push(Event::Steps(message.to_vec()));
+        }
+        if self.too_slow {
+            self.buffered = 0;
+        }
     }
 
     /// Keeps every second of the buffered metrics, and of those to come. A run's first step stays.
@@ -244,6 +268,33 @@ mod tests {
         assert!(seen.is_sorted());
         // The last step was left out when it came and reported at the end.
         assert!((99_998..=100_001).contains(&(dropped + seen.len() as u64)));
+    }
+
+    #[test]
+    fn steps_that_come_together_are_seen_like_steps_that_come_one_by_one() {
+        for every in [1, 2, 7, 100] {
+            for capacity in [8, 64, 8192] {
+                for size in [1, 3, 50, 5000] {
+                    let (together, alone) =
+                        (Feed::new(every, capacity), Feed::new(every, capacity));
+                    let steps: Vec<_> = (1..=5000).map(metrics).collect();
+                    for some in steps.chunks(size) {
+                        together.steps(some);
+                    }
+                    for one in &steps {
+                        alone.steps(std::slice::from_ref(one));
+                    }
+                    for feed in [&together, &alone] {
+                        feed.end(RunEnd::failed());
+                    }
+                    let dropped = [&together, &alone].map(|feed| feed.lock().dropped);
+                    assert_eq!(dropped[0], dropped[1]);
+                    let sizes = |feed: &Feed| feed.lock().events.len();
+                    assert_eq!(sizes(&together), sizes(&alone), "in messages as large");
+                    assert_eq!(seen(&together), seen(&alone), "{every} {capacity} {size}");
+                }
+            }
+        }
     }
 
     #[test]

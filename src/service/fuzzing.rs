@@ -12,6 +12,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service as _;
 
+use super::services::Services;
 use super::telemetry::Telemetry;
 use super::{Opened, open, wrapped};
 use crate::config::Config;
@@ -42,7 +43,7 @@ type Bytestream = futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, 
 /// The server and a thread to call it from.
 pub struct Calls {
     runtime: tokio::runtime::Runtime,
-    service: Telemetry<Routes>,
+    service: Telemetry<Services>,
 }
 
 impl Calls {

@@ -2,8 +2,8 @@
 //! refused at once, where a process that finds none is killed with every other call in it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::status::queue_full;
@@ -14,19 +14,23 @@ const UNIT: usize = 1 << 10;
 /// The whole of it.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    free: Arc<Semaphore>,
+    /// In units.
+    free: Arc<AtomicUsize>,
     limit: usize,
 }
 
 /// A part of it; given back when dropped.
 #[derive(Debug, Default)]
-pub struct Reservation(Option<OwnedSemaphorePermit>);
+pub struct Reservation {
+    units: usize,
+    from: Option<Arc<AtomicUsize>>,
+}
 
 impl Memory {
     /// `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
-            free: Arc::new(Semaphore::new((limit / UNIT).min(Semaphore::MAX_PERMITS))),
+            free: Arc::new(AtomicUsize::new(limit / UNIT)),
             limit,
         }
     }
@@ -46,16 +50,30 @@ impl Memory {
     /// # Errors
     /// There are not so many left; the reservation stays as it is.
     pub fn extend(&self, reservation: &mut Reservation, bytes: usize) -> Result<(), Status> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(units) else {
+        let units = bytes.div_ceil(UNIT);
+        // A count and nothing else: no memory is published by it.
+        let taken = self
+            .free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+                free.checked_sub(units)
+            });
+        if taken.is_err() {
             let what = "the calls under way have taken the memory that they may";
             return Err(queue_full("max_in_flight_bytes", self.limit, what));
-        };
-        match &mut reservation.0 {
-            Some(held) => held.merge(more),
-            None => reservation.0 = Some(more),
         }
+        reservation.units += units;
+        reservation
+            .from
+            .get_or_insert_with(|| Arc::clone(&self.free));
         Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(free) = &self.from {
+            free.fetch_add(self.units, Ordering::Relaxed);
+        }
     }
 }
 

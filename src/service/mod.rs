@@ -1,10 +1,11 @@
 //! The edge: the only code that knows gRPC and protobuf.
 //!
-//! A handler converts in (`convert`), calls the core, converts out. What a call may not do by itself has a room of
-//! its own: computing (`compute`), a run from its beginning to its end (`run_task`, `run_commits`), what is kept of it
-//! (`persistence`, `log_filing`), what its readers see
-//! (`feed`, `streams`), errors (`status`), deadlines (`deadline`), logs and panics (`telemetry`),
-//! connections (`connections`), what calls may take (`memory`, `places`, `fair_queue`).
+//! A call finds its service (`services`); a handler converts in (`codec`, `convert`), calls the core, converts out
+//! (`convert`, `reply`). What a call may not do by itself has a room of its own: computing (`compute`), a run from its
+//! beginning to its end (`run_task`, `run_commits`), what is kept of it (`persistence`,
+//! `log_filing`), what its readers see (`feed`, `streams`), errors (`status`),
+//! deadlines (`deadline`), logs and panics (`telemetry`), connections (`connections`), what calls may take (`memory`,
+//! `places`, `fair_queue`).
 
 mod assignments;
 mod bodies;
@@ -29,10 +30,12 @@ mod parameters;
 mod patient_stream;
 mod persistence;
 mod places;
+mod reply;
 mod run_commits;
 mod run_event;
 mod run_task;
 mod server_info;
+mod services;
 mod sessions;
 mod status;
 mod streams;
@@ -65,9 +68,11 @@ use self::memory::{Memory, Reservation};
 use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
 use self::pb::session_service_server::SessionServiceServer;
-use self::pb::training_service_server::TrainingServiceServer;
 use self::persistence::Persistence;
 use self::places::Places;
+pub use self::reply::GradientsReply;
+use self::services::Services;
+use self::telemetry::Telemetry;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
@@ -83,6 +88,7 @@ use crate::training::{Access, ModelName, Registry, RegistryLimits};
 )]
 pub mod pb {
     tonic::include_proto!("backprop.v1");
+    include!(concat!(env!("OUT_DIR"), "/served/backprop.v1.rs"));
 
     /// The compiled protos, for reflection.
     pub const FILE_DESCRIPTOR_SET: &[u8] =
@@ -193,6 +199,7 @@ async fn serve_on(
         server.shutdown.cancel();
         stop_accepting.cancel();
     };
+    let service = |peer| service.clone().for_peer(peer);
     let connections = connections::serve(listener, service, &server.config, stop_accepting.clone());
     tokio::pin!(connections);
     tokio::select! {
@@ -205,19 +212,11 @@ async fn serve_on(
 }
 
 /// Every service, added to `routes`, with what surrounds a call.
-fn wrapped(
-    server: &Arc<Server>,
-    routes: Routes,
-) -> Result<telemetry::Telemetry<Routes>, ServeError> {
-    let (receive, send) = (server.config.max_request_bytes, usize::MAX);
+fn wrapped(server: &Arc<Server>, routes: Routes) -> Result<Telemetry<Services>, ServeError> {
+    let receive = server.config.max_request_bytes;
     let routes = routes
         .add_service(reflection()?.build_v1()?)
         .add_service(reflection()?.build_v1alpha()?)
-        .add_service(
-            TrainingServiceServer::new(training::Training(Arc::clone(server)))
-                .max_decoding_message_size(receive)
-                .max_encoding_message_size(send),
-        )
         .add_service(
             SessionServiceServer::new(sessions::Sessions(Arc::clone(server)))
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
@@ -229,10 +228,10 @@ fn wrapped(
         .add_service(
             ServerServiceServer::new(server_info::ServerInfo(Arc::clone(server)))
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
-        )
-        .prepare();
+        );
+    let services = Services::new(server, routes);
     let memory = server.memory.clone();
-    Ok(telemetry::Telemetry::new(routes, &server.config, memory))
+    Ok(Telemetry::new(services, &server.config, memory))
 }
 
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -47,6 +47,8 @@ const READS: [&str; 10] = [
     "/ServerReflectionInfo",
 ];
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 static NEXT_CALL: AtomicU64 = AtomicU64::new(1);
 
 tokio::task_local! {
@@ -57,11 +59,8 @@ tokio::task_local! {
 struct Call {
     id: u64,
     method: String,
-    model: OnceLock<String>,
-    /// Its session's, where it names one.
-    party: OnceLock<Party>,
-    /// Its connection's.
-    peer: Party,
+    model: OnceLock<ModelName>,
+    peer: Option<Arc<Peer>>,
     /// The memory that its request takes, for as long as anybody works on it.
     memory: Arc<Mutex<Reservation>>,
     started: Instant,
@@ -77,15 +76,17 @@ pub fn call_id() -> String {
 pub fn note_model(name: &ModelName) {
     // Outside of a call there is nobody to tell. A model may be noted twice.
     let _ = CALL.try_with(|call| {
-        call.model.get_or_init(|| name.to_string());
-        call.party.get_or_init(|| Party::of(&name.session));
+        call.model.get_or_init(|| name.clone());
     });
 }
 
 /// Whose turn the call under way takes: its session's, or its connection's where it names none.
 pub fn party() -> Party {
-    CALL.try_with(|call| *call.party.get().unwrap_or(&call.peer))
-        .unwrap_or(Party(0))
+    let party = CALL.try_with(|call| match call.model.get() {
+        Some(name) => Party::of(&name.session),
+        None => Party::of(call.peer.as_ref().map(|peer| peer.id)),
+    });
+    party.unwrap_or(Party(0))
 }
 
 /// `work`, which goes on beside the call under way, with that call's id.
@@ -115,15 +116,34 @@ pub fn run_ended(model: &ModelName, end: &RunEnd) {
 
 impl Call {
     fn ended(&self, code: Code) {
-        let ms = self.started.elapsed().as_secs_f64() * 1e3;
-        let model = self.model.get().map_or("", String::as_str);
+        let ms = || self.started.elapsed().as_secs_f64() * 1e3;
+        let model = || {
+            self.model
+                .get()
+                .map(ModelName::to_string)
+                .unwrap_or_default()
+        };
         let (call, method) = (self.id, &self.method);
         let is_read = READS.iter().any(|read| method.ends_with(read));
         match code {
             Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::error!(call, method, model, ?code, ms, "call failed");
+                tracing::error!(
+                    call,
+                    method,
+                    model = model(),
+                    ?code,
+                    ms = ms(),
+                    "call failed"
+                );
             }
-            Code::Ok if is_read => tracing::debug!(call, method, model, ?code, ms, "call ended"),
+            Code::Ok if is_read => tracing::debug!(
+                call,
+                method,
+                model = model(),
+                ?code,
+                ms = ms(),
+                "call ended"
+            ),
             Code::Ok
             | Code::Cancelled
             | Code::InvalidArgument
@@ -138,7 +158,14 @@ impl Call {
             | Code::Unimplemented
             | Code::Unavailable
             | Code::Unauthenticated => {
-                tracing::info!(call, method, model, ?code, ms, "call ended");
+                tracing::info!(
+                    call,
+                    method,
+                    model = model(),
+                    ?code,
+                    ms = ms(),
+                    "call ended"
+                );
             }
         }
     }
@@ -151,6 +178,7 @@ pub struct Telemetry<S> {
     max_request_bytes: usize,
     memory: Memory,
     patience: Duration,
+    peer: Option<Arc<Peer>>,
 }
 
 impl<S> Telemetry<S> {
@@ -161,6 +189,15 @@ impl<S> Telemetry<S> {
             max_request_bytes: config.max_request_bytes,
             memory,
             patience: Duration::from_secs(config.stall_seconds),
+            peer: None,
+        }
+    }
+
+    /// For the calls of one connection.
+    pub fn for_peer(self, peer: Arc<Peer>) -> Self {
+        Self {
+            peer: Some(peer),
+            ..self
         }
     }
 }
@@ -183,13 +220,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let peer = request.extensions().get::<Peer>().cloned();
+        let peer = self.peer.clone();
         let call = Arc::new(Call {
             id: NEXT_CALL.fetch_add(1, Ordering::Relaxed),
             method: request.uri().path().to_owned(),
             model: OnceLock::new(),
-            party: OnceLock::new(),
-            peer: Party::of(peer.as_ref().map(|peer| peer.id)),
+            peer: peer.clone(),
             memory: Arc::default(),
             started: Instant::now(),
         });
@@ -223,9 +259,10 @@ where
                 response = better.into_http();
             }
             let code = Status::from_header_map(response.headers()).map(|status| status.code());
-            response
-                .headers_mut()
-                .insert("x-request-id", HeaderValue::from(call.id));
+            let mut id = HeaderValue::from(call.id);
+            // A number that never comes again is not to fill the table of headers that the connection remembers.
+            id.set_sensitive(true);
+            response.headers_mut().insert(REQUEST_ID, id);
             let is_stream = STREAMS.iter().any(|stream| call.method.ends_with(stream));
             if let Some(code) = code {
                 call.ended(code);

@@ -15,18 +15,19 @@ use super::convert::tensor::{Encoding, Rank, TensorParts};
 use super::convert::training::{TrainParts, timings};
 use super::create::Creation;
 use super::deadline::Deadline;
-use super::entry::{ModelEntry, with_model};
+use super::entry::{ModelEntry, ModelScalar, with_model};
 use super::examine::{self, Extras, QUANTITIES};
 use super::feed::Feed;
 use super::parameters::{self, Replacement};
 use super::pb::{self, training_service_server::TrainingService};
+use super::reply::GradientsReply;
 use super::run_task::{Conditions, conduct};
 use super::streams::{Streamed, Watch, run_events};
 use super::telemetry;
 use super::transfer::{self, Import};
 use crate::nn::finite_difference::CheckOptions;
-use crate::nn::{Loss, Violations, batch::check_inputs};
-use crate::training::{Run, Spec};
+use crate::nn::{Violations, batch::check_inputs};
+use crate::training::{Model, Plan, Run};
 
 /// The handlers.
 #[derive(Clone)]
@@ -78,11 +79,15 @@ impl TrainingService for Training {
         let server = Arc::clone(&self.0);
         let to_reader = Arc::clone(&feed);
         with_model!(entry.model.clone(), model => {
-            let plan = parts.plan(model.spec(), &server.config)?;
-            let bytes = Run::workspace_bytes(&model, plan.minibatches.size());
-            // Taken when the run's turn comes; what can never be had is refused now.
-            check_workspace(bytes, server.config.max_workspace_bytes)?;
-            let run = conduct(server, entry, model, plan, conditions, feed, begun);
+            let run = async move {
+                match plan(&server, deadline, &model, parts).await {
+                    Ok(plan) => conduct(server, entry, model, plan, conditions, feed, begun).await,
+                    Err(status) => {
+                        // A caller that has gone needs no answer.
+                        let _ = begun.send(Err(status));
+                    }
+                }
+            };
             self.0.tasks.spawn(telemetry::in_this_call(run));
         });
         // A run that ends without a word has panicked before it began.
@@ -95,7 +100,7 @@ impl TrainingService for Training {
     async fn gradients(
         &self,
         request: Request<pb::GradientsRequest>,
-    ) -> Result<Response<pb::GradientsResponse>, Status> {
+    ) -> Result<Response<GradientsReply>, Status> {
         let deadline = Deadline::of(request.metadata());
         let request = request.into_inner();
         let server = &self.0;
@@ -122,7 +127,9 @@ impl TrainingService for Training {
 
         with_model!(target.find(server).await?, model => {
             let spec = model.spec();
-            let batch = batch.typed(spec, server.config.max_batch_rows)?;
+            let (entries, most, typed) = (batch.entries(), server.config.max_batch_rows, Arc::clone(&model));
+            let typed = move || batch.typed(typed.spec(), most);
+            let batch = server.compute_by(deadline, entries, typed).await?.0?;
             let (architecture, rows) = (&spec.architecture, batch.rows());
             let memory = server.workspace(examine::gradients_bytes(&model, rows))?;
             let bytes = include.iter().map(|&quantity| {
@@ -137,7 +144,7 @@ impl TrainingService for Training {
                 examine::gradients(&model, &batch, &include, encoding, par)
             };
             let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
-            reply.timings = Some(timings(timing));
+            reply.head.timings = Some(timings(timing));
             Ok(Response::new(reply))
         })
     }
@@ -167,13 +174,17 @@ impl TrainingService for Training {
 
         with_model!(target.find(server).await?, model => {
             let spec = model.spec();
-            let inputs = inputs.into_matrix();
-            let architecture = &spec.architecture;
-            let mut violations = Violations::new();
-            violations.take_own(check_extras(extras, spec));
-            violations.take_own(check_inputs(architecture, &inputs, server.config.max_batch_rows));
-            violations.into_result(Some(()))?;
-            let rows = inputs.rows;
+            let (entries, most) = (inputs.entries() as u64, server.config.max_batch_rows);
+            let asked = Arc::clone(&model);
+            let read = move || {
+                let (spec, inputs) = (asked.spec(), inputs.into_matrix());
+                let mut violations = Violations::new();
+                violations.take_own(extras.check(spec));
+                violations.take_own(check_inputs(&spec.architecture, &inputs, most));
+                violations.into_result(Some(inputs))
+            };
+            let inputs = server.compute_by(deadline, entries, read).await?.0?;
+            let (architecture, rows) = (&spec.architecture, inputs.rows);
             let memory = server.workspace(examine::predict_bytes(&model, rows))?;
             let per_row = architecture.output_size() * (1 + usize::from(extras.probabilities))
                 + usize::from(extras.classes)
@@ -374,6 +385,24 @@ impl Training {
     }
 }
 
+/// Reads what a run is to do; a large batch is copied and hashed on a compute thread.
+async fn plan<T: ModelScalar>(
+    server: &Arc<Server>,
+    deadline: Deadline,
+    model: &Arc<Model<T>>,
+    parts: TrainParts,
+) -> Result<Plan<T>, Status> {
+    let (home, planned) = (Arc::clone(server), Arc::clone(model));
+    let (entries, read) = (parts.entries(), move || {
+        parts.plan(planned.spec(), &home.config)
+    });
+    let plan = server.compute_by(deadline, entries, read).await?.0?;
+    let bytes = Run::workspace_bytes(model, plan.minibatches.size());
+    // Taken when the run's turn comes; what can never be had is refused now.
+    check_workspace(bytes, server.config.max_workspace_bytes)?;
+    Ok(plan)
+}
+
 fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantity> {
     let mut asked = Vec::new();
     for (index, &number) in include.iter().enumerate() {
@@ -394,36 +423,4 @@ fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantit
         .into_iter()
         .filter(|quantity| all || asked.contains(quantity))
         .collect()
-}
-
-/// Refuses probabilities and classes where the loss has none.
-fn check_extras(extras: Extras, spec: &Spec) -> Result<(), Violations> {
-    let mut violations = Violations::new();
-    let loss = spec.objective.loss;
-    if !loss.is_classification() {
-        for (asked, field) in [
-            (extras.probabilities, "probabilities"),
-            (extras.classes, "classes"),
-        ] {
-            if asked {
-                let given = format!("true for a model with {loss:?}");
-                violations.add(
-                    field,
-                    given,
-                    "false: only CROSS_ENTROPY and BINARY_CROSS_ENTROPY have classes",
-                );
-            }
-        }
-    } else if extras.classes
-        && loss == Loss::BinaryCrossEntropy
-        && spec.architecture.output_size() != 1
-    {
-        let given = format!("true for {} outputs", spec.architecture.output_size());
-        violations.add(
-            "classes",
-            given,
-            "false: BINARY_CROSS_ENTROPY has classes for a single output only",
-        );
-    }
-    violations.into_result(Some(()))
 }

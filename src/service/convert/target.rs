@@ -220,6 +220,12 @@ impl BatchParts {
         })
     }
 
+    /// How many numbers to read: about what it takes in floating-point operations to make a batch of them.
+    pub fn entries(&self) -> u64 {
+        let targets = self.targets.as_ref().map_or(0, TensorParts::entries);
+        (self.inputs.entries() + targets + self.labels.len()) as u64
+    }
+
     /// A batch that fits the spec.
     ///
     /// # Errors

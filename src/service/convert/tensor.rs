@@ -161,6 +161,11 @@ impl TensorParts {
         self.rows
     }
 
+    /// How many entries.
+    pub fn entries(&self) -> usize {
+        self.rows * self.columns
+    }
+
     /// The entries in the model's type: moved where they are of that type already, else copied once.
     pub fn into_matrix<T: Scalar>(self) -> Matrix<T> {
         let entries = match self.entries {
@@ -185,14 +190,15 @@ fn read_shape(
     rank: Rank,
     violations: &mut Violations,
 ) -> Option<(usize, usize)> {
-    let dimensions: Option<Vec<usize>> = shape
-        .iter()
-        .map(|&size| usize::try_from(size).ok().filter(|size| *size > 0))
-        .collect();
-    match (rank, dimensions.as_deref()) {
-        (Rank::Vector, Some(&[n])) => Some((n, 1)),
-        (Rank::Matrix, Some(&[m, n])) => Some((m, n)),
-        (Rank::Vector | Rank::Matrix, Some(_) | None) => {
+    let size = |given: i32| usize::try_from(given).ok().filter(|size| *size > 0);
+    let read = match (rank, shape) {
+        (Rank::Vector, &[n]) => size(n).map(|n| (n, 1)),
+        (Rank::Matrix, &[m, n]) => size(m).zip(size(n)),
+        (Rank::Vector | Rank::Matrix, _) => None,
+    };
+    match read {
+        Some(sizes) => Some(sizes),
+        None => {
             let allowed = match rank {
                 Rank::Vector => "[n] with n at least 1",
                 Rank::Matrix => {
@@ -214,9 +220,8 @@ fn read_shape(
 /// Little-endian bytes of type `From` as numbers of type `To`. The bytes need not be aligned.
 fn decode<From: Scalar, To: Scalar>(raw: &[u8]) -> Vec<To> {
     if From::DTYPE == To::DTYPE {
-        let mut entries = vec![To::ZERO; raw.len() / size_of::<To>()];
-        bytemuck::cast_slice_mut(&mut entries).copy_from_slice(raw);
-        return entries;
+        let entries = raw.chunks_exact(size_of::<To>());
+        return entries.map(bytemuck::pod_read_unaligned).collect();
     }
     raw.chunks_exact(size_of::<From>())
         .map(|bytes| To::from_f64(bytemuck::pod_read_unaligned::<From>(bytes).to_f64()))

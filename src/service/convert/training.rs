@@ -91,6 +91,11 @@ impl TrainParts {
         })
     }
 
+    /// About the floating-point operations of making a plan.
+    pub fn entries(&self) -> u64 {
+        self.batch.entries()
+    }
+
     /// A plan that fits the model.
     ///
     /// # Errors
