@@ -31,7 +31,6 @@ def main():
         results = json.loads(kept.read_text())
     else:
         results = measure(options, python, folder, kept)
-        kept.write_text(json.dumps(results, indent=1))
     text = report.markdown(results)
     (folder / "report.md").write_text(text)
     print(text)
@@ -66,6 +65,8 @@ def measure(options, python, folder, kept):
         before = json.loads(kept.read_text())
         if all(before["machine"][key] == results["machine"][key] for key in ("commit", "cpu")):
             results |= {part: before[part] for part in PARTS if part not in options.parts}
+    # After each row, so that what fails late leaves what was measured before.
+    keep = lambda: kept.write_text(json.dumps(results, indent=1))
     seconds, repetitions = (0.1, 3) if options.quick else (0.4, 7)
     if "engine" in options.parts:
         ground.say("training steps")
@@ -73,16 +74,20 @@ def measure(options, python, folder, kept):
         for work in engine.WORKS:
             if options.row in work["name"]:
                 results["engine"].append(engine.measure(everyone, work, seconds, repetitions))
+                keep()
         engine.end(everyone)
     served = service.Service(python, programs, folder, *((0.5, 3) if options.quick else (1, 9)))
     if "service" in options.parts:
         ground.say("the service")
-        results["service"] = service.measure(served, options.row)
+        for row in service.measure(served, options.row):
+            results["service"].append(row)
+            keep()
     if "sizes" in options.parts:
         ground.say("cost against size")
         own = engine.variants(python, programs, folder, peers=())
         results["sizes"] = sizes.measure(served, own, options.quick)
         engine.end(own)
+    keep()
     return results
 
 

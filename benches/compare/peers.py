@@ -205,9 +205,12 @@ class Torch:
         return loss.item()
 
 
-@functools.cache
-def torch_step(adam):
-    """Forward, backward and update compiled into one graph, which writes its arguments."""
+@functools.lru_cache(maxsize=1)
+def torch_step(adam, sizes, rows):
+    """Forward, backward and update compiled into one graph, which writes its arguments. One network's at a time: what
+    was compiled for others counts against a limit of eight, and is looked at before each call.
+    """
+    torch.compiler.reset()
 
     def step(weights, biases, first, second, t, x, y, rate):
         loss_of = lambda parameters: torch_loss(*parameters, x, y)
@@ -236,7 +239,7 @@ class TorchCompiled:
         rate = torch.tensor(work["learning_rate"], dtype=x.dtype)
         self.first = 1
         self.arguments = weights, biases, zeros(), zeros(), torch.zeros((), dtype=x.dtype), x, y, rate
-        self.step = torch_step(work["adam"])
+        self.step = torch_step(work["adam"], tuple(work["sizes"]), work["rows"])
         # Compiles. Nothing that a step depends on changes afterwards, so that it need not be checked each time.
         torch.compiler.set_stance("default", skip_guard_eval_unsafe=False)
         self.loss = self.step(*self.arguments)

@@ -50,13 +50,11 @@ class Service:
 def measure(service, chosen):
     """The rows of every part whose name holds `chosen`."""
     parts = [gradients, latency, train, durable, stream, sessions, idle, grading]
-    rows = []
     for part in parts:
         if chosen in part.__name__:
             for row in part(service):
                 say(f"  {row['name']}: {row['shown']}")
-                rows.append(row)
-    return rows
+                yield row
 
 
 def row(name, shown, comparisons, **more):
