@@ -22,6 +22,7 @@ mod parser;
 mod reading;
 mod render;
 mod scripts;
+mod sums;
 mod symbol;
 mod vocabulary;
 
