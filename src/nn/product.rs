@@ -23,6 +23,11 @@ const SAME_ORDER_TERMS: usize = 64;
 /// Up to this m·n·k faer takes its small kernel.
 const SMALL_PRODUCT: usize = 4096;
 
+/// A dW of more samples is added up in panels of so many. The rows of dz and h lie far apart, at a power of two where
+/// the units are one: many of them at once would push each other out of the nearest cache. For 512 samples of
+/// 2048 × 2048 units, panels double the speed (73 to 143 GFLOP/s in f32 on an Intel Xeon with AVX-512).
+const PANEL_SAMPLES: usize = 128;
+
 /// Layers of at most this many weights are computed by plain loops: a call of faer's takes 30 to 50 ns, as much as
 /// that many multiplications (`cargo bench --bench engine`).
 const FEW_WEIGHTS: usize = 32;
@@ -79,6 +84,29 @@ pub fn flops(m: usize, n: usize, terms: usize) -> usize {
 /// dst (m × n) = lhs (m × k) rhs (k × n), on this thread.
 pub fn product<T: Scalar>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_, T>) {
     matmul(dst, Accum::Replace, lhs, rhs, T::ONE, Par::Seq);
+}
+
+/// dW (n × k) = dzᵀ (n × m) h (m × k), a panel of samples after the other, on this thread.
+pub fn gradient_product<T: Scalar>(dW: MatMut<'_, T>, dz: MatRef<'_, T>, h: MatRef<'_, T>) {
+    let m = dz.nrows();
+    let mut dW = dW;
+    for first in (0..m).step_by(PANEL_SAMPLES) {
+        let samples = PANEL_SAMPLES.min(m - first);
+        let accum = if first == 0 {
+            Accum::Replace
+        } else {
+            Accum::Add
+        };
+        let dz = dz.subrows(first, samples).transpose();
+        let h = h.subrows(first, samples);
+        matmul(dW.as_mut(), accum, dz, h, T::ONE, Par::Seq);
+    }
+}
+
+/// Whether n of the units of a dW of k columns have the bits that they have among all, for m samples.
+pub fn same_order_of_gradient(n: usize, k: usize, m: usize) -> bool {
+    let last = m % PANEL_SAMPLES;
+    same_order(n, k, m.min(PANEL_SAMPLES)) && (last == 0 || same_order(n, k, last))
 }
 
 /// z (m × n) = h (m × k) Wᵀ for a small W (n × k).

@@ -34,8 +34,13 @@ impl Cut {
         if threads < 2 || flops < PARALLEL_FLOPS {
             return Self { total, pieces: 1 };
         }
+        Self::into(total, threads, holds)
+    }
+
+    /// At most so many pieces.
+    pub fn into(total: usize, pieces: usize, holds: impl Fn(usize) -> bool) -> Self {
         // Two vectors or more each, so that the last piece, which may end within a vector, is no single column.
-        let pieces = threads.min(total.div_ceil(VECTOR) / 2).max(1);
+        let pieces = pieces.min(total.div_ceil(VECTOR) / 2).max(1);
         let cut = Self { total, pieces };
         if cut.sizes().all(holds) {
             cut

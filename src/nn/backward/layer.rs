@@ -8,9 +8,15 @@ use faer::{MatMut, MatRef, Par};
 use super::super::elementwise::{add, squares};
 use super::super::mlp::{Mlp, rows_of};
 use super::super::optimizer::{Update, Updated};
-use super::super::product::{flops, is_small, product, same_order, small_backward, small_gradient};
+use super::super::product::{
+    flops, gradient_product, is_small, product, same_order, same_order_of_gradient, small_backward,
+    small_gradient,
+};
 use super::super::threads::{Cut, each, take_mut};
 use super::super::{Activation, Layer, ReluAtZero, Scalar};
+
+/// A block of a gradient that stays in a core's own cache until it is used, in bytes.
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// One layer of a backward pass: what it reads.
 pub(super) struct BackwardLayer<'a, T> {
@@ -73,7 +79,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
         let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
         let products = if down.is_some() { 2 } else { 1 };
         let cost = products * flops(m, n, k);
-        let units = Cut::new(n, cost, par, |units| same_order(units, k, m));
+        let units = Cut::new(n, cost, par, |units| same_order_of_gradient(units, k, m));
         let below = Cut::new(k, cost, par, |below| same_order(m, below, n));
         if is_small(n, k) || units.is_whole() && (below.is_whole() || down.is_none()) {
             if let Some(down) = down {
@@ -139,8 +145,21 @@ impl<T: Scalar> BackwardLayer<'_, T> {
         }
     }
 
-    /// dW = dzᵀ h and db = Σ_rows dz of some units.
+    /// dW = dzᵀ h and db = Σ_rows dz of some units, so many at a time that they stay at hand for the update.
     pub(super) fn gradient(&self, own: Own<'_, T>) {
+        let (m, k) = (self.rows, self.shape.fan_in);
+        let units = own.dW.len() / k;
+        let blocks = size_of_val(own.dW).div_ceil(BLOCK_BYTES);
+        let blocks = Cut::into(units, blocks, |units| same_order_of_gradient(units, k, m));
+        if blocks.is_whole() {
+            return self.gradient_block(own);
+        }
+        for block in own.cut(blocks, k) {
+            self.gradient_block(block);
+        }
+    }
+
+    fn gradient_block(&self, own: Own<'_, T>) {
         let from = own.from;
         let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
         let units = own.dW.len() / k;
@@ -148,9 +167,9 @@ impl<T: Scalar> BackwardLayer<'_, T> {
             small_gradient(own.dW, self.dz, self.h_before, k);
         } else {
             let dz = MatRef::from_row_major_slice(self.dz, m, n);
-            product(
+            gradient_product(
                 MatMut::from_row_major_slice_mut(own.dW, units, k),
-                dz.subcols(from, units).transpose(),
+                dz.subcols(from, units),
                 MatRef::from_row_major_slice(self.h_before, m, k),
             );
         }
@@ -168,7 +187,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
 
 impl<'a, T: Scalar> Own<'a, T> {
     pub(super) fn cut(mut self, units: Cut, k: usize) -> Vec<Self> {
-        let mut from = 0;
+        let mut from = self.from;
         let piece = |units| {
             let bias = self.db.len().min(units);
             let descent = self.descent.as_mut().map(|descent| OwnDescent {
