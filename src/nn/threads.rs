@@ -1,6 +1,6 @@
 //! How a pass is cut between threads.
 //!
-//! Within [`together`] the threads stay awake between two cuts, so that one costs well under a microsecond; without
+//! Within [`share`] the threads stay awake between two cuts, so that one costs well under a microsecond; without
 //! it each cut wakes them. What a piece computes does not depend on the others: the bits are the same for any `par`.
 
 use faer::Par;
@@ -73,10 +73,20 @@ impl Cut {
     }
 }
 
-/// Whether threads that share a step of `rows` rows win time by it.
-pub fn pay_for(architecture: &Architecture, rows: usize) -> bool {
+/// Does `work`, passes of a network over `rows` rows, with the threads of `par` where they win time by it, else on this
+/// one alone.
+pub fn share<R: Send>(
+    architecture: &Architecture,
+    rows: usize,
+    par: Par,
+    work: impl FnOnce(Par) -> R + Send,
+) -> R {
     let mut layers = architecture.layers().iter();
-    layers.any(|layer| flops(rows, layer.units, layer.fan_in) >= PARALLEL_FLOPS)
+    if layers.any(|layer| flops(rows, layer.units, layer.fan_in) >= PARALLEL_FLOPS) {
+        together(par, || work(par))
+    } else {
+        work(Par::Seq)
+    }
 }
 
 /// Does `work` to each piece, on a thread each.
@@ -85,7 +95,7 @@ pub fn each<P: Send>(pieces: Vec<P>, work: impl Fn(P) + Sync) {
 }
 
 /// Does `work`, which cuts again and again, with the threads of `par` at hand all the while.
-pub fn together<R: Send>(par: Par, work: impl FnOnce() -> R + Send) -> R {
+fn together<R: Send>(par: Par, work: impl FnOnce() -> R + Send) -> R {
     match par {
         Par::Seq => work(),
         Par::Rayon(threads) => spindle::with_lock(threads.get(), work),

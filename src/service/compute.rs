@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use faer::Par;
 use tokio::sync::oneshot;
 use tonic::Status;
 
@@ -112,6 +113,15 @@ impl Compute {
             wake: Condvar::new(),
             limits,
         });
+        if threads > 1 {
+            // Those that help a task which takes several cores stand back like the rest. Another server of this process
+            // may have made them already.
+            let helpers = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|index| format!("helper-{index}"))
+                .start_handler(|_| stand_back());
+            let _ = helpers.build_global();
+        }
         let mut started = Threads {
             shared: Arc::clone(&shared),
             handles: Vec::with_capacity(threads),
@@ -155,19 +165,19 @@ impl Compute {
         Ok(())
     }
 
-    /// Computes `work`, which takes about `flops` floating-point operations: at once where that is little, else on a
-    /// compute thread. A caller that stops waiting withdraws it from the queue.
+    /// Computes `work`, which takes about `flops` floating-point operations and is told how many threads it may take: at
+    /// once where that is little, else on a compute thread. A caller that stops waiting withdraws it from the queue.
     ///
     /// # Errors
     /// A full queue, or a panic in `work`.
     pub async fn run<V: Send + 'static>(
         &self,
         flops: u64,
-        work: impl FnOnce() -> V + Send + 'static,
+        work: impl FnOnce(Par) -> V + Send + 'static,
     ) -> Result<(V, Timing), ComputeError> {
         if flops <= self.shared.limits.inline_flops {
             let started = Instant::now();
-            let value = catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)?;
+            let value = catch_unwind(AssertUnwindSafe(|| work(Par::Seq))).map_err(|_| Panicked)?;
             let timing = Timing {
                 queued: Duration::ZERO,
                 computed: started.elapsed(),
@@ -260,13 +270,13 @@ struct Once<F, V> {
     queued: Instant,
 }
 
-impl<V: Send, F: FnOnce() -> V + Send> Task for Once<F, V> {
-    fn turn(&mut self, _cores: usize) -> Turn {
+impl<V: Send, F: FnOnce(Par) -> V + Send> Task for Once<F, V> {
+    fn turn(&mut self, cores: usize) -> Turn {
         if let Some((work, reply)) = self.work.take()
             && !reply.is_closed()
         {
             let started = Instant::now();
-            let value = work();
+            let value = work(parallelism(cores));
             let timing = Timing {
                 queued: started - self.queued,
                 computed: started.elapsed(),
@@ -278,13 +288,26 @@ impl<V: Send, F: FnOnce() -> V + Send> Task for Once<F, V> {
     }
 }
 
+/// The threads of a task that may take this many cores.
+pub fn parallelism(cores: usize) -> Par {
+    if cores > 1 {
+        Par::rayon(cores)
+    } else {
+        Par::Seq
+    }
+}
+
 /// How far a compute thread stands back behind those that answer: a call that waits for nothing but its answer, a health
 /// check above all, is to get a core at once, however many runs there are.
 const NICENESS: i32 = 5;
 
-fn work(shared: &Shared) {
+fn stand_back() {
     // On Linux this is the thread's own. Where it may not, the machine is as fair as it is.
     let _ = rustix::process::nice(NICENESS);
+}
+
+fn work(shared: &Shared) {
+    stand_back();
     let mut next = shared.next();
     while let Some((party, mut task, cores)) = next {
         next = match catch_unwind(AssertUnwindSafe(|| task.turn(cores))) {

@@ -94,7 +94,7 @@ impl Creation {
         let validate_only = self.validate_only;
         let flops = FLOPS_PER_DRAW * self.spec.architecture.parameter_count() as u64;
         let remembered = server.config.request_ids_per_model;
-        let build = move || {
+        let build = move |_| {
             let name = self.placement.name.clone();
             let entry = self.build(name, remembered, now)?;
             // Computes the digest while on a compute thread.

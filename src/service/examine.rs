@@ -10,6 +10,7 @@ use super::entry::ModelScalar;
 use super::pb::{self, Quantity};
 use super::reply::{GradientsReply, Tensors};
 use crate::nn::loss::largest;
+use crate::nn::threads::share;
 use crate::nn::{
     Architecture, Backward, Batch, ForwardBuffers, InputGradient, Loss, TargetsRef, Trace,
     Violations,
@@ -78,10 +79,12 @@ pub fn gradients<T: ModelScalar>(
     };
     let mut forward = ForwardBuffers::new(&spec.architecture, view.rows);
     let mut backward = Backward::new(&spec.architecture, view.rows, input_gradient);
-    let trace = committed
-        .mlp(spec)
-        .forward(view.inputs, view.rows, &mut forward, par);
-    let loss = trace.backward(spec.objective, view.targets, &mut backward, par);
+    let (trace, loss) = share(&spec.architecture, view.rows, par, |par| {
+        let mlp = committed.mlp(spec);
+        let trace = mlp.forward(view.inputs, view.rows, &mut forward, par);
+        let loss = trace.backward(spec.objective, view.targets, &mut backward, par);
+        (trace, loss)
+    });
     let shown = Shown {
         trace,
         backward: &backward,
@@ -255,7 +258,9 @@ pub fn predict<T: ModelScalar>(
     let spec = model.spec();
     let committed = model.committed();
     let mut buffers = ForwardBuffers::new(&spec.architecture, rows);
-    let trace = committed.mlp(spec).forward(inputs, rows, &mut buffers, par);
+    let trace = share(&spec.architecture, rows, par, |par| {
+        committed.mlp(spec).forward(inputs, rows, &mut buffers, par)
+    });
     let n = spec.architecture.output_size();
     let shape = [rows, n];
     let outputs = trace.outputs();

@@ -132,7 +132,7 @@ impl GradingService for Gradings {
         let answers: BTreeMap<String, String> = request.answers.into_iter().collect();
         let flops = FLOPS_PER_ANSWER * answers.len() as u64;
         let server = Arc::clone(&self.0);
-        let work = move || {
+        let work = move |_| {
             let mut report = grader.grade(&answers, reveal);
             report.receipt = Some(receipt::receipt(&server.grading.secret, &report, &answers));
             convert::report(report)
@@ -176,7 +176,7 @@ impl GradingService for Gradings {
                 let message = format!("one pass takes about {flops} operations, and this server grades up to {most}; send fewer rows");
                 return Err(limited("TOO_MUCH_TO_GRADE", "max_graded_flops", most, &message));
             }
-            let work = move || {
+            let work = move |_| {
                 let extras = Extras {
                     earlier: None,
                     learning_rate: request.learning_rate,

@@ -257,7 +257,7 @@ impl Server {
         let parameters =
             |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
         let work = entries.iter().map(parameters).sum();
-        let describe = move || {
+        let describe = move |_| {
             entries
                 .iter()
                 .map(|entry| convert::model::model(entry))

@@ -131,7 +131,6 @@ struct Server {
     compute: Compute,
     memory: Memory,
     streams: Arc<Places>,
-    par: Par,
     /// What goes on whether its caller waits or not, and is waited for before the server ends.
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -286,7 +285,6 @@ impl Server {
             compute,
             memory: Memory::new(config.max_in_flight_bytes),
             streams: Places::new(config.max_streams_per_session, "max_streams_per_session"),
-            par: run_task::parallelism(threads),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             config,
@@ -345,7 +343,7 @@ impl Server {
         &self,
         deadline: Deadline,
         flops: u64,
-        work: impl FnOnce() -> V + Send + 'static,
+        work: impl FnOnce(Par) -> V + Send + 'static,
     ) -> Result<(V, Timing), Status> {
         deadline
             .limit(async { Ok(self.compute.run(flops, work).await?) })

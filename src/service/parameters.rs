@@ -29,7 +29,7 @@ pub async fn get(
     let entries = spec.architecture.parameter_count();
     let way_out = "ask for TENSOR_ENCODING_RAW";
     check_reply(encoding.bytes(entries, spec.dtype), limit, way_out)?;
-    let work = move || {
+    let work = move |_| {
         with_model!(&entry.model, model => {
             let (spec, committed) = (model.spec(), model.committed());
             pb::GetParametersResponse {
@@ -104,7 +104,7 @@ async fn replace<T: ModelScalar>(
     let before = model.kept();
     let flops = parameters.len() as u64;
     let (changed, model_entry) = (Arc::clone(&model), Arc::clone(&entry));
-    let work = move || {
+    let work = move |_| {
         let committed = changed.set_parameters(parameters);
         let (step, digest) = (committed.step, committed.digest(changed.spec()));
         changed.record(request, Outcome::ParametersSet { step, digest });

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::compute::{Task, Timing, Turn};
+use super::compute::{Task, Timing, Turn, parallelism};
 use super::deadline::Deadline;
 use super::entry::ModelEntry;
 use super::feed::Feed;
@@ -406,14 +406,5 @@ impl<T: Scalar> RunTask<T> {
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(end);
         }
-    }
-}
-
-/// How many products may be cut into pieces, and for how many threads.
-pub fn parallelism(threads: usize) -> Par {
-    if threads > 1 {
-        Par::rayon(threads)
-    } else {
-        Par::Seq
     }
 }

@@ -128,7 +128,7 @@ impl TrainingService for Training {
         with_model!(target.find(server).await?, model => {
             let spec = model.spec();
             let (entries, most, typed) = (batch.entries(), server.config.max_batch_rows, Arc::clone(&model));
-            let typed = move || batch.typed(typed.spec(), most);
+            let typed = move |_| batch.typed(typed.spec(), most);
             let batch = server.compute_by(deadline, entries, typed).await?.0?;
             let (architecture, rows) = (&spec.architecture, batch.rows());
             let memory = server.workspace(examine::gradients_bytes(&model, rows))?;
@@ -138,8 +138,7 @@ impl TrainingService for Training {
             let way_out = "name fewer quantities in `include`, send fewer rows";
             check_reply(bytes.sum(), limit, way_out)?;
             let flops = 3 * architecture.forward_flops(rows);
-            let par = server.par;
-            let work = move || {
+            let work = move |par| {
                 let _memory = memory;
                 examine::gradients(&model, &batch, &include, encoding, par)
             };
@@ -176,7 +175,7 @@ impl TrainingService for Training {
             let spec = model.spec();
             let (entries, most) = (inputs.entries() as u64, server.config.max_batch_rows);
             let asked = Arc::clone(&model);
-            let read = move || {
+            let read = move |_| {
                 let (spec, inputs) = (asked.spec(), inputs.into_matrix());
                 let mut violations = Violations::new();
                 violations.take_own(extras.check(spec));
@@ -191,8 +190,7 @@ impl TrainingService for Training {
                 + if extras.trace { 2 * architecture.units_per_sample() } else { 0 };
             check_reply(encoding.bytes(rows * per_row, spec.dtype), limit, "send fewer rows")?;
             let flops = architecture.forward_flops(rows);
-            let par = server.par;
-            let work = move || {
+            let work = move |par| {
                 let _memory = memory;
                 examine::predict(&model, &inputs.entries, rows, extras, encoding, par)
             };
@@ -393,7 +391,7 @@ async fn plan<T: ModelScalar>(
     parts: TrainParts,
 ) -> Result<Plan<T>, Status> {
     let (home, planned) = (Arc::clone(server), Arc::clone(model));
-    let (entries, read) = (parts.entries(), move || {
+    let (entries, read) = (parts.entries(), move |_| {
         parts.plan(planned.spec(), &home.config)
     });
     let plan = server.compute_by(deadline, entries, read).await?.0?;

@@ -36,7 +36,7 @@ pub async fn export(
     let bytes = entry.model.spec().state_bytes();
     let memory = server.memory.reserve(bytes)?;
     let work = FLOPS_PER_BYTE * bytes as u64;
-    let encode = move || {
+    let encode = move |_| {
         with_model!(&entry.model, model => {
             snapshot::encode(model.spec(), &model.kept(), &about(&entry))
         })
@@ -132,7 +132,7 @@ impl Import {
         } = self;
         let (limits, remembered) = (server.limits, server.config.request_ids_per_model);
         let work = FLOPS_PER_BYTE * file.len() as u64;
-        let decode = move || {
+        let decode = move |_| {
             let (restored, about) = snapshot::decode(&file, &limits, remembered)?;
             let model = any(restored);
             // Computes the digest while on a compute thread.

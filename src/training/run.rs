@@ -8,7 +8,7 @@ use faer::Par;
 
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
-use crate::nn::threads::{pay_for, together};
+use crate::nn::threads::share;
 use crate::nn::{
     Backward, Batch, Descent, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp,
     Scalar, Updated, WeightsDigest, norm,
@@ -146,14 +146,11 @@ impl<T: Scalar> Run<T> {
         &mut self,
         observe: impl FnMut(&StepMetrics) -> ControlFlow<()> + Send,
     ) -> Advance {
-        let rows = self.plan.minibatches.size();
-        let architecture = &self.model.spec().architecture;
-        let par = if pay_for(architecture, rows) {
-            self.par
-        } else {
-            Par::Seq
-        };
-        together(par, || self.take_steps(par, observe))
+        let (model, rows) = (Arc::clone(&self.model), self.plan.minibatches.size());
+        let architecture = &model.spec().architecture;
+        share(architecture, rows, self.par, |par| {
+            self.take_steps(par, observe)
+        })
     }
 
     fn take_steps(
