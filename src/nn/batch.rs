@@ -2,6 +2,7 @@
 
 use rand::seq::SliceRandom as _;
 
+use super::elementwise::all_finite;
 use super::{Architecture, Loss, Objective, Scalar, Violations, init::generator};
 
 /// How far a row of class probabilities may sum from 1.
@@ -85,6 +86,9 @@ pub fn check_inputs<T: Scalar>(
 
 /// Notes the first entry that is infinite or not a number.
 pub fn check_finite<T: Scalar>(field: &str, matrix: &Matrix<T>, violations: &mut Violations) {
+    if all_finite(&matrix.entries) {
+        return;
+    }
     if let Some(index) = matrix.entries.iter().position(|entry| !entry.finite()) {
         let columns = matrix.columns.max(1);
         let given = format!(

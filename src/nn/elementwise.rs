@@ -229,3 +229,56 @@ pub fn squares<T: Scalar>(entries: &[T]) -> f64 {
     }
     dispatch(Squares(entries))
 }
+
+/// Whether no entry is infinite or not a number.
+pub fn all_finite<T: Scalar>(entries: &[T]) -> bool {
+    struct AllFinite<'a, T>(&'a [T]);
+
+    impl<T: Scalar> Walk for AllFinite<'_, T> {
+        type Output = bool;
+
+        fn rounds(&self) -> usize {
+            self.0.len()
+        }
+        #[inline(always)]
+        fn run(self) -> bool {
+            // Without a way out, so that it is vectorized: entries that are not finite are the exception.
+            let mut finite = true;
+            for &entry in self.0 {
+                finite &= entry.finite();
+            }
+            finite
+        }
+    }
+
+    dispatch(AllFinite(entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_entry_that_is_not_finite_is_seen_wherever_it_lies() {
+        for count in [0, 1, 31, 32, 100] {
+            assert!(all_finite(&vec![1.0_f32; count]));
+            for at in 0..count {
+                let mut entries = vec![1.0_f32; count];
+                entries[at] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][at % 3];
+                assert!(!all_finite(&entries), "{at} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_walk_has_the_bits_of_a_short_one() {
+        let x: Vec<f64> = (0..1000).map(|i| (f64::from(i) * 0.7).sin()).collect();
+        let (mut long, mut short) = (vec![0.0; 1000], vec![0.0; 1000]);
+        let f = |a: f64, b: f64| a * 3.1 - b / 7.3;
+        combine(&x, &x[1..], &mut long, f);
+        for i in 0..999 {
+            combine(&x[i..=i], &x[i + 1..], &mut short[i..=i], f);
+        }
+        assert_eq!(long, short);
+    }
+}

@@ -220,8 +220,8 @@ fn read_shape(
 /// Little-endian bytes of type `From` as numbers of type `To`. The bytes need not be aligned.
 fn decode<From: Scalar, To: Scalar>(raw: &[u8]) -> Vec<To> {
     if From::DTYPE == To::DTYPE {
-        let entries = raw.chunks_exact(size_of::<To>());
-        return entries.map(bytemuck::pod_read_unaligned).collect();
+        // One copy, whatever the alignment; the length was checked against the shape.
+        return bytemuck::pod_collect_to_vec(raw);
     }
     raw.chunks_exact(size_of::<From>())
         .map(|bytes| To::from_f64(bytemuck::pod_read_unaligned::<From>(bytes).to_f64()))
