@@ -58,6 +58,19 @@ pub struct Descent<'a, T> {
     pub failed: &'a AtomicBool,
 }
 
+/// Buffers for no batch.
+impl<T> Default for Backward<T> {
+    fn default() -> Self {
+        Self {
+            dz: Vec::new(),
+            dh: Vec::new(),
+            dx: Vec::new(),
+            parameters: Vec::new(),
+            loss_per_sample: Vec::new(),
+        }
+    }
+}
+
 impl<T: Scalar> Backward<T> {
     /// The most bytes that [`Self::new`] takes.
     pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
@@ -277,7 +290,7 @@ impl<'a, T: Scalar> Descent<'a, T> {
                 &gradient[layer.weights.clone()],
                 &gradient[layer.bias.clone()],
             );
-            sum_squares(take_mut(&mut squares, layer.units), dW, db);
+            sum_squares(take_mut(&mut squares, layer.units), dW, db, layer.fan_in);
         }
         if let Some(update) = self.update
             && update.apply(gradient) == Updated::NonFinite

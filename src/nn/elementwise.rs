@@ -1,5 +1,5 @@
-//! Walks over memory, entry by entry, compiled for the widest instructions that the machine has. No entry depends on
-//! another, so that the bits are the same for any width; only [`squares`] adds up, in an order of its own.
+//! Walks over memory, compiled for the widest instructions that the machine has. No entry depends on another, and what
+//! is added up is added up in an order that its length alone decides, so that the bits are the same for any width.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -108,6 +108,67 @@ pub fn add<T: Scalar>(to: &mut [T], from: &[T]) {
     dispatch(Add(to, from));
 }
 
+/// `to[r][i] += from[i]` for every row r of `to`.
+#[inline]
+pub fn add_to_rows<T: Scalar>(to: &mut [T], from: &[T]) {
+    struct AddToRows<'a, T>(&'a mut [T], &'a [T]);
+
+    impl<T: Scalar> Walk for AddToRows<'_, T> {
+        type Output = ();
+
+        fn rounds(&self) -> usize {
+            self.0.len()
+        }
+        #[inline(always)]
+        fn run(self) {
+            let n = self.1.len();
+            for to in self.0.chunks_exact_mut(n) {
+                for (to, from) in to.iter_mut().zip(self.1) {
+                    *to += *from;
+                }
+            }
+        }
+    }
+
+    dispatch(AddToRows(to, from));
+}
+
+/// `to[i] += from[r][first + i]`, one row r of `from`, of `columns` entries, after the other.
+#[inline]
+pub fn add_rows<T: Scalar>(to: &mut [T], from: &[T], columns: usize, first: usize) {
+    struct AddRows<'a, T> {
+        to: &'a mut [T],
+        from: &'a [T],
+        columns: usize,
+        first: usize,
+    }
+
+    impl<T: Scalar> Walk for AddRows<'_, T> {
+        type Output = ();
+
+        fn rounds(&self) -> usize {
+            self.from.len()
+        }
+        #[inline(always)]
+        fn run(self) {
+            let n = self.to.len();
+            for row in self.from.chunks_exact(self.columns) {
+                let row = &row[self.first..self.first + n];
+                for (to, from) in self.to.iter_mut().zip(row) {
+                    *to += *from;
+                }
+            }
+        }
+    }
+
+    dispatch(AddRows {
+        to,
+        from,
+        columns,
+        first,
+    });
+}
+
 /// `to[i] *= factor`.
 #[inline]
 pub fn scale<T: Scalar>(to: &mut [T], factor: T) {
@@ -189,45 +250,75 @@ pub fn update<const N: usize, T: Scalar>(
     })
 }
 
-/// Σ x² in `f64`: sixteen sums side by side where there are that many entries, then those one after the other.
+/// `sums[r]` = Σ x² over row r of `entries`, of `columns` each, in `f64`: sixteen sums side by side where there are
+/// that many, then those one after the other.
 #[inline]
-pub fn squares<T: Scalar>(entries: &[T]) -> f64 {
+pub fn squares_of_rows<T: Scalar>(sums: &mut [f64], entries: &[T], columns: usize) {
     const LANES: usize = 16;
 
-    struct Squares<'a, T>(&'a [T]);
+    struct Squares<'a, T> {
+        sums: &'a mut [f64],
+        entries: &'a [T],
+        columns: usize,
+    }
 
     impl<T: Scalar> Walk for Squares<'_, T> {
-        type Output = f64;
+        type Output = ();
 
         fn rounds(&self) -> usize {
-            self.0.len()
+            self.entries.len()
         }
         #[inline(always)]
-        fn run(self) -> f64 {
-            let mut lanes = [0.0_f64; LANES];
-            let (chunks, rest) = self.0.as_chunks::<LANES>();
-            for chunk in chunks {
-                for lane in 0..LANES {
-                    let x = chunk[lane].to_f64();
-                    lanes[lane] += x * x;
-                }
+        fn run(self) {
+            let mut entries = self.entries;
+            for sum in self.sums {
+                let row;
+                (row, entries) = entries.split_at(self.columns);
+                *sum = if row.len() < LANES {
+                    in_order(row)
+                } else {
+                    side_by_side(row)
+                };
             }
-            for (lane, x) in rest.iter().enumerate() {
-                let x = x.to_f64();
-                lanes[lane] += x * x;
-            }
-            let mut sum = 0.0;
-            for lane in lanes {
-                sum += lane;
-            }
-            sum
         }
     }
 
-    if entries.len() < LANES {
-        return entries.iter().map(|x| x.to_f64() * x.to_f64()).sum();
+    #[inline(always)]
+    fn in_order<T: Scalar>(row: &[T]) -> f64 {
+        let mut sum = 0.0;
+        for x in row {
+            let x = x.to_f64();
+            sum += x * x;
+        }
+        sum
     }
-    dispatch(Squares(entries))
+
+    #[inline(always)]
+    fn side_by_side<T: Scalar>(row: &[T]) -> f64 {
+        let mut lanes = [0.0_f64; LANES];
+        let (chunks, rest) = row.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                let x = chunk[lane].to_f64();
+                lanes[lane] += x * x;
+            }
+        }
+        for (lane, x) in rest.iter().enumerate() {
+            let x = x.to_f64();
+            lanes[lane] += x * x;
+        }
+        let mut sum = 0.0;
+        for lane in lanes {
+            sum += lane;
+        }
+        sum
+    }
+
+    dispatch(Squares {
+        sums,
+        entries,
+        columns,
+    });
 }
 
 /// Whether no entry is infinite or not a number.

@@ -2,7 +2,7 @@
 
 use faer::Par;
 
-use super::elementwise::{combine, scale, squares};
+use super::elementwise::{combine, scale, squares_of_rows};
 use super::threads::{Cut, each, take, take_mut};
 use super::{Scalar, TargetsRef, activation::sigmoid};
 
@@ -81,11 +81,8 @@ impl Objective {
         let n = f.len() / per_sample.len();
         let cut = Cut::of_rows(per_sample.len(), n, par);
         if cut.is_whole() {
-            for (k, own) in per_sample.iter_mut().enumerate() {
-                let row = k * n..(k + 1) * n;
-                *own = self.evaluate_row(&f[row.clone()], targets, k, &mut df[row], factor);
-            }
-            return;
+            self.evaluate_here(f, targets, per_sample, df);
+            return scale(df, factor);
         }
         let (mut f, mut targets, mut per_sample, mut df) = (f, targets, per_sample, df);
         let pieces = cut
@@ -107,27 +104,36 @@ impl Objective {
         });
     }
 
-    /// l_k, and its gradient.
-    fn evaluate_row<T: Scalar>(
+    /// The samples' losses, and ∂l_k/∂f without the factor that all entries share.
+    fn evaluate_here<T: Scalar>(
         self,
         f: &[T],
         targets: TargetsRef<'_, T>,
-        k: usize,
+        per_sample: &mut [f64],
         df: &mut [T],
-        factor: T,
-    ) -> f64 {
+    ) {
+        let n = f.len() / per_sample.len();
         let per_entry = match self.reduction {
-            Reduction::Mean => 1.0 / f.len() as f64,
+            Reduction::Mean => 1.0 / n as f64,
             Reduction::Sum => 1.0,
         };
-        let own = match self.loss {
-            Loss::HalfSquaredError => 0.5 * squared_error(f, targets, k, df),
-            Loss::MeanSquaredError => per_entry * squared_error(f, targets, k, df),
-            Loss::CrossEntropy => cross_entropy(f, targets, k, df),
-            Loss::BinaryCrossEntropy => per_entry * binary_cross_entropy(f, targets, k, df),
-        };
-        scale(df, factor);
-        own
+        match self.loss {
+            Loss::HalfSquaredError => squared_error(f, targets, 0.5, per_sample, df),
+            Loss::MeanSquaredError => squared_error(f, targets, per_entry, per_sample, df),
+            Loss::CrossEntropy => {
+                for (k, own) in per_sample.iter_mut().enumerate() {
+                    let row = k * n..(k + 1) * n;
+                    *own = cross_entropy(&f[row.clone()], targets, k, &mut df[row]);
+                }
+            }
+            Loss::BinaryCrossEntropy => {
+                for (k, own) in per_sample.iter_mut().enumerate() {
+                    let row = k * n..(k + 1) * n;
+                    let sum = binary_cross_entropy(&f[row.clone()], targets, k, &mut df[row]);
+                    *own = per_entry * sum;
+                }
+            }
+        }
     }
 
     /// What ∂l_k/∂f, without the constants of the loss, is multiplied by.
@@ -229,18 +235,30 @@ fn target<T: Scalar>(targets: TargetsRef<'_, T>, k: usize, j: usize, n: usize) -
     }
 }
 
-/// ‖f − y‖²; df = f − y.
-fn squared_error<T: Scalar>(f: &[T], targets: TargetsRef<'_, T>, k: usize, df: &mut [T]) -> f64 {
-    let n = f.len();
+/// `factor`·‖f − y‖² for every sample; df = f − y.
+fn squared_error<T: Scalar>(
+    f: &[T],
+    targets: TargetsRef<'_, T>,
+    factor: f64,
+    per_sample: &mut [f64],
+    df: &mut [T],
+) {
+    let n = f.len() / per_sample.len();
     match targets {
-        TargetsRef::Values(y) => combine(f, &y[k * n..], df, |f, y| f - y),
+        TargetsRef::Values(y) => combine(f, y, df, |f, y| f - y),
         TargetsRef::Labels(_) => {
-            for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
-                *df = f - target(targets, k, j, n);
+            let rows = df.chunks_exact_mut(n).zip(f.chunks_exact(n));
+            for (k, (df, f)) in rows.enumerate() {
+                for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
+                    *df = f - target(targets, k, j, n);
+                }
             }
         }
     }
-    squares(df)
+    squares_of_rows(per_sample, df, n);
+    for own in per_sample {
+        *own *= factor;
+    }
 }
 
 /// −Σ y log softmax(f); df = softmax(f) Σy − y.

@@ -10,7 +10,7 @@
 
 use faer::{MatMut, MatRef, Par};
 
-use super::elementwise::add;
+use super::elementwise::{add, add_to_rows};
 use super::product::{flops, is_small, min_rows, product, same_order, small_forward};
 use super::threads::{Cut, each, take, take_mut};
 use super::{Activation, Architecture, Layer, Scalar};
@@ -28,7 +28,7 @@ pub struct Mlp<'a, T> {
 /// Where the forward pass writes; made for a most number of rows.
 #[derive(Clone, Debug)]
 pub struct ForwardBuffers<T> {
-    /// x with rows of padding, for batches smaller than the product wants them.
+    /// x with rows of padding, for batches smaller than the first layer's product wants them.
     inputs: Vec<T>,
     /// zⁱ, padded rows × nᵢ.
     z: Vec<Vec<T>>,
@@ -54,11 +54,30 @@ fn padded_rows(architecture: &Architecture, rows: usize) -> usize {
         .fold(rows, usize::max)
 }
 
+/// The entries of a batch that has as many rows as the first layer's product wants: larger ones are read where they are.
+fn padded_inputs(architecture: &Architecture) -> usize {
+    let first = &architecture.layers()[0];
+    min_rows(first.fan_in, first.units) * first.fan_in
+}
+
+/// Buffers for no batch.
+impl<T> Default for ForwardBuffers<T> {
+    fn default() -> Self {
+        Self {
+            inputs: Vec::new(),
+            z: Vec::new(),
+            h: Vec::new(),
+        }
+    }
+}
+
 impl<T: Scalar> ForwardBuffers<T> {
     /// The most bytes that [`Self::new`] takes.
     pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
-        let per_row = 2 * architecture.units_per_sample() + architecture.input_size();
-        padded_rows(architecture, rows).saturating_mul(per_row * size_of::<T>())
+        let per_row = 2 * architecture.units_per_sample() * size_of::<T>();
+        let inputs = padded_inputs(architecture) * size_of::<T>();
+        let padded = padded_rows(architecture, rows);
+        padded.saturating_mul(per_row).saturating_add(inputs)
     }
 
     /// Buffers for batches of at most `rows` samples.
@@ -67,7 +86,7 @@ impl<T: Scalar> ForwardBuffers<T> {
         let zeros = |columns: usize| vec![T::ZERO; padded * columns];
         let layers = architecture.layers();
         Self {
-            inputs: zeros(architecture.input_size()),
+            inputs: vec![T::ZERO; padded_inputs(architecture)],
             z: layers.iter().map(|layer| zeros(layer.units)).collect(),
             h: layers
                 .iter()
@@ -185,11 +204,13 @@ impl<T: Scalar> Trace<'_, T> {
     }
 
     /// zⁱ for i from 1, m × nᵢ.
+    #[inline]
     pub fn z(&self, layer: usize) -> &[T] {
         &self.buffers.z[layer - 1][..self.entries(layer)]
     }
 
     /// hⁱ for i from 0, m × nᵢ; h⁰ = x.
+    #[inline]
     pub fn h(&self, layer: usize) -> &[T] {
         match layer {
             0 => self.inputs,
@@ -203,6 +224,7 @@ impl<T: Scalar> Trace<'_, T> {
     }
 
     /// m·nᵢ for i from 0.
+    #[inline]
     pub fn entries(&self, layer: usize) -> usize {
         self.rows * self.mlp.architecture.size(layer)
     }
@@ -306,9 +328,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
             return;
         }
         if !self.b.is_empty() {
-            for z in z.chunks_exact_mut(n) {
-                add(z, self.b);
-            }
+            add_to_rows(z, self.b);
         }
         self.finish(z, h, &[]);
     }

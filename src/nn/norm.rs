@@ -24,8 +24,14 @@ pub fn norm<T: Scalar>(squares: &[f64], gradient: &[T]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::elementwise::squares;
+    use super::super::elementwise::squares_of_rows;
     use super::*;
+
+    fn squares<T: Scalar>(entries: &[T]) -> f64 {
+        let mut sum = [0.0];
+        squares_of_rows(&mut sum, entries, entries.len());
+        sum[0]
+    }
 
     /// A gradient in one part.
     fn length(gradient: &[f64]) -> f64 {

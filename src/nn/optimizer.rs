@@ -134,6 +134,12 @@ impl<T: Scalar> State<T> {
             updates: 0,
         }
     }
+
+    /// Whether both keep as many numbers of as many parameters.
+    pub fn has_sizes_of(&self, other: &Self) -> bool {
+        let sizes = |state: &Self| [&state.parameters, &state.first, &state.second].map(Vec::len);
+        sizes(self) == sizes(other)
+    }
 }
 
 impl Optimizer {

@@ -16,6 +16,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::Scalar;
+use super::threads::{take, take_mut};
 
 /// Above this many terms, faer's small kernel adds them up in another order than its large one.
 const SAME_ORDER_TERMS: usize = 64;
@@ -113,8 +114,9 @@ pub fn same_order_of_gradient(n: usize, k: usize, m: usize) -> bool {
 pub fn small_forward<T: Scalar>(z: &mut [T], h: &[T], W: &[T], k: usize) {
     fn unrolled<T: Scalar, const K: usize>(z: &mut [T], h: &[T], W: &[T]) {
         let (W, _) = W.as_chunks::<K>();
-        for (z, h) in z.chunks_exact_mut(W.len()).zip(h.as_chunks::<K>().0) {
-            for (z, W) in z.iter_mut().zip(W) {
+        let mut z = z;
+        for h in h.as_chunks::<K>().0 {
+            for (z, W) in take_mut(&mut z, W.len()).iter_mut().zip(W) {
                 let mut sum = T::ZERO;
                 for p in 0..K {
                     sum += h[p] * W[p];
@@ -130,14 +132,10 @@ pub fn small_forward<T: Scalar>(z: &mut [T], h: &[T], W: &[T], k: usize) {
 pub fn small_backward<T: Scalar>(dh: &mut [T], dz: &[T], W: &[T], k: usize) {
     fn unrolled<T: Scalar, const K: usize>(dh: &mut [T], dz: &[T], W: &[T]) {
         let (W, _) = W.as_chunks::<K>();
-        for (dh, dz) in dh
-            .as_chunks_mut::<K>()
-            .0
-            .iter_mut()
-            .zip(dz.chunks_exact(W.len()))
-        {
+        let mut dz = dz;
+        for dh in dh.as_chunks_mut::<K>().0 {
             let mut sums = [T::ZERO; K];
-            for (&dz, W) in dz.iter().zip(W) {
+            for (&dz, W) in take(&mut dz, W.len()).iter().zip(W) {
                 for p in 0..K {
                     sums[p] += dz * W[p];
                 }
@@ -153,8 +151,9 @@ pub fn small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
     fn unrolled<T: Scalar, const K: usize>(dW: &mut [T], dz: &[T], h: &[T]) {
         let (dW, _) = dW.as_chunks_mut::<K>();
         dW.fill([T::ZERO; K]);
-        for (dz, h) in dz.chunks_exact(dW.len()).zip(h.as_chunks::<K>().0) {
-            for (&dz, dW) in dz.iter().zip(dW.iter_mut()) {
+        let mut dz = dz;
+        for h in h.as_chunks::<K>().0 {
+            for (&dz, dW) in take(&mut dz, dW.len()).iter().zip(dW.iter_mut()) {
                 for p in 0..K {
                     dW[p] += dz * h[p];
                 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::{MatMut, MatRef, Par};
 
-use super::super::elementwise::{add, squares};
+use super::super::elementwise::{add_rows, squares_of_rows};
 use super::super::mlp::{Mlp, rows_of};
 use super::super::optimizer::{Update, Updated};
 use super::super::product::{
@@ -78,10 +78,14 @@ impl<T: Scalar> BackwardLayer<'_, T> {
     pub(super) fn compute(&self, own: Own<'_, T>, down: Option<Down<'_, T>>, par: Par) {
         let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
         let products = if down.is_some() { 2 } else { 1 };
-        let cost = products * flops(m, n, k);
+        let cost = if is_small(n, k) {
+            0
+        } else {
+            products * flops(m, n, k)
+        };
         let units = Cut::new(n, cost, par, |units| same_order_of_gradient(units, k, m));
         let below = Cut::new(k, cost, par, |below| same_order(m, below, n));
-        if is_small(n, k) || units.is_whole() && (below.is_whole() || down.is_none()) {
+        if units.is_whole() && (below.is_whole() || down.is_none()) {
             if let Some(down) = down {
                 self.pass_down(down);
             }
@@ -148,12 +152,13 @@ impl<T: Scalar> BackwardLayer<'_, T> {
     /// dW = dzᵀ h and db = Σ_rows dz of some units, so many at a time that they stay at hand for the update.
     pub(super) fn gradient(&self, own: Own<'_, T>) {
         let (m, k) = (self.rows, self.shape.fan_in);
-        let units = own.dW.len() / k;
-        let blocks = size_of_val(own.dW).div_ceil(BLOCK_BYTES);
-        let blocks = Cut::into(units, blocks, |units| same_order_of_gradient(units, k, m));
-        if blocks.is_whole() {
+        let bytes = size_of_val(own.dW);
+        if bytes <= BLOCK_BYTES {
             return self.gradient_block(own);
         }
+        let blocks = bytes.div_ceil(BLOCK_BYTES);
+        let units = own.dW.len() / k;
+        let blocks = Cut::into(units, blocks, |units| same_order_of_gradient(units, k, m));
         for block in own.cut(blocks, k) {
             self.gradient_block(block);
         }
@@ -175,12 +180,10 @@ impl<T: Scalar> BackwardLayer<'_, T> {
         }
         if !own.db.is_empty() {
             own.db.fill(T::ZERO);
-            for dz in self.dz.chunks_exact(n) {
-                add(own.db, &dz[from..from + units]);
-            }
+            add_rows(own.db, self.dz, n, from);
         }
         if let Some(descent) = own.descent {
-            descent.take_gradient(own.dW, own.db);
+            descent.take_gradient(own.dW, own.db, k);
         }
     }
 }
@@ -235,8 +238,8 @@ impl<'a, T: Scalar> Down<'a, T> {
 }
 
 impl<T: Scalar> OwnDescent<'_, T> {
-    pub(super) fn take_gradient(self, dW: &[T], db: &[T]) {
-        sum_squares(self.squares, dW, db);
+    fn take_gradient(self, dW: &[T], db: &[T], k: usize) {
+        sum_squares(self.squares, dW, db, k);
         if let Some((weights, bias)) = self.update {
             let updated = [weights.apply(dW), bias.apply(db)];
             if updated.contains(&Updated::NonFinite) {
@@ -246,12 +249,9 @@ impl<T: Scalar> OwnDescent<'_, T> {
     }
 }
 
-/// The squares of each unit's dW (a row) and db (an entry, if any), added up.
-pub(super) fn sum_squares<T: Scalar>(sums: &mut [f64], dW: &[T], db: &[T]) {
-    let k = dW.len() / sums.len();
-    for (sum, dW) in sums.iter_mut().zip(dW.chunks_exact(k)) {
-        *sum = squares(dW);
-    }
+/// The squares of each unit's dW (a row of k) and db (an entry, if any), added up.
+pub(super) fn sum_squares<T: Scalar>(sums: &mut [f64], dW: &[T], db: &[T], k: usize) {
+    squares_of_rows(sums, dW, k);
     for (sum, db) in sums.iter_mut().zip(db) {
         *sum += db.to_f64() * db.to_f64();
     }
