@@ -180,7 +180,7 @@ settings! {
     /// WatchModel streams on one model.
     max_watchers_per_model: usize = 16, 0..=65_536;
     /// Step metrics kept for one stream; a slower reader gets a thinned series.
-    max_buffered_metrics: usize = 4_096, 16..=16_777_216;
+    max_buffered_metrics: usize = 16_384, 16..=16_777_216;
     /// How long a run computes before the next waiting call gets its thread, in milliseconds.
     quantum_ms: u64 = 2, 1..=60_000;
     /// Calls estimated below this are computed at once, without handing over to a compute thread, in floating-point operations.

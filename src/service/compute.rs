@@ -2,6 +2,7 @@
 //! done after its turn goes to the back of the queue, so that a long run and a hundred short ones share the cores. Nothing numeric runs on an
 //! async worker, except work so small that handing it over would take longer than doing it.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -27,7 +28,24 @@ pub enum Turn {
 /// Work for a compute thread, done turn by turn. Dropped when done, when it panics, or when the pool stops.
 pub trait Task: Send {
     /// Computes for about a quantum, on as many threads as there are `cores` without other work, its own included.
-    fn turn(&mut self, cores: usize) -> Turn;
+    fn turn(&mut self, cores: usize, scratch: &mut Scratch) -> Turn;
+}
+
+/// What the last task on a compute thread has left for the next one: buffers that take long to make.
+#[derive(Default)]
+pub struct Scratch(Option<Box<dyn Any>>);
+
+impl Scratch {
+    /// What was left, if it is of this type.
+    pub fn take<V: 'static>(&mut self) -> Option<V> {
+        let left = self.0.take()?;
+        left.downcast().ok().map(|left| *left)
+    }
+
+    /// Leaves this.
+    pub fn leave<V: 'static>(&mut self, left: V) {
+        self.0 = Some(Box::new(left));
+    }
 }
 
 /// The threads and their queue; the threads end when the last handle is dropped.
@@ -238,7 +256,7 @@ where
     A: FnMut(&mut S) -> bool + Send,
     F: FnOnce(S) -> V + Send,
 {
-    fn turn(&mut self, _cores: usize) -> Turn {
+    fn turn(&mut self, _cores: usize, _scratch: &mut Scratch) -> Turn {
         let Some((mut state, finish, reply)) = self.parts.take() else {
             return Turn::Done;
         };
@@ -271,7 +289,7 @@ struct Once<F, V> {
 }
 
 impl<V: Send, F: FnOnce(Par) -> V + Send> Task for Once<F, V> {
-    fn turn(&mut self, cores: usize) -> Turn {
+    fn turn(&mut self, cores: usize, _scratch: &mut Scratch) -> Turn {
         if let Some((work, reply)) = self.work.take()
             && !reply.is_closed()
         {
@@ -308,9 +326,10 @@ fn stand_back() {
 
 fn work(shared: &Shared) {
     stand_back();
+    let mut scratch = Scratch::default();
     let mut next = shared.next();
     while let Some((party, mut task, cores)) = next {
-        next = match catch_unwind(AssertUnwindSafe(|| task.turn(cores))) {
+        next = match catch_unwind(AssertUnwindSafe(|| task.turn(cores, &mut scratch))) {
             Ok(Turn::Again) => shared.next_after(party, task),
             // The panic hook has logged it; dropping the task tells whoever waits for it.
             Ok(Turn::Done) | Err(_) => {

@@ -29,6 +29,10 @@ use crate::config::Config;
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// The largest frame of an upload: at the protocol's 16 KiB, a batch of 200 KB is read in a dozen pieces, which takes a
+/// tenth of the time of training on it.
+const FRAME: u32 = 1 << 20;
+
 /// What a stream holds of a reply besides what its reader has room for.
 const SEND_BUFFER: usize = 128 << 10;
 
@@ -194,6 +198,7 @@ fn builder(config: &Config) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
         .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(config.max_streams_per_connection)
         .max_header_list_size(config.max_header_bytes)

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::compute::{Task, Timing, Turn, parallelism};
+use super::compute::{Scratch, Task, Timing, Turn, parallelism};
 use super::deadline::Deadline;
 use super::entry::ModelEntry;
 use super::feed::Feed;
@@ -23,13 +23,16 @@ use super::run_event::{EndReason, RunEnd, RunStart};
 use super::status::{Stop, stopped};
 use super::{Server, telemetry};
 use crate::nn::Scalar;
-use crate::training::{Advance, Begin, Model, Outcome, Plan, Run, StepMetrics};
+use crate::training::{Advance, Begin, Model, Outcome, Plan, Run, StepMetrics, Workspace};
 
 /// Readers hear of new steps this often, or sooner when a lot has gathered.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
 /// Metrics that make a report due before its time.
 const REPORT_SIZE: usize = 1024;
+
+/// Buffers above this, in bytes, are given back at a run's end: making them takes less than a step of it.
+const LARGEST_LEFT: usize = 8 << 20;
 
 /// The clock is read about this often between steps, however short they are.
 const CLOCK_EVERY: Duration = Duration::from_micros(200);
@@ -102,7 +105,7 @@ pub async fn conduct<T: Scalar>(
     };
     let begun = turn.and_then(|(turn, position)| {
         let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
-        let workspace = Run::workspace_bytes(&model, plan.minibatches.size());
+        let workspace = Workspace::bytes(&model, plan.minibatches.size());
         let memory = server.workspace(workspace)?;
         Ok((Arc::new(turn), position, begin, memory))
     });
@@ -277,14 +280,22 @@ struct RunTask<T: Scalar> {
     ended: Option<oneshot::Sender<RunEnd>>,
 }
 
+/// Leaves the buffers of a run that is over to the next one, unless they are large.
+fn leave<T: Scalar>(run: Run<T>, scratch: &mut Scratch) {
+    if run.workspace_bytes() <= LARGEST_LEFT {
+        scratch.leave(run.into_workspace());
+    }
+}
+
 impl<T: Scalar> Task for RunTask<T> {
-    fn turn(&mut self, cores: usize) -> Turn {
+    fn turn(&mut self, cores: usize, scratch: &mut Scratch) -> Turn {
         let began = Instant::now();
         let mut run = match self.stage.take() {
             Some(Stage::Ready(model, plan)) => {
                 self.tell(|feed| feed.start(self.start));
                 let done = self.start.resumed_steps;
-                Box::new(Run::new(model, *plan, done, Par::Seq))
+                let earlier = scratch.take::<Workspace<T>>();
+                Box::new(Run::within(earlier, model, *plan, done, Par::Seq))
             }
             Some(Stage::Running(run)) => run,
             None => return Turn::Done,
@@ -327,14 +338,16 @@ impl<T: Scalar> Task for RunTask<T> {
                         )
                     };
                     // Noted before anybody hears of the end, so that a retry finds it.
-                    drop(run);
+                    leave(*run, scratch);
                     self.finish(|_, timing| RunEnd { timing, ..end });
                 }
             },
             Advance::Finished(summary) => {
-                self.finish(|_, timing| RunEnd::finished(&summary, timing))
+                leave(*run, scratch);
+                self.finish(|_, timing| RunEnd::finished(&summary, timing));
             }
             Advance::Diverged(divergence) => {
+                leave(*run, scratch);
                 self.finish(|_, timing| RunEnd::diverged(divergence, timing));
             }
         }

@@ -27,7 +27,7 @@ use super::telemetry;
 use super::transfer::{self, Import};
 use crate::nn::finite_difference::CheckOptions;
 use crate::nn::{Violations, batch::check_inputs};
-use crate::training::{Model, Plan, Run};
+use crate::training::{Model, Plan, Workspace};
 
 /// The handlers.
 #[derive(Clone)]
@@ -395,7 +395,7 @@ async fn plan<T: ModelScalar>(
         parts.plan(planned.spec(), &home.config)
     });
     let plan = server.compute_by(deadline, entries, read).await?.0?;
-    let bytes = Run::workspace_bytes(model, plan.minibatches.size());
+    let bytes = Workspace::bytes(model, plan.minibatches.size());
     // Taken when the run's turn comes; what can never be had is refused now.
     check_workspace(bytes, server.config.max_workspace_bytes)?;
     Ok(plan)

@@ -13,6 +13,7 @@ pub mod run;
 pub mod session;
 pub mod snapshot;
 pub mod spec;
+pub mod workspace;
 
 pub use model::{
     Begin, BeginError, Committed, Divergence, Kept, LayerParameters, Model, Outcome, RunSummary,
@@ -24,3 +25,4 @@ pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};
 pub use session::{Access, SessionInfo, SessionRecord};
 pub use spec::{DecayParts, ScheduleParts, Spec, SpecParts};
+pub use workspace::Workspace;

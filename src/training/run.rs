@@ -8,11 +8,9 @@ use faer::Par;
 
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
+use super::workspace::Workspace;
 use crate::nn::threads::share;
-use crate::nn::{
-    Backward, Batch, Descent, ForwardBuffers, InputGradient, MinibatchBuffers, Minibatches, Mlp,
-    Scalar, Updated, WeightsDigest, norm,
-};
+use crate::nn::{Batch, Descent, Minibatches, Mlp, Scalar, Updated, WeightsDigest, norm};
 
 /// What a run does; valid by construction of its parts.
 #[derive(Clone, Debug)]
@@ -65,13 +63,8 @@ pub struct Run<T: Scalar> {
     steps_done: u64,
     last_loss: f64,
     current: Arc<Committed<T>>,
-    /// Becomes the next committed step; `current`'s predecessor once that is free.
-    spare: Option<Arc<Committed<T>>>,
-    forward: ForwardBuffers<T>,
-    backward: Backward<T>,
-    minibatch: MinibatchBuffers<T>,
-    /// The sum of squares of each unit's gradient.
-    squares: Vec<f64>,
+    /// Taken out when the run is over.
+    workspace: Workspace<T>,
     par: Par,
     ended: bool,
 }
@@ -80,16 +73,26 @@ impl<T: Scalar> Run<T> {
     /// A run that goes on after `steps_done` steps of an earlier try. The caller is the model's only writer until
     /// the run is dropped.
     pub fn new(model: Arc<Model<T>>, plan: Plan<T>, steps_done: u64, par: Par) -> Self {
-        let architecture = &model.spec().architecture;
+        Self::within(None, model, plan, steps_done, par)
+    }
+
+    /// The same, in the buffers of an earlier run where they have the right sizes.
+    pub fn within(
+        earlier: Option<Workspace<T>>,
+        model: Arc<Model<T>>,
+        plan: Plan<T>,
+        steps_done: u64,
+        par: Par,
+    ) -> Self {
+        let spec = model.spec();
         let rows = plan.minibatches.size();
+        let workspace = earlier
+            .filter(|earlier| earlier.fits(spec, rows))
+            .unwrap_or_else(|| Workspace::new(spec, rows));
         model.note_run(plan.request.clone(), steps_done);
         Self {
-            forward: ForwardBuffers::new(architecture, rows),
-            backward: Backward::new(architecture, rows, InputGradient::Skip),
-            minibatch: MinibatchBuffers::default(),
-            squares: vec![0.0; architecture.units_per_sample()],
+            workspace,
             current: model.committed(),
-            spare: None,
             last_loss: f64::NAN,
             ended: false,
             model,
@@ -97,22 +100,6 @@ impl<T: Scalar> Run<T> {
             steps_done,
             par,
         }
-    }
-
-    /// The bytes of memory that a run of at most `rows` rows a step takes besides its batch and the model: its
-    /// buffers, a mini-batch, and the state that the next step is written to.
-    pub fn workspace_bytes(model: &Model<T>, rows: usize) -> usize {
-        let spec = model.spec();
-        let architecture = &spec.architecture;
-        let minibatch = rows.saturating_mul(architecture.input_size() + architecture.output_size());
-        let state = architecture.parameter_count() * (1 + spec.optimizer.slots());
-        ForwardBuffers::<T>::bytes(architecture, rows)
-            .saturating_add(Backward::<T>::bytes(architecture, rows))
-            .saturating_add(
-                minibatch
-                    .saturating_add(state)
-                    .saturating_mul(size_of::<T>()),
-            )
     }
 
     /// The last step's loss, before its update; not a number before the first.
@@ -133,6 +120,16 @@ impl<T: Scalar> Run<T> {
     /// The last committed step.
     pub fn current(&self) -> &Arc<Committed<T>> {
         &self.current
+    }
+
+    /// What [`Workspace::bytes`] says of its buffers.
+    pub fn workspace_bytes(&self) -> usize {
+        Workspace::bytes(&self.model, self.plan.minibatches.size())
+    }
+
+    /// Ends the run here and returns its buffers.
+    pub fn into_workspace(mut self) -> Workspace<T> {
+        std::mem::take(&mut self.workspace)
     }
 
     /// How many threads the next steps may take; their bits are the same.
@@ -184,14 +181,15 @@ impl<T: Scalar> Run<T> {
     fn step(&mut self, par: Par) -> Result<StepMetrics, Divergence> {
         let spec = self.model.spec();
         let index = self.steps_done;
-        let batch = self
-            .plan
-            .minibatches
-            .take(index, self.plan.batch.view(), &mut self.minibatch);
+        let mut next = self.workspace.take_spare(&self.current);
+        let workspace = &mut self.workspace;
+        let batch =
+            self.plan
+                .minibatches
+                .take(index, self.plan.batch.view(), &mut workspace.minibatch);
         let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
         let learning_rate = base * spec.schedule.factor(self.current.step);
 
-        let mut next = Self::take_spare(&mut self.spare, &self.current);
         let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
         target.step = self.current.step + 1;
         target.digest = OnceLock::new();
@@ -199,7 +197,7 @@ impl<T: Scalar> Run<T> {
         target.state.updates = old.updates + 1;
 
         let mlp = Mlp::new(&spec.architecture, &old.parameters);
-        let trace = mlp.forward(batch.inputs, batch.rows, &mut self.forward, par);
+        let trace = mlp.forward(batch.inputs, batch.rows, &mut workspace.forward, par);
         let clips = spec.clip_norm > 0.0;
         let updates = target.state.updates;
         let rule = |scale| spec.optimizer.rule(updates, scale, learning_rate);
@@ -208,7 +206,7 @@ impl<T: Scalar> Run<T> {
         let loss = {
             let update = unclipped.update(old, &mut target.state);
             let descent = Descent {
-                squares: &mut self.squares,
+                squares: &mut workspace.squares,
                 // A gradient that may be clipped has to be known whole first.
                 update: (!clips).then_some(update),
                 failed: &failed,
@@ -216,7 +214,7 @@ impl<T: Scalar> Run<T> {
             trace.descend(
                 spec.objective,
                 batch.targets,
-                &mut self.backward,
+                &mut workspace.backward,
                 par,
                 descent,
             )
@@ -224,8 +222,8 @@ impl<T: Scalar> Run<T> {
         let accuracy = spec
             .objective
             .accuracy(trace.outputs(), batch.targets, batch.rows);
-        let gradient = self.backward.parameters();
-        let gradient_norm = norm(&self.squares, gradient);
+        let gradient = workspace.backward.parameters();
+        let gradient_norm = norm(&workspace.squares, gradient);
         let mut updated = Updated::finite_unless(failed.into_inner());
         if clips {
             let scale = if gradient_norm > spec.clip_norm {
@@ -238,7 +236,7 @@ impl<T: Scalar> Run<T> {
             updated = update.apply_in_pieces(gradient, par);
         }
         if updated == Updated::NonFinite || !gradient_norm.is_finite() {
-            self.spare = Some(next);
+            workspace.keep_spare(next);
             return Err(Divergence {
                 steps_done: self.steps_done,
                 step: self.current.step,
@@ -247,7 +245,8 @@ impl<T: Scalar> Run<T> {
             });
         }
         self.model.commit(Arc::clone(&next));
-        self.spare = Some(std::mem::replace(&mut self.current, next));
+        let last = std::mem::replace(&mut self.current, next);
+        workspace.keep_spare(last);
         self.steps_done += 1;
         self.last_loss = loss;
         Ok(StepMetrics {
@@ -258,17 +257,6 @@ impl<T: Scalar> Run<T> {
             gradient_norm,
             learning_rate,
         })
-    }
-
-    /// A state to write the next step to, held by nobody else.
-    fn take_spare(
-        spare: &mut Option<Arc<Committed<T>>>,
-        current: &Committed<T>,
-    ) -> Arc<Committed<T>> {
-        spare
-            .take()
-            .filter(|spare| Arc::strong_count(spare) == 1)
-            .unwrap_or_else(|| Arc::new(Committed::new(current.state.clone(), 0)))
     }
 
     fn end(&mut self, outcome: Outcome) {
