@@ -26,7 +26,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// In process with one thread and with two, of which the faster counts; the three take turns.
+    /// In process with one thread and with two, of which the faster counts; they and the stream take turns.
     pub async fn measure(self) -> Value {
         let dtype = if self.double {
             pb::Dtype::Float64
@@ -39,41 +39,49 @@ impl Stream {
             durability: pb::Durability::Relaxed.into(),
             ..train(&self.work, dtype, &model.name, self.steps)
         };
-        let mut took = [const { Vec::new() }; 3];
+        let mut took = [const { Vec::new() }; 4];
         let mut heard = usize::MAX;
         for round in 0..=self.rounds {
             let began = Instant::now();
-            heard = heard.min(read(&mut client, request.clone()).await);
+            let (metrics, computed) = read(&mut client, request.clone()).await;
             let streamed = began.elapsed().as_secs_f64();
+            heard = heard.min(metrics);
             let alone = [Par::Seq, Par::rayon(2)].map(|par| match self.double {
                 true => in_process::<f64>(&self.work, self.steps, par),
                 false => in_process::<f32>(&self.work, self.steps, par),
             });
             if round > 0 {
-                let times = [streamed, alone[0], alone[1]];
+                let times = [streamed, computed, alone[0], alone[1]];
                 took.iter_mut()
                     .zip(times)
                     .for_each(|(took, time)| took.push(time));
             }
         }
-        let [streamed, one, two] = took.each_mut().map(|took| median(took));
-        json!({"streamed_s": streamed, "one_thread_s": one, "two_threads_s": two, "metrics": heard})
+        let [streamed, computed, one, two] = took.each_mut().map(|took| median(took));
+        json!({
+            "streamed_s": streamed,
+            "computed_s": computed,
+            "one_thread_s": one,
+            "two_threads_s": two,
+            "metrics": heard,
+        })
     }
 }
 
-/// How many steps' metrics came.
-async fn read(client: &mut Training, request: pb::TrainBatchRequest) -> usize {
+/// How many steps' metrics came, and the seconds that the server says it has trained for.
+async fn read(client: &mut Training, request: pb::TrainBatchRequest) -> (usize, f64) {
     let mut stream = client.train_batch(request).await.unwrap().into_inner();
-    let (mut heard, mut completed) = (0, false);
+    let (mut heard, mut computed) = (0, None);
     while let Some(message) = stream.message().await.unwrap() {
         match message.event {
             Some(Event::Progress(progress)) => heard += progress.steps.len(),
-            Some(Event::Completed(_)) => completed = true,
+            Some(Event::Completed(end)) => computed = end.timings.unwrap().computed,
             Some(Event::Started(_)) | None => {}
         }
     }
-    assert!(completed, "a run without its end");
-    heard
+    let computed = computed.expect("a run ends with what it took");
+    let seconds = computed.seconds as f64 + f64::from(computed.nanos) / 1e9;
+    (heard, seconds)
 }
 
 /// Seconds.

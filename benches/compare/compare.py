@@ -8,6 +8,7 @@ file says what is compared, and how.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ PARTS = ("engine", "service", "sizes")
 
 def main():
     options = arguments()
+    if "service" in options.parts and not options.plot_only and not shutil.which("h2load"):
+        sys.exit("h2load is not there, which loads the servers: install it (Debian: nghttp2-client), or --only engine")
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     python = ground.python_of(folder, options.venv and options.venv.absolute())

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def machine(python):
             **versions,
             "python": first_line(python, "-c", "import platform; print(platform.python_version())"),
             "rustc": first_line("rustc", "--version").split()[1],
-            "nghttp2": first_line("h2load", "--version").split("/")[-1],
+            "nghttp2": first_line("h2load", "--version").split("/")[-1] if shutil.which("h2load") else None,
         },
     }
 
