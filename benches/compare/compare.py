@@ -15,6 +15,7 @@ from pathlib import Path
 
 import engine
 import ground
+import readme
 import report
 import service
 import sizes
@@ -38,6 +39,8 @@ def main():
     (folder / "report.md").write_text(text)
     print(text)
     subprocess.run([python, ground.HERE / "plots.py", kept, folder], check=True)
+    if options.readme:
+        readme.write(results, folder)
     ground.say("kept in", folder)
 
 
@@ -52,6 +55,7 @@ def arguments():
     parser.add_argument("--venv", type=Path, metavar="DIR", help="a virtual environment that has requirements.txt")
     parser.add_argument("--out", type=Path, metavar="DIR", default=ground.ROOT / "target" / "compare")
     parser.add_argument("--plot-only", action="store_true", help="report and draw the results that are there")
+    parser.add_argument("--readme", action="store_true", help="put tables and plots into the project's README")
     options = parser.parse_args()
     part, _, options.row = (options.only or "").partition(":")
     if part and part not in PARTS:

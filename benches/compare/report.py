@@ -21,6 +21,9 @@ TARGETS = {
     "2048-2048-2048-2048": (1, 0.92, None),
 }
 
+# In place of what a row is compared with.
+NOTHING = {"what": "", "figure": "", "target": "", "met": True}
+
 
 def markdown(results):
     lines = [about(results["machine"]), ""]
@@ -91,7 +94,7 @@ def service_table(rows):
     table = ["| the service | here | compared | figure | target |", "|---|---|---|---|---|"]
     for row in rows:
         name, shown = row["name"], row["shown"]
-        for compared in row["comparisons"] or [{"what": "", "figure": "", "target": "", "met": True}]:
+        for compared in row["comparisons"] or [NOTHING]:
             target = judge(compared["target"], compared["met"]) if compared["target"] else ""
             table.append(f"| {name} | {shown} | {compared['what']} | {compared['figure']} | {target} |")
             name = shown = ""

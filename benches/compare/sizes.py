@@ -11,8 +11,8 @@ def measure(service, own, quick):
 def steps(own, quick):
     """Networks n-n-n on n samples in f32: five products of 2 n³ operations."""
     told = []
-    for exponent in range(2, 10 if quick else 12):
-        n = round((10**exponent / 10) ** (1 / 3))
+    for half in range(4, 19 if quick else 23):
+        n = round((10 ** (half / 2) / 10) ** (1 / 3))
         work = {"name": f"{n}-{n}-{n}", "sizes": [n, n, n], "rows": n, "double": False, "bias": False, "adam": False}
         work |= {"scan": 1, "learning_rate": 1e-12}
         point = {"flops": 10 * n**3}

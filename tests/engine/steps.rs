@@ -223,6 +223,70 @@ fn an_interrupted_request_goes_on_where_it_stopped_and_a_finished_one_is_replaye
 }
 
 #[test]
+fn a_run_in_the_buffers_of_another_one_has_the_bits_of_its_own_and_leaves_the_other_model_alone() {
+    let finish = |mut run: Run<f64>| {
+        run.advance(|_| ControlFlow::Continue(()));
+        run.into_workspace()
+    };
+    let undisturbed = model(0.01);
+    // An odd number: the last one is in the state that was left.
+    let steps = || plan(undisturbed.spec(), 9, None);
+    finish(Run::new(Arc::clone(&undisturbed), steps(), 0, Par::Seq));
+
+    // Numbers that are not finite are left in its buffers.
+    let diverged = model(1e300);
+    // The states that it leaves are of other sizes.
+    let adam = {
+        let optimizer = Optimizer::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decoupled: false,
+        };
+        let spec = Spec {
+            optimizer,
+            ..spec(0.01)
+        };
+        let parameters = initialize(&spec.architecture, 7);
+        Arc::new(Model::new(spec, parameters, 10))
+    };
+    for earlier in [model(0.02), diverged, adam] {
+        let spec = earlier.spec().clone();
+        let run = Run::new(Arc::clone(&earlier), plan(&spec, 10, None), 0, Par::Seq);
+        let left = finish(run);
+        let before = earlier.committed().state.clone();
+        let model = model(0.01);
+        assert!(left.fits(model.spec(), 2));
+        finish(Run::within(
+            Some(left),
+            Arc::clone(&model),
+            steps(),
+            0,
+            Par::Seq,
+        ));
+        assert_eq!(model.committed().state, undisturbed.committed().state);
+        assert_eq!(earlier.committed().state, before);
+    }
+
+    let other_rows = Plan {
+        minibatches: Minibatches::new(5, 5, None),
+        ..steps()
+    };
+    let left = finish(Run::new(model(0.01), other_rows, 0, Par::Seq));
+    assert!(!left.fits(undisturbed.spec(), 2));
+    let model = model(0.01);
+    finish(Run::within(
+        Some(left),
+        Arc::clone(&model),
+        steps(),
+        0,
+        Par::Seq,
+    ));
+    assert_eq!(model.committed().state, undisturbed.committed().state);
+}
+
+#[test]
 fn a_request_interrupted_before_its_first_step_is_held_to_the_step_it_expects() {
     let model = model(0.01);
     let never_begun = plan(model.spec(), 10, Some(request()));
