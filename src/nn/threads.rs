@@ -10,7 +10,8 @@ use super::Architecture;
 use super::product::flops;
 
 /// Work of fewer floating-point operations than this stays on one thread: handing a half of it over, and fetching
-/// what the other thread has written, takes about as long as doing it.
+/// what the other thread has written, takes about as long as doing it. At twice as many, two threads take a fifth off
+/// a step, at six times as many a third (AMD EPYC, f32; `benches/compare/compare.py --only sizes`).
 const PARALLEL_FLOPS: usize = 1_000_000;
 
 /// Passes over memory of fewer numbers than this stay on one thread.
