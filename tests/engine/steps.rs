@@ -233,6 +233,13 @@ fn a_run_in_the_buffers_of_another_one_has_the_bits_of_its_own_and_leaves_the_ot
     let steps = || plan(undisturbed.spec(), 9, None);
     finish(Run::new(Arc::clone(&undisturbed), steps(), 0, Par::Seq));
 
+    let has_its_own_bits_in = |left| {
+        let model = model(0.01);
+        let run = Run::within(Some(left), Arc::clone(&model), steps(), 0, Par::Seq);
+        finish(run);
+        assert_eq!(model.committed().state, undisturbed.committed().state);
+    };
+
     // Numbers that are not finite are left in its buffers.
     let diverged = model(1e300);
     // The states that it leaves are of other sizes.
@@ -256,16 +263,8 @@ fn a_run_in_the_buffers_of_another_one_has_the_bits_of_its_own_and_leaves_the_ot
         let run = Run::new(Arc::clone(&earlier), plan(&spec, 10, None), 0, Par::Seq);
         let left = finish(run);
         let before = earlier.committed().state.clone();
-        let model = model(0.01);
-        assert!(left.fits(model.spec(), 2));
-        finish(Run::within(
-            Some(left),
-            Arc::clone(&model),
-            steps(),
-            0,
-            Par::Seq,
-        ));
-        assert_eq!(model.committed().state, undisturbed.committed().state);
+        assert!(left.fits(undisturbed.spec(), 2));
+        has_its_own_bits_in(left);
         assert_eq!(earlier.committed().state, before);
     }
 
@@ -275,15 +274,7 @@ fn a_run_in_the_buffers_of_another_one_has_the_bits_of_its_own_and_leaves_the_ot
     };
     let left = finish(Run::new(model(0.01), other_rows, 0, Par::Seq));
     assert!(!left.fits(undisturbed.spec(), 2));
-    let model = model(0.01);
-    finish(Run::within(
-        Some(left),
-        Arc::clone(&model),
-        steps(),
-        0,
-        Par::Seq,
-    ));
-    assert_eq!(model.committed().state, undisturbed.committed().state);
+    has_its_own_bits_in(left);
 }
 
 #[test]
