@@ -5,7 +5,7 @@
 //! sessions/{session}/session.json
 //! sessions/{session}/{model}.safetensors            the last commit
 //! sessions/{session}/{model}.previous.safetensors   the one before
-//! log/                              newer commits of small models, until they are in their files (see `log`)
+//! log/                              newer commits, until they are in the models' files (see `log`)
 //! quarantine/                       files that could not be read, each under a name of its own
 //! ```
 //!
@@ -26,7 +26,7 @@ use disk::{Disk, RealDisk};
 use log::{Log, Recovered};
 
 pub use log::{Logged, SEGMENT_BYTES, Segment};
-pub use record::{Anchor, Record};
+pub use record::{Anchor, Kind, Record};
 
 const SESSIONS: &str = "sessions";
 const LOG: &str = "log";
@@ -200,30 +200,37 @@ impl<D: Disk> Store<D> {
         self.disk.exists(&self.folder(session))
     }
 
-    /// The last commit of a model, where the log held it when it was opened; handed out once, and with it the care for
-    /// its segment.
+    /// What the log held of a model when it was opened; handed out once, and with it the care for its segments.
     pub fn take_logged(&self, session: &str, model: &str) -> Option<Logged> {
         let model = (session.to_owned(), model.to_owned());
         self.lock_recovered().remove(&model)
     }
 
-    /// Puts what nobody took from the log into its files; models that are damaged there go to quarantine.
+    /// Puts what nobody took from the log into its files; models that are damaged there go to quarantine. What only a
+    /// redo makes of a model stays where it is.
     ///
     /// # Errors
     /// The rest is in the log still.
     pub fn fold_rest(&self) -> io::Result<()> {
         let mut recovered = self.lock_recovered();
-        while let Some((model, logged)) = recovered.pop_first() {
-            let folded = match &logged.snapshot {
-                Some(snapshot) => self.put_model(&model.0, &model.1, snapshot).map(drop),
-                None => self.quarantine(&model.0, &model.1).map(drop),
+        let (mut folded, mut done) = (Vec::new(), Ok(()));
+        for (model, logged) in recovered.iter() {
+            done = match &logged.snapshot {
+                _ if logged.is_damaged => self.quarantine(&model.0, &model.1).map(drop),
+                Some(snapshot) if logged.redos.is_empty() => {
+                    self.put_model(&model.0, &model.1, snapshot).map(drop)
+                }
+                Some(_) | None => continue,
             };
-            if let Err(error) = folded {
-                recovered.insert(model, logged);
-                return Err(error);
+            if done.is_err() {
+                break;
             }
+            folded.push(model.clone());
         }
-        Ok(())
+        for model in folded {
+            recovered.remove(&model);
+        }
+        done
     }
 
     /// Whether the log has a segment.

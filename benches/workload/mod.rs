@@ -138,7 +138,7 @@ impl Work {
         let spec = self.spec::<T>();
         let plan = Plan {
             minibatches: Minibatches::new(self.rows, self.rows, None),
-            batch: self.batch(&spec),
+            batch: Arc::new(self.batch(&spec)),
             steps: u64::MAX,
             learning_rate: None,
             request: None,

@@ -319,6 +319,11 @@ impl Minibatches {
         self.size
     }
 
+    /// What shuffles, if something does.
+    pub fn seed(&self) -> Option<i64> {
+        self.seed
+    }
+
     /// The epoch of step `index`, both from 0 here, the epoch's number from 1.
     pub fn epoch(&self, index: u64) -> u64 {
         index / self.steps_per_epoch() + 1

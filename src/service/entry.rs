@@ -84,8 +84,10 @@ struct Stored {
     step: Option<u64>,
     /// Its file, where it is known which one the disk has.
     file: Option<Anchor>,
-    /// The segment of the log that holds its last commit, where a file does not.
-    segment: Option<Segment>,
+    /// The parts of the log that hold what was committed after its file.
+    segments: Vec<Segment>,
+    /// The work that a start would have with that; one of the server's permits a unit.
+    redo: Option<OwnedSemaphorePermit>,
     /// Whether something was acknowledged that no commit holds yet.
     is_behind: bool,
 }
@@ -172,17 +174,41 @@ impl ModelEntry {
         };
     }
 
-    /// Notes a commit in the log, after this file, of everything acknowledged so far.
-    pub fn note_logged(&self, step: u64, file: Anchor, segment: Segment) {
+    /// Notes that these parts of the log hold, after this file, everything acknowledged so far.
+    pub fn note_logged(&self, step: u64, file: Anchor, segments: Vec<Segment>) {
         *self.lock_stored() = Stored {
             step: Some(step),
             file: Some(file),
-            segment: Some(segment),
-            is_behind: false,
+            segments,
+            ..Stored::default()
         };
     }
 
-    /// Notes that its file is about to be replaced: until that is done nobody knows which one the disk has.
+    /// Notes that the log holds what leads from the last commit to this step, and the work to do that again.
+    pub fn note_redo(&self, step: u64, segment: Segment, work: OwnedSemaphorePermit) {
+        let mut stored = self.lock_stored();
+        stored.step = Some(step);
+        if !stored.segments.contains(&segment) {
+            stored.segments.push(segment);
+        }
+        match &mut stored.redo {
+            Some(before) => before.merge(work),
+            none => *none = Some(work),
+        }
+    }
+
+    /// The parts of the log that hold what was committed after its file, and the units of work to do that again;
+    /// `None` unless this step is the last one on disk and no other was acknowledged.
+    pub fn redo_after(&self, step: u64) -> Option<(usize, usize)> {
+        let stored = self.lock_stored();
+        let is_last = stored.step == Some(step) && !stored.is_behind;
+        let work = stored.redo.as_ref();
+        let work = work.map_or(0, OwnedSemaphorePermit::num_permits);
+        is_last.then_some((stored.segments.len(), work))
+    }
+
+    /// Notes that its file is about to be replaced: until that is done nobody knows which one the disk has, and nothing
+    /// goes into the log.
     pub fn note_replacing(&self) {
         self.lock_stored().file = None;
     }
@@ -192,15 +218,14 @@ impl ModelEntry {
         self.lock_stored().file
     }
 
-    /// Whether its last commit is in the log and not in its file.
+    /// Whether something of it is in the log and not in its file.
     pub fn is_logged(&self) -> bool {
-        self.lock_stored().segment.is_some()
+        !self.lock_stored().segments.is_empty()
     }
 
     /// Whether that part of the log is to be emptied.
     pub fn is_to_be_filed(&self) -> bool {
-        let stored = self.lock_stored();
-        stored.segment.as_ref().is_some_and(Segment::is_closed)
+        self.lock_stored().segments.iter().any(Segment::is_closed)
     }
 
     /// Notes that something is acknowledged from memory. Returns whether nothing was before.

@@ -115,7 +115,7 @@ async fn replace<T: ModelScalar>(
     let turn = Arc::new(turn);
     let stored = server
         .persistence
-        .commit(&entry, &turn, &model, before)
+        .commit(&entry, &turn, &model, before, None)
         .await;
     stored.map_err(NotStored::status)?;
     Ok(done)

@@ -1,29 +1,32 @@
 //! What is kept over restarts, and when: a session and a model before CreateSession and CreateModel answer, a model
 //! before a run or SetParameters is acknowledged, a deletion before it is.
 //!
-//! A small commit goes into the log that all models share, on a thread that writes down at once whatever has gathered; any
-//! other one, and one that the log does not take, into the model's file.
+//! A small model goes into the log that all models share, on a thread that writes down at once whatever has gathered; of a
+//! large one what a run did goes there, if that is small. All else, and what the log does not take, goes into the
+//! model's file.
 //!
 //! A commit that fails leaves the model where the last one put it, in memory as on disk: the caller takes the step
 //! back. Nothing is poisoned by a failed fsync, since the next commit writes a new file from the start.
 
 mod commit_queue;
+mod logging;
 mod recovery;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use self::commit_queue::CommitQueue;
+pub use self::logging::Taken;
 use self::recovery::{lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
 use super::status::Refusal;
 use crate::nn::{ArchitectureLimits, Scalar};
-use crate::store::{Anchor, Record, Store, StoreError};
+use crate::store::{Anchor, Store, StoreError};
 use crate::training::snapshot::{self, About, Restored};
 use crate::training::{Kept, Model, ModelName, SessionName, SessionRecord};
 
@@ -33,13 +36,11 @@ pub struct Persistence {
     store: Option<Arc<Store>>,
     /// The way into the log.
     queue: Option<CommitQueue>,
+    /// The work that a start may have with what is in the log.
+    redo_work: Arc<Semaphore>,
     /// Models whose last commit is damaged, and what became of it.
     lost: Arc<Mutex<Lost>>,
 }
-
-/// Models above this, in bytes, are put into their files at once: the log would soon be full of them, and the disk is
-/// busier with their bytes than with files.
-const LARGEST_LOGGED: usize = 32 << 10;
 
 /// Models that were lost, and what became of each.
 type Lost = BTreeMap<ModelName, String>;
@@ -110,6 +111,7 @@ impl Persistence {
         Ok(Self {
             store,
             queue,
+            redo_work: logging::redo_work(),
             lost: Arc::default(),
         })
     }
@@ -216,7 +218,8 @@ impl Persistence {
         .await
     }
 
-    /// Writes down what was done to a model since `before`, or takes it back. `turn` is the turn to change it.
+    /// Writes down what was done to a model since `before`, or takes it back. `turn` is the turn to change it; `taken`
+    /// tells how to do it again, if that is known.
     ///
     /// # Errors
     /// The disk refuses; the model is as it was before.
@@ -226,8 +229,9 @@ impl Persistence {
         turn: &Arc<WriteTurn>,
         model: &Arc<Model<T>>,
         before: Kept<T>,
+        taken: Option<Taken<T>>,
     ) -> Result<(), NotStored> {
-        if self.log(entry, model, turn).await {
+        if self.log(entry, model, turn, &before, taken).await {
             return Ok(());
         }
         let stored = self.put_model(entry, model, Arc::clone(turn)).await;
@@ -237,63 +241,7 @@ impl Persistence {
         stored.map(|_| ())
     }
 
-    /// Writes a small model into the log, and tells whether it is durable now; where it is not, nothing has changed.
-    async fn log<T: Scalar>(
-        &self,
-        entry: &Arc<ModelEntry>,
-        model: &Arc<Model<T>>,
-        turn: &Arc<WriteTurn>,
-    ) -> bool {
-        let (Some(queue), Some(file)) = (&self.queue, entry.file()) else {
-            return false;
-        };
-        if model.spec().state_bytes() > LARGEST_LOGGED || entry.deleted.is_cancelled() {
-            return false;
-        }
-        let kept = model.kept();
-        let Ok(snapshot) = snapshot::encode(model.spec(), &kept, &about(entry)) else {
-            return false;
-        };
-        let record = Record {
-            session: entry.name.session.0.to_string(),
-            model: entry.name.model.to_string(),
-            anchor: file,
-            snapshot,
-        };
-        let step = kept.committed.step;
-        // The turn lasts as long as the writing, even where nobody waits for that any more.
-        let (entry, turn) = (Arc::clone(entry), Arc::clone(turn));
-        let added = queue.add(record, move |segment| {
-            let _turn = turn;
-            entry.note_logged(step, file, segment);
-        });
-        added.await
-    }
-
-    /// Removes what counts no more of the log; where its last part has been written for `patience`, that is to be
-    /// emptied, too. Returns whether there is anything left.
-    pub async fn tend_log(&self, patience: Duration) -> bool {
-        let Some(queue) = self.queue.as_ref().filter(|queue| queue.take_used()) else {
-            return false;
-        };
-        let is_due = queue.is_due(patience);
-        let tended = self.with_store(move |store| {
-            if is_due {
-                store.close_segment();
-            }
-            if let Err(error) = store.tidy_log() {
-                tracing::error!(%error, "a part of the log cannot be removed yet");
-            }
-            Ok(store.has_log())
-        });
-        let is_left = tended.await.unwrap_or(true);
-        if is_left {
-            queue.note_log();
-        }
-        is_left
-    }
-
-    /// Puts the last commit of a model into its file, if it is in the log alone. `turn` is the turn to change the model.
+    /// Puts all of a model into its file, if something of it is in the log alone. `turn` is the turn to change the model.
     ///
     /// # Errors
     /// The disk refuses; the log has it still.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::Server;
 use super::entry::{ModelEntry, WriteTurn};
 use super::lives::STORE_WITHIN;
-use super::persistence::NotStored;
+use super::persistence::{NotStored, Taken};
 use super::run_event::{EndReason, RunEnd};
 use crate::nn::Scalar;
-use crate::training::{Kept, Model};
+use crate::training::{Kept, Model, Plan};
 
 /// The commits of a run to disk. The run's turn to change the model goes on meanwhile.
 pub struct Commits<'a, T> {
@@ -21,22 +21,33 @@ pub struct Commits<'a, T> {
     before: Kept<T>,
     /// When the last commit was made or tried.
     last: Instant,
+    plan: Plan<T>,
+    /// The model's step when the run began.
+    began: u64,
+    /// Steps of its request that earlier tries had taken by then.
+    resumed_steps: u64,
 }
 
 impl<'a, T: Scalar> Commits<'a, T> {
-    /// For a run of `model` that is about to begin.
+    /// For a run of `model` that is about to begin, after `resumed_steps` of earlier tries.
     pub fn new(
         server: &'a Arc<Server>,
         entry: &'a Arc<ModelEntry>,
         turn: &'a Arc<WriteTurn>,
         model: &Arc<Model<T>>,
+        plan: &Plan<T>,
+        resumed_steps: u64,
     ) -> Self {
+        let before = model.kept();
         Self {
+            began: before.committed.step,
+            plan: plan.clone(),
+            resumed_steps,
             server,
             entry,
             turn,
             model: Arc::clone(model),
-            before: model.kept(),
+            before,
             last: Instant::now(),
         }
     }
@@ -98,9 +109,15 @@ impl<'a, T: Scalar> Commits<'a, T> {
             self.server.store_soon(self.entry);
             Ok(())
         } else {
+            // What panicked is not to be met again at a start.
+            let is_sound = !matches!(end.reason, EndReason::Failed);
+            let taken = is_sound.then(|| Taken {
+                plan: self.plan,
+                first: self.resumed_steps + (step - self.began),
+            });
             let persistence = &self.server.persistence;
             persistence
-                .commit(self.entry, self.turn, &self.model, self.before)
+                .commit(self.entry, self.turn, &self.model, self.before, taken)
                 .await
         };
         let end = match stored {

@@ -152,7 +152,7 @@ pub async fn conduct<T: Scalar>(
         }
     };
     tokio::pin!(ending);
-    let mut commits = Commits::new(&server, &entry, &turn, &model);
+    let mut commits = Commits::new(&server, &entry, &turn, &model, &plan, resumed_steps);
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask {

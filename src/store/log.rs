@@ -4,9 +4,10 @@
 //! log/{number}.log    a segment: room of a fixed size, zero where nothing was written yet
 //! ```
 //!
-//! A commit in the log is as durable as one in a file, and holds all of the model; it counts as long as the model's file
-//! is the one that it came after (its anchor). So whatever replaces that file makes it void, and so does a deletion:
-//! nothing in a segment is ever changed. A segment is removed when every commit in it is void.
+//! A commit in the log is as durable as one in a file. It holds all of a small model; of a large one, what makes it of
+//! the commit before. It counts as long as the model's file is the one that it came after (its anchor). So whatever
+//! replaces that file makes it void, and so does a deletion: nothing in a segment is ever changed. A segment is removed
+//! when every commit in it is void.
 //!
 //! The log is a way to be quick, never the only way: one that is full, or that the disk refuses, is left as it is, and
 //! the commit goes to its file.
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::Disk;
-use super::record::{Anchor, Record, scan};
+use super::record::{Anchor, Found, Kind, Record, scan};
 
 /// The size of a segment. Made of zeros before it is used: a sync then has no new size to make durable, which halves it.
 pub const SEGMENT_BYTES: usize = if cfg!(test) { 8 << 10 } else { 4 << 20 };
@@ -36,19 +37,23 @@ struct SegmentFile {
     path: PathBuf,
     /// Whether nothing will be added.
     is_closed: AtomicBool,
-    /// Whether a commit in it is damaged.
-    is_damaged: bool,
+    /// Whether a commit in it cannot be used.
+    is_damaged: AtomicBool,
 }
 
-/// The last commit of a model, where that lies in the log.
+/// What the log holds of a model: what was committed since its file was.
 #[derive(Debug)]
 pub struct Logged {
-    /// All of the model; `None` where it is damaged.
+    /// All of the model, unless that is in its file.
     pub snapshot: Option<Vec<u8>>,
+    /// What was done to the model since, in its order.
+    pub redos: Vec<Vec<u8>>,
+    /// Whether one of these is damaged; then it is not among them.
+    pub is_damaged: bool,
     /// The model's file.
     pub anchor: Anchor,
-    /// Where it lies.
-    pub segment: Segment,
+    /// Where all of this lies.
+    pub segments: Vec<Segment>,
 }
 
 /// What counts of what was found in a log: by session and model.
@@ -79,8 +84,52 @@ impl Segment {
         self.0.is_closed.load(Ordering::Relaxed)
     }
 
+    /// Notes that something in it cannot be used: it goes to quarantine when nothing in it counts.
+    pub fn note_damage(&self) {
+        self.0.is_damaged.store(true, Ordering::Relaxed);
+    }
+
     fn close(&self) {
         self.0.is_closed.store(true, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for Segment {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Logged {
+    fn new(anchor: Anchor) -> Self {
+        Self {
+            snapshot: None,
+            redos: Vec::new(),
+            is_damaged: false,
+            anchor,
+            segments: Vec::new(),
+        }
+    }
+
+    /// Adds the next commit.
+    fn add(&mut self, found: &Found<'_>, segment: &Segment) {
+        let content = found.content.map(<[u8]>::to_vec);
+        match found.kind {
+            Kind::Snapshot => {
+                *self = Self {
+                    is_damaged: content.is_none(),
+                    snapshot: content,
+                    ..Self::new(found.anchor)
+                };
+            }
+            Kind::Redo => {
+                self.is_damaged |= content.is_none();
+                self.redos.extend(content);
+            }
+        }
+        if !self.segments.contains(segment) {
+            self.segments.push(segment.clone());
+        }
     }
 }
 
@@ -118,20 +167,17 @@ impl<F> Log<F> {
                 number,
                 path,
                 is_closed: AtomicBool::new(true),
-                is_damaged: found.iter().any(|found| found.snapshot.is_none()),
+                is_damaged: found.iter().any(|found| found.content.is_none()).into(),
             }));
             for found in found {
-                let model = (found.session, found.model);
+                let model = (found.session.clone(), found.model.clone());
                 let file = anchors
                     .entry(model.clone())
                     .or_insert_with(|| anchor(&model.0, &model.1));
                 if *file == Some(found.anchor) {
-                    let logged = Logged {
-                        snapshot: found.snapshot.map(<[u8]>::to_vec),
-                        anchor: found.anchor,
-                        segment: segment.clone(),
-                    };
-                    recovered.insert(model, logged);
+                    let logged = recovered.entry(model);
+                    let logged = logged.or_insert_with(|| Logged::new(found.anchor));
+                    logged.add(&found, &segment);
                 }
             }
             log.next = log.next.max(number + 1);
@@ -213,7 +259,7 @@ impl<F> Log<F> {
                 return true;
             }
             let file = &segment.0;
-            let removed = if file.is_damaged {
+            let removed = if file.is_damaged.load(Ordering::Relaxed) {
                 let name = format!("log-{}{EXTENSION}", file.number);
                 let moved = disk.create_folder(quarantine);
                 moved.and_then(|()| disk.rename(&file.path, &quarantine.join(name)))
@@ -251,7 +297,7 @@ impl<F> Log<F> {
                     number,
                     path,
                     is_closed: AtomicBool::new(false),
-                    is_damaged: false,
+                    is_damaged: false.into(),
                 }));
                 self.segments.push(segment.clone());
                 Ok(Open {

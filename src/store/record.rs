@@ -1,9 +1,18 @@
-//! A commit as it lies in the log: a head, the snapshot, the head again, so that damage to one of the three never hides
+//! A commit as it lies in the log: a head, what it holds, the head again, so that damage to one of the three never hides
 //! whose commit it is.
 
 /// What tells a model's file from every other that it had: the end of its snapshot, which is a checksum over the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor([u8; ANCHOR]);
+
+/// What a commit in the log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// All of the model.
+    Snapshot,
+    /// What makes the model of its commit before this one.
+    Redo,
+}
 
 /// A commit on its way into the log.
 #[derive(Clone, Debug)]
@@ -14,8 +23,10 @@ pub struct Record {
     pub model: String,
     /// The model's file that this commit comes after.
     pub anchor: Anchor,
-    /// All of the model.
-    pub snapshot: Vec<u8>,
+    /// What the bytes are.
+    pub kind: Kind,
+    /// What the commit holds.
+    pub content: Vec<u8>,
 }
 
 /// A commit as it was found in the log.
@@ -24,8 +35,9 @@ pub(super) struct Found<'a> {
     pub session: String,
     pub model: String,
     pub anchor: Anchor,
+    pub kind: Kind,
     /// `None` where its bytes are not those that were written.
-    pub snapshot: Option<&'a [u8]>,
+    pub content: Option<&'a [u8]>,
 }
 
 const ANCHOR: usize = 32;
@@ -38,7 +50,7 @@ const MAGIC: &[u8; 8] = b"bpd-log1";
 /// Where a head can begin: at multiples of this.
 const ALIGNMENT: usize = MAGIC.len();
 
-/// On which side of its snapshot a head lies.
+/// On which side of its content a head lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Before,
@@ -48,6 +60,7 @@ enum Side {
 #[derive(Clone, Debug)]
 struct Head {
     side: Side,
+    kind: Kind,
     /// The number of its segment.
     segment: u64,
     /// Where in the segment the commits begin that were synced along with this one: all before that is durable.
@@ -77,23 +90,24 @@ impl Record {
 
     /// How much of the log it takes.
     pub fn bytes(&self) -> usize {
-        2 * HEAD + self.snapshot.len().next_multiple_of(ALIGNMENT)
+        2 * HEAD + self.content.len().next_multiple_of(ALIGNMENT)
     }
 
     /// Adds it to what is about to be written at `group` of this segment.
     pub(super) fn write(&self, segment: u64, group: u64, to: &mut Vec<u8>) {
         let mut head = Head {
             side: Side::Before,
+            kind: self.kind,
             segment,
             group,
-            bytes: self.snapshot.len(),
+            bytes: self.content.len(),
             anchor: self.anchor,
-            checksum: blake3::hash(&self.snapshot).into(),
+            checksum: blake3::hash(&self.content).into(),
             session: self.session.clone(),
             model: self.model.clone(),
         };
         to.extend(head.to_bytes());
-        to.extend(&self.snapshot);
+        to.extend(&self.content);
         to.resize(to.len().next_multiple_of(ALIGNMENT), 0);
         head.side = Side::After;
         to.extend(head.to_bytes());
@@ -102,9 +116,11 @@ impl Record {
 
 impl Head {
     fn to_bytes(&self) -> [u8; HEAD] {
-        let side = match self.side {
-            Side::Before => 0_u64,
-            Side::After => 1,
+        let form = match (self.kind, self.side) {
+            (Kind::Snapshot, Side::Before) => 0_u64,
+            (Kind::Snapshot, Side::After) => 1,
+            (Kind::Redo, Side::Before) => 2,
+            (Kind::Redo, Side::After) => 3,
         };
         let mut bytes = [0; HEAD];
         let mut at = 0;
@@ -113,7 +129,7 @@ impl Head {
             at += room;
         };
         put(MAGIC, MAGIC.len());
-        for number in [side, self.segment, self.group, self.bytes as u64] {
+        for number in [form, self.segment, self.group, self.bytes as u64] {
             put(&number.to_le_bytes(), 8);
         }
         put(&self.anchor.0, ANCHOR);
@@ -138,7 +154,14 @@ impl Head {
             rest = after;
             Some(u64::from_le_bytes(*number))
         };
-        let (side, of, group, length) = (number()?, number()?, number()?, number()?);
+        let (form, of, group, length) = (number()?, number()?, number()?, number()?);
+        let (kind, side) = match form {
+            0 => (Kind::Snapshot, Side::Before),
+            1 => (Kind::Snapshot, Side::After),
+            2 => (Kind::Redo, Side::Before),
+            3 => (Kind::Redo, Side::After),
+            _ => return None,
+        };
         let (anchor, rest) = rest.split_first_chunk()?;
         let (checksum, rest) = rest.split_first_chunk()?;
         let (session, rest) = rest.split_first_chunk::<ID>()?;
@@ -148,7 +171,8 @@ impl Head {
             String::from_utf8(padded[..end].to_vec()).ok()
         };
         (of == segment).then_some(Self {
-            side: if side == 0 { Side::Before } else { Side::After },
+            side,
+            kind,
             segment,
             group,
             bytes: usize::try_from(length).ok()?,
@@ -159,11 +183,11 @@ impl Head {
         })
     }
 
-    /// The snapshot that lies here, if it is the one that was written.
-    fn snapshot<'a>(&self, bytes: &'a [u8], from: Option<usize>) -> Option<&'a [u8]> {
+    /// The content that lies here, if it is the one that was written.
+    fn content<'a>(&self, bytes: &'a [u8], from: Option<usize>) -> Option<&'a [u8]> {
         let from = from?;
-        let snapshot = bytes.get(from..from.checked_add(self.bytes)?)?;
-        (blake3::hash(snapshot) == self.checksum).then_some(snapshot)
+        let content = bytes.get(from..from.checked_add(self.bytes)?)?;
+        (blake3::hash(content) == self.checksum).then_some(content)
     }
 }
 
@@ -188,25 +212,26 @@ pub(super) fn scan(bytes: &[u8], segment: u64) -> Vec<Found<'_>> {
             // The head before it is damaged.
             Side::After => padded.and_then(|padded| at.checked_sub(padded)),
         };
-        let snapshot = head.snapshot(bytes, from);
+        let content = head.content(bytes, from);
         at += HEAD;
-        if let (Side::Before, Some(_), Some(padded)) = (head.side, snapshot, padded) {
+        if let (Side::Before, Some(_), Some(padded)) = (head.side, content, padded) {
             // Its other head has nothing to add.
             at += padded + HEAD;
         }
-        found.push((head, snapshot));
+        found.push((head, content));
     }
     let durable = found.iter().map(|(head, _)| head.group).max();
     let durable = durable.unwrap_or_default();
     let acknowledged = found
         .into_iter()
-        .filter(|(head, snapshot)| snapshot.is_some() || head.group < durable);
+        .filter(|(head, content)| content.is_some() || head.group < durable);
     acknowledged
-        .map(|(head, snapshot)| Found {
+        .map(|(head, content)| Found {
             session: head.session,
             model: head.model,
             anchor: head.anchor,
-            snapshot,
+            kind: head.kind,
+            content,
         })
         .collect()
 }
@@ -225,7 +250,12 @@ mod tests {
                 session: "s".to_owned(),
                 model: model.to_owned(),
                 anchor: Anchor::of(b"file"),
-                snapshot: format!("what {model} is").into_bytes(),
+                kind: if model == "b" {
+                    Kind::Redo
+                } else {
+                    Kind::Snapshot
+                },
+                content: format!("what {model} is").into_bytes(),
             };
             let group = bytes.len() as u64;
             record.write(7, group, &mut bytes);
@@ -249,7 +279,7 @@ mod tests {
                     assert_eq!((at, bit / 8 / each), (2, 2), "bit {bit}");
                     continue;
                 };
-                match last.snapshot {
+                match last.content {
                     Some(whole) => assert_eq!(whole, format!("what {model} is").as_bytes()),
                     None => assert_eq!(at, bit / 8 / each, "bit {bit}"),
                 }
@@ -265,9 +295,9 @@ mod tests {
         for length in 0..bytes.len() {
             let mut cut = bytes[..length].to_vec();
             let whole = scan(&cut, 7);
-            let count = whole.iter().filter(|found| found.snapshot.is_some());
+            let count = whole.iter().filter(|found| found.content.is_some());
             assert!(count.count() >= (length / each).min(3), "{length}");
-            assert!(whole.iter().all(|found| found.snapshot.is_some()));
+            assert!(whole.iter().all(|found| found.content.is_some()));
             let count = whole.len();
             // As a torn write in a segment that was made of zeros.
             cut.resize(bytes.len(), 0);

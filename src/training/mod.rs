@@ -7,6 +7,7 @@
 pub mod model;
 pub mod names;
 pub mod quota;
+pub mod redo;
 pub mod registry;
 pub mod request_log;
 pub mod run;
@@ -20,6 +21,7 @@ pub use model::{
 };
 pub use names::{Id, ModelName, SessionName};
 pub use quota::{Quota, RegistryError, RegistryLimits};
+pub use redo::{Redo, RedoError, Redone};
 pub use registry::{Placement, Registry};
 pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};

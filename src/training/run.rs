@@ -15,8 +15,8 @@ use crate::nn::{Batch, Descent, Minibatches, Mlp, Scalar, Updated, WeightsDigest
 /// What a run does; valid by construction of its parts.
 #[derive(Clone, Debug)]
 pub struct Plan<T> {
-    /// The samples.
-    pub batch: Batch<T>,
+    /// The samples; shared with whoever writes down what was done with them.
+    pub batch: Arc<Batch<T>>,
     /// How steps take them.
     pub minibatches: Minibatches,
     /// How many steps the request asks for, those of earlier tries included.

@@ -19,7 +19,9 @@ mod process;
 use std::time::{Duration, Instant};
 
 use backpropd::service::pb::{self, train_batch_response::Event};
-use fixture::{Server, Training, homework, homework_parameters, next, train};
+use fixture::{
+    Server, Training, homework_parameters, homework_with_adam, next, numbers, train, wide,
+};
 use process::Process;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
@@ -44,6 +46,8 @@ enum Request {
 /// A model, as its client knows it.
 struct Slot {
     name: String,
+    /// Whether it is large, so that what is kept of a run is the run.
+    is_wide: bool,
     /// How many requests it has been sent; numbers their ids.
     sent: u64,
     seen: Seen,
@@ -57,13 +61,13 @@ impl Slot {
         let id = format!("request-{}", self.sent);
         match request {
             Request::Create { seed } => {
-                let adam = pb::model_spec::Optimizer::Adam(pb::Adam::default());
                 let request = pb::CreateModelRequest {
                     session: SESSION.to_owned(),
                     model_id: self.name.clone(),
-                    spec: Some(pb::ModelSpec {
-                        optimizer: Some(adam),
-                        ..homework()
+                    spec: Some(if self.is_wide {
+                        wide()
+                    } else {
+                        homework_with_adam()
                     }),
                     seed: *seed,
                     request_id: format!("{}-{id}", self.name),
@@ -95,7 +99,11 @@ impl Slot {
             Request::Replace => {
                 let request = pb::SetParametersRequest {
                     model: self.full_name(),
-                    parameters: homework_parameters(),
+                    parameters: if self.is_wide {
+                        wide_parameters()
+                    } else {
+                        homework_parameters()
+                    },
                     request_id: id,
                     ..Default::default()
                 };
@@ -143,6 +151,24 @@ impl Slot {
             _ => Request::Train { steps: 1 },
         }
     }
+}
+
+/// Parameters of the large models, scaled so that training them converges.
+fn wide_parameters() -> Vec<pb::LayerParameters> {
+    let tensor = |shape: &[i32], scale: f64| {
+        let count = shape.iter().product::<i32>() as usize;
+        let values = numbers(count, 1).into_iter().map(|number| number * scale);
+        pb::Tensor {
+            shape: shape.to_vec(),
+            values: values.collect(),
+            ..Default::default()
+        }
+    };
+    let layer = |(units, fan_in): (i32, i32)| pb::LayerParameters {
+        weights: Some(tensor(&[units, fan_in], 2.0 / f64::from(fan_in).sqrt())),
+        bias: Some(tensor(&[units], 1.0)),
+    };
+    [(128, 4), (128, 128), (1, 128)].map(layer).to_vec()
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): the same seed, the same rounds.
@@ -280,6 +306,7 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
         .map(|client| {
             let slot = |at| Slot {
                 name: format!("c{client}-{at}"),
+                is_wide: at == 0,
                 sent: 0,
                 seen: None,
                 pending: None,

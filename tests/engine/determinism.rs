@@ -99,7 +99,7 @@ fn trained_by<T: Scalar>(
     ));
     let plan = Plan {
         minibatches: Minibatches::new(rows, size, Some(3)),
-        batch,
+        batch: Arc::new(batch),
         steps,
         learning_rate: None,
         request: None,

@@ -106,7 +106,7 @@ fn ten_steps_of_every_optimizer_and_schedule_are_pytorchs() {
         let model = Arc::new(Model::new(spec, parameters, 0));
         let plan = Plan {
             minibatches: Minibatches::new(batch.rows(), batch.rows(), None),
-            batch,
+            batch: Arc::new(batch),
             steps: 10,
             learning_rate: None,
             request: None,

@@ -5,4 +5,5 @@ mod cases;
 mod determinism;
 mod goldens;
 mod gradients;
+mod redo;
 mod steps;

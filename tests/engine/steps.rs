@@ -56,7 +56,7 @@ fn plan(spec: &Spec, steps: u64, request: Option<RequestId>) -> Plan<f64> {
     )
     .expect("it fits");
     Plan {
-        batch,
+        batch: Arc::new(batch),
         minibatches: Minibatches::new(5, 2, Some(1)),
         steps,
         learning_rate: None,

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use backpropd::service::pb;
+use backpropd::store::{Kind, Record, Store};
 use tempfile::TempDir;
 use tonic::Code;
 
 use super::fixture::{
     Server, Training, create, get, homework, homework_with_adam, now, refused, run, train, until,
+    wide,
 };
 
 /// What a crash leaves: the files as they are while the server goes on.
@@ -36,6 +38,12 @@ fn segments(folder: &TempDir) -> Vec<PathBuf> {
     names.map(|entry| entry.expect("listed").path()).collect()
 }
 
+/// The model's file.
+fn file(folder: &TempDir, model: &pb::Model) -> Vec<u8> {
+    let path = folder.path().join(model.name.replace("/models/", "/"));
+    fs::read(path.with_extension("safetensors")).expect("made with the model")
+}
+
 async fn one_step(client: &mut Training, model: &pb::Model) {
     let told = run(client, train(model, 1)).await.expect("it begins");
     let end = told.completed();
@@ -48,21 +56,12 @@ async fn a_small_step_is_in_the_log_when_it_is_acknowledged_and_survives_a_crash
     let server = Server::on(&folder, |_| ()).await;
     let mut client = server.training().await;
     let model = create(&mut client, homework_with_adam(), 1).await;
-    let (session, id) = model.name.split_once("/models/").expect("a name");
-    let path = folder
-        .path()
-        .join(session)
-        .join(format!("{id}.safetensors"));
-    let file = fs::read(&path).expect("made with the model");
+    let made = file(&folder, &model);
     for _ in 0..3 {
         one_step(&mut client, &model).await;
     }
     let acknowledged = now(&mut client, &model).await;
-    assert_eq!(
-        fs::read(&path).expect("read"),
-        file,
-        "it has not been written"
-    );
+    assert_eq!(file(&folder, &model), made, "it has not been written");
     assert_eq!(segments(&folder).len(), 1);
 
     let crash = crashed(&folder);
@@ -171,4 +170,198 @@ async fn a_damaged_commit_in_the_log_costs_its_own_model_alone() {
     for fact in ["log", "quarantine", "step 0"] {
         assert!(lost.message().contains(fact), "{fact}: {}", lost.message());
     }
+}
+
+#[tokio::test]
+async fn runs_of_a_large_model_are_done_again_after_a_crash_and_its_file_is_left_alone() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |_| ()).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, wide(), 1).await;
+    let made = file(&folder, &model);
+    one_step(&mut client, &model).await;
+    let shuffled = pb::TrainBatchRequest {
+        minibatch_size: 1,
+        shuffle_seed: Some(4),
+        request_id: "shuffled".to_owned(),
+        ..train(&model, 5)
+    };
+    let told = run(&mut client, shuffled.clone()).await.expect("it begins");
+    let end = told.completed().clone();
+    one_step(&mut client, &model).await;
+    let acknowledged = now(&mut client, &model).await;
+    assert_eq!(file(&folder, &model), made, "it has not been written");
+    let log: u64 = segments(&folder)
+        .iter()
+        .map(|path| fs::read(path).expect("read"))
+        .map(|bytes| bytes.iter().filter(|byte| **byte != 0).count() as u64)
+        .sum();
+    assert!(log < 10_000, "{log} bytes for a model of 0.4 MB");
+
+    let crash = crashed(&folder);
+    let second = Server::on(&crash, |_| ()).await;
+    let mut client = second.training().await;
+    assert_eq!(now(&mut client, &model).await, acknowledged);
+    assert_ne!(file(&crash, &model), made, "it is in its file now");
+    // What it remembers came back, too.
+    let again = run(&mut client, shuffled).await.expect("it is known");
+    assert!(again.started.replayed);
+    assert_eq!(again.completed().weights_digest, end.weights_digest);
+    // The optimizer as well: the next step is the one that it would have been.
+    one_step(&mut client, &model).await;
+    one_step(&mut server.training().await, &model).await;
+    let acknowledged = now(&mut client, &model).await;
+    let undisturbed = now(&mut server.training().await, &model).await;
+    assert_eq!(acknowledged.weights_digest, undisturbed.weights_digest);
+    let crash = crashed(&crash);
+    let third = Server::on(&crash, |_| ()).await;
+    assert_eq!(now(&mut third.training().await, &model).await, acknowledged);
+}
+
+#[tokio::test]
+async fn whatever_else_changes_a_large_model_is_not_lost_between_its_runs() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |_| ()).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, wide(), 1).await;
+    let get = pb::GetParametersRequest {
+        model: model.name.clone(),
+        ..Default::default()
+    };
+    let first = client.get_parameters(get).await.expect("there");
+    one_step(&mut client, &model).await;
+    let relaxed = pb::TrainBatchRequest {
+        durability: pb::Durability::Relaxed.into(),
+        ..train(&model, 2)
+    };
+    let told = run(&mut client, relaxed.clone()).await.expect("it begins");
+    told.completed();
+    // Not on disk when this one begins, which is.
+    one_step(&mut client, &model).await;
+    let diverges = pb::TrainBatchRequest {
+        learning_rate: Some(1e300),
+        request_id: "diverges".to_owned(),
+        ..train(&model, 9)
+    };
+    let told = run(&mut client, diverges.clone()).await.expect("it begins");
+    refused(told.error(), Code::FailedPrecondition, "DIVERGED");
+    let set = pb::SetParametersRequest {
+        model: model.name.clone(),
+        parameters: first.into_inner().parameters,
+        ..Default::default()
+    };
+    client.set_parameters(set).await.expect("they fit");
+    one_step(&mut client, &model).await;
+    let acknowledged = now(&mut client, &model).await;
+
+    let crash = crashed(&folder);
+    let server = Server::on(&crash, |_| ()).await;
+    let mut client = server.training().await;
+    assert_eq!(now(&mut client, &model).await, acknowledged);
+    let told = run(&mut client, diverges).await.expect("it is known");
+    assert!(told.started.replayed);
+    refused(told.error(), Code::FailedPrecondition, "DIVERGED");
+}
+
+#[tokio::test]
+async fn weights_that_another_processor_rounds_otherwise_are_those_of_every_acknowledged_step() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |_| ()).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, wide(), 1).await;
+    let before = crashed(&folder);
+    for _ in 0..2 {
+        one_step(&mut client, &model).await;
+    }
+    let here = now(&mut client, &model).await;
+    let id = model.name.strip_prefix("sessions/").expect("a name");
+    let (session, id) = id.split_once("/models/").expect("a name");
+    let after = crashed(&folder);
+    let logged = Store::open(after.path())
+        .expect("it opens")
+        .take_logged(session, id);
+    let mut logged = logged.expect("it is in the log");
+
+    // As if the first step had come to other weights where it was acknowledged, and the second had begun with them.
+    let first = &mut logged.redos[0];
+    let word = b"\\\"after\\\":\\\"";
+    let at = first.windows(word.len()).position(|bytes| bytes == word);
+    let digest = at.expect("it is there") + word.len();
+    first[digest] = if first[digest] == b'0' { b'1' } else { b'0' };
+    let record = |content: Vec<u8>| Record {
+        session: session.to_owned(),
+        model: id.to_owned(),
+        anchor: logged.anchor,
+        kind: Kind::Redo,
+        content,
+    };
+    let records: Vec<Record> = logged.redos.into_iter().map(record).collect();
+    let store = Store::open(before.path()).expect("it opens");
+    store.log(&records).expect("written");
+    drop(store);
+
+    let server = Server::on(&before, |_| ()).await;
+    let mut client = server.training().await;
+    assert_eq!(now(&mut client, &model).await, here);
+    one_step(&mut client, &model).await;
+}
+
+#[tokio::test]
+async fn a_large_model_is_put_into_its_file_before_a_start_has_too_much_to_do() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |_| ()).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, wide(), 1).await;
+    let made = file(&folder, &model);
+    let thousand_steps = || train(&model, 1_000);
+    let mut runs = 0;
+    while file(&folder, &model) == made {
+        let told = run(&mut client, thousand_steps()).await.expect("it begins");
+        told.completed();
+        runs += 1;
+        assert!(runs < 50, "there is a limit");
+    }
+    assert!(runs > 2, "and not at once");
+    let made = file(&folder, &model);
+    one_step(&mut client, &model).await;
+    assert_eq!(file(&folder, &model), made, "then it begins anew");
+    let acknowledged = now(&mut client, &model).await;
+    let crash = crashed(&folder);
+    let server = Server::on(&crash, |_| ()).await;
+    assert_eq!(
+        now(&mut server.training().await, &model).await,
+        acknowledged
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_run_in_the_log_is_told_and_kept_and_the_commit_before_it_is_named() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |_| ()).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, wide(), 1).await;
+    for _ in 0..3 {
+        one_step(&mut client, &model).await;
+    }
+    let crash = crashed(&folder);
+    let segment = segments(&crash).pop().expect("a segment");
+    let mut bytes = fs::read(&segment).expect("read");
+    let word = b"minibatch_size";
+    let at = bytes.windows(word.len()).position(|bytes| bytes == word);
+    bytes[at.expect("the first run's")] ^= 1;
+    fs::write(&segment, bytes).expect("written");
+
+    let server = Server::on(&crash, |_| ()).await;
+    let mut client = server.training().await;
+    let lost = get(&mut client, &model.name).await.expect_err("damaged");
+    refused(&lost, Code::DataLoss, "DATA_LOSS");
+    for fact in ["log", "quarantine", "step 0"] {
+        assert!(lost.message().contains(fact), "{fact}: {}", lost.message());
+    }
+    let aside = crash.path().join("quarantine/log-0.log");
+    until(async || {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        aside.exists()
+    })
+    .await;
 }

@@ -126,6 +126,15 @@ pub fn homework_with_adam() -> pb::ModelSpec {
     }
 }
 
+/// 4-128-128-1 with Adam, 0.4 MB: a model that is much larger than the batches it is trained on.
+pub fn wide() -> pb::ModelSpec {
+    let layers = [128, 128, 1].map(|units| layer(units, pb::Activation::Unspecified, true));
+    pb::ModelSpec {
+        layers: layers.to_vec(),
+        ..homework_with_adam()
+    }
+}
+
 pub fn homework_parameters() -> Vec<pb::LayerParameters> {
     let w1 = [0.1, 0.2, 0.3, 0.4, 0.5, -0.6, 0.7, 0.8, -0.9, 1.0, 0.2, 0.1];
     let layers = [

@@ -1,5 +1,7 @@
 //! TrainBatch: a request into a plan, a run's events into messages.
 
+use std::sync::Arc;
+
 use super::request::{count, duration, request_id};
 use super::spec::read_enum;
 use super::target::BatchParts;
@@ -136,7 +138,7 @@ impl TrainParts {
             &mut Violations::new(),
         );
         Ok(Plan {
-            batch,
+            batch: Arc::new(batch),
             minibatches,
             steps,
             learning_rate: self.learning_rate,

@@ -1,14 +1,19 @@
 //! What a start finds in the folder, and what becomes of a model that cannot be used.
 
 use std::io;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::SystemTime;
 
-use super::{Lost, Persistence, any};
+use super::{Lost, Persistence, about, any};
 use crate::nn::ArchitectureLimits;
-use crate::service::entry::ModelEntry;
-use crate::store::{Anchor, FoundSession, Logged, Store};
-use crate::training::{Id, ModelName, Placement, Registry, RegistryError, SessionName, snapshot};
+use crate::service::compute::parallelism;
+use crate::service::entry::{ModelEntry, with_model};
+use crate::store::{Anchor, FoundSession, Logged, Segment, Store};
+use crate::training::{
+    Id, ModelName, Placement, Registry, RegistryError, SessionName, redo, snapshot,
+};
 
 impl Persistence {
     /// Puts every session and model that was kept into `registry`. A file that cannot be used costs its model alone.
@@ -48,11 +53,8 @@ impl Persistence {
                     keep_in(registry, entry, now).map_err(|error| error.to_string())
                 });
                 if let Err(reason) = kept {
-                    // In quarantine there is to be the last commit.
-                    if let Some(snapshot) = logged.and_then(|logged| logged.snapshot)
-                        && let Err(error) = store.put_model(&found.session, id, &snapshot)
-                    {
-                        tracing::error!(%name, %error, "its last commit cannot be put into its file");
+                    if let Some(logged) = logged {
+                        set_aside(store, &name, logged);
                     }
                     lose(store, &self.lost, name, &reason, limits);
                 }
@@ -80,6 +82,18 @@ impl Persistence {
             }
         }
         Ok(())
+    }
+}
+
+/// Sees to it that quarantine gets the last commit of a model that cannot be used.
+fn set_aside(store: &Store, name: &ModelName, logged: Logged) {
+    if !logged.redos.is_empty() {
+        logged.segments.iter().for_each(Segment::note_damage);
+    } else if let Some(snapshot) = logged.snapshot {
+        let (session, model) = (name.session.0.to_string(), name.model.to_string());
+        if let Err(error) = store.put_model(&session, &model, &snapshot) {
+            tracing::error!(%name, %error, "its last commit cannot be put into its file");
+        }
     }
 }
 
@@ -152,22 +166,65 @@ fn restore(
     limits: &ArchitectureLimits,
     remembered_requests: usize,
 ) -> Result<ModelEntry, String> {
-    match logged {
-        Some(logged) => {
-            let snapshot = logged.snapshot.as_ref();
-            let snapshot = snapshot.ok_or("its last commit, in the log, is damaged")?;
-            let (entry, step) = restore_model(snapshot, name, limits, remembered_requests)?;
-            entry.note_logged(step, logged.anchor, logged.segment.clone());
-            Ok(entry)
-        }
+    if logged.is_some_and(|logged| logged.is_damaged) {
+        return Err("its last commit, in the log, is damaged".to_owned());
+    }
+    let (session, model) = (&found.session, name.model.to_string());
+    let base = match logged.and_then(|logged| logged.snapshot.clone()) {
+        Some(snapshot) => snapshot,
         None => {
-            let read = store.model(&found.session, &name.model.to_string());
-            let bytes = read.map_err(|error| error.to_string())?;
-            let (entry, step) = restore_model(&bytes, name, limits, remembered_requests)?;
-            entry.note_filed(step, Anchor::of(&bytes));
-            Ok(entry)
+            let read = store.model(session, &model);
+            read.map_err(|error| error.to_string())?
+        }
+    };
+    let (entry, step) = restore_model(&base, name, limits, remembered_requests)?;
+    let Some(logged) = logged else {
+        entry.note_filed(step, Anchor::of(&base));
+        return Ok(entry);
+    };
+    let segments = logged.segments.clone();
+    if logged.redos.is_empty() {
+        entry.note_logged(step, logged.anchor, segments);
+        return Ok(entry);
+    }
+    redo_all(&entry, &logged.redos)?;
+    // So that it need not be done once more, and what it came to here is settled.
+    let (step, file) = with_model!(&entry.model, model => {
+        let kept = model.kept();
+        (kept.committed.step, snapshot::encode(model.spec(), &kept, &about(&entry)))
+    });
+    let file = file.map_err(|error| error.to_string())?;
+    match store.put_model(session, &model, &file) {
+        Ok(file) => entry.note_filed(step, file),
+        Err(error) => {
+            tracing::error!(%name, %error, "it stays in the log");
+            entry.note_logged(step, logged.anchor, segments);
         }
     }
+    Ok(entry)
+}
+
+/// Does again what was done to a model since its last commit that is whole.
+fn redo_all(entry: &ModelEntry, redos: &[Vec<u8>]) -> Result<(), String> {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    with_model!(&entry.model, model => {
+        let mut then = None;
+        for bytes in redos {
+            let redone = redo::redo(bytes, model, then.is_none(), parallelism(cores));
+            let redone = redone
+                .map_err(|error| format!("a run in the log cannot be done again: {error}"))?;
+            entry.set_updated(redone.updated);
+            then = redone.other_digest;
+        }
+        if let Some(then) = then {
+            let now = model.committed().digest(model.spec());
+            tracing::warn!(
+                model = %entry.name, %now, %then,
+                "this processor rounds otherwise than the one before: runs that were done again come to other weights"
+            );
+        }
+    });
+    Ok(())
 }
 
 /// The model that these bytes hold under this name, and its step.

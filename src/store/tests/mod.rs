@@ -124,7 +124,20 @@ fn logged(store: &Store, model: &str, snapshot: &[u8]) -> Segment {
         session: "s".to_owned(),
         model: model.to_owned(),
         anchor: Anchor::of(&store.model("s", model).expect("read")),
-        snapshot: snapshot.to_vec(),
+        kind: Kind::Snapshot,
+        content: snapshot.to_vec(),
+    };
+    store.log(&[record]).expect("written")
+}
+
+/// What was done to a model since its last commit, into the log.
+fn redo(store: &Store, model: &str, redo: &[u8]) -> Segment {
+    let record = Record {
+        session: "s".to_owned(),
+        model: model.to_owned(),
+        anchor: Anchor::of(&store.model("s", model).expect("read")),
+        kind: Kind::Redo,
+        content: redo.to_vec(),
     };
     store.log(&[record]).expect("written")
 }
@@ -193,6 +206,71 @@ fn what_nobody_takes_from_the_log_is_put_into_its_file() {
 }
 
 #[test]
+fn what_was_done_since_the_file_is_found_in_its_order_until_the_file_is_new() {
+    let (folder, store) = opened();
+    store.put_model("s", "a", b"1").expect("written");
+    // More than a segment holds.
+    let done: Vec<Vec<u8>> = (0..40).map(|number| vec![number; 100]).collect();
+    for one in &done {
+        redo(&store, "a", one);
+    }
+    let store = reopened(&folder, store);
+    let logged = store.take_logged("s", "a").expect("it is known");
+    assert_eq!((logged.snapshot, logged.is_damaged), (None, false));
+    assert_eq!(logged.redos, done);
+    assert!(logged.segments.len() > 1);
+    store.tidy_log().expect("tidied");
+    assert_eq!(segments(&folder), logged.segments.len(), "all are held");
+
+    store.put_model("s", "a", b"2").expect("written");
+    redo(&store, "a", b"after the second");
+    let store = reopened(&folder, store);
+    let logged = store.take_logged("s", "a").expect("it is known");
+    assert_eq!(logged.redos, [b"after the second"]);
+}
+
+#[test]
+fn a_damaged_redo_is_told_and_a_snapshot_after_it_makes_up_for_it() {
+    let (folder, store) = opened();
+    for model in ["a", "b"] {
+        store.put_model("s", model, b"1").expect("written");
+        redo(&store, model, format!("first of {model}").as_bytes());
+        redo(&store, model, b"second");
+    }
+    logged(&store, "b", b"all of it");
+    redo(&store, "b", b"third");
+    drop(store);
+    let path = folder.path().join("log/000000000000.log");
+    let mut bytes = fs::read(&path).expect("read");
+    for word in [b"first of a", b"first of b"] {
+        let at = bytes.windows(word.len()).position(|bytes| bytes == word);
+        bytes[at.expect("it is there")] ^= 1;
+    }
+    fs::write(&path, bytes).expect("written");
+    let store = Store::open(folder.path()).expect("it opens");
+    assert!(store.take_logged("s", "a").expect("it is known").is_damaged);
+    let sound = store.take_logged("s", "b").expect("it is known");
+    assert!(!sound.is_damaged);
+    assert_eq!(sound.snapshot.as_deref(), Some(&b"all of it"[..]));
+    assert_eq!(sound.redos, [b"third"]);
+}
+
+#[test]
+fn what_only_a_redo_makes_of_a_model_stays_in_the_log_where_nobody_takes_it() {
+    let (folder, mut store) = opened();
+    store.put_model("s", "a", b"1").expect("written");
+    redo(&store, "a", b"done");
+    for _ in 0..2 {
+        store = reopened(&folder, store);
+        store.fold_rest().expect("there is nothing to fold");
+        store.tidy_log().expect("tidied");
+    }
+    let store = reopened(&folder, store);
+    let logged = store.take_logged("s", "a").expect("it is known");
+    assert_eq!(logged.redos, [b"done"]);
+}
+
+#[test]
 fn a_full_log_is_left_alone_and_takes_commits_again_when_there_is_room() {
     let (_folder, store) = opened();
     store.put_model("s", "a", b"1").expect("written");
@@ -200,7 +278,8 @@ fn a_full_log_is_left_alone_and_takes_commits_again_when_there_is_room() {
         session: "s".to_owned(),
         model: "a".to_owned(),
         anchor: Anchor::of(b"1"),
-        snapshot: vec![7; SEGMENT_BYTES / 2],
+        kind: Kind::Snapshot,
+        content: vec![7; SEGMENT_BYTES / 2],
     };
     let record = [record];
     let mut held = Vec::new();

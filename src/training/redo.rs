@@ -1,0 +1,266 @@
+//! What a run did to a model, as bytes: the batch, and how its steps took it. Whoever has the model as it was before can
+//! do it again, bit by bit; of a large model and a small batch that is much less to keep than the model itself.
+//!
+//! The bytes are a safetensors file: `inputs`, `targets` or `labels`, and in the metadata's entry `backpropd` JSON with
+//! all else. It has no checksum of its own.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use faer::Par;
+use safetensors::tensor::{Dtype as TensorType, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::model::{Committed, Kept, Model, Outcome};
+use super::request_log::RequestId;
+use super::run::{Plan, Run};
+use super::spec::Spec;
+use crate::nn::{Batch, Dtype, Matrix, Minibatches, Scalar, TargetsRef, WeightsDigest};
+
+/// The format that is written, and the only one that is read so far.
+const VERSION: u32 = 1;
+const METADATA: &str = "backpropd";
+const INPUTS: &str = "inputs";
+const TARGETS: &str = "targets";
+const LABELS: &str = "labels";
+
+/// Operations that a byte of the model's state is worth in one step, roughly: it is read forward, backward and for the
+/// update, and written.
+const OPERATIONS_PER_BYTE: u64 = 20;
+
+/// The steps that a run took, or the last of them.
+#[derive(Debug)]
+pub struct Redo<T> {
+    /// What the run was to do.
+    pub plan: Plan<T>,
+    /// Steps of the request before the first one here, those of earlier tries included.
+    pub first: u64,
+    /// The model before them.
+    pub before: Arc<Committed<T>>,
+    /// The model after them.
+    pub after: Kept<T>,
+}
+
+/// What doing it again came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redone {
+    /// When the run was over.
+    pub updated: SystemTime,
+    /// The digest of the parameters that it came to then, where it is another one now. A processor with other
+    /// instructions may round otherwise.
+    pub other_digest: Option<WeightsDigest>,
+}
+
+/// Why a run cannot be done again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedoError {
+    /// Written by another version of this program.
+    #[error("format version {0}; this program reads version {VERSION}")]
+    Version(u32),
+    /// It began with another model.
+    #[error("it began at step {began}, the model is at step {found} or has other weights")]
+    OtherModel {
+        /// The step it began at.
+        began: u64,
+        /// The model's.
+        found: u64,
+    },
+    /// It comes to weights that are not finite, which it did not then.
+    #[error("it diverges after {0} steps")]
+    Diverges(u64),
+    /// Undamaged, and still not what this program writes.
+    #[error("not a run: {0}")]
+    Malformed(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    version: u32,
+    minibatch_size: usize,
+    shuffle_seed: Option<i64>,
+    learning_rate: Option<f64>,
+    first: u64,
+    steps: u64,
+    /// The model's step before.
+    began: u64,
+    before: WeightsDigest,
+    after: WeightsDigest,
+    updated: SystemTime,
+    request: Option<(RequestId, Outcome)>,
+}
+
+impl<T: Scalar> Redo<T> {
+    /// How many steps.
+    fn steps(&self) -> u64 {
+        self.after.committed.step - self.before.step
+    }
+
+    /// About the bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        let batch = self.plan.batch.view();
+        let targets = match batch.targets {
+            TargetsRef::Values(values) => size_of_val(values),
+            TargetsRef::Labels(labels) => size_of_val(labels),
+        };
+        size_of_val(batch.inputs) + targets
+    }
+
+    /// About the floating-point operations of doing it again.
+    pub fn operations(&self, spec: &Spec) -> u64 {
+        let products = 3 * spec
+            .architecture
+            .forward_flops(self.plan.minibatches.size());
+        let passes = OPERATIONS_PER_BYTE.saturating_mul(spec.state_bytes() as u64);
+        self.steps().saturating_mul(products.saturating_add(passes))
+    }
+
+    /// As bytes, with the time when the run was over.
+    ///
+    /// # Errors
+    /// More entries than a file can describe.
+    pub fn encode(&self, spec: &Spec, updated: SystemTime) -> Result<Vec<u8>, RedoError> {
+        let plan = &self.plan;
+        let is_own = |(request, _): &&(RequestId, Outcome)| Some(request) == plan.request.as_ref();
+        let metadata = Metadata {
+            version: VERSION,
+            minibatch_size: plan.minibatches.size(),
+            shuffle_seed: plan.minibatches.seed(),
+            learning_rate: plan.learning_rate,
+            first: self.first,
+            steps: self.steps(),
+            began: self.before.step,
+            before: self.before.digest(spec),
+            after: self.after.committed.digest(spec),
+            updated,
+            request: self.after.requests.last().filter(is_own).cloned(),
+        };
+        let metadata = serde_json::to_string(&metadata).map_err(malformed)?;
+        let float = match T::DTYPE {
+            Dtype::Float32 => TensorType::F32,
+            Dtype::Float64 => TensorType::F64,
+        };
+        let batch = plan.batch.view();
+        let matrix = |numbers| {
+            let bytes: &[u8] = bytemuck::cast_slice(numbers);
+            let columns = bytes.len() / size_of::<T>() / batch.rows.max(1);
+            TensorView::new(float, vec![batch.rows, columns], bytes).map_err(malformed)
+        };
+        let targets = match batch.targets {
+            TargetsRef::Values(values) => (TARGETS, matrix(values)?),
+            TargetsRef::Labels(labels) => {
+                let bytes = bytemuck::cast_slice(labels);
+                let tensor = TensorView::new(TensorType::U32, vec![batch.rows], bytes);
+                (LABELS, tensor.map_err(malformed)?)
+            }
+        };
+        let tensors = [(INPUTS, matrix(batch.inputs)?), targets];
+        let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
+        safetensors::serialize(tensors, Some(metadata)).map_err(malformed)
+    }
+}
+
+/// Does it again, on `par` threads. `is_exact` tells whether the model is, bit by bit, what it was then. The caller is the
+/// model's only writer.
+///
+/// # Errors
+/// The model is what it was, or stands in the midst of it.
+pub fn redo<T: Scalar>(
+    bytes: &[u8],
+    model: &Arc<Model<T>>,
+    is_exact: bool,
+    par: Par,
+) -> Result<Redone, RedoError> {
+    let (metadata, batch) = decode(bytes, model.spec())?;
+    let found = model.committed();
+    let began = metadata.began;
+    if found.step != began || is_exact && found.digest(model.spec()) != metadata.before {
+        let found = found.step;
+        return Err(RedoError::OtherModel { began, found });
+    }
+    // Before the run, which writes to what nobody else holds.
+    drop(found);
+    let end = metadata
+        .first
+        .checked_add(metadata.steps)
+        .ok_or_else(|| malformed("too many steps"))?;
+    let plan = Plan {
+        minibatches: Minibatches::new(batch.rows(), metadata.minibatch_size, metadata.shuffle_seed),
+        batch: Arc::new(batch),
+        steps: end,
+        learning_rate: metadata.learning_rate,
+        request: None,
+    };
+    let mut run = Run::new(Arc::clone(model), plan, metadata.first, par);
+    run.advance(|_| ControlFlow::Continue(()));
+    let (done, digest) = (run.steps_done(), run.digest());
+    drop(run);
+    if done != end {
+        return Err(RedoError::Diverges(done - metadata.first));
+    }
+    if let Some((request, outcome)) = metadata.request {
+        model.record(Some(request), outcome);
+    }
+    Ok(Redone {
+        updated: metadata.updated,
+        other_digest: (digest != metadata.after).then_some(metadata.after),
+    })
+}
+
+fn decode<T: Scalar>(bytes: &[u8], spec: &Spec) -> Result<(Metadata, Batch<T>), RedoError> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+    let text = header
+        .metadata()
+        .as_ref()
+        .and_then(|entries| entries.get(METADATA));
+    let text = text.ok_or_else(|| malformed(format!("no {METADATA:?} metadata")))?;
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_str(text).map_err(malformed)?;
+    if version != VERSION {
+        return Err(RedoError::Version(version));
+    }
+    let metadata: Metadata = serde_json::from_str(text).map_err(malformed)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
+    let tensor = |name| tensors.tensor(name).map_err(malformed);
+    let matrix = |tensor: &TensorView<'_>| match *tensor.shape() {
+        [rows, columns] if tensor.data().len() == rows * columns * T::DTYPE.size() => Ok(Matrix {
+            rows,
+            columns,
+            entries: numbers(tensor.data()),
+        }),
+        ref shape => {
+            let dtype = tensor.dtype();
+            Err(malformed(format!("a matrix {shape:?} of {dtype:?}")))
+        }
+    };
+    let inputs = matrix(&tensor(INPUTS)?)?;
+    let (targets, labels) = if tensors.names().contains(&LABELS) {
+        (None, numbers::<i32>(tensor(LABELS)?.data()))
+    } else {
+        (Some(matrix(&tensor(TARGETS)?)?), Vec::new())
+    };
+    let (architecture, objective) = (&spec.architecture, spec.objective);
+    let batch = Batch::new(
+        architecture,
+        objective,
+        inputs,
+        targets,
+        &labels,
+        usize::MAX,
+    );
+    Ok((metadata, batch.map_err(malformed)?))
+}
+
+/// The bytes may lie anywhere; numbers want to lie at multiples of their size.
+fn numbers<N: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<N> {
+    let numbers = bytes.chunks_exact(size_of::<N>());
+    numbers.map(bytemuck::pod_read_unaligned).collect()
+}
+
+fn malformed(error: impl std::fmt::Display) -> RedoError {
+    RedoError::Malformed(error.to_string())
+}
