@@ -34,6 +34,7 @@ def work(sizes, rows, check, rate, double=False, bias=True, adam=False):
 HOMEWORK = work([4, 3, 2, 1], 1, 100, 1e-3, double=True, bias=False)
 DIGITS = work([64, 32, 10], 32, 100, 1e-3)
 MNIST = work([784, 128, 10], 64, 100, 1e-4)
+LARGE = work([784, 1024, 1024, 10], 8, 10, 1e-4)
 
 WORKS = [
     HOMEWORK,

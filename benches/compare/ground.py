@@ -126,6 +126,11 @@ class Server:
         self.process.wait()
         self.process.stdout.close()
 
+    def written(self):
+        """Bytes so far, to files and connections."""
+        lines = Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("wchar:")))
+
     def megabytes(self):
         """Resident memory."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()

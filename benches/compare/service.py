@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from engine import DIGITS, HOMEWORK, MNIST
+from engine import DIGITS, HOMEWORK, LARGE, MNIST
 from ground import HERE, ROOT, Server, environment, in_turn, say
 
 GRADIENTS = "backprop.v1.TrainingService/Gradients"
@@ -49,7 +49,7 @@ class Service:
 
 def measure(service, chosen):
     """The rows of every part whose name holds `chosen`."""
-    parts = [gradients, latency, train, durable, stream, sessions, idle, grading]
+    parts = [gradients, latency, train, durable, durable_large, stream, sessions, idle, grading]
     for part in parts:
         if chosen in part.__name__:
             for row in part(service):
@@ -164,6 +164,30 @@ def durable(service):
         compared = [at_least(what, rates["ours"] / rates["bare"], 0.7)]
         name = f"TrainBatch, one step, 4-3-2-1, durable, 64 models {where}"
         yield row(name, f"{rates['ours']:.0f}/s", compared, rates=rates)
+
+
+def durable_large(service):
+    """One step a call of a model that is much larger than its batch."""
+    for clients in (1, 8):
+        load = {**LARGE, "clients": clients, "seconds": 2 * service.seconds, "one_session": False}
+        with service.data() as data, service.on(data) as ours:
+
+            def rate(durable):
+                told = service.ask("train", address=ours.address, durable=durable, **load)["per_second"]
+                # What is acknowledged from memory is written down before the next turn.
+                time.sleep(1.5)
+                return told
+
+            rates = in_turn(service.repetitions, durable=lambda: rate(True), relaxed=lambda: rate(False))
+            before = ours.written()
+            calls = service.ask("train", address=ours.address, durable=True, **load)["acknowledged"]
+            megabytes = (ours.written() - before) / calls / 1e6
+        compared = [
+            ("of the same calls, relaxed", f"{rates['durable'] / rates['relaxed']:.2f} ×", None, None),
+            ("written for a call (the model has 7.4 MB)", f"{megabytes:.2f} MB", None, None),
+        ]
+        name = f"TrainBatch, one step, 784-1024-1024-10, batch 8, durable, {clients} at once"
+        yield row(name, f"{rates['durable']:.0f}/s", compared, rates=rates)
 
 
 def stream(service):
