@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use super::fixture::{
-    Server, Training, create, get, homework, homework_with_adam, now, refused, run, train, until,
-    wide,
+    FOREVER, Server, Training, create, get, homework, homework_with_adam, now, refused, run, train,
+    under_way, until, wide,
 };
 
 /// What a crash leaves: the files as they are while the server goes on.
@@ -261,6 +261,42 @@ async fn whatever_else_changes_a_large_model_is_not_lost_between_its_runs() {
     let told = run(&mut client, diverges).await.expect("it is known");
     assert!(told.started.replayed);
     refused(told.error(), Code::FailedPrecondition, "DIVERGED");
+}
+
+#[tokio::test]
+async fn the_end_of_a_long_run_is_done_again_from_its_last_commit_on_the_way() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |config| config.commit_seconds = 2).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, wide(), 1).await;
+    // Shuffled, so that which sample a step takes depends on its place in the run.
+    let endless = pb::TrainBatchRequest {
+        minibatch_size: 1,
+        shuffle_seed: Some(4),
+        request_id: "endless".to_owned(),
+        ..train(&model, FOREVER)
+    };
+    let (_, stream) = under_way(&mut client, endless.clone()).await;
+    let on_the_way = async || now(&mut server.training().await, &model).await.durable_step;
+    until(async || on_the_way().await > Some(0)).await;
+    drop(stream);
+    until(async || !now(&mut server.training().await, &model).await.training).await;
+    let acknowledged = now(&mut client, &model).await;
+    assert_eq!(acknowledged.durable_step, Some(acknowledged.step));
+    let crash = crashed(&folder);
+    let log = segments(&crash).pop().expect("a segment");
+    let word = b"minibatch_size";
+    let has_run = |bytes: Vec<u8>| bytes.windows(word.len()).any(|bytes| bytes == word);
+    assert!(
+        has_run(fs::read(log).expect("read")),
+        "its end is in the log"
+    );
+
+    let server = Server::on(&crash, |_| ()).await;
+    let mut client = server.training().await;
+    assert_eq!(now(&mut client, &model).await, acknowledged);
+    let (started, _stream) = under_way(&mut client, endless).await;
+    assert_eq!(started.resumed_steps, acknowledged.step);
 }
 
 #[tokio::test]
