@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use super::fixture::{
-    FOREVER, Server, Training, create, get, homework, homework_with_adam, now, refused, run, train,
-    under_way, until, wide,
+    FOREVER, Server, Training, create, get, homework, homework_with_adam, now, refused, run,
+    tensor, train, under_way, until, wide,
 };
 
 /// What a crash leaves: the files as they are while the server goes on.
@@ -218,6 +218,16 @@ async fn runs_of_a_large_model_are_done_again_after_a_crash_and_its_file_is_left
     assert_eq!(now(&mut third.training().await, &model).await, acknowledged);
 }
 
+/// A crash now would leave the model as it is; the server that is started on that.
+async fn survives(folder: &TempDir, server: &Server, model: &pb::Model) -> (TempDir, Server) {
+    let acknowledged = now(&mut server.training().await, model).await;
+    assert_eq!(acknowledged.durable_step, Some(acknowledged.step));
+    let crash = crashed(folder);
+    let again = Server::on(&crash, |_| ()).await;
+    assert_eq!(now(&mut again.training().await, model).await, acknowledged);
+    (crash, again)
+}
+
 #[tokio::test]
 async fn whatever_else_changes_a_large_model_is_not_lost_between_its_runs() {
     let folder = TempDir::new().expect("a folder");
@@ -234,10 +244,12 @@ async fn whatever_else_changes_a_large_model_is_not_lost_between_its_runs() {
         durability: pb::Durability::Relaxed.into(),
         ..train(&model, 2)
     };
-    let told = run(&mut client, relaxed.clone()).await.expect("it begins");
+    let told = run(&mut client, relaxed).await.expect("it begins");
     told.completed();
     // Not on disk when this one begins, which is.
     one_step(&mut client, &model).await;
+    survives(&folder, &server, &model).await;
+
     let diverges = pb::TrainBatchRequest {
         learning_rate: Some(1e300),
         request_id: "diverges".to_owned(),
@@ -245,22 +257,21 @@ async fn whatever_else_changes_a_large_model_is_not_lost_between_its_runs() {
     };
     let told = run(&mut client, diverges.clone()).await.expect("it begins");
     refused(told.error(), Code::FailedPrecondition, "DIVERGED");
+    let (_crash, again) = survives(&folder, &server, &model).await;
+    let told = run(&mut again.training().await, diverges).await;
+    let told = told.expect("it is known");
+    assert!(told.started.replayed);
+    refused(told.error(), Code::FailedPrecondition, "DIVERGED");
+
     let set = pb::SetParametersRequest {
         model: model.name.clone(),
         parameters: first.into_inner().parameters,
         ..Default::default()
     };
     client.set_parameters(set).await.expect("they fit");
+    survives(&folder, &server, &model).await;
     one_step(&mut client, &model).await;
-    let acknowledged = now(&mut client, &model).await;
-
-    let crash = crashed(&folder);
-    let server = Server::on(&crash, |_| ()).await;
-    let mut client = server.training().await;
-    assert_eq!(now(&mut client, &model).await, acknowledged);
-    let told = run(&mut client, diverges).await.expect("it is known");
-    assert!(told.started.replayed);
-    refused(told.error(), Code::FailedPrecondition, "DIVERGED");
+    survives(&folder, &server, &model).await;
 }
 
 #[tokio::test]
@@ -269,8 +280,10 @@ async fn the_end_of_a_long_run_is_done_again_from_its_last_commit_on_the_way() {
     let server = Server::on(&folder, |config| config.commit_seconds = 2).await;
     let mut client = server.training().await;
     let model = create(&mut client, wide(), 1).await;
-    // Shuffled, so that which sample a step takes depends on its place in the run.
+    // Shuffled, so that which sample a step takes depends on its place in the run; one input with two targets, so that
+    // it never settles.
     let endless = pb::TrainBatchRequest {
+        inputs: Some(tensor([2, 4], &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0])),
         minibatch_size: 1,
         shuffle_seed: Some(4),
         request_id: "endless".to_owned(),
@@ -355,9 +368,8 @@ async fn a_large_model_is_put_into_its_file_before_a_start_has_too_much_to_do() 
         let told = run(&mut client, thousand_steps()).await.expect("it begins");
         told.completed();
         runs += 1;
-        assert!(runs < 50, "there is a limit");
     }
-    assert!(runs > 2, "and not at once");
+    assert!((3..10).contains(&runs), "{runs} runs");
     let made = file(&folder, &model);
     one_step(&mut client, &model).await;
     assert_eq!(file(&folder, &model), made, "then it begins anew");
