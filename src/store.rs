@@ -116,7 +116,7 @@ impl<D: Disk> Store<D> {
             let file = disk.read(&folder.join(format!("{model}{CURRENT}")));
             Some(Anchor::of(&file.ok()?))
         };
-        let (log, recovered) = Log::open(&disk, &root.join(LOG), anchor)?;
+        let (log, recovered) = Log::open(&disk, &root.join(LOG), &root.join(QUARANTINE), anchor)?;
         Ok(Self {
             root: root.to_owned(),
             disk,
@@ -248,8 +248,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// They are there still, which does no harm.
     pub fn tidy_log(&self) -> io::Result<()> {
-        let quarantine = self.root.join(QUARANTINE);
-        self.lock_log().tidy(&self.disk, &quarantine)
+        self.lock_log().tidy(&self.disk)
     }
 
     fn lock_log(&self) -> MutexGuard<'_, Log<D::File>> {

@@ -63,6 +63,8 @@ pub type Recovered = BTreeMap<(String, String), Logged>;
 #[derive(Debug)]
 pub struct Log<F> {
     folder: PathBuf,
+    /// Where segments go that hold something damaged.
+    quarantine: PathBuf,
     next: u64,
     segments: Vec<Segment>,
     open: Option<Open<F>>,
@@ -141,10 +143,12 @@ impl<F> Log<F> {
     pub fn open<D: Disk<File = F>>(
         disk: &D,
         folder: &Path,
+        quarantine: &Path,
         anchor: impl Fn(&str, &str) -> Option<Anchor>,
     ) -> io::Result<(Self, Recovered)> {
         let mut log = Self {
             folder: folder.to_owned(),
+            quarantine: quarantine.to_owned(),
             next: 0,
             segments: Vec::new(),
             open: None,
@@ -246,13 +250,14 @@ impl<F> Log<F> {
         }
     }
 
-    /// Removes the closed segments in which nothing counts any more; a damaged one goes to `quarantine` instead. After
+    /// Removes the closed segments in which nothing counts any more; a damaged one goes to quarantine instead. After
     /// a failure the disk is tried again from here on.
     ///
     /// # Errors
     /// They are tried again.
-    pub fn tidy<D: Disk<File = F>>(&mut self, disk: &D, quarantine: &Path) -> io::Result<()> {
+    pub fn tidy<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         self.is_resting = false;
+        let quarantine = &self.quarantine;
         let mut done = Ok(());
         self.segments.retain(|segment| {
             if !segment.is_closed() || Arc::strong_count(&segment.0) > 1 {
@@ -281,6 +286,9 @@ impl<F> Log<F> {
 
     /// Begins a segment.
     fn begin<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<Open<F>> {
+        if self.segments.len() >= MAX_SEGMENTS {
+            self.tidy(disk)?;
+        }
         if self.segments.len() >= MAX_SEGMENTS {
             return Err(io::Error::other("the log is full"));
         }

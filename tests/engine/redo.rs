@@ -135,7 +135,8 @@ fn is_done_again<T: Scalar>(loss: Loss, size: usize, seed: Option<i64>, taken: u
     assert!(written.bytes() < bytes.len());
 
     let again = copy(&spec, before);
-    let redone = redo(&bytes, &again, true, Par::rayon(2)).expect("it is done again");
+    let redone = redo(&[bytes], &again, Par::rayon(2)).expect("it is done again");
+    let redone = redone.expect("a run");
     assert_eq!((redone.updated, redone.other_digest), (later(), None));
     let found = again.kept();
     assert!(
@@ -187,7 +188,7 @@ fn a_run_that_diverged_is_done_again_up_to_there() {
     };
     let bytes = written.encode(&spec, later()).expect("it is written");
     let again = copy(&spec, before);
-    redo(&bytes, &again, true, Par::Seq).expect("it is done again");
+    redo(&[bytes], &again, Par::Seq).expect("it is done again");
     assert!(same(&again.committed(), &after.committed));
     let (_, outcome) = again.kept().requests.pop().expect("remembered");
     // Its gradient was not a number, which equals nothing.
@@ -211,9 +212,44 @@ fn written() -> (Arc<Model<f64>>, Kept<f64>, Vec<u8>) {
 }
 
 #[test]
+fn runs_are_done_again_one_after_the_other_or_not_at_all() {
+    let model = model::<f32>(Loss::CrossEntropy);
+    let spec = model.spec().clone();
+    let first = model.kept();
+    let mut runs = Vec::new();
+    for (size, seed, steps) in [(3, Some(2), 4), (ROWS, None, 2), (3, Some(9), 5)] {
+        let plan = Plan {
+            request: None,
+            ..plan::<f32>(&spec, size, seed, steps)
+        };
+        let before = model.committed();
+        train(&model, plan.clone(), 0, u64::MAX);
+        let after = model.kept();
+        let redo = Redo {
+            plan,
+            first: 0,
+            before,
+            after,
+        };
+        runs.push(redo.encode(&spec, later()).expect("it is written"));
+    }
+    let again = copy(&spec, first.clone());
+    let redone = redo(&runs, &again, Par::Seq)
+        .expect("done again")
+        .expect("runs");
+    assert_eq!(redone.other_digest, None);
+    assert!(same(&again.committed(), &model.committed()));
+
+    runs.remove(1);
+    let gap = redo(&runs, &copy(&spec, first), Par::Seq);
+    assert_eq!(gap, Err(RedoError::OtherModel { began: 6, found: 4 }));
+}
+
+#[test]
 fn a_run_of_another_model_is_not_done_at_all() {
     let (model, before, bytes) = written();
-    let other_step = redo(&bytes, &model, true, Par::Seq);
+    let runs = [bytes];
+    let other_step = redo(&runs, &model, Par::Seq);
     let refused = RedoError::OtherModel { began: 0, found: 4 };
     assert_eq!(other_step, Err(refused));
 
@@ -223,21 +259,47 @@ fn a_run_of_another_model_is_not_done_at_all() {
     other_weights.set_parameters(weights);
     let untouched = other_weights.committed();
     let refused = RedoError::OtherModel { began: 0, found: 0 };
-    assert_eq!(redo(&bytes, &other_weights, true, Par::Seq), Err(refused));
+    assert_eq!(redo(&runs, &other_weights, Par::Seq), Err(refused));
     assert!(Arc::ptr_eq(&other_weights.committed(), &untouched));
-    // Weights that are known to be others are taken on, and the end says so.
-    let redone = redo(&bytes, &other_weights, false, Par::Seq).expect("it is done");
-    let then = model.committed().digest(model.spec());
-    assert_eq!(redone.other_digest, Some(then));
-    assert_eq!(other_weights.committed().step, 4);
+}
+
+/// The same bytes with something else in place of `what`, which they hold.
+fn with(bytes: &[u8], what: &str, other: &str) -> Vec<u8> {
+    assert_eq!(what.len(), other.len());
+    let at = bytes
+        .windows(what.len())
+        .position(|bytes| bytes == what.as_bytes());
+    let at = at.expect("it is there");
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+    bytes
+}
+
+#[test]
+fn weights_that_come_out_otherwise_are_kept_and_told() {
+    let (model, before, bytes) = written();
+    let then = model.committed().digest(model.spec()).to_string();
+    let elsewhere = format!("{}{}", &then[1..], &then[..1]);
+    let runs = [with(&bytes, &then, &elsewhere)];
+    let again = copy(model.spec(), before);
+    let redone = redo(&runs, &again, Par::Seq)
+        .expect("it is done")
+        .expect("a run");
+    assert_eq!(
+        redone.other_digest.map(|digest| digest.to_string()),
+        Some(elsewhere)
+    );
+    assert!(same(&again.committed(), &model.committed()));
 }
 
 #[test]
 fn a_run_that_diverges_where_it_did_not_is_told() {
     let (model, before, bytes) = written();
-    let other_weights = copy(model.spec(), before);
+    let other_weights = copy(model.spec(), before.clone());
     other_weights.set_parameters(vec![f64::MAX; model.committed().state.parameters.len()]);
-    let told = redo(&bytes, &other_weights, false, Par::Seq);
+    let own = before.committed.digest(model.spec()).to_string();
+    let other = other_weights.committed().digest(model.spec()).to_string();
+    let told = redo(&[with(&bytes, &own, &other)], &other_weights, Par::Seq);
     assert_eq!(told, Err(RedoError::Diverges(0)));
 }
 
@@ -245,18 +307,11 @@ fn a_run_that_diverges_where_it_did_not_is_told() {
 fn bytes_that_are_no_run_are_refused_and_end_nothing() {
     let (model, before, bytes) = written();
     for length in 0..bytes.len() {
-        let cut = redo(
-            &bytes[..length],
-            &copy(model.spec(), before.clone()),
-            true,
-            Par::Seq,
-        );
-        assert!(cut.is_err(), "{length}");
+        let cut = [bytes[..length].to_vec()];
+        let refused = redo(&cut, &copy(model.spec(), before.clone()), Par::Seq);
+        assert!(refused.is_err(), "{length}");
     }
-    let text = b"\\\"version\\\":1";
-    let at = bytes.windows(text.len()).position(|bytes| bytes == text);
-    let mut newer = bytes.clone();
-    newer[at.expect("it is there") + text.len() - 1] = b'7';
-    let refused = redo(&newer, &copy(model.spec(), before), true, Par::Seq);
+    let newer = [with(&bytes, r#"\"version\":1"#, r#"\"version\":7"#)];
+    let refused = redo(&newer, &copy(model.spec(), before), Par::Seq);
     assert_eq!(refused, Err(RedoError::Version(7)));
 }

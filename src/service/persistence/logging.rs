@@ -17,10 +17,10 @@ use crate::training::{Kept, Model, Plan, Redo, snapshot};
 const LARGEST_LOGGED: usize = 32 << 10;
 
 /// Batches above this, in bytes, are not logged: a few would fill a segment.
-const LARGEST_BATCH: usize = 1 << 20;
+const LARGEST_BATCH: usize = 256 << 10;
 
-/// A batch is logged where the model is so many times larger.
-const SMALLER_BY: usize = 2;
+/// A batch is logged where the model is so many times larger: the room for it in the log is written twice.
+const SMALLER_BY: usize = 8;
 
 /// A model whose commits lie in more parts of the log than this is put into its file, so that they become free.
 const MOST_SEGMENTS: usize = 8;

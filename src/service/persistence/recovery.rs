@@ -199,24 +199,22 @@ fn restore(
         Err(error) => {
             tracing::error!(%name, %error, "it stays in the log");
             entry.note_logged(step, logged.anchor, segments);
+            // Its weights may be others than those that the log leads to elsewhere: nothing is to come after it there.
+            entry.note_replacing();
         }
     }
     Ok(entry)
 }
 
 /// Does again what was done to a model since its last commit that is whole.
-fn redo_all(entry: &ModelEntry, redos: &[Vec<u8>]) -> Result<(), String> {
+fn redo_all(entry: &ModelEntry, runs: &[Vec<u8>]) -> Result<(), String> {
     let cores = available_parallelism().map_or(1, NonZero::get);
     with_model!(&entry.model, model => {
-        let mut then = None;
-        for bytes in redos {
-            let redone = redo::redo(bytes, model, then.is_none(), parallelism(cores));
-            let redone = redone
-                .map_err(|error| format!("a run in the log cannot be done again: {error}"))?;
-            entry.set_updated(redone.updated);
-            then = redone.other_digest;
-        }
-        if let Some(then) = then {
+        let redone = redo::redo(runs, model, parallelism(cores))
+            .map_err(|error| format!("a run in the log cannot be done again: {error}"))?;
+        let Some(redone) = redone else { return Ok(()) };
+        entry.set_updated(redone.updated);
+        if let Some(then) = redone.other_digest {
             let now = model.committed().digest(model.spec());
             tracing::warn!(
                 model = %entry.name, %now, %then,
