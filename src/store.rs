@@ -113,8 +113,12 @@ impl<D: Disk> Store<D> {
         clean(&disk, &root.join(SESSIONS))?;
         let anchor = |session: &str, model: &str| {
             let folder = root.join(SESSIONS).join(session);
-            let file = disk.read(&folder.join(format!("{model}{CURRENT}")));
-            Some(Anchor::of(&file.ok()?))
+            match disk.read(&folder.join(format!("{model}{CURRENT}"))) {
+                Ok(file) => Ok(Some(Anchor::of(&file))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                // Taken for no file, it would make void what was acknowledged after it.
+                Err(error) => Err(error),
+            }
         };
         let (log, recovered) = Log::open(&disk, &root.join(LOG), &root.join(QUARANTINE), anchor)?;
         Ok(Self {

@@ -25,13 +25,15 @@ use super::patient_stream::PatientStream;
 use super::status::queue_full;
 use crate::config::Config;
 
-/// Upload windows, so that a batch of some megabytes travels without waiting for permission.
+/// Upload windows, so that a batch of some megabytes travels without waiting for permission: at the protocol's 64 KiB, calls
+/// of 0.2 to 6 MB take 1.7 to 2.5 times as long; at four times these sizes they take no less.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// The largest frame of an upload: at the protocol's 16 KiB, a batch of 200 KB is read in a dozen pieces, which takes a
-/// tenth of the time of training on it.
-const FRAME: u32 = 1 << 20;
+/// tenth of the time of training on it. A frame is seen when it is whole: one that a slow line takes long for would pass
+/// for silence.
+const FRAME: u32 = 128 << 10;
 
 /// What a stream holds of a reply besides what its reader has room for.
 const SEND_BUFFER: usize = 128 << 10;

@@ -35,6 +35,8 @@ impl Server {
             if self.persistence.is_on() {
                 let is_safe = |entry: &ModelEntry| {
                     entry.durable_step().is_some()
+                        // After a commit that failed, memory knows what counts, and the disk may not.
+                        && entry.file().is_some()
                         && !entry.is_behind()
                         && !entry.is_logged()
                         && !entry.is_training()

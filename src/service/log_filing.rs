@@ -28,7 +28,8 @@ impl Server {
             let due = models.into_iter().filter(|entry| entry.is_to_be_filed());
             stream::iter(due)
                 .for_each_concurrent(AT_ONCE, |entry| async move {
-                    // Whoever writes it now leaves a newer commit, and is not to wait for this one.
+                    // Whoever writes it now is not to wait: a newer commit frees this one, or a later look finds the
+                    // model's turn free, or so much of it is in the log that it is written whole.
                     if let Some(turn) = entry.turn_if_free()
                         && let Err(not_stored) = self.persistence.file(&entry, Arc::new(turn)).await
                     {

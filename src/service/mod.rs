@@ -292,7 +292,12 @@ impl Server {
         let remembered = server.config.request_ids_per_model;
         server
             .persistence
-            .load(&mut server.registry(), &server.limits, remembered)
+            .load(
+                &mut server.registry(),
+                &server.limits,
+                remembered,
+                server.config.compute_threads(),
+            )
             .map_err(ServeError::Unlisted)?;
         Ok(server)
     }

@@ -5,8 +5,8 @@
 //! large one what a run did goes there, if that is small. All else, and what the log does not take, goes into the
 //! model's file.
 //!
-//! A commit that fails leaves the model where the last one put it, in memory as on disk: the caller takes the step
-//! back. Nothing is poisoned by a failed fsync, since the next commit writes a new file from the start.
+//! A commit that fails leaves the model where the last one put it: the caller takes the step back in memory, and has that
+//! written as soon as the disk takes it, which may hold either until then. Nothing is poisoned by a failed fsync, since the next commit writes a new file from the start.
 
 mod commit_queue;
 mod logging;

@@ -122,7 +122,11 @@ impl<'a, T: Scalar> Commits<'a, T> {
         };
         let end = match stored {
             Ok(()) => end,
-            Err(why) => RunEnd::new(EndReason::NotStored(why), 0, step, end.timing),
+            Err(why) => {
+                // The disk may hold what was taken back: what memory has is written over it as soon as that can be.
+                self.server.store_soon(self.entry);
+                RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
+            }
         };
         RunEnd {
             durable_step: self.entry.durable_step(),

@@ -1,4 +1,4 @@
-//! The log that all models share: their small commits lie one behind the other, and one sync serves all that wait.
+//! The log that all models share: commits lie one behind the other, and one sync serves all that wait.
 //!
 //! ```text
 //! log/{number}.log    a segment: room of a fixed size, zero where nothing was written yet
@@ -13,6 +13,7 @@
 //! the commit goes to its file.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,12 +140,12 @@ impl<F> Log<F> {
     /// The log in this folder, which need not be there, and what counts in it. `anchor` says which file a model has.
     ///
     /// # Errors
-    /// A segment cannot be read.
+    /// A segment cannot be read, or the file of a model that has a commit in one.
     pub fn open<D: Disk<File = F>>(
         disk: &D,
         folder: &Path,
         quarantine: &Path,
-        anchor: impl Fn(&str, &str) -> Option<Anchor>,
+        anchor: impl Fn(&str, &str) -> io::Result<Option<Anchor>>,
     ) -> io::Result<(Self, Recovered)> {
         let mut log = Self {
             folder: folder.to_owned(),
@@ -175,10 +176,11 @@ impl<F> Log<F> {
             }));
             for found in found {
                 let model = (found.session.clone(), found.model.clone());
-                let file = anchors
-                    .entry(model.clone())
-                    .or_insert_with(|| anchor(&model.0, &model.1));
-                if *file == Some(found.anchor) {
+                let file = match anchors.entry(model.clone()) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => *new.insert(anchor(&model.0, &model.1)?),
+                };
+                if file == Some(found.anchor) {
                     let logged = recovered.entry(model);
                     let logged = logged.or_insert_with(|| Logged::new(found.anchor));
                     logged.add(&found, &segment);

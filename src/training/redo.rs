@@ -269,6 +269,9 @@ fn decode<T: Scalar>(bytes: &[u8], spec: &Spec) -> Result<(Metadata, Batch<T>), 
         }
     };
     let inputs = matrix(&tensor(INPUTS)?)?;
+    if inputs.rows == 0 {
+        return Err(malformed("a batch of no samples"));
+    }
     let (targets, labels) = if tensors.names().contains(&LABELS) {
         (None, numbers::<i32>(tensor(LABELS)?.data()))
     } else {

@@ -291,6 +291,33 @@ async fn relaxed_steps_are_acknowledged_from_memory_and_written_down_soon() {
 }
 
 #[tokio::test]
+async fn what_was_taken_back_is_written_over_as_soon_as_the_disk_works() {
+    let folder = TempDir::new().expect("a folder");
+    let server = self::server(&folder).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    run(&mut client, train(&model, 3)).await.expect("it trains");
+    let before = now(&mut client, &model).await;
+    let path = file(folder.path(), &model);
+    let session = path.parent().expect("a folder").to_owned();
+    let away = folder.path().join("away");
+    fs::rename(&session, &away).expect("moved");
+    let told = run(&mut client, train(&model, 5)).await.expect("it begins");
+    refused(told.error(), Code::Unavailable, "NOT_STORED");
+    // As a commit leaves it that failed in its very last sync.
+    let copy = away.join(path.file_name().expect("a name"));
+    fs::write(&copy, b"the step that was taken back").expect("written");
+    fs::rename(&away, &session).expect("moved back");
+
+    // Nobody calls; evicted and read again before, it would be what was taken back.
+    until(async || fs::read(&path).expect("read") != b"the step that was taken back").await;
+    let server = restart(server, &folder).await;
+    let after = now(&mut server.training().await, &model).await;
+    let facts = |model: pb::Model| (model.step, model.weights_digest);
+    assert_eq!(facts(after), facts(before));
+}
+
+#[tokio::test]
 async fn relaxed_steps_survive_an_orderly_stop_and_a_disk_that_fails_for_a_while() {
     let folder = TempDir::new().expect("a folder");
     let server = self::server(&folder).await;

@@ -132,11 +132,12 @@ impl Persistence {
         }
         let work = u32::try_from(work).ok()?;
         let work = Arc::clone(&self.redo_work).try_acquire_many_owned(work);
+        let work = work.ok()?;
         let (model, updated) = (Arc::clone(model), entry.updated());
         let encode = move || redo.encode(model.spec(), updated);
         // A digest that is not known yet reads every parameter.
         let encoded = tokio::task::spawn_blocking(encode).await;
-        Some((encoded.ok()?.ok()?, work.ok()?))
+        Some((encoded.ok()?.ok()?, work))
     }
 
     /// Removes what counts no more of the log; where its last part has been written for `patience`, that is to be

@@ -1,9 +1,8 @@
 //! What a start finds in the folder, and what becomes of a model that cannot be used.
 
 use std::io;
-use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::available_parallelism;
 use std::time::SystemTime;
 
 use super::{Lost, Persistence, about, any};
@@ -16,7 +15,8 @@ use crate::training::{
 };
 
 impl Persistence {
-    /// Puts every session and model that was kept into `registry`. A file that cannot be used costs its model alone.
+    /// Puts every session and model that was kept into `registry`; what the log tells to do again takes `cores`. A file
+    /// that cannot be used costs its model alone.
     ///
     /// # Errors
     /// The folder cannot be listed.
@@ -25,6 +25,7 @@ impl Persistence {
         registry: &mut Registry<ModelEntry>,
         limits: &ArchitectureLimits,
         remembered_requests: usize,
+        cores: usize,
     ) -> io::Result<()> {
         let Some(store) = &self.store else {
             return Ok(());
@@ -41,14 +42,21 @@ impl Persistence {
                     model,
                 };
                 let logged = store.take_logged(&found.session, id);
-                let restored = restore(
-                    store,
-                    &found,
-                    &name,
-                    logged.as_ref(),
-                    limits,
-                    remembered_requests,
-                );
+                let restore = || {
+                    let logged = logged.as_ref();
+                    restore(
+                        store,
+                        &found,
+                        &name,
+                        logged,
+                        limits,
+                        remembered_requests,
+                        cores,
+                    )
+                };
+                // Bytes that nobody thought of cost their model, not the start.
+                let restored = catch_unwind(AssertUnwindSafe(restore))
+                    .unwrap_or_else(|_| Err("reading it panics".to_owned()));
                 let kept = restored.and_then(|entry| {
                     keep_in(registry, entry, now).map_err(|error| error.to_string())
                 });
@@ -165,6 +173,7 @@ fn restore(
     logged: Option<&Logged>,
     limits: &ArchitectureLimits,
     remembered_requests: usize,
+    cores: usize,
 ) -> Result<ModelEntry, String> {
     if logged.is_some_and(|logged| logged.is_damaged) {
         return Err("its last commit, in the log, is damaged".to_owned());
@@ -187,7 +196,7 @@ fn restore(
         entry.note_logged(step, logged.anchor, segments);
         return Ok(entry);
     }
-    redo_all(&entry, &logged.redos)?;
+    redo_all(&entry, logged, cores)?;
     // So that it need not be done once more, and what it came to here is settled.
     let (step, file) = with_model!(&entry.model, model => {
         let kept = model.kept();
@@ -207,10 +216,9 @@ fn restore(
 }
 
 /// Does again what was done to a model since its last commit that is whole.
-fn redo_all(entry: &ModelEntry, runs: &[Vec<u8>]) -> Result<(), String> {
-    let cores = available_parallelism().map_or(1, NonZero::get);
+fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), String> {
     with_model!(&entry.model, model => {
-        let redone = redo::redo(runs, model, parallelism(cores))
+        let redone = redo::redo(&logged.redos, model, parallelism(cores))
             .map_err(|error| format!("a run in the log cannot be done again: {error}"))?;
         let Some(redone) = redone else { return Ok(()) };
         entry.set_updated(redone.updated);
@@ -218,8 +226,10 @@ fn redo_all(entry: &ModelEntry, runs: &[Vec<u8>]) -> Result<(), String> {
             let now = model.committed().digest(model.spec());
             tracing::warn!(
                 model = %entry.name, %now, %then,
-                "this processor rounds otherwise than the one before: runs that were done again come to other weights"
+                "runs that were done again come to other weights than where they were acknowledged: this processor rounds \
+                 otherwise, or the program has changed. What it comes to here is kept; the runs go to `quarantine`"
             );
+            logged.segments.iter().for_each(Segment::note_damage);
         }
     });
     Ok(())
