@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use tonic::{Code, Status};
 
 use super::convert::request::{page_size, page_token, session_name};
-use super::entry::{ModelEntry, with_model};
-use super::persistence::{NotRead, NotStored};
+use super::entry::{ModelEntry, WriteTurn, with_model};
+use super::persistence::{NotRead, NotStored, Taken};
 use super::{Server, convert, pb, status};
-use crate::nn::Violations;
-use crate::training::{ModelName, Placement, SessionName};
+use crate::nn::{Scalar, Violations};
+use crate::training::{Kept, Model, ModelName, Placement, SessionName};
 
 /// Expired and idle sessions are looked for this often. Until then the names and places of expired ones are taken,
 /// though nobody finds them.
@@ -175,7 +175,29 @@ impl Server {
         })
     }
 
-    /// Has what was just acknowledged from memory written down soon.
+    /// Writes down what was done to a model since `before`, as [`super::persistence::Persistence::commit`] does, or takes
+    /// it back.
+    ///
+    /// # Errors
+    /// The disk refuses; the model is as it was before.
+    pub async fn commit<T: Scalar>(
+        self: &Arc<Self>,
+        entry: &Arc<ModelEntry>,
+        turn: &Arc<WriteTurn>,
+        model: &Arc<Model<T>>,
+        before: Kept<T>,
+        taken: Option<Taken<T>>,
+    ) -> Result<(), NotStored> {
+        let persistence = &self.persistence;
+        let stored = persistence.commit(entry, turn, model, before, taken).await;
+        if stored.is_err() {
+            // The disk may hold what was taken back: what memory has is written over it as soon as that can be.
+            self.store_soon(entry);
+        }
+        stored
+    }
+
+    /// Has what only memory holds of a model written down soon.
     pub fn store_soon(self: &Arc<Self>, entry: &Arc<ModelEntry>) {
         if !entry.note_behind() {
             return;

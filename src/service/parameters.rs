@@ -9,6 +9,7 @@ use super::convert::model::parameters as write_parameters;
 use super::convert::request::{check_reply, request_id};
 use super::convert::tensor::Encoding;
 use super::entry::{ModelEntry, ModelScalar, WriteTurn, with_model};
+use super::persistence::NotStored;
 use super::status::{Stop, internal, stopped};
 use super::{Server, pb};
 use crate::nn::{Violations, WeightsDigest, digest::update_with};
@@ -112,15 +113,8 @@ async fn replace<T: ModelScalar>(
     };
     let (done, _) = server.compute.run(flops, work).await?;
     let turn = Arc::new(turn);
-    let stored = server
-        .persistence
-        .commit(&entry, &turn, &model, before, None)
-        .await;
-    if let Err(why) = stored {
-        // The disk may hold what was taken back: what memory has is written over it as soon as that can be.
-        server.store_soon(&entry);
-        return Err(why.status());
-    }
+    let stored = server.commit(&entry, &turn, &model, before, None).await;
+    stored.map_err(NotStored::status)?;
     Ok(done)
 }
 

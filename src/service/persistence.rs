@@ -6,7 +6,8 @@
 //! model's file.
 //!
 //! A commit that fails leaves the model where the last one put it: the caller takes the step back in memory, and has that
-//! written as soon as the disk takes it, which may hold either until then. Nothing is poisoned by a failed fsync, since the next commit writes a new file from the start.
+//! written as soon as the disk takes it, which may hold either until then. Nothing is poisoned by a failed fsync, since
+//! the next commit writes a new file from the start.
 
 mod commit_queue;
 mod logging;

@@ -115,18 +115,13 @@ impl<'a, T: Scalar> Commits<'a, T> {
                 plan: self.plan,
                 first: self.resumed_steps + (step - self.began),
             });
-            let persistence = &self.server.persistence;
-            persistence
+            self.server
                 .commit(self.entry, self.turn, &self.model, self.before, taken)
                 .await
         };
         let end = match stored {
             Ok(()) => end,
-            Err(why) => {
-                // The disk may hold what was taken back: what memory has is written over it as soon as that can be.
-                self.server.store_soon(self.entry);
-                RunEnd::new(EndReason::NotStored(why), 0, step, end.timing)
-            }
+            Err(why) => RunEnd::new(EndReason::NotStored(why), 0, step, end.timing),
         };
         RunEnd {
             durable_step: self.entry.durable_step(),

@@ -14,6 +14,7 @@ pub mod run;
 pub mod session;
 pub mod snapshot;
 pub mod spec;
+mod tensor_file;
 pub mod workspace;
 
 pub use model::{

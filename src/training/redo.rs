@@ -4,7 +4,6 @@
 //! The bytes are a safetensors file: `inputs`, `targets` or `labels`, and in the metadata's entry `backpropd` JSON with
 //! all else. It has no checksum of its own.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,12 +16,12 @@ use super::model::{Committed, Kept, Model, Outcome};
 use super::request_log::RequestId;
 use super::run::{Plan, Run};
 use super::spec::Spec;
+use super::tensor_file::{self, MetadataError, numbers, tensor_type, with_metadata};
 use super::workspace::Workspace;
-use crate::nn::{Batch, Dtype, Matrix, Minibatches, Scalar, TargetsRef, WeightsDigest};
+use crate::nn::{Batch, Matrix, Minibatches, Scalar, TargetsRef, WeightsDigest};
 
 /// The format that is written, and the only one that is read so far.
 const VERSION: u32 = 1;
-const METADATA: &str = "backpropd";
 const INPUTS: &str = "inputs";
 const TARGETS: &str = "targets";
 const LABELS: &str = "labels";
@@ -139,10 +138,7 @@ impl<T: Scalar> Redo<T> {
             request: self.after.requests.last().filter(is_own).cloned(),
         };
         let metadata = serde_json::to_string(&metadata).map_err(malformed)?;
-        let float = match T::DTYPE {
-            Dtype::Float32 => TensorType::F32,
-            Dtype::Float64 => TensorType::F64,
-        };
+        let float = tensor_type::<T>();
         let batch = plan.batch.view();
         let matrix = |numbers| {
             let bytes: &[u8] = bytemuck::cast_slice(numbers);
@@ -158,8 +154,7 @@ impl<T: Scalar> Redo<T> {
             }
         };
         let tensors = [(INPUTS, matrix(batch.inputs)?), targets];
-        let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
-        safetensors::serialize(tensors, Some(metadata)).map_err(malformed)
+        safetensors::serialize(tensors, with_metadata(metadata)).map_err(malformed)
     }
 }
 
@@ -240,28 +235,14 @@ fn take_steps<T: Scalar>(
 }
 
 fn decode<T: Scalar>(bytes: &[u8], spec: &Spec) -> Result<(Metadata, Batch<T>), RedoError> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|entries| entries.get(METADATA));
-    let text = text.ok_or_else(|| malformed(format!("no {METADATA:?} metadata")))?;
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let Versioned { version } = serde_json::from_str(text).map_err(malformed)?;
-    if version != VERSION {
-        return Err(RedoError::Version(version));
-    }
-    let metadata: Metadata = serde_json::from_str(text).map_err(malformed)?;
+    let metadata: Metadata = tensor_file::metadata(bytes, VERSION)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
     let tensor = |name| tensors.tensor(name).map_err(malformed);
     let matrix = |tensor: &TensorView<'_>| match *tensor.shape() {
         [rows, columns] if tensor.data().len() == rows * columns * T::DTYPE.size() => Ok(Matrix {
             rows,
             columns,
-            entries: numbers(tensor.data()),
+            entries: numbers(tensor.data()).collect(),
         }),
         ref shape => {
             let dtype = tensor.dtype();
@@ -273,7 +254,7 @@ fn decode<T: Scalar>(bytes: &[u8], spec: &Spec) -> Result<(Metadata, Batch<T>), 
         return Err(malformed("a batch of no samples"));
     }
     let (targets, labels) = if tensors.names().contains(&LABELS) {
-        (None, numbers::<i32>(tensor(LABELS)?.data()))
+        (None, numbers::<i32>(tensor(LABELS)?.data()).collect())
     } else {
         (Some(matrix(&tensor(TARGETS)?)?), Vec::new())
     };
@@ -289,10 +270,13 @@ fn decode<T: Scalar>(bytes: &[u8], spec: &Spec) -> Result<(Metadata, Batch<T>), 
     Ok((metadata, batch.map_err(malformed)?))
 }
 
-/// The bytes may lie anywhere; numbers want to lie at multiples of their size.
-fn numbers<N: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<N> {
-    let numbers = bytes.chunks_exact(size_of::<N>());
-    numbers.map(bytemuck::pod_read_unaligned).collect()
+impl From<MetadataError> for RedoError {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Version(version) => Self::Version(version),
+            MetadataError::Malformed(what) => Self::Malformed(what),
+        }
+    }
 }
 
 fn malformed(error: impl std::fmt::Display) -> RedoError {

@@ -5,7 +5,6 @@
 //! the format's version, the spec, the step and the remembered requests. The last tensor, `checksum`, is BLAKE3 over
 //! every byte before it, header included.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,11 +15,11 @@ use super::model::{Committed, Kept, Model, Outcome};
 use super::request_log::RequestId;
 use super::session::Access;
 use super::spec::{Spec, SpecParts};
+use super::tensor_file::{self, MetadataError, tensor_type, with_metadata};
 use crate::nn::{Architecture, ArchitectureLimits, Dtype, Scalar, State};
 
 /// The format that is written, and the only one that is read so far.
 const VERSION: u32 = 1;
-const METADATA: &str = "backpropd";
 /// Sorts behind every other tensor, because one-byte types come last in a safetensors file.
 const CHECKSUM: &str = "checksum";
 const CHECKSUM_BYTES: usize = blake3::OUT_LEN;
@@ -123,10 +122,7 @@ pub fn encode<T: Scalar>(
         requests: kept.requests.clone(),
     };
     let metadata = serde_json::to_string(&metadata).map_err(malformed)?;
-    let tensor_type = match T::DTYPE {
-        Dtype::Float32 => TensorType::F32,
-        Dtype::Float64 => TensorType::F64,
-    };
+    let tensor_type = tensor_type::<T>();
     let mut tensors = Vec::new();
     for (prefix, numbers) in parts(state) {
         if numbers.is_empty() {
@@ -142,8 +138,7 @@ pub fn encode<T: Scalar>(
     let checksum =
         TensorView::new(TensorType::U8, vec![CHECKSUM_BYTES], &blank).map_err(malformed)?;
     tensors.push((CHECKSUM.to_owned(), checksum));
-    let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
-    let mut bytes = safetensors::serialize(tensors, Some(metadata)).map_err(malformed)?;
+    let mut bytes = safetensors::serialize(tensors, with_metadata(metadata)).map_err(malformed)?;
     let covered = bytes.len() - CHECKSUM_BYTES;
     let checksum = blake3::hash(&bytes[..covered]);
     bytes[covered..].copy_from_slice(checksum.as_bytes());
@@ -166,21 +161,7 @@ pub fn decode(
     if blake3::hash(&bytes[..covered]).as_bytes() != &bytes[covered..] {
         return Err(SnapshotError::Damaged);
     }
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|entries| entries.get(METADATA));
-    let text = text.ok_or_else(|| SnapshotError::Malformed(format!("no {METADATA:?} metadata")))?;
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let Versioned { version } = serde_json::from_str(text).map_err(malformed)?;
-    if version != VERSION {
-        return Err(SnapshotError::Version(version));
-    }
-    let metadata: Metadata = serde_json::from_str(text).map_err(malformed)?;
+    let metadata: Metadata = tensor_file::metadata(bytes, VERSION)?;
     metadata.check()?;
     let spec = metadata.spec.clone().validate(limits).map_err(malformed)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
@@ -261,18 +242,22 @@ fn read<T: Scalar>(
                 "{name} is {given:?} of {dtype:?}"
             )));
         }
-        // The bytes may lie anywhere; numbers want to lie at multiples of their size.
-        numbers.extend(
-            bytes
-                .chunks_exact(T::DTYPE.size())
-                .map(bytemuck::pod_read_unaligned::<T>),
-        );
+        numbers.extend(tensor_file::numbers::<T>(bytes));
     }
     if numbers.iter().all(|number| number.to_f64().is_finite()) {
         Ok(numbers)
     } else {
         let message = format!("{prefix}layer*: a number is not finite");
         Err(SnapshotError::Malformed(message))
+    }
+}
+
+impl From<MetadataError> for SnapshotError {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Version(version) => Self::Version(version),
+            MetadataError::Malformed(what) => Self::Malformed(what),
+        }
     }
 }
 

@@ -118,26 +118,23 @@ fn a_file_in_quarantine_is_out_of_the_way_and_kept() {
     assert!(store.sessions().expect("listed")[0].models.is_empty());
 }
 
-/// A commit into the log, after the model's file.
+/// All of a model into the log, after its file.
 fn logged(store: &Store, model: &str, snapshot: &[u8]) -> Segment {
-    let record = Record {
-        session: "s".to_owned(),
-        model: model.to_owned(),
-        anchor: Anchor::of(&store.model("s", model).expect("read")),
-        kind: Kind::Snapshot,
-        content: snapshot.to_vec(),
-    };
-    store.log(&[record]).expect("written")
+    log_as(Kind::Snapshot, store, model, snapshot)
 }
 
 /// What was done to a model since its last commit, into the log.
-fn redo(store: &Store, model: &str, redo: &[u8]) -> Segment {
+fn redo(store: &Store, model: &str, done: &[u8]) -> Segment {
+    log_as(Kind::Redo, store, model, done)
+}
+
+fn log_as(kind: Kind, store: &Store, model: &str, content: &[u8]) -> Segment {
     let record = Record {
         session: "s".to_owned(),
         model: model.to_owned(),
         anchor: Anchor::of(&store.model("s", model).expect("read")),
-        kind: Kind::Redo,
-        content: redo.to_vec(),
+        kind,
+        content: content.to_vec(),
     };
     store.log(&[record]).expect("written")
 }

@@ -1,0 +1,63 @@
+//! What snapshots and redos have in common as safetensors files: metadata as JSON with a version, and numbers.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype as TensorType, SafeTensors};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::nn::{Dtype, Scalar};
+
+const METADATA: &str = "backpropd";
+
+/// Why a file has not the metadata that is looked for.
+pub(super) enum MetadataError {
+    /// Written by another version of this program.
+    Version(u32),
+    /// Not what this program writes.
+    Malformed(String),
+}
+
+impl<E: std::fmt::Display> From<E> for MetadataError {
+    fn from(error: E) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// Metadata in the form that a file takes.
+pub(super) fn with_metadata(json: String) -> Option<HashMap<String, String>> {
+    Some(HashMap::from([(METADATA.to_owned(), json)]))
+}
+
+/// A file's metadata, whose entry `version` is this one. The version is told before the rest can be refused.
+pub(super) fn metadata<M: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<M, MetadataError> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let text = header
+        .metadata()
+        .as_ref()
+        .and_then(|entries| entries.get(METADATA));
+    let text = text.ok_or_else(|| format!("no {METADATA:?} metadata"))?;
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_str(text)?;
+    if version != known {
+        return Err(MetadataError::Version(version));
+    }
+    Ok(serde_json::from_str(text)?)
+}
+
+/// How a file calls this type.
+pub(super) fn tensor_type<T: Scalar>() -> TensorType {
+    match T::DTYPE {
+        Dtype::Float32 => TensorType::F32,
+        Dtype::Float64 => TensorType::F64,
+    }
+}
+
+/// The numbers of a tensor. Its bytes may lie anywhere; numbers want to lie at multiples of their size.
+pub(super) fn numbers<N: bytemuck::AnyBitPattern>(bytes: &[u8]) -> impl Iterator<Item = N> {
+    let numbers = bytes.chunks_exact(size_of::<N>());
+    numbers.map(bytemuck::pod_read_unaligned)
+}
