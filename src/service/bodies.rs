@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::caller::Source;
 use super::memory::{Memory, Reservation};
 use super::status::Refusal;
 
@@ -26,8 +27,8 @@ const WATCHED: usize = 256 << 10;
 /// What is known of a call's connection.
 #[derive(Debug)]
 pub struct Peer {
-    /// A number of its own.
-    pub id: u64,
+    /// Where it comes from.
+    pub source: Source,
     /// Cuts it off.
     pub cut: CancellationToken,
 }

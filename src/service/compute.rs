@@ -12,7 +12,8 @@ use faer::Par;
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::fair_queue::{FairQueue, Party};
+use super::caller::Party;
+use super::fair_queue::FairQueue;
 use super::status::queue_full;
 use super::telemetry;
 

@@ -21,6 +21,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::bodies::Peer;
+use super::caller::Source;
 use super::patient_stream::PatientStream;
 use super::status::queue_full;
 use crate::config::Config;
@@ -83,8 +84,8 @@ pub async fn serve<S>(
             // Collects those that have ended, so that the set does not grow.
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 newcomers.drop_oldest();
@@ -98,7 +99,7 @@ pub async fn serve<S>(
             handshake: Duration::from_secs(config.handshake_seconds),
             stall: Duration::from_secs(config.stall_seconds),
             peer: Arc::new(Peer {
-                id: NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed),
+                source: Source::new(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed), address),
                 cut: CancellationToken::new(),
             }),
             spoken: Arc::default(),

@@ -1,23 +1,8 @@
 //! A queue in which every party gets its turn: whoever queues a thousand tasks waits for them himself.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, Hash};
-use std::sync::LazyLock;
 
-/// Whom the work is for: a session, or a connection where a call names none. A keyed hash, so that nobody can choose
-/// to share another's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Party(pub u64);
-
-static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-
-impl Party {
-    /// The party of this name.
-    pub fn of(name: impl Hash) -> Self {
-        Self(KEY.hash_one(name))
-    }
-}
+use super::caller::Party;
 
 /// Tasks of each party in the order in which they came; parties take turns.
 #[derive(Debug)]

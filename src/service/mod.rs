@@ -9,6 +9,7 @@
 
 mod assignments;
 mod bodies;
+mod caller;
 mod check;
 mod codec;
 mod compute;

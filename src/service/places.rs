@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tonic::Status;
 
-use super::fair_queue::Party;
+use super::caller::Party;
 use super::status::queue_full;
 
 /// Places that parties take, each up to a limit.

@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::bodies::{Peer, ReplyBody, RequestBody};
-use super::fair_queue::Party;
+use super::caller::{Caller, Party};
 use super::memory::{Memory, Reservation};
 use super::run_event::RunEnd;
 use super::status::{explain, internal};
@@ -80,13 +80,24 @@ pub fn note_model(name: &ModelName) {
     });
 }
 
-/// Whose turn the call under way takes: its session's, or its connection's where it names none.
-pub fn party() -> Party {
-    let party = CALL.try_with(|call| match call.model.get() {
-        Some(name) => Party::of(&name.session),
-        None => Party::of(call.peer.as_ref().map(|peer| peer.id)),
+/// Who asks in the call under way; outside of one, the server itself.
+pub fn caller() -> Caller {
+    let caller = CALL.try_with(|call| {
+        let caller = match &call.peer {
+            Some(peer) => peer.source.caller(),
+            None => Caller::SERVER,
+        };
+        match call.model.get() {
+            Some(name) => caller.in_session(&name.session),
+            None => caller,
+        }
     });
-    party.unwrap_or(Party(0))
+    caller.unwrap_or(Caller::SERVER)
+}
+
+/// The narrowest party of [`caller`]: its session, or its connection where it names none.
+pub fn party() -> Party {
+    caller().session
 }
 
 /// `work`, which goes on beside the call under way, with that call's id.
