@@ -30,7 +30,7 @@ pub enum Symbol {
 }
 
 /// Where the symbols of a formula get their values: one network with one batch.
-pub trait Bindings {
+pub trait Bindings: Sync {
     /// The symbol's value; `None` where the network has no such quantity.
     fn value(&self, symbol: Symbol) -> Option<&Matrix>;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Network;
 use super::question::{Prepared, PreparedCarry};
+use super::steps::pause;
 use super::values::{Values, evaluate_with};
 use crate::formula::{Bindings, Expr, Matrix, Symbol, evaluate};
 
@@ -44,34 +45,36 @@ impl Bindings for Carried<'_> {
 }
 
 /// Whether `values` follow from a wrong earlier answer.
-pub(super) fn carried(
+pub(super) async fn carried(
     prepared: &Prepared,
     values: &Values,
     earlier: &BTreeMap<&str, Expr>,
 ) -> bool {
-    prepared.carries.iter().any(|carry| {
-        let expected = earlier
-            .get(carry.from.as_str())
-            .and_then(|answer| expected(prepared, carry, answer));
-        expected.is_some_and(|expected| values.agrees_with(&expected))
-    })
+    for carry in &prepared.carries {
+        if let Some(answer) = earlier.get(carry.from.as_str())
+            && let Some(expected) = expected(prepared, carry, answer).await
+            && values.agrees_with(&expected)
+        {
+            return true;
+        }
+    }
+    false
 }
 
-fn expected(prepared: &Prepared, carry: &PreparedCarry, answer: &Expr) -> Option<Values> {
-    let networks: Option<Vec<Carried<'_>>> = prepared
-        .networks
-        .iter()
-        .map(|network| {
-            let given = evaluate(answer, network, &[]).ok()?.matrix;
-            let fits = given.shape() == network.value(carry.stands_for)?.shape();
-            fits.then(|| Carried {
-                network,
-                stands_for: carry.stands_for,
-                gradient: Matrix::new(1, given.entries().len(), given.entries().to_vec()),
-            })
-        })
-        .collect();
-    let networks = networks?;
+async fn expected(prepared: &Prepared, carry: &PreparedCarry, answer: &Expr) -> Option<Values> {
+    let mut networks = Vec::with_capacity(prepared.networks.len());
+    for network in &prepared.networks {
+        let given = evaluate(answer, network, &[]).ok()?.matrix;
+        if given.shape() != network.value(carry.stands_for)?.shape() {
+            return None;
+        }
+        networks.push(Carried {
+            network,
+            stands_for: carry.stands_for,
+            gradient: Matrix::new(1, given.entries().len(), given.entries().to_vec()),
+        });
+        pause().await;
+    }
     let bindings = networks.iter().map(|network| network as &dyn Bindings);
-    Some(evaluate_with(&carry.formula, bindings, &prepared.letters))
+    Some(evaluate_with(&carry.formula, bindings, &prepared.letters).await)
 }

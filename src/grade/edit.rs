@@ -3,8 +3,7 @@
 mod indices;
 mod masks;
 
-use std::mem;
-use std::ops::ControlFlow;
+use std::{mem, vec};
 
 use indices::{index_changes, index_slips};
 use masks::{is_mask, mask, mask_changes, masked_entries};
@@ -13,113 +12,184 @@ use super::Mistake;
 use crate::formula::{Bindings, Expr, Index, Kind, Operator, Symbol};
 
 /// A formula that differs from another in one place.
-#[derive(Clone, Debug)]
-pub(super) struct Edit {
-    /// The mistake of somebody who wrote the other where this is right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edit<'e> {
+    /// The mistake of an author who wrote this where the other is right.
+    pub made: Mistake,
+    /// The mistake of an author who wrote the other where this is right.
     pub mended: Mistake,
     /// The changed formula.
-    pub expr: Expr,
+    pub expr: &'e Expr,
 }
 
-/// Every one-edit change of `expr`, the ones at its root first.
-pub(super) fn edits(expr: &Expr, bindings: &dyn Bindings) -> Vec<Edit> {
-    let mut found = Vec::new();
-    let all = &mut |_, mended, expr: &Expr| {
-        found.push(Edit {
-            mended,
-            expr: expr.clone(),
-        });
-        ControlFlow::Continue(())
-    };
-    try_edits(expr.clone(), bindings, all);
-    found
-}
-
-/// Calls `found` with each of [`edits`], until it breaks off: who would have made it, who mends by it, the formula. The
-/// formula is changed in place, so that what did not change keeps the numbers by which its values are remembered.
-pub(super) fn try_edits(
-    expr: Expr,
-    bindings: &dyn Bindings,
-    found: &mut dyn FnMut(Mistake, Mistake, &Expr) -> ControlFlow<()>,
-) {
-    let mut walk = Walk {
-        whole: expr,
-        path: Vec::new(),
-        bindings,
-        found,
-    };
-    let at_root = root_changes(&walk.whole);
-    // Either way the walk has ended.
-    let _ = walk
-        .try_changes(at_root)
-        .is_continue()
-        .then(|| walk.visit(Inside::Formula));
-}
-
-/// A walk through the pieces of a formula, at one of them.
-struct Walk<'w> {
+/// The one-edit changes of a formula, those at its root first. The formula is changed in place, so that what did not
+/// change keeps the numbers by which its values are remembered. The walk keeps its own stack: a formula may have a
+/// thousand factors.
+pub(super) struct Edits<'b> {
     whole: Expr,
-    /// The way from the root to the piece.
-    path: Vec<usize>,
-    bindings: &'w dyn Bindings,
-    found: &'w mut dyn FnMut(Mistake, Mistake, &Expr) -> ControlFlow<()>,
+    bindings: &'b dyn Bindings,
+    /// The pieces from the root to the one that is being changed.
+    path: Vec<Piece>,
+    /// Whether the changes that make a new root are done.
+    in_formula: bool,
+    work: usize,
 }
 
-impl Walk<'_> {
-    /// Tries the changes of the piece here and of each piece in it.
-    fn visit(&mut self, inside: Inside) -> ControlFlow<()> {
-        let piece = self
-            .path
-            .iter()
-            .try_fold(&self.whole, |piece, &at| piece.part(at));
-        let Some(piece) = piece else {
-            return ControlFlow::Continue(());
+/// A piece on the way from the root to the one that is being changed.
+struct Piece {
+    /// Its place among its parent's parts.
+    at: usize,
+    inside: Inside,
+    number: u32,
+    parts: usize,
+    /// Which of its parts comes next.
+    next: usize,
+    changes: vec::IntoIter<Change>,
+    /// The piece itself, while a change stands in its place.
+    original: Option<Expr>,
+}
+
+impl<'b> Edits<'b> {
+    pub(super) fn new(expr: Expr, bindings: &'b dyn Bindings) -> Self {
+        let changes = root_changes(&expr);
+        let root = Piece {
+            at: 0,
+            inside: Inside::Formula,
+            number: expr.number(),
+            parts: 0,
+            next: 0,
+            changes: changes.into_iter(),
+            original: None,
         };
-        let changes = match inside {
-            Inside::Formula => changes(piece, self.bindings),
-            Inside::Mask => index_slips(piece, self.bindings),
-        };
-        let (parts, number) = (piece.part_count(), piece.number());
-        let inside = if is_mask(piece) { Inside::Mask } else { inside };
-        self.try_changes(changes)?;
-        for at in 0..parts {
-            self.path.push(at);
-            self.visit(inside)?;
-            self.path.pop();
+        Self {
+            whole: expr,
+            bindings,
+            path: vec![root],
+            in_formula: false,
+            work: 0,
         }
-        // Every part is again what it was.
-        if let Some(piece) = self.piece_mut() {
-            piece.number_again(number);
-        }
-        ControlFlow::Continue(())
     }
 
-    fn try_changes(&mut self, changes: Vec<Change>) -> ControlFlow<()> {
-        let Some(piece) = self.piece_mut() else {
-            return ControlFlow::Continue(());
-        };
-        let mut original = None;
-        let mut piece = piece;
-        for (made, mended, changed) in changes {
-            let before = mem::replace(piece, changed);
-            original.get_or_insert(before);
-            (self.found)(made, mended, &self.whole)?;
-            match self.piece_mut() {
-                Some(same) => piece = same,
-                None => return ControlFlow::Continue(()),
+    /// The next change, until there is none left.
+    pub(super) fn advance(&mut self) -> Option<Edit<'_>> {
+        loop {
+            let piece = self.path.last_mut()?;
+            if let Some((made, mended, changed)) = piece.changes.next() {
+                self.replace(changed);
+                return Some(Edit {
+                    made,
+                    mended,
+                    expr: &self.whole,
+                });
+            }
+            self.restore();
+            let piece = self.path.last_mut()?;
+            if piece.next < piece.parts {
+                let at = piece.next;
+                piece.next += 1;
+                self.enter(at);
+            } else {
+                self.leave();
             }
         }
-        if let Some(original) = original {
-            *piece = original;
-        }
-        ControlFlow::Continue(())
     }
 
-    /// The piece here, to be changed; what stands around it loses its numbers.
-    fn piece_mut(&mut self) -> Option<&mut Expr> {
-        let mut path = self.path.iter();
-        path.try_fold(&mut self.whole, |piece, &at| piece.part_mut(at))
+    /// How many pieces were copied and passed by so far.
+    pub(super) fn work(&self) -> usize {
+        self.work
     }
+
+    /// The formula itself, once all changes are done.
+    #[cfg(test)]
+    pub(super) fn into_formula(self) -> Expr {
+        self.whole
+    }
+
+    /// Puts a change in the place of the piece here.
+    fn replace(&mut self, changed: Expr) {
+        self.work += self.path.len();
+        if let Some(place) = piece_mut(&mut self.whole, &self.path) {
+            let before = mem::replace(place, changed);
+            if let Some(piece) = self.path.last_mut() {
+                piece.original.get_or_insert(before);
+            }
+        }
+    }
+
+    /// Puts the piece here back in its place.
+    fn restore(&mut self) {
+        let original = self.path.last_mut().and_then(|piece| piece.original.take());
+        if let Some(original) = original
+            && let Some(place) = piece_mut(&mut self.whole, &self.path)
+        {
+            *place = original;
+        }
+    }
+
+    /// Goes on with a part of the piece here.
+    fn enter(&mut self, at: usize) {
+        let mut inside = self.path.last().map_or(Inside::Formula, |piece| piece.inside);
+        let Some(here) = piece_of(&self.whole, &self.path) else {
+            return;
+        };
+        if is_mask(here) {
+            inside = Inside::Mask;
+        }
+        if let Some(part) = here.part(at) {
+            let piece = self.piece(part, at, inside);
+            self.push(piece);
+        }
+    }
+
+    fn piece(&self, expr: &Expr, at: usize, inside: Inside) -> Piece {
+        let changes = match inside {
+            Inside::Formula => changes(expr, self.bindings),
+            Inside::Mask => index_slips(expr, self.bindings),
+        };
+        Piece {
+            at,
+            inside,
+            number: expr.number(),
+            parts: expr.part_count(),
+            next: 0,
+            changes: changes.into_iter(),
+            original: None,
+        }
+    }
+
+    fn push(&mut self, piece: Piece) {
+        self.work += self.path.len();
+        self.path.push(piece);
+    }
+
+    /// Goes back to the parent of the piece here, every part of which is again what it was.
+    fn leave(&mut self) {
+        if !self.in_formula {
+            self.in_formula = true;
+            self.path.clear();
+            let root = self.piece(&self.whole, 0, Inside::Formula);
+            self.push(root);
+            return;
+        }
+        if let Some(piece) = self.path.last()
+            && let number = piece.number
+            && let Some(place) = piece_mut(&mut self.whole, &self.path)
+        {
+            place.number_again(number);
+        }
+        self.path.pop();
+    }
+}
+
+fn piece_of<'e>(whole: &'e Expr, path: &[Piece]) -> Option<&'e Expr> {
+    let mut below_root = path.iter().skip(1);
+    below_root.try_fold(whole, |piece, step| piece.part(step.at))
+}
+
+/// The piece at the end of the path, to be changed; what stands around it loses its numbers.
+fn piece_mut<'e>(whole: &'e mut Expr, path: &[Piece]) -> Option<&'e mut Expr> {
+    let mut below_root = path.iter().skip(1);
+    below_root.try_fold(whole, |piece, step| piece.part_mut(step.at))
 }
 
 fn root_changes(expr: &Expr) -> Vec<Change> {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::judge::Judge;
 use super::question::Prepared;
+use super::steps::{complete, pause};
 use super::{Assignment, GradeReport, Question, QuestionReport, Verdict};
 use crate::formula::{Expr, Notation, render, shape_text};
 
@@ -132,21 +133,32 @@ impl Grader {
         &self.questions
     }
 
-    /// Grades the answers, by the ids of their questions.
+    /// Grades the answers, by the ids of their questions, at once. [`super::Grading`] grades them step by step.
     pub fn grade(&self, answers: &BTreeMap<String, String>, reveal: Reveal) -> GradeReport {
+        complete(self.grade_in_steps(answers, reveal))
+    }
+
+    /// The same, with a pause after each evaluation.
+    pub(super) async fn grade_in_steps(
+        &self,
+        answers: &BTreeMap<String, String>,
+        reveal: Reveal,
+    ) -> GradeReport {
         let mut earlier: BTreeMap<&str, Expr> = BTreeMap::new();
         let mut questions = Vec::with_capacity(self.questions.len());
         for prepared in &self.questions {
             let text = answers
                 .get(&prepared.question.id)
                 .map_or("", String::as_str);
-            let judged = Judge::new(prepared, &self.assignment.rubric, text, &earlier).judge();
+            let judge = Judge::new(prepared, &self.assignment.rubric, text, &earlier);
+            let judged = judge.judge().await;
             if let Some(expr) = judged.answer
                 && judged.report.verdict != Verdict::Correct
             {
                 earlier.insert(&prepared.question.id, expr);
             }
             questions.push(revealed(judged.report, prepared, reveal));
+            pause().await;
         }
         GradeReport {
             assignment: self.assignment.id.clone(),

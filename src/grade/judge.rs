@@ -6,7 +6,7 @@ use super::carry::carried;
 use super::feedback;
 use super::mending::mending_edit;
 use super::question::{Prepared, best};
-use super::values::{Values, evaluate_on};
+use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
     Expr, Fault, FormulaError, Notation, Side, Span, parse, readings, render, shape_text,
@@ -97,7 +97,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn judge(&self) -> Judged {
+    pub(super) async fn judge(&self) -> Judged {
         let chains = match parse(self.text, &self.prepared.scope) {
             Ok(chains) => chains,
             Err(error) => return self.invalid(&error),
@@ -116,7 +116,7 @@ impl<'a> Judge<'a> {
             };
         };
         match self.answer(sides) {
-            Ok(expr) => self.judge_answer(expr, sides),
+            Ok(expr) => self.judge_answer(expr, sides).await,
             Err(judged) => *judged,
         }
     }
@@ -146,13 +146,10 @@ impl<'a> Judge<'a> {
         )))
     }
 
-    fn judge_answer(&self, expr: &Expr, sides: &[Side]) -> Judged {
+    async fn judge_answer(&self, expr: &Expr, sides: &[Side]) -> Judged {
         let prepared = self.prepared;
         let readings = readings(expr);
-        let candidates: Vec<Values> = readings
-            .iter()
-            .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters))
-            .collect();
+        let candidates = self.values_of(&readings).await;
         let right = candidates
             .iter()
             .position(|values| values.agrees_with(&prepared.reference));
@@ -170,7 +167,7 @@ impl<'a> Judge<'a> {
                 "The answer cannot be read.",
             );
         };
-        let mut report = self.verdict(reading, values);
+        let mut report = self.verdict(reading, values).await;
         report.understood = Some(Understood {
             latex: render(reading, Notation::Latex),
             plain: render(reading, Notation::Plain),
@@ -178,12 +175,23 @@ impl<'a> Judge<'a> {
         if readings.len() > 1 {
             report.advice.push("⊙ and the matrix product stand side by side; parentheses would say which comes first.".to_owned());
         }
-        self.check_steps(sides, expr, &mut report);
+        self.check_steps(sides, expr, &mut report).await;
         self.add_counts(values, &mut report);
         Judged {
             report,
             answer: Some(reading.clone()),
         }
+    }
+
+    /// The values of each reading.
+    async fn values_of(&self, readings: &[Expr]) -> Vec<Values> {
+        let prepared = self.prepared;
+        let mut all = Vec::with_capacity(readings.len());
+        for reading in readings {
+            let values = evaluate_in_steps(reading, &prepared.networks, &prepared.letters).await;
+            all.push(values);
+        }
+        all
     }
 
     fn add_counts(&self, values: &Values, report: &mut QuestionReport) {
@@ -203,7 +211,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The first side that differs from the right value, wherever it can be computed.
-    fn check_steps(&self, sides: &[Side], answer: &Expr, report: &mut QuestionReport) {
+    async fn check_steps(&self, sides: &[Side], answer: &Expr, report: &mut QuestionReport) {
         let prepared = self.prepared;
         let mut work = 0;
         for (at, side) in sides.iter().enumerate() {
@@ -217,11 +225,7 @@ impl<'a> Judge<'a> {
                 }
                 return;
             }
-            let values = best(
-                readings(expr)
-                    .iter()
-                    .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters)),
-            );
+            let values = best(self.values_of(&readings(expr)).await.into_iter());
             work += values.work;
             if values.evaluated() > 0 && !values.holds(expr, &prepared.reference) {
                 report.first_wrong_step = Some(at + 1);
@@ -235,7 +239,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn verdict(&self, reading: &Expr, values: &Values) -> QuestionReport {
+    async fn verdict(&self, reading: &Expr, values: &Values) -> QuestionReport {
         let (prepared, reference) = (self.prepared, &self.prepared.reference);
         if values.agrees_with(reference) {
             return self.report(Verdict::Correct, 1.0, None, "Right.".to_owned());
@@ -253,7 +257,7 @@ impl<'a> Judge<'a> {
                 message,
             );
         }
-        let named = self.name(reading, values);
+        let named = self.name(reading, values).await;
         if let Some(error) = &values.error {
             let mistake = named.as_ref().map_or_else(
                 || self.invalid(error).report.mistake.unwrap_or(Mistake::Other),
@@ -273,7 +277,7 @@ impl<'a> Judge<'a> {
             };
             (mistake, feedback::question(mistake).to_owned())
         });
-        let mut report = if carried(prepared, values, self.earlier) {
+        let mut report = if carried(prepared, values, self.earlier).await {
             let message = "It is right given your own earlier answer, which is not.".to_owned();
             self.report(
                 Verdict::Partial,
@@ -339,20 +343,19 @@ impl<'a> Judge<'a> {
     }
 
     /// The mistake whose values these are, or whose mending makes them right, and what to say of it.
-    fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
+    async fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
         let prepared = self.prepared;
         let evaluates = values.error.is_none();
-        if evaluates && let Some((mistake, hint)) = prepared.mistake_of(values) {
+        if evaluates && let Some((mistake, hint)) = prepared.mistake_of(values).await {
             let hint = hint.unwrap_or_else(|| feedback::question(mistake));
             return Some((mistake, hint.to_owned()));
         }
-        let is_too_large = matches!(&values.error, Some(error) if error.fault == Fault::TooLarge);
-        let affordable = if is_too_large {
+        let affordable = if values.is_too_large() {
             0
         } else {
             MAX_EDIT_WORK / values.work.max(1)
         };
-        let mistake = match mending_edit(prepared, reading, affordable) {
+        let mistake = match mending_edit(prepared, reading, affordable).await {
             Some(mistake) => mistake,
             None if evaluates && values.is_multiple_of(&prepared.reference) => {
                 Mistake::ConstantFactor

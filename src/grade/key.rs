@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Mistake;
-use super::edit::edits;
+use super::edit::Edits;
 use super::grader::Grader;
 use super::question::{Prepared, best};
+use super::steps::complete;
 use super::values::{Values, evaluate_on};
 use crate::formula::{Expr, Fault, Notation, Side, Span, parse, readings, render};
 
@@ -217,7 +218,7 @@ fn wrong(
     let named = mended.as_ref().map(|(mistake, _)| *mistake).or_else(|| {
         let values = checked.values.as_ref()?;
         let is_named = is_final && error.is_none();
-        let (mistake, _) = is_named.then(|| prepared.mistake_of(values))??;
+        let (mistake, _) = is_named.then(|| complete(prepared.mistake_of(values)))??;
         Some(mistake)
     });
     if let Some(mistake) = named {
@@ -242,17 +243,21 @@ fn mend(prepared: &Prepared, truth: &Values, expr: &Expr) -> Option<(Mistake, Ex
         let mut expr = reading;
         let mut right = 0;
         for _ in 0..MOST_SLIPS {
-            let mut all = edits(&expr, network);
-            all.sort_by_key(|edit| edit.mended != Mistake::WrongIndex);
             let mut best: Option<(usize, Mistake, Expr)> = None;
-            for edit in all {
-                let values = evaluate_on(&edit.expr, &prepared.networks, &prepared.letters);
-                if values.holds(&edit.expr, truth) {
-                    return Some((edit.mended, edit.expr));
-                }
-                let here = values.right_entries(truth);
-                if here > best.as_ref().map_or(right, |best| best.0) {
-                    best = Some((here, edit.mended, edit.expr));
+            for indices in [true, false] {
+                let mut edits = Edits::new(expr.clone(), network);
+                while let Some(edit) = edits.advance() {
+                    if (edit.mended == Mistake::WrongIndex) != indices {
+                        continue;
+                    }
+                    let values = evaluate_on(edit.expr, &prepared.networks, &prepared.letters);
+                    if values.holds(edit.expr, truth) {
+                        return Some((edit.mended, edit.expr.clone()));
+                    }
+                    let here = values.right_entries(truth);
+                    if here > best.as_ref().map_or(right, |best| best.0) {
+                        best = Some((here, edit.mended, edit.expr.clone()));
+                    }
                 }
             }
             let Some((here, _, better)) = best else { break };

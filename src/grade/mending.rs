@@ -1,37 +1,33 @@
 //! The search for the one edit that makes a wrong answer right: hundreds of candidates, nearly all of them wrong on the
 //! first network that one looks at.
 
-use std::ops::ControlFlow;
-
 use super::Mistake;
-use super::edit::try_edits;
+use super::edit::Edits;
 use super::question::Prepared;
-use super::values::{evaluate_on, is_near};
+use super::steps::pause;
+use super::values::{evaluate_in_steps, is_near};
 use crate::formula::{Expr, Kind, Matrix, Memory, evaluate_again};
 
 /// The mistake that the first of at most `most` edits mends by which `answer` becomes right on every network.
-pub(super) fn mending_edit(prepared: &Prepared, answer: &Expr, most: usize) -> Option<Mistake> {
-    let network = prepared.networks.first()?;
+pub(super) async fn mending_edit(
+    prepared: &Prepared,
+    answer: &Expr,
+    most: usize,
+) -> Option<Mistake> {
     let mut trials = Trials::new(prepared, answer);
     let mut numbered = answer.clone();
     numbered.number_pieces();
-    let (mut left, mut mistake) = (most, None);
-    try_edits(numbered, network, &mut |_, mended, candidate| {
-        if left == 0 {
-            return ControlFlow::Break(());
+    let mut edits = Edits::new(numbered, prepared.networks.first()?);
+    for _ in 0..most {
+        let edit = edits.advance()?;
+        if !trials.rule_out(edit.expr).await {
+            let values = evaluate_in_steps(edit.expr, &prepared.networks, &prepared.letters).await;
+            if values.agrees_with(&prepared.reference) {
+                return Some(edit.mended);
+            }
         }
-        left -= 1;
-        if trials.rule_out(candidate) {
-            return ControlFlow::Continue(());
-        }
-        let values = evaluate_on(candidate, &prepared.networks, &prepared.letters);
-        if !values.agrees_with(&prepared.reference) {
-            return ControlFlow::Continue(());
-        }
-        mistake = Some(mended);
-        ControlFlow::Break(())
-    });
-    mistake
+    }
+    None
 }
 
 /// The networks with the bindings of the free indices, on each of which a candidate is tried alone.
@@ -74,16 +70,16 @@ impl<'p> Trials<'p> {
 
     /// Whether the candidate is wrong in some trial. The trial that told so comes first for the next candidate: where
     /// the units of a network are live, more shows than where they are dead.
-    fn rule_out(&mut self, candidate: &Expr) -> bool {
-        let prepared = self.prepared;
-        let wrong = self
-            .trials
-            .iter_mut()
-            .position(|trial| !trial.passes(prepared, candidate));
-        if let Some(at) = wrong {
-            self.trials[..=at].rotate_right(1);
+    async fn rule_out(&mut self, candidate: &Expr) -> bool {
+        for at in 0..self.trials.len() {
+            let passes = self.trials[at].passes(self.prepared, candidate);
+            pause().await;
+            if !passes {
+                self.trials[..=at].rotate_right(1);
+                return true;
+            }
         }
-        wrong.is_some()
+        false
     }
 }
 

@@ -10,6 +10,7 @@ mod edit;
 mod feedback;
 pub mod formats;
 mod grader;
+mod grading;
 mod judge;
 mod key;
 mod mending;
@@ -20,6 +21,7 @@ mod question;
 pub mod receipt;
 mod report;
 pub mod sample;
+mod steps;
 pub mod submission;
 mod tensor_mistakes;
 pub mod tensors;
@@ -31,6 +33,7 @@ pub use assignment::{
     Rubric,
 };
 pub use grader::{Grader, GraderError, Reveal};
+pub use grading::Grading;
 pub use key::{Finding, Place, lint_key};
 pub use mistake::Mistake;
 pub use network::{Network, Numbers};

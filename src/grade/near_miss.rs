@@ -1,12 +1,12 @@
-//! What somebody who slipped once would have answered: the one-edit changes of a question's solution.
+//! The answers of an author who slipped once: the one-edit changes of a question's solution.
 
-use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use super::Mistake;
-use super::edit::try_edits;
+use super::edit::Edits;
 use super::question::Prepared;
-use super::values::{OnNetwork, Values, evaluate_on};
+use super::steps::pause;
+use super::values::{OnNetwork, Values, evaluate_in_steps};
 use crate::formula::{Expr, Memory};
 
 /// The near misses of one question, made when the first wrong answer asks for them.
@@ -29,23 +29,37 @@ struct NearMiss {
 
 impl NearMisses {
     /// The mistake of the first one that has these values.
-    pub(super) fn find(&self, prepared: &Prepared, values: &Values) -> Option<Mistake> {
-        let made = self.0.get_or_init(|| Made::new(prepared));
+    pub(super) async fn find(&self, prepared: &Prepared, values: &Values) -> Option<Mistake> {
+        let made = match self.0.get() {
+            Some(made) => made,
+            None => {
+                // Two that need them at once make them twice: neither can wait for the other in the midst of its steps.
+                let made = Made::new(prepared).await;
+                self.0.get_or_init(|| made)
+            }
+        };
         let here = values.networks.get(made.probe)?;
-        let found = made
-            .all
-            .iter()
-            .filter(|miss| here.agrees_with(&miss.on_probe))
-            .find(|miss| {
-                let own = miss.values.get_or_init(|| miss.wrong_values(prepared));
-                own.as_ref().is_some_and(|own| values.agrees_with(own))
-            });
-        Some(found?.code)
+        for miss in &made.all {
+            if !here.agrees_with(&miss.on_probe) {
+                continue;
+            }
+            let own = match miss.values.get() {
+                Some(own) => own,
+                None => {
+                    let own = miss.wrong_values(prepared).await;
+                    miss.values.get_or_init(|| own)
+                }
+            };
+            if own.as_ref().is_some_and(|own| values.agrees_with(own)) {
+                return Some(miss.code);
+            }
+        }
+        None
     }
 }
 
 impl Made {
-    fn new(prepared: &Prepared) -> Self {
+    async fn new(prepared: &Prepared) -> Self {
         let mut made = Self {
             probe: probe(prepared),
             all: Vec::new(),
@@ -58,16 +72,17 @@ impl Made {
         solution.number_pieces();
         let mut memories: Vec<Memory> = Vec::new();
         memories.resize_with(prepared.letters.len(), Memory::default);
-        try_edits(solution, first, &mut |code, _, expr| {
-            let on_probe = OnNetwork::again(expr, network, &prepared.letters, &mut memories);
+        let mut edits = Edits::new(solution, first);
+        while let Some(edit) = edits.advance() {
+            let on_probe = OnNetwork::again(edit.expr, network, &prepared.letters, &mut memories);
             made.all.extend(on_probe.map(|on_probe| NearMiss {
-                code,
-                expr: expr.clone(),
+                code: edit.made,
+                expr: edit.expr.clone(),
                 on_probe,
                 values: OnceLock::new(),
             }));
-            ControlFlow::Continue(())
-        });
+            pause().await;
+        }
         made
     }
 }
@@ -80,8 +95,8 @@ fn probe(prepared: &Prepared) -> usize {
 }
 
 impl NearMiss {
-    fn wrong_values(&self, prepared: &Prepared) -> Option<Values> {
-        let values = evaluate_on(&self.expr, &prepared.networks, &prepared.letters);
+    async fn wrong_values(&self, prepared: &Prepared) -> Option<Values> {
+        let values = evaluate_in_steps(&self.expr, &prepared.networks, &prepared.letters).await;
         let is_wrong = values.error.is_none() && !values.agrees_with(&prepared.reference);
         is_wrong.then_some(values)
     }

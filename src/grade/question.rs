@@ -138,12 +138,12 @@ impl Prepared {
 
     /// The mistake that has these values, all of which exist, with the hint that the assignment has for it: one of
     /// the assignment's own, or else a one-edit change of the solution.
-    pub(super) fn mistake_of(&self, values: &Values) -> Option<(Mistake, Option<&str>)> {
+    pub(super) async fn mistake_of(&self, values: &Values) -> Option<(Mistake, Option<&str>)> {
         let mut catalogue = self.catalogue.iter();
         let own = catalogue.find(|expected| values.agrees_with(&expected.values));
         match own {
             Some(expected) => Some((expected.code, expected.hint.as_deref())),
-            None => Some((self.near_misses.find(self, values)?, None)),
+            None => Some((self.near_misses.find(self, values).await?, None)),
         }
     }
 

@@ -1,4 +1,5 @@
 mod rewritten;
+mod stepwise;
 
 use std::collections::BTreeMap;
 

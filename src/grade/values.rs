@@ -1,5 +1,6 @@
 //! The values of a formula on all networks of a question, and when two of them are the same.
 
+use super::steps::{complete, pause};
 use super::{Grid, Network};
 use crate::formula::{
     Bindings, Expr, Fault, FormulaError, Matrix, Memory, Symbol, evaluate, evaluate_again,
@@ -37,15 +38,21 @@ pub(super) fn evaluate_on(
     networks: &[Network],
     letters: &[Vec<(char, usize)>],
 ) -> Values {
-    evaluate_with(
-        expr,
-        networks.iter().map(|network| network as &dyn Bindings),
-        letters,
-    )
+    complete(evaluate_in_steps(expr, networks, letters))
+}
+
+/// The same, with a pause after each binding on each network.
+pub(super) async fn evaluate_in_steps(
+    expr: &Expr,
+    networks: &[Network],
+    letters: &[Vec<(char, usize)>],
+) -> Values {
+    let networks = networks.iter().map(|network| network as &dyn Bindings);
+    evaluate_with(expr, networks, letters).await
 }
 
 /// The same on any bindings.
-pub(super) fn evaluate_with<'b>(
+pub(super) async fn evaluate_with<'b>(
     expr: &Expr,
     networks: impl Iterator<Item = &'b dyn Bindings>,
     letters: &[Vec<(char, usize)>],
@@ -57,34 +64,31 @@ pub(super) fn evaluate_with<'b>(
             .value(Symbol::BatchSize)
             .map_or(1, |m| m.at(0, 0) as usize);
         let mut approximate = false;
-        // What is too much work once is so everywhere.
-        if matches!(&values.error, Some(error) if error.fault == Fault::TooLarge) {
-            values.networks.push(OnNetwork {
-                samples,
-                matrices: None,
-                approximate,
-            });
-            continue;
-        }
-        let work = &mut values.work;
-        let matrices: Result<Vec<Matrix>, FormulaError> = letters
-            .iter()
-            .map(|bound| {
-                let value = evaluate(expr, bindings, bound)?;
-                *work += value.work;
-                approximate |= value.approximate;
-                Ok(value.matrix)
-            })
-            .collect();
-        let matrices = matrices.map_err(|error| {
-            if samples > largest_failing {
-                largest_failing = samples;
-                values.error = Some(error);
+        let mut matrices = Vec::with_capacity(letters.len());
+        for bound in letters {
+            // What is too much work once is so everywhere.
+            if values.is_too_large() {
+                break;
             }
-        });
+            match evaluate(expr, bindings, bound) {
+                Ok(value) => {
+                    values.work += value.work;
+                    approximate |= value.approximate;
+                    matrices.push(value.matrix);
+                }
+                Err(error) => {
+                    if samples > largest_failing {
+                        largest_failing = samples;
+                        values.error = Some(error);
+                    }
+                    break;
+                }
+            }
+            pause().await;
+        }
         values.networks.push(OnNetwork {
             samples,
-            matrices: matrices.ok(),
+            matrices: (matrices.len() == letters.len()).then_some(matrices),
             approximate,
         });
     }
@@ -167,6 +171,11 @@ pub(super) fn is_near(a: f64, b: f64, tolerance: f64) -> bool {
 }
 
 impl Values {
+    /// Whether evaluating took more work than is allowed.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(&self.error, Some(error) if error.fault == Fault::TooLarge)
+    }
+
     /// On how many networks it evaluates.
     pub(super) fn evaluated(&self) -> usize {
         self.networks

@@ -1,9 +1,9 @@
-use std::ops::ControlFlow;
-
 use super::mending_edit;
-use crate::formula::{Expr, Kind, Memory, Operator, evaluate, evaluate_again};
-use crate::grade::edit::{edits, try_edits};
+use crate::formula::{Bindings, Expr, Kind, Memory, Operator, evaluate, evaluate_again};
+use crate::grade::Mistake;
+use crate::grade::edit::Edits;
 use crate::grade::question::Prepared;
+use crate::grade::steps::complete;
 use crate::grade::tests::homework;
 use crate::grade::values::evaluate_on;
 
@@ -14,6 +14,16 @@ fn doubled(solution: &Expr) -> Expr {
     let square = node(Kind::Binary(Operator::Hadamard, own(), own()));
     let two = Box::new(node(Kind::Number(2.0)));
     node(Kind::Binary(Operator::Times, two, Box::new(square)))
+}
+
+/// Every one-edit change in a copy of its own, with the mistake that it mends.
+fn copies(expr: &Expr, bindings: &dyn Bindings) -> Vec<(Mistake, Expr)> {
+    let mut edits = Edits::new(expr.clone(), bindings);
+    let mut found = Vec::new();
+    while let Some(edit) = edits.advance() {
+        found.push((edit.mended, edit.expr.clone()));
+    }
+    found
 }
 
 /// Holds for each candidate what a memory tells of it against what it comes to without one.
@@ -28,7 +38,9 @@ fn assert_memory_tells_the_value(prepared: &Prepared, answer: &Expr) {
         let mut memory = Memory::default();
         let mut numbered = answer.clone();
         numbered.number_pieces();
-        try_edits(numbered, first, &mut |_, _, candidate| {
+        let mut edits = Edits::new(numbered, first);
+        while let Some(edit) = edits.advance() {
+            let candidate = edit.expr;
             let remembered = evaluate_again(candidate, network, letters, &mut memory);
             let anew = evaluate(candidate, network, letters).ok();
             let is_nan = anew
@@ -36,8 +48,7 @@ fn assert_memory_tells_the_value(prepared: &Prepared, answer: &Expr) {
                 .flat_map(|value| value.matrix.entries())
                 .any(|entry| entry.is_nan());
             assert!(is_nan || remembered == anew, "{candidate:?}");
-            ControlFlow::Continue(())
-        });
+        }
     }
 }
 
@@ -50,18 +61,17 @@ fn a_candidate_has_the_same_value_with_a_memory_and_without() {
 }
 
 #[test]
-fn the_formula_is_changed_in_place_as_it_is_in_copies() {
+fn the_formula_is_what_it_was_after_all_changes() {
     for prepared in homework().prepared() {
-        let first = &prepared.networks[0];
-        let mut copies = edits(&prepared.solution, first).into_iter();
         let mut numbered = prepared.solution.clone();
         numbered.number_pieces();
-        try_edits(numbered, first, &mut |_, mended, candidate| {
-            let copy = copies.next().expect("as many");
-            assert_eq!((mended, candidate), (copy.mended, &copy.expr));
-            ControlFlow::Continue(())
-        });
-        assert!(copies.next().is_none());
+        let mut edits = Edits::new(numbered, &prepared.networks[0]);
+        let mut differ = 0;
+        while let Some(edit) = edits.advance() {
+            differ += usize::from(*edit.expr != prepared.solution);
+        }
+        assert!(differ > 10, "{:?}", prepared.solution);
+        assert_eq!(edits.into_formula(), prepared.solution);
     }
 }
 
@@ -69,14 +79,14 @@ fn the_formula_is_changed_in_place_as_it_is_in_copies() {
 fn the_edit_that_mends_is_the_first_that_is_right_on_every_network() {
     for prepared in homework().prepared() {
         let first = &prepared.networks[0];
-        for slip in edits(&prepared.solution, first).iter().step_by(16) {
-            let exhaustive = edits(&slip.expr, first).into_iter().find(|edit| {
-                evaluate_on(&edit.expr, &prepared.networks, &prepared.letters)
+        for (_, slip) in copies(&prepared.solution, first).iter().step_by(16) {
+            let exhaustive = copies(slip, first).into_iter().find(|(_, candidate)| {
+                evaluate_on(candidate, &prepared.networks, &prepared.letters)
                     .agrees_with(&prepared.reference)
             });
-            let exhaustive = exhaustive.map(|edit| edit.mended);
-            let found = mending_edit(prepared, &slip.expr, usize::MAX);
-            assert_eq!(found, exhaustive, "{:?}", slip.expr);
+            let exhaustive = exhaustive.map(|(mended, _)| mended);
+            let found = complete(mending_edit(prepared, slip, usize::MAX));
+            assert_eq!(found, exhaustive, "{slip:?}");
         }
     }
 }
