@@ -10,6 +10,9 @@ use super::{Fault, FormulaError, Matrix, Symbol};
 /// difference is exact there; the step is small enough for the smooth activations and large enough for rounding.
 const STEP: f64 = 1e-4;
 
+/// What a pass through a small network costs about, in computed entries.
+const WORK: usize = 20;
+
 /// Entries of a symbol, as a matrix of their own.
 struct Entries {
     symbol: Symbol,
@@ -75,9 +78,11 @@ pub(super) fn derivative(
             "A derivative is taken with respect to a quantity of the network, or entries of one.";
         return Err(FormulaError::new(Fault::NotEvaluable, whole.span, message));
     };
+    evaluator.pay(WORK, whole)?;
     if let Some(above) = entries(evaluator, of)?
         && let Some(jacobian) = evaluator.bindings.jacobian(above.symbol, below.symbol)
     {
+        evaluator.pay(jacobian.entries().len() / 8, whole)?;
         let values = above
             .places()
             .flat_map(|row| below.places().map(move |column| (row, column)));
@@ -100,14 +105,16 @@ fn by_differences(
     for place in below.places() {
         let mut sides = Vec::with_capacity(2);
         for by in [STEP, -STEP] {
+            evaluator.pay(WORK, whole)?;
             let Some(moved) = evaluator.bindings.moved(below.symbol, place, by) else {
                 let message = "Nothing can be differentiated with respect to this.";
                 return Err(FormulaError::new(Fault::NotEvaluable, whole.span, message));
             };
             let mut inner = Evaluator::new(&*moved, &evaluator.letters);
             inner.work = evaluator.work;
-            let value = inner.value(of)?;
+            let value = inner.value(of);
             evaluator.work = inner.work;
+            let value = value?;
             shape = value.shape();
             sides.push(value);
         }

@@ -40,15 +40,14 @@ pub(super) fn pattern(before: &[&Expr], last: &Expr) -> Option<Pattern> {
 }
 
 fn mentions(expr: &Expr, letter: char) -> bool {
-    let here = match &expr.kind {
+    expr.pieces().any(|piece| match &piece.kind {
         Kind::Letter(name) | Kind::Sum(name, ..) | Kind::Stack(name, ..) => *name == letter,
         Kind::Select(_, Indices::One(one)) => *one == Index::Letter(letter),
         Kind::Select(_, Indices::Two(row, column)) => {
             [row, column].contains(&&Index::Letter(letter))
         }
         _ => false,
-    };
-    here || expr.parts().into_iter().any(|part| mentions(part, letter))
+    })
 }
 
 /// `last` with `letter` wherever an index of `first` differs from its own, which must be everywhere in the same way.
@@ -59,25 +58,23 @@ fn generalise(
     run: &mut Option<(usize, Index)>,
 ) -> Option<Expr> {
     let mut body = last.clone();
-    if let (Kind::Select(_, a), Kind::Select(_, b)) = (&first.kind, &mut body.kind) {
-        match (a, b) {
-            (Indices::One(a), Indices::One(b)) => unite(*a, b, letter, run)?,
-            (Indices::Two(a, c), Indices::Two(b, d)) => {
-                unite(*a, b, letter, run)?;
-                unite(*c, d, letter, run)?;
-            }
+    let mut open = vec![(first, &mut body)];
+    while let Some((first, own)) = open.pop() {
+        match (&first.kind, &mut own.kind) {
+            (Kind::Select(_, a), Kind::Select(_, b)) => match (a, b) {
+                (Indices::One(a), Indices::One(b)) => unite(*a, b, letter, run)?,
+                (Indices::Two(a, c), Indices::Two(b, d)) => {
+                    unite(*a, b, letter, run)?;
+                    unite(*c, d, letter, run)?;
+                }
+                _ => return None,
+            },
+            (a, b) if a.is_like(b) => {}
             _ => return None,
         }
+        open.extend(first.parts().into_iter().zip(own.parts_mut()));
     }
-    let parts = first.parts();
-    let mut own = body.parts_mut();
-    if parts.len() != own.len() {
-        return None;
-    }
-    for (part, own) in parts.iter().zip(&mut own) {
-        **own = generalise(part, own, letter, run)?;
-    }
-    (head(first) == head(last)).then_some(body)
+    Some(body)
 }
 
 fn unite(
@@ -98,18 +95,6 @@ fn unite(
     }
     *last = Index::Letter(letter);
     Some(())
-}
-
-/// The piece itself, without what its parts and its indices say.
-fn head(expr: &Expr) -> Expr {
-    let mut head = expr.clone();
-    for part in head.parts_mut() {
-        part.kind = Kind::Number(0.0);
-    }
-    if let Kind::Select(_, indices) = &mut head.kind {
-        *indices = Indices::One(Index::All);
-    }
-    head
 }
 
 impl Parser<'_> {

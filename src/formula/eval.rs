@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::derivative::derivative;
 use super::expr::{Comparison, Expr, Index, Indices, Kind, Operator};
+use super::memory::Begun;
+use super::reading::products_first;
 use super::{Bindings, Fault, FormulaError, Matrix, Memory, Symbol};
 
 /// The most entries that one evaluation may compute.
@@ -29,7 +33,20 @@ pub fn evaluate(
     bindings: &dyn Bindings,
     letters: &[(char, usize)],
 ) -> Result<Value, FormulaError> {
-    Evaluator::new(bindings, letters).finish(expr)
+    evaluate_counting(expr, bindings, letters, &mut 0)
+}
+
+/// The same; `work` grows by the entries that were computed, whether or not there is a value.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_counting(
+    expr: &Expr,
+    bindings: &dyn Bindings,
+    letters: &[(char, usize)],
+    work: &mut usize,
+) -> Result<Value, FormulaError> {
+    Evaluator::new(bindings, letters).finish(expr, work)
 }
 
 /// A shape for people, with m where the size is the batch's alone.
@@ -62,12 +79,12 @@ pub(super) struct Evaluator<'b> {
 
 /// Whether it is a number that is written out.
 pub(super) fn is_constant(expr: &Expr) -> bool {
-    match &expr.kind {
-        Kind::Number(_) => true,
-        Kind::Negate(inner) => is_constant(inner),
-        Kind::Binary(Operator::Divide, a, b) => is_constant(a) && is_constant(b),
-        _ => false,
-    }
+    expr.pieces().all(|piece| {
+        matches!(
+            piece.kind,
+            Kind::Number(_) | Kind::Negate(_) | Kind::Binary(Operator::Divide, ..)
+        )
+    })
 }
 
 impl<'b> Evaluator<'b> {
@@ -82,28 +99,101 @@ impl<'b> Evaluator<'b> {
         }
     }
 
-    pub(super) fn finish(mut self, expr: &Expr) -> Result<Value, FormulaError> {
-        let matrix = self.value(expr)?;
+    pub(super) fn finish(mut self, expr: &Expr, work: &mut usize) -> Result<Value, FormulaError> {
+        let matrix = self.value(expr);
+        *work += self.work;
         Ok(Value {
-            matrix,
+            matrix: matrix?,
             approximate: self.approximate,
             work: self.work,
         })
     }
 
-    pub(super) fn value_anew(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
-        let value = self.compute(expr)?;
+    /// The value of a piece, remembered or computed.
+    pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+        match &expr.kind {
+            Kind::Binary(_, left, _) if matches!(left.kind, Kind::Binary(..)) => self.row(expr),
+            _ => match self.recall(expr) {
+                Some(value) => value,
+                None => self.value_anew(expr),
+            },
+        }
+    }
+
+    fn value_anew(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+        let begun = self.begin(expr);
+        let value = self.compute(expr);
+        let value = self.charged(expr, value);
+        self.end(&begun, &value);
+        value
+    }
+
+    /// The value of a row of operands, from left to right: a row of a thousand takes no more of the stack than one of
+    /// two.
+    fn row(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
+        let mut open: SmallVec<[(&Expr, Begun); 4]> = SmallVec::new();
+        let mut at = expr;
+        let mut value = loop {
+            if let Some(value) = self.recall(at) {
+                break value;
+            }
+            match &at.kind {
+                Kind::Binary(_, left, _) => {
+                    open.push((at, self.begin(at)));
+                    at = left;
+                }
+                _ => break self.value_anew(at),
+            }
+        };
+        while let Some((piece, begun)) = open.pop() {
+            let joined = value.and_then(|left| self.joined(piece, left));
+            value = self.charged(piece, joined);
+            self.end(&begun, &value);
+        }
+        value
+    }
+
+    /// The value of a binary piece whose left side has this one.
+    fn joined(&mut self, piece: &Expr, left: Matrix) -> Result<Matrix, FormulaError> {
+        match &piece.kind {
+            Kind::Binary(operator, left_side, right) => {
+                self.binary(*operator, (left_side, left), right, piece)
+            }
+            _ => Ok(left),
+        }
+    }
+
+    /// The value, paid for.
+    fn charged(
+        &mut self,
+        expr: &Expr,
+        value: Result<Matrix, FormulaError>,
+    ) -> Result<Matrix, FormulaError> {
+        let value = value?;
         self.work += value.entries().len();
         self.hold_to_budget(expr)?;
         Ok(value)
+    }
+
+    /// Holds work that is about to be done to the budget, and pays for it.
+    pub(super) fn pay(&mut self, work: usize, expr: &Expr) -> Result<(), FormulaError> {
+        self.work = self.work.saturating_add(work);
+        self.hold_to_budget(expr)
+    }
+
+    /// Holds a value that is about to be made to the budget.
+    pub(super) fn afford(&self, entries: usize, expr: &Expr) -> Result<(), FormulaError> {
+        if self.work.saturating_add(entries) <= MAX_WORK {
+            return Ok(());
+        }
+        Err(too_much_work(expr))
     }
 
     pub(super) fn hold_to_budget(&self, expr: &Expr) -> Result<(), FormulaError> {
         if self.work <= MAX_WORK {
             return Ok(());
         }
-        let message = "The formula is too much work to evaluate. Write it with fewer nested sums.";
-        Err(FormulaError::new(Fault::TooLarge, expr.span, message))
+        Err(too_much_work(expr))
     }
 
     pub(super) fn compute(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
@@ -123,8 +213,7 @@ impl<'b> Evaluator<'b> {
                 let base = match base.kind {
                     Kind::Symbol(symbol) => {
                         let own = self.symbol(symbol, base)?;
-                        self.work += own.entries().len();
-                        self.hold_to_budget(base)?;
+                        self.pay(own.entries().len(), base)?;
                         own
                     }
                     _ => {
@@ -144,11 +233,11 @@ impl<'b> Evaluator<'b> {
                 };
                 Ok(base.map(|entry| libm::pow(entry, power)))
             }
-            Kind::Binary(operator, left, right) => self.binary(*operator, left, right, expr),
-            Kind::Mixed(..) => match super::reading::readings(expr).first() {
-                Some(reading) => self.compute(reading),
-                None => Err(self.shape_error(expr, "The factors cannot be put together.")),
-            },
+            Kind::Binary(operator, left, right) => {
+                let value = self.value(left)?;
+                self.binary(*operator, (left, value), right, expr)
+            }
+            Kind::Mixed(..) => self.value(&products_first(expr)),
             Kind::Compare(comparison, left, right) => {
                 let (a, b) = (self.value(left)?, self.value(right)?);
                 let (a, b) = self.spread(a, left, b, right, expr, "compared")?;
@@ -291,12 +380,12 @@ impl<'b> Evaluator<'b> {
     pub(super) fn binary(
         &mut self,
         operator: Operator,
-        left: &Expr,
+        (left, a): (&Expr, Matrix),
         right: &Expr,
         whole: &Expr,
     ) -> Result<Matrix, FormulaError> {
-        let (a, b) = (self.value(left)?, self.value(right)?);
-        self.work += a.entries().len() * b.columns();
+        let b = self.value(right)?;
+        self.pay(a.entries().len().saturating_mul(b.columns()), whole)?;
         match operator {
             Operator::Add => {
                 let (a, b) = self.spread(a, left, b, right, whole, "added")?;
@@ -346,6 +435,12 @@ impl<'b> Evaluator<'b> {
             }
         }
     }
+}
+
+/// A formula that takes more work than is allowed, at this piece.
+pub fn too_much_work(expr: &Expr) -> FormulaError {
+    let message = "The formula is too much work to evaluate. Write it with fewer and smaller sums and matrices.";
+    FormulaError::new(Fault::TooLarge, expr.span, message)
 }
 
 #[expect(clippy::float_cmp, reason = "indices are whole numbers")]

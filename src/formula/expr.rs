@@ -3,7 +3,10 @@
 use super::{Span, Symbol};
 
 /// A piece of a formula and where it was written. Equality is about what it says, not where.
-#[derive(Clone, Debug)]
+///
+/// A row of a thousand factors or terms is a tree that leans to the left, a thousand levels deep. So no walk over trees
+/// recurses down the left side of [`Kind::Binary`]; down everything else it may, since [`Self::height`] is bounded.
+/// [`super::tree`] has the walks that the compiler would derive with a recursion.
 pub struct Expr {
     /// What it says.
     pub kind: Kind,
@@ -12,12 +15,8 @@ pub struct Expr {
     /// By what number a [`super::Memory`] knows its value; 0 where none does. A copy keeps the number, and a piece that
     /// gives out its parts to be changed loses it.
     pub(super) number: u32,
-}
-
-impl PartialEq for Expr {
-    fn eq(&self, other: &Self) -> bool {
-        self.kind == other.kind
-    }
+    /// As [`Self::height`] tells it.
+    pub(super) height: u32,
 }
 
 /// What a piece of a formula says.
@@ -161,11 +160,19 @@ pub enum Function {
 impl Expr {
     /// A piece written at `span`.
     pub fn new(kind: Kind, span: Span) -> Self {
+        let height = kind.height();
         Self {
             kind,
             span,
             number: 0,
+            height,
         }
+    }
+
+    /// How deep a walk over it recurses: how many pieces lie inside each other, a row of operands counted once. As
+    /// it was when the piece was made.
+    pub fn height(&self) -> u32 {
+        self.height
     }
 
     /// Its transpose, written where it is.
@@ -179,49 +186,25 @@ impl Expr {
     #[must_use]
     pub fn with_index(&self, letter: char, index: Index) -> Self {
         let mut expr = self.clone();
-        if let Kind::Select(_, indices) = &mut expr.kind {
-            let places = match indices {
-                Indices::One(one) => vec![one],
-                Indices::Two(row, column) => vec![row, column],
-            };
-            for place in places {
-                if *place == Index::Letter(letter) {
-                    *place = index;
-                }
+        let put = |place: &mut Index| {
+            if *place == Index::Letter(letter) {
+                *place = index;
             }
-        }
-        for part in expr.parts_mut() {
-            *part = part.with_index(letter, index);
-        }
+        };
+        expr.for_each_piece_mut(|piece| match &mut piece.kind {
+            Kind::Select(_, Indices::One(one)) => put(one),
+            Kind::Select(_, Indices::Two(row, column)) => {
+                put(row);
+                put(column);
+            }
+            _ => {}
+        });
         expr
     }
 
     /// Its direct parts.
     pub fn parts(&self) -> Vec<&Expr> {
-        match &self.kind {
-            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
-            Kind::Ones(Some(part))
-            | Kind::Select(part, _)
-            | Kind::Transpose(part)
-            | Kind::Negate(part) => vec![part],
-            Kind::Power(a, b)
-            | Kind::Binary(_, a, b)
-            | Kind::Compare(_, a, b)
-            | Kind::Derivative(a, b) => vec![a, b],
-            Kind::Mixed(first, rest) => std::iter::once(&**first)
-                .chain(rest.iter().map(|(_, part)| part))
-                .collect(),
-            Kind::Call(_, parts) => parts.iter().collect(),
-            Kind::Sum(_, None, body) => vec![body],
-            Kind::Sum(_, Some((from, to)), body) | Kind::Stack(_, from, to, body) => {
-                vec![from, to, body]
-            }
-            Kind::Rows(rows) => rows.iter().flatten().collect(),
-            Kind::Cases(cases) => cases
-                .iter()
-                .flat_map(|(value, condition)| std::iter::once(value).chain(condition))
-                .collect(),
-        }
+        self.kind.parts()
     }
 
     /// How many direct parts it has.
@@ -265,7 +248,7 @@ impl Expr {
 
     /// Whether matrices or samples are written out one by one, so that it may be meant for one batch size.
     pub fn is_written_out(&self) -> bool {
-        let here = match &self.kind {
+        self.pieces().any(|piece| match &piece.kind {
             Kind::Rows(_) => true,
             Kind::Select(base, Indices::One(row) | Indices::Two(row, _)) => {
                 let of_samples = matches!(
@@ -281,13 +264,39 @@ impl Expr {
                 of_samples && matches!(row, Index::Number(_))
             }
             _ => false,
-        };
-        here || self.parts().into_iter().any(Self::is_written_out)
+        })
     }
 }
 
 impl Kind {
-    fn parts_mut(&mut self) -> Vec<&mut Expr> {
+    pub(super) fn parts(&self) -> Vec<&Expr> {
+        match self {
+            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
+            Kind::Ones(Some(part))
+            | Kind::Select(part, _)
+            | Kind::Transpose(part)
+            | Kind::Negate(part) => vec![part],
+            Kind::Power(a, b)
+            | Kind::Binary(_, a, b)
+            | Kind::Compare(_, a, b)
+            | Kind::Derivative(a, b) => vec![a, b],
+            Kind::Mixed(first, rest) => std::iter::once(&**first)
+                .chain(rest.iter().map(|(_, part)| part))
+                .collect(),
+            Kind::Call(_, parts) => parts.iter().collect(),
+            Kind::Sum(_, None, body) => vec![body],
+            Kind::Sum(_, Some((from, to)), body) | Kind::Stack(_, from, to, body) => {
+                vec![from, to, body]
+            }
+            Kind::Rows(rows) => rows.iter().flatten().collect(),
+            Kind::Cases(cases) => cases
+                .iter()
+                .flat_map(|(value, condition)| std::iter::once(value).chain(condition))
+                .collect(),
+        }
+    }
+
+    pub(super) fn parts_mut(&mut self) -> Vec<&mut Expr> {
         match self {
             Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
             Kind::Ones(Some(part))

@@ -54,6 +54,7 @@ impl Evaluator<'_> {
     pub(super) fn diagonal(&self, a: &Matrix, whole: &Expr) -> Result<Matrix, FormulaError> {
         let n = a.entries().len();
         if a.rows() == 1 || a.columns() == 1 {
+            self.afford(n.saturating_mul(n), whole)?;
             let mut square = Matrix::filled(n, n, 0.0);
             for (at, &entry) in a.entries().iter().enumerate() {
                 square.entries_mut()[at * n + at] = entry;
@@ -94,8 +95,9 @@ impl Evaluator<'_> {
             }
             values.push(line);
         }
-        let mut entries =
-            Vec::with_capacity(heights.iter().sum::<usize>() * widths.iter().sum::<usize>());
+        let (height, width) = (heights.iter().sum::<usize>(), widths.iter().sum::<usize>());
+        self.afford(height.saturating_mul(width), whole)?;
+        let mut entries = Vec::with_capacity(height * width);
         for (i, (line, parts)) in values.iter().zip(rows).enumerate() {
             for r in 0..heights[i] {
                 for (j, (value, part)) in line.iter().zip(parts).enumerate() {
@@ -114,11 +116,7 @@ impl Evaluator<'_> {
                 }
             }
         }
-        Ok(Matrix::new(
-            heights.iter().sum(),
-            widths.iter().sum(),
-            entries,
-        ))
+        Ok(Matrix::new(height, width, entries))
     }
 
     pub(super) fn cases(

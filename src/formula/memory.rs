@@ -25,23 +25,38 @@ struct Known {
     work: usize,
 }
 
-/// The value of `expr`, where it has one, as [`super::evaluate`] finds it. What `memory` knows of the numbered pieces
-/// is not computed again, and what it does not know yet is remembered.
+/// The value of `expr` as [`super::evaluate`] finds it. What `memory` knows of the numbered pieces is not computed
+/// again, and what it does not know yet is remembered. `work` grows by what was computed or remembered, whether or not
+/// there is a value.
 pub fn evaluate_again(
     expr: &Expr,
     bindings: &dyn Bindings,
     letters: &[(char, usize)],
     memory: &mut Memory,
+    work: &mut usize,
 ) -> Option<Value> {
     let mut evaluator = Evaluator::new(bindings, letters);
     evaluator.memory = Some(memory);
-    evaluator.finish(expr).ok()
+    evaluator.finish(expr, work).ok()
 }
 
 impl Expr {
     /// Numbers the pieces, so that a [`Memory`] knows them again here and in changed copies.
     pub fn number_pieces(&mut self) {
-        self.number_from(1);
+        let mut next = 0;
+        self.for_each_piece_mut(|piece| {
+            next += 1;
+            // A symbol is as soon read as remembered.
+            let is_leaf = matches!(
+                piece.kind,
+                Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_)
+            );
+            piece.number = if next < MOST_PIECES && !is_leaf {
+                next
+            } else {
+                0
+            };
+        });
     }
 
     /// Its number; 0 where it has none.
@@ -53,55 +68,60 @@ impl Expr {
     pub fn number_again(&mut self, number: u32) {
         self.number = number;
     }
+}
 
-    fn number_from(&mut self, own: u32) -> u32 {
-        let mut next = own + 1;
-        for part in self.parts_mut() {
-            next = part.number_from(next);
-        }
-        // A symbol is as soon read as remembered.
-        let is_leaf = matches!(
-            self.kind,
-            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_)
-        );
-        self.number = if own < MOST_PIECES && !is_leaf {
-            own
-        } else {
-            0
-        };
-        next
-    }
+/// What an evaluation had come to when it began with a piece.
+pub(super) struct Begun {
+    place: Option<usize>,
+    work: usize,
+    approximate: bool,
 }
 
 impl Evaluator<'_> {
-    /// The value of a piece, remembered or computed.
-    pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
-        let Some(place) = self.place(expr) else {
-            return self.value_anew(expr);
-        };
-        if let Some(known) = self.memory.as_ref().and_then(|memory| memory.at(place)) {
-            self.work += known.work;
-            self.approximate |= known.approximate;
-            let value = known.value.clone();
-            self.hold_to_budget(expr)?;
-            return value.map_err(|fault| FormulaError::new(fault, expr.span, ""));
-        }
-        let (work, approximate) = (self.work, self.approximate);
-        self.approximate = false;
-        let value = self.value_anew(expr);
-        let known = Known {
-            value: value.as_ref().map_err(|error| error.fault).cloned(),
+    /// What is remembered of a piece, if anything is.
+    pub(super) fn recall(&mut self, expr: &Expr) -> Option<Result<Matrix, FormulaError>> {
+        let place = self.place(expr)?;
+        let known = self.memory.as_ref()?.at(place)?;
+        self.work += known.work;
+        self.approximate |= known.approximate;
+        let value = known.value.clone();
+        Some(
+            self.hold_to_budget(expr)
+                .and_then(|()| value.map_err(|fault| FormulaError::new(fault, expr.span, ""))),
+        )
+    }
+
+    /// Begins with a piece of which nothing is remembered.
+    pub(super) fn begin(&mut self, expr: &Expr) -> Begun {
+        let begun = Begun {
+            place: self.place(expr),
+            work: self.work,
             approximate: self.approximate,
-            work: self.work - work,
         };
-        self.approximate |= approximate;
+        if begun.place.is_some() {
+            self.approximate = false;
+        }
+        begun
+    }
+
+    /// Ends with a piece whose value was computed, and remembers it.
+    pub(super) fn end(&mut self, begun: &Begun, value: &Result<Matrix, FormulaError>) {
+        let Some(place) = begun.place else { return };
+        let known = Known {
+            value: match value {
+                Ok(value) => Ok(value.clone()),
+                Err(error) => Err(error.fault),
+            },
+            approximate: self.approximate,
+            work: self.work - begun.work,
+        };
+        self.approximate |= begun.approximate;
         // Whether the budget lasts depends on what was computed before.
         if known.value != Err(Fault::TooLarge)
             && let Some(memory) = &mut self.memory
         {
             memory.put(place, known);
         }
-        value
     }
 
     /// Where a piece's value is remembered. It depends on the piece and on the one index that a sum or stack around

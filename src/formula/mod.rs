@@ -24,6 +24,7 @@ mod render;
 mod scripts;
 mod sums;
 mod symbol;
+mod tree;
 mod vocabulary;
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ mod tests;
 
 pub use chain::{Side, parse};
 pub use error::{Fault, FormulaError, underline};
-pub use eval::{Value, evaluate, shape_text};
+pub use eval::{Value, evaluate, evaluate_counting, shape_text, too_much_work};
 pub use expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 pub use lexer::MAX_BYTES;
 pub use matrix::Matrix;
@@ -40,6 +41,7 @@ pub use parser::Scope;
 pub use reading::readings;
 pub use render::{Notation, render};
 pub use symbol::{Bindings, Symbol};
+pub use tree::MAX_HEIGHT;
 
 /// A piece of the text that a formula was read from, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

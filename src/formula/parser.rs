@@ -5,7 +5,7 @@
 
 use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::{Lexeme, Token};
-use super::{Fault, FormulaError, Span, Symbol};
+use super::{Fault, FormulaError, MAX_HEIGHT, Span, Symbol};
 
 /// How deep a formula may nest.
 pub const MAX_DEPTH: usize = 64;
@@ -123,7 +123,14 @@ impl<'t> Parser<'t> {
                 format!("The formula has more than {MAX_NODES} pieces. Write it shorter.");
             return Err(FormulaError::new(Fault::TooLarge, span, message));
         }
-        Ok(Expr::new(kind, span))
+        let expr = Expr::new(kind, span);
+        if expr.height() > MAX_HEIGHT {
+            let message = format!(
+                "More than {MAX_HEIGHT} pieces of the formula lie inside each other. Write it flatter."
+            );
+            return Err(FormulaError::new(Fault::TooLarge, span, message));
+        }
+        Ok(expr)
     }
 
     pub(super) fn nested<V>(

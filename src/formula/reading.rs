@@ -1,5 +1,7 @@
 //! Which of ⊙ and the matrix product binds tighter where an author wrote no parentheses: every way it can be meant.
 
+use std::mem;
+
 use super::expr::{Expr, Kind, Operator};
 
 #[derive(Clone, Copy)]
@@ -12,36 +14,55 @@ enum Binding {
 /// The formula with every ambiguous row of factors put together: products first, ⊙ first, from left to right.
 /// One reading where nothing is ambiguous; equal ones are listed once.
 pub fn readings(expr: &Expr) -> Vec<Expr> {
+    if !is_ambiguous(expr) {
+        return vec![expr.clone()];
+    }
     let mut found = Vec::with_capacity(3);
     for binding in [
         Binding::Products,
         Binding::Elementwise,
         Binding::LeftToRight,
     ] {
-        let reading = read(expr, binding);
+        let mut reading = expr.clone();
+        read(&mut reading, binding);
         if !found.contains(&reading) {
             found.push(reading);
-        }
-        if !is_ambiguous(expr) {
-            break;
         }
     }
     found
 }
 
-fn is_ambiguous(expr: &Expr) -> bool {
-    matches!(expr.kind, Kind::Mixed(..)) || expr.parts().into_iter().any(is_ambiguous)
+/// The first of [`readings`].
+pub(super) fn products_first(expr: &Expr) -> Expr {
+    let mut reading = expr.clone();
+    read(&mut reading, Binding::Products);
+    reading
 }
 
-fn read(expr: &Expr, binding: Binding) -> Expr {
-    let mut expr = expr.clone();
-    for part in expr.parts_mut() {
-        *part = read(part, binding);
+fn is_ambiguous(expr: &Expr) -> bool {
+    expr.pieces()
+        .any(|piece| matches!(piece.kind, Kind::Mixed(..)))
+}
+
+/// Puts together every ambiguous row in it.
+fn read(expr: &mut Expr, binding: Binding) {
+    let mut at = expr;
+    while matches!(at.kind, Kind::Binary(..)) {
+        at.number = 0;
+        let Kind::Binary(_, left, right) = &mut at.kind else {
+            return;
+        };
+        read(right, binding);
+        at = left;
     }
-    if let Kind::Mixed(first, rest) = expr.kind {
-        return put_together(*first, rest, binding);
+    for part in at.parts_mut() {
+        read(part, binding);
     }
-    expr
+    if let Kind::Mixed(first, rest) = &mut at.kind {
+        let nothing = Expr::new(Kind::Number(0.0), super::Span::default());
+        let (first, rest) = (mem::replace(&mut **first, nothing), mem::take(rest));
+        *at = put_together(first, rest, binding);
+    }
 }
 
 fn put_together(first: Expr, rest: Vec<(Operator, Expr)>, binding: Binding) -> Expr {

@@ -28,6 +28,11 @@ pub fn render(expr: &Expr, notation: Notation) -> String {
 
 fn write(expr: &Expr, place: u8, notation: Notation) -> String {
     let (text, tightness) = piece(expr, notation);
+    enclosed(text, tightness, place, notation)
+}
+
+/// The text of a piece in parentheses, where it is looser than its place.
+fn enclosed(text: String, tightness: u8, place: u8, notation: Notation) -> String {
     if tightness >= place {
         text
     } else if notation == Notation::Latex {
@@ -60,7 +65,7 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
                 (format!("({})**{{{exponent}}}", at(base, COMPARE)), FACTOR)
             }
         }
-        Kind::Binary(operator, left, right) => binary(*operator, left, right, notation),
+        Kind::Binary(..) => row_of_operands(expr, notation),
         Kind::Mixed(first, rest) => {
             let mut text = at(first, FACTOR);
             for (operator, factor) in rest {
@@ -192,35 +197,42 @@ fn operator_text(operator: Operator, notation: Notation) -> &'static str {
     }
 }
 
-fn binary(operator: Operator, left: &Expr, right: &Expr, notation: Notation) -> (String, u8) {
-    let text = operator_text(operator, notation);
-    let joined = |left_place, right_place| {
-        format!(
-            "{}{text}{}",
-            write(left, left_place, notation),
-            write(right, right_place, notation)
-        )
-    };
-    match operator {
-        Operator::Add | Operator::Subtract => (joined(ADD, TERM), ADD),
-        Operator::Hadamard => {
+/// The most divisions of one row that are written as fractions; more of them, inside each other, are not read again.
+const MOST_FRACTIONS: usize = 8;
+
+/// A row of operands, from its first to its last.
+fn row_of_operands(expr: &Expr, notation: Notation) -> (String, u8) {
+    let (spine, first) = expr.spine();
+    let is_division = |piece: &&&Expr| matches!(piece.kind, Kind::Binary(Operator::Divide, ..));
+    let as_fractions =
+        notation == Notation::Latex && spine.iter().filter(is_division).count() <= MOST_FRACTIONS;
+    let (mut text, mut tightness) = piece(first, notation);
+    let mut before = None;
+    for piece in spine.into_iter().rev() {
+        let Kind::Binary(operator, _, right) = &piece.kind else {
+            continue;
+        };
+        let (left_place, right_place, own) = match operator {
+            Operator::Add | Operator::Subtract => (ADD, TERM, ADD),
+            Operator::Hadamard if before == Some(Operator::Hadamard) => (TERM, FACTOR, TERM),
             // Products beside ⊙ get parentheses, so that the reading is not ambiguous.
-            let place = if matches!(left.kind, Kind::Binary(Operator::Hadamard, ..)) {
-                TERM
-            } else {
-                FACTOR
-            };
-            (joined(place, FACTOR), TERM)
-        }
-        Operator::Divide if notation == Notation::Latex => {
-            let (above, below) = (
-                write(left, COMPARE, notation),
-                write(right, COMPARE, notation),
-            );
-            (format!("\\frac{{{above}}}{{{below}}}"), ATOM)
-        }
-        Operator::Times | Operator::Divide => (joined(TIMES, FACTOR), TIMES),
+            Operator::Hadamard => (FACTOR, FACTOR, TERM),
+            Operator::Divide if as_fractions => (COMPARE, COMPARE, ATOM),
+            Operator::Times | Operator::Divide => (TIMES, FACTOR, TIMES),
+        };
+        let (left, right) = (
+            enclosed(text, tightness, left_place, notation),
+            write(right, right_place, notation),
+        );
+        text = if *operator == Operator::Divide && as_fractions {
+            format!("\\frac{{{left}}}{{{right}}}")
+        } else {
+            left + operator_text(*operator, notation) + &right
+        };
+        tightness = own;
+        before = Some(*operator);
     }
+    (text, tightness)
 }
 
 fn call(function: Function, arguments: &[Expr], notation: Notation) -> String {

@@ -84,10 +84,14 @@ impl Evaluator<'_> {
         }
     }
 
-    pub(super) fn collect_lengths(&mut self, letter: char, expr: &Expr, lengths: &mut Vec<usize>) {
-        if let Kind::Select(base, indices) = &expr.kind
-            && let Ok(base) = self.value(base)
-        {
+    pub(super) fn collect_lengths(&mut self, letter: char, body: &Expr, lengths: &mut Vec<usize>) {
+        for piece in body.pieces() {
+            let Kind::Select(base, indices) = &piece.kind else {
+                continue;
+            };
+            let Ok(base) = self.value(base) else {
+                continue;
+            };
             let (rows, columns) = base.shape();
             let (row, column) = match *indices {
                 Indices::Two(row, column) => (row, column),
@@ -100,9 +104,6 @@ impl Evaluator<'_> {
             if column == Index::Letter(letter) {
                 lengths.push(columns);
             }
-        }
-        for part in expr.parts() {
-            self.collect_lengths(letter, part, lengths);
         }
     }
 }

@@ -128,7 +128,10 @@ impl<'b> Edits<'b> {
 
     /// Goes on with a part of the piece here.
     fn enter(&mut self, at: usize) {
-        let mut inside = self.path.last().map_or(Inside::Formula, |piece| piece.inside);
+        let mut inside = self
+            .path
+            .last()
+            .map_or(Inside::Formula, |piece| piece.inside);
         let Some(here) = piece_of(&self.whole, &self.path) else {
             return;
         };
@@ -136,30 +139,10 @@ impl<'b> Edits<'b> {
             inside = Inside::Mask;
         }
         if let Some(part) = here.part(at) {
-            let piece = self.piece(part, at, inside);
-            self.push(piece);
+            let (piece, work) = piece(part, at, inside, self.bindings);
+            self.work += work + self.path.len();
+            self.path.push(piece);
         }
-    }
-
-    fn piece(&self, expr: &Expr, at: usize, inside: Inside) -> Piece {
-        let changes = match inside {
-            Inside::Formula => changes(expr, self.bindings),
-            Inside::Mask => index_slips(expr, self.bindings),
-        };
-        Piece {
-            at,
-            inside,
-            number: expr.number(),
-            parts: expr.part_count(),
-            next: 0,
-            changes: changes.into_iter(),
-            original: None,
-        }
-    }
-
-    fn push(&mut self, piece: Piece) {
-        self.work += self.path.len();
-        self.path.push(piece);
     }
 
     /// Goes back to the parent of the piece here, every part of which is again what it was.
@@ -167,8 +150,9 @@ impl<'b> Edits<'b> {
         if !self.in_formula {
             self.in_formula = true;
             self.path.clear();
-            let root = self.piece(&self.whole, 0, Inside::Formula);
-            self.push(root);
+            let (root, work) = piece(&self.whole, 0, Inside::Formula, self.bindings);
+            self.work += work;
+            self.path.push(root);
             return;
         }
         if let Some(piece) = self.path.last()
@@ -179,6 +163,25 @@ impl<'b> Edits<'b> {
         }
         self.path.pop();
     }
+}
+
+/// A piece, the part `at` of its parent, and how many pieces its changes copy.
+fn piece(expr: &Expr, at: usize, inside: Inside, bindings: &dyn Bindings) -> (Piece, usize) {
+    let changes = match inside {
+        Inside::Formula => changes(expr, bindings),
+        Inside::Mask => index_slips(expr, bindings),
+    };
+    let work = expr.pieces().count() * (1 + changes.len());
+    let piece = Piece {
+        at,
+        inside,
+        number: expr.number(),
+        parts: expr.part_count(),
+        next: 0,
+        changes: changes.into_iter(),
+        original: None,
+    };
+    (piece, work)
 }
 
 fn piece_of<'e>(whole: &'e Expr, path: &[Piece]) -> Option<&'e Expr> {
@@ -241,8 +244,8 @@ enum Inside {
 }
 
 fn contains_weight(expr: &Expr) -> bool {
-    matches!(expr.kind, Kind::Symbol(Symbol::Weights(_)))
-        || expr.parts().into_iter().any(contains_weight)
+    expr.pieces()
+        .any(|piece| matches!(piece.kind, Kind::Symbol(Symbol::Weights(_))))
 }
 
 type Change = (Mistake, Mistake, Expr);

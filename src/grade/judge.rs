@@ -350,12 +350,12 @@ impl<'a> Judge<'a> {
             let hint = hint.unwrap_or_else(|| feedback::question(mistake));
             return Some((mistake, hint.to_owned()));
         }
-        let affordable = if values.is_too_large() {
+        let most = if values.is_too_large() {
             0
         } else {
-            MAX_EDIT_WORK / values.work.max(1)
+            MAX_EDIT_WORK
         };
-        let mistake = match mending_edit(prepared, reading, affordable).await {
+        let mistake = match mending_edit(prepared, reading, values.work, most).await {
             Some(mistake) => mistake,
             None if evaluates && values.is_multiple_of(&prepared.reference) => {
                 Mistake::ConstantFactor

@@ -8,24 +8,34 @@ use super::steps::pause;
 use super::values::{evaluate_in_steps, is_near};
 use crate::formula::{Expr, Kind, Matrix, Memory, evaluate_again};
 
-/// The mistake that the first of at most `most` edits mends by which `answer` becomes right on every network.
+/// The most pieces that the changes of one answer may copy and pass by.
+const MAX_COPIES: usize = 2_000_000;
+
+/// The mistake that the first edit mends by which `answer` becomes right on every network. The search ends where it has
+/// cost `most`, counted in computed entries: a candidate costs `each`, what it would come to on every network, or what
+/// it took until it was ruled out, if that is more.
 pub(super) async fn mending_edit(
     prepared: &Prepared,
     answer: &Expr,
+    each: usize,
     most: usize,
 ) -> Option<Mistake> {
     let mut trials = Trials::new(prepared, answer);
     let mut numbered = answer.clone();
     numbered.number_pieces();
     let mut edits = Edits::new(numbered, prepared.networks.first()?);
-    for _ in 0..most {
+    let mut left = most;
+    while edits.work() < MAX_COPIES {
+        left = left.checked_sub(each.max(1))?;
         let edit = edits.advance()?;
-        if !trials.rule_out(edit.expr).await {
+        let mut work = 0;
+        if !trials.rule_out(edit.expr, &mut work).await {
             let values = evaluate_in_steps(edit.expr, &prepared.networks, &prepared.letters).await;
             if values.agrees_with(&prepared.reference) {
                 return Some(edit.mended);
             }
         }
+        left = left.saturating_sub(work.saturating_sub(each));
     }
     None
 }
@@ -70,9 +80,9 @@ impl<'p> Trials<'p> {
 
     /// Whether the candidate is wrong in some trial. The trial that told so comes first for the next candidate: where
     /// the units of a network are live, more shows than where they are dead.
-    async fn rule_out(&mut self, candidate: &Expr) -> bool {
+    async fn rule_out(&mut self, candidate: &Expr, work: &mut usize) -> bool {
         for at in 0..self.trials.len() {
-            let passes = self.trials[at].passes(self.prepared, candidate);
+            let passes = self.trials[at].passes(self.prepared, candidate, work);
             pause().await;
             if !passes {
                 self.trials[..=at].rotate_right(1);
@@ -84,12 +94,12 @@ impl<'p> Trials<'p> {
 }
 
 impl Trial<'_> {
-    fn passes(&mut self, prepared: &Prepared, candidate: &Expr) -> bool {
+    fn passes(&mut self, prepared: &Prepared, candidate: &Expr, work: &mut usize) -> bool {
         let (network, letters) = (
             &prepared.networks[self.network],
             &prepared.letters[self.binding],
         );
-        let value = evaluate_again(candidate, network, letters, &mut self.memory);
+        let value = evaluate_again(candidate, network, letters, &mut self.memory, work);
         value.is_some_and(|value| {
             let mut entries = value.matrix.entries().iter().zip(self.right.entries());
             value.matrix.shape() == self.right.shape()
@@ -99,7 +109,8 @@ impl Trial<'_> {
 }
 
 fn has_derivative(expr: &Expr) -> bool {
-    matches!(expr.kind, Kind::Derivative(..)) || expr.parts().into_iter().any(has_derivative)
+    expr.pieces()
+        .any(|piece| matches!(piece.kind, Kind::Derivative(..)))
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use super::steps::pause;
 use super::values::{OnNetwork, Values, evaluate_in_steps};
 use crate::formula::{Expr, Memory};
 
+/// The most pieces that the near misses of one question may copy: a bound on their memory, hundreds of times what the
+/// homework's longest solutions need.
+const MAX_COPIES: usize = 1_000_000;
+
 /// The near misses of one question, made when the first wrong answer asks for them.
 #[derive(Default)]
 pub(super) struct NearMisses(OnceLock<Made>);
@@ -72,8 +76,11 @@ impl Made {
         solution.number_pieces();
         let mut memories: Vec<Memory> = Vec::new();
         memories.resize_with(prepared.letters.len(), Memory::default);
+        let size = solution.pieces().count();
         let mut edits = Edits::new(solution, first);
-        while let Some(edit) = edits.advance() {
+        while edits.work() + size * made.all.len() < MAX_COPIES
+            && let Some(edit) = edits.advance()
+        {
             let on_probe = OnNetwork::again(edit.expr, network, &prepared.letters, &mut memories);
             made.all.extend(on_probe.map(|on_probe| NearMiss {
                 code: edit.made,

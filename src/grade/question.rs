@@ -149,7 +149,20 @@ impl Prepared {
 
     /// The first piece of `expr` that this question does not accept.
     pub(super) fn forbidden_piece<'e>(&self, expr: &'e Expr) -> Option<&'e Expr> {
-        let refused = match &expr.kind {
+        let mut open = vec![expr];
+        while let Some(piece) = open.pop() {
+            if self.forbids(piece) {
+                return Some(piece);
+            }
+            if !matches!(piece.kind, Kind::Derivative(..)) {
+                open.extend(piece.parts().into_iter().rev());
+            }
+        }
+        None
+    }
+
+    fn forbids(&self, piece: &Expr) -> bool {
+        match &piece.kind {
             Kind::Derivative(of, by) => {
                 let by = match &by.kind {
                     Kind::Select(base, _) => &base.kind,
@@ -163,16 +176,7 @@ impl Prepared {
                 .iter()
                 .any(|kind| matches!(kind, Kind::Call(..))),
             kind => self.forbidden.contains(kind),
-        };
-        if refused {
-            return Some(expr);
         }
-        if matches!(expr.kind, Kind::Derivative(..)) {
-            return None;
-        }
-        expr.parts()
-            .into_iter()
-            .find_map(|part| self.forbidden_piece(part))
     }
 }
 
@@ -222,14 +226,14 @@ fn forbidden(texts: &[String], scope: &Scope) -> Result<Vec<Kind>, String> {
         if text.contains('\'') {
             return Ok(Kind::Call(Function::SigmaPrime, Vec::new()));
         }
-        read(text, scope).map(|expr| expr.kind)
+        read(text, scope).map(Expr::into_kind)
     };
     texts.iter().map(kind).collect()
 }
 
 fn carries(question: &Question, scope: &Scope) -> Result<Vec<PreparedCarry>, String> {
     let carry = |carry: &super::Carry| {
-        let stands_for = match read(&carry.stands_for, scope)?.kind {
+        let stands_for = match read(&carry.stands_for, scope)?.into_kind() {
             Kind::Derivative(_, by) => match by.kind {
                 Kind::Symbol(symbol) => symbol,
                 _ => return Err(format!("{:?} is not \\partial_X l", carry.stands_for)),

@@ -15,7 +15,11 @@ impl<V> Steps<V> {
 
     /// Takes one step; the result once that was the last one.
     pub(super) fn advance(&mut self) -> Option<V> {
-        match self.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        match self
+            .0
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             Poll::Ready(value) => Some(value),
             Poll::Pending => None,
         }

@@ -3,7 +3,8 @@
 use super::steps::{complete, pause};
 use super::{Grid, Network};
 use crate::formula::{
-    Bindings, Expr, Fault, FormulaError, Matrix, Memory, Symbol, evaluate, evaluate_again,
+    Bindings, Expr, Fault, FormulaError, Matrix, Memory, Symbol, evaluate_again, evaluate_counting,
+    too_much_work,
 };
 
 /// How far an entry may be off, relative to the reference's largest entry.
@@ -12,6 +13,10 @@ const RELATIVE: f64 = 1e-9;
 const RELATIVE_APPROXIMATE: f64 = 1e-5;
 /// Rounding around a reference of zero.
 const ABSOLUTE: f64 = 1e-12;
+
+/// The most entries that one formula may compute on all networks with all bindings; the homework's longest needs a
+/// hundredth of it.
+const MAX_WORK: usize = 1_000_000;
 
 /// The values on one network: a matrix for each way to bind the free indices.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,9 +75,13 @@ pub(super) async fn evaluate_with<'b>(
             if values.is_too_large() {
                 break;
             }
-            match evaluate(expr, bindings, bound) {
+            let value = if values.work > MAX_WORK {
+                Err(too_much_work(expr))
+            } else {
+                evaluate_counting(expr, bindings, bound, &mut values.work)
+            };
+            match value {
                 Ok(value) => {
-                    values.work += value.work;
                     approximate |= value.approximate;
                     matrices.push(value.matrix);
                 }
@@ -105,7 +114,7 @@ impl OnNetwork {
     ) -> Option<Self> {
         let mut approximate = false;
         let matrices = letters.iter().zip(memories).map(|(bound, memory)| {
-            let value = evaluate_again(expr, network, bound, memory)?;
+            let value = evaluate_again(expr, network, bound, memory, &mut 0)?;
             approximate |= value.approximate;
             Some(value.matrix)
         });

@@ -22,10 +22,10 @@ pub(in crate::grade) fn is_mask(expr: &Expr) -> bool {
 
 /// The layer whose z or h a mask looks at.
 pub(super) fn mask_layer(expr: &Expr) -> Option<usize> {
-    match &expr.kind {
+    expr.pieces().find_map(|piece| match &piece.kind {
         Kind::Symbol(Symbol::PreActivation(layer) | Symbol::Activation(layer)) => Some(*layer),
-        _ => expr.parts().into_iter().find_map(mask_layer),
-    }
+        _ => None,
+    })
 }
 
 pub(super) fn mask(layer: usize, like: &Expr) -> Expr {
@@ -132,10 +132,9 @@ pub(super) fn compared_symbol(expr: &Expr) -> Option<Option<Indices>> {
 }
 
 pub(super) fn move_layers(expr: &mut Expr, layer: usize) {
-    if let Kind::Symbol(Symbol::PreActivation(at) | Symbol::Activation(at)) = &mut expr.kind {
-        *at = layer;
-    }
-    for part in expr.parts_mut() {
-        move_layers(part, layer);
-    }
+    expr.for_each_piece_mut(|piece| {
+        if let Kind::Symbol(Symbol::PreActivation(at) | Symbol::Activation(at)) = &mut piece.kind {
+            *at = layer;
+        }
+    });
 }

@@ -41,7 +41,7 @@ fn assert_memory_tells_the_value(prepared: &Prepared, answer: &Expr) {
         let mut edits = Edits::new(numbered, first);
         while let Some(edit) = edits.advance() {
             let candidate = edit.expr;
-            let remembered = evaluate_again(candidate, network, letters, &mut memory);
+            let remembered = evaluate_again(candidate, network, letters, &mut memory, &mut 0);
             let anew = evaluate(candidate, network, letters).ok();
             let is_nan = anew
                 .iter()
@@ -70,7 +70,7 @@ fn the_formula_is_what_it_was_after_all_changes() {
         while let Some(edit) = edits.advance() {
             differ += usize::from(*edit.expr != prepared.solution);
         }
-        assert!(differ > 10, "{:?}", prepared.solution);
+        assert!(differ > 5, "{:?}", prepared.solution);
         assert_eq!(edits.into_formula(), prepared.solution);
     }
 }
@@ -85,7 +85,7 @@ fn the_edit_that_mends_is_the_first_that_is_right_on_every_network() {
                     .agrees_with(&prepared.reference)
             });
             let exhaustive = exhaustive.map(|(mended, _)| mended);
-            let found = complete(mending_edit(prepared, slip, usize::MAX));
+            let found = complete(mending_edit(prepared, slip, 1, usize::MAX));
             assert_eq!(found, exhaustive, "{slip:?}");
         }
     }

@@ -1,0 +1,170 @@
+//! Walks over trees that do not recurse down a row of operands: copying, comparing, dropping, printing, and going
+//! through all pieces.
+
+use std::{fmt, mem};
+
+use smallvec::SmallVec;
+
+use super::expr::{Expr, Kind};
+use super::render::{Notation, render};
+
+/// How high a formula may be: what a walk in a build without optimisations needs for each level, times this, is less
+/// than half of the smallest stack that a formula meets, that of a thread with the default of 2 MiB.
+pub const MAX_HEIGHT: u32 = 100;
+
+/// The binary pieces down a left side, the outermost first.
+pub(super) type Spine<'e> = SmallVec<[&'e Expr; 8]>;
+
+impl Kind {
+    /// The height of a piece of this kind.
+    pub(super) fn height(&self) -> u32 {
+        match self {
+            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => 1,
+            Kind::Select(part, _) | Kind::Transpose(part) | Kind::Negate(part) => part.height + 1,
+            Kind::Binary(_, left, right) => {
+                let is_row = matches!(left.kind, Kind::Binary(..));
+                let left = left.height + u32::from(!is_row);
+                left.max(right.height + 1)
+            }
+            _ => {
+                let parts = self.parts();
+                let highest = parts.iter().map(|part| part.height).max().unwrap_or(0);
+                // Put together, it is a row of rows.
+                let own = if matches!(self, Kind::Mixed(..)) {
+                    2
+                } else {
+                    1
+                };
+                highest + own
+            }
+        }
+    }
+
+    /// Whether another piece says the same, but for what its parts say.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Kind::Number(a), Kind::Number(b)) => a == b,
+            (Kind::Symbol(a), Kind::Symbol(b)) => a == b,
+            (Kind::Letter(a), Kind::Letter(b)) | (Kind::Stack(a, ..), Kind::Stack(b, ..)) => a == b,
+            (Kind::Ones(a), Kind::Ones(b)) => a.is_some() == b.is_some(),
+            (Kind::Select(_, a), Kind::Select(_, b)) => a == b,
+            (Kind::Transpose(_), Kind::Transpose(_))
+            | (Kind::Negate(_), Kind::Negate(_))
+            | (Kind::Power(..), Kind::Power(..))
+            | (Kind::Derivative(..), Kind::Derivative(..)) => true,
+            (Kind::Binary(a, ..), Kind::Binary(b, ..)) => a == b,
+            (Kind::Mixed(_, a), Kind::Mixed(_, b)) => {
+                let operators = a.iter().zip(b);
+                a.len() == b.len() && operators.into_iter().all(|((a, _), (b, _))| a == b)
+            }
+            (Kind::Compare(a, ..), Kind::Compare(b, ..)) => a == b,
+            (Kind::Call(f, a), Kind::Call(g, b)) => f == g && a.len() == b.len(),
+            (Kind::Sum(a, from, _), Kind::Sum(b, to, _)) => {
+                a == b && from.is_some() == to.is_some()
+            }
+            (Kind::Rows(a), Kind::Rows(b)) => a.iter().map(Vec::len).eq(b.iter().map(Vec::len)),
+            (Kind::Cases(a), Kind::Cases(b)) => {
+                let has_condition = |(_, condition): &(Expr, Option<Expr>)| condition.is_some();
+                a.iter().map(has_condition).eq(b.iter().map(has_condition))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Expr {
+    /// What it says, without its place.
+    pub fn into_kind(mut self) -> Kind {
+        mem::replace(&mut self.kind, Kind::Number(0.0))
+    }
+
+    /// The pieces down the left side that are binary, and the one below them that is not.
+    pub(super) fn spine(&self) -> (Spine<'_>, &Expr) {
+        let mut spine = Spine::new();
+        let mut base = self;
+        while let Kind::Binary(_, left, _) = &base.kind {
+            spine.push(base);
+            base = left;
+        }
+        (spine, base)
+    }
+
+    /// It and all pieces in it, each before its parts.
+    pub fn pieces(&self) -> impl Iterator<Item = &Expr> {
+        let mut open = vec![self];
+        std::iter::from_fn(move || {
+            let piece = open.pop()?;
+            open.extend(piece.parts().into_iter().rev());
+            Some(piece)
+        })
+    }
+
+    /// Changes it and all pieces in it, each before its parts; they lose their numbers first.
+    pub fn for_each_piece_mut(&mut self, mut change: impl FnMut(&mut Expr)) {
+        let mut open = vec![self];
+        while let Some(piece) = open.pop() {
+            piece.number = 0;
+            change(piece);
+            open.extend(piece.kind.parts_mut().into_iter().rev());
+        }
+    }
+
+    fn with_kind(&self, kind: Kind) -> Self {
+        Self {
+            kind,
+            span: self.span,
+            number: self.number,
+            height: self.height,
+        }
+    }
+}
+
+impl Clone for Expr {
+    fn clone(&self) -> Self {
+        let (spine, base) = self.spine();
+        let mut copy = base.with_kind(base.kind.clone());
+        for piece in spine.into_iter().rev() {
+            if let Kind::Binary(operator, _, right) = &piece.kind {
+                let kind = Kind::Binary(*operator, Box::new(copy), right.clone());
+                copy = piece.with_kind(kind);
+            }
+        }
+        copy
+    }
+}
+
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        let mut open = vec![(self, other)];
+        while let Some((a, b)) = open.pop() {
+            if !a.kind.is_like(&b.kind) {
+                return false;
+            }
+            open.extend(a.parts().into_iter().zip(b.parts()));
+        }
+        true
+    }
+}
+
+impl Drop for Expr {
+    fn drop(&mut self) {
+        let leaf = || Expr::new(Kind::Number(0.0), super::Span::default());
+        // Each piece of a row gives up its left side before it is dropped itself.
+        let mut row = match &mut self.kind {
+            Kind::Binary(_, left, _) if matches!(left.kind, Kind::Binary(..)) => {
+                mem::replace(&mut **left, leaf())
+            }
+            _ => return,
+        };
+        while let Kind::Binary(_, left, _) = &mut row.kind {
+            let next = mem::replace(&mut **left, leaf());
+            row = next;
+        }
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&render(self, Notation::Plain))
+    }
+}
