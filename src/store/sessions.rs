@@ -1,0 +1,86 @@
+//! The folders of sessions: listed, written, removed.
+
+use std::io;
+use std::path::Path;
+
+use super::disk::Disk;
+use super::models;
+use super::{SESSIONS, Store, if_there};
+
+const SESSION_FILE: &str = "session.json";
+/// No id begins with a dot, so that a folder of this name is no session.
+const DELETED: &str = ".deleted-";
+
+/// A session as it was found.
+#[derive(Debug)]
+pub struct FoundSession {
+    /// Its id.
+    pub session: String,
+    /// What was written of it, if that can be read.
+    pub record: io::Result<Vec<u8>>,
+    /// The ids of its models.
+    pub models: Vec<String>,
+}
+
+impl<D: Disk> Store<D> {
+    /// Every session, in the order of their ids.
+    ///
+    /// # Errors
+    /// A folder cannot be listed.
+    pub fn sessions(&self) -> io::Result<Vec<FoundSession>> {
+        let mut found = Vec::new();
+        for session in self.disk.names(&self.root.join(SESSIONS))? {
+            let folder = self.folder(&session);
+            found.push(FoundSession {
+                record: self.disk.read(&folder.join(SESSION_FILE)),
+                models: models::ids(&self.disk, &folder)?,
+                session,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Writes a session down.
+    ///
+    /// # Errors
+    /// What was there before is still there, whole.
+    pub fn put_session(&self, session: &str, record: &[u8]) -> io::Result<()> {
+        let folder = self.folder(session);
+        self.disk.create_folder(&folder)?;
+        self.disk.sync_folder(&self.root.join(SESSIONS))?;
+        self.replace(&folder.join(SESSION_FILE), None, record)
+    }
+
+    /// Whether a session is there to commit into.
+    pub fn has_session(&self, session: &str) -> bool {
+        self.disk.exists(&self.folder(session))
+    }
+
+    /// Removes a session and its models, all at once.
+    ///
+    /// # Errors
+    /// The session is there, whole, or its leftovers are removed when the folder is opened again.
+    pub fn delete_session(&self, session: &str) -> io::Result<()> {
+        let sessions = self.root.join(SESSIONS);
+        let deleted = sessions.join(format!("{DELETED}{session}"));
+        if !if_there(self.disk.rename(&self.folder(session), &deleted))? {
+            return Ok(());
+        }
+        self.disk.sync_folder(&sessions)?;
+        self.forget(&format!("{session}."))?;
+        self.disk.remove_folder(&deleted)
+    }
+}
+
+/// Finishes deletions, and cleans up after commits that were interrupted.
+pub(super) fn clean(disk: &impl Disk, sessions: &Path) -> io::Result<()> {
+    for name in disk.names(sessions)? {
+        let folder = sessions.join(&name);
+        if name.starts_with(DELETED) {
+            disk.remove_folder(&folder)?;
+        } else {
+            models::clean(disk, &folder)?;
+        }
+    }
+    disk.sync_folder(sessions)
+}
