@@ -20,10 +20,12 @@ use super::persistence::NotStored;
 use super::places::Place as StreamPlace;
 use super::run_commits::Commits;
 use super::run_event::{EndReason, RunEnd, RunStart};
-use super::status::{Stop, stopped};
+use super::status::{Stop, stopped, too_many_steps};
 use super::{Server, telemetry};
 use crate::nn::Scalar;
-use crate::training::{Advance, Begin, Model, Outcome, Plan, Run, StepMetrics, Workspace};
+use crate::training::{
+    Advance, Begin, LARGEST_STEP, Model, Outcome, Plan, Run, StepMetrics, Workspace,
+};
 
 /// Readers hear of new steps this often, or sooner when a lot has gathered.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
@@ -136,9 +138,14 @@ pub async fn conduct<T: Scalar>(
             return;
         }
     };
+    let planned_steps = plan.steps.saturating_sub(resumed_steps);
+    if committed.saturating_add(planned_steps) > LARGEST_STEP {
+        let _ = started.send(Err(too_many_steps(committed, planned_steps)));
+        return;
+    }
     let start = RunStart {
         step: committed,
-        planned_steps: plan.steps.saturating_sub(resumed_steps),
+        planned_steps,
         resumed_steps,
         replayed: false,
         queue_position,

@@ -20,7 +20,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 
 use crate::nn::Violations;
-use crate::training::{BeginError, Divergence, ModelName, Quota, RegistryError, RequestIdReused};
+use crate::training::{
+    BeginError, Divergence, LARGEST_STEP, ModelName, Quota, RegistryError, RequestIdReused,
+};
 
 /// Who says so, in `ErrorInfo.domain`.
 pub const DOMAIN: &str = "backpropd";
@@ -243,6 +245,19 @@ fn busy(setting: &str, limit: u64, message: &str) -> Status {
         .fact("limit", limit)
         .quota(setting, message)
         .retry()
+        .status()
+}
+
+/// A run that would go beyond the largest step.
+pub fn too_many_steps(step: u64, planned: u64) -> Status {
+    let message = format!(
+        "the model is at step {step}, and {planned} steps more go beyond {LARGEST_STEP} (2^53), the largest step: take \
+         fewer steps, or create a model with these parameters, which begins at step 0"
+    );
+    Refusal::new(Code::FailedPrecondition, "STEP_LIMIT", message)
+        .fact("step", step)
+        .fact("planned_steps", planned)
+        .fact("limit", LARGEST_STEP)
         .status()
 }
 

@@ -18,7 +18,8 @@ mod tensor_file;
 pub mod workspace;
 
 pub use model::{
-    Begin, BeginError, Committed, Divergence, Kept, LayerParameters, Model, Outcome, RunSummary,
+    Begin, BeginError, Committed, Divergence, Kept, LARGEST_STEP, LayerParameters, Model, Outcome,
+    RunSummary,
 };
 pub use names::{Id, ModelName, SessionName};
 pub use quota::{Quota, RegistryError, RegistryLimits};

@@ -8,6 +8,9 @@ use super::request_log::{RequestId, RequestIdReused, RequestLog};
 use super::spec::Spec;
 use crate::nn::{Matrix, Mlp, Scalar, State, Violations, WeightsDigest, batch::check_finite};
 
+/// The largest step that training may reach: up to here every step is an exact number in every client's language.
+pub const LARGEST_STEP: u64 = 1 << 53;
+
 /// One committed step: immutable, so that readers, snapshots and the next step share it without waiting.
 #[derive(Debug)]
 pub struct Committed<T> {

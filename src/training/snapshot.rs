@@ -72,9 +72,6 @@ struct Metadata {
     requests: Vec<(RequestId, Outcome)>,
 }
 
-/// The largest step: its successors are exact numbers in every client's language, too.
-const LARGEST_STEP: u64 = 1 << 53;
-
 impl Metadata {
     /// Whether these numbers can have come about. A checksum tells damage; it does not tell who wrote the file.
     fn check(&self) -> Result<(), SnapshotError> {
@@ -86,8 +83,9 @@ impl Metadata {
         };
         let latest = self.requests.iter().map(|(_, outcome)| done(outcome)).max();
         let step = self.step;
-        if step > LARGEST_STEP {
-            Err(malformed(format!("step {step} is above 2^53")))
+        // Whatever was acknowledged is read; `LARGEST_STEP` ends training.
+        if i64::try_from(step).is_err() {
+            Err(malformed(format!("step {step} is above 2^63")))
         } else if self.updates > step {
             Err(malformed(format!(
                 "{} updates by step {step}",

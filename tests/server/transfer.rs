@@ -228,3 +228,56 @@ async fn a_sender_who_stops_is_cut_off_and_a_model_for_grading_is_not_exported()
         "COMPARE_ONLY",
     );
 }
+
+/// The same file with its model at another step.
+fn at_step(file: &[u8], step: u64) -> Vec<u8> {
+    let (length, rest) = file.split_first_chunk::<8>().expect("a header");
+    let length = usize::try_from(u64::from_le_bytes(*length)).expect("small");
+    let header = std::str::from_utf8(&rest[..length]).expect("JSON");
+    let mut header = header.replace(r#"\"step\":0"#, &format!(r#"\"step\":{step}"#));
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    let mut changed = (header.len() as u64).to_le_bytes().to_vec();
+    changed.extend(header.as_bytes());
+    changed.extend(&rest[length..]);
+    signed(changed)
+}
+
+#[tokio::test]
+async fn training_ends_at_the_largest_step_which_a_restart_still_reads() {
+    const LARGEST: i64 = 1 << 53;
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |_| ()).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    let file = export(&mut client, &model).await;
+    let file = at_step(&file, LARGEST.cast_unsigned() - 1);
+    let model = import(&mut client, Default::default(), &file).await;
+    let model = model.expect("a good file");
+    assert_eq!(model.step, LARGEST - 1);
+    let beyond = run(&mut client, train(&model, 2)).await;
+    refused(
+        &beyond.err().expect("refused before it begins"),
+        Code::FailedPrecondition,
+        "STEP_LIMIT",
+    );
+    let last = run(&mut client, train(&model, 1)).await.expect("it begins");
+    assert_eq!(last.completed().durable_step, Some(LARGEST));
+    let beyond = run(&mut client, train(&model, 1)).await;
+    assert!(beyond.is_err());
+    // One that an earlier program took further can be read.
+    let fresh = create(&mut client, homework(), 1).await;
+    let fresh = export(&mut client, &fresh).await;
+    let further = at_step(&fresh, 1 << 60);
+    let further = import(&mut client, Default::default(), &further).await;
+    let further = further.expect("a good file");
+    let stopped = server.shut_down().await;
+    stopped.expect("it returns").expect("it stops well");
+    let server = Server::on(&folder, |_| ()).await;
+    let mut client = server.training().await;
+    for (name, step) in [(&model.name, LARGEST), (&further.name, 1 << 60)] {
+        let read = get(&mut client, name).await.expect("it is read");
+        assert_eq!(read.step, step);
+    }
+}
