@@ -1,6 +1,7 @@
 //! `backpropd export` and `backpropd import`: a model from a server into a file, and back.
 
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
@@ -98,7 +99,10 @@ pub(super) fn export(matches: &ArgMatches) -> Result<ExitCode, Failure> {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
-    let mut file = fs::File::create(&temporary)?;
+    // Its owner's alone, as it is in the server's folder.
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(temporary, path)
