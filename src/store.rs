@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lock                              held by the process that uses the folder
+//! manifest                          the last durable commit of each model (see `manifest`)
 //! sessions/{session}/session.json
 //! sessions/{session}/{model}.safetensors            the last commit
 //! sessions/{session}/{model}.previous.safetensors   the one before
@@ -9,33 +10,48 @@
 //! quarantine/                       files that could not be read, each under a name of its own
 //! ```
 //!
+//! `docs/durability.md` has the formats, and what is noticed of damage. A name that is not one of these is told and left
+//! alone.
+//!
 //! A commit to a file is a temporary file in the same folder, fsync, rename, fsync of the folder: whenever the process or the
 //! machine stops, the file is the old or the new one, whole. What the bytes mean is the caller's business; ids are
 //! lower-case letters, digits and hyphens, so that they are file names everywhere.
 
 mod commits;
 mod disk;
+mod head;
+mod lock;
 mod log;
+mod manifest;
 mod models;
 mod quarantine;
 mod record;
+mod scan;
 mod sessions;
+mod strays;
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use disk::{Disk, RealDisk};
+use disk::{Disk, EntryKind, RealDisk};
+use lock::Lock;
 use log::{Log, Recovered};
+use manifest::{Contents, Manifest};
 
 pub use log::{Logged, SEGMENT_BYTES, Segment};
+pub use manifest::{Mark, Marks};
 pub use record::{Anchor, Kind, Record};
 pub use sessions::FoundSession;
 
 const SESSIONS: &str = "sessions";
 const LOG: &str = "log";
 const QUARANTINE: &str = "quarantine";
+const MANIFEST: &str = "manifest";
+/// A file among the folders of sessions. Programs that know neither the manifest nor the chain of the log list every name
+/// here as a folder, and so refuse to start before they change anything.
+const BARRIER: &str = ".0-needs-a-newer-backpropd";
 const TEMPORARY: &str = ".tmp";
 
 /// Why the folder cannot be used.
@@ -44,6 +60,11 @@ pub enum StoreError {
     /// Another process uses it.
     #[error("{0} is in use by another process; stop that one, or choose another folder")]
     Locked(PathBuf),
+    /// A newer program wrote it.
+    #[error(
+        "{0} was written by a newer backpropd; use that one, or another folder. Nothing has been changed"
+    )]
+    Newer(PathBuf),
     /// It cannot be read or written.
     #[error("cannot use {path}: {source}")]
     Unusable {
@@ -63,8 +84,22 @@ pub struct Store<D: Disk = RealDisk> {
     log: Mutex<Log<D::File>>,
     /// What the log held when it was opened and nobody has asked for yet.
     recovered: Mutex<Recovered>,
-    /// Held, not used.
-    _lock: Option<File>,
+    manifest: Mutex<Manifest<D::File>>,
+    /// What the manifest held when it was opened.
+    marks: Mutex<Marks>,
+    /// Whether there was a manifest when it was opened.
+    had_manifest: bool,
+    /// What was wrong with the folder when it was opened.
+    findings: Vec<String>,
+    /// Whether the last look at the folder found something wrong.
+    is_wrong: AtomicBool,
+    lock: Option<Lock>,
+}
+
+/// An error at this path.
+fn unusable(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    let path = path.to_owned();
+    move |source| StoreError::Unusable { path, source }
 }
 
 impl Store {
@@ -73,50 +108,84 @@ impl Store {
     /// # Errors
     /// Another process holds it, or it cannot be read or written.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let unusable = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Unusable { path, source }
-        };
-        let sessions = root.join(SESSIONS);
-        RealDisk
-            .create_folder(&sessions)
-            .map_err(unusable(&sessions))?;
-        let path = root.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(unusable(&path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(root.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(unusable(&path)(error)),
-        }
-        Self::on(RealDisk, root, Some(lock)).map_err(unusable(root))
+        let permissions = strays::permissions(root);
+        disk::create_folder(root).map_err(unusable(root))?;
+        let lock = Lock::take(root)?;
+        let mut store = Self::on(RealDisk, root, Some(lock))?;
+        store.findings.extend(permissions);
+        store.findings.extend(strays::findings(&RealDisk, root));
+        Ok(store)
     }
 }
 
 impl<D: Disk> Store<D> {
-    fn on(disk: D, root: &Path, lock: Option<File>) -> io::Result<Self> {
-        sessions::clean(&disk, &root.join(SESSIONS))?;
+    fn on(disk: D, root: &Path, lock: Option<Lock>) -> Result<Self, StoreError> {
+        let (path, log) = (root.join(MANIFEST), root.join(LOG));
+        if let Some(newer) = log::newer(&disk, &log).map_err(unusable(&log))? {
+            return Err(StoreError::Newer(newer));
+        }
+        let bytes = match disk.kind(&path) {
+            Some(EntryKind::File) => Some(disk.read(&path).map_err(unusable(&path))?),
+            Some(EntryKind::Folder | EntryKind::Other) | None => None,
+        };
+        if bytes.as_deref().is_some_and(manifest::is_newer) {
+            return Err(StoreError::Newer(path));
+        }
+        // From here on the folder is changed.
+        let mut findings = Vec::new();
+        let sessions = root.join(SESSIONS);
+        disk.create_folder(&sessions).map_err(unusable(&sessions))?;
+        sessions::clean(&disk, &sessions, &mut findings).map_err(unusable(&sessions))?;
         let anchor = |session: &str, model: &str| {
-            let folder = root.join(SESSIONS).join(session);
-            match disk.read(&folder.join(format!("{model}{}", models::CURRENT))) {
-                Ok(file) => Ok(Some(Anchor::of(&file))),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                // Taken for no file, it would make void what was acknowledged after it.
-                Err(error) => Err(error),
+            let folder = sessions.join(session);
+            let path = folder.join(format!("{model}{}", models::CURRENT));
+            match disk.kind(&path) {
+                Some(EntryKind::File) => Ok(Some(Anchor::of(&disk.read(&path)?))),
+                Some(EntryKind::Folder | EntryKind::Other) | None => Ok(None),
             }
         };
-        let (log, recovered) = Log::open(&disk, &root.join(LOG), &root.join(QUARANTINE), anchor)?;
+        let quarantine = root.join(QUARANTINE);
+        let opened = Log::open(&disk, &log, &quarantine, &mut findings, anchor);
+        let (log, recovered) = opened.map_err(unusable(&log))?;
+        let contents = bytes.as_deref().map(Contents::read);
+        let manifest = open_manifest(&disk, &path, &quarantine, contents.as_ref(), &mut findings);
+        let contents = contents.unwrap_or_default();
         Ok(Self {
             root: root.to_owned(),
             disk,
             log: Mutex::new(log),
             recovered: Mutex::new(recovered),
-            _lock: lock,
+            manifest: Mutex::new(manifest),
+            had_manifest: contents.has_head || !contents.marks.is_empty(),
+            marks: Mutex::new(contents.marks),
+            findings,
+            is_wrong: AtomicBool::new(false),
+            lock,
         })
+    }
+
+    /// What was wrong with the folder when it was opened, in sentences. Damage that costs a model is told with the model.
+    pub fn findings(&self) -> &[String] {
+        &self.findings
+    }
+
+    /// Refuses when the folder was removed or replaced.
+    fn in_place(&self) -> io::Result<()> {
+        self.lock.as_ref().map_or(Ok(()), Lock::check)
+    }
+
+    fn lock_manifest(&self) -> MutexGuard<'_, Manifest<D::File>> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes what the manifest says durable.
+    fn sync_manifest(&self) -> io::Result<()> {
+        let file = self.lock_manifest().take_dirty();
+        let synced = file.map_or(Ok(()), |file| self.disk.sync_data(&file));
+        if synced.is_err() {
+            self.lock_manifest().note_dirty();
+        }
+        synced
     }
 
     fn folder(&self, session: &str) -> PathBuf {
@@ -126,12 +195,14 @@ impl<D: Disk> Store<D> {
     /// Writes `bytes` to `path` so that it holds the old or the new content, whole, whatever happens. The old content
     /// goes to `aside` where that is given.
     fn replace(&self, path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
+        // Another folder at this place is not to be written into.
+        self.in_place()?;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY);
         let temporary = PathBuf::from(temporary);
         let written = self.write_through(&temporary, bytes);
         if written.is_err() {
-            // Whatever it takes up is needed more elsewhere; a leftover goes when the folder is opened again.
+            // Its room is needed more elsewhere; a leftover goes when the folder is opened again.
             let _ = self.disk.remove_file(&temporary);
             return written;
         }
@@ -139,10 +210,10 @@ impl<D: Disk> Store<D> {
             if_there(self.disk.rename(path, aside))?;
         }
         self.disk.rename(&temporary, path)?;
-        match path.parent() {
-            Some(folder) => self.disk.sync_folder(folder),
-            None => Ok(()),
+        if let Some(folder) = path.parent() {
+            self.disk.sync_folder(folder)?;
         }
+        self.in_place()
     }
 
     fn write_through(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -150,6 +221,51 @@ impl<D: Disk> Store<D> {
         self.disk.write(&mut file, bytes)?;
         self.disk.sync_file(&file)
     }
+}
+
+/// The manifest, made anew where there is none that can be read. Without it nothing else is worse off.
+fn open_manifest<D: Disk>(
+    disk: &D,
+    path: &Path,
+    quarantine: &Path,
+    contents: Option<&Contents>,
+    findings: &mut Vec<String>,
+) -> Manifest<D::File> {
+    let shown = path.display();
+    let is_foreign = contents.is_some_and(|contents| {
+        !contents.has_head && contents.marks.is_empty() && !contents.is_empty
+    });
+    if is_foreign {
+        let set_aside = quarantine::set_aside(disk, path, quarantine);
+        let became = match set_aside {
+            Ok(moved) => format!("it was moved to {}", moved.display()),
+            Err(error) => format!("it cannot be moved away ({error})"),
+        };
+        findings.push(format!(
+            "{shown} cannot be read: {became}, and a new one is begun"
+        ));
+    } else if let Some(contents) = contents {
+        if contents.damaged > 0 {
+            let damaged = contents.damaged;
+            findings.push(format!("{shown}: {damaged} of its slots cannot be read"));
+        }
+        if !contents.has_head {
+            findings.push(format!(
+                "{shown}: its head is damaged, and was written again"
+            ));
+        }
+    }
+    let known = contents.filter(|_| !is_foreign);
+    let opened = match known {
+        Some(contents) => Manifest::open(disk, path, contents, false),
+        None => Manifest::open(disk, path, &Contents::default(), true),
+    };
+    opened.unwrap_or_else(|error| {
+        findings.push(format!(
+            "{shown} cannot be written ({error}): a later start will not notice commits that are lost"
+        ));
+        Manifest::absent()
+    })
 }
 
 /// Whether something was there to be worked on; that nothing was is no error.

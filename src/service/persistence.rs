@@ -11,6 +11,7 @@
 
 mod commit_queue;
 mod logging;
+mod marks;
 mod recovery;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tonic::{Code, Status};
 
 use self::commit_queue::CommitQueue;
 pub use self::logging::Taken;
+use self::marks::{check_mark, mark};
 use self::recovery::{lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
 use super::status::Refusal;
@@ -143,9 +145,10 @@ impl Persistence {
                 NotRead::Failed
             })?;
             let restored = restore_model(&bytes, &name, &limits, remembered_requests);
-            let restored = restored.map(|(entry, step)| {
+            let restored = restored.and_then(|(entry, step)| {
+                check_mark(&entry, step, store.mark(&session, &model))?;
                 entry.note_filed(step, Anchor::of(&bytes));
-                entry
+                Ok(entry)
             });
             restored.map_err(|reason| {
                 lose(&store, &lost, name, &reason, &limits);
@@ -207,12 +210,16 @@ impl Persistence {
                 return Ok(None);
             }
             let kept = model.kept();
-            let bytes = snapshot::encode(model.spec(), &kept, &about(&entry));
+            let about = about(&entry);
+            let mark = mark(&about, kept.committed.step);
+            let bytes = snapshot::encode(model.spec(), &kept, &about);
             let bytes = bytes.map_err(io::Error::other)?;
-            let name = &entry.name;
+            let (session, id) = (
+                entry.name.session.0.to_string(),
+                entry.name.model.to_string(),
+            );
             entry.note_replacing();
-            let file =
-                store.put_model(&name.session.0.to_string(), &name.model.to_string(), &bytes)?;
+            let file = store.put_model(&session, &id, &bytes, Some(mark))?;
             entry.note_filed(kept.committed.step, file);
             Ok(Some(kept))
         })

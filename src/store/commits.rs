@@ -1,6 +1,7 @@
 //! Commits into the log, and what a start finds there.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Store;
@@ -15,7 +16,13 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// Nothing is acknowledged; put into its file, each of them is safe. A crash before may bring it back or not.
     pub fn log(&self, records: &[Record]) -> io::Result<Segment> {
-        self.lock_log().add(&self.disk, records)
+        let segment = self.lock_log().add(&self.disk, records)?;
+        self.in_place()?;
+        let mut manifest = self.lock_manifest();
+        for record in records {
+            manifest.note(&self.disk, &record.session, &record.model, record.mark);
+        }
+        Ok(segment)
     }
 
     /// What the log held of a model when it was opened; handed out once, and with it the care for its segments.
@@ -36,7 +43,8 @@ impl<D: Disk> Store<D> {
             done = match &logged.snapshot {
                 _ if logged.is_damaged => self.quarantine(&model.0, &model.1).map(drop),
                 Some(snapshot) if logged.redos.is_empty() => {
-                    self.put_model(&model.0, &model.1, snapshot).map(drop)
+                    let put = self.put_model(&model.0, &model.1, snapshot, logged.mark);
+                    put.map(drop)
                 }
                 Some(_) | None => continue,
             };
@@ -61,12 +69,27 @@ impl<D: Disk> Store<D> {
         self.lock_log().close();
     }
 
-    /// Removes segments in which nothing counts.
+    /// Removes segments in which nothing is valid.
     ///
     /// # Errors
     /// They are there still, which does no harm.
     pub fn tidy_log(&self) -> io::Result<()> {
         self.lock_log().tidy(&self.disk)
+    }
+
+    /// Makes what the manifest says durable, which its writers do not wait for, and looks whether the folder and the log
+    /// are still in their places: what is valid in a segment that is not is to be written into files. Tells once what is
+    /// wrong.
+    pub fn check(&self) {
+        let done = self.in_place();
+        let done = done.and_then(|()| self.sync_manifest());
+        let done = done.and_then(|()| self.lock_log().check_place(&self.disk));
+        let was_wrong = self.is_wrong.swap(done.is_err(), Ordering::Relaxed);
+        if let Err(error) = done
+            && !was_wrong
+        {
+            tracing::error!(%error, "the data folder is not as it should be");
+        }
     }
 
     pub(super) fn lock_log(&self) -> MutexGuard<'_, Log<D::File>> {

@@ -1,11 +1,38 @@
 //! What a store does to a disk, step by step: each is one that a crash can come before or after, and that can fail.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use fail::fail_point;
+
+/// Names in the folder give access and files hold weights, so that both are their owner's alone.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// What a name stands for; links are not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A link, a pipe, a device, or a name that is not UTF-8.
+    Other,
+}
+
+/// A name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name; what is not UTF-8 in it is replaced.
+    pub name: String,
+    /// What it stands for.
+    pub kind: EntryKind,
+}
+
+/// What tells a file from every other on this machine, whatever its names are.
+pub type Identity = (u64, u64);
 
 /// A file system, as far as a store uses one.
 pub trait Disk {
@@ -16,9 +43,11 @@ pub trait Disk {
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Makes an empty file, or empties the one that is there.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
+    /// Opens a file to write over what is there.
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
     /// Adds bytes, which a crash can lose.
     fn write(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
-    /// Writes over bytes that are there, which a crash can keep in part.
+    /// Writes over bytes that are there or adds some, which a crash can keep in part.
     fn write_at(&self, file: &Self::File, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
@@ -32,29 +61,97 @@ pub trait Disk {
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a folder and what is in it.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
-    /// All of a file.
+    /// All of a regular file. Never waits for another process.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// The names in a folder, sorted.
-    fn names(&self, folder: &Path) -> io::Result<Vec<String>>;
+    /// What lies in a folder, sorted by name.
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>>;
+    /// What this name stands for; `None` where there is nothing.
+    fn kind(&self, path: &Path) -> Option<EntryKind>;
+    /// Which file has this name.
+    fn identity(&self, path: &Path) -> io::Result<Identity>;
+    /// Which file this is.
+    fn identity_of(&self, file: &Self::File) -> io::Result<Identity>;
+
     /// Whether something has this name.
-    fn exists(&self, path: &Path) -> bool;
+    fn exists(&self, path: &Path) -> bool {
+        self.kind(path).is_some()
+    }
+
+    /// The names of the regular files in a folder, sorted.
+    fn files(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.names_of(folder, EntryKind::File)
+    }
+
+    /// The names of the folders in a folder, sorted.
+    fn folders(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.names_of(folder, EntryKind::Folder)
+    }
+
+    /// The names in a folder that stand for something of this kind, sorted.
+    fn names_of(&self, folder: &Path, kind: EntryKind) -> io::Result<Vec<String>> {
+        let entries = self.entries(folder)?.into_iter();
+        let entries = entries.filter(|entry| entry.kind == kind);
+        Ok(entries.map(|entry| entry.name).collect())
+    }
 }
 
 /// The operating system's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
+/// Options that open a regular file, or fail at once: a link is not followed and a pipe not waited for.
+pub(super) fn options() -> OpenOptions {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options
+        .mode(FILE_MODE)
+        .custom_flags(flags.bits().cast_signed());
+    options
+}
+
+/// Makes a folder and those that it lies in.
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(path)
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
+fn kind_of(kind: fs::FileType) -> EntryKind {
+    if kind.is_file() {
+        EntryKind::File
+    } else if kind.is_dir() {
+        EntryKind::Folder
+    } else {
+        EntryKind::Other
+    }
+}
+
 impl Disk for RealDisk {
     type File = File;
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         point("disk.create_folder")?;
-        fs::create_dir_all(path)
+        create_folder(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
         point("disk.create")?;
-        File::create(path)
+        let mut options = options();
+        regular(options.write(true).create(true).truncate(true).open(path)?)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        point("disk.create")?;
+        regular(options().write(true).open(path)?)
     }
 
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
@@ -66,6 +163,9 @@ impl Disk for RealDisk {
     }
 
     fn write_at(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if cfg!(not(feature = "failpoints")) {
+            return file.write_all_at(bytes, offset);
+        }
         let (head, tail) = bytes.split_at(bytes.len() / 2);
         file.write_all_at(head, offset)?;
         point("disk.write")?;
@@ -104,20 +204,40 @@ impl Disk for RealDisk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         point("disk.read")?;
-        fs::read(path)
+        let mut file = regular(options().read(true).open(path)?)?;
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(length);
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
-    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
         for entry in fs::read_dir(folder)? {
-            names.push(entry?.file_name().to_string_lossy().into_owned());
+            let entry = entry?;
+            let (name, kind) = match entry.file_name().into_string() {
+                Ok(name) => (name, kind_of(entry.file_type()?)),
+                Err(name) => (name.to_string_lossy().into_owned(), EntryKind::Other),
+            };
+            entries.push(Entry { name, kind });
         }
-        names.sort();
-        Ok(names)
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
     }
 
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
+    fn kind(&self, path: &Path) -> Option<EntryKind> {
+        let metadata = path.symlink_metadata().ok()?;
+        Some(kind_of(metadata.file_type()))
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Identity> {
+        let metadata = path.symlink_metadata()?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    fn identity_of(&self, file: &File) -> io::Result<Identity> {
+        let metadata = file.metadata()?;
+        Ok((metadata.dev(), metadata.ino()))
     }
 }
 

@@ -5,22 +5,30 @@
 //! ```
 //!
 //! A commit in the log is as durable as one in a file. It holds all of a small model; of a large one, what makes it of
-//! the commit before. It counts as long as the model's file is the one that it came after (its anchor). So whatever
-//! replaces that file makes it void, and so does a deletion: nothing in a segment is ever changed. A segment is removed
-//! when every commit in it is void.
+//! the commit before. It is valid as long as the model's file is the one that it came after (its anchor). So replacing
+//! that file makes it void, and so does a deletion: nothing in a segment is ever changed. A segment is removed when every
+//! commit in it is void.
+//!
+//! The commits of one sync are a group. Each group names the digest of the group before it, across segments too, so that
+//! a group which is missing before a sound one is noticed (see `scan`). Whether the last group is missing, and which
+//! models a missing one held, the manifest tells.
 //!
 //! The log is a way to be quick, never the only way: one that is full, or that the disk refuses, is left as it is, and
 //! the commit goes to its file.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+mod recovery;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::disk::Disk;
-use super::record::{Anchor, Found, Kind, Record, scan};
+use super::disk::{Disk, Identity};
+use super::head::GroupDigest;
+use super::record::{Record, group};
+
+pub use recovery::{Logged, Recovered};
+pub(super) use recovery::{newer, number};
 
 /// The size of a segment. Made of zeros before it is used: a sync then has no new size to make durable, which halves it.
 pub const SEGMENT_BYTES: usize = if cfg!(test) { 8 << 10 } else { 4 << 20 };
@@ -42,33 +50,20 @@ struct SegmentFile {
     is_damaged: AtomicBool,
 }
 
-/// What the log holds of a model: what was committed since its file was.
-#[derive(Debug)]
-pub struct Logged {
-    /// All of the model, unless that is in its file.
-    pub snapshot: Option<Vec<u8>>,
-    /// What was done to the model since, in its order.
-    pub redos: Vec<Vec<u8>>,
-    /// Whether one of these is damaged; then it is not among them.
-    pub is_damaged: bool,
-    /// The model's file.
-    pub anchor: Anchor,
-    /// Where all of this lies.
-    pub segments: Vec<Segment>,
-}
-
-/// What counts of what was found in a log: by session and model.
-pub type Recovered = BTreeMap<(String, String), Logged>;
-
 /// The segments, and the one that is being written.
 #[derive(Debug)]
 pub struct Log<F> {
     folder: PathBuf,
     /// Where segments go that hold something damaged.
     quarantine: PathBuf,
+    /// The number of the next segment.
     next: u64,
+    /// The number of the next group, and the digest of the one before.
+    link: (u64, GroupDigest),
     segments: Vec<Segment>,
     open: Option<Open<F>>,
+    /// Whether the folder's own name is durable.
+    has_folder: bool,
     /// Whether the disk has refused, and is left alone for a while.
     is_resting: bool,
 }
@@ -77,11 +72,21 @@ pub struct Log<F> {
 struct Open<F> {
     segment: Segment,
     file: F,
+    identity: Identity,
     /// Where the next commit goes.
     end: usize,
 }
 
 impl Segment {
+    fn new(number: u64, path: PathBuf, is_closed: bool) -> Self {
+        Self(Arc::new(SegmentFile {
+            number,
+            path,
+            is_closed: is_closed.into(),
+            is_damaged: false.into(),
+        }))
+    }
+
     /// Whether nothing will be added: then what counts in it is to be written into files.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed.load(Ordering::Relaxed)
@@ -103,95 +108,7 @@ impl PartialEq for Segment {
     }
 }
 
-impl Logged {
-    fn new(anchor: Anchor) -> Self {
-        Self {
-            snapshot: None,
-            redos: Vec::new(),
-            is_damaged: false,
-            anchor,
-            segments: Vec::new(),
-        }
-    }
-
-    /// Adds the next commit.
-    fn add(&mut self, found: &Found<'_>, segment: &Segment) {
-        let content = found.content.map(<[u8]>::to_vec);
-        match found.kind {
-            Kind::Snapshot => {
-                *self = Self {
-                    is_damaged: content.is_none(),
-                    snapshot: content,
-                    ..Self::new(found.anchor)
-                };
-            }
-            Kind::Redo => {
-                self.is_damaged |= content.is_none();
-                self.redos.extend(content);
-            }
-        }
-        if !self.segments.contains(segment) {
-            self.segments.push(segment.clone());
-        }
-    }
-}
-
 impl<F> Log<F> {
-    /// The log in this folder, which need not be there, and what counts in it. `anchor` says which file a model has.
-    ///
-    /// # Errors
-    /// A segment cannot be read, or the file of a model that has a commit in one.
-    pub fn open<D: Disk<File = F>>(
-        disk: &D,
-        folder: &Path,
-        quarantine: &Path,
-        anchor: impl Fn(&str, &str) -> io::Result<Option<Anchor>>,
-    ) -> io::Result<(Self, Recovered)> {
-        let mut log = Self {
-            folder: folder.to_owned(),
-            quarantine: quarantine.to_owned(),
-            next: 0,
-            segments: Vec::new(),
-            open: None,
-            is_resting: false,
-        };
-        let mut anchors = BTreeMap::new();
-        let mut recovered = Recovered::new();
-        let names = if disk.exists(folder) {
-            disk.names(folder)?
-        } else {
-            Vec::new()
-        };
-        for name in names {
-            let number = name.strip_suffix(EXTENSION).map(str::parse);
-            let Some(Ok(number)) = number else { continue };
-            let path = folder.join(name);
-            let bytes = disk.read(&path)?;
-            let found = scan(&bytes, number);
-            let segment = Segment(Arc::new(SegmentFile {
-                number,
-                path,
-                is_closed: AtomicBool::new(true),
-                is_damaged: found.iter().any(|found| found.content.is_none()).into(),
-            }));
-            for found in found {
-                let model = (found.session.clone(), found.model.clone());
-                let file = match anchors.entry(model.clone()) {
-                    Entry::Occupied(known) => *known.get(),
-                    Entry::Vacant(new) => *new.insert(anchor(&model.0, &model.1)?),
-                };
-                if file == Some(found.anchor) {
-                    let logged = recovered.entry(model);
-                    let logged = logged.or_insert_with(|| Logged::new(found.anchor));
-                    logged.add(&found, &segment);
-                }
-            }
-            log.next = log.next.max(number + 1);
-            log.segments.push(segment);
-        }
-        Ok((log, recovered))
-    }
-
     /// Whether there is anything in it.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
@@ -230,16 +147,20 @@ impl<F> Log<F> {
                 self.begin(disk)?
             }
         };
-        let mut group = Vec::with_capacity(bytes);
-        for record in records {
-            record.write(open.segment.0.number, open.end as u64, &mut group);
-        }
-        let written = disk.write_at(&open.file, open.end as u64, &group);
-        if let Err(error) = written.and_then(|()| disk.sync_data(&open.file)) {
+        let (segment, offset) = (open.segment.0.number, open.end as u64);
+        let (number, previous) = self.link;
+        let (group, digest) = group(records, segment, offset, number, previous);
+        let written = disk.write_at(&open.file, offset, &group);
+        let written = written.and_then(|()| disk.sync_data(&open.file));
+        // What was written into a file that has lost its name is gone after a restart.
+        let in_place = written.and_then(|()| is_in_place(disk, &open));
+        if let Err(error) = in_place {
             open.segment.close();
+            self.has_folder = false;
             return Err(error);
         }
         open.end += group.len();
+        self.link = (number + 1, digest);
         let segment = open.segment.clone();
         self.open = Some(open);
         Ok(segment)
@@ -252,8 +173,25 @@ impl<F> Log<F> {
         }
     }
 
-    /// Removes the closed segments in which nothing counts any more; a damaged one goes to quarantine instead. After
-    /// a failure the disk is tried again from here on.
+    /// Adds nothing more to the segment that is being written if it was removed or replaced: what is valid in it is then
+    /// to be written into files.
+    ///
+    /// # Errors
+    /// It was removed or replaced.
+    pub fn check_place<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
+        let in_place = match &self.open {
+            Some(open) => is_in_place(disk, open),
+            None => Ok(()),
+        };
+        if in_place.is_err() {
+            self.close();
+            self.has_folder = false;
+        }
+        in_place
+    }
+
+    /// Removes the closed segments in which nothing is valid; a damaged one goes to quarantine instead. After a failure
+    /// the disk is tried again from here on.
     ///
     /// # Errors
     /// They are tried again.
@@ -267,9 +205,10 @@ impl<F> Log<F> {
             }
             let file = &segment.0;
             let removed = if file.is_damaged.load(Ordering::Relaxed) {
-                let name = format!("log-{}{EXTENSION}", file.number);
                 let moved = disk.create_folder(quarantine);
-                moved.and_then(|()| disk.rename(&file.path, &quarantine.join(name)))
+                moved.and_then(|()| {
+                    disk.rename(&file.path, &free_name(disk, quarantine, file.number))
+                })
             } else {
                 disk.remove_file(&file.path)
             };
@@ -294,31 +233,37 @@ impl<F> Log<F> {
         if self.segments.len() >= MAX_SEGMENTS {
             return Err(io::Error::other("the log is full"));
         }
-        disk.create_folder(&self.folder)?;
-        if let Some(parent) = self.folder.parent() {
-            disk.sync_folder(parent)?;
+        if !self.has_folder {
+            disk.create_folder(&self.folder)?;
+            if let Some(parent) = self.folder.parent() {
+                disk.sync_folder(parent)?;
+            }
+            self.has_folder = true;
+        }
+        let mut path = self.folder.join(segment_name(self.next));
+        while disk.exists(&path) {
+            // A folder, a link: not made by this program.
+            self.next += 1;
+            path = self.folder.join(segment_name(self.next));
         }
         let number = self.next;
         self.next += 1;
-        let path = self.folder.join(format!("{number:012}{EXTENSION}"));
-        match self.make(disk, &path) {
-            Ok(file) => {
-                let segment = Segment(Arc::new(SegmentFile {
-                    number,
-                    path,
-                    is_closed: AtomicBool::new(false),
-                    is_damaged: false.into(),
-                }));
+        let made = self.make(disk, &path);
+        match made.and_then(|file| Ok((disk.identity_of(&file)?, file))) {
+            Ok((identity, file)) => {
+                let segment = Segment::new(number, path, false);
                 self.segments.push(segment.clone());
                 Ok(Open {
                     segment,
+                    identity,
                     file,
                     end: 0,
                 })
             }
             Err(error) => {
-                // Whatever it takes up is needed more elsewhere; an empty leftover goes after the next start.
+                // Its room is needed more elsewhere; an empty leftover goes after the next start.
                 let _ = disk.remove_file(&path);
+                self.has_folder = false;
                 Err(error)
             }
         }
@@ -331,4 +276,32 @@ impl<F> Log<F> {
         disk.sync_folder(&self.folder)?;
         Ok(file)
     }
+}
+
+fn segment_name(number: u64) -> String {
+    format!("{number:012}{EXTENSION}")
+}
+
+/// Whether a segment's path leads to the file that is being written.
+fn is_in_place<D: Disk>(disk: &D, open: &Open<D::File>) -> io::Result<()> {
+    let path = &open.segment.0.path;
+    if disk.identity(path)? == open.identity {
+        Ok(())
+    } else {
+        let text = format!("{} was replaced while it was in use", path.display());
+        Err(io::Error::other(text))
+    }
+}
+
+/// Where a segment can go in quarantine.
+fn free_name(disk: &impl Disk, quarantine: &Path, number: u64) -> PathBuf {
+    let name = |at: u32| match at {
+        0 => format!("log-{number}{EXTENSION}"),
+        at => format!("log-{number}-{at}{EXTENSION}"),
+    };
+    let mut at = 0;
+    while disk.exists(&quarantine.join(name(at))) {
+        at += 1;
+    }
+    quarantine.join(name(at))
 }

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
 
-use super::disk::Disk;
+use super::disk::{Disk, EntryKind};
+use super::manifest::{Mark, Marks};
 use super::record::Anchor;
-use super::{Store, TEMPORARY, if_there};
+use super::{Store, TEMPORARY, if_there, strays};
 
 pub(super) const CURRENT: &str = ".safetensors";
 pub(super) const PREVIOUS: &str = ".previous.safetensors";
@@ -20,12 +22,24 @@ impl<D: Disk> Store<D> {
         self.disk.read(&path)
     }
 
+    /// Whether a model's file is there to log commits after.
+    pub fn has_model(&self, session: &str, model: &str) -> bool {
+        let path = self.folder(session).join(format!("{model}{CURRENT}"));
+        self.disk.kind(&path) == Some(EntryKind::File)
+    }
+
     /// Commits a model into its file, in a session that is there; the file before it is kept, too. What the log holds of
-    /// the model counts no more.
+    /// the model becomes void. `mark` says where the commit stands among those of the model, where that is known.
     ///
     /// # Errors
     /// The last commit is still there, whole. Where the folder's own fsync failed, the new one may be there instead.
-    pub fn put_model(&self, session: &str, model: &str, snapshot: &[u8]) -> io::Result<Anchor> {
+    pub fn put_model(
+        &self,
+        session: &str,
+        model: &str,
+        snapshot: &[u8],
+        mark: Option<Mark>,
+    ) -> io::Result<Anchor> {
         let folder = self.folder(session);
         let previous = folder.join(format!("{model}{PREVIOUS}"));
         self.replace(
@@ -33,6 +47,9 @@ impl<D: Disk> Store<D> {
             Some(&previous),
             snapshot,
         )?;
+        if let Some(mark) = mark {
+            self.note(session, model, mark);
+        }
         Ok(Anchor::of(snapshot))
     }
 
@@ -41,6 +58,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// The model may be there or not; removing it again is right.
     pub fn delete_model(&self, session: &str, model: &str) -> io::Result<()> {
+        self.in_place()?;
+        self.forget_marks(session, Some(model))?;
         let folder = self.folder(session);
         // The older first: left alone it would be taken for the last commit.
         for name in [PREVIOUS, CURRENT] {
@@ -52,21 +71,49 @@ impl<D: Disk> Store<D> {
         }
         self.forget(&format!("{session}.{model}."))
     }
+
+    /// What the manifest held when it was opened, handed out once; `None` where there was none.
+    pub fn take_marks(&self) -> Option<Marks> {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        self.had_manifest.then(|| std::mem::take(&mut *marks))
+    }
+
+    /// The last durable commit of a model, as far as the manifest knows.
+    pub fn mark(&self, session: &str, model: &str) -> Option<Mark> {
+        self.lock_manifest().mark(session, model)
+    }
+
+    /// Notes in the manifest that this commit of a model is durable.
+    pub fn note(&self, session: &str, model: &str, mark: Mark) {
+        self.lock_manifest().note(&self.disk, session, model, mark);
+    }
+
+    /// Takes a model, or all of a session, out of the manifest, durably: before its files are removed, since the manifest
+    /// must not miss what was deleted.
+    pub(super) fn forget_marks(&self, session: &str, model: Option<&str>) -> io::Result<()> {
+        self.lock_manifest().forget(&self.disk, session, model)?;
+        self.sync_manifest()
+    }
 }
 
 /// The ids of the models whose files lie in a session's folder.
 pub(super) fn ids(disk: &impl Disk, folder: &Path) -> io::Result<Vec<String>> {
-    let names = disk.names(folder)?.into_iter();
+    let names = disk.files(folder)?.into_iter();
     Ok(names
-        .filter(|name| !name.ends_with(PREVIOUS))
+        .filter(|name| !name.ends_with(PREVIOUS) && strays::is_in_session(name))
         .filter_map(|name| Some(name.strip_suffix(CURRENT)?.to_owned()))
         .collect())
 }
 
 /// Cleans up after an interrupted commit: removes temporary files, and puts a file back that was moved aside for one that
 /// never came.
-pub(super) fn clean(disk: &impl Disk, folder: &Path) -> io::Result<()> {
-    for name in disk.names(folder)? {
+///
+/// Whether the file that was put back is the last commit, the manifest knows.
+pub(super) fn clean(disk: &impl Disk, folder: &Path, findings: &mut Vec<String>) -> io::Result<()> {
+    for name in disk.files(folder)? {
+        if !strays::is_in_session(&name) {
+            continue;
+        }
         if name.ends_with(TEMPORARY) {
             disk.remove_file(&folder.join(&name))?;
         } else if let Some(model) = name.strip_suffix(PREVIOUS) {
@@ -74,6 +121,10 @@ pub(super) fn clean(disk: &impl Disk, folder: &Path) -> io::Result<()> {
             if !disk.exists(&current) {
                 disk.rename(&folder.join(&name), &current)?;
                 disk.sync_folder(folder)?;
+                let current = current.display();
+                findings.push(format!(
+                    "{current} was missing: the commit before it was put there"
+                ));
             }
         }
     }

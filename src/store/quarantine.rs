@@ -1,9 +1,9 @@
 //! Files that cannot be used, moved out of the way and kept.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{Disk, EntryKind};
 use super::models::{CURRENT, PREVIOUS};
 use super::{QUARANTINE, Store, if_there};
 
@@ -53,8 +53,8 @@ impl<D: Disk> Store<D> {
 
     fn names_in_quarantine(&self) -> io::Result<Vec<String>> {
         let folder = self.root.join(QUARANTINE);
-        if self.disk.exists(&folder) {
-            self.disk.names(&folder)
+        if self.disk.kind(&folder) == Some(EntryKind::Folder) {
+            self.disk.files(&folder)
         } else {
             Ok(Vec::new())
         }
@@ -70,4 +70,17 @@ impl<D: Disk> Store<D> {
         }
         Ok(())
     }
+}
+
+/// Moves a file that cannot be used into quarantine, to a name that is free.
+pub(super) fn set_aside(disk: &impl Disk, path: &Path, quarantine: &Path) -> io::Result<PathBuf> {
+    disk.create_folder(quarantine)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut at = 0_u32;
+    let target = |at: u32| quarantine.join(format!("{name}-{at}"));
+    while disk.exists(&target(at)) {
+        at += 1;
+    }
+    disk.rename(path, &target(at))?;
+    Ok(target(at))
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::disk::Disk;
 use super::models;
-use super::{SESSIONS, Store, if_there};
+use super::{BARRIER, SESSIONS, Store, if_there, strays};
 
-const SESSION_FILE: &str = "session.json";
+pub(super) const SESSION_FILE: &str = "session.json";
 /// No id begins with a dot, so that a folder of this name is no session.
 const DELETED: &str = ".deleted-";
 
@@ -29,7 +29,10 @@ impl<D: Disk> Store<D> {
     /// A folder cannot be listed.
     pub fn sessions(&self) -> io::Result<Vec<FoundSession>> {
         let mut found = Vec::new();
-        for session in self.disk.names(&self.root.join(SESSIONS))? {
+        for session in self.disk.folders(&self.root.join(SESSIONS))? {
+            if !strays::is_id(&session) {
+                continue;
+            }
             let folder = self.folder(&session);
             found.push(FoundSession {
                 record: self.disk.read(&folder.join(SESSION_FILE)),
@@ -61,6 +64,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// The session is there, whole, or its leftovers are removed when the folder is opened again.
     pub fn delete_session(&self, session: &str) -> io::Result<()> {
+        self.in_place()?;
+        self.forget_marks(session, None)?;
         let sessions = self.root.join(SESSIONS);
         let deleted = sessions.join(format!("{DELETED}{session}"));
         if !if_there(self.disk.rename(&self.folder(session), &deleted))? {
@@ -73,14 +78,27 @@ impl<D: Disk> Store<D> {
 }
 
 /// Finishes deletions, and cleans up after commits that were interrupted.
-pub(super) fn clean(disk: &impl Disk, sessions: &Path) -> io::Result<()> {
-    for name in disk.names(sessions)? {
+pub(super) fn clean(
+    disk: &impl Disk,
+    sessions: &Path,
+    findings: &mut Vec<String>,
+) -> io::Result<()> {
+    if !disk.exists(&sessions.join(BARRIER)) {
+        disk.create(&sessions.join(BARRIER))?;
+    }
+    for name in disk.folders(sessions)? {
         let folder = sessions.join(&name);
-        if name.starts_with(DELETED) {
+        if is_deleted(&name) {
             disk.remove_folder(&folder)?;
-        } else {
-            models::clean(disk, &folder)?;
+        } else if strays::is_id(&name) {
+            models::clean(disk, &folder, findings)?;
         }
     }
     disk.sync_folder(sessions)
+}
+
+/// Whether a folder of this name holds a session whose deletion is not finished.
+pub(super) fn is_deleted(name: &str) -> bool {
+    let rest = name.strip_prefix(DELETED).unwrap_or_default();
+    rest.split('.').next().is_some_and(strays::is_id)
 }

@@ -109,6 +109,9 @@ async fn a_full_disk_refuses_writes_keeps_reads_and_heals() {
     let copy = tempfile::tempdir().expect("a folder");
     for session in fs::read_dir(disk.join("sessions")).expect("listed") {
         let session = session.expect("listed").path();
+        if !session.is_dir() {
+            continue;
+        }
         let to = copy
             .path()
             .join("sessions")

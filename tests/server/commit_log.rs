@@ -14,7 +14,7 @@ use super::fixture::{
 };
 
 /// What a crash leaves: the files as they are while the server goes on.
-fn crashed(folder: &TempDir) -> TempDir {
+pub fn crashed(folder: &TempDir) -> TempDir {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).expect("made");
         for entry in fs::read_dir(from).expect("listed") {
@@ -330,6 +330,7 @@ async fn weights_that_another_processor_rounds_otherwise_are_those_of_every_ackn
         .expect("it opens")
         .take_logged(session, id);
     let mut logged = logged.expect("it is in the log");
+    let mark = logged.mark.expect("it is known");
 
     // As if the steps had come to other weights where they were acknowledged.
     let last = &mut logged.redos[1];
@@ -341,6 +342,7 @@ async fn weights_that_another_processor_rounds_otherwise_are_those_of_every_ackn
         session: session.to_owned(),
         model: id.to_owned(),
         anchor: logged.anchor,
+        mark,
         kind: Kind::Redo,
         content,
     };

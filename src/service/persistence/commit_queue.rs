@@ -108,13 +108,16 @@ fn write(store: &Store, receiver: &mpsc::Receiver<Waiting>) {
         }
         let (mut records, mut told) = (Vec::with_capacity(group.len()), Vec::new());
         for Waiting { record, done } in group {
-            if store.has_session(&record.session) {
+            if store.has_model(&record.session, &record.model) {
                 records.push(record);
                 told.push(done);
             } else {
-                // The model's file will not take it either, and says why.
+                // A commit after a file that is gone is void after a restart: it goes into a new file.
                 done(None);
             }
+        }
+        if records.is_empty() {
+            continue;
         }
         let segment = store.log(&records);
         if let Err(error) = &segment {

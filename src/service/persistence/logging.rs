@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::marks::mark;
 use super::{Persistence, about};
 use crate::nn::Scalar;
 use crate::service::entry::{ModelEntry, WriteTurn};
-use crate::store::{Kind, Record};
+use crate::store::{Kind, Record, Store};
 use crate::training::{Kept, Model, Plan, Redo, snapshot};
 
 /// Models above this, in bytes, are not logged whole: the log would soon be full of them, and the disk is busier with
@@ -67,8 +68,10 @@ impl Persistence {
         }
         let kept = model.kept();
         let step = kept.committed.step;
+        let about = about(entry);
+        let mark = mark(&about, step);
         let (content, work) = if model.spec().state_bytes() <= LARGEST_LOGGED {
-            match snapshot::encode(model.spec(), &kept, &about(entry)) {
+            match snapshot::encode(model.spec(), &kept, &about) {
                 Ok(whole) => (whole, None),
                 Err(_) => return false,
             }
@@ -82,6 +85,7 @@ impl Persistence {
             session: entry.name.session.0.to_string(),
             model: entry.name.model.to_string(),
             anchor: file,
+            mark,
             kind: match work {
                 None => Kind::Snapshot,
                 Some(_) => Kind::Redo,
@@ -140,9 +144,20 @@ impl Persistence {
         Some((encoded.ok()?.ok()?, work))
     }
 
-    /// Removes what counts no more of the log; where its last part has been written for `patience`, that is to be
-    /// emptied, too. Returns whether there is anything left.
+    /// Looks after the folder: makes the manifest durable, and notices when the folder or the log was removed.
+    pub async fn check(&self) {
+        let check = |store: &Store| {
+            store.check();
+            Ok(())
+        };
+        // What is wrong it has told itself.
+        let _ = self.with_store(check).await;
+    }
+
+    /// Removes what is void of the log; where its last part has been written for `patience`, that is to be emptied, too.
+    /// Returns whether there is anything left.
     pub async fn tend_log(&self, patience: Duration) -> bool {
+        self.check().await;
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.take_used()) else {
             return false;
         };

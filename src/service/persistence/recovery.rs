@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use super::marks::MarkCheck;
 use super::{Lost, Persistence, about, any};
 use crate::nn::ArchitectureLimits;
 use crate::service::compute::parallelism;
@@ -30,8 +31,13 @@ impl Persistence {
         let Some(store) = &self.store else {
             return Ok(());
         };
+        for finding in store.findings() {
+            tracing::warn!("{finding}");
+        }
         let now = SystemTime::now();
+        let mut marks = MarkCheck::begin(store);
         for found in store.sessions()? {
+            marks.note_found(&found);
             let Some(session) = restore_session(registry, &found, now) else {
                 continue;
             };
@@ -57,6 +63,7 @@ impl Persistence {
                 // Bytes that nobody thought of cost their model, not the start.
                 let restored = catch_unwind(AssertUnwindSafe(restore))
                     .unwrap_or_else(|_| Err("reading it panics".to_owned()));
+                let restored = restored.and_then(|entry| marks.check(store, entry));
                 let kept = restored.and_then(|entry| {
                     keep_in(registry, entry, now).map_err(|error| error.to_string())
                 });
@@ -69,7 +76,16 @@ impl Persistence {
             }
         }
         store.fold_rest()?;
-        self.remember_losses(store, registry, now)
+        self.remember_losses(store, registry, now)?;
+        let mut lost = self.lost();
+        for (name, reason) in marks.finish(registry, now) {
+            // What is in quarantine has told more.
+            lost.entry(name).or_insert_with(|| {
+                tracing::error!("{reason}");
+                reason
+            });
+        }
+        Ok(())
     }
 
     /// Models that were lost before this start are lost still, unless somebody has made them anew.
@@ -99,7 +115,7 @@ fn set_aside(store: &Store, name: &ModelName, logged: Logged) {
         logged.segments.iter().for_each(Segment::note_damage);
     } else if let Some(snapshot) = logged.snapshot {
         let (session, model) = (name.session.0.to_string(), name.model.to_string());
-        if let Err(error) = store.put_model(&session, &model, &snapshot) {
+        if let Err(error) = store.put_model(&session, &model, &snapshot, None) {
             tracing::error!(%name, %error, "its last commit cannot be put into its file");
         }
     }
@@ -203,7 +219,7 @@ fn restore(
         (kept.committed.step, snapshot::encode(model.spec(), &kept, &about(&entry)))
     });
     let file = file.map_err(|error| error.to_string())?;
-    match store.put_model(session, &model, &file) {
+    match store.put_model(session, &model, &file, None) {
         Ok(file) => entry.note_filed(step, file),
         Err(error) => {
             tracing::error!(%name, %error, "it stays in the log");

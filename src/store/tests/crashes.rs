@@ -2,7 +2,7 @@
 //! and the store is opened on it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,23 @@ use super::forgetful_disk::{Content, ForgetfulDisk, Names, Node, State};
 
 /// What a store holds: each session's record, and each of its models.
 type Held = BTreeMap<String, (Vec<u8>, BTreeMap<String, Vec<u8>>)>;
+
+thread_local! {
+    static MARKS: RefCell<HashMap<Vec<u8>, u64>> = RefCell::default();
+}
+
+/// Where a commit with this content stands among all commits: they are made in the order in which they are first asked
+/// for here.
+fn mark(content: &[u8]) -> Mark {
+    let number = MARKS.with_borrow_mut(|marks| {
+        let next = marks.len() as u64 + 1;
+        *marks.entry(content.to_vec()).or_insert(next)
+    });
+    Mark {
+        updated: number,
+        step: 0,
+    }
+}
 
 fn store(state: State) -> Store<ForgetfulDisk> {
     let disk = ForgetfulDisk {
@@ -23,25 +40,44 @@ fn store(state: State) -> Store<ForgetfulDisk> {
 /// What is found after a crash; a session without a record is one whose making was never acknowledged.
 fn found(state: State) -> Held {
     let store = store(state);
+    let marks = store.take_marks().unwrap_or_default();
+    // Whatever was lost, the manifest misses nothing that was not acknowledged, or that was deleted.
+    let check = |session: &str, model: &str, last: &[u8]| {
+        let known = marks.get(&(session.to_owned(), model.to_owned()));
+        assert!(
+            known <= Some(&mark(last)),
+            "{session}/{model} is told as lost"
+        );
+    };
     let mut held = Held::new();
     for found in store.sessions().expect("listed") {
         let Ok(record) = found.record else { continue };
-        let read = |model: &String| match store.take_logged(&found.session, model) {
-            Some(logged) => {
+        let read = |model: &String| {
+            let (mut parts, mut redos) = (Vec::new(), Vec::new());
+            if let Some(logged) = store.take_logged(&found.session, model) {
                 assert!(!logged.is_damaged);
-                let base = logged.snapshot;
-                let base = base
-                    .unwrap_or_else(|| store.model(&found.session, model).expect("it is there"));
-                // Doing it again is to add its bytes.
-                [vec![base], logged.redos].concat().concat()
+                parts.extend(logged.snapshot);
+                redos = logged.redos;
             }
-            None => store.model(&found.session, model).expect("it is there"),
+            if parts.is_empty() {
+                parts.push(store.model(&found.session, model).expect("it is there"));
+            }
+            parts.extend(redos);
+            check(&found.session, model, &parts[parts.len() - 1]);
+            // Doing it again is to add its bytes.
+            parts.concat()
         };
         let models = found
             .models
             .iter()
             .map(|model| (model.clone(), read(model)));
         held.insert(found.session.clone(), (record, models.collect()));
+    }
+    for (session, model) in marks.keys() {
+        let is_there = held
+            .get(session)
+            .is_some_and(|(_, models)| models.contains_key(model));
+        assert!(is_there, "{session}/{model} is told as gone");
     }
     held
 }
@@ -50,7 +86,9 @@ type Act = fn(&Store<ForgetfulDisk>) -> io::Result<()>;
 
 fn put(store: &Store<ForgetfulDisk>, model: &str, snapshot: &[u8]) -> io::Result<()> {
     let (session, model) = model.split_once('/').expect("session/model");
-    store.put_model(session, model, snapshot).map(drop)
+    store
+        .put_model(session, model, snapshot, Some(mark(snapshot)))
+        .map(drop)
 }
 
 /// Commits all of these models into the log, after whatever their files hold.
@@ -66,6 +104,7 @@ fn log_as(kind: Kind, store: &Store<ForgetfulDisk>, models: &[(&str, &[u8])]) ->
             session: session.to_owned(),
             model: model.to_owned(),
             anchor: Anchor::of(&store.model(session, model)?),
+            mark: mark(content),
             kind,
             content: content.to_vec(),
         });
@@ -101,6 +140,7 @@ fn cut_the_power(acts: &[(&str, Act)]) -> usize {
             }
         }
         // Acknowledged: whatever is lost from now on, this is not.
+        assert_is_known(&store, &after);
         let acknowledged = store.disk.state.borrow().clone();
         for crashed in acknowledged.crashed() {
             cuts += 1;
@@ -197,7 +237,7 @@ fn whenever_the_power_fails_what_was_done_to_a_model_is_done_once() {
         ("a deletion", |store| store.delete_model("s", "a")),
         ("the same model anew", |store| put(store, "s/a", b"new")),
         ("its run", |store| {
-            log_as(Kind::Redo, store, &[("s/a", b", run")])
+            log_as(Kind::Redo, store, &[("s/a", b", its run")])
         }),
     ]);
     assert!(cuts > 200, "{cuts} power cuts");
@@ -247,4 +287,22 @@ fn found_live(store: &mut Store<ForgetfulDisk>) -> Held {
         seen: state.seen.clone(),
     };
     found(calm)
+}
+
+/// The manifest has every model as it was acknowledged.
+fn assert_is_known(store: &Store<ForgetfulDisk>, held: &Held) {
+    let models = held.iter().flat_map(|(session, (_, models))| {
+        let models = models.keys();
+        models.map(move |model| (session.as_str(), model.as_str()))
+    });
+    for (session, model) in models {
+        let known = store.mark(session, model).expect("it is known");
+        let newest = MARKS.with_borrow(|marks| {
+            let content = marks.iter().find(|(_, number)| **number == known.updated);
+            content.map(|(content, _)| content.clone())
+        });
+        let (_, models) = &held[session];
+        let newest = newest.expect("it was made here");
+        assert!(models[model].ends_with(&newest), "{session}/{model}");
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, Entry, EntryKind, Identity};
 
 /// A file's bytes, by their number in [`State::contents`], or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +167,9 @@ impl ForgetfulDisk {
     }
 
     fn there(&self, path: &Path) -> io::Result<Node> {
+        if path == Path::new("/") {
+            return Ok(Node::Folder);
+        }
         let state = self.state.borrow();
         let node = state.seen.get(path).copied();
         node.ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -212,7 +215,10 @@ impl Disk for ForgetfulDisk {
 
     fn write_at(&self, file: &usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let from = usize::try_from(offset).expect("small");
-        self.step().contents[*file].seen[from..from + bytes.len()].copy_from_slice(bytes);
+        let seen = &mut self.step().contents[*file].seen;
+        let end = from + bytes.len();
+        seen.resize(seen.len().max(end), 0);
+        seen[from..end].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -221,9 +227,7 @@ impl Disk for ForgetfulDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        if path != Path::new("/") {
-            self.there(path)?;
-        }
+        self.there(path)?;
         let mut state = self.step();
         let pending = std::mem::take(&mut state.pending);
         for change in pending {
@@ -260,24 +264,48 @@ impl Disk for ForgetfulDisk {
         }
     }
 
-    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>> {
         self.there(folder)?;
         let state = self.state.borrow();
         let inside = state
             .seen
-            .keys()
-            .filter(|name| name.parent() == Some(folder));
+            .iter()
+            .filter(|(name, _)| name.parent() == Some(folder));
         Ok(inside
-            .map(|name| {
-                name.file_name()
+            .map(|(name, node)| Entry {
+                name: name
+                    .file_name()
                     .expect("a name")
                     .to_string_lossy()
-                    .into_owned()
+                    .into_owned(),
+                kind: kind(*node),
             })
             .collect())
     }
 
-    fn exists(&self, path: &Path) -> bool {
-        self.there(path).is_ok()
+    fn kind(&self, path: &Path) -> Option<EntryKind> {
+        self.there(path).ok().map(kind)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<usize> {
+        match self.there(path)? {
+            Node::File(file) => Ok(file),
+            Node::Folder => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Identity> {
+        Ok((0, self.open(path)? as u64))
+    }
+
+    fn identity_of(&self, file: &usize) -> io::Result<Identity> {
+        Ok((0, *file as u64))
+    }
+}
+
+fn kind(node: Node) -> EntryKind {
+    match node {
+        Node::File(_) => EntryKind::File,
+        Node::Folder => EntryKind::Folder,
     }
 }

@@ -1,12 +1,16 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
 mod crashes;
+mod damage;
 mod forgetful_disk;
+mod place;
 
 fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("set");
     let store = Store::open(folder.path()).expect("it opens");
     store.put_session("s", b"session").expect("written");
     (folder, store)
@@ -20,9 +24,9 @@ fn reopened(folder: &tempfile::TempDir, store: Store) -> Store {
 #[test]
 fn what_was_put_is_found_after_opening_again() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
-    store.put_model("s", "a", b"2").expect("written");
-    store.put_model("s", "b", b"3").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
+    store.put_model("s", "a", b"2", None).expect("written");
+    store.put_model("s", "b", b"3", None).expect("written");
     let store = reopened(&folder, store);
     let found = store.sessions().expect("listed");
     assert_eq!(found.len(), 1);
@@ -39,19 +43,22 @@ fn what_was_put_is_found_after_opening_again() {
 #[test]
 fn what_was_deleted_stays_deleted() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
-    store.put_model("s", "a", b"2").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
+    store.put_model("s", "a", b"2", None).expect("written");
     store.delete_model("s", "a").expect("deleted");
     store.delete_model("s", "a").expect("deleted already");
     store.put_session("t", b"").expect("written");
-    store.put_model("t", "b", b"3").expect("written");
+    store.put_model("t", "b", b"3", None).expect("written");
     store.delete_session("t").expect("deleted");
     store.delete_session("t").expect("deleted already");
     let store = reopened(&folder, store);
     let found = store.sessions().expect("listed");
     assert_eq!(found.len(), 1);
     assert!(found[0].models.is_empty());
-    assert!(store.put_model("t", "b", b"4").is_err(), "no such session");
+    assert!(
+        store.put_model("t", "b", b"4", None).is_err(),
+        "no such session"
+    );
 }
 
 #[test]
@@ -62,8 +69,8 @@ fn every_place_where_a_commit_can_stop_leaves_the_old_or_the_new_one() {
     let previous = files.join("a.previous.safetensors");
     let temporary = files.join("a.safetensors.tmp");
     let mut put = |stage: &str, prepare: &dyn Fn(), expected: &[u8]| {
-        store.put_model("s", "a", b"older").expect("written");
-        store.put_model("s", "a", b"old").expect("written");
+        store.put_model("s", "a", b"older", None).expect("written");
+        store.put_model("s", "a", b"old", None).expect("written");
         prepare();
         drop(std::mem::replace(
             &mut store,
@@ -92,7 +99,7 @@ fn every_place_where_a_commit_can_stop_leaves_the_old_or_the_new_one() {
 #[test]
 fn a_deletion_that_was_cut_short_is_finished() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
     let sessions = folder.path().join("sessions");
     fs::rename(sessions.join("s"), sessions.join(".deleted-s")).expect("renamed");
     let store = reopened(&folder, store);
@@ -111,7 +118,7 @@ fn two_processes_cannot_use_one_folder() {
 fn a_file_in_quarantine_is_out_of_the_way_and_kept() {
     let (_folder, store) = opened();
     for content in [b"1", b"2"] {
-        store.put_model("s", "a", content).expect("written");
+        store.put_model("s", "a", content, None).expect("written");
         let (moved, _) = store.quarantine("s", "a").expect("moved");
         assert_eq!(fs::read(moved).expect("kept"), content);
     }
@@ -133,6 +140,7 @@ fn log_as(kind: Kind, store: &Store, model: &str, content: &[u8]) -> Segment {
         session: "s".to_owned(),
         model: model.to_owned(),
         anchor: Anchor::of(&store.model("s", model).expect("read")),
+        mark: Mark::default(),
         kind,
         content: content.to_vec(),
     };
@@ -151,7 +159,7 @@ fn segments(folder: &tempfile::TempDir) -> usize {
 #[test]
 fn the_log_holds_the_last_commit_until_its_file_does() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
     for number in 2..100 {
         // Many more than a segment holds.
         logged(&store, "a", format!("{number}").as_bytes());
@@ -159,7 +167,7 @@ fn the_log_holds_the_last_commit_until_its_file_does() {
     let store = reopened(&folder, store);
     assert_eq!(store.model("s", "a").expect("read"), b"1");
     assert_eq!(found_in_log(&store, "a").as_deref(), Some(&b"99"[..]));
-    store.put_model("s", "a", b"99").expect("written");
+    store.put_model("s", "a", b"99", None).expect("written");
     let store = reopened(&folder, store);
     assert_eq!(found_in_log(&store, "a"), None);
     assert_eq!(store.model("s", "a").expect("read"), b"99");
@@ -171,7 +179,7 @@ fn the_log_holds_the_last_commit_until_its_file_does() {
 #[test]
 fn a_segment_stays_while_a_commit_in_it_counts() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
     let first = logged(&store, "a", b"2");
     assert!(!first.is_closed());
     store.close_segment();
@@ -190,12 +198,12 @@ fn a_segment_stays_while_a_commit_in_it_counts() {
 #[test]
 fn what_nobody_takes_from_the_log_is_put_into_its_file() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
-    store.put_model("s", "b", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
+    store.put_model("s", "b", b"1", None).expect("written");
     logged(&store, "a", b"2");
     logged(&store, "b", b"2");
     store.delete_model("s", "b").expect("deleted");
-    store.put_model("s", "b", b"new").expect("written");
+    store.put_model("s", "b", b"new", None).expect("written");
     let store = reopened(&folder, store);
     store.fold_rest().expect("written");
     assert_eq!(store.model("s", "a").expect("read"), b"2");
@@ -205,7 +213,7 @@ fn what_nobody_takes_from_the_log_is_put_into_its_file() {
 #[test]
 fn what_was_done_since_the_file_is_found_in_its_order_until_the_file_is_new() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
     // More than a segment holds.
     let done: Vec<Vec<u8>> = (0..40).map(|number| vec![number; 100]).collect();
     for one in &done {
@@ -219,7 +227,7 @@ fn what_was_done_since_the_file_is_found_in_its_order_until_the_file_is_new() {
     store.tidy_log().expect("tidied");
     assert_eq!(segments(&folder), logged.segments.len(), "all are held");
 
-    store.put_model("s", "a", b"2").expect("written");
+    store.put_model("s", "a", b"2", None).expect("written");
     redo(&store, "a", b"after the second");
     let store = reopened(&folder, store);
     let logged = store.take_logged("s", "a").expect("it is known");
@@ -230,7 +238,7 @@ fn what_was_done_since_the_file_is_found_in_its_order_until_the_file_is_new() {
 fn a_damaged_redo_is_told_and_a_snapshot_after_it_makes_up_for_it() {
     let (folder, store) = opened();
     for model in ["a", "b"] {
-        store.put_model("s", model, b"1").expect("written");
+        store.put_model("s", model, b"1", None).expect("written");
         redo(&store, model, format!("first of {model}").as_bytes());
         redo(&store, model, b"second");
     }
@@ -255,7 +263,7 @@ fn a_damaged_redo_is_told_and_a_snapshot_after_it_makes_up_for_it() {
 #[test]
 fn what_only_a_redo_makes_of_a_model_stays_in_the_log_where_nobody_takes_it() {
     let (folder, mut store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
     redo(&store, "a", b"done");
     for _ in 0..2 {
         store = reopened(&folder, store);
@@ -270,11 +278,12 @@ fn what_only_a_redo_makes_of_a_model_stays_in_the_log_where_nobody_takes_it() {
 #[test]
 fn a_full_log_is_left_alone_and_takes_commits_again_when_there_is_room() {
     let (_folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
     let record = Record {
         session: "s".to_owned(),
         model: "a".to_owned(),
         anchor: Anchor::of(b"1"),
+        mark: Mark::default(),
         kind: Kind::Snapshot,
         content: vec![7; SEGMENT_BYTES / 2],
     };
@@ -297,7 +306,7 @@ fn a_full_log_is_left_alone_and_takes_commits_again_when_there_is_room() {
 #[test]
 fn a_log_in_which_little_counts_makes_room_itself() {
     let (folder, store) = opened();
-    store.put_model("s", "a", b"1").expect("written");
+    store.put_model("s", "a", b"1", None).expect("written");
     let half_a_segment = vec![7; SEGMENT_BYTES / 2];
     for _ in 0..100 {
         // Nobody holds the segment: what is in it counts no more.
@@ -310,7 +319,7 @@ fn a_log_in_which_little_counts_makes_room_itself() {
 fn a_damaged_commit_in_the_log_is_told_as_such_and_kept_aside() {
     let (folder, store) = opened();
     for model in ["a", "b", "c"] {
-        store.put_model("s", model, b"old").expect("written");
+        store.put_model("s", model, b"old", None).expect("written");
         logged(&store, model, format!("new {model}").as_bytes());
     }
     drop(store);

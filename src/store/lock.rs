@@ -1,0 +1,90 @@
+//! Whose folder it is: one process holds it, for as long as the names that lead to it lead to what it holds.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::disk::{self, Disk as _, Identity, RealDisk};
+use super::{StoreError, unusable};
+
+const LOCK: &str = "lock";
+
+/// The lock on a folder.
+#[derive(Debug)]
+pub(super) struct Lock {
+    path: PathBuf,
+    identity: Identity,
+    /// Held, not used: the lock ends with them.
+    _file: File,
+    _folder: File,
+    /// Whether the folder or the lock was removed or replaced. What happened to it meanwhile is unknown, so that this
+    /// lasts until the folder is opened again.
+    is_lost: AtomicBool,
+}
+
+impl Lock {
+    /// Takes the lock of this folder.
+    ///
+    /// # Errors
+    /// Another process has it, or the folder cannot be read or written.
+    pub fn take(root: &Path) -> Result<Self, StoreError> {
+        let path = root.join(LOCK);
+        let mut options = disk::options();
+        let file = options.create(true).truncate(false).write(true);
+        let file = file.open(&path).map_err(unusable(&path))?;
+        try_lock(&file, root).map_err(|error| error.unwrap_or_else(unusable(&path)))?;
+        let folder = File::open(root).map_err(unusable(root))?;
+        // The folder itself as well: a lock file that was removed keeps nobody out. Not every file system can do it.
+        if let Err(Ok(locked)) = try_lock(&folder, root) {
+            return Err(locked);
+        }
+        let identity = RealDisk.identity_of(&file).map_err(unusable(&path))?;
+        Ok(Self {
+            path,
+            identity,
+            _file: file,
+            _folder: folder,
+            is_lost: AtomicBool::new(false),
+        })
+    }
+
+    /// Refuses when the folder, or the lock in it, is not the one that was locked.
+    ///
+    /// # Errors
+    /// It was removed or replaced; or its names cannot be read.
+    pub fn check(&self) -> io::Result<()> {
+        if !self.is_lost.load(Ordering::Relaxed) {
+            let is_other = match RealDisk.identity(&self.path) {
+                Ok(identity) => identity != self.identity,
+                Err(error) if is_gone(&error) => true,
+                Err(error) => return Err(error),
+            };
+            if !is_other {
+                return Ok(());
+            }
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
+        let message = format!(
+            "{} was removed or replaced while the server used its folder: nothing is made durable until the server is \
+             started again",
+            self.path.display()
+        );
+        Err(io::Error::other(message))
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Locks a file, or says that another process has (`Ok`), or why it cannot be done (`Err`).
+fn try_lock(file: &File, root: &Path) -> Result<(), Result<StoreError, io::Error>> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => Ok(StoreError::Locked(root.to_owned())),
+        TryLockError::Error(error) => Err(error),
+    })
+}
