@@ -1,9 +1,12 @@
-//! What is wrong with a value that somebody sent: every fault of it, each with its place.
+//! What is wrong with a value that a client sent: every fault of it, each with its place.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The longest piece of a caller's value that a message repeats, in characters.
 const LONGEST_GIVEN: usize = 60;
+
+/// The most faults that are kept; of further ones only the number is.
+const MOST_KEPT: usize = 100;
 
 /// One fault: where it is, what was given there and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +17,33 @@ pub struct Violation {
     pub description: String,
 }
 
-/// All faults of one value, in the order in which they were found.
+/// The faults of one value, in the order in which they were found. A client chooses how many there are, so only the first
+/// hundred are kept, and what each repeats of the client's value is short.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    kept: Vec<Violation>,
+    more: usize,
+}
+
+/// Takes what is written until that is long enough, and then ends the writing.
+struct Shortened {
+    text: String,
+    left: usize,
+}
+
+impl fmt::Write for Shortened {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        for letter in more.chars() {
+            if self.left == 0 {
+                self.text.push('…');
+                return Err(fmt::Error);
+            }
+            self.text.push(letter);
+            self.left -= 1;
+        }
+        Ok(())
+    }
+}
 
 impl Violations {
     /// No faults so far.
@@ -31,32 +58,53 @@ impl Violations {
         given: impl fmt::Display,
         allowed: impl fmt::Display,
     ) {
-        let mut given = given.to_string();
-        if let Some((cut, _)) = given.char_indices().nth(LONGEST_GIVEN) {
-            given.truncate(cut);
-            given.push('…');
+        if self.kept.len() >= MOST_KEPT {
+            self.more += 1;
+            return;
         }
-        self.0.push(Violation {
+        let mut shortened = Shortened {
+            text: String::new(),
+            left: LONGEST_GIVEN,
+        };
+        // An error says that it is long enough.
+        let _ = write!(shortened, "{given}");
+        let given = shortened.text;
+        self.push(Violation {
             field: field.into(),
             description: format!("given {given}; allowed: {allowed}"),
         });
     }
 
+    fn push(&mut self, violation: Violation) {
+        if self.kept.len() < MOST_KEPT {
+            self.kept.push(violation);
+        } else {
+            self.more += 1;
+        }
+    }
+
     /// Takes the value of a part whose paths need no prefix, or its faults.
     pub fn take_own<V>(&mut self, part: Result<V, Self>) -> Option<V> {
-        part.map_err(|faults| self.0.extend(faults.0)).ok()
+        let absorb = |faults: Self| {
+            self.more += faults.more;
+            faults.kept.into_iter().for_each(|fault| self.push(fault));
+        };
+        part.map_err(absorb).ok()
     }
 
     /// Takes over the faults of a part that sits at `prefix`.
     pub fn extend_at(&mut self, prefix: &str, part: Self) {
-        self.0.extend(part.0.into_iter().map(|violation| Violation {
-            field: if violation.field.is_empty() {
-                prefix.to_owned()
-            } else {
-                format!("{prefix}.{}", violation.field)
-            },
-            description: violation.description,
-        }));
+        self.more += part.more;
+        for violation in part.kept {
+            self.push(Violation {
+                field: if violation.field.is_empty() {
+                    prefix.to_owned()
+                } else {
+                    format!("{prefix}.{}", violation.field)
+                },
+                description: violation.description,
+            });
+        }
     }
 
     /// Takes the value of a part that sits at `prefix`, or its faults.
@@ -66,17 +114,17 @@ impl Violations {
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.kept.is_empty()
     }
 
-    /// The faults found.
+    /// The first hundred faults.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
-        self.0.iter()
+        self.kept.iter()
     }
 
     /// How many faults were found.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.kept.len() + self.more
     }
 
     /// `value` where nothing is wrong, else the faults.
@@ -90,7 +138,7 @@ impl Violations {
 
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, violation) in self.0.iter().enumerate() {
+        for (index, violation) in self.kept.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(
                 f,
@@ -98,8 +146,53 @@ impl fmt::Display for Violations {
                 violation.field, violation.description
             )?;
         }
+        if self.more > 0 {
+            write!(f, "; and {} more", self.more)?;
+        }
         Ok(())
     }
 }
 
 impl std::error::Error for Violations {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_faults_are_counted_and_few_are_kept() {
+        let mut part = Violations::new();
+        for at in 0..50_000 {
+            part.add(format!("part[{at}]"), at, "nothing");
+        }
+        assert_eq!((part.len(), part.iter().count()), (50_000, MOST_KEPT));
+        let mut all = Violations::new();
+        all.add("own", 1, 2);
+        all.extend_at("prefix", part.clone());
+        assert!(all.take_own::<()>(Err(part)).is_none());
+        assert_eq!((all.len(), all.iter().count()), (100_001, MOST_KEPT));
+        assert!(all.to_string().len() < 10_000);
+        assert!(all.to_string().ends_with("; and 99901 more"), "{all}");
+    }
+
+    #[test]
+    fn a_long_value_is_not_written_out_to_be_cut() {
+        struct Endless;
+        impl fmt::Display for Endless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    f.write_str("é, ")?;
+                }
+            }
+        }
+        let mut violations = Violations::new();
+        violations.add("shape", Endless, "two axes");
+        violations.add("short", "a".repeat(LONGEST_GIVEN), "anything");
+        let text = violations.to_string();
+        assert!(
+            text.contains("é…; allowed: two axes") || text.contains(", …; allowed"),
+            "{text}"
+        );
+        assert!(!text.contains("aa…"), "{text}");
+    }
+}
