@@ -40,7 +40,8 @@ pub use network::{Network, Numbers};
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
 pub use sample::{SampleError, Sampler, sample_networks};
 pub use tensors::{
-    Extras, Quantity, References, SubmittedTensor, TensorReport, Worst, grade_tensors,
+    Closeness, Detail, Extras, Quantity, References, SubmittedTensor, TensorGrading, TensorReport,
+    Worst, grade_tensors,
 };
 pub use tolerance::Tolerance;
 

@@ -1,16 +1,25 @@
 //! Wrong gradients, each computed as the code that has the mistake computes it, with the question to ask.
 
 mod backward;
+mod budget;
+mod forward;
 mod masks;
 mod pass;
+mod walk;
 
 pub(super) use backward::Kinks;
-pub(super) use pass::{Gradients, Pass, Tensor, transposed};
+pub(super) use budget::Budget;
+pub(super) use forward::FullPass;
+pub(super) use pass::{Gradients, Pass, Tensor, dense, transposed};
+pub(super) use walk::Walk;
 
 use backward::{BiasSum, Factor, Slope, Start, Weights, Wrong};
 
 use super::Mistake;
 use crate::nn::{Activation, Reduction};
+
+/// The most candidates: of many layers of one size, each pair can be mistaken for each other.
+const MOST_CANDIDATES: usize = 4096;
 
 /// The learning rates to try where the caller names none.
 const USUAL_RATES: [f64; 4] = [1.0, 0.1, 0.01, 0.001];
@@ -34,20 +43,50 @@ enum Source {
     WithEarlier,
 }
 
+/// The gradients of a candidate, under way.
+pub(super) enum Computation {
+    /// Back through the same pass.
+    Backward(Box<Walk>),
+    /// A pass of its own.
+    Full(Box<FullPass>),
+    /// A sum.
+    Known(Box<Gradients>),
+}
+
 impl Candidate {
-    /// The gradients that code with this mistake gives.
-    pub(super) fn gradients(
+    /// Begins to compute the gradients that code with this mistake gives.
+    pub(super) fn begin(
         &self,
         pass: &Pass,
         right: &Gradients,
         earlier: Option<&Gradients>,
         (kinks, tau): (Kinks, f64),
-    ) -> Gradients {
+    ) -> Computation {
         match (&self.source, earlier) {
-            (Source::Backward(wrong), _) => pass.backward(wrong, kinks, tau),
-            (Source::AfterStep(rate), _) => pass.after_step(*rate, right),
-            (Source::WithEarlier, Some(earlier)) => right.added_to(earlier),
-            (Source::WithEarlier, None) => right.clone(),
+            (Source::Backward(wrong), _) => {
+                Computation::Backward(Box::new(Walk::new(wrong.clone(), kinks, tau)))
+            }
+            (Source::AfterStep(rate), _) => {
+                Computation::Full(Box::new(pass.after_step(*rate, right)))
+            }
+            (Source::WithEarlier, Some(earlier)) => {
+                Computation::Known(Box::new(right.added_to(earlier)))
+            }
+            (Source::WithEarlier, None) => Computation::Known(Box::new(right.clone())),
+        }
+    }
+}
+
+impl Computation {
+    /// Goes on for as long as `budget` lasts; the gradients at the end, which comes once.
+    pub(super) fn advance(&mut self, pass: &Pass, budget: &mut Budget) -> Option<Gradients> {
+        match self {
+            Self::Backward(walk) => walk.advance(pass, budget),
+            Self::Full(full) => full.advance(budget).map(|(_, gradients)| gradients),
+            Self::Known(gradients) => {
+                budget.spend(pass.work());
+                Some((**gradients).clone())
+            }
         }
     }
 }
@@ -100,6 +139,10 @@ fn names(kind: &str, layers: &[usize]) -> String {
 }
 
 impl List<'_> {
+    fn is_full(&self) -> bool {
+        self.candidates.len() >= MOST_CANDIDATES
+    }
+
     fn push(&mut self, mistake: Mistake, question: impl Into<String>, source: Source) {
         self.candidates.push(Candidate {
             mistake,
@@ -224,6 +267,9 @@ impl List<'_> {
         for i in 1..=layers.len() {
             let shape = |i: usize| (layers[i - 1].units, layers[i - 1].fan_in);
             for other in (1..=layers.len()).filter(|&j| j != i && shape(j) == shape(i)) {
+                if self.is_full() {
+                    return;
+                }
                 let question = format!("Which W stands between {} and z{i}?", below(i));
                 let weights = Weights::Of { layer: i, other };
                 self.weights_of(Mistake::WrongWeight, question, weights);
@@ -258,6 +304,9 @@ impl List<'_> {
             let size = architecture.size(layer - 1);
             let same = |&j: &usize| j + 1 != layer && architecture.size(j) == size;
             for other in (0..=self.depth()).filter(same) {
+                if tries.len() >= MOST_CANDIDATES {
+                    break;
+                }
                 let question = format!("Which h does W{layer} multiply in the forward pass?");
                 let factor = Factor::Of { layer, other };
                 tries.push((Mistake::WrongWeight, question, factor));

@@ -1,29 +1,29 @@
-//! Gradients that somebody's code computed, against the right ones.
+//! Gradients that a student's code computed, against the right ones.
 //!
-//! [`References`] computes the right gradients with the engine; [`grade_tensors`] compares and, where a tensor is
-//! wrong, computes the wrong gradients of common mistakes to name the one that was made.
+//! [`References`] computes the right gradients; [`grade_tensors`] compares and, where a tensor is wrong, computes the
+//! wrong gradients of common mistakes to name the one that was made. [`TensorGrading`] does both block by block.
 
 mod check;
+mod comparison;
 mod constant;
+mod grading;
 mod naming;
 mod quantity;
+mod trying;
 
+pub use check::MOST_AXES;
+pub use grading::{Detail, TensorGrading};
 pub use quantity::Quantity;
 
 use serde::Serialize;
 
 use super::report::{Grid, Verdict};
-use super::tensor_mistakes::{Gradients, Kinks, Pass, Tensor};
+use super::tensor_mistakes::{Budget, FullPass, Gradients, Pass, dense};
 use super::{Mistake, Tolerance};
 use crate::nn::{Architecture, BatchRef, Objective, Violations};
-use naming::Naming;
+use grading::Judging;
 
-/// A larger tensor gets no grid: nobody reads that many marks.
-const MOST_GRID_ENTRIES: usize = 4096;
-/// How many of the entries that are furthest off are shown.
-const WORST: usize = 5;
-
-/// A gradient that somebody computed.
+/// A gradient that a student's code computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubmittedTensor {
     /// With respect to what.
@@ -55,6 +55,18 @@ pub struct References {
     dataset_size: Option<usize>,
 }
 
+/// How near a tensor is to the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Closeness {
+    /// It is right within the tolerance.
+    Right,
+    /// Every entry is right within 1 %, of itself and of the largest.
+    WithinOnePercent,
+    /// Neither.
+    Wrong,
+}
+
 /// An entry that is off.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Worst {
@@ -74,6 +86,8 @@ pub struct TensorReport {
     pub quantity: Quantity,
     /// How it was judged.
     pub verdict: Verdict,
+    /// How near it is.
+    pub closeness: Closeness,
     /// What is wrong, where that was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mistake: Option<Mistake>,
@@ -88,9 +102,19 @@ pub struct TensorReport {
     /// The wrong entries that are furthest off, the furthest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub worst: Vec<Worst>,
-    /// Which entries are right, where the shape is and nobody would drown in it.
+    /// Which entries are right, where the shape is and there are at most 4096.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grid: Option<Grid>,
+}
+
+/// [`References`] under way.
+struct PendingReferences {
+    architecture: Architecture,
+    own: FullPass,
+    earlier: Option<FullPass>,
+    done: Option<(Pass, Gradients)>,
+    learning_rate: Option<f64>,
+    dataset_size: Option<usize>,
 }
 
 impl References {
@@ -105,188 +129,87 @@ impl References {
         batch: BatchRef<'_, f64>,
         extras: Extras<'_>,
     ) -> Result<Self, Violations> {
-        check::references(architecture, parameters, objective, batch, &extras)?;
-        let (pass, right) = Pass::new(architecture, parameters, objective, batch);
-        check::finite(architecture, &right)?;
-        let earlier = extras
-            .earlier
-            .map(|earlier| Pass::new(architecture, parameters, objective, earlier).1);
+        let mut pending =
+            PendingReferences::new(architecture, parameters.to_vec(), objective, batch, extras)?;
+        let mut budget = Budget::default();
+        loop {
+            budget.refill();
+            if let Some(done) = pending.advance(&mut budget) {
+                return done;
+            }
+        }
+    }
+}
+
+impl PendingReferences {
+    fn new(
+        architecture: &Architecture,
+        parameters: Vec<f64>,
+        objective: Objective,
+        batch: BatchRef<'_, f64>,
+        extras: Extras<'_>,
+    ) -> Result<Self, Violations> {
+        check::references(architecture, &parameters, objective, batch, &extras)?;
+        let pass = |batch: BatchRef<'_, f64>, parameters| {
+            let targets = dense(batch.targets, architecture.output_size());
+            let batch = (batch.inputs.to_vec(), targets, batch.rows);
+            FullPass::new(architecture, parameters, objective, batch)
+        };
         Ok(Self {
-            pass,
-            right,
-            earlier,
+            earlier: extras
+                .earlier
+                .map(|earlier| pass(earlier, parameters.clone())),
+            own: pass(batch, parameters),
+            architecture: architecture.clone(),
+            done: None,
             learning_rate: extras.learning_rate,
             dataset_size: extras.dataset_size,
         })
     }
 
-    /// The gradients that are right: one, or several where a unit lies on its kink.
-    fn accepted(&self, tolerance: &Tolerance) -> Vec<(Kinks, Gradients)> {
-        let mut accepted = vec![(Kinks::AsTheyAre, self.right.clone())];
-        if self.pass.has_kinks(tolerance.kink) {
-            let others = [Kinks::Switched, Kinks::On, Kinks::Off];
-            accepted.extend(others.map(|kinks| (kinks, self.pass.right(kinks, tolerance.kink))));
+    /// Goes on for as long as `budget` lasts; the references at the end, which comes once.
+    fn advance(&mut self, budget: &mut Budget) -> Option<Result<References, Violations>> {
+        if self.done.is_none() {
+            self.done = self.own.advance(budget);
         }
-        accepted
+        let is_computed = self.done.is_some();
+        let earlier = match &mut self.earlier {
+            Some(earlier) if is_computed => Some(earlier.advance(budget)?.1),
+            Some(_) | None => None,
+        };
+        let (pass, right) = self.done.take()?;
+        Some(
+            check::finite(&self.architecture, &right).map(|()| References {
+                pass,
+                right,
+                earlier,
+                learning_rate: self.learning_rate,
+                dataset_size: self.dataset_size,
+            }),
+        )
     }
 }
 
-/// Judges every tensor, in the order given.
+/// Judges every tensor, in the order given, and tells all there is to tell.
 ///
 /// # Errors
-/// Quantities that the network does not have, and shapes that do not hold as many values as were given; at
-/// `submitted[i].layer` and `submitted[i].shape`.
+/// Quantities that the network does not have or that come twice, and shapes that do not hold as many values as were
+/// given; at `submitted[i].layer` and `submitted[i].shape`.
 pub fn grade_tensors(
     references: &References,
     submitted: &[SubmittedTensor],
     tolerance: &Tolerance,
 ) -> Result<Vec<TensorReport>, Violations> {
-    check::submitted(references, submitted)?;
-    let accepted = references.accepted(tolerance);
-    let compared: Vec<Compared<'_>> = submitted
-        .iter()
-        .filter_map(|given| Compared::new(given, &accepted, tolerance))
-        .collect();
-    let naming = Naming::new(references, &accepted, &compared, tolerance);
-    Ok((0..compared.len()).map(|at| naming.report(at)).collect())
-}
-
-/// A submitted tensor beside the right one.
-struct Compared<'a> {
-    given: &'a SubmittedTensor,
-    /// Of those accepted the one with most entries right.
-    expected: &'a Tensor,
-    /// Which entries are right; empty where shapes differ.
-    right: Vec<bool>,
-    /// Whether every number is one of `f32`.
-    single: bool,
-}
-
-impl<'a> Compared<'a> {
-    /// Only a quantity that the network does not have gives nothing.
-    fn new(
-        given: &'a SubmittedTensor,
-        accepted: &'a [(Kinks, Gradients)],
-        tolerance: &Tolerance,
-    ) -> Option<Self> {
-        let mut best: Option<Self> = None;
-        let single = given.values.iter().all(|&value| naming::is_single(value));
-        for (_, gradients) in accepted {
-            let expected = gradients.get(given.quantity)?;
-            let right = if given.shape == expected.shape {
-                tolerance.right(&given.values, &expected.values)
-            } else {
-                Vec::new()
-            };
-            let candidate = Self {
-                given,
-                expected,
-                right,
-                single,
-            };
-            if best
-                .as_ref()
-                .is_none_or(|best| best.count() < candidate.count())
-            {
-                best = Some(candidate);
-            }
+    check::submitted(&references.pass.architecture, submitted)?;
+    let (references, submitted) = (references.clone(), submitted.to_vec());
+    let mut judging = Judging::new(references, submitted, *tolerance, Detail::Full);
+    let mut budget = Budget::default();
+    loop {
+        budget.refill();
+        if judging.advance(&mut budget) {
+            return Ok(judging.into_reports());
         }
-        best
     }
-
-    fn count(&self) -> usize {
-        self.right.iter().filter(|&&right| right).count()
-    }
-
-    fn has_right_shape(&self) -> bool {
-        self.given.shape == self.expected.shape
-    }
-
-    fn is_right(&self) -> bool {
-        self.has_right_shape() && !self.right.is_empty() && self.right.iter().all(|&right| right)
-    }
-
-    fn is_finite(&self) -> bool {
-        self.given.values.iter().all(|value| value.is_finite())
-    }
-
-    /// The row and the column of an entry, from 1; a vector is one row.
-    fn place(&self, at: usize) -> (usize, usize) {
-        let columns = self.columns();
-        (at / columns + 1, at % columns + 1)
-    }
-
-    fn columns(&self) -> usize {
-        self.expected.shape.last().copied().unwrap_or(1).max(1)
-    }
-
-    /// The report without a mistake and its message.
-    fn report(&self) -> TensorReport {
-        let mut report = TensorReport {
-            quantity: self.given.quantity,
-            verdict: if self.is_right() {
-                Verdict::Correct
-            } else {
-                Verdict::Incorrect
-            },
-            mistake: None,
-            message: "Right.".to_owned(),
-            largest_absolute_error: None,
-            largest_relative_error: None,
-            worst: Vec::new(),
-            grid: None,
-        };
-        if !self.has_right_shape() {
-            return report;
-        }
-        if self.is_finite() {
-            report.largest_absolute_error = Some(self.largest(|a, b| (a - b).abs()));
-            report.largest_relative_error = Some(self.largest(relative_error));
-        }
-        report.worst = self.worst();
-        report.grid = (self.right.len() <= MOST_GRID_ENTRIES).then(|| Grid {
-            rows: self.right.len() / self.columns(),
-            columns: self.columns(),
-            right: self.right.clone(),
-        });
-        report
-    }
-
-    fn largest(&self, error: impl Fn(f64, f64) -> f64) -> f64 {
-        let pairs = self.given.values.iter().zip(&self.expected.values);
-        two_digits(pairs.fold(0.0, |top: f64, (&a, &b)| top.max(error(a, b))))
-    }
-
-    fn worst(&self) -> Vec<Worst> {
-        let error = |at: usize| {
-            let error = (self.given.values[at] - self.expected.values[at]).abs();
-            if error.is_nan() { f64::INFINITY } else { error }
-        };
-        let mut wrong: Vec<usize> = (0..self.right.len())
-            .filter(|&at| !self.right[at])
-            .collect();
-        wrong.sort_by(|&a, &b| error(b).total_cmp(&error(a)));
-        let entry = |&at: &usize| {
-            let (row, column) = self.place(at);
-            let given = self.given.values[at];
-            Worst { row, column, given }
-        };
-        wrong.iter().take(WORST).map(entry).collect()
-    }
-}
-
-fn relative_error(a: f64, b: f64) -> f64 {
-    let larger = a.abs().max(b.abs());
-    if larger == 0.0 {
-        0.0
-    } else {
-        (a - b).abs() / larger
-    }
-}
-
-/// A number rounded so that it tells a size and no more.
-fn two_digits(number: f64) -> f64 {
-    format!("{number:.1e}").parse().unwrap_or(number)
 }
 
 #[cfg(test)]

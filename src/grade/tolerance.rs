@@ -26,6 +26,17 @@ impl Tolerance {
         kink: 1e-4,
     };
 
+    /// The preset for code of about this precision, with `relative` in place of its own.
+    pub fn of(relative: f64) -> Self {
+        let presets = [Self::EXACT, Self::FLOAT32, Self::FINITE_DIFFERENCE];
+        let fits = |preset: &Self| relative <= preset.relative;
+        let preset = presets.into_iter().find(fits);
+        Self {
+            relative,
+            ..preset.unwrap_or(Self::FINITE_DIFFERENCE)
+        }
+    }
+
     /// Whether each entry is right: |a − b| ≤ atol + rtol·max(|a|, |b|), atol = rtol·‖ref‖∞. An entry that is not
     /// finite is wrong, and so is one that has no counterpart.
     pub fn right(&self, given: &[f64], reference: &[f64]) -> Vec<bool> {
@@ -41,9 +52,27 @@ impl Tolerance {
 
     /// Whether all of a tensor is right; an empty one never is.
     pub fn accepts(&self, given: &[f64], reference: &[f64]) -> bool {
-        !given.is_empty()
-            && given.len() == reference.len()
-            && self.right(given, reference).iter().all(|&right| right)
+        self.accepts_scaled(given, reference, 1.0)
+    }
+
+    /// Whether all of a tensor is `factor` times the reference, which has an entry that is not 0.
+    pub fn accepts_multiple(&self, given: &[f64], reference: &[f64], factor: f64) -> bool {
+        given.len() == reference.len()
+            && reference.iter().any(|&value| value != 0.0)
+            && self.accepts_scaled(given, reference, factor)
+    }
+
+    /// Ends at the first entry that is wrong.
+    fn accepts_scaled(&self, given: &[f64], reference: &[f64], factor: f64) -> bool {
+        if given.is_empty() || given.len() != reference.len() {
+            return false;
+        }
+        let scaled = reference.iter().map(|b| factor * b);
+        let largest = scaled.clone().fold(0.0_f64, |top, b| top.max(b.abs()));
+        given.iter().zip(scaled).all(|(&a, b)| {
+            let allowed = self.relative * (largest + a.abs().max(b.abs()));
+            a.is_finite() && (a - b).abs() <= allowed
+        })
     }
 }
 

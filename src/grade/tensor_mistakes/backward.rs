@@ -1,6 +1,8 @@
-//! The backward pass in plain loops: right, or wrong in one of the ways in which code is.
+//! The ways in which a backward pass is wrong, and what each puts in the place of the right numbers.
 
-use super::pass::{Gradients, Pass, Tensor, transposed};
+use std::ops::Range;
+
+use super::pass::Pass;
 use crate::nn::{Activation, Loss, Objective, TargetsRef};
 
 /// What multiplies dhⁱ to make dzⁱ.
@@ -111,52 +113,8 @@ pub(super) struct Wrong {
 }
 
 impl Pass {
-    /// The gradients of code that is wrong in these ways.
-    pub(super) fn backward(&self, wrong: &Wrong, kinks: Kinks, tau: f64) -> Gradients {
-        let depth = self.architecture.depth();
-        let m = self.rows;
-        let mut dh = self.start(wrong);
-        let mut gradients = Gradients {
-            dz: Vec::new(),
-            dh: Vec::new(),
-            dx: Tensor::new(&[0], Vec::new()),
-            weights: Vec::new(),
-            biases: Vec::new(),
-        };
-        for i in (1..=depth).rev() {
-            let layer = &self.architecture.layers()[i - 1];
-            let slopes = self.slopes(i, wrong.slope(i), kinks, tau);
-            let dz: Vec<f64> = dh
-                .iter()
-                .zip(slopes)
-                .map(|(dh, slope)| dh * slope)
-                .collect();
-            let dw = self.weight_gradient(i, &dz, wrong.factor);
-            let below = self.pull_back(i, &dz, &dw, wrong.weights);
-            let db = layer
-                .has_bias()
-                .then(|| bias_gradient(&dz, layer.units, wrong.bias));
-            let shape = [m, layer.units];
-            gradients.dh.push(Tensor::new(&shape, dh));
-            gradients.dz.push(Tensor::new(&shape, dz));
-            gradients
-                .weights
-                .push(Tensor::new(&[layer.units, layer.fan_in], dw));
-            gradients.biases.push(db);
-            dh = below;
-        }
-        gradients.dx = Tensor::new(&[m, self.architecture.input_size()], dh);
-        gradients.dh.reverse();
-        gradients.dz.reverse();
-        gradients.weights.reverse();
-        gradients.biases.reverse();
-        if let Start::Sample { row, alone: true } = wrong.start {
-            gradients.keep_row(row);
-        }
-        gradients
-    }
-
-    fn start(&self, wrong: &Wrong) -> Vec<f64> {
+    /// ∂l/∂f as code that is wrong in these ways has it.
+    pub(super) fn start(&self, wrong: &Wrong) -> Vec<f64> {
         let n = self.architecture.output_size();
         let mut df = match wrong.start {
             Start::Right => self.df.clone(),
@@ -189,7 +147,8 @@ impl Pass {
         df
     }
 
-    fn output_gradient(&self, loss: Loss, targets: &[f64]) -> Vec<f64> {
+    /// ∂l/∂f of this loss and these targets.
+    pub(super) fn output_gradient(&self, loss: Loss, targets: &[f64]) -> Vec<f64> {
         let objective = Objective {
             loss,
             ..self.objective
@@ -206,13 +165,20 @@ impl Pass {
         df
     }
 
-    fn slopes(&self, i: usize, slope: Slope, kinks: Kinks, tau: f64) -> Vec<f64> {
+    /// What these entries of dhⁱ are multiplied by.
+    pub(super) fn slopes(
+        &self,
+        i: usize,
+        slope: Slope,
+        (kinks, tau): (Kinks, f64),
+        range: Range<usize>,
+    ) -> Vec<f64> {
         let activation = self.architecture.layers()[i - 1].activation;
-        let (z, h) = (&self.z[i - 1], &self.h[i]);
+        let (z, h) = (&self.z[i - 1][range.clone()], &self.h[i][range.clone()]);
         let of = |values: &[f64], f: &dyn Fn(f64) -> f64| values.iter().map(|&v| f(v)).collect();
         match slope {
             Slope::Right => self.derivative(activation, z, kinks, tau),
-            Slope::At(j) => self.derivative(activation, &self.z[j - 1], kinks, tau),
+            Slope::At(j) => self.derivative(activation, &self.z[j - 1][range], kinks, tau),
             Slope::AtActivation => self.derivative(activation, h, Kinks::AsTheyAre, tau),
             Slope::Omitted => vec![1.0; z.len()],
             Slope::Inverted => {
@@ -222,7 +188,7 @@ impl Pass {
                 slopes
             }
             Slope::Step => self.derivative(Activation::Relu, z, kinks, tau),
-            Slope::Value => h.clone(),
+            Slope::Value => h.to_vec(),
             Slope::Logistic => of(h, &|h| h * (1.0 - h)),
             Slope::Tangent => of(h, &|h| 1.0 - h * h),
             Slope::LogisticOfZ => of(z, &|z| z * (1.0 - z)),
@@ -254,62 +220,10 @@ impl Pass {
         }
         slopes
     }
-
-    /// dWⁱ = dzⁱᵀ hⁱ⁻¹.
-    fn weight_gradient(&self, i: usize, dz: &[f64], factor: Factor) -> Vec<f64> {
-        let layer = &self.architecture.layers()[i - 1];
-        let h = match factor {
-            Factor::PreActivation if i > 1 => &self.z[i - 2],
-            Factor::Of { layer, other } if layer == i => &self.h[other],
-            Factor::Right | Factor::PreActivation | Factor::Of { .. } | Factor::Untransposed => {
-                &self.h[i - 1]
-            }
-        };
-        let untransposed = factor == Factor::Untransposed && layer.units == self.rows;
-        let mut dw = vec![0.0; layer.units * layer.fan_in];
-        for (k, h) in h.chunks_exact(layer.fan_in).enumerate() {
-            for (j, dw) in dw.chunks_exact_mut(layer.fan_in).enumerate() {
-                let at = if untransposed {
-                    j * layer.units + k
-                } else {
-                    k * layer.units + j
-                };
-                add_scaled(dw, dz[at], h);
-            }
-        }
-        dw
-    }
-
-    /// dhⁱ⁻¹ = dzⁱ Wⁱ.
-    fn pull_back(&self, i: usize, dz: &[f64], dw: &[f64], weights: Weights) -> Vec<f64> {
-        let layer = &self.architecture.layers()[i - 1];
-        let square = layer.units == layer.fan_in;
-        let mut w = self.parameters[layer.weights.clone()].to_vec();
-        match weights {
-            Weights::Transposed(at) if square && at.is_none_or(|at| at == i) => {
-                w = transposed(&w, layer.units, layer.fan_in);
-            }
-            Weights::Updated(rate) => add_scaled(&mut w, -rate, dw),
-            Weights::Dropped(at) if square && at == i => return dz.to_vec(),
-            Weights::Of { layer: at, other } if at == i => {
-                let other = self.architecture.layers()[other - 1].weights.clone();
-                w.copy_from_slice(&self.parameters[other]);
-            }
-            Weights::Right | Weights::Transposed(_) | Weights::Dropped(_) | Weights::Of { .. } => {}
-        }
-        let mut dh = vec![0.0; self.rows * layer.fan_in];
-        let samples = dh.chunks_exact_mut(layer.fan_in);
-        for (dh, dz) in samples.zip(dz.chunks_exact(layer.units)) {
-            for (&dz, w) in dz.iter().zip(w.chunks_exact(layer.fan_in)) {
-                add_scaled(dh, dz, w);
-            }
-        }
-        dh
-    }
 }
 
 impl Wrong {
-    fn slope(&self, i: usize) -> Slope {
+    pub(super) fn slope(&self, i: usize) -> Slope {
         let own = self.slopes.iter().find(|(layer, _)| *layer == i);
         own.map_or(Slope::Right, |(_, slope)| *slope)
     }
@@ -320,24 +234,6 @@ fn low_slope(activation: Activation) -> f64 {
     match activation {
         Activation::LeakyRelu { slope } => slope,
         _ => 0.0,
-    }
-}
-
-fn bias_gradient(dz: &[f64], units: usize, sum: BiasSum) -> Tensor {
-    let samples = dz.chunks_exact(units);
-    match sum {
-        BiasSum::Missing => Tensor::new(&[samples.len(), units], dz.to_vec()),
-        BiasSum::OverUnits => {
-            let sums: Vec<f64> = samples.map(|dz| dz.iter().sum()).collect();
-            Tensor::new(&[sums.len()], sums)
-        }
-        BiasSum::Right => {
-            let mut db = vec![0.0; units];
-            for dz in samples {
-                add_scaled(&mut db, 1.0, dz);
-            }
-            Tensor::new(&[units], db)
-        }
     }
 }
 

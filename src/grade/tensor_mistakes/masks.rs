@@ -61,6 +61,9 @@ impl List<'_> {
         let size = |i| architecture.size(i);
         for i in self.curved() {
             for j in (1..=self.depth()).filter(|&j| j != i && size(j) == size(i)) {
+                if self.is_full() {
+                    return;
+                }
                 let question =
                     format!("Which layer's z decides what a unit of layer {i} lets through?");
                 self.slope(Mistake::WrongMaskLayer, question, &[i], Slope::At(j));

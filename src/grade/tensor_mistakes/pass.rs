@@ -1,12 +1,10 @@
-//! A forward pass, and the gradients that the engine computes from it.
-
-use faer::Par;
+//! The numbers of a forward pass, and gradients.
 
 use super::super::tensors::Quantity;
-use super::backward::{Kinks, Wrong, add_scaled};
-use crate::nn::{
-    Architecture, Backward, BatchRef, ForwardBuffers, InputGradient, Mlp, Objective, TargetsRef,
-};
+use super::backward::add_scaled;
+use super::budget::ELEMENTWISE;
+use super::forward::FullPass;
+use crate::nn::{Architecture, Objective, TargetsRef};
 
 /// Numbers with their shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,10 +37,12 @@ pub(in crate::grade) struct Pass {
     pub(super) z: Vec<Vec<f64>>,
     /// x, h¹, h², ….
     pub(super) h: Vec<Vec<f64>>,
+    /// ∂l/∂f.
     pub(super) df: Vec<f64>,
 }
 
-fn dense(targets: TargetsRef<'_, f64>, n: usize) -> Vec<f64> {
+/// Targets as numbers: labels become one-hot rows, or 0 and 1 for a single output.
+pub(in crate::grade) fn dense(targets: TargetsRef<'_, f64>, n: usize) -> Vec<f64> {
     match targets {
         TargetsRef::Values(values) => values.to_vec(),
         TargetsRef::Labels(labels) if n == 1 => labels.iter().map(|&y| f64::from(y)).collect(),
@@ -107,66 +107,8 @@ impl Gradients {
 }
 
 impl Pass {
-    /// Computes the forward pass and the right gradients with the engine. The batch fits the architecture and has a
-    /// sample.
-    pub(in crate::grade) fn new(
-        architecture: &Architecture,
-        parameters: &[f64],
-        objective: Objective,
-        batch: BatchRef<'_, f64>,
-    ) -> (Self, Gradients) {
-        let (rows, depth) = (batch.rows, architecture.depth());
-        let mut buffers = ForwardBuffers::new(architecture, rows);
-        let mut engine = Backward::new(architecture, rows, InputGradient::Compute);
-        let mlp = Mlp::new(architecture, parameters);
-        let trace = mlp.forward(batch.inputs, rows, &mut buffers, Par::Seq);
-        trace.backward(objective, batch.targets, &mut engine, Par::Seq);
-
-        let tensor =
-            |i: usize, values: &[f64]| Tensor::new(&[rows, architecture.size(i)], values.to_vec());
-        let of_layers = |of: &dyn Fn(usize, usize) -> Vec<f64>| -> Vec<Tensor> {
-            (1..=depth)
-                .map(|i| tensor(i, &of(i, trace.entries(i))))
-                .collect()
-        };
-        let gradients = Gradients {
-            dz: of_layers(&|i, entries| engine.dz(i, entries).to_vec()),
-            dh: of_layers(&|i, entries| engine.dh(i, entries).to_vec()),
-            dx: tensor(0, engine.dh(0, trace.entries(0))),
-            weights: architecture
-                .layers()
-                .iter()
-                .map(|layer| {
-                    let values = engine.parameters()[layer.weights.clone()].to_vec();
-                    Tensor::new(&[layer.units, layer.fan_in], values)
-                })
-                .collect(),
-            biases: architecture
-                .layers()
-                .iter()
-                .map(|layer| {
-                    let values = engine.parameters()[layer.bias.clone()].to_vec();
-                    layer
-                        .has_bias()
-                        .then(|| Tensor::new(&[layer.units], values))
-                })
-                .collect(),
-        };
-        let pass = Self {
-            architecture: architecture.clone(),
-            parameters: parameters.to_vec(),
-            objective,
-            rows,
-            targets: dense(batch.targets, architecture.output_size()),
-            z: (1..=depth).map(|i| trace.z(i).to_vec()).collect(),
-            h: (0..=depth).map(|i| trace.h(i).to_vec()).collect(),
-            df: engine.dh(depth, trace.entries(depth)).to_vec(),
-        };
-        (pass, gradients)
-    }
-
-    /// The right gradients after one step of gradient descent.
-    pub(super) fn after_step(&self, rate: f64, gradients: &Gradients) -> Gradients {
+    /// The pass on parameters after one step of gradient descent, and the right gradients there.
+    pub(super) fn after_step(&self, rate: f64, gradients: &Gradients) -> FullPass {
         let mut parameters = self.parameters.clone();
         let layers = self.architecture.layers().iter();
         for ((layer, dw), db) in layers.zip(&gradients.weights).zip(&gradients.biases) {
@@ -175,12 +117,8 @@ impl Pass {
                 add_scaled(&mut parameters[layer.bias.clone()], -rate, &db.values);
             }
         }
-        let batch = BatchRef {
-            inputs: &self.h[0],
-            targets: TargetsRef::Values(&self.targets),
-            rows: self.rows,
-        };
-        Self::new(&self.architecture, &parameters, self.objective, batch).1
+        let batch = (self.h[0].clone(), self.targets.clone(), self.rows);
+        FullPass::new(&self.architecture, parameters, self.objective, batch)
     }
 
     /// Whether a unit lies so near its kink that two slopes are right.
@@ -189,19 +127,15 @@ impl Pass {
         layers.any(|(layer, z)| layer.activation.has_kink() && z.iter().any(|z| z.abs() <= tau))
     }
 
-    /// The right gradients, with the slopes of `kinks` within `tau` of a kink.
-    pub(in crate::grade) fn right(&self, kinks: Kinks, tau: f64) -> Gradients {
-        self.backward(&Wrong::default(), kinks, tau)
-    }
-
     /// Multiplications of one backward pass, about.
     pub(in crate::grade) fn work(&self) -> usize {
-        2 * self.rows * self.parameters.len()
+        let entries = self.rows * self.architecture.units_per_sample();
+        2 * self.rows * self.parameters.len() + ELEMENTWISE * entries
     }
 }
 
 /// The transpose of a matrix of this many rows and columns.
 pub(in crate::grade) fn transposed(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
-    let entry = |at: usize| values[at % rows * columns + at / rows];
-    (0..values.len()).map(entry).collect()
+    let column = |j: usize| (0..rows).map(move |i| values[i * columns + j]);
+    (0..columns).flat_map(column).collect()
 }

@@ -1,6 +1,8 @@
 //! Whether what was handed in can be compared at all.
 
-use super::{Extras, Quantity, References, SubmittedTensor};
+use std::collections::BTreeMap;
+
+use super::{Extras, Quantity, SubmittedTensor};
 use crate::grade::tensor_mistakes::Gradients;
 use crate::nn::{Architecture, BatchRef, Loss, Objective, TargetsRef, Violations};
 
@@ -97,20 +99,39 @@ pub(super) fn finite(architecture: &Architecture, right: &Gradients) -> Result<(
     violations.into_result(Some(()))
 }
 
+/// The most axes of a submitted tensor; a network has none of more than two.
+pub const MOST_AXES: usize = 8;
+
 pub(super) fn submitted(
-    references: &References,
+    architecture: &Architecture,
     submitted: &[SubmittedTensor],
 ) -> Result<(), Violations> {
-    let architecture = &references.pass.architecture;
     let depth = architecture.depth();
+    let mut first: BTreeMap<Quantity, usize> = BTreeMap::new();
     let mut violations = Violations::new();
     for (at, tensor) in submitted.iter().enumerate() {
-        if let Some(layer) = tensor.quantity.layer().filter(|i| !(1..=depth).contains(i)) {
+        let quantity = tensor.quantity;
+        if let Some(layer) = quantity.layer().filter(|i| !(1..=depth).contains(i)) {
             let allowed = format!("layers 1 to {depth}");
             violations.add(format!("submitted[{at}].layer"), layer, allowed);
-        } else if references.right.get(tensor.quantity).is_none() {
+        } else if !quantity.is_of(architecture) {
             let allowed = "layers that have a bias";
-            violations.add(format!("submitted[{at}].layer"), tensor.quantity, allowed);
+            violations.add(format!("submitted[{at}].layer"), quantity, allowed);
+        } else if let Some(before) = first.insert(quantity, at) {
+            first.insert(quantity, before);
+            let given = format!("{quantity}, as submitted[{before}] is");
+            let allowed = "one tensor for each quantity and layer";
+            violations.add(format!("submitted[{at}]"), given, allowed);
+        }
+        let axes = tensor.shape.len();
+        if axes > MOST_AXES {
+            let allowed = format!("at most {MOST_AXES}");
+            violations.add(
+                format!("submitted[{at}].shape"),
+                format!("{axes} axes"),
+                allowed,
+            );
+            continue;
         }
         let count = tensor
             .shape

@@ -1,296 +1,210 @@
 //! What is wrong with a tensor.
 
+use super::comparison::{Compared, MOST_NAMED_ENTRIES};
 use super::constant::{Constant, Named};
-use super::{Compared, Quantity, References, TensorReport};
+use super::grading::Case;
+use super::trying::Found;
+use super::{Closeness, Quantity, TensorReport};
+use crate::grade::Mistake;
 use crate::grade::feedback;
 use crate::grade::report::Verdict;
-use crate::grade::tensor_mistakes::{Gradients, Kinks, Tensor, candidates, transposed};
-use crate::grade::{Mistake, Tolerance};
+use crate::grade::tensor_mistakes::{Budget, Tensor, transposed};
 use crate::nn::Reduction;
 
-/// The multiplications that wrong backward passes may take in all; about a second of one core.
-const MOST_WORK: usize = 1_000_000_000;
-
 /// Names what is wrong with tensors that were handed in together.
-pub(super) struct Naming<'a> {
-    references: &'a References,
-    accepted: &'a [(Kinks, Gradients)],
-    compared: &'a [Compared<'a>],
-    tolerance: Tolerance,
+pub(super) struct Naming {
     constants: Vec<Constant>,
-    /// The mistake that gives a tensor as it is.
-    exact: Vec<Option<Named>>,
-    /// The mistake that gives it times a constant, for tensors that have two mistakes.
-    scaled: Vec<Option<Named>>,
     /// Whether the gradients of all parameters are twice the right ones, and those of nothing else.
     doubled: bool,
+    /// The next rule to try on the tensor under way.
+    rule: usize,
 }
 
-impl<'a> Naming<'a> {
-    pub(super) fn new(
-        references: &'a References,
-        accepted: &'a [(Kinks, Gradients)],
-        compared: &'a [Compared<'a>],
-        tolerance: &Tolerance,
-    ) -> Self {
-        let none = vec![None; compared.len()];
-        let mut naming = Self {
-            references,
-            accepted,
-            compared,
-            tolerance: *tolerance,
-            constants: Constant::all(references),
-            exact: none.clone(),
-            scaled: none,
-            doubled: false,
-        };
-        naming.doubled = naming.parameters_doubled();
-        naming.try_candidates();
-        naming
-    }
+/// One way to explain a tensor.
+type Rule = fn(&Naming, &Case<'_>, &Found, usize) -> Option<Named>;
 
-    fn parameters_doubled(&self) -> bool {
-        let doubled =
-            |compared: &&Compared<'_>| self.is_multiple(compared, &compared.expected.values, 2.0);
-        let is_parameter = |compared: &&Compared<'_>| compared.given.quantity.is_parameter();
-        let (parameters, others): (Vec<_>, Vec<_>) = self.compared.iter().partition(is_parameter);
-        !parameters.is_empty() && parameters.iter().all(doubled) && !others.iter().any(doubled)
-    }
+/// For a tensor of the right shape, the one that says most first.
+const VALUES: &[Rule] = &[
+    Naming::single,
+    Naming::zeros,
+    Naming::exact,
+    Naming::transposed,
+    Naming::multiple,
+    Naming::scaled,
+    Naming::of_another,
+    Naming::close,
+];
+/// For a tensor of another shape.
+const SHAPES: &[Rule] = &[
+    Naming::exact,
+    Naming::transposed,
+    Naming::reshaped,
+    Naming::of_another,
+    Naming::broadcast,
+];
+/// Where no more than a coarse answer is told: rules that need every entry to be that of a known wrong gradient. A factor
+/// that is fitted, or one that the caller chose, would be a search of its own.
+const COARSE_VALUES: &[Rule] = &[
+    Naming::zeros,
+    Naming::exact,
+    Naming::transposed,
+    Naming::constant,
+    Naming::of_another,
+];
+/// For a tensor that is too large or, where answers are coarse, too small.
+const OF_ITSELF: &[Rule] = &[Naming::zeros];
 
-    /// Computes every wrong gradient once and keeps, for each tensor, the mistake that explains most tensors.
-    fn try_candidates(&mut self) {
-        let open: Vec<usize> = (0..self.compared.len())
-            .filter(|&at| {
-                let compared = &self.compared[at];
-                !compared.is_right() && compared.is_finite() && !self.is_single(compared)
-            })
-            .collect();
-        if open.is_empty() {
-            return;
+impl Naming {
+    pub(super) fn new(case: &Case<'_>) -> Self {
+        Self {
+            constants: Constant::all(case.references),
+            doubled: case.tells_all() && parameters_doubled(case),
+            rule: 0,
         }
-        let References {
-            pass,
-            right,
-            earlier,
-            learning_rate,
-            ..
-        } = self.references;
-        let candidates = candidates(pass, earlier.is_some(), *learning_rate);
-        let affordable = MOST_WORK / pass.work().max(1) / self.accepted.len();
-        let mut matches = vec![Vec::new(); self.compared.len()];
-        for (index, candidate) in candidates.iter().enumerate().take(affordable) {
-            for (kinks, _) in self.accepted {
-                let at_kinks = (*kinks, self.tolerance.kink);
-                let wrong = candidate.gradients(pass, right, earlier.as_ref(), at_kinks);
-                for &at in &open {
-                    let compared = &self.compared[at];
-                    let Some(wrong) = wrong.get(compared.given.quantity) else {
-                        continue;
-                    };
-                    if wrong.shape != compared.given.shape {
-                        continue;
-                    }
-                    if self.is_multiple(compared, &wrong.values, 1.0) {
-                        matches[at].push(index);
-                    } else if self.scaled[at].is_none() {
-                        let found = self
-                            .constants
-                            .iter()
-                            .find(|c| self.is_multiple(compared, &wrong.values, c.factor));
-                        let both = |c: &Constant| c.besides(candidate.mistake, &candidate.question);
-                        self.scaled[at] = found.map(both);
-                    }
-                }
+    }
+
+    /// Goes on for as long as `budget` lasts; the report on tensor `at` once it is there.
+    pub(super) fn advance(
+        &mut self,
+        case: &Case<'_>,
+        found: &Found,
+        at: usize,
+        budget: &mut Budget,
+    ) -> Option<TensorReport> {
+        if at >= case.submitted.len() {
+            return None;
+        }
+        let compared = case.compared(at)?;
+        if compared.is_right() {
+            budget.spend(compared.given.values.len());
+            return Some(self.finish(case, &compared, at, None));
+        }
+        let rules = rules(case, &compared, at);
+        while let Some(rule) = rules.get(self.rule) {
+            if budget.is_spent() {
+                return None;
             }
+            let entries = compared.given.values.len();
+            budget.spend(entries.saturating_mul(2 * case.accepted.len()));
+            if let Some(named) = rule(self, case, found, at) {
+                return Some(self.finish(case, &compared, at, Some(named)));
+            }
+            self.rule += 1;
         }
-        let votes = |index: &usize| matches.iter().filter(|of| of.contains(index)).count();
-        for at in open {
-            // The first of those with most votes: `max_by_key` would take the last.
-            let best = matches[at].iter().rev().max_by_key(|index| votes(index));
-            self.exact[at] = best.map(|&index| {
-                let candidate = &candidates[index];
-                let meaning = candidate.mistake.meaning();
-                Named::new(candidate.mistake, meaning, &candidate.question)
-            });
-        }
+        Some(self.finish(case, &compared, at, None))
     }
 
-    /// The report on one tensor.
-    pub(super) fn report(&self, at: usize) -> TensorReport {
-        let compared = &self.compared[at];
-        let mut report = compared.report();
+    fn finish(
+        &mut self,
+        case: &Case<'_>,
+        compared: &Compared<'_>,
+        at: usize,
+        named: Option<Named>,
+    ) -> TensorReport {
+        self.rule = 0;
+        let closeness = case.closeness[at];
+        let mut report = if case.tells_all() {
+            compared.report(closeness)
+        } else {
+            compared.verdict(closeness)
+        };
         if report.verdict == Verdict::Correct {
             return report;
         }
-        let named = if compared.given.values.is_empty() {
-            let found = "It holds no numbers.";
-            Named::new(Mistake::ShapeMismatch, found, "Was it computed at all?")
-        } else if !compared.is_finite() {
-            not_finite(compared)
-        } else if compared.has_right_shape() {
-            self.name_values(at)
-        } else {
-            self.name_shape(at)
-        };
-        let off = if compared.has_right_shape() {
-            let (all, right) = (compared.right.len(), compared.count());
-            let size = match (report.largest_absolute_error, report.largest_relative_error) {
-                (Some(absolute), Some(relative)) => {
-                    format!(", by up to {absolute:.1e} (relative {relative:.1e})")
-                }
-                _ => String::new(),
-            };
-            format!(
-                "{} of {all} entries of {} differ{size}.",
-                all - right,
-                report.quantity
-            )
-        } else {
-            let (given, expected) = (&compared.given.shape, &compared.expected.shape);
-            format!(
-                "{} has shape {given:?} where {expected:?} is expected.",
-                report.quantity
-            )
-        };
+        let named = named.unwrap_or_else(|| unnamed(case, compared, at));
+        let off = difference(case, compared, &report);
         report.mistake = Some(named.mistake);
         report.message = format!("{off} {} {}", named.found, named.question);
         report
     }
 
-    fn name_values(&self, at: usize) -> Named {
-        let compared = &self.compared[at];
-        if self.is_single(compared) {
-            return Named::new(
+    fn single(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        case.is_single(at).then(|| {
+            Named::new(
                 Mistake::Other,
                 "It looks like single precision.",
                 "Was it computed in float32? Then ask for the FLOAT32 tolerance.",
-            );
-        }
-        if compared.given.values.iter().all(|&value| value == 0.0) {
+            )
+        })
+    }
+
+    fn zeros(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        case.is_all_zeros(at).then(|| {
             let question = "Was it computed at all, or does a mask let nothing through?";
-            return Named::new(Mistake::Other, "Every entry is 0.", question);
-        }
-        self.exact[at]
-            .clone()
-            .or_else(|| self.transposed(compared))
-            .or_else(|| self.multiple(compared))
-            .or_else(|| self.scaled[at].clone())
-            .or_else(|| self.of_another(compared))
-            .unwrap_or_else(|| self.unnamed(compared))
+            Named::new(Mistake::Other, "Every entry is 0.", question)
+        })
     }
 
-    fn name_shape(&self, at: usize) -> Named {
-        let compared = &self.compared[at];
-        if let Some(named) = &self.exact[at] {
-            return named.clone();
-        }
-        if let Some(named) = self.transposed(compared) {
-            return named;
-        }
-        let long = |shape: &[usize]| -> Vec<usize> {
-            shape.iter().copied().filter(|&axis| axis != 1).collect()
-        };
-        let (given, expected) = (&compared.given.shape, &compared.expected.shape);
-        let mistake = Mistake::ShapeMismatch;
-        if long(given) == long(expected) && self.equals_right(compared) {
-            let found = "The numbers are right; an axis of length 1 is not.";
-            return Named::new(
-                mistake,
-                found,
-                "How many axes does this quantity have itself?",
-            );
-        }
-        if let Some(named) = self.of_another(compared) {
-            return named;
-        }
-        let m = self.references.pass.rows;
-        if m > 1 && *given == [m, m] && *expected == [m, 1] {
-            let question = format!(
-                "Which shape do the outputs have, which the targets, and what is [{m}, 1] − [{m}]?"
-            );
-            return Named::new(mistake, "Each sample meets the targets of all.", question);
-        }
-        Named::usual(mistake)
+    fn exact(&self, _: &Case<'_>, found: &Found, at: usize) -> Option<Named> {
+        found.exact[at].clone()
     }
 
-    /// The tolerance to recognise values with: mistakes in single precision are the same mistakes.
-    fn recognition(&self, compared: &Compared<'_>) -> Tolerance {
-        if compared.single {
-            Tolerance {
-                relative: self.tolerance.relative.max(Tolerance::FLOAT32.relative),
-                ..self.tolerance
-            }
-        } else {
-            self.tolerance
-        }
+    fn scaled(&self, _: &Case<'_>, found: &Found, at: usize) -> Option<Named> {
+        found.scaled[at].clone()
     }
 
-    /// Whether the given values are these times a factor. Zeros prove nothing.
-    fn is_multiple(&self, compared: &Compared<'_>, values: &[f64], factor: f64) -> bool {
-        let given = &compared.given.values;
-        let multiple: Vec<f64> = values.iter().map(|value| factor * value).collect();
-        values.iter().any(|&value| value != 0.0)
-            && self.recognition(compared).accepts(given, &multiple)
-    }
-
-    fn is_single(&self, compared: &Compared<'_>) -> bool {
-        self.tolerance.relative < Tolerance::FLOAT32.relative
-            && compared.has_right_shape()
-            && compared.single
-            && self.equals_right(compared)
-    }
-
-    /// Whether the numbers are those of a right answer, whatever their shape.
-    fn equals_right(&self, compared: &Compared<'_>) -> bool {
-        let mut right = self.right(compared);
-        let given = &compared.given.values;
-        right.any(|right| self.recognition(compared).accepts(given, &right.values))
-    }
-
-    fn right(&self, compared: &Compared<'_>) -> impl Iterator<Item = &'a Tensor> {
-        let quantity = compared.given.quantity;
-        let accepted = self.accepted.iter();
-        accepted.filter_map(move |(_, gradients)| gradients.get(quantity))
-    }
-
-    fn transposed(&self, compared: &Compared<'_>) -> Option<Named> {
+    fn transposed(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        let compared = case.compared(at)?;
         let [rows, columns] = compared.expected.shape[..] else {
             return None;
         };
         if compared.given.shape != [columns, rows] {
             return None;
         }
-        let is_transposed = |right: &Tensor| {
-            self.is_multiple(compared, &transposed(&right.values, rows, columns), 1.0)
-        };
-        self.right(compared)
+        let is_transposed =
+            |right: &Tensor| case.is_multiple(at, &transposed(&right.values, rows, columns), 1.0);
+        case.right(at)
             .any(is_transposed)
             .then(|| Named::usual(Mistake::TransposedResult))
     }
 
+    /// The right numbers in another shape.
+    fn reshaped(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        let compared = case.compared(at)?;
+        let long = |shape: &[usize]| -> Vec<usize> {
+            shape.iter().copied().filter(|&axis| axis != 1).collect()
+        };
+        let is_same = long(&compared.given.shape) == long(&compared.expected.shape);
+        (is_same && case.equals_right(at)).then(|| {
+            let found = "The numbers are right; an axis of length 1 is not.";
+            let question = "How many axes does this quantity have itself?";
+            Named::new(Mistake::ShapeMismatch, found, question)
+        })
+    }
+
+    /// Names a tensor that is the right one times a known constant.
+    fn constant(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        case.right(at)
+            .find_map(|right| self.constant_of(case, at, right))
+    }
+
+    fn constant_of(&self, case: &Case<'_>, at: usize, right: &Tensor) -> Option<Named> {
+        let mut constants = self.constants.iter();
+        let known = constants.find(|c| case.is_multiple(at, &right.values, c.factor));
+        known.map(|constant| constant.named.clone())
+    }
+
     /// Names a tensor that is the right one times a constant.
-    fn multiple(&self, compared: &Compared<'_>) -> Option<Named> {
-        if self.doubled && compared.given.quantity.is_parameter() {
+    fn multiple(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        let given = &case.submitted[at];
+        if self.doubled && given.quantity.is_parameter() {
             // With two samples a lost mean doubles too; what is not summed over them would then show it.
-            let only_parameters = self
-                .compared
-                .iter()
-                .all(|c| c.given.quantity.is_parameter());
-            if !(only_parameters && self.mean() == Some(2.0)) {
+            let mut all = case.submitted.iter();
+            let only_parameters = all.all(|given| given.quantity.is_parameter());
+            if !(only_parameters && mean(case) == Some(2.0)) {
                 let found = "The gradient of every parameter is twice the right one.";
                 let question = feedback::question(Mistake::GradientNotZeroed);
                 return Some(Named::new(Mistake::GradientNotZeroed, found, question));
             }
         }
-        self.right(compared).find_map(|right| {
-            let known = |c: &&Constant| self.is_multiple(compared, &right.values, c.factor);
-            if let Some(constant) = self.constants.iter().find(known) {
-                return Some(constant.named.clone());
+        case.right(at).find_map(|right| {
+            if let Some(named) = self.constant_of(case, at, right) {
+                return Some(named);
             }
             // One number is a multiple of any other.
-            let factor = least_squares(&compared.given.values, &right.values);
+            let factor = least_squares(&given.values, &right.values);
             let several = right.values.iter().filter(|&&value| value != 0.0).count() > 1;
-            (several && self.is_multiple(compared, &right.values, factor)).then(|| {
+            (several && case.is_multiple(at, &right.values, factor)).then(|| {
                 let found = format!("It is {} times the right gradient.", digits(factor));
                 let question = "Which step of the derivation brings this factor in?";
                 Named::new(Mistake::ConstantFactor, found, question)
@@ -298,24 +212,17 @@ impl<'a> Naming<'a> {
         })
     }
 
-    /// The m of a mean over the batch, where the loss is one over several samples.
-    fn mean(&self) -> Option<f64> {
-        let pass = &self.references.pass;
-        let mean = pass.objective.reduction == Reduction::Mean && pass.rows > 1;
-        mean.then_some(pass.rows as f64)
-    }
-
     /// Names a tensor that is right for another quantity.
-    fn of_another(&self, compared: &Compared<'_>) -> Option<Named> {
-        let (given, quantity) = (compared.given, compared.given.quantity);
-        let architecture = &self.references.pass.architecture;
-        let others = Quantity::all(architecture)
+    fn of_another(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        let given = &case.submitted[at];
+        let quantity = given.quantity;
+        let others = Quantity::all(&case.references.pass.architecture)
             .into_iter()
             .filter(|other| *other != quantity);
         let found = others.into_iter().find(|&other| {
-            self.accepted.iter().any(|(_, gradients)| {
+            case.accepted.iter().any(|(_, gradients)| {
                 gradients.get(other).is_some_and(|right| {
-                    right.shape == given.shape && self.is_multiple(compared, &right.values, 1.0)
+                    right.shape == given.shape && case.is_multiple(at, &right.values, 1.0)
                 })
             })
         })?;
@@ -334,21 +241,122 @@ impl<'a> Naming<'a> {
         })
     }
 
-    fn unnamed(&self, compared: &Compared<'_>) -> Named {
-        let close = Tolerance::FINITE_DIFFERENCE;
-        let given = &compared.given.values;
-        if self
-            .right(compared)
-            .any(|right| close.accepts(given, &right.values))
-        {
-            let found = "It is close to the right gradient.";
+    /// Each sample against the targets of all.
+    fn broadcast(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        let compared = case.compared(at)?;
+        let m = case.references.pass.rows;
+        let is_square = compared.given.shape == [m, m] && compared.expected.shape == [m, 1];
+        (m > 1 && is_square).then(|| {
+            let question = format!(
+                "Which shape do the outputs have, which the targets, and what is [{m}, 1] − [{m}]?"
+            );
+            let found = "Each sample meets the targets of all.";
+            Named::new(Mistake::ShapeMismatch, found, question)
+        })
+    }
+
+    fn close(&self, case: &Case<'_>, _: &Found, at: usize) -> Option<Named> {
+        (case.closeness[at] == Closeness::WithinOnePercent).then(|| {
             let question =
                 "Does it come from finite differences, or were numbers rounded on the way?";
-            return Named::new(Mistake::Other, found, question);
-        }
-        let found = "It is none of the usual mistakes.";
-        Named::new(Mistake::Other, found, feedback::question(Mistake::Other))
+            Named::new(
+                Mistake::Other,
+                "It is close to the right gradient.",
+                question,
+            )
+        })
     }
+}
+
+fn rules(case: &Case<'_>, compared: &Compared<'_>, at: usize) -> &'static [Rule] {
+    let is_near = case.closeness[at] != Closeness::Wrong;
+    if compared.given.values.is_empty() || !compared.is_finite() {
+        &[]
+    } else if !case.is_nameable(at) {
+        OF_ITSELF
+    } else if !compared.has_right_shape() {
+        SHAPES
+    } else if case.tells_all() {
+        VALUES
+    } else if is_near {
+        &[]
+    } else {
+        COARSE_VALUES
+    }
+}
+
+/// What is said of a tensor that no rule explains.
+fn unnamed(case: &Case<'_>, compared: &Compared<'_>, at: usize) -> Named {
+    let question = feedback::question(Mistake::Other);
+    if compared.given.values.is_empty() {
+        let found = "It holds no numbers.";
+        Named::new(Mistake::ShapeMismatch, found, "Was it computed at all?")
+    } else if !compared.is_finite() {
+        not_finite(compared)
+    } else if !compared.has_right_shape() {
+        Named::usual(Mistake::ShapeMismatch)
+    } else if case.closeness[at] == Closeness::WithinOnePercent {
+        let question = "Does it come from finite differences, or were numbers rounded on the way?";
+        Named::new(
+            Mistake::Other,
+            "It is close to the right gradient.",
+            question,
+        )
+    } else if compared.given.values.len() > MOST_NAMED_ENTRIES {
+        let found =
+            format!("With more than {MOST_NAMED_ENTRIES} entries its mistake is not looked for.");
+        Named::new(Mistake::Other, found, question)
+    } else {
+        Named::new(
+            Mistake::Other,
+            "It is none of the usual mistakes.",
+            question,
+        )
+    }
+}
+
+/// In what the tensor differs: its shape, or how many entries and by how much, where that is told.
+fn difference(case: &Case<'_>, compared: &Compared<'_>, report: &TensorReport) -> String {
+    let quantity = report.quantity;
+    if !compared.has_right_shape() {
+        let (given, expected) = (&compared.given.shape, &compared.expected.shape);
+        return format!("{quantity} has shape {given:?} where {expected:?} is expected.");
+    }
+    if !case.tells_all() {
+        return match report.closeness {
+            Closeness::WithinOnePercent => {
+                format!("{quantity} is right within 1 %, and no better.")
+            }
+            Closeness::Right | Closeness::Wrong => format!("{quantity} is wrong."),
+        };
+    }
+    let all = compared.given.values.len();
+    let size = match (report.largest_absolute_error, report.largest_relative_error) {
+        (Some(absolute), Some(relative)) => {
+            format!(", by up to {absolute:.1e} (relative {relative:.1e})")
+        }
+        _ => String::new(),
+    };
+    let wrong = all - compared.count();
+    format!("{wrong} of {all} entries of {quantity} differ{size}.")
+}
+
+fn parameters_doubled(case: &Case<'_>) -> bool {
+    let doubled = |&at: &usize| {
+        let compared = case.compared(at);
+        compared.is_some_and(|compared| case.is_multiple(at, &compared.expected.values, 2.0))
+    };
+    let is_parameter = |&at: &usize| case.submitted[at].quantity.is_parameter();
+    let (parameters, others): (Vec<usize>, Vec<usize>) =
+        (0..case.submitted.len()).partition(is_parameter);
+    !parameters.is_empty() && parameters.iter().all(doubled) && !others.iter().any(doubled)
+}
+
+/// The m of a mean over the batch, where the loss is one over several samples.
+fn mean(case: &Case<'_>) -> Option<f64> {
+    let pass = &case.references.pass;
+    let mean = pass.objective.reduction == Reduction::Mean && pass.rows > 1;
+    mean.then_some(pass.rows as f64)
 }
 
 fn not_finite(compared: &Compared<'_>) -> Named {
@@ -372,12 +380,6 @@ fn not_finite(compared: &Compared<'_>) -> Named {
 fn least_squares(given: &[f64], right: &[f64]) -> f64 {
     let product = |a: &[f64]| -> f64 { a.iter().zip(right).map(|(a, b)| a * b).sum() };
     product(given) / product(right)
-}
-
-/// Whether a number is one of `f32`, exactly or as its shortest decimal.
-pub(super) fn is_single(value: f64) -> bool {
-    let single = value as f32;
-    value == f64::from(single) || single.to_string().parse() == Ok(value)
 }
 
 /// Six digits of a factor, without zeros at the end.

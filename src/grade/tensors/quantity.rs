@@ -41,6 +41,22 @@ impl Quantity {
         }
     }
 
+    /// Whether a network of this shape has a gradient for it.
+    pub(crate) fn is_of(self, architecture: &Architecture) -> bool {
+        let layer = self.layer().map(|i| i.checked_sub(1));
+        let layer = layer.map(|at| at.and_then(|at| architecture.layers().get(at)));
+        match (self, layer) {
+            (_, Some(None)) => false,
+            (Self::Bias(_), Some(Some(layer))) => layer.has_bias(),
+            (_, _) => true,
+        }
+    }
+
+    /// The most tensors that a network of `depth` layers has: four a layer, and those of the input and the output.
+    pub fn most(depth: usize) -> usize {
+        depth.saturating_mul(4).saturating_add(2)
+    }
+
     /// Everything that a network of this shape has a gradient for.
     pub(crate) fn all(architecture: &Architecture) -> Vec<Self> {
         let mut all = vec![Self::Inputs];

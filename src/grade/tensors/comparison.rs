@@ -1,0 +1,214 @@
+//! A submitted tensor beside the right one.
+
+use super::grading::Case;
+use super::{Closeness, Grid, SubmittedTensor, TensorReport, Tolerance, Verdict, Worst};
+use crate::grade::tensor_mistakes::Tensor;
+
+/// A larger tensor gets no grid: that many marks are not read.
+const MOST_GRID_ENTRIES: usize = 4096;
+/// How many of the entries that are furthest off are shown.
+const WORST: usize = 5;
+/// A larger tensor is judged, and its mistake is not looked for.
+pub(super) const MOST_NAMED_ENTRIES: usize = 1 << 20;
+/// The most entries whose decimals are looked at to tell single precision.
+const MOST_DECIMALS: usize = 1000;
+
+/// What a tensor's entries came to.
+pub(super) struct Comparison {
+    /// Which of the gradients that are accepted: the one with most entries right.
+    accepted: usize,
+    /// Which entries are right; empty where shapes differ.
+    right: Vec<bool>,
+    count: usize,
+    /// Whether every number is one of `f32`.
+    single: bool,
+    finite: bool,
+}
+
+/// The same with the numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    pub(super) given: &'a SubmittedTensor,
+    pub(super) expected: &'a Tensor,
+    comparison: &'a Comparison,
+}
+
+impl Comparison {
+    /// That with one of the accepted gradients; a quantity that the network does not have gives nothing.
+    pub(super) fn new(
+        given: &SubmittedTensor,
+        (accepted, expected): (usize, &Tensor),
+        tolerance: Tolerance,
+    ) -> Self {
+        let right = if given.shape == expected.shape {
+            tolerance.right(&given.values, &expected.values)
+        } else {
+            Vec::new()
+        };
+        Self {
+            accepted,
+            count: right.iter().filter(|&&right| right).count(),
+            right,
+            single: given.values.len() <= MOST_NAMED_ENTRIES && all_single(&given.values),
+            finite: given.values.iter().all(|value| value.is_finite()),
+        }
+    }
+
+    /// Whether it says more for the tensor than `other`, which came first.
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        self.count > other.count
+    }
+}
+
+impl<'a> Compared<'a> {
+    /// Only a quantity that the network does not have gives nothing.
+    pub(super) fn new(case: &Case<'a>, at: usize) -> Option<Self> {
+        let (given, comparison) = (&case.submitted[at], &case.comparisons[at]);
+        let (_, gradients) = &case.accepted[comparison.accepted];
+        Some(Self {
+            given,
+            expected: gradients.get(given.quantity)?,
+            comparison,
+        })
+    }
+
+    /// How many entries are right.
+    pub(super) fn count(&self) -> usize {
+        self.comparison.count
+    }
+
+    /// Whether every number is one of `f32`.
+    pub(super) fn single(&self) -> bool {
+        self.comparison.single
+    }
+
+    pub(super) fn has_right_shape(&self) -> bool {
+        self.given.shape == self.expected.shape
+    }
+
+    pub(super) fn is_right(&self) -> bool {
+        let entries = self.comparison.right.len();
+        self.has_right_shape() && entries > 0 && self.count() == entries
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        self.comparison.finite
+    }
+
+    /// The row and the column of an entry, from 1; a vector is one row.
+    pub(super) fn place(&self, at: usize) -> (usize, usize) {
+        let columns = self.columns();
+        (at / columns + 1, at % columns + 1)
+    }
+
+    fn columns(&self) -> usize {
+        self.expected.shape.last().copied().unwrap_or(1).max(1)
+    }
+
+    /// How near it is to one of the tensors that are `right`.
+    pub(super) fn closeness(&self, mut right: impl Iterator<Item = &'a Tensor>) -> Closeness {
+        let near = |right: &Tensor| {
+            Tolerance::FINITE_DIFFERENCE.accepts(&self.given.values, &right.values)
+        };
+        if self.is_right() {
+            Closeness::Right
+        } else if self.has_right_shape() && self.is_finite() && right.any(near) {
+            Closeness::WithinOnePercent
+        } else {
+            Closeness::Wrong
+        }
+    }
+
+    /// The verdict, and nothing else of it.
+    pub(super) fn verdict(&self, closeness: Closeness) -> TensorReport {
+        TensorReport {
+            quantity: self.given.quantity,
+            verdict: if self.is_right() {
+                Verdict::Correct
+            } else {
+                Verdict::Incorrect
+            },
+            closeness,
+            mistake: None,
+            message: "Right.".to_owned(),
+            largest_absolute_error: None,
+            largest_relative_error: None,
+            worst: Vec::new(),
+            grid: None,
+        }
+    }
+
+    /// The report with all errors, without a mistake and its message.
+    pub(super) fn report(&self, closeness: Closeness) -> TensorReport {
+        let mut report = self.verdict(closeness);
+        if !self.has_right_shape() {
+            return report;
+        }
+        if self.is_finite() {
+            report.largest_absolute_error = Some(self.largest(|a, b| (a - b).abs()));
+            report.largest_relative_error = Some(self.largest(relative_error));
+        }
+        report.worst = self.worst();
+        let right = &self.comparison.right;
+        report.grid = (right.len() <= MOST_GRID_ENTRIES).then(|| Grid {
+            rows: right.len() / self.columns(),
+            columns: self.columns(),
+            right: right.clone(),
+        });
+        report
+    }
+
+    fn largest(&self, error: impl Fn(f64, f64) -> f64) -> f64 {
+        let pairs = self.given.values.iter().zip(&self.expected.values);
+        two_digits(pairs.fold(0.0, |top: f64, (&a, &b)| top.max(error(a, b))))
+    }
+
+    fn worst(&self) -> Vec<Worst> {
+        let error = |at: usize| {
+            let error = (self.given.values[at] - self.expected.values[at]).abs();
+            if error.is_nan() { f64::INFINITY } else { error }
+        };
+        let right = self.comparison.right.iter().enumerate();
+        let mut worst: Vec<(f64, usize)> = Vec::with_capacity(WORST + 1);
+        for (at, _) in right.filter(|(_, right)| !**right) {
+            let error = error(at);
+            let place = worst.partition_point(|(larger, _)| *larger >= error);
+            if place < WORST {
+                worst.insert(place, (error, at));
+                worst.truncate(WORST);
+            }
+        }
+        let entry = |(_, at): (f64, usize)| {
+            let (row, column) = self.place(at);
+            let given = self.given.values[at];
+            Worst { row, column, given }
+        };
+        worst.into_iter().map(entry).collect()
+    }
+}
+
+fn relative_error(a: f64, b: f64) -> f64 {
+    let larger = a.abs().max(b.abs());
+    if larger == 0.0 {
+        0.0
+    } else {
+        (a - b).abs() / larger
+    }
+}
+
+/// A number rounded so that it tells a size and no more.
+fn two_digits(number: f64) -> f64 {
+    format!("{number:.1e}").parse().unwrap_or(number)
+}
+
+/// Whether all are numbers of `f32`, exactly or as their shortest decimals; of those that are not exactly, the first
+/// thousand speak for the rest.
+fn all_single(values: &[f64]) -> bool {
+    let is_exact = |value: f64| value == f64::from(value as f32);
+    let is_decimal = |value: f64| (value as f32).to_string().parse() == Ok(value);
+    let mut decimals = values.iter().filter(|&&value| !is_exact(value));
+    decimals
+        .by_ref()
+        .take(MOST_DECIMALS)
+        .all(|&value| is_decimal(value))
+}

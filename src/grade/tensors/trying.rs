@@ -1,0 +1,155 @@
+//! The wrong gradients of common mistakes, computed one after the other and compared with what was submitted.
+
+use super::Closeness;
+use super::constant::{Constant, Named};
+use super::grading::Case;
+use crate::grade::tensor_mistakes::{Budget, Candidate, Computation, Gradients, candidates};
+
+/// The multiplications that wrong backward passes and the comparisons with them may take in all; about a second of one
+/// core.
+const MOST_WORK: usize = 1_000_000_000;
+
+/// The search under way.
+pub(super) struct Trying {
+    candidates: Vec<Candidate>,
+    constants: Vec<Constant>,
+    /// The tensors whose mistake is looked for.
+    open: Vec<usize>,
+    /// The candidates that gave each of the tensors, in their order.
+    matches: Vec<Vec<usize>>,
+    /// How many tensors each candidate gave.
+    votes: Vec<usize>,
+    found: Found,
+    /// The candidate and the kinks that are tried.
+    candidate: usize,
+    kinks: usize,
+    computation: Option<Computation>,
+    wrong: Option<Gradients>,
+    /// The next of those that are open.
+    next: usize,
+    /// What `Budget::spent` may come to.
+    most_spent: usize,
+}
+
+/// What the search found, for each tensor.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The mistake that gives it as it is.
+    pub(super) exact: Vec<Option<Named>>,
+    /// The mistake that gives it times a constant, for tensors that have two mistakes.
+    pub(super) scaled: Vec<Option<Named>>,
+}
+
+impl Trying {
+    pub(super) fn new(case: &Case<'_>, constants: Vec<Constant>, budget: &Budget) -> Self {
+        let count = case.submitted.len();
+        let is_open = |&at: &usize| {
+            case.is_nameable(at) && case.closeness[at] != Closeness::Right && !case.is_single(at)
+        };
+        let open: Vec<usize> = (0..count).filter(is_open).collect();
+        let references = case.references;
+        let candidates = if open.is_empty() {
+            Vec::new()
+        } else {
+            let has_earlier = references.earlier.is_some();
+            candidates(&references.pass, has_earlier, references.learning_rate)
+        };
+        Self {
+            votes: vec![0; candidates.len()],
+            candidates,
+            constants,
+            open,
+            matches: vec![Vec::new(); count],
+            found: Found {
+                exact: vec![None; count],
+                scaled: vec![None; count],
+            },
+            candidate: 0,
+            kinks: 0,
+            computation: None,
+            wrong: None,
+            next: 0,
+            most_spent: budget.spent().saturating_add(MOST_WORK),
+        }
+    }
+
+    /// Goes on for as long as `budget` lasts; what was found at the end, which comes once.
+    pub(super) fn advance(&mut self, case: &Case<'_>, budget: &mut Budget) -> Option<Found> {
+        let references = case.references;
+        while let Some(candidate) = self.candidates.get(self.candidate) {
+            if budget.spent() > self.most_spent {
+                break;
+            }
+            let wrong = match self.wrong.take() {
+                Some(wrong) => wrong,
+                None => {
+                    let at_kinks = (case.accepted[self.kinks].0, case.tolerance.kink);
+                    let (pass, right) = (&references.pass, &references.right);
+                    let computation = self.computation.get_or_insert_with(|| {
+                        candidate.begin(pass, right, references.earlier.as_ref(), at_kinks)
+                    });
+                    let wrong = computation.advance(pass, budget)?;
+                    (self.computation, self.next) = (None, 0);
+                    wrong
+                }
+            };
+            while let Some(&at) = self.open.get(self.next) {
+                if budget.is_spent() {
+                    self.wrong = Some(wrong);
+                    return None;
+                }
+                self.compare(case, at, &wrong, budget);
+                self.next += 1;
+            }
+            self.kinks += 1;
+            if self.kinks == case.accepted.len() {
+                (self.candidate, self.kinks) = (self.candidate + 1, 0);
+            }
+        }
+        Some(self.vote())
+    }
+
+    fn compare(&mut self, case: &Case<'_>, at: usize, wrong: &Gradients, budget: &mut Budget) {
+        let given = &case.submitted[at];
+        let index = self.candidate;
+        let Some(wrong) = wrong.get(given.quantity) else {
+            return;
+        };
+        if wrong.shape != given.shape {
+            return;
+        }
+        budget.spend(given.values.len());
+        if case.is_multiple(at, &wrong.values, 1.0) {
+            budget.spend(given.values.len());
+            // At several kinks a candidate can give the same tensor.
+            if self.matches[at].last() != Some(&index) {
+                self.matches[at].push(index);
+                self.votes[index] += 1;
+            }
+        } else if self.found.scaled[at].is_none() && case.tells_all() {
+            budget.spend(given.values.len().saturating_mul(self.constants.len()));
+            let mut constants = self.constants.iter();
+            let found = constants.find(|c| case.is_multiple(at, &wrong.values, c.factor));
+            let candidate = &self.candidates[index];
+            let both = |c: &Constant| c.besides(candidate.mistake, &candidate.question);
+            self.found.scaled[at] = found.map(both);
+        }
+    }
+
+    /// Of the mistakes that explain a tensor the one that explains most tensors.
+    fn vote(&mut self) -> Found {
+        for &at in &self.open {
+            // The first of those with most votes: `max_by_key` would take the last.
+            let best = self.matches[at]
+                .iter()
+                .rev()
+                .max_by_key(|&&index| self.votes[index]);
+            self.found.exact[at] = best.map(|&index| {
+                let candidate = &self.candidates[index];
+                let meaning = candidate.mistake.meaning();
+                Named::new(candidate.mistake, meaning, &candidate.question)
+            });
+        }
+        std::mem::take(&mut self.found)
+    }
+}
