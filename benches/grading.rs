@@ -140,6 +140,7 @@ fn a_hundred_submissions_over_the_network(bencher: Bencher<'_, '_>, answers: &st
         assignment: "hw-backprop".to_owned(),
         answers: submission(answers).into_iter().collect(),
         reveal: pb::Reveal::Mistake.into(),
+        ..Default::default()
     };
     let grade_all = || async {
         let mut tasks = tokio::task::JoinSet::new();

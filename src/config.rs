@@ -107,7 +107,7 @@ settings! {
     evict_after_seconds: u64 = 600, 1..=31_536_000;
     /// Folder of assignments to grade by, as .toml files, besides the built-in ones; empty = none.
     assignments: String = String::new(), ..;
-    /// File whose content seeds the networks that answers are tried on and signs receipts; empty = a secret drawn at each start.
+    /// File of secrets, one a line: the first seeds the networks that answers are tried on, signs receipts and keys the digests of COMPARE_ONLY models; empty = a secret drawn at each start.
     grading_secret_file: String = String::new(), ..;
     /// Most that a graded report may tell: verdict, mistake, hints, or reference (the right formula).
     reveal_limit: String = "hints".to_owned(), OneOf(&["verdict", "mistake", "hints", "reference"]);
@@ -115,6 +115,10 @@ settings! {
     max_graded_flops: u64 = 50_000_000, 1..=1_000_000_000_000;
     /// Every model is for grading only, networks sent along too: nothing but grading shows a gradient.
     compare_only: bool = false, ..;
+    /// GradeGradients takes any batch for a COMPARE_ONLY model that was made without one; a patient search can then learn some of its numbers.
+    compare_any_batch: bool = false, ..;
+    /// GradeGradients calls of one session against COMPARE_ONLY models, over its whole life; of one address for networks sent along.
+    max_compare_tries_per_session: u64 = 200, 1..=1 << 31;
 
     /// Largest request message, in bytes after decompression.
     max_request_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;

@@ -17,12 +17,12 @@ use super::Failure;
 use crate::grade::formats::{Format, Style};
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
-use crate::service::load_graders;
+use crate::service::{load_graders, read_secrets};
 
 pub(super) const NAME: &str = "grade";
 pub(super) const DEFAULT_ASSIGNMENT: &str = "hw-backprop";
-/// Without a secret of one's own the networks are the same for everybody: reproducible, and predictable.
-const PUBLIC_SECRET: &str = "public";
+/// Without a secret of one's own the networks are the same everywhere: reproducible, predictable, and nothing is signed.
+const PUBLIC: &str = "public";
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
@@ -57,6 +57,12 @@ pub(super) fn command() -> Command {
                 .help("Write the report to this file instead of the terminal; for a folder: a folder of reports"),
         )
         .arg(
+            Arg::new("student")
+                .long("student")
+                .value_name("NAME")
+                .help("Whose answers they are, as the report and its receipt name them [default: the file's name]"),
+        )
+        .arg(
             Arg::new("reveal")
                 .long("reveal")
                 .value_name("HOW_MUCH")
@@ -67,7 +73,7 @@ pub(super) fn command() -> Command {
 }
 
 /// Which assignment, and where its file lies.
-pub(super) fn assignment_arguments() -> [Arg; 3] {
+pub(super) fn assignment_arguments() -> [Arg; 4] {
     [
         Arg::new("assignment")
             .long("assignment")
@@ -80,6 +86,7 @@ pub(super) fn assignment_arguments() -> [Arg; 3] {
             .value_parser(value_parser!(PathBuf))
             .help("A folder of assignments of one's own, as .toml files"),
         secret_argument(),
+        secret_file_argument(),
     ]
 }
 
@@ -90,11 +97,36 @@ pub(super) fn secret_argument() -> Arg {
         .value_name("TEXT")
         .env("BACKPROPD_GRADING_SECRET")
         .hide_env_values(true)
-        .default_value(PUBLIC_SECRET)
+        .default_value(PUBLIC)
         .hide_default_value(true)
         .help(
             "Seeds the networks that answers are tried on and signs receipts; keep it to yourself",
         )
+}
+
+/// The same, from a file that only its owner reads.
+pub(super) fn secret_file_argument() -> Arg {
+    Arg::new("secret-file")
+        .long("secret-file")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(
+            "A file of secrets, one a line, in place of --secret: the first seeds and signs, all verify; mode 600",
+        )
+}
+
+/// The secrets that the arguments name, the one that seeds and signs first.
+pub(super) fn secrets(matches: &ArgMatches) -> Result<Vec<Vec<u8>>, Failure> {
+    let Some(path) = matches.get_one::<PathBuf>("secret-file") else {
+        let secret = required::<String>(matches, "secret")?;
+        return Ok(vec![secret.as_bytes().to_vec()]);
+    };
+    let secrets = read_secrets(path)
+        .map_err(|error| Failure::usage(format!("cannot load the secrets: {error}")))?;
+    if let Some(warning) = secrets.warning {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+    Ok(secrets.all)
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
@@ -107,6 +139,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             .map_err(Failure::usage)?,
         out: matches.get_one::<PathBuf>("out").cloned(),
         reveal: reveal(matches)?,
+        student: matches.get_one::<String>("student").cloned(),
     };
     if file.is_dir() {
         return class::grade(file, &source, &options);
@@ -126,6 +159,7 @@ struct Options {
     format: Format,
     out: Option<PathBuf>,
     reveal: Reveal,
+    student: Option<String>,
 }
 
 /// A graded submission.
@@ -153,7 +187,12 @@ fn grade_file(path: &Path, source: &Source, options: &Options) -> Result<Graded,
     let id = named
         .or(submission.assignment.as_deref())
         .unwrap_or(DEFAULT_ASSIGNMENT);
-    let report = source.grade(id, &submission, options.reveal)?;
+    let stem = || {
+        path.file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+    };
+    let student = options.student.clone().or_else(stem);
+    let report = source.grade(id, &submission, student.unwrap_or_default(), options.reveal)?;
     Ok(Graded {
         submission,
         report,
@@ -177,11 +216,16 @@ pub(super) fn read_submission(path: &Path) -> Result<Submission, Failure> {
 
 /// The assignments that the arguments name.
 pub(super) fn graders(matches: &ArgMatches) -> Result<Vec<Grader>, Failure> {
+    graders_seeded(matches, &secrets(matches)?)
+}
+
+/// The same, seeded by the first of these secrets.
+fn graders_seeded(matches: &ArgMatches, secrets: &[Vec<u8>]) -> Result<Vec<Grader>, Failure> {
     let folder = matches
         .get_one::<PathBuf>("assignments")
         .map(PathBuf::as_path);
-    let secret = required::<String>(matches, "secret")?;
-    load_graders(folder, secret.as_bytes()).map_err(|error| Failure::usage(error.to_string()))
+    let first = secrets.first().map_or(&[][..], Vec::as_slice);
+    load_graders(folder, first).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// The grader of the assignment called `id`.

@@ -41,6 +41,8 @@ pub struct AssignmentError {
 pub struct Assignment {
     /// Names it among others.
     pub id: String,
+    /// BLAKE3 of the file's text, in hexadecimal.
+    pub digest: String,
     /// Its heading.
     pub title: String,
     /// What it is about.
@@ -234,6 +236,7 @@ fn read(text: &str) -> Result<Assignment, Fault> {
     };
     Ok(Assignment {
         id: file.id.into_inner(),
+        digest: blake3::hash(text.as_bytes()).to_string(),
         title: file.title,
         description: file.description,
         network,

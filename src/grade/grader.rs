@@ -162,6 +162,9 @@ impl Grader {
         }
         GradeReport {
             assignment: self.assignment.id.clone(),
+            assignment_digest: Some(self.assignment.digest.clone()),
+            student: None,
+            graded_at: None,
             score: questions.iter().map(|question| question.points).sum(),
             max_score: self.assignment.max_score(),
             questions,

@@ -1,73 +1,359 @@
-//! Receipts: proof that answers got a score from somebody who holds the secret.
+//! Receipts: proof that a student's answers got a score from a holder of the secret.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::GradeReport;
 
 /// What keys are derived for, so that no other use of the secret makes the same one.
-const CONTEXT: &str = "backpropd 2026-11 grading receipt";
-const VERSION: &str = "v1-";
+const CONTEXT: &str = "backpropd 2026-12 grading receipt v2";
+/// The same for the names of keys.
+const NAME_CONTEXT: &str = "backpropd 2026-12 name of a receipt key";
+const VERSION: &str = "v2";
+/// The secret of commands that are given none; everybody knows it, so it proves nothing.
+pub const PUBLIC_SECRET: &[u8] = b"public";
+/// The most secrets of a file.
+pub const MAX_SECRETS: usize = 64;
 
-/// A keyed BLAKE3 hash, which is a message authentication code, over the assignment, every answer, and each
-/// question's verdict and points.
-pub fn receipt(secret: &[u8], report: &GradeReport, answers: &BTreeMap<String, String>) -> String {
-    format!("{VERSION}{}", mac(secret, report, answers).to_hex())
-}
-
-/// Whether `report` carries the receipt that `secret` makes for it; compared in constant time.
-pub fn verify(secret: &[u8], report: &GradeReport, answers: &BTreeMap<String, String>) -> bool {
-    let given = report
-        .receipt
-        .as_deref()
-        .and_then(|receipt| receipt.strip_prefix(VERSION));
-    let given = given.and_then(|hex| blake3::Hash::from_hex(hex).ok());
-    // `blake3::Hash` compares in constant time.
-    given.is_some_and(|given| given == mac(secret, report, answers))
-}
-
-fn mac(secret: &[u8], report: &GradeReport, answers: &BTreeMap<String, String>) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key(CONTEXT, secret));
-    // Each part goes in behind its length, so that no two contents run together to the same bytes.
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
+/// The secrets of a file's content, without the blanks around them: a line of text is a secret, the first of them signs;
+/// what is not text is one secret. `None` where one of them is empty, public, or there are too many.
+pub fn secrets(content: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let secrets: Vec<Vec<u8>> = match std::str::from_utf8(content) {
+        Ok(text) => text
+            .lines()
+            .map(|line| line.as_bytes().trim_ascii().to_vec())
+            .filter(|secret| !secret.is_empty())
+            .collect(),
+        Err(_) => vec![content.trim_ascii().to_vec()],
     };
-    part(report.assignment.as_bytes());
+    let is_secret = |secret: &Vec<u8>| !secret.is_empty() && secret != PUBLIC_SECRET;
+    let fits = (1..=MAX_SECRETS).contains(&secrets.len());
+    (fits && secrets.iter().all(is_secret)).then_some(secrets)
+}
+
+/// Names a key without telling it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyId(String);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+struct Key {
+    id: KeyId,
+    mac: [u8; 32],
+}
+
+/// Keys of receipts: the first signs, all verify.
+pub struct Keys(Vec<Key>);
+
+/// Why a receipt proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotGenuine {
+    /// There is none.
+    #[error("the report has no receipt: a report is signed where it is graded with a secret")]
+    Missing,
+    /// One of a form that binds neither student nor time.
+    #[error(
+        "the receipt is of an older version, which names no student and no time: grade the answers again"
+    )]
+    Old,
+    /// It is not of the form of a receipt.
+    #[error("the receipt is not one: it is cut off or altered")]
+    Malformed,
+    /// It was made with another secret.
+    #[error("the receipt was made with the key {0}, and the secrets given have another one")]
+    OtherKey(String),
+    /// It belongs to another report.
+    #[error(
+        "the receipt is not that of this report: the student, the time, the assignment, the answers or the score is another one"
+    )]
+    OtherReport,
+}
+
+impl Keys {
+    /// The keys of these secrets; `None` where there is none, or one is empty or public: it would prove nothing.
+    pub fn new<S: AsRef<[u8]>>(secrets: &[S]) -> Option<Self> {
+        let proves = |secret: &S| {
+            let secret = secret.as_ref().trim_ascii();
+            !secret.is_empty() && secret != PUBLIC_SECRET
+        };
+        let key = |secret: &S| {
+            let secret = secret.as_ref();
+            let name = blake3::hash(&blake3::derive_key(NAME_CONTEXT, secret));
+            Key {
+                id: KeyId(name.to_hex()[..16].to_owned()),
+                mac: blake3::derive_key(CONTEXT, secret),
+            }
+        };
+        let all_prove = !secrets.is_empty() && secrets.iter().all(proves);
+        all_prove.then(|| Self(secrets.iter().map(key).collect()))
+    }
+
+    /// Signs a report on these answers as it is now, its student and time included.
+    pub fn sign(&self, report: &mut GradeReport, answers: &BTreeMap<String, String>) {
+        report.receipt = self.0.first().map(|key| {
+            let mac = mac(key, report, answers).to_hex();
+            format!("{VERSION}-{}-{mac}", key.id)
+        });
+    }
+
+    /// Which key signed this report on these answers; compared in constant time.
+    ///
+    /// # Errors
+    /// None did.
+    pub fn verify(
+        &self,
+        report: &GradeReport,
+        answers: &BTreeMap<String, String>,
+    ) -> Result<KeyId, NotGenuine> {
+        let receipt = report.receipt.as_deref().ok_or(NotGenuine::Missing)?;
+        if receipt.starts_with("v1-") {
+            return Err(NotGenuine::Old);
+        }
+        let mut parts = receipt.split('-');
+        let (Some(VERSION), Some(id), Some(given), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(NotGenuine::Malformed);
+        };
+        let given = blake3::Hash::from_hex(given).map_err(|_| NotGenuine::Malformed)?;
+        let mut keys = self.0.iter().filter(|key| key.id.0 == id).peekable();
+        if keys.peek().is_none() {
+            // The id is the report's own, and may be of any length.
+            let shown = id.chars().take(16).collect();
+            return Err(NotGenuine::OtherKey(shown));
+        }
+        // `blake3::Hash` compares in constant time.
+        let signed = keys.find(|key| given == mac(key, report, answers));
+        let key = signed.ok_or(NotGenuine::OtherReport)?;
+        Ok(key.id.clone())
+    }
+}
+
+/// A keyed BLAKE3 hash, which is a message authentication code. Every part goes in behind its length, every list behind
+/// its own, and what may be absent behind a mark: no two contents run together to the same bytes.
+fn mac(key: &Key, report: &GradeReport, answers: &BTreeMap<String, String>) -> blake3::Hash {
+    let mut parts = Parts(blake3::Hasher::new_keyed(&key.mac));
+    parts.text(&key.id.0);
+    parts.text(&report.assignment);
+    parts.optional(report.assignment_digest.as_deref().map(str::as_bytes));
+    parts.optional(report.student.as_deref().map(str::as_bytes));
+    let time = report.graded_at.map(u64::to_le_bytes);
+    parts.optional(time.as_ref().map(<[u8; 8]>::as_slice));
+    parts.count(answers.len());
     for (id, answer) in answers {
-        part(id.as_bytes());
-        part(answer.as_bytes());
+        parts.text(id);
+        parts.text(answer);
     }
+    parts.count(report.questions.len());
     for question in &report.questions {
-        part(question.id.as_bytes());
-        part(question.verdict.word().as_bytes());
-        part(&question.points.to_le_bytes());
+        parts.text(&question.id);
+        parts.text(question.verdict.word());
+        let mistake = question.mistake.map(|mistake| mistake.word().as_bytes());
+        parts.optional(mistake);
+        parts.number(question.points);
+        parts.number(question.max_points);
     }
-    part(&report.score.to_le_bytes());
-    part(&report.max_score.to_le_bytes());
-    hasher.finalize()
+    parts.number(report.score);
+    parts.number(report.max_score);
+    parts.0.finalize()
+}
+
+struct Parts(blake3::Hasher);
+
+impl Parts {
+    fn count(&mut self, count: usize) {
+        self.0.update(&(count as u64).to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.update(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn number(&mut self, number: f64) {
+        self.bytes(&number.to_le_bytes());
+    }
+
+    fn optional(&mut self, part: Option<&[u8]>) {
+        self.0.update(&[u8::from(part.is_some())]);
+        self.bytes(part.unwrap_or_default());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grade::{Mistake, QuestionReport, Verdict};
 
-    #[test]
-    fn a_receipt_holds_for_one_secret_one_score_and_one_set_of_answers() {
-        let mut report = GradeReport {
+    fn question(id: &str) -> QuestionReport {
+        QuestionReport {
+            id: id.to_owned(),
+            verdict: Verdict::Partial,
+            points: 1.5,
+            max_points: 2.0,
+            mistake: Some(Mistake::MissingMask),
+            message: String::new(),
+            understood: None,
+            span: None,
+            first_wrong_step: None,
+            grid: None,
+            advice: Vec::new(),
+            hints: Vec::new(),
+            reference: None,
+            tags: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    fn report() -> GradeReport {
+        GradeReport {
             assignment: "hw".to_owned(),
+            assignment_digest: Some("ab".to_owned()),
+            student: Some("ada".to_owned()),
+            graded_at: Some(1_800_000_000),
             score: 1.5,
             max_score: 2.0,
-            questions: Vec::new(),
+            questions: vec![question("1")],
             unknown_answers: Vec::new(),
             receipt: None,
+        }
+    }
+
+    fn answers(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |&(id, answer): &(&str, &str)| (id.to_owned(), answer.to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    fn keys(secrets: &[&str]) -> Keys {
+        Keys::new(secrets).expect("they are secret")
+    }
+
+    #[test]
+    fn a_receipt_holds_for_one_report_and_nothing_beside_it() {
+        let keys = keys(&["a"]);
+        let given = answers(&[("1", "x")]);
+        let mut signed = report();
+        assert_eq!(keys.verify(&signed, &given), Err(NotGenuine::Missing));
+        keys.sign(&mut signed, &given);
+        assert!(keys.verify(&signed, &given).is_ok());
+        let other_answers = [
+            &[][..],
+            &[("1", "y")],
+            &[("2", "x")],
+            &[("1", "x"), ("2", "")],
+        ];
+        for other in other_answers {
+            let verified = keys.verify(&signed, &answers(other));
+            assert_eq!(verified, Err(NotGenuine::OtherReport), "{other:?}");
+        }
+        let changes: [fn(&mut GradeReport); 13] = [
+            |report| report.student = Some("eve".to_owned()),
+            |report| report.student = Some(String::new()),
+            |report| report.student = None,
+            |report| report.graded_at = Some(1_800_000_001),
+            |report| report.graded_at = None,
+            |report| report.assignment = "other".to_owned(),
+            |report| report.assignment_digest = Some("cd".to_owned()),
+            |report| report.score = 2.0,
+            |report| report.max_score = 1.5,
+            |report| report.questions[0].points = 2.0,
+            |report| report.questions[0].verdict = Verdict::Correct,
+            |report| report.questions[0].mistake = None,
+            |report| report.questions.clear(),
+        ];
+        for (at, change) in changes.iter().enumerate() {
+            let mut forged = signed.clone();
+            change(&mut forged);
+            let verified = keys.verify(&forged, &given);
+            assert_eq!(verified, Err(NotGenuine::OtherReport), "change {at}");
+        }
+    }
+
+    #[test]
+    fn parts_do_not_run_together() {
+        let keys = keys(&["a"]);
+        let mac_of = |report: &GradeReport, answers| mac(&keys.0[0], report, &answers);
+        // What one list loses the next one gains: two answers more are as many texts as a question's.
+        let mut fewer = report();
+        fewer.questions.clear();
+        assert_ne!(
+            mac_of(&fewer, answers(&[("1", "x"), ("1a", "PARTIAL")])),
+            mac_of(&report(), answers(&[("1", "x")]))
+        );
+        let shifted = |student: &str, assignment: &str| GradeReport {
+            student: Some(student.to_owned()),
+            assignment: assignment.to_owned(),
+            ..report()
         };
-        let answers = BTreeMap::from([("1".to_owned(), "x".to_owned())]);
-        assert!(!verify(b"a", &report, &answers), "there is none yet");
-        report.receipt = Some(receipt(b"a", &report, &answers));
-        assert!(verify(b"a", &report, &answers));
-        assert!(!verify(b"b", &report, &answers));
-        assert!(!verify(b"a", &report, &BTreeMap::new()));
-        report.score = 2.0;
-        assert!(!verify(b"a", &report, &answers));
+        assert_ne!(
+            mac_of(&shifted("ab", "c"), answers(&[])),
+            mac_of(&shifted("b", "ca"), answers(&[]))
+        );
+        assert_ne!(
+            mac_of(&report(), answers(&[("1", "xy")])),
+            mac_of(&report(), answers(&[("1x", "y")]))
+        );
+    }
+
+    #[test]
+    fn the_first_key_signs_and_all_verify() {
+        let given = answers(&[]);
+        let mut old = report();
+        keys(&["old"]).sign(&mut old, &given);
+        let mut new = report();
+        let both = keys(&["new", "old"]);
+        both.sign(&mut new, &given);
+        assert!(both.verify(&old, &given).is_ok() && both.verify(&new, &given).is_ok());
+        let id = both.verify(&new, &given).expect("genuine");
+        assert_eq!(keys(&["new"]).verify(&new, &given), Ok(id));
+        let refused = keys(&["new"]).verify(&old, &given);
+        assert!(
+            matches!(refused, Err(NotGenuine::OtherKey(_))),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn what_everybody_knows_proves_nothing() {
+        for secrets in [
+            &["public"][..],
+            &[""],
+            &[" "],
+            &["a", "public"],
+            &["public\n"],
+            &[],
+        ] {
+            assert!(Keys::new(secrets).is_none(), "{secrets:?}");
+        }
+        for receipt in ["v1-00", "v2-", "v2-a-b", "v2--", "", "v3-a-b", "v2-a-b-c"] {
+            let forged = GradeReport {
+                receipt: Some(receipt.to_owned()),
+                ..report()
+            };
+            assert!(keys(&["a"]).verify(&forged, &answers(&[])).is_err());
+        }
+    }
+
+    #[test]
+    fn a_file_of_one_line_is_the_secret_that_it_was() {
+        let read = |content: &[u8]| secrets(content);
+        let one = |secret: &[u8]| Some(vec![secret.to_vec()]);
+        assert_eq!(read(b" a secret \n"), one(b"a secret"));
+        assert_eq!(read(b"\n\na b\r\n\n"), one(b"a b"));
+        assert_eq!(read(&[0xff, b'\n', 7]), one(&[0xff, b'\n', 7]), "not text");
+        let two = Some(vec![b"new".to_vec(), b"old".to_vec()]);
+        assert_eq!(read(b"new\r\n\n old"), two);
+        for content in [&b""[..], b" \n", b"public\n", b"a\npublic"] {
+            assert_eq!(read(content), None);
+        }
+        assert_eq!(read("a\n".repeat(MAX_SECRETS + 1).as_bytes()), None);
     }
 }

@@ -132,6 +132,15 @@ pub struct QuestionReport {
 pub struct GradeReport {
     /// The assignment's id.
     pub assignment: String,
+    /// BLAKE3 of the assignment's file, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub assignment_digest: Option<String>,
+    /// Who handed the answers in, as the caller of the grader says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub student: Option<String>,
+    /// When they were graded, in seconds since 1970, as the caller of the grader says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub graded_at: Option<u64>,
     /// What the answers earn.
     pub score: f64,
     /// What right answers earn.
@@ -141,7 +150,7 @@ pub struct GradeReport {
     /// Answers that no question of the assignment has, by their ids.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unknown_answers: Vec<String>,
-    /// Proves that a server of this key made the report, where it has one.
+    /// Proves that a holder of the grading secret made the report, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receipt: Option<String>,
 }

@@ -8,11 +8,15 @@ use tonic::Status;
 use super::convert::model::{model as write_model, read_access};
 use super::convert::request::{id, random_id, request_id, session_name};
 use super::convert::spec;
-use super::convert::target::{ParameterParts, flatten, read_parameters};
+use super::convert::submitted;
+use super::convert::target::{BatchParts, ParameterParts, flatten, read_parameters};
 use super::entry::{AnyModel, ModelEntry, ModelScalar};
 use super::{Server, pb, telemetry};
 use crate::nn::{Dtype, Violations, initialize};
-use crate::training::{Access, Fingerprint, Model, ModelName, Placement, SessionName, Spec};
+use crate::training::{
+    Access, CompareTerms, Fingerprint, Model, ModelName, Placement, RegistryError, SessionName,
+    Spec, batch_digest,
+};
 
 /// Floating-point operations that drawing one initial weight is worth, roughly.
 const FLOPS_PER_DRAW: u64 = 50;
@@ -23,6 +27,7 @@ pub struct Creation {
     spec: Spec,
     source: Source,
     access: Access,
+    compare: Option<(BatchParts, f64)>,
     validate_only: bool,
 }
 
@@ -57,6 +62,9 @@ impl Creation {
             read_parameters(request.parameters, most, &mut violations).map(Source::Parameters)
         };
         let access = read_access(request.access, &mut violations);
+        let compare = request
+            .compare
+            .and_then(|terms| read_compare(terms, &mut violations));
         let known = fingerprint.unwrap_or([0; 32]);
         let request_id = request_id(request.request_id, || known, &mut violations);
         let all = session.zip(model).zip(spec).zip(source);
@@ -73,6 +81,7 @@ impl Creation {
             spec,
             source,
             access,
+            compare,
             validate_only: request.validate_only,
         })
     }
@@ -83,8 +92,15 @@ impl Creation {
     /// Parameters that do not fit, a taken id, no room.
     pub async fn create(mut self, server: &Arc<Server>) -> Result<pb::Model, Status> {
         let now = SystemTime::now();
-        let made = server.registry().check(&self.placement, now)?;
-        if let Some(made) = made {
+        let made = server.registry().check(&self.placement, now);
+        if matches!(&made, Ok(Some(_)) | Err(RegistryError::Reused(_)))
+            && access_in(server, &self.placement, self.access, now)? == Access::CompareOnly
+        {
+            // Whether a request is the one that made the model tells its seed: that is a guess like any other.
+            let session = &self.placement.name.session;
+            server.count_compare_try(session).await?;
+        }
+        if let Some(made) = made? {
             let made = server.find(&made).await?;
             server.keep_new(&made).await?;
             return server.describe_one(made).await;
@@ -92,11 +108,16 @@ impl Creation {
         self.access = access_in(server, &self.placement, self.access, now)?;
         let placement = self.placement.clone();
         let validate_only = self.validate_only;
-        let flops = FLOPS_PER_DRAW * self.spec.architecture.parameter_count() as u64;
+        let compared = self
+            .compare
+            .as_ref()
+            .map_or(0, |(batch, _)| batch.entries());
+        let flops = FLOPS_PER_DRAW * (self.spec.architecture.parameter_count() as u64 + compared);
         let remembered = server.config.request_ids_per_model;
+        let max_rows = server.config.max_batch_rows;
         let build = move |_| {
             let name = self.placement.name.clone();
-            let entry = self.build(name, remembered, now)?;
+            let entry = self.build(name, remembered, max_rows, now)?;
             // Computes the digest while on a compute thread.
             entry.model.step_and_digest();
             Ok::<_, Violations>(Arc::new(entry))
@@ -104,7 +125,7 @@ impl Creation {
         let (entry, _) = server.compute.run(flops, build).await?;
         let entry = entry?;
         if validate_only {
-            return Ok(write_model(&entry));
+            return Ok(write_model(&entry, &server.grading.veil));
         }
         let entry = server.insert(placement, entry, now).await?;
         server.keep_new(&entry).await?;
@@ -112,9 +133,10 @@ impl Creation {
     }
 
     fn build(
-        self,
+        mut self,
         name: ModelName,
         remembered: usize,
+        max_rows: usize,
         now: SystemTime,
     ) -> Result<ModelEntry, Violations> {
         fn typed<T: ModelScalar>(
@@ -132,12 +154,30 @@ impl Creation {
             ))))
         }
         let (access, made_by) = (self.access, self.placement.request.clone());
+        let mut violations = Violations::new();
+        let compare = self.compare.take().and_then(|(batch, tolerance)| {
+            let batch = violations.take_at("compare", batch.typed::<f64>(&self.spec, max_rows))?;
+            Some(CompareTerms {
+                batch: batch_digest(&batch),
+                relative_tolerance: tolerance,
+            })
+        });
+        violations.into_result(Some(()))?;
         let model = match self.spec.dtype {
             Dtype::Float32 => typed::<f32>(self, remembered)?,
             Dtype::Float64 => typed::<f64>(self, remembered)?,
         };
-        Ok(ModelEntry::new(name, model, access, made_by, now))
+        Ok(ModelEntry::new(name, model, access, made_by, now).with_compare(compare))
     }
+}
+
+/// Reads what a COMPARE_ONLY model is to be compared on.
+fn read_compare(terms: pb::CompareTerms, violations: &mut Violations) -> Option<(BatchParts, f64)> {
+    let mut faults = Violations::new();
+    let batch = BatchParts::read(terms.inputs, terms.targets, terms.labels, &mut faults);
+    let tolerance = submitted::tolerance(0, terms.relative_tolerance, &mut faults);
+    violations.extend_at("compare", faults);
+    Some((batch?, tolerance?.relative))
 }
 
 /// What may be done with a new model: what was asked for, or less where its session or the server says so.

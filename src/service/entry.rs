@@ -13,7 +13,7 @@ use super::status::{limited, queue_full, waited_too_long};
 use crate::config::Config;
 use crate::nn::WeightsDigest;
 use crate::store::{Anchor, Segment};
-use crate::training::{Access, Model, ModelName, RequestId, Spec};
+use crate::training::{Access, CompareTerms, Model, ModelName, RequestId, Spec};
 
 /// A model of either type.
 #[derive(Clone, Debug)]
@@ -64,6 +64,8 @@ pub struct ModelEntry {
     pub deleted: CancellationToken,
     /// What may be done with it.
     pub access: Access,
+    /// What it is compared on, where only that may be done with it and its maker said.
+    pub compare: Option<CompareTerms>,
     /// The CreateModel request that made it, if that wants to be done once.
     pub made_by: Option<RequestId>,
     /// When it was made.
@@ -143,6 +145,7 @@ impl ModelEntry {
             model,
             deleted: CancellationToken::new(),
             access,
+            compare: None,
             made_by,
             created: now,
             updated: AtomicU64::new(0),
@@ -153,6 +156,11 @@ impl ModelEntry {
         };
         entry.touch(now);
         entry
+    }
+
+    /// The same, compared on these terms.
+    pub fn with_compare(self, compare: Option<CompareTerms>) -> Self {
+        Self { compare, ..self }
     }
 
     /// The step of its last commit on disk, if there is one.

@@ -1,71 +1,72 @@
 //! GradingService.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tonic::{Code, Request, Response, Status};
 
+use super::compare::{InlineTries, Veil};
 use super::convert::grading as convert;
-use super::convert::request::{count, page_size};
-use super::convert::submitted;
-use super::convert::target::{Asked, BatchParts, Target};
+use super::convert::request::page_size;
 use super::deadline::Deadline;
-use super::entry::{ModelScalar, with_model};
 use super::pb::{self, grading_service_server::GradingService};
-use super::status::{Refusal, limited};
-use super::{ServeError, Server, load_graders};
+use super::secrets::read_secrets;
+use super::status::Refusal;
+use super::{ServeError, Server, grade_gradients, load_graders};
 use crate::config::Config;
-use crate::grade::submission::MAX_ANSWERS;
-use crate::grade::{
-    Extras, Grader, References, Reveal, SubmittedTensor, Tolerance, Verdict, grade_tensors, receipt,
-};
-use crate::nn::{Batch, Violations};
-use crate::training::Model;
+use crate::grade::receipt::Keys;
+use crate::grade::submission::{MAX_ANSWERS, MAX_ID_BYTES, MAX_SUBMISSION_BYTES};
+use crate::grade::{Grader, Grading, Reveal};
+use crate::nn::Violations;
 
-/// What one answer costs about, so that a submission is not taken for a small call.
-const FLOPS_PER_ANSWER: u64 = 1_000_000;
+/// The longest name of a student, in bytes.
+const LONGEST_STUDENT: usize = 256;
 
-/// The assignments, and what seeds their networks and signs receipts.
-pub(super) struct Grading {
+/// The assignments, and what signs receipts and hides digests.
+pub(super) struct GradingDesk {
     pub(super) graders: Vec<Arc<Grader>>,
-    pub(super) secret: Vec<u8>,
+    pub(super) keys: Option<Keys>,
     pub(super) most: Reveal,
+    /// How COMPARE_ONLY models are shown.
+    pub(super) veil: Veil,
+    /// Tries against networks sent along.
+    pub(super) inline_tries: InlineTries,
 }
 
-impl Grading {
-    /// Reads the assignments and the secret that the configuration names.
+impl GradingDesk {
+    /// Reads the assignments and the secrets that the configuration names.
     pub(super) fn start(config: &Config) -> Result<Self, ServeError> {
-        let secret = secret(&config.grading_secret_file).map_err(ServeError::Secret)?;
+        let secrets = secrets(&config.grading_secret_file).map_err(ServeError::Secret)?;
+        let first = secrets.first().map_or(&[][..], Vec::as_slice);
         let folder =
             Some(Path::new(&config.assignments)).filter(|folder| !folder.as_os_str().is_empty());
-        let graders = load_graders(folder, &secret)?;
+        let graders = load_graders(folder, first)?;
         Ok(Self {
             graders: graders.into_iter().map(Arc::new).collect(),
-            secret,
+            keys: Keys::new(&secrets),
             // The configuration allows these words alone.
             most: Reveal::from_word(&config.reveal_limit).unwrap_or(Reveal::Hints),
+            veil: Veil::new(first, config.compare_only),
+            inline_tries: InlineTries::default(),
         })
     }
 }
 
-/// The file's content without the blanks around it, or 256 random bits.
-fn secret(file: &str) -> io::Result<Vec<u8>> {
+/// The file's secrets, or one of 256 random bits.
+fn secrets(file: &str) -> io::Result<Vec<Vec<u8>>> {
     if file.is_empty() {
         let mut bits = vec![0; 32];
         getrandom::fill(&mut bits).map_err(io::Error::other)?;
-        return Ok(bits);
+        return Ok(vec![bits]);
     }
-    let secret = fs::read(file)?.trim_ascii().to_vec();
-    if secret.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{file} is empty"),
-        ));
+    let secrets = read_secrets(Path::new(file))?;
+    if let Some(warning) = secrets.warning {
+        tracing::warn!("grading_secret_file: {warning}");
     }
-    Ok(secret)
+    Ok(secrets.all)
 }
 
 /// The handlers.
@@ -121,6 +122,21 @@ impl GradingService for Gradings {
             let given = format!("{} answers", request.answers.len());
             violations.add("answers", given, format!("at most {MAX_ANSWERS}"));
         }
+        let text: usize = request.answers.values().map(String::len).sum();
+        if text > MAX_SUBMISSION_BYTES {
+            let given = format!("{text} bytes of answers");
+            let allowed = format!("at most {MAX_SUBMISSION_BYTES} in one call");
+            violations.add("answers", given, allowed);
+        }
+        // What no question of the assignment has comes back in the reply.
+        if let Some(id) = request.answers.keys().find(|id| id.len() > MAX_ID_BYTES) {
+            let given = format!("an id of {} bytes", id.len());
+            violations.add("answers", given, format!("at most {MAX_ID_BYTES} bytes"));
+        }
+        if request.student.len() > LONGEST_STUDENT {
+            let given = format!("{} bytes", request.student.len());
+            violations.add("student", given, format!("at most {LONGEST_STUDENT} bytes"));
+        }
         let reveal = convert::reveal(request.reveal, &mut violations);
         let reveal = violations.into_result(reveal)?;
         let grader = self.find(&request.assignment)?;
@@ -129,15 +145,26 @@ impl GradingService for Gradings {
                            another `reveal_limit`";
             return Err(Refusal::new(Code::PermissionDenied, "REVEAL_LIMIT", message).status());
         }
-        let answers: BTreeMap<String, String> = request.answers.into_iter().collect();
-        let flops = FLOPS_PER_ANSWER * answers.len() as u64;
+        let answers: Arc<BTreeMap<_, _>> = Arc::new(request.answers.into_iter().collect());
+        let student = Some(request.student).filter(|student| !student.is_empty());
+        let grading = Grading::new(grader, Arc::clone(&answers), reveal);
         let server = Arc::clone(&self.0);
-        let work = move |_| {
-            let mut report = grader.grade(&answers, reveal);
-            report.receipt = Some(receipt::receipt(&server.grading.secret, &report, &answers));
+        let finish = move |grading: Grading| {
+            let mut report = grading.report();
+            report.student = student;
+            report.graded_at = Some(now());
+            if let Some(keys) = &server.grading.keys {
+                keys.sign(&mut report, &answers);
+            }
             convert::report(report)
         };
-        let (report, _) = self.0.compute_by(deadline, flops, work).await?;
+        let quantum = Duration::from_millis(self.0.config.quantum_ms);
+        let compute = &self.0.compute;
+        let graded = async {
+            let graded = compute.run_in_turns(quantum, grading, Grading::advance, finish);
+            Ok(graded.await?)
+        };
+        let (report, _) = deadline.limit(graded).await?;
         Ok(Response::new(pb::GradeFormulasResponse {
             report: Some(report),
         }))
@@ -148,86 +175,9 @@ impl GradingService for Gradings {
         request: Request<pb::GradeGradientsRequest>,
     ) -> Result<Response<pb::GradeGradientsResponse>, Status> {
         let deadline = Deadline::of(request.metadata());
-        let request = request.into_inner();
-        let server = &self.0;
-        let mut violations = Violations::new();
-        let target = Target::read(request.target.map(Asked::from), server, &mut violations);
-        let batch = BatchParts::read(
-            request.inputs,
-            request.targets,
-            request.labels,
-            &mut violations,
-        );
-        let submitted = submitted::read(request.submitted, &mut violations);
-        let tolerance = submitted::tolerance(
-            request.tolerance,
-            request.relative_tolerance,
-            &mut violations,
-        );
-        let dataset_size = count(request.dataset_size, "dataset_size", 0, &mut violations);
-        let all = target.zip(batch).zip(submitted).zip(tolerance);
-        let (((target, batch), submitted), tolerance) = violations.into_result(all)?;
-
-        with_model!(target.find_to_grade(server).await?, model => {
-            let batch = batch.typed::<f64>(model.spec(), server.config.max_batch_rows)?;
-            let flops = 3 * model.spec().architecture.forward_flops(batch.rows());
-            let most = server.config.max_graded_flops;
-            if flops > most {
-                let message = format!("one pass takes about {flops} operations, and this server grades up to {most}; send fewer rows");
-                return Err(limited("TOO_MUCH_TO_GRADE", "max_graded_flops", most, &message));
-            }
-            let work = move |_| {
-                let extras = Extras {
-                    earlier: None,
-                    learning_rate: request.learning_rate,
-                    dataset_size: Some(dataset_size).filter(|&size| size > 0),
-                };
-                grade_against(&model, &batch, extras, &submitted, &tolerance)
-            };
-            // Naming a mistake takes dozens of passes.
-            let (reply, _) = server.compute_by(deadline, flops.saturating_mul(50), work).await?;
-            Ok(Response::new(reply?))
-        })
+        let graded = grade_gradients::grade(&self.0, deadline, request.into_inner());
+        Ok(Response::new(graded.await?))
     }
-}
-
-/// Grades in FLOAT64, whatever the model computes in.
-fn grade_against<T: ModelScalar>(
-    model: &Model<T>,
-    batch: &Batch<f64>,
-    extras: Extras<'_>,
-    submitted: &[SubmittedTensor],
-    tolerance: &Tolerance,
-) -> Result<pb::GradeGradientsResponse, Violations> {
-    let (spec, committed) = (model.spec(), model.committed());
-    let parameters: Vec<f64> = committed
-        .state
-        .parameters
-        .iter()
-        .map(|parameter| parameter.to_f64())
-        .collect();
-    let references = References::new(
-        &spec.architecture,
-        &parameters,
-        spec.objective,
-        batch.view(),
-        extras,
-    )?;
-    let reports = grade_tensors(&references, submitted, tolerance)?;
-    let all_right = reports
-        .iter()
-        .all(|report| report.verdict == Verdict::Correct);
-    Ok(pb::GradeGradientsResponse {
-        tensors: reports.into_iter().map(submitted::report).collect(),
-        verdict: convert::verdict(if all_right {
-            Verdict::Correct
-        } else {
-            Verdict::Incorrect
-        })
-        .into(),
-        step: committed.step.cast_signed(),
-        weights_digest: committed.digest(spec).to_string(),
-    })
 }
 
 impl Gradings {
@@ -241,4 +191,10 @@ impl Gradings {
                 .status()
         })
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }

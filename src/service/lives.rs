@@ -281,10 +281,11 @@ impl Server {
         let parameters =
             |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
         let work = entries.iter().map(parameters).sum();
+        let veil = self.grading.veil;
         let describe = move |_| {
             entries
                 .iter()
-                .map(|entry| convert::model::model(entry))
+                .map(|entry| convert::model::model(entry, &veil))
                 .collect()
         };
         Ok(self.compute.run(work, describe).await?.0)

@@ -12,6 +12,7 @@ mod bodies;
 mod caller;
 mod check;
 mod codec;
+mod compare;
 mod compute;
 mod connections;
 mod convert;
@@ -23,6 +24,7 @@ mod fair_queue;
 mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grade_gradients;
 mod grading;
 mod lives;
 mod log_filing;
@@ -35,6 +37,7 @@ mod reply;
 mod run_commits;
 mod run_event;
 mod run_task;
+mod secrets;
 mod server_info;
 mod services;
 mod sessions;
@@ -64,7 +67,7 @@ pub use self::convert::grading::{asked_reveal, read_report};
 use self::convert::request::check_workspace;
 use self::deadline::Deadline;
 use self::entry::ModelEntry;
-use self::grading::{Grading, Gradings};
+use self::grading::{GradingDesk, Gradings};
 use self::memory::{Memory, Reservation};
 use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
@@ -72,6 +75,7 @@ use self::pb::session_service_server::SessionServiceServer;
 use self::persistence::Persistence;
 use self::places::Places;
 pub use self::reply::GradientsReply;
+pub use self::secrets::{Secrets, read_secrets};
 use self::services::Services;
 use self::telemetry::Telemetry;
 use crate::config::Config;
@@ -109,7 +113,7 @@ pub enum ServeError {
     #[error(transparent)]
     Assignments(#[from] AssignmentsError),
     /// The grading secret could not be read or drawn.
-    #[error("cannot have the grading secret: {0}. Check `grading_secret_file`")]
+    #[error("cannot load the grading secret: {0}. Check `grading_secret_file`")]
     Secret(#[source] io::Error),
     /// The data folder could not be opened.
     #[error(transparent)]
@@ -127,7 +131,7 @@ struct Server {
     config: Config,
     limits: ArchitectureLimits,
     registry: Mutex<Registry<ModelEntry>>,
-    grading: Grading,
+    grading: GradingDesk,
     persistence: Persistence,
     compute: Compute,
     memory: Memory,
@@ -258,7 +262,7 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
 impl Server {
     fn start(config: Config) -> Result<Self, ServeError> {
         let persistence = Persistence::open(&config.data_dir)?;
-        let grading = Grading::start(&config)?;
+        let grading = GradingDesk::start(&config)?;
         let threads = config.compute_threads();
         let limits = ComputeLimits {
             waiting: config.max_waiting_calls,
@@ -337,7 +341,7 @@ impl Server {
     /// No such model; one that is for grading only.
     async fn open(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
         let entry = self.find(name).await?;
-        match entry.access {
+        match self.grading.veil.access(&entry) {
             Access::Full => Ok(entry),
             Access::CompareOnly => Err(status::compare_only()),
         }

@@ -333,5 +333,6 @@ pub fn about(entry: &ModelEntry) -> About {
         updated: entry.updated(),
         access: entry.access,
         made_by: entry.made_by.clone(),
+        compare: entry.compare,
     }
 }

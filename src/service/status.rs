@@ -5,7 +5,7 @@
 //! | a request that cannot be meant | `INVALID_ARGUMENT` | `INVALID_REQUEST`, `REQUEST_ID_REUSED`, `MALFORMED_MESSAGE` |
 //! | no such model or session | `NOT_FOUND` | `NOT_FOUND` |
 //! | a taken id | `ALREADY_EXISTS` | `ALREADY_EXISTS` |
-//! | weights that would not be finite | `FAILED_PRECONDITION` | `DIVERGED` |
+//! | weights that would not be finite; a COMPARE_ONLY model without a batch | `FAILED_PRECONDITION` | `DIVERGED`, `COMPARE_ONLY` |
 //! | what an instructor has closed | `PERMISSION_DENIED` | `COMPARE_ONLY`, `REVEAL_LIMIT`, `LISTING_DISABLED` |
 //! | another step than expected | `ABORTED` | `STEP_MISMATCH` |
 //! | a limit | `RESOURCE_EXHAUSTED` | `QUOTA`, `QUEUE_FULL`, `MESSAGE_TOO_LARGE`, `REPLY_TOO_LARGE`, `WORKSPACE_TOO_LARGE`, `SLOW_READER`, `RUN_TIME`, `DISK_FULL` |
@@ -110,14 +110,16 @@ impl From<Violations> for Status {
         for violation in violations.iter() {
             size += violation.field.len() + violation.description.len() + 8;
             if size > LARGEST_DETAILS {
-                let rest = format!("{} more fields are invalid", count - shown.len());
-                shown.push(FieldViolation::new("", rest));
                 break;
             }
             shown.push(FieldViolation::new(
                 violation.field.clone(),
                 violation.description.clone(),
             ));
+        }
+        if shown.len() < count {
+            let rest = format!("{} more fields are invalid", count - shown.len());
+            shown.push(FieldViolation::new("", rest));
         }
         refusal.details.set_bad_request(shown);
         refusal.status()
@@ -200,6 +202,10 @@ fn over_quota(quota: Quota, limit: usize) -> Status {
         Quota::BytesPerSession => (
             "max_session_parameter_bytes",
             "delete models of this session, make a smaller one, or use another session",
+        ),
+        Quota::CompareTries => (
+            "max_compare_tries_per_session",
+            "use a session for each student, whose tries are counted apart, or have the limit raised",
         ),
         Quota::Bytes => (
             "max_total_parameter_bytes",
@@ -334,6 +340,14 @@ pub fn compare_only() -> Status {
     let message = "this is for grading only (COMPARE_ONLY, or the server's `compare_only`): GradeFormulas and \
                    GradeGradients compare with it; what would show its numbers, train or change it is refused";
     Refusal::new(Code::PermissionDenied, "COMPARE_ONLY", message).status()
+}
+
+/// A model that is for grading only, and that no batch was fixed for.
+pub fn no_compare_batch() -> Status {
+    let message = "this COMPARE_ONLY model was made without a batch to compare on, and a batch of the caller's own would \
+                   turn verdicts into a search for its numbers: make it with `compare.inputs` and `compare.targets` in \
+                   CreateModel, or start the server with compare_any_batch = true";
+    Refusal::new(Code::FailedPrecondition, "COMPARE_ONLY", message).status()
 }
 
 /// A bug: a fixed text, the cause is in the log.

@@ -402,6 +402,12 @@ async fn plan<T: ModelScalar>(
 }
 
 fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantity> {
+    if include.len() > QUANTITIES.len() {
+        let given = format!("{} quantities", include.len());
+        let allowed = format!("at most {}, each once", QUANTITIES.len());
+        violations.add("include", given, allowed);
+        return Vec::new();
+    }
     let mut asked = Vec::new();
     for (index, &number) in include.iter().enumerate() {
         match pb::Quantity::try_from(number) {

@@ -160,7 +160,8 @@ impl Import {
             None => {
                 let access = access_in(server, &placement, about.access, now)?;
                 let (name, made_by) = (placement.name.clone(), placement.request.clone());
-                let entry = Arc::new(ModelEntry::new(name, restored, access, made_by, now));
+                let entry = ModelEntry::new(name, restored, access, made_by, now);
+                let entry = Arc::new(entry.with_compare(about.compare));
                 server.insert(placement, entry, now).await?
             }
         };

@@ -4,6 +4,7 @@
 //! step; a [`Run`] takes it further, one whole step at a time; the [`Registry`] finds models and says how much is
 //! allowed.
 
+pub mod compare;
 pub mod model;
 pub mod names;
 pub mod quota;
@@ -17,6 +18,7 @@ pub mod spec;
 mod tensor_file;
 pub mod workspace;
 
+pub use compare::{CompareTerms, batch_digest};
 pub use model::{
     Begin, BeginError, Committed, Divergence, Kept, LARGEST_STEP, LayerParameters, Model, Outcome,
     RunSummary,

@@ -37,6 +37,8 @@ pub enum Quota {
     Bytes,
     /// Bytes of one session.
     BytesPerSession,
+    /// Calls of one session that compare with COMPARE_ONLY models.
+    CompareTries,
 }
 
 /// Why the registry refuses.

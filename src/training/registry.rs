@@ -31,6 +31,8 @@ struct Session<M> {
     used: SystemTime,
     ttl: Duration,
     access: Access,
+    /// How often its COMPARE_ONLY models were compared with.
+    compare_tries: u64,
     /// Whether its record is kept.
     is_stored: bool,
 }
@@ -115,6 +117,7 @@ impl<M> Registry<M> {
             used: now,
             ttl,
             access,
+            compare_tries: 0,
             is_stored: false,
         };
         let info = session.info(name.clone());
@@ -149,6 +152,7 @@ impl<M> Registry<M> {
         self.create_session(name.clone(), ttl, record.made_by, record.access, now)?;
         if let Some(session) = self.sessions.get_mut(&name) {
             session.created = record.created;
+            session.compare_tries = record.compare_tries;
             session.is_stored = true;
         }
         Ok(())
@@ -164,6 +168,29 @@ impl<M> Registry<M> {
         now: SystemTime,
     ) -> Result<SessionInfo, RegistryError> {
         Ok(self.renew(name, now)?.info(name.clone()))
+    }
+
+    /// Counts a comparison with a COMPARE_ONLY model of the session, renews it, and tells how many more there may be. The
+    /// count is part of the session's record, which is to be kept before the comparison is answered.
+    ///
+    /// # Errors
+    /// No such session; `limit` comparisons were made.
+    pub fn count_compare_try(
+        &mut self,
+        name: &SessionName,
+        limit: u64,
+        now: SystemTime,
+    ) -> Result<u64, RegistryError> {
+        let session = self.renew(name, now)?;
+        if session.compare_tries >= limit {
+            return Err(RegistryError::Quota {
+                quota: Quota::CompareTries,
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            });
+        }
+        session.compare_tries += 1;
+        session.is_stored = false;
+        Ok(limit - session.compare_tries)
     }
 
     /// At most `count` sessions after `after`, in the order of their names. Renews none.
@@ -433,6 +460,7 @@ impl<M> Session<M> {
             created: self.created,
             ttl: self.ttl,
             access: self.access,
+            compare_tries: self.compare_tries,
         }
     }
 

@@ -28,6 +28,9 @@ pub struct SessionRecord {
     pub ttl: Duration,
     /// What may be done with its models.
     pub access: Access,
+    /// How often its COMPARE_ONLY models were compared with.
+    #[serde(default)]
+    pub compare_tries: u64,
 }
 
 /// What is told about a session.

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use safetensors::tensor::{Dtype as TensorType, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::compare::CompareTerms;
 use super::model::{Committed, Kept, Model, Outcome};
 use super::request_log::RequestId;
 use super::session::Access;
@@ -25,7 +26,7 @@ const CHECKSUM: &str = "checksum";
 const CHECKSUM_BYTES: usize = blake3::OUT_LEN;
 
 /// What is kept beside the model itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct About {
     /// The model's full name.
     pub name: String,
@@ -37,6 +38,9 @@ pub struct About {
     pub access: Access,
     /// The CreateModel request that made it, if that wants to be done once.
     pub made_by: Option<RequestId>,
+    /// What it is compared on, where only that may be done with it and its maker said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<CompareTerms>,
 }
 
 /// A model of either type, read back.

@@ -26,6 +26,7 @@ fn request(answers: &[(&str, &str)], reveal: pb::Reveal) -> pb::GradeFormulasReq
         assignment: "hw-backprop".to_owned(),
         answers: answers.collect::<HashMap<_, _>>(),
         reveal: reveal.into(),
+        ..Default::default()
     }
 }
 
@@ -109,7 +110,7 @@ async fn answers_are_judged_and_mistakes_named() {
         (pb::Verdict::Invalid, pb::Mistake::SyntaxError)
     );
     assert_eq!(broken.span_start, Some(16));
-    assert!(report.receipt.starts_with("v1-"));
+    assert!(report.receipt.starts_with("v2-"));
 }
 
 #[tokio::test]
@@ -380,10 +381,15 @@ async fn gradients_that_code_computed_are_graded_against_a_model_that_shows_none
         .await
         .unwrap();
     training.create_model(create.clone()).await.unwrap();
+    let asked = graded_gradients("", Vec::new());
     create.model_id = "closed".to_owned();
     create.access = pb::Access::CompareOnly.into();
+    create.compare = Some(pb::CompareTerms {
+        inputs: asked.inputs.clone(),
+        targets: asked.targets.clone(),
+        ..Default::default()
+    });
     training.create_model(create).await.unwrap();
-    let asked = graded_gradients("", Vec::new());
     let right = pb::GradientsRequest {
         target: Some(pb::gradients_request::Target::Model(
             "sessions/lab/models/open".to_owned(),
@@ -516,6 +522,9 @@ async fn the_command_line_grades_on_a_server_as_it_does_alone() {
         reports.push(report);
     }
     let [alone, mut served] = <[_; 2]>::try_from(reports).expect("two");
+    // Without a secret nothing is signed, and nothing but the answers is in the report.
     assert!(alone.receipt.is_none() && served.receipt.take().is_some());
+    assert_eq!(served.student.take().as_deref(), Some("ada"));
+    assert!(served.graded_at.take().is_some_and(|at| at > 1_700_000_000));
     assert_eq!(alone, served);
 }

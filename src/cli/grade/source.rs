@@ -1,11 +1,14 @@
 //! Where verdicts come from: the grader inside this process, or a server's.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use clap::{Arg, ArgMatches};
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
-use super::{choose, graders};
+use super::{choose, graders_seeded, secrets};
 use crate::cli::{Failure, connection, serve};
+use crate::grade::receipt::Keys;
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
 use crate::service::pb::{self, grading_service_client::GradingServiceClient};
@@ -16,7 +19,7 @@ pub(super) fn argument() -> Arg {
         .long("server")
         .value_name("URL")
         .env("BACKPROPD_SERVER")
-        .conflicts_with_all(["assignments", "secret"])
+        .conflicts_with_all(["assignments", "secret", "secret-file"])
         .help(
             "A running server, whose assignments and secret then count, such as http://127.0.0.1:50051 \
              [default: graded inside this process]",
@@ -26,7 +29,11 @@ pub(super) fn argument() -> Arg {
 /// Who grades; there is one of it.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Source {
-    Here(Vec<Grader>),
+    Here {
+        graders: Vec<Grader>,
+        /// What signs reports; `None` where the secret is public.
+        keys: Option<Keys>,
+    },
     Server {
         runtime: Runtime,
         client: GradingServiceClient<Channel>,
@@ -37,7 +44,11 @@ impl Source {
     /// The one that the arguments name; a server is connected to.
     pub(super) fn of(matches: &ArgMatches) -> Result<Self, Failure> {
         let Some(server) = matches.get_one::<String>("server") else {
-            return Ok(Self::Here(graders(matches)?));
+            let secrets = secrets(matches)?;
+            return Ok(Self::Here {
+                graders: graders_seeded(matches, &secrets)?,
+                keys: Keys::new(&secrets),
+            });
         };
         let runtime = serve::runtime()?;
         let channel = runtime.block_on(connection::connect(server))?;
@@ -52,15 +63,26 @@ impl Source {
         &self,
         id: &str,
         submission: &Submission,
+        student: String,
         reveal: Reveal,
     ) -> Result<GradeReport, Failure> {
         match self {
-            Self::Here(graders) => Ok(choose(graders, id)?.grade(&submission.answers, reveal)),
+            Self::Here { graders, keys } => {
+                let mut report = choose(graders, id)?.grade(&submission.answers, reveal);
+                if let Some(keys) = keys {
+                    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+                    report.student = Some(student);
+                    report.graded_at = since.ok().map(|since| since.as_secs());
+                    keys.sign(&mut report, &submission.answers);
+                }
+                Ok(report)
+            }
             Self::Server { runtime, client } => {
                 let request = pb::GradeFormulasRequest {
                     assignment: id.to_owned(),
                     answers: submission.answers.clone().into_iter().collect(),
                     reveal: asked_reveal(reveal).into(),
+                    student,
                 };
                 let mut client = client.clone();
                 let reply = runtime.block_on(client.grade_formulas(request))?;

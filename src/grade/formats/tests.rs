@@ -34,6 +34,9 @@ fn question(id: &str, verdict: Verdict, points: f64) -> QuestionReport {
 fn report() -> GradeReport {
     GradeReport {
         assignment: "hw".to_owned(),
+        assignment_digest: None,
+        student: None,
+        graded_at: None,
         score: 2.5,
         max_score: 4.0,
         questions: vec![

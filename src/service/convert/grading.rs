@@ -70,6 +70,12 @@ pub fn report(report: GradeReport) -> pb::GradeReport {
         questions: report.questions.into_iter().map(question_report).collect(),
         unknown_answers: report.unknown_answers,
         receipt: report.receipt.unwrap_or_default(),
+        student: report.student.unwrap_or_default(),
+        grade_time: report.graded_at.map(|seconds| prost_types::Timestamp {
+            seconds: seconds.cast_signed(),
+            nanos: 0,
+        }),
+        assignment_digest: report.assignment_digest.unwrap_or_default(),
     }
 }
 
@@ -149,6 +155,9 @@ pub fn read_report(report: pb::GradeReport) -> Result<GradeReport, String> {
             .collect::<Result<_, _>>()?,
         unknown_answers: report.unknown_answers,
         receipt: some(report.receipt),
+        student: some(report.student),
+        graded_at: report.grade_time.map(|time| time.seconds.cast_unsigned()),
+        assignment_digest: some(report.assignment_digest),
     })
 }
 
@@ -231,6 +240,8 @@ mod tests {
         let answers = answers.map(|(id, answer)| (id.to_owned(), answer.to_owned()));
         let mut written = grader.grade(&answers.into(), Reveal::Reference);
         written.receipt = Some("receipt".to_owned());
+        written.student = Some("ada".to_owned());
+        written.graded_at = Some(1_800_000_000);
         assert_eq!(read_report(report(written.clone())), Ok(written));
     }
 }

@@ -4,24 +4,25 @@ use super::request::timestamp;
 use super::spec;
 use super::tensor::{Encoding, write};
 use crate::nn::{Mlp, Violations};
+use crate::service::compare::Veil;
 use crate::service::entry::{ModelEntry, ModelScalar};
 use crate::service::pb;
 use crate::training::{Access, SessionInfo};
 
-/// A model. Reads every parameter once where its digest is not known yet.
-pub fn model(entry: &ModelEntry) -> pb::Model {
+/// A model, as `veil` lets it be seen. Reads every parameter once where its digest is not known yet.
+pub fn model(entry: &ModelEntry, veil: &Veil) -> pb::Model {
     let spec = entry.model.spec();
     let (step, digest) = entry.model.step_and_digest();
     pb::Model {
         name: entry.name.to_string(),
         spec: Some(spec::write(spec)),
         step: step.cast_signed(),
-        weights_digest: digest.to_string(),
+        weights_digest: veil.digest(entry, digest),
         parameter_count: (spec.architecture.parameter_count() as u64).cast_signed(),
         create_time: Some(timestamp(entry.created)),
         update_time: Some(timestamp(entry.updated())),
         training: entry.is_training(),
-        access: access(entry.access).into(),
+        access: access(veil.access(entry)).into(),
         durable_step: entry.durable_step().map(u64::cast_signed),
     }
 }

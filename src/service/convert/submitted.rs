@@ -1,44 +1,129 @@
 //! Submitted gradients: read leniently, since a wrong one is the student's work and not a broken call.
 
-use crate::grade::{Quantity, SubmittedTensor, TensorReport, Tolerance};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::grade::tensors::MOST_AXES;
+use crate::grade::{Closeness, Quantity, SubmittedTensor, TensorReport, Tolerance};
 use crate::nn::Violations;
 use crate::service::convert::grading::{grid, mistake, verdict};
 use crate::service::convert::spec::to_i32;
 use crate::service::pb;
 
-/// Reads the tensors at `submitted[…]`. Any shape and any numbers will do; what they hold is judged later.
+/// A submitted tensor whose numbers are still as they came.
+pub struct SubmittedParts {
+    quantity: Quantity,
+    shape: Vec<usize>,
+    numbers: Numbers,
+}
+
+enum Numbers {
+    Values(Vec<f64>),
+    Raw32(Bytes),
+    Raw64(Bytes),
+}
+
+impl SubmittedParts {
+    /// How many numbers there are to read.
+    pub fn entries(&self) -> u64 {
+        match &self.numbers {
+            Numbers::Values(values) => values.len() as u64,
+            Numbers::Raw32(raw) => raw.len() as u64 / 4,
+            Numbers::Raw64(raw) => raw.len() as u64 / 8,
+        }
+    }
+
+    /// The tensor with its numbers.
+    pub fn into_tensor(self) -> SubmittedTensor {
+        let values = match self.numbers {
+            Numbers::Values(values) => values,
+            Numbers::Raw32(raw) => {
+                let (entries, _) = raw.as_chunks::<4>();
+                let number = |&bytes: &[u8; 4]| f64::from(f32::from_le_bytes(bytes));
+                entries.iter().map(number).collect()
+            }
+            Numbers::Raw64(raw) => {
+                let (entries, _) = raw.as_chunks::<8>();
+                entries
+                    .iter()
+                    .map(|&bytes| f64::from_le_bytes(bytes))
+                    .collect()
+            }
+        };
+        SubmittedTensor {
+            quantity: self.quantity,
+            shape: self.shape,
+            values,
+        }
+    }
+}
+
+/// Reads the tensors at `submitted[…]`, at most as many as a network of `most_layers` has, one for each quantity and layer.
+/// Shapes and numbers are judged later.
 pub fn read(
     submitted: Vec<pb::NamedTensor>,
+    most_layers: usize,
     violations: &mut Violations,
-) -> Option<Vec<SubmittedTensor>> {
+) -> Option<Vec<SubmittedParts>> {
+    let most = Quantity::most(most_layers);
     if submitted.is_empty() {
         violations.add("submitted", "no tensor", "at least one");
     }
+    if submitted.len() > most {
+        let given = format!("{} tensors", submitted.len());
+        let allowed = format!("at most {most}: one for each quantity and layer");
+        violations.add("submitted", given, allowed);
+        return None;
+    }
     let before = violations.len();
+    let mut first: BTreeMap<Quantity, usize> = BTreeMap::new();
     let mut tensors = Vec::with_capacity(submitted.len());
     for (index, named) in submitted.into_iter().enumerate() {
         let field = |name: &str| format!("submitted[{index}].{name}");
         let quantity = quantity(named.quantity, named.layer, &field, violations);
-        let tensor = named.tensor.unwrap_or_default();
-        let shape: Option<Vec<usize>> = tensor
-            .shape
-            .iter()
-            .map(|&size| usize::try_from(size).ok())
-            .collect();
-        if shape.is_none() {
-            let given = format!("{:?}", tensor.shape);
-            violations.add(field("tensor.shape"), given, "sizes of at least 0");
+        if let Some(quantity) = quantity
+            && let Some(before) = first.insert(quantity, index)
+        {
+            first.insert(quantity, before);
+            let given = format!("{quantity}, as submitted[{before}] is");
+            let allowed = "one tensor for each quantity and layer";
+            violations.add(format!("submitted[{index}]"), given, allowed);
         }
-        let values = values(tensor, &field, violations);
-        if let (Some(quantity), Some(shape), Some(values)) = (quantity, shape, values) {
-            tensors.push(SubmittedTensor {
+        let tensor = named.tensor.unwrap_or_default();
+        let shape = shape(&tensor.shape, &field, violations);
+        let numbers = numbers(tensor, &field, violations);
+        if let (Some(quantity), Some(shape), Some(numbers)) = (quantity, shape, numbers) {
+            tensors.push(SubmittedParts {
                 quantity,
                 shape,
-                values,
+                numbers,
             });
         }
     }
     (violations.len() == before).then_some(tensors)
+}
+
+fn shape(
+    shape: &[i32],
+    field: &impl Fn(&str) -> String,
+    violations: &mut Violations,
+) -> Option<Vec<usize>> {
+    if shape.len() > MOST_AXES {
+        let given = format!("{} axes", shape.len());
+        let allowed = format!("at most {MOST_AXES}");
+        violations.add(field("tensor.shape"), given, allowed);
+        return None;
+    }
+    let sizes: Option<Vec<usize>> = shape
+        .iter()
+        .map(|&size| usize::try_from(size).ok())
+        .collect();
+    if sizes.is_none() {
+        let given = format!("{shape:?}");
+        violations.add(field("tensor.shape"), given, "sizes of at least 0");
+    }
+    sizes
 }
 
 fn quantity(
@@ -79,13 +164,13 @@ fn quantity(
     }
 }
 
-fn values(
+fn numbers(
     tensor: pb::Tensor,
     field: &impl Fn(&str) -> String,
     violations: &mut Violations,
-) -> Option<Vec<f64>> {
+) -> Option<Numbers> {
     if tensor.raw.is_empty() {
-        return Some(tensor.values);
+        return Some(Numbers::Values(tensor.values));
     }
     if !tensor.values.is_empty() {
         violations.add(field("tensor"), "values and raw", "one of the two");
@@ -103,17 +188,9 @@ fn values(
         return None;
     }
     Some(if float32 {
-        let (entries, _) = tensor.raw.as_chunks::<4>();
-        entries
-            .iter()
-            .map(|&bytes| f64::from(f32::from_le_bytes(bytes)))
-            .collect()
+        Numbers::Raw32(tensor.raw)
     } else {
-        let (entries, _) = tensor.raw.as_chunks::<8>();
-        entries
-            .iter()
-            .map(|&bytes| f64::from_le_bytes(bytes))
-            .collect()
+        Numbers::Raw64(tensor.raw)
     })
 }
 
@@ -174,5 +251,11 @@ pub fn report(report: TensorReport) -> pb::TensorReport {
             })
             .collect(),
         grid: report.grid.map(grid),
+        closeness: match report.closeness {
+            Closeness::Right => pb::Closeness::Right,
+            Closeness::WithinOnePercent => pb::Closeness::WithinOnePercent,
+            Closeness::Wrong => pb::Closeness::Wrong,
+        }
+        .into(),
     }
 }

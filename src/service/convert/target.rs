@@ -8,6 +8,7 @@ use super::tensor::{Rank, TensorParts};
 use super::{request, spec};
 use crate::nn::{Batch, Dtype, Violations};
 use crate::service::Server;
+use crate::service::compare::Reference;
 use crate::service::entry::{AnyModel, ModelScalar};
 use crate::service::pb;
 use crate::service::status::compare_only;
@@ -119,14 +120,11 @@ impl Target {
     /// The same for grading, which COMPARE_ONLY models are for.
     ///
     /// # Errors
-    /// No such model.
-    pub async fn find_to_grade(self, server: &Server) -> Result<AnyModel, Status> {
+    /// No such model, or one that nothing was said to compare it on.
+    pub async fn find_to_grade(self, server: &Server) -> Result<Reference, Status> {
         match self {
-            Self::Named(name) => {
-                let entry = server.find(&name).await?;
-                Ok(entry.model.clone())
-            }
-            Self::Inline(model) => Ok(model),
+            Self::Named(name) => Reference::named(server, &*server.find(&name).await?),
+            Self::Inline(model) => Ok(Reference::inline(server, model)),
         }
     }
 }

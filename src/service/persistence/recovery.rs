@@ -272,6 +272,7 @@ pub(super) fn restore_model(
         about.made_by,
         about.created,
     );
+    let entry = entry.with_compare(about.compare);
     entry.set_updated(about.updated);
     Ok((entry, step))
 }

@@ -15,6 +15,10 @@ fn about() -> About {
         updated: SystemTime::UNIX_EPOCH,
         access: Access::CompareOnly,
         made_by: Some(request("made")),
+        compare: Some(CompareTerms {
+            batch: [7; 32],
+            relative_tolerance: 1e-7,
+        }),
     }
 }
 

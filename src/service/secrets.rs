@@ -1,0 +1,62 @@
+//! The file of grading secrets.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use crate::grade::receipt;
+
+/// The largest file, in bytes.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Secrets, the first of which seeds and signs.
+pub struct Secrets {
+    /// At least one; none is empty or public.
+    pub all: Vec<Vec<u8>>,
+    /// What to warn of: that others can read the file.
+    pub warning: Option<String>,
+}
+
+/// Reads the secrets of a file, one a line.
+///
+/// # Errors
+/// The file cannot be read, is too large, or holds no secret.
+pub fn read_secrets(path: &Path) -> io::Result<Secrets> {
+    let file = File::open(path)?;
+    let warning = exposed(&file, path)?;
+    let mut content = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    let invalid = |what: String| {
+        let message = format!("{} {what}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    };
+    if content.len() as u64 > MAX_BYTES {
+        return Err(invalid(format!("has more than {MAX_BYTES} bytes")));
+    }
+    let all = receipt::secrets(&content).ok_or_else(|| {
+        invalid(format!(
+            "holds no secrets: expected 1 to {} lines, none of which is the word \"public\"",
+            receipt::MAX_SECRETS
+        ))
+    })?;
+    Ok(Secrets { all, warning })
+}
+
+/// A warning where more accounts than the owner's can read the file.
+#[cfg(unix)]
+fn exposed(file: &File, path: &Path) -> io::Result<Option<String>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    Ok((mode & 0o077 != 0).then(|| {
+        format!(
+            "{} can be read or written by other accounts (mode {mode:o}), and holds the secret that receipts are signed \
+             with: chmod 600 it",
+            path.display()
+        )
+    }))
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &File, _: &Path) -> io::Result<Option<String>> {
+    Ok(None)
+}
