@@ -285,19 +285,20 @@ impl<'t> Lexer<'t> {
 
 /// Keeps separators only where they separate: `&` and `\\` inside matrices and cases, wide spaces inside brackets.
 fn layout(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
-    let mut open: Vec<bool> = Vec::new();
+    const ENVIRONMENT: &str = "env";
+    // How many of the open brackets are environments: a search for each separator would take long.
+    let mut environments = 0_usize;
     let mut brackets: Vec<&'static str> = Vec::new();
     let mut kept = Vec::with_capacity(tokens.len());
     for lexeme in tokens {
         let keep = match &lexeme.token {
             Token::Begin(_) => {
-                open.push(true);
-                brackets.push("env");
+                brackets.push(ENVIRONMENT);
+                environments += 1;
                 true
             }
             Token::End(_) => {
-                open.pop();
-                brackets.pop();
+                environments -= usize::from(brackets.pop() == Some(ENVIRONMENT));
                 true
             }
             Token::Mark(mark @ ("(" | "[" | "{")) => {
@@ -305,11 +306,11 @@ fn layout(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
                 true
             }
             Token::Mark(")" | "]" | "}") => {
-                brackets.pop();
+                environments -= usize::from(brackets.pop() == Some(ENVIRONMENT));
                 true
             }
-            Token::Mark("&") => brackets.contains(&"env"),
-            Token::Mark("\\\\") => brackets.contains(&"env") || brackets.last() == Some(&"["),
+            Token::Mark("&") => environments > 0,
+            Token::Mark("\\\\") => environments > 0 || brackets.last() == Some(&"["),
             Token::Mark("quad") => brackets.last() == Some(&"["),
             Token::Number(_) | Token::Name(_) | Token::Mark(_) | Token::Break => true,
         };

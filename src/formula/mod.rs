@@ -6,6 +6,7 @@
 
 mod atom;
 mod brackets;
+mod budget;
 mod calculus;
 mod chain;
 mod commands;
@@ -30,9 +31,10 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use budget::too_much_work;
 pub use chain::{Side, parse};
 pub use error::{Fault, FormulaError, underline};
-pub use eval::{Value, evaluate, evaluate_counting, shape_text, too_much_work};
+pub use eval::{Value, evaluate, evaluate_counting, shape_text};
 pub use expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 pub use lexer::MAX_BYTES;
 pub use matrix::Matrix;
@@ -41,7 +43,7 @@ pub use parser::Scope;
 pub use reading::readings;
 pub use render::{Notation, render};
 pub use symbol::{Bindings, Symbol};
-pub use tree::MAX_HEIGHT;
+pub use tree::{MAX_HEIGHT, STACK_BYTES};
 
 /// A piece of the text that a formula was read from, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -8,8 +8,11 @@ use smallvec::SmallVec;
 use super::expr::{Expr, Kind};
 use super::render::{Notation, render};
 
-/// How high a formula may be: what a walk in a build without optimisations needs for each level, times this, is less
-/// than half of the smallest stack that a formula meets, that of a thread with the default of 2 MiB.
+/// The smallest stack on which formulas are read, judged and dropped; each thread that does so has at least this one.
+pub const STACK_BYTES: usize = 2 << 20;
+
+/// How high a formula may be. The walk with the largest frames, times this, takes less than half of [`STACK_BYTES`]; the
+/// tests of `grade/tests/flat_forms.rs` run on such a half.
 pub const MAX_HEIGHT: u32 = 100;
 
 /// The binary pieces down a left side, the outermost first.

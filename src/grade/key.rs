@@ -10,6 +10,10 @@ use super::steps::complete;
 use super::values::{Values, evaluate_on};
 use crate::formula::{Expr, Fault, Notation, Side, Span, parse, readings, render};
 
+/// The most entries that may be computed for one answer of a key: several times what its longest needs, and about a
+/// second.
+const MAX_WORK: usize = 20_000_000;
+
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -66,12 +70,13 @@ fn lint(prepared: &Prepared, text: &str) -> Vec<Finding> {
             }];
         }
     };
+    let mut left = MAX_WORK;
     let values: Vec<Vec<Checked<'_>>> = chains
         .iter()
         .map(|sides| {
             sides
                 .iter()
-                .map(|side| Checked::new(prepared, side))
+                .map(|side| Checked::new(prepared, side, &mut left))
                 .collect()
         })
         .collect();
@@ -84,7 +89,7 @@ fn lint(prepared: &Prepared, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, sides) in values.iter().enumerate() {
         let answers = answers[at] || (none && at + 1 == values.len());
-        findings.extend(lint_chain(prepared, sides, at + 1, answers));
+        findings.extend(lint_chain(prepared, sides, at + 1, answers, &mut left));
     }
     findings
 }
@@ -100,15 +105,21 @@ fn begins_with_the_question(prepared: &Prepared, sides: &[Checked<'_>]) -> bool 
 struct Checked<'s> {
     side: &'s Side,
     values: Option<Values>,
+    /// Whether the sides before it took all the work that an answer may take.
+    is_passed_over: bool,
 }
 
 impl<'s> Checked<'s> {
-    fn new(prepared: &Prepared, side: &'s Side) -> Self {
-        let values = side.expr.as_ref().ok().map(|expr| {
+    fn new(prepared: &Prepared, side: &'s Side, left: &mut usize) -> Self {
+        let is_passed_over = *left == 0;
+        let expr = side.expr.as_ref().ok().filter(|_| !is_passed_over);
+        let values = expr.map(|expr| {
             let readings = readings(expr);
-            let candidates = readings
-                .iter()
-                .map(|reading| evaluate_on(reading, &prepared.networks, &prepared.letters));
+            let candidates = readings.iter().map(|reading| {
+                let values = evaluate_on(reading, &prepared.networks, &prepared.letters);
+                *left = left.saturating_sub(values.work);
+                values
+            });
             best(candidates)
         });
         let values = values.filter(|values| {
@@ -119,7 +130,11 @@ impl<'s> Checked<'s> {
                     .as_ref()
                     .is_some_and(|error| hopeless(error.fault))
         });
-        Self { side, values }
+        Self {
+            side,
+            values,
+            is_passed_over,
+        }
     }
 
     /// Whether it has values, and they are right.
@@ -136,6 +151,7 @@ fn lint_chain(
     sides: &[Checked<'_>],
     chain: usize,
     answers: bool,
+    left: &mut usize,
 ) -> Vec<Finding> {
     let truth = if answers {
         &prepared.reference
@@ -158,6 +174,9 @@ fn lint_chain(
     for (at, checked) in sides.iter().enumerate() {
         if let Err(error) = &checked.side.expr {
             findings.push(finding(at, Place::Unreadable, error.message.clone(), None));
+        } else if checked.is_passed_over {
+            let message = "The sides before it took too much work; it was not computed. Give the answer in two.";
+            findings.push(finding(at, Place::Unreadable, message.to_owned(), None));
         }
     }
     let is_wrong = |checked: &Checked<'_>| checked.values.is_some() && !checked.holds(truth);
@@ -186,6 +205,7 @@ fn lint_chain(
             truth,
             checked,
             is_final,
+            left,
             |message, should_be| finding(at, place, message, should_be),
         ));
     }
@@ -197,6 +217,7 @@ fn wrong(
     truth: &Values,
     checked: &Checked<'_>,
     is_final: bool,
+    left: &mut usize,
     finding: impl FnOnce(String, Option<String>) -> Finding,
 ) -> Finding {
     let mended = checked
@@ -204,7 +225,7 @@ fn wrong(
         .expr
         .as_ref()
         .ok()
-        .and_then(|expr| mend(prepared, truth, expr));
+        .and_then(|expr| mend(prepared, truth, expr, left));
     let error = checked
         .values
         .as_ref()
@@ -235,7 +256,12 @@ fn wrong(
 
 /// The side with its slips mended: one edit that makes it right, else up to three that each make more of its entries
 /// right. A mended index says more of a slip than any other change, so it comes first.
-fn mend(prepared: &Prepared, truth: &Values, expr: &Expr) -> Option<(Mistake, Expr)> {
+fn mend(
+    prepared: &Prepared,
+    truth: &Values,
+    expr: &Expr,
+    left: &mut usize,
+) -> Option<(Mistake, Expr)> {
     /// The most slips in one side.
     const MOST_SLIPS: usize = 3;
     let network = prepared.networks.first()?;
@@ -246,11 +272,14 @@ fn mend(prepared: &Prepared, truth: &Values, expr: &Expr) -> Option<(Mistake, Ex
             let mut best: Option<(usize, Mistake, Expr)> = None;
             for indices in [true, false] {
                 let mut edits = Edits::new(expr.clone(), network);
-                while let Some(edit) = edits.advance() {
+                while *left > edits.work()
+                    && let Some(edit) = edits.advance()
+                {
                     if (edit.mended == Mistake::WrongIndex) != indices {
                         continue;
                     }
                     let values = evaluate_on(edit.expr, &prepared.networks, &prepared.letters);
+                    *left = left.saturating_sub(values.work);
                     if values.holds(edit.expr, truth) {
                         return Some((edit.mended, edit.expr.clone()));
                     }
@@ -259,6 +288,7 @@ fn mend(prepared: &Prepared, truth: &Values, expr: &Expr) -> Option<(Mistake, Ex
                         best = Some((here, edit.mended, edit.expr.clone()));
                     }
                 }
+                *left = left.saturating_sub(edits.work());
             }
             let Some((here, _, better)) = best else { break };
             (right, expr) = (here, better);

@@ -1,4 +1,6 @@
+mod flat_forms;
 mod rewritten;
+mod shapes;
 mod stepwise;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,8 @@ const ABSOLUTE: f64 = 1e-12;
 /// The most entries that one formula may compute on all networks with all bindings; the homework's longest needs a
 /// hundredth of it.
 const MAX_WORK: usize = 1_000_000;
+/// It may compute so many with each binding, however many those are: indices of a large network have thousands.
+const WORK_OF_EACH: usize = 200;
 
 /// The values on one network: a matrix for each way to bind the free indices.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +65,7 @@ pub(super) async fn evaluate_with<'b>(
     letters: &[Vec<(char, usize)>],
 ) -> Values {
     let mut values = Values::default();
-    let mut largest_failing = 0;
+    let (mut largest_failing, mut evaluations) = (0, 0);
     for bindings in networks {
         let samples = bindings
             .value(Symbol::BatchSize)
@@ -75,7 +77,8 @@ pub(super) async fn evaluate_with<'b>(
             if values.is_too_large() {
                 break;
             }
-            let value = if values.work > MAX_WORK {
+            evaluations += 1;
+            let value = if values.work > MAX_WORK.max(WORK_OF_EACH * evaluations) {
                 Err(too_much_work(expr))
             } else {
                 evaluate_counting(expr, bindings, bound, &mut values.work)

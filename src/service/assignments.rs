@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::formula::STACK_BYTES;
 use crate::grade::{Assignment, AssignmentError, BUILT_IN, Grader, GraderError};
 
 /// The most files of a folder.
@@ -97,7 +98,8 @@ fn on_all_cores(count: usize, prepare: &(dyn Fn(usize) + Sync)) {
     thread::scope(|scope| {
         for _ in 1..cores.min(count) {
             // Without this thread the others have more to do.
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
+            let helper = thread::Builder::new().stack_size(STACK_BYTES);
+            let _ = helper.spawn_scoped(scope, work);
         }
         work();
     });

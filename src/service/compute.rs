@@ -149,6 +149,7 @@ impl Compute {
             let shared = Arc::clone(&shared);
             let handle = thread::Builder::new()
                 .name(format!("compute-{index}"))
+                .stack_size(crate::formula::STACK_BYTES)
                 .spawn(move || work(&shared))?;
             started.handles.push(handle);
         }

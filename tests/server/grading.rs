@@ -528,3 +528,61 @@ async fn the_command_line_grades_on_a_server_as_it_does_alone() {
     assert!(served.graded_at.take().is_some_and(|at| at > 1_700_000_000));
     assert_eq!(alone, served);
 }
+
+#[tokio::test]
+async fn rows_of_a_thousand_factors_get_verdicts_and_the_server_lives() {
+    let server = Server::start().await;
+    let mut client = gradings(&server).await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel().await);
+    let rows = [
+        " ",
+        r" \odot ",
+        " / ",
+        " @ ",
+        " + ",
+        " - ",
+        r" \odot m ",
+        " = ",
+        "_1 ",
+        "' ",
+    ];
+    let mut texts: Vec<String> = rows
+        .iter()
+        .map(|between| vec!["m"; 1000].join(between))
+        .collect();
+    for suffix in ["'", r"^\top", "^2", "_1", ".dot(m)", ".T"] {
+        texts.push(format!("m{}", suffix.repeat(1000)));
+    }
+    for open in [
+        "(",
+        r"\frac{",
+        "-",
+        r"\sqrt{",
+        r"\sum_{q=1}^{m} ",
+        r"\begin{bmatrix}",
+    ] {
+        texts.push(open.repeat(500));
+    }
+    texts.push(format!(
+        r"\begin{{bmatrix}} {} \end{{bmatrix}}",
+        vec!["m"; 1000].join(" & ")
+    ));
+    for text in &texts {
+        let shown = &text[..text.len().min(20)];
+        let answers = ["1.3", "1.11", "2.7"].map(|id| (id, text.as_str()));
+        let reply = client
+            .grade_formulas(request(&answers, pb::Reveal::Mistake))
+            .await;
+        let report = reply.expect(shown).into_inner().report.unwrap();
+        for (id, _) in answers {
+            let judged = question(&report, id);
+            assert_ne!(judged.verdict(), pb::Verdict::Unspecified, "{shown}");
+            assert_ne!(judged.verdict(), pb::Verdict::Correct, "{shown}");
+        }
+    }
+    let checked = health
+        .check(tonic_health::pb::HealthCheckRequest::default())
+        .await;
+    let serving = tonic_health::pb::health_check_response::ServingStatus::Serving;
+    assert_eq!(checked.unwrap().into_inner().status(), serving);
+}
