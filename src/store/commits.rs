@@ -4,10 +4,10 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
-use super::Store;
 use super::disk::Disk;
 use super::log::{Log, Logged, Recovered, Segment};
 use super::record::Record;
+use super::{MANIFEST, Store};
 
 impl<D: Disk> Store<D> {
     /// Commits models whose files are known into the log, all at once. No two snapshots of a model may be the same, or
@@ -77,6 +77,12 @@ impl<D: Disk> Store<D> {
         self.lock_log().tidy(&self.disk)
     }
 
+    /// Has every part of the log kept in quarantine when nothing in it is valid any more: a model's last commit was lost
+    /// from it, maybe.
+    pub fn keep_log(&self) {
+        self.lock_log().note_damage();
+    }
+
     /// Makes what the manifest says durable, which its writers do not wait for, and looks whether the folder and the log
     /// are still in their places: what is valid in a segment that is not is to be written into files. Tells once what is
     /// wrong.
@@ -84,6 +90,8 @@ impl<D: Disk> Store<D> {
         let done = self.in_place();
         let done = done.and_then(|()| self.sync_manifest());
         let done = done.and_then(|()| self.lock_log().check_place(&self.disk));
+        let manifest = self.root.join(MANIFEST);
+        let done = done.and_then(|()| self.lock_manifest().check_place(&self.disk, &manifest));
         let was_wrong = self.is_wrong.swap(done.is_err(), Ordering::Relaxed);
         if let Err(error) = done
             && !was_wrong

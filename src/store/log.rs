@@ -114,6 +114,11 @@ impl<F> Log<F> {
         self.segments.is_empty()
     }
 
+    /// Notes that something in these segments may be damaged.
+    pub fn note_damage(&self) {
+        self.segments.iter().for_each(Segment::note_damage);
+    }
+
     /// Makes commits durable, all with one sync, and returns where they lie.
     ///
     /// # Errors

@@ -160,6 +160,37 @@ impl<F> Manifest<F> {
         }
     }
 
+    /// Begins a new manifest where the file was removed while it was in use.
+    ///
+    /// # Errors
+    /// It was removed or replaced: a later start does not notice what only this one knew.
+    pub fn check_place<D: Disk<File = F>>(&mut self, disk: &D, path: &Path) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            // The disk refused it at the start.
+            let is_new = !disk.exists(path);
+            let bytes = if is_new { Vec::new() } else { disk.read(path)? };
+            let contents = Contents::read(&bytes);
+            if is_new || contents.has_head {
+                *self = Self::open(disk, path, &contents, is_new)?;
+            }
+            return Ok(());
+        };
+        let now = disk.identity(path).ok();
+        if now == Some(disk.identity_of(file)?) {
+            return Ok(());
+        }
+        let path_is_free = now.is_none();
+        if path_is_free {
+            *self = Self::open(disk, path, &Contents::default(), true)?;
+        }
+        let shown = path.display();
+        Err(io::Error::other(if path_is_free {
+            format!("{shown} was removed: a new one knows the models that change from now on")
+        } else {
+            format!("{shown} was replaced: commits from now on are not in it")
+        }))
+    }
+
     /// What was last noted of a model.
     pub fn mark(&self, session: &str, model: &str) -> Option<Mark> {
         self.slots.get(&key(session, model)).map(|slot| slot.mark)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use backpropd::config::Config;
 use backpropd::service::pb;
 use backpropd::service::{ServeError, serve};
+use pb::server_service_client::ServerServiceClient;
 use pb::session_service_client::SessionServiceClient;
 use pb::train_batch_response::Event;
 use pb::training_service_client::TrainingServiceClient;
@@ -82,6 +83,32 @@ impl Server {
 
     pub async fn sessions(&self) -> Sessions {
         SessionServiceClient::new(self.channel().await)
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// It has refused to start.
+    pub async fn started(&mut self) -> Result<(), ServeError> {
+        let uri = format!("http://{}", self.address);
+        let answers = async {
+            loop {
+                if let Ok(mut client) = ServerServiceClient::connect(uri.clone()).await
+                    && client
+                        .get_server_info(pb::GetServerInfoRequest {})
+                        .await
+                        .is_ok()
+                {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = &mut self.served => ended.expect("it does not panic"),
+            () = answers => Ok(()),
+        }
     }
 
     /// Asks for a shutdown; the task ends when `serve` has returned.

@@ -9,6 +9,7 @@ mod budgets;
 mod checks;
 mod commit_log;
 mod compare_only;
+mod damage;
 mod determinism;
 mod durability;
 mod endings;

@@ -69,7 +69,7 @@ impl MarkCheck {
         );
         let key = (session, model);
         let last = self.marks.get(&key).copied();
-        let found = check_mark(&entry, step, last)?;
+        let found = check_mark(&entry, step, last).inspect_err(|_| store.keep_log())?;
         if last.is_none() {
             self.unknown.insert(entry.name.to_string());
         }

@@ -41,6 +41,20 @@ fn a_log_that_was_removed_is_noticed_without_a_commit() {
 }
 
 #[test]
+fn a_manifest_that_was_removed_is_begun_anew() {
+    let (folder, store) = nine();
+    let path = folder.path().join("manifest");
+    fs::remove_file(&path).expect("removed");
+    store.check();
+    store.note("s", "a", TWO);
+    assert!(path.exists());
+    store.check();
+    let store = reopened(&folder, store);
+    let marks = store.take_marks().expect("there is one");
+    assert_eq!(marks.len(), 1);
+}
+
+#[test]
 fn nothing_is_acknowledged_after_the_lock_or_the_folder_was_removed_or_replaced() {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).expect("made");
