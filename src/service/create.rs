@@ -102,7 +102,7 @@ impl Creation {
         }
         if let Some(made) = made? {
             let made = server.find(&made).await?;
-            server.keep_new(&made).await?;
+            let made = server.keep_found(made).await?;
             return server.describe_one(made).await;
         }
         self.access = access_in(server, &self.placement, self.access, now)?;
@@ -127,8 +127,7 @@ impl Creation {
         if validate_only {
             return Ok(write_model(&entry, &server.grading.veil));
         }
-        let entry = server.insert(placement, entry, now).await?;
-        server.keep_new(&entry).await?;
+        let entry = server.keep_model(placement, entry, now).await?;
         server.describe_one(entry).await
     }
 

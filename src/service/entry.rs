@@ -163,6 +163,19 @@ impl ModelEntry {
         Self { compare, ..self }
     }
 
+    /// The same model after a deletion that the disk refused: nothing is lost of it, and it can be trained again. The
+    /// caller has the turn to change it.
+    pub fn revived(&self) -> Self {
+        let stored = std::mem::take(&mut *self.lock_stored());
+        let model = self.model.clone();
+        let (access, made_by) = (self.access, self.made_by.clone());
+        let revived = Self::new(self.name.clone(), model, access, made_by, self.created);
+        let revived = revived.with_compare(self.compare.clone());
+        revived.set_updated(self.updated());
+        *revived.lock_stored() = stored;
+        revived
+    }
+
     /// The step of its last commit on disk, if there is one.
     pub fn durable_step(&self) -> Option<u64> {
         self.lock_stored().step

@@ -8,9 +8,9 @@ use tonic::{Code, Status};
 use super::convert::request::{page_size, page_token, session_name};
 use super::entry::{ModelEntry, WriteTurn, with_model};
 use super::persistence::{NotRead, NotStored, Taken};
-use super::{Server, convert, pb, status};
+use super::{Server, convert, pb, status, telemetry};
 use crate::nn::{Scalar, Violations};
-use crate::training::{Kept, Model, ModelName, Placement, SessionName};
+use crate::training::{Kept, Model, ModelName, Placement, RegistryError, SessionName};
 
 /// Expired and idle sessions are looked for this often. Until then the names and places of expired ones are taken,
 /// though nobody finds them.
@@ -22,7 +22,7 @@ pub const STORE_WITHIN: Duration = Duration::from_millis(500);
 impl Server {
     /// Removes sessions that nobody called for their time to live, and drops from memory those that nobody called for
     /// a while; for ever.
-    pub async fn retire(&self) {
+    pub async fn retire(self: &Arc<Self>) {
         let idle = Duration::from_secs(self.config.evict_after_seconds);
         loop {
             tokio::time::sleep(RETIRE_EVERY).await;
@@ -87,29 +87,63 @@ impl Server {
         }
     }
 
+    /// Does `work`, which changes what the server keeps, to its end: a caller that leaves before neither interrupts it
+    /// nor leaves it half done. Waited for when the server stops.
+    pub async fn finish<V: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<V, Status>> + Send + 'static,
+    ) -> Result<V, Status> {
+        let finished = self.tasks.spawn(telemetry::in_this_call(work)).await;
+        // The panic hook has logged why there is no result.
+        finished.unwrap_or_else(|_| Err(status::internal()))
+    }
+
     /// Removes a session, its models and their files, and tells how many models it had.
-    pub async fn delete_session(&self, name: &SessionName) -> Result<usize, Status> {
-        let models = self.registry().all_models(name);
+    ///
+    /// # Errors
+    /// No such session; the disk refuses, and then the session is as it was.
+    pub async fn delete_session(self: &Arc<Self>, name: &SessionName) -> Result<usize, Status> {
+        let (server, name) = (Arc::clone(self), name.clone());
+        self.finish(async move { server.remove_session(&name).await })
+            .await
+    }
+
+    async fn remove_session(self: &Arc<Self>, name: &SessionName) -> Result<usize, Status> {
+        // From here on nothing is added to it, and no call finds it.
+        let models = self.registry().close_session(name)?;
         for entry in &models {
             entry.deleted.cancel();
         }
         if self.persistence.is_on() {
-            // Whoever still writes one of them is done before the files go.
+            let mut turns = Vec::with_capacity(models.len());
             for entry in &models {
-                entry.idle().await;
+                // The last writer is done before the files go, and no other begins.
+                turns.push(entry.turn_to_store().await?);
             }
-            let deleted = self.persistence.delete_session(name).await;
-            deleted.map_err(NotStored::status)?;
+            if let Err(not_stored) = self.persistence.delete_session(name).await {
+                let mut registry = self.registry();
+                for entry in models {
+                    registry.replace_model(&entry.name, Arc::new(entry.revived()));
+                }
+                registry.reopen_session(name);
+                return Err(not_stored.status());
+            }
         }
-        let (models, count) = self.registry().delete_session(name)?;
-        for entry in &models {
-            entry.deleted.cancel();
-        }
+        let (_, count) = self.registry().delete_session(name)?;
         Ok(count)
     }
 
     /// Removes a model and its files.
-    pub async fn delete_model(&self, name: &ModelName) -> Result<(), Status> {
+    ///
+    /// # Errors
+    /// No such model; the disk refuses, and then the model is as it was.
+    pub async fn delete_model(self: &Arc<Self>, name: &ModelName) -> Result<(), Status> {
+        let (server, name) = (Arc::clone(self), name.clone());
+        self.finish(async move { server.remove_model(&name).await })
+            .await
+    }
+
+    async fn remove_model(&self, name: &ModelName) -> Result<(), Status> {
         let found = self.registry().model(name, SystemTime::now());
         if found.is_err() && self.persistence.is_lost(name) {
             let deleted = self.persistence.delete_model(name).await;
@@ -117,18 +151,57 @@ impl Server {
         }
         let entry = match found? {
             Some(entry) => entry,
-            // Somebody may be bringing it back, and has to hear of its end.
+            // Another call may be reading it from disk, and has to hear of its end.
             None => self.bring_back(name).await?,
         };
         entry.deleted.cancel();
-        if self.persistence.is_on() {
-            // Whoever still writes it is done before its files go.
-            entry.idle().await;
-            let deleted = self.persistence.delete_model(name).await;
-            deleted.map_err(NotStored::status)?;
+        // The last writer is done before the files go. A second deletion waits for the first one here.
+        let _turn = entry.turn_to_store().await?;
+        let now = self.registry().model(name, SystemTime::now())?;
+        if !now.is_some_and(|now| Arc::ptr_eq(&now, &entry)) {
+            return Err(RegistryError::NoModel(name.clone()).into());
+        }
+        if let Err(not_stored) = self.persistence.delete_model(name).await {
+            let revived = Arc::new(entry.revived());
+            self.registry().replace_model(name, revived);
+            return Err(not_stored.status());
         }
         self.registry().delete_model(name, SystemTime::now())?;
         Ok(())
+    }
+
+    /// Adds a new model to its session and makes it durable, or finds the one that the same request made before. A caller
+    /// that leaves does not interrupt it.
+    ///
+    /// # Errors
+    /// What the registry refuses; the disk refuses, and then there is no new model.
+    pub async fn keep_model(
+        self: &Arc<Self>,
+        placement: Placement,
+        entry: Arc<ModelEntry>,
+        now: SystemTime,
+    ) -> Result<Arc<ModelEntry>, Status> {
+        let server = Arc::clone(self);
+        self.finish(async move {
+            let entry = server.insert(placement, entry, now).await?;
+            server.keep_new(&entry).await?;
+            Ok(entry)
+        })
+        .await
+    }
+
+    /// Makes a model that the same request made before durable, where that is not done. A caller that leaves does not
+    /// interrupt it.
+    ///
+    /// # Errors
+    /// The disk refuses, and then there is no such model any more.
+    pub async fn keep_found(
+        self: &Arc<Self>,
+        entry: Arc<ModelEntry>,
+    ) -> Result<Arc<ModelEntry>, Status> {
+        let server = Arc::clone(self);
+        self.finish(async move { server.keep_new(&entry).await.map(|()| entry) })
+            .await
     }
 
     /// Makes a new session durable, or takes it back.
@@ -140,16 +213,24 @@ impl Server {
             return Ok(());
         };
         let kept = self.persistence.put_session(name, &record).await;
-        let mut registry = self.registry();
-        match kept {
-            Ok(()) => registry.note_stored(name, &record),
-            Err(not_stored) => {
-                // Whoever is already using it would lose more than a name.
-                if registry.all_models(name).is_empty() {
-                    let _ = registry.delete_session(name);
+        let is_gone = {
+            let mut registry = self.registry();
+            match kept {
+                Ok(()) => registry.note_stored(name, &record),
+                Err(not_stored) => {
+                    // A session that holds models already is in use: it stays.
+                    if registry.all_models(name).is_empty() {
+                        let _ = registry.delete_session(name);
+                    }
+                    return Err(not_stored.status());
                 }
-                return Err(not_stored.status());
             }
+            registry.session(name, SystemTime::now()).is_err()
+        };
+        if is_gone {
+            // Deleted while its record was written: the record is not to bring it back.
+            let _ = self.persistence.delete_session(name).await;
+            return Err(RegistryError::NoSession(name.clone()).into());
         }
         Ok(())
     }
@@ -160,6 +241,9 @@ impl Server {
             return Ok(());
         }
         let (turn, _) = entry.write_turn(&self.config).await?;
+        if entry.deleted.is_cancelled() {
+            return Err(RegistryError::NoModel(entry.name.clone()).into());
+        }
         if entry.durable_step().is_some() {
             return Ok(());
         }

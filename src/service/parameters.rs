@@ -79,11 +79,9 @@ impl<T: ModelScalar> Replacement<T> {
         let (step, digest) = match model.begin(request.as_ref(), self.expected_step)? {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => (step, digest),
             Begin::Fresh => {
-                let (server, entry) = (Arc::clone(server), Arc::clone(entry));
-                // A task of its own goes on to its end even where the caller leaves before.
-                let tasks = server.tasks.clone();
-                let replaced = replace(server, entry, model, self.parameters, request, turn);
-                tasks.spawn(replaced).await.map_err(|_| internal())??
+                let (home, entry) = (Arc::clone(server), Arc::clone(entry));
+                let replaced = replace(home, entry, model, self.parameters, request, turn);
+                server.finish(replaced).await?
             }
             // Only runs leave these, and a fingerprint tells runs from replacements.
             Begin::Resume { .. } | Begin::Replay(_) => return Err(internal()),

@@ -21,6 +21,7 @@ impl ServerService for ServerInfo {
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let (sessions, models, resident) = self.0.registry().counts();
         let settings = self.0.config.entries().into_iter();
+        let settings = settings.filter(|(name, value, _)| is_public(name, value));
         Ok(Response::new(pb::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             compute_threads: to_i32(self.0.config.compute_threads()),
@@ -37,4 +38,11 @@ impl ServerService for ServerInfo {
             resident_models: to_i32(resident),
         }))
     }
+}
+
+/// Whether a client may know a setting: limits and switches are what it has to keep to. Text names folders, files and
+/// addresses of the machine, which are of no use to it but to an attacker.
+fn is_public(name: &str, value: &str) -> bool {
+    let is_text = value.starts_with(['"', '\'']);
+    !is_text || name == "reveal_limit"
 }

@@ -43,11 +43,16 @@ impl SessionService for Sessions {
             );
         }
         let name = SessionName(violations.into_result(id)?);
-        let session =
-            self.0
+        let server = Arc::clone(&self.0);
+        let made = async move {
+            let now = SystemTime::now();
+            let made = server
                 .registry()
-                .create_session(name, ttl, asked, access, SystemTime::now())?;
-        self.0.keep_session(&session.name).await?;
+                .create_session(name, ttl, asked, access, now)?;
+            server.keep_session(&made.name).await?;
+            Ok(made)
+        };
+        let session = self.0.finish(made).await?;
         Ok(Response::new(pb::CreateSessionResponse {
             session: Some(write_session(&session)),
         }))

@@ -156,16 +156,15 @@ impl Import {
         let now = SystemTime::now();
         let made = server.registry().check(&placement, now)?;
         let entry = match made {
-            Some(made) => server.find(&made).await?,
+            Some(made) => server.keep_found(server.find(&made).await?).await?,
             None => {
                 let access = access_in(server, &placement, about.access, now)?;
                 let (name, made_by) = (placement.name.clone(), placement.request.clone());
                 let entry = ModelEntry::new(name, restored, access, made_by, now);
                 let entry = Arc::new(entry.with_compare(about.compare));
-                server.insert(placement, entry, now).await?
+                server.keep_model(placement, entry, now).await?
             }
         };
-        server.keep_new(&entry).await?;
         server.describe_one(entry).await
     }
 }

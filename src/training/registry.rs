@@ -1,5 +1,8 @@
 //! Sessions and the models in them: who is there, how much is allowed, what has expired.
 
+mod closing;
+mod listing;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -35,6 +38,8 @@ struct Session<M> {
     compare_tries: u64,
     /// Whether its record is kept.
     is_stored: bool,
+    /// Whether it is being deleted: no call finds it any more.
+    is_closing: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +124,7 @@ impl<M> Registry<M> {
             access,
             compare_tries: 0,
             is_stored: false,
+            is_closing: false,
         };
         let info = session.info(name.clone());
         self.sessions.insert(name, session);
@@ -128,7 +134,8 @@ impl<M> Registry<M> {
     /// What is to be kept of a session, if it is there and not noted as stored.
     pub fn unstored_record(&self, name: &SessionName) -> Option<SessionRecord> {
         let session = self.sessions.get(name)?;
-        (!session.is_stored).then(|| session.record())
+        let is_new = !session.is_stored && !session.is_closing;
+        is_new.then(|| session.record())
     }
 
     /// Notes that this is kept of a session, unless another one has its name by now.
@@ -226,28 +233,9 @@ impl<M> Registry<M> {
     pub fn expired(&self, now: SystemTime) -> Vec<SessionName> {
         self.sessions
             .iter()
-            .filter(|(_, session)| session.used + session.ttl <= now)
+            .filter(|(_, session)| session.used + session.ttl <= now && !session.is_closing)
             .map(|(name, _)| name.clone())
             .collect()
-    }
-
-    /// All models of a session that are in memory; does not renew it.
-    pub fn all_models(&self, session: &SessionName) -> Vec<Arc<M>> {
-        let models = self.sessions.get(session).map(|session| &session.models);
-        models
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .filter_map(|held| held.model.clone())
-            .collect()
-    }
-
-    /// All models of all sessions that are in memory; renews none.
-    pub fn every_model(&self) -> Vec<Arc<M>> {
-        let models = self
-            .sessions
-            .values()
-            .flat_map(|session| session.models.values());
-        models.filter_map(|held| held.model.clone()).collect()
     }
 
     /// Whether a model could be added now, or which one the same request made before: its name. Asked before the model is
@@ -421,7 +409,7 @@ impl<M> Registry<M> {
         now: SystemTime,
     ) -> Result<&mut Session<M>, RegistryError> {
         match self.sessions.get_mut(name) {
-            Some(session) if session.used + session.ttl > now => {
+            Some(session) if session.used + session.ttl > now && !session.is_closing => {
                 session.used = session.used.max(now);
                 Ok(session)
             }
