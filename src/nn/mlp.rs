@@ -8,6 +8,8 @@
 //! layer is large, each thread computes some of its units: their product, and what follows while that is at hand.
 #![allow(non_snake_case, reason = "matrices have the names of the mathematics")]
 
+mod blocks;
+
 use faer::{MatMut, MatRef, Par};
 
 use super::elementwise::{add, add_to_rows};
@@ -156,32 +158,9 @@ impl<'a, T: Scalar> Mlp<'a, T> {
     where
         'a: 'b,
     {
-        let n0 = self.architecture.input_size();
-        for (index, layer) in self.architecture.layers().iter().enumerate() {
-            let (n, k) = (layer.units, layer.fan_in);
-            let padded = rows.max(min_rows(k, n));
-            let (z_before, z_from) = buffers.z.split_at_mut(index);
-            let (h_before, h_from) = buffers.h.split_at_mut(index);
-            let h_before: &[T] = match index.checked_sub(1) {
-                None if padded == rows => inputs,
-                None => {
-                    buffers.inputs[..rows * n0].copy_from_slice(inputs);
-                    &buffers.inputs[..padded * k]
-                }
-                Some(below) if h_before[below].is_empty() => &z_before[below][..padded * k],
-                Some(below) => &h_before[below][..padded * k],
-            };
-            let h = &mut h_from[0];
-            let kept = if h.is_empty() { 0 } else { rows * n };
-            let layer = ForwardLayer {
-                layer,
-                W: self.weights(index + 1),
-                b: self.bias(index + 1),
-                h_before,
-                rows,
-                padded,
-            };
-            layer.compute(&mut z_from[0][..padded * n], &mut h[..kept], par);
+        for index in 0..self.architecture.depth() {
+            let (layer, z, h) = self.layer(index, inputs, rows, buffers);
+            layer.compute(z, h, par);
         }
         Trace {
             mlp: *self,
@@ -189,6 +168,47 @@ impl<'a, T: Scalar> Mlp<'a, T> {
             inputs,
             buffers,
         }
+    }
+
+    /// What the layer `index`, from 0, of a forward pass reads, and where it writes z (padded rows × n) and h (rows × n; empty
+    /// for a linear layer).
+    #[inline]
+    fn layer<'b>(
+        &self,
+        index: usize,
+        inputs: &'b [T],
+        rows: usize,
+        buffers: &'b mut ForwardBuffers<T>,
+    ) -> (ForwardLayer<'b, T>, &'b mut [T], &'b mut [T])
+    where
+        'a: 'b,
+    {
+        let n0 = self.architecture.input_size();
+        let layer = &self.architecture.layers()[index];
+        let (n, k) = (layer.units, layer.fan_in);
+        let padded = rows.max(min_rows(k, n));
+        let (z_before, z_from) = buffers.z.split_at_mut(index);
+        let (h_before, h_from) = buffers.h.split_at_mut(index);
+        let h_before: &[T] = match index.checked_sub(1) {
+            None if padded == rows => inputs,
+            None => {
+                buffers.inputs[..rows * n0].copy_from_slice(inputs);
+                &buffers.inputs[..padded * k]
+            }
+            Some(below) if h_before[below].is_empty() => &z_before[below][..padded * k],
+            Some(below) => &h_before[below][..padded * k],
+        };
+        let h = &mut h_from[0];
+        let kept = if h.is_empty() { 0 } else { rows * n };
+        let layer = ForwardLayer {
+            layer,
+            W: self.weights(index + 1),
+            b: self.bias(index + 1),
+            h_before,
+            rows,
+            padded,
+        };
+        (layer, &mut z_from[0][..padded * n], &mut h[..kept])
     }
 }
 
@@ -230,7 +250,16 @@ impl<T: Scalar> Trace<'_, T> {
     }
 }
 
+/// Some units of a layer: columns of z and h, and these units' parameters.
+struct UnitPiece<'a, T> {
+    z: MatMut<'a, T>,
+    h: MatMut<'a, T>,
+    W: &'a [T],
+    b: &'a [T],
+}
+
 /// One layer of a forward pass: what it reads.
+#[derive(Clone, Copy)]
 struct ForwardLayer<'a, T> {
     layer: &'a Layer,
     /// n × k.
@@ -291,8 +320,19 @@ impl<T: Scalar> ForwardLayer<'_, T> {
 
     /// Some units of all rows, on a thread for each piece.
     fn compute_units(&self, units: Cut, z: &mut [T], h: &mut [T]) {
+        each(self.unit_pieces(units, z, h), |piece| {
+            self.compute_piece(piece);
+        });
+    }
+
+    /// The layer, cut into pieces of some units each.
+    fn unit_pieces<'p>(
+        &'p self,
+        units: Cut,
+        z: &'p mut [T],
+        h: &'p mut [T],
+    ) -> Vec<UnitPiece<'p, T>> {
         let (n, k, padded) = (self.layer.units, self.layer.fan_in, self.padded);
-        let h_before = MatRef::from_row_major_slice(self.h_before, padded, k);
         let mut z = MatMut::from_row_major_slice_mut(z, padded, n);
         let mut h = MatMut::from_row_major_slice_mut(h, h.len() / n, n);
         let (mut W, mut b) = (self.W, self.b);
@@ -302,17 +342,25 @@ impl<T: Scalar> ForwardLayer<'_, T> {
             let (h_units, h_rest) = h.split_at_col_mut(units);
             (z, h) = (z_rest, h_rest);
             let biases = units.min(b.len());
-            let b = take(&mut b, biases);
-            pieces.push((z_units, h_units, take(&mut W, units * k), b));
+            pieces.push(UnitPiece {
+                z: z_units,
+                h: h_units,
+                W: take(&mut W, units * k),
+                b: take(&mut b, biases),
+            });
         }
-        each(pieces, |(mut z, h, W, b)| {
-            let W = MatRef::from_row_major_slice(W, z.ncols(), k);
-            product(z.as_mut(), h_before, W.transpose());
-            let mut h = rows_of(h);
-            for z in rows_of(z).take(self.rows) {
-                self.finish(z, h.next().unwrap_or_default(), b);
-            }
-        });
+        pieces
+    }
+
+    fn compute_piece(&self, piece: UnitPiece<'_, T>) {
+        let UnitPiece { mut z, h, W, b } = piece;
+        let h_before = MatRef::from_row_major_slice(self.h_before, self.padded, self.layer.fan_in);
+        let W = MatRef::from_row_major_slice(W, z.ncols(), self.layer.fan_in);
+        product(z.as_mut(), h_before, W.transpose());
+        let mut h = rows_of(h);
+        for z in rows_of(z).take(self.rows) {
+            self.finish(z, h.next().unwrap_or_default(), b);
+        }
     }
 
     /// z += b and h = σ(z), for all units of some rows: row by row where a row is long, while it is at hand.

@@ -27,7 +27,7 @@ const SMALL_PRODUCT: usize = 4096;
 /// A dW of more samples is added up in panels of so many. The rows of dz and h lie far apart, at a power of two where
 /// the units are one: many of them at once would push each other out of the nearest cache. For 512 samples of
 /// 2048 × 2048 units, panels double the speed (73 to 143 GFLOP/s in f32 on an Intel Xeon with AVX-512).
-const PANEL_SAMPLES: usize = 128;
+pub const PANEL_SAMPLES: usize = 128;
 
 /// Layers of at most this many weights are computed by plain loops: a call of faer's takes 30 to 50 ns, as much as
 /// that many multiplications (`cargo bench --bench engine`).
@@ -89,19 +89,27 @@ pub fn product<T: Scalar>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_
 
 /// dW (n × k) = dzᵀ (n × m) h (m × k), a panel of samples after the other, on this thread.
 pub fn gradient_product<T: Scalar>(dW: MatMut<'_, T>, dz: MatRef<'_, T>, h: MatRef<'_, T>) {
-    let m = dz.nrows();
     let mut dW = dW;
-    for first in (0..m).step_by(PANEL_SAMPLES) {
-        let samples = PANEL_SAMPLES.min(m - first);
-        let accum = if first == 0 {
-            Accum::Replace
-        } else {
-            Accum::Add
-        };
-        let dz = dz.subrows(first, samples).transpose();
-        let h = h.subrows(first, samples);
-        matmul(dW.as_mut(), accum, dz, h, T::ONE, Par::Seq);
+    for first in (0..dz.nrows()).step_by(PANEL_SAMPLES) {
+        gradient_panel(dW.as_mut(), dz, h, first);
     }
+}
+
+/// What the panel of samples that begins at `first` adds to dW; the first panel replaces what is there.
+pub fn gradient_panel<T: Scalar>(
+    dW: MatMut<'_, T>,
+    dz: MatRef<'_, T>,
+    h: MatRef<'_, T>,
+    first: usize,
+) {
+    let samples = PANEL_SAMPLES.min(dz.nrows() - first);
+    let accum = if first == 0 {
+        Accum::Replace
+    } else {
+        Accum::Add
+    };
+    let dz = dz.subrows(first, samples).transpose();
+    matmul(dW, accum, dz, h.subrows(first, samples), T::ONE, Par::Seq);
 }
 
 /// Whether n of the units of a dW of k columns have the bits that they have among all, for m samples.
@@ -148,9 +156,14 @@ pub fn small_backward<T: Scalar>(dh: &mut [T], dz: &[T], W: &[T], k: usize) {
 
 /// dW (n × k) = dzᵀ (n × m) h (m × k) for a small dW.
 pub fn small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
+    dW.fill(T::ZERO);
+    add_small_gradient(dW, dz, h, k);
+}
+
+/// What further samples add to a small dW.
+pub fn add_small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
     fn unrolled<T: Scalar, const K: usize>(dW: &mut [T], dz: &[T], h: &[T]) {
         let (dW, _) = dW.as_chunks_mut::<K>();
-        dW.fill([T::ZERO; K]);
         let mut dz = dz;
         for h in h.as_chunks::<K>().0 {
             for (&dz, dW) in take(&mut dz, dW.len()).iter().zip(dW.iter_mut()) {
