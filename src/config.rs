@@ -168,6 +168,8 @@ settings! {
     max_steps_per_run: u64 = 100_000_000, 1..=1 << 53;
     /// How long one TrainBatch may take once its turn has come, in seconds; sent again with its request_id it goes on.
     max_run_seconds: u64 = 3600, 1..=31_536_000;
+    /// Estimated work of one call, or of one step of a run, in floating-point operations: a minute or two of one core. A larger call is refused.
+    max_call_flops: u64 = 4_000_000_000_000, 1_000_000..=1 << 60;
     /// Forward passes in one CheckGradients.
     max_check_evaluations: u64 = 200_000, 1..=1 << 53;
 
@@ -177,6 +179,8 @@ settings! {
     max_wait_seconds: u64 = 600, 1..=86_400;
     /// Calls on the whole server that wait for a compute thread; a further one is refused.
     max_waiting_calls: usize = 4_096, 0..=1_000_000;
+    /// Calls from one address that wait for a compute thread; a further one is refused.
+    max_waiting_calls_per_address: usize = 3_072, 0..=1_000_000;
     /// Calls of one session that wait for a compute thread; a further one is refused.
     max_waiting_calls_per_session: usize = 256, 0..=1_000_000;
     /// TrainBatch, WatchModel and ExportModel streams of one session; a further one is refused.

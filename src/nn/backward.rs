@@ -8,6 +8,7 @@
 //! is passed down to them. A training step takes each piece of the gradient as soon as it is known: [`Descent`].
 #![allow(non_snake_case, reason = "matrices have the names of the mathematics")]
 
+mod blocks;
 mod layer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -227,57 +228,70 @@ impl<T: Scalar> Trace<'_, T> {
         par: Par,
         mut descent: Option<Descent<'_, T>>,
     ) {
-        let mlp = self.mlp();
-        let architecture = mlp.architecture();
         for i in (1..=layer).rev() {
-            let shape = &architecture.layers()[i - 1];
-            let below = self.entries(i - 1);
-            let (dz_below, dz) = backward.dz.split_at_mut(i - 1);
-            let down = match i.checked_sub(2) {
-                None if backward.dx.is_empty() => None,
-                None => Some(Down {
-                    dh: &mut backward.dx[..below],
-                    dz: &mut [],
-                    z: &[],
-                    activation: Activation::Linear,
-                    at_zero: architecture.relu_at_zero(),
-                }),
-                Some(index) => {
-                    let dz = &mut dz_below[index][..below];
-                    let dh = &mut backward.dh[index];
-                    let (dh, dz) = if dh.is_empty() {
-                        (dz, &mut [][..])
-                    } else {
-                        (&mut dh[..below], dz)
-                    };
-                    let z = if dz.is_empty() { &[] } else { self.z(i - 1) };
-                    Some(Down {
-                        dh,
-                        dz,
-                        z,
-                        activation: architecture.layers()[index].activation,
-                        at_zero: architecture.relu_at_zero(),
-                    })
-                }
-            };
-            let (dW, db) = backward.parameters[shape.weights.start..shape.bias.end]
-                .split_at_mut(shape.weights.len());
-            let own = Own {
-                from: 0,
-                dW,
-                db,
-                descent: descent.as_mut().map(|descent| descent.take_last(shape)),
-            };
-            let layer = BackwardLayer {
-                shape,
-                mlp: &mlp,
-                index: i,
-                rows: self.rows(),
-                dz: &dz[0][..self.entries(i)],
-                h_before: self.h(i - 1),
-            };
+            let (layer, own, down) = self.layer_below(i, backward, &mut descent);
             layer.compute(own, down, par);
         }
+    }
+
+    /// What layer i of the backward pass reads, and what it writes: the gradient of its parameters, and what it passes
+    /// down where something below wants that.
+    #[inline]
+    fn layer_below<'b, 'd: 'b>(
+        &'b self,
+        i: usize,
+        backward: &'b mut Backward<T>,
+        descent: &mut Option<Descent<'d, T>>,
+    ) -> (BackwardLayer<'b, T>, Own<'b, T>, Option<Down<'b, T>>) {
+        let mlp = self.mlp();
+        let architecture = mlp.architecture();
+        let shape = &architecture.layers()[i - 1];
+        let below = self.entries(i - 1);
+        let (dz_below, dz) = backward.dz.split_at_mut(i - 1);
+        let down = match i.checked_sub(2) {
+            None if backward.dx.is_empty() => None,
+            None => Some(Down {
+                dh: &mut backward.dx[..below],
+                dz: &mut [],
+                z: &[],
+                activation: Activation::Linear,
+                at_zero: architecture.relu_at_zero(),
+            }),
+            Some(index) => {
+                let dz = &mut dz_below[index][..below];
+                let dh = &mut backward.dh[index];
+                let (dh, dz) = if dh.is_empty() {
+                    (dz, &mut [][..])
+                } else {
+                    (&mut dh[..below], dz)
+                };
+                let z = if dz.is_empty() { &[] } else { self.z(i - 1) };
+                Some(Down {
+                    dh,
+                    dz,
+                    z,
+                    activation: architecture.layers()[index].activation,
+                    at_zero: architecture.relu_at_zero(),
+                })
+            }
+        };
+        let (dW, db) = backward.parameters[shape.weights.start..shape.bias.end]
+            .split_at_mut(shape.weights.len());
+        let own = Own {
+            from: 0,
+            dW,
+            db,
+            descent: descent.as_mut().map(|descent| descent.take_last(shape)),
+        };
+        let layer = BackwardLayer {
+            shape,
+            mlp,
+            index: i,
+            rows: self.rows(),
+            dz: &dz[0][..self.entries(i)],
+            h_before: self.h(i - 1),
+        };
+        (layer, own, down)
     }
 }
 

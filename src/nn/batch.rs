@@ -3,6 +3,7 @@
 use rand::seq::SliceRandom as _;
 
 use super::elementwise::all_finite;
+use super::threads::take;
 use super::{Architecture, Loss, Objective, Scalar, Violations, init::generator};
 
 /// How far a row of class probabilities may sum from 1.
@@ -53,6 +54,16 @@ pub struct BatchRef<'a, T> {
     pub targets: TargetsRef<'a, T>,
     /// m.
     pub rows: usize,
+}
+
+impl<T> TargetsRef<'_, T> {
+    /// Takes the targets of the first `rows` samples, of `n` outputs, off these.
+    pub(super) fn take_rows(&mut self, rows: usize, n: usize) -> Self {
+        match self {
+            Self::Values(values) => Self::Values(take(values, rows * n)),
+            Self::Labels(labels) => Self::Labels(take(labels, rows)),
+        }
+    }
 }
 
 /// Checks inputs for a network: their shape, their number and that each is finite.

@@ -1,5 +1,6 @@
 //! A digest of parameters: equal digests mean equal shapes and equal bits.
 
+use super::pauses::{Pauses, WALK};
 use super::{Architecture, Dtype, Scalar};
 
 /// BLAKE3 over the type, the layers' shapes and the parameters' little-endian bytes.
@@ -10,6 +11,24 @@ pub struct WeightsDigest(blake3::Hash);
 impl WeightsDigest {
     /// The digest of `parameters` laid out by `architecture`.
     pub fn new<T: Scalar>(architecture: &Architecture, parameters: &[T]) -> Self {
+        let mut hasher = Self::hasher::<T>(architecture);
+        update_with(&mut hasher, parameters);
+        Self(hasher.finalize())
+    }
+
+    /// [`Self::new`] with pauses.
+    pub async fn new_in_blocks<T: Scalar>(
+        architecture: &Architecture,
+        parameters: &[T],
+        pauses: &impl Pauses,
+    ) -> Self {
+        let mut hasher = Self::hasher::<T>(architecture);
+        update_in_blocks(&mut hasher, parameters, pauses).await;
+        Self(hasher.finalize())
+    }
+
+    /// One that has read what comes before the parameters.
+    fn hasher<T: Scalar>(architecture: &Architecture) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"backpropd weights 1");
         hasher.update(match T::DTYPE {
@@ -21,8 +40,7 @@ impl WeightsDigest {
                 hasher.update(&(size as u64).to_le_bytes());
             }
         }
-        update_with(&mut hasher, parameters);
-        Self(hasher.finalize())
+        hasher
     }
 }
 
@@ -46,8 +64,20 @@ impl std::fmt::Display for WeightsDigest {
     }
 }
 
+/// [`update_with`] with pauses.
+pub async fn update_in_blocks<T: bytemuck::Pod>(
+    hasher: &mut blake3::Hasher,
+    values: &[T],
+    pauses: &impl Pauses,
+) {
+    for values in values.chunks(WALK) {
+        update_with(hasher, values);
+        pauses.pause().await;
+    }
+}
+
 /// Feeds the little-endian bytes of `values`.
-pub fn update_with<T: Scalar>(hasher: &mut blake3::Hasher, values: &[T]) {
+pub fn update_with<T: bytemuck::Pod>(hasher: &mut blake3::Hasher, values: &[T]) {
     // On a big-endian machine the bytes would have to be swapped first; this refuses to compile there instead.
     const {
         assert!(

@@ -1,9 +1,8 @@
 //! Central differences, (l(p + h) − l(p − h)) / 2h: the judge of the backward pass, always in `f64`.
 
-use faer::Par;
-
 use super::backward::{Backward, InputGradient};
 use super::mlp::{ForwardBuffers, Mlp};
+use super::pauses::{Pauses, WALK};
 use super::{Architecture, Batch, Objective, Scalar as _};
 
 /// Kinks beyond this many are counted, not named.
@@ -99,6 +98,8 @@ pub struct Check {
     /// The masks at p + h and at p − h.
     masks: [Vec<bool>; 2],
     tensors: Vec<Checked>,
+    /// The largest entry of each tensor's gradient, without its sign.
+    largest: Vec<f64>,
     next: (usize, usize),
     reports: Vec<TensorReport>,
     kinks: Vec<Kink>,
@@ -106,20 +107,24 @@ pub struct Check {
 
 impl Check {
     /// Prepares the comparison of `backward` with differences of the loss on `batch`.
-    pub fn new(
+    pub async fn new(
         architecture: &Architecture,
         parameters: Vec<f64>,
         objective: Objective,
         batch: Batch<f64>,
         options: CheckOptions,
+        pauses: &impl Pauses,
     ) -> Self {
         let rows = batch.rows();
         let mut buffers = ForwardBuffers::new(architecture, rows);
         let mut analytic = Backward::new(architecture, rows, InputGradient::Compute);
         let view = batch.view();
-        let trace =
-            Mlp::new(architecture, &parameters).forward(view.inputs, rows, &mut buffers, Par::Seq);
-        trace.backward(objective, view.targets, &mut analytic, Par::Seq);
+        let trace = Mlp::new(architecture, &parameters)
+            .forward_in_blocks(view.inputs, rows, &mut buffers, pauses)
+            .await;
+        trace
+            .backward_in_blocks(objective, view.targets, &mut analytic, pauses)
+            .await;
         let pre_activations = (1..=architecture.depth())
             .map(|i| trace.z(i).to_vec())
             .collect();
@@ -141,7 +146,8 @@ impl Check {
                 worst: None,
             })
             .collect();
-        Self {
+        let mut check = Self {
+            largest: Vec::with_capacity(tensors.len()),
             inputs: view.inputs.to_vec(),
             scratch: Backward::new(architecture, rows, InputGradient::Skip),
             masks: Default::default(),
@@ -157,7 +163,16 @@ impl Check {
             reports,
             kinks: Vec::new(),
             batch,
+        };
+        for index in 0..check.tensors.len() {
+            let mut largest = 0.0_f64;
+            for block in check.analytic_of(check.tensors[index]).chunks(WALK) {
+                largest = block.iter().fold(largest, |top, g| top.max(g.abs()));
+                pauses.pause().await;
+            }
+            check.largest.push(largest);
         }
+        check
     }
 
     /// How many forward passes a check of this network takes: two for each entry.
@@ -174,7 +189,7 @@ impl Check {
     }
 
     /// Compares the next entry; `false` when none is left.
-    pub fn advance(&mut self) -> bool {
+    pub async fn advance(&mut self, pauses: &impl Pauses) -> bool {
         let (which, taken) = self.next;
         let Some(&tensor) = self.tensors.get(which) else {
             return false;
@@ -187,7 +202,8 @@ impl Check {
         }
         self.next = (which, taken + 1);
         // Evenly spread over the tensor; every entry where all are wanted.
-        self.compare(which, tensor, taken * entries / wanted);
+        self.compare(which, tensor, taken * entries / wanted, pauses)
+            .await;
         true
     }
 
@@ -215,15 +231,15 @@ impl Check {
         }
     }
 
-    fn compare(&mut self, which: usize, tensor: Checked, index: usize) {
+    async fn compare(&mut self, which: usize, tensor: Checked, index: usize, pauses: &impl Pauses) {
         let value = *self.entry(tensor, index);
         let h = self.options.step_size * value.abs().max(1.0);
         let (above, below) = (value + h, value - h);
         let [mut masks_above, mut masks_below] = std::mem::take(&mut self.masks);
         *self.entry(tensor, index) = above;
-        let loss_above = self.loss(&mut masks_above);
+        let loss_above = self.loss(&mut masks_above, pauses).await;
         *self.entry(tensor, index) = below;
-        let loss_below = self.loss(&mut masks_below);
+        let loss_below = self.loss(&mut masks_below, pauses).await;
         *self.entry(tensor, index) = value;
         let kinked = masks_above
             .iter()
@@ -242,7 +258,7 @@ impl Check {
         let numeric = (loss_above - loss_below) / (above - below);
         let gradients = self.analytic_of(tensor);
         let analytic = gradients[index];
-        let largest = gradients.iter().fold(0.0_f64, |top, g| top.max(g.abs()));
+        let largest = self.largest[which];
         let scale = analytic
             .abs()
             .max(numeric.abs())
@@ -270,16 +286,20 @@ impl Check {
     }
 
     /// The loss as things stand; `masks` becomes the mask of every unit with a kink, layer after layer.
-    fn loss(&mut self, masks: &mut Vec<bool>) -> f64 {
+    async fn loss(&mut self, masks: &mut Vec<bool>, pauses: &impl Pauses) -> f64 {
         let rows = self.batch.rows();
         let mlp = Mlp::new(&self.architecture, &self.parameters);
-        let trace = mlp.forward(&self.inputs, rows, &mut self.buffers, Par::Seq);
+        let trace = mlp
+            .forward_in_blocks(&self.inputs, rows, &mut self.buffers, pauses)
+            .await;
         masks.clear();
         for i in kinked_layers(&self.architecture) {
             masks.extend(trace.z(i).iter().map(|z| *z >= f64::ZERO));
         }
         let targets = self.batch.view().targets;
-        trace.loss(self.objective, targets, &mut self.scratch, Par::Seq)
+        trace
+            .loss_in_blocks(self.objective, targets, &mut self.scratch, pauses)
+            .await
     }
 
     /// The kink that moving an entry meets; `position` counts the masks of [`Self::loss`].

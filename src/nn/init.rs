@@ -4,11 +4,13 @@
 //! numbers do not depend on the size of the ones before it. Numbers are drawn in `f64` and rounded, so that a
 //! FLOAT32 model starts where its FLOAT64 twin does.
 
+use faer::Par;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use rand_distr::{Distribution as _, StandardNormal};
 
+use super::pauses::{Pauses, Unpaused, WALK, without_pauses};
 use super::{Activation, Architecture, Scalar};
 
 /// The generator's name, to be shown to those who want the same numbers elsewhere.
@@ -66,6 +68,19 @@ pub(super) fn generator(seed: i64, stream: u64) -> ChaCha8Rng {
 
 /// The parameters that `seed` gives: the same bits on every machine.
 pub fn initialize<T: Scalar>(architecture: &Architecture, seed: i64) -> Vec<T> {
+    without_pauses(initialize_in_blocks(
+        architecture,
+        seed,
+        &Unpaused(Par::Seq),
+    ))
+}
+
+/// [`initialize`] with pauses.
+pub async fn initialize_in_blocks<T: Scalar>(
+    architecture: &Architecture,
+    seed: i64,
+    pauses: &impl Pauses,
+) -> Vec<T> {
     let mut parameters = vec![T::ZERO; architecture.parameter_count()];
     for (index, layer) in architecture.layers().iter().enumerate() {
         let mut generator = generator(seed, index as u64 + 1);
@@ -90,15 +105,18 @@ pub fn initialize<T: Scalar>(architecture: &Architecture, seed: i64) -> Vec<T> {
             | Init::LecunUniform
             | Init::Zeros => layer.weights.clone(),
         };
-        for parameter in &mut parameters[drawn] {
-            *parameter = T::from_f64(match draw {
-                Draw::Normal(deviation) => {
-                    let standard: f64 = StandardNormal.sample(&mut generator);
-                    deviation * standard
-                }
-                Draw::Uniform(a) => a * (2.0 * generator.random::<f64>() - 1.0),
-                Draw::Zero => 0.0,
-            });
+        for block in parameters[drawn].chunks_mut(WALK) {
+            for parameter in block {
+                *parameter = T::from_f64(match draw {
+                    Draw::Normal(deviation) => {
+                        let standard: f64 = StandardNormal.sample(&mut generator);
+                        deviation * standard
+                    }
+                    Draw::Uniform(a) => a * (2.0 * generator.random::<f64>() - 1.0),
+                    Draw::Zero => 0.0,
+                });
+            }
+            pauses.pause().await;
         }
     }
     parameters

@@ -3,6 +3,7 @@
 use faer::Par;
 
 use super::elementwise::{combine, scale, squares_of_rows};
+use super::pauses::{Pauses, WALK};
 use super::threads::{Cut, each, take, take_mut};
 use super::{Scalar, TargetsRef, activation::sigmoid};
 
@@ -61,9 +62,37 @@ impl Objective {
         let rows = per_sample.len();
         let factor = T::from_f64(self.gradient_scale(rows, f.len() / rows));
         self.evaluate_rows(f, targets, per_sample, df, factor, par);
+        self.reduce(per_sample)
+    }
+
+    /// [`Self::evaluate`] with pauses.
+    pub async fn evaluate_in_blocks<T: Scalar>(
+        self,
+        f: &[T],
+        targets: TargetsRef<'_, T>,
+        per_sample: &mut [f64],
+        df: &mut [T],
+        pauses: &impl Pauses,
+    ) -> f64 {
+        let rows = per_sample.len();
+        let n = f.len() / rows;
+        let factor = T::from_f64(self.gradient_scale(rows, n));
+        let block = (WALK / n).max(1);
+        let (mut f, mut targets, mut df) = (f, targets, df);
+        for per_sample in per_sample.chunks_mut(block) {
+            let rows = per_sample.len();
+            let (f, df) = (take(&mut f, rows * n), take_mut(&mut df, rows * n));
+            let targets = targets.take_rows(rows, n);
+            self.evaluate_rows(f, targets, per_sample, df, factor, Par::Seq);
+            pauses.pause().await;
+        }
+        self.reduce(per_sample)
+    }
+
+    fn reduce(self, per_sample: &[f64]) -> f64 {
         let sum: f64 = per_sample.iter().sum();
         match self.reduction {
-            Reduction::Mean => sum / rows as f64,
+            Reduction::Mean => sum / per_sample.len() as f64,
             Reduction::Sum => sum,
         }
     }
@@ -90,10 +119,7 @@ impl Objective {
             .map(|rows| {
                 (
                     take(&mut f, rows * n),
-                    match &mut targets {
-                        TargetsRef::Values(y) => TargetsRef::Values(take(y, rows * n)),
-                        TargetsRef::Labels(labels) => TargetsRef::Labels(take(labels, rows)),
-                    },
+                    targets.take_rows(rows, n),
                     take_mut(&mut per_sample, rows),
                     take_mut(&mut df, rows * n),
                 )

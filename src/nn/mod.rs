@@ -30,7 +30,7 @@ pub use architecture::{Architecture, ArchitectureLimits, Layer, LayerSpec};
 pub use backward::{Backward, Descent, InputGradient};
 pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches, Targets, TargetsRef};
 pub use digest::WeightsDigest;
-pub use init::{Init, initialize};
+pub use init::{Init, initialize, initialize_in_blocks};
 pub use loss::{Loss, Objective, Reduction};
 pub use mlp::{ForwardBuffers, Mlp, Trace};
 pub use norm::norm;

@@ -3,6 +3,7 @@
 
 use super::Scalar;
 use super::elementwise::update;
+use super::pauses::{Pauses, WALK};
 use super::threads::{Cut, each, take, take_mut};
 use faer::Par;
 
@@ -132,6 +133,18 @@ impl<T: Scalar> State<T> {
             second: slot(1),
             parameters,
             updates: 0,
+        }
+    }
+
+    /// Zeros, as many as another has. The system hands them out as they are first touched, where a copy would touch all of
+    /// them at once.
+    pub fn blank(other: &Self) -> Self {
+        let zeros = |slot: &Vec<T>| vec![T::ZERO; slot.len()];
+        Self {
+            parameters: zeros(&other.parameters),
+            first: zeros(&other.first),
+            second: zeros(&other.second),
+            updates: other.updates,
         }
     }
 
@@ -270,6 +283,16 @@ impl<'a, T: Scalar> Update<'a, T> {
             }
         });
         Updated::finite_unless(failed.into_inner())
+    }
+
+    /// Updates every parameter along its entry of `gradient`, with pauses.
+    pub async fn apply_in_blocks(mut self, gradient: &[T], pauses: &impl Pauses) -> Updated {
+        let mut failed = false;
+        for gradient in gradient.chunks(WALK) {
+            failed |= self.take(gradient.len()).apply(gradient) == Updated::NonFinite;
+            pauses.pause().await;
+        }
+        Updated::finite_unless(failed)
     }
 
     /// Updates every parameter along its entry of `gradient`.

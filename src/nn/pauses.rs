@@ -17,8 +17,11 @@ const FLOPS_PER_READ: usize = 32;
 /// What an entry of a matrix costs that is walked over, an activation's or a loss's, in floating-point operations.
 const FLOPS_PER_ENTRY: usize = 32;
 
-/// A pass below this many operations is shorter than a block: cutting it has no use.
-pub const LONG: u64 = 1 << 25;
+/// Passes of up to this many operations, a few milliseconds, are computed whole: threads that share one stay awake throughout.
+const LONG: u64 = 1 << 28;
+
+/// Parameters whose digest takes a few milliseconds.
+const MANY_PARAMETERS: usize = 1 << 21;
 
 /// A product with fewer rows than this is cut by columns first: packing the weights again for each block would cost as much
 /// as multiplying them.
@@ -72,8 +75,15 @@ pub fn without_pauses<V>(work: impl Future<Output = V>) -> V {
     }
 }
 
-/// About what a forward pass costs, in floating-point operations; a backward pass costs twice as much.
-pub fn cost(architecture: &Architecture, rows: usize) -> u64 {
+/// Whether so many passes of `rows` samples, or what else a call does to every parameter, take longer than others are to wait.
+/// A backward pass costs as much as two forward ones.
+pub fn is_long(architecture: &Architecture, rows: usize, passes: u64) -> bool {
+    architecture.parameter_count() > MANY_PARAMETERS
+        || cost(architecture, rows).saturating_mul(passes) > LONG
+}
+
+/// About what a forward pass costs, in floating-point operations.
+fn cost(architecture: &Architecture, rows: usize) -> u64 {
     let layers = architecture.layers().iter();
     let products = layers.map(|layer| product_cost(rows, layer.units, layer.fan_in) as u64);
     let entries = rows.saturating_mul(architecture.units_per_sample());

@@ -91,7 +91,13 @@ pub fn share<R: Send>(
 }
 
 /// Does `work` to each piece, on a thread each.
-pub fn each<P: Send>(pieces: Vec<P>, work: impl Fn(P) + Sync) {
+pub fn each<P: Send>(mut pieces: Vec<P>, work: impl Fn(P) + Sync) {
+    if pieces.len() < 2 {
+        if let Some(piece) = pieces.pop() {
+            work(piece);
+        }
+        return;
+    }
     spindle::for_each(pieces.len(), pieces.into_par_iter(), work);
 }
 

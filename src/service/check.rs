@@ -1,5 +1,7 @@
 //! CheckGradients: central differences against backward, in `f64`, a quantum at a time.
 
+use std::sync::Arc;
+
 use tonic::Status;
 
 use super::Server;
@@ -9,29 +11,26 @@ use super::memory::Reservation;
 use super::pb::{self, Quantity};
 use super::status::limited;
 use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
+use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Architecture, Backward, Batch, ForwardBuffers};
-use crate::training::{Model, Spec};
+use crate::training::{Committed, Model, Spec};
 
 /// A comparison and what its reply needs.
-pub struct GradientCheck {
+pub struct GradientCheck<T> {
+    committed: Arc<Committed<T>>,
     spec: Spec,
-    step: u64,
+    batch: Batch<f64>,
+    options: CheckOptions,
     tolerance: f64,
-    stage: Stage,
     _memory: Reservation,
 }
 
-enum Stage {
-    Ready(Vec<f64>, Batch<f64>, CheckOptions),
-    Running(Box<Check>),
-}
-
-impl GradientCheck {
+impl<T: ModelScalar> GradientCheck<T> {
     /// A comparison of the model's last committed weights.
     ///
     /// # Errors
     /// It would take more forward passes, or more memory, than allowed.
-    pub fn new<T: ModelScalar>(
+    pub fn new(
         model: &Model<T>,
         batch: Batch<f64>,
         options: CheckOptions,
@@ -56,46 +55,41 @@ impl GradientCheck {
             );
             return Err(limited("QUOTA", "max_check_evaluations", limit, &message));
         }
-        let committed = model.committed();
-        let parameters = committed
-            .state
-            .parameters
-            .iter()
-            .map(|p| p.to_f64())
-            .collect();
+        let pass = architecture.forward_flops(rows);
+        server.check_work(
+            pass.saturating_mul(evaluations),
+            "set max_entries_per_tensor",
+        )?;
         Ok(Self {
-            step: committed.step,
-            stage: Stage::Ready(parameters, batch, options),
+            committed: model.committed(),
             spec,
+            batch,
+            options,
             tolerance,
             _memory: memory,
         })
     }
 
-    /// Compares one more entry; `false` when none is left.
-    pub fn advance(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Running(check) => check.advance(),
-            Stage::Ready(parameters, batch, options) => {
-                let check = Check::new(
-                    &self.spec.architecture,
-                    std::mem::take(parameters),
-                    self.spec.objective,
-                    batch.clone(),
-                    *options,
-                );
-                self.stage = Stage::Running(Box::new(check));
-                true
-            }
+    /// Compares every entry that is asked for.
+    pub async fn reply(self, pauses: &impl Pauses) -> pb::CheckGradientsResponse {
+        let mut parameters = Vec::with_capacity(self.committed.state.parameters.len());
+        for block in self.committed.state.parameters.chunks(WALK) {
+            parameters.extend(block.iter().map(|parameter| parameter.to_f64()));
+            pauses.pause().await;
         }
-    }
-
-    /// The reply.
-    pub fn into_reply(self) -> pb::CheckGradientsResponse {
-        let (reports, kinks, skipped) = match self.stage {
-            Stage::Running(check) => check.into_report(),
-            Stage::Ready(..) => Default::default(),
-        };
+        let mut check = Check::new(
+            &self.spec.architecture,
+            parameters,
+            self.spec.objective,
+            self.batch,
+            self.options,
+            pauses,
+        )
+        .await;
+        while check.advance(pauses).await {
+            pauses.pause().await;
+        }
+        let (reports, kinks, skipped) = check.into_report();
         let architecture = &self.spec.architecture;
         let worst = reports
             .iter()
@@ -128,7 +122,7 @@ impl GradientCheck {
                 .map(|kink| write_kink(architecture, kink))
                 .collect(),
             skipped: to_i32(skipped),
-            step: self.step.cast_signed(),
+            step: self.committed.step.cast_signed(),
             timings: None,
         }
     }

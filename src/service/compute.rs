@@ -1,6 +1,8 @@
-//! Compute threads. A fixed number of them takes tasks from one queue, in which parties take turns; a task that is not
+//! Compute threads. A fixed number of them takes tasks from one queue, in which callers take turns; a task that is not
 //! done after its turn goes to the back of the queue, so that a long run and a hundred short ones share the cores. Nothing numeric runs on an
 //! async worker, except work so small that handing it over would take longer than doing it.
+
+mod turns;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +14,8 @@ use faer::Par;
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::caller::Party;
+pub use self::turns::{InBlocks, Turns};
+use super::caller::Caller;
 use super::fair_queue::FairQueue;
 use super::status::queue_full;
 use super::telemetry;
@@ -67,8 +70,10 @@ struct Shared {
 pub struct ComputeLimits {
     /// Calls that may wait for a thread.
     pub waiting: usize,
-    /// Calls of one party that may.
-    pub waiting_of_party: usize,
+    /// Calls from one address that may.
+    pub waiting_of_origin: usize,
+    /// Calls of one session that may.
+    pub waiting_of_session: usize,
     /// Below so many floating-point operations work is done at once.
     pub inline_flops: u64,
 }
@@ -80,7 +85,7 @@ struct Queue {
 }
 
 /// A task whose turn has come, whose it is, and how many cores it may take.
-type Next = (Party, Box<dyn Task>, usize);
+type Next = (Caller, Box<dyn Task>, usize);
 
 struct Threads {
     shared: Arc<Shared>,
@@ -164,25 +169,37 @@ impl Compute {
     /// # Errors
     /// Too many wait already.
     pub fn submit(&self, task: Box<dyn Task>) -> Result<(), ComputeError> {
-        let party = telemetry::party();
+        let caller = telemetry::caller();
         let limits = &self.shared.limits;
         let mut queue = self.shared.lock();
-        if queue.tasks.len() >= limits.waiting + queue.idle {
-            return Err(ComputeError::Full {
-                setting: "max_waiting_calls",
-                limit: limits.waiting,
-            });
+        let waiting = [
+            (
+                "max_waiting_calls_per_session",
+                queue.tasks.len_of_session(caller),
+                limits.waiting_of_session,
+            ),
+            (
+                "max_waiting_calls_per_address",
+                queue.tasks.len_of_origin(caller),
+                limits.waiting_of_origin,
+            ),
+            ("max_waiting_calls", queue.tasks.len(), limits.waiting),
+        ];
+        for (setting, waiting, limit) in waiting {
+            if waiting >= limit + queue.idle {
+                return Err(ComputeError::Full { setting, limit });
+            }
         }
-        if queue.tasks.len_of(party) >= limits.waiting_of_party + queue.idle {
-            return Err(ComputeError::Full {
-                setting: "max_waiting_calls_per_session",
-                limit: limits.waiting_of_party,
-            });
-        }
-        queue.tasks.push(party, task);
+        queue.tasks.push(caller, task);
         drop(queue);
         self.shared.wake.notify_one();
         Ok(())
+    }
+
+    /// How many tasks wait.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.shared.lock().tasks.len()
     }
 
     /// Computes `work`, which takes about `flops` floating-point operations and is told how many threads it may take: at
@@ -330,9 +347,9 @@ fn work(shared: &Shared) {
     stand_back();
     let mut scratch = Scratch::default();
     let mut next = shared.next();
-    while let Some((party, mut task, cores)) = next {
+    while let Some((caller, mut task, cores)) = next {
         next = match catch_unwind(AssertUnwindSafe(|| task.turn(cores, &mut scratch))) {
-            Ok(Turn::Again) => shared.next_after(party, task),
+            Ok(Turn::Again) => shared.next_after(caller, task),
             // The panic hook has logged it; dropping the task tells whoever waits for it.
             Ok(Turn::Done) | Err(_) => {
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
@@ -349,7 +366,7 @@ impl Shared {
 
     /// Puts a task back behind the others and takes the next one: where none waits, the same again, on the core that
     /// has its memory at hand.
-    fn next_after(&self, party: Party, task: Box<dyn Task>) -> Option<Next> {
+    fn next_after(&self, caller: Caller, task: Box<dyn Task>) -> Option<Next> {
         let mut queue = self.lock();
         if queue.stopping {
             drop(queue);
@@ -357,7 +374,7 @@ impl Shared {
             drop(task);
             return None;
         }
-        queue.tasks.push(party, task);
+        queue.tasks.push(caller, task);
         queue.pop()
     }
 
@@ -378,10 +395,10 @@ impl Shared {
 
 impl Queue {
     fn pop(&mut self) -> Option<Next> {
-        let (party, task) = self.tasks.pop()?;
+        let (caller, task) = self.tasks.pop()?;
         // Threads that wait for work are about to get what is still queued.
         let cores = 1 + self.idle.saturating_sub(self.tasks.len());
-        Some((party, task, cores))
+        Some((caller, task, cores))
     }
 }
 
@@ -414,3 +431,6 @@ impl From<ComputeError> for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

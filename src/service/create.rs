@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use prost::Message as _;
 use tonic::Status;
 
 use super::convert::model::{model as write_model, read_access};
 use super::convert::request::{id, random_id, request_id, session_name};
 use super::convert::spec;
 use super::convert::submitted;
-use super::convert::target::{BatchParts, ParameterParts, flatten, read_parameters};
+use super::convert::target::{BatchParts, ParameterParts, flatten_in_blocks, read_parameters};
+use super::deadline::Deadline;
 use super::entry::{AnyModel, ModelEntry, ModelScalar};
 use super::{Server, pb, telemetry};
-use crate::nn::{Dtype, Violations, initialize};
+use crate::nn::digest::update_in_blocks;
+use crate::nn::{Dtype, Pauses, Violations, initialize_in_blocks};
 use crate::training::{
     Access, CompareTerms, Fingerprint, Model, ModelName, Placement, RegistryError, SessionName,
     Spec, batch_digest,
@@ -41,10 +44,23 @@ impl Creation {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn read(request: pb::CreateModelRequest, server: &Server) -> Result<Self, Status> {
+    pub async fn read(
+        mut request: pb::CreateModelRequest,
+        server: &Server,
+        deadline: Deadline,
+    ) -> Result<Self, Status> {
         let mut violations = Violations::new();
         // Computed before the request is taken apart, and only where it is needed.
-        let fingerprint = (!request.request_id.is_empty()).then(|| fingerprint(&request));
+        let id_of_request = std::mem::take(&mut request.request_id);
+        let mut known = [0; 32];
+        if !id_of_request.is_empty() {
+            let bytes = request.encoded_len() as u64;
+            let work = |turns| async move {
+                let known = fingerprint(&request, &turns).await;
+                (known, request)
+            };
+            ((known, request), _) = server.compute_in_blocks(deadline, bytes, work).await?;
+        }
         let new_session = request.session.is_empty();
         let session = if new_session {
             Some(SessionName(random_id()?))
@@ -65,8 +81,7 @@ impl Creation {
         let compare = request
             .compare
             .and_then(|terms| read_compare(terms, &mut violations));
-        let known = fingerprint.unwrap_or([0; 32]);
-        let request_id = request_id(request.request_id, || known, &mut violations);
+        let request_id = request_id(id_of_request, || known, &mut violations);
         let all = session.zip(model).zip(spec).zip(source);
         let (((session, model), spec), source) = violations.into_result(all)?;
         let placement = Placement {
@@ -90,7 +105,11 @@ impl Creation {
     ///
     /// # Errors
     /// Parameters that do not fit, a taken id, no room.
-    pub async fn create(mut self, server: &Arc<Server>) -> Result<pb::Model, Status> {
+    pub async fn create(
+        mut self,
+        server: &Arc<Server>,
+        deadline: Deadline,
+    ) -> Result<pb::Model, Status> {
         let now = SystemTime::now();
         let made = server.registry().check(&self.placement, now);
         if matches!(&made, Ok(Some(_)) | Err(RegistryError::Reused(_)))
@@ -115,15 +134,13 @@ impl Creation {
         let flops = FLOPS_PER_DRAW * (self.spec.architecture.parameter_count() as u64 + compared);
         let remembered = server.config.request_ids_per_model;
         let max_rows = server.config.max_batch_rows;
-        let build = move |_| {
+        let build = |turns| async move {
             let name = self.placement.name.clone();
-            let entry = self.build(name, remembered, max_rows, now)?;
-            // Computes the digest while on a compute thread.
-            entry.model.step_and_digest();
+            let entry = self.build(name, remembered, max_rows, now, &turns).await?;
             Ok::<_, Violations>(Arc::new(entry))
         };
-        let (entry, _) = server.compute.run(flops, build).await?;
-        let entry = entry?;
+        let built = server.compute_in_blocks(deadline, flops, build).await?;
+        let entry = built.0?;
         if validate_only {
             return Ok(write_model(&entry, &server.grading.veil));
         }
@@ -131,26 +148,33 @@ impl Creation {
         server.describe_one(entry).await
     }
 
-    fn build(
+    /// The model with its digest.
+    async fn build(
         mut self,
         name: ModelName,
         remembered: usize,
         max_rows: usize,
         now: SystemTime,
+        pauses: &impl Pauses,
     ) -> Result<ModelEntry, Violations> {
-        fn typed<T: ModelScalar>(
+        async fn typed<T: ModelScalar>(
             creation: Creation,
             remembered: usize,
+            pauses: &impl Pauses,
         ) -> Result<AnyModel, Violations> {
+            let spec = creation.spec;
             let parameters = match creation.source {
-                Source::Seed(seed) => initialize::<T>(&creation.spec.architecture, seed),
-                Source::Parameters(parts) => flatten::<T>(&creation.spec, parts)?,
+                Source::Seed(seed) => {
+                    initialize_in_blocks::<T>(&spec.architecture, seed, pauses).await
+                }
+                Source::Parameters(parts) => flatten_in_blocks::<T>(&spec, parts, pauses).await?,
             };
-            Ok(T::any(Arc::new(Model::new(
-                creation.spec,
-                parameters,
-                remembered,
-            ))))
+            let model = Model::new(spec, parameters, remembered);
+            model
+                .committed()
+                .digest_in_blocks(model.spec(), pauses)
+                .await;
+            Ok(T::any(Arc::new(model)))
         }
         let (access, made_by) = (self.access, self.placement.request.clone());
         let mut violations = Violations::new();
@@ -163,8 +187,8 @@ impl Creation {
         });
         violations.into_result(Some(()))?;
         let model = match self.spec.dtype {
-            Dtype::Float32 => typed::<f32>(self, remembered)?,
-            Dtype::Float64 => typed::<f64>(self, remembered)?,
+            Dtype::Float32 => typed::<f32>(self, remembered, pauses).await?,
+            Dtype::Float64 => typed::<f64>(self, remembered, pauses).await?,
         };
         Ok(ModelEntry::new(name, model, access, made_by, now).with_compare(compare))
     }
@@ -204,12 +228,12 @@ pub fn access_in(
     }
 }
 
-/// Everything a CreateModel request asks for. The message is encoded for it: it is made once, and seldom large.
-fn fingerprint(request: &pb::CreateModelRequest) -> Fingerprint {
-    let mut content = request.clone();
-    content.request_id.clear();
+/// Everything a CreateModel request asks for, its id left out. The message is encoded for it: it is made once, and seldom
+/// large.
+async fn fingerprint(request: &pb::CreateModelRequest, pauses: &impl Pauses) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"CreateModel 1");
-    hasher.update(&prost::Message::encode_to_vec(&content));
+    let bytes = request.encode_to_vec();
+    update_in_blocks(&mut hasher, &bytes, pauses).await;
     hasher.finalize().into()
 }

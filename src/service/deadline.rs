@@ -14,6 +14,9 @@ use super::status::{Stop, stopped};
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
+    /// For work that no caller waits for.
+    pub const NONE: Self = Self(None);
+
     /// The deadline that a request's `grpc-timeout` sets from now on; an unreadable one is none.
     pub fn of(metadata: &MetadataMap) -> Self {
         let timeout = metadata

@@ -122,6 +122,11 @@ impl AnyModel {
         with_model!(self, model => model.committed().step)
     }
 
+    /// Whether the digest of the committed step is known.
+    pub fn has_digest(&self) -> bool {
+        with_model!(self, model => model.committed().has_digest())
+    }
+
     /// The committed step and its digest. A digest reads every parameter once.
     pub fn step_and_digest(&self) -> (u64, WeightsDigest) {
         with_model!(self, model => {

@@ -1,19 +1,18 @@
-//! The reads: what Gradients and Predict compute of the last committed weights.
+//! What Gradients shows of the last committed weights.
 
 use std::sync::Arc;
 
 use faer::Par;
 
 use super::convert::spec::{reduction, to_i32};
-use super::convert::tensor::{Encoding, write};
+use super::convert::tensor::Encoding;
 use super::entry::ModelScalar;
 use super::pb::{self, Quantity};
 use super::reply::{GradientsReply, Tensors};
-use crate::nn::loss::largest;
 use crate::nn::threads::share;
 use crate::nn::{
-    Architecture, Backward, Batch, ForwardBuffers, InputGradient, Loss, TargetsRef, Trace,
-    Violations,
+    Architecture, Backward, Batch, ForwardBuffers, InputGradient, Pauses, TargetsRef, Trace,
+    WeightsDigest,
 };
 use crate::training::{Model, Spec};
 
@@ -53,12 +52,8 @@ pub fn entries(quantity: Quantity, architecture: &Architecture, rows: usize) -> 
 /// The bytes of memory that [`gradients`] takes besides its reply.
 pub fn gradients_bytes<T: ModelScalar>(model: &Model<T>, rows: usize) -> usize {
     let architecture = &model.spec().architecture;
-    predict_bytes(model, rows).saturating_add(Backward::<T>::bytes(architecture, rows))
-}
-
-/// The bytes of memory that [`predict`] takes besides its reply.
-pub fn predict_bytes<T: ModelScalar>(model: &Model<T>, rows: usize) -> usize {
-    ForwardBuffers::<T>::bytes(&model.spec().architecture, rows)
+    ForwardBuffers::<T>::bytes(architecture, rows)
+        .saturating_add(Backward::<T>::bytes(architecture, rows))
 }
 
 /// The gradients of a batch, and whatever else is asked for.
@@ -72,13 +67,8 @@ pub fn gradients<T: ModelScalar>(
     let spec = model.spec();
     let committed = model.committed();
     let view = batch.view();
-    let input_gradient = if include.contains(&Quantity::DX) {
-        InputGradient::Compute
-    } else {
-        InputGradient::Skip
-    };
     let mut forward = ForwardBuffers::new(&spec.architecture, view.rows);
-    let mut backward = Backward::new(&spec.architecture, view.rows, input_gradient);
+    let mut backward = Backward::new(&spec.architecture, view.rows, input_gradient(include));
     let (trace, loss) = share(&spec.architecture, view.rows, par, |par| {
         let mlp = committed.mlp(spec);
         let trace = mlp.forward(view.inputs, view.rows, &mut forward, par);
@@ -100,19 +90,67 @@ pub fn gradients<T: ModelScalar>(
     for &quantity in include {
         shown.put(quantity, &mut tensors);
     }
-    let head = pb::GradientsResponse {
-        loss,
-        tensors: Vec::new(),
-        step: committed.step.cast_signed(),
-        weights_digest: committed.digest(spec).to_string(),
-        reduction: reduction(spec.objective.reduction).into(),
-        batch_size: to_i32(view.rows),
-        timings: None,
-        accuracy: spec
-            .objective
-            .accuracy(trace.outputs(), view.targets, view.rows),
-    };
+    let head = shown.head(spec, loss, committed.step, committed.digest(spec));
     GradientsReply { head, tensors }
+}
+
+/// [`gradients`] with pauses.
+pub async fn gradients_in_blocks<T: ModelScalar>(
+    model: &Arc<Model<T>>,
+    batch: &Batch<T>,
+    include: &[Quantity],
+    encoding: Encoding,
+    pauses: &impl Pauses,
+) -> GradientsReply {
+    let spec = model.spec();
+    let committed = model.committed();
+    let view = batch.view();
+    let mut forward = ForwardBuffers::new(&spec.architecture, view.rows);
+    let mut backward = Backward::new(&spec.architecture, view.rows, input_gradient(include));
+    let trace = committed
+        .mlp(spec)
+        .forward_in_blocks(view.inputs, view.rows, &mut forward, pauses)
+        .await;
+    let loss = trace
+        .backward_in_blocks(spec.objective, view.targets, &mut backward, pauses)
+        .await;
+    let shown = Shown {
+        trace,
+        backward: &backward,
+        targets: view.targets,
+    };
+    let count: usize = include
+        .iter()
+        .map(|&quantity| entries(quantity, &spec.architecture, view.rows))
+        .sum();
+    let bytes = encoding.bytes(count, spec.dtype);
+    let most = include.len() * spec.architecture.depth();
+    let mut tensors = Tensors::new(encoding, most, bytes);
+    for &quantity in include {
+        let mut parts = Vec::new();
+        if !shown.parts(quantity, |layer, shape, entries| {
+            parts.push((layer, shape.to_vec(), entries));
+        }) {
+            shown.put(quantity, &mut tensors);
+        }
+        for (layer, shape, entries) in parts {
+            tensors
+                .push_in_blocks(quantity, layer, &shape, entries, pauses)
+                .await;
+        }
+        pauses.pause().await;
+    }
+    let digest = committed.digest_in_blocks(spec, pauses).await;
+    let head = shown.head(spec, loss, committed.step, digest);
+    GradientsReply { head, tensors }
+}
+
+fn input_gradient(include: &[Quantity]) -> InputGradient {
+    if include.contains(&Quantity::DX) {
+        InputGradient::Compute
+    } else {
+        InputGradient::Skip
+    }
 }
 
 /// A forward and a backward pass to show.
@@ -125,26 +163,41 @@ struct Shown<'a, T> {
 impl<T: ModelScalar> Shown<'_, T> {
     /// Writes a quantity of every layer that has it.
     fn put(&self, quantity: Quantity, tensors: &mut Tensors) {
+        let is_part = self.parts(quantity, |layer, shape, entries| {
+            tensors.push(quantity, layer, shape, entries);
+        });
+        let m = self.trace.rows();
+        if is_part {
+            // Written.
+        } else if quantity == Quantity::Y {
+            let n = self.trace.mlp().architecture().output_size();
+            tensors.push(quantity, 0, &[m, n], &self.target_values());
+        } else {
+            let losses = self.backward.loss_per_sample(m).iter();
+            let losses: Vec<T> = losses.map(|&l| T::from_f64(l)).collect();
+            tensors.push(quantity, 0, &[m], &losses);
+        }
+    }
+
+    /// Hands out a quantity of every layer that has it, from where the pass left it; `false` where it has to be made first.
+    #[inline]
+    fn parts<'s>(
+        &'s self,
+        quantity: Quantity,
+        mut put: impl FnMut(usize, &[usize], &'s [T]),
+    ) -> bool {
         let (trace, backward) = (&self.trace, self.backward);
         let mlp = trace.mlp();
         let (architecture, m) = (mlp.architecture(), trace.rows());
         let depth = architecture.depth();
         let sample = |i: usize| [m, architecture.size(i)];
-        let mut put = |layer: usize, shape: &[usize], entries: &[T]| {
-            tensors.push(quantity, layer, shape, entries);
-        };
         match quantity {
+            Quantity::Y | Quantity::LossPerSample => return false,
             Quantity::Unspecified => {}
             Quantity::X => put(0, &sample(0), trace.h(0)),
             Quantity::DX => put(0, &sample(0), backward.dh(0, trace.entries(0))),
-            Quantity::Y => put(0, &sample(depth), &self.target_values()),
             Quantity::Delta => {
                 put(0, &sample(depth), backward.dz(depth, trace.entries(depth)));
-            }
-            Quantity::LossPerSample => {
-                let losses = backward.loss_per_sample(m).iter();
-                let losses: Vec<T> = losses.map(|&l| T::from_f64(l)).collect();
-                put(0, &[m], &losses);
             }
             Quantity::Z => (1..=depth).for_each(|i| put(i, &sample(i), trace.z(i))),
             Quantity::H => (1..=depth).for_each(|i| put(i, &sample(i), trace.h(i))),
@@ -177,6 +230,28 @@ impl<T: ModelScalar> Shown<'_, T> {
                 }
             }
         }
+        true
+    }
+
+    /// All of a reply but its tensors.
+    fn head(
+        &self,
+        spec: &Spec,
+        loss: f64,
+        step: u64,
+        digest: WeightsDigest,
+    ) -> pb::GradientsResponse {
+        let (trace, rows) = (&self.trace, self.trace.rows());
+        pb::GradientsResponse {
+            loss,
+            tensors: Vec::new(),
+            step: step.cast_signed(),
+            weights_digest: digest.to_string(),
+            reduction: reduction(spec.objective.reduction).into(),
+            batch_size: to_i32(rows),
+            timings: None,
+            accuracy: spec.objective.accuracy(trace.outputs(), self.targets, rows),
+        }
     }
 
     /// y as numbers: labels become one-hot rows, or 0 and 1 for a single output.
@@ -196,127 +271,4 @@ impl<T: ModelScalar> Shown<'_, T> {
             }
         }
     }
-}
-
-/// What else Predict returns besides the outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extras {
-    /// Softmax or sigmoid of the outputs.
-    pub probabilities: bool,
-    /// The class of each sample.
-    pub classes: bool,
-    /// Every z and h.
-    pub trace: bool,
-}
-
-impl Extras {
-    /// Refuses probabilities and classes where the loss has none.
-    ///
-    /// # Errors
-    /// One of them is asked for there.
-    pub fn check(self, spec: &Spec) -> Result<(), Violations> {
-        let mut violations = Violations::new();
-        let loss = spec.objective.loss;
-        if !loss.is_classification() {
-            for (asked, field) in [
-                (self.probabilities, "probabilities"),
-                (self.classes, "classes"),
-            ] {
-                if asked {
-                    let given = format!("true for a model with {loss:?}");
-                    violations.add(
-                        field,
-                        given,
-                        "false: only CROSS_ENTROPY and BINARY_CROSS_ENTROPY have classes",
-                    );
-                }
-            }
-        } else if self.classes
-            && loss == Loss::BinaryCrossEntropy
-            && spec.architecture.output_size() != 1
-        {
-            let given = format!("true for {} outputs", spec.architecture.output_size());
-            violations.add(
-                "classes",
-                given,
-                "false: BINARY_CROSS_ENTROPY has classes for a single output only",
-            );
-        }
-        violations.into_result(Some(()))
-    }
-}
-
-/// The outputs for inputs (rows × n₀, row-major).
-pub fn predict<T: ModelScalar>(
-    model: &Arc<Model<T>>,
-    inputs: &[T],
-    rows: usize,
-    extras: Extras,
-    encoding: Encoding,
-    par: Par,
-) -> pb::PredictResponse {
-    let spec = model.spec();
-    let committed = model.committed();
-    let mut buffers = ForwardBuffers::new(&spec.architecture, rows);
-    let trace = share(&spec.architecture, rows, par, |par| {
-        committed.mlp(spec).forward(inputs, rows, &mut buffers, par)
-    });
-    let n = spec.architecture.output_size();
-    let shape = [rows, n];
-    let outputs = trace.outputs();
-    let probabilities = extras.probabilities.then(|| {
-        let mut probabilities = outputs.to_vec();
-        for row in probabilities.chunks_exact_mut(n) {
-            spec.objective.probabilities(row);
-        }
-        write(&shape, &probabilities, encoding)
-    });
-    let class = |row: &[T]| match spec.objective.loss {
-        Loss::BinaryCrossEntropy => i32::from(row[0] > T::ZERO),
-        Loss::CrossEntropy | Loss::HalfSquaredError | Loss::MeanSquaredError => {
-            to_i32(largest(row))
-        }
-    };
-    let classes = if extras.classes {
-        outputs.chunks_exact(n).map(class).collect()
-    } else {
-        Vec::new()
-    };
-    pb::PredictResponse {
-        outputs: Some(write(&shape, outputs, encoding)),
-        probabilities,
-        classes,
-        trace: if extras.trace {
-            traced(&trace, encoding)
-        } else {
-            Vec::new()
-        },
-        step: committed.step.cast_signed(),
-        weights_digest: committed.digest(spec).to_string(),
-        timings: None,
-    }
-}
-
-fn traced<T: ModelScalar>(trace: &Trace<'_, T>, encoding: Encoding) -> Vec<pb::NamedTensor> {
-    let architecture = trace.mlp().architecture();
-    let quantities = [Quantity::Z, Quantity::H].into_iter();
-    quantities
-        .flat_map(|quantity| (1..=architecture.depth()).map(move |i| (quantity, i)))
-        .map(|(quantity, i)| {
-            let entries = if quantity == Quantity::Z {
-                trace.z(i)
-            } else {
-                trace.h(i)
-            };
-            pb::NamedTensor {
-                quantity: quantity.into(),
-                layer: to_i32(i),
-                tensor: Some(write(
-                    &[trace.rows(), architecture.size(i)],
-                    entries,
-                    encoding,
-                )),
-            }
-        })
-        .collect()
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use tonic::{Code, Status};
 
 use super::convert::request::{page_size, page_token, session_name};
+use super::deadline::Deadline;
 use super::entry::{ModelEntry, WriteTurn, with_model};
 use super::persistence::{NotRead, NotStored, Taken};
 use super::{Server, convert, pb, status, telemetry};
@@ -328,6 +329,7 @@ impl Server {
     /// A page of a session's models.
     pub async fn list_models(
         &self,
+        deadline: Deadline,
         request: pb::ListModelsRequest,
     ) -> Result<pb::ListModelsResponse, Status> {
         let mut violations = Violations::new();
@@ -355,29 +357,40 @@ impl Server {
             }
         }
         Ok(pb::ListModelsResponse {
-            models: self.describe(page).await?,
+            models: self.describe(deadline, page).await?,
             next_page_token,
         })
     }
 
     /// Models as a reply shows them; their digests are computed where they are not known.
-    pub async fn describe(&self, entries: Vec<Arc<ModelEntry>>) -> Result<Vec<pb::Model>, Status> {
+    pub async fn describe(
+        &self,
+        deadline: Deadline,
+        entries: Vec<Arc<ModelEntry>>,
+    ) -> Result<Vec<pb::Model>, Status> {
+        let unknown = entries.iter().filter(|entry| !entry.model.has_digest());
         let parameters =
             |entry: &Arc<ModelEntry>| entry.model.spec().architecture.parameter_count() as u64;
-        let work = entries.iter().map(parameters).sum();
+        let work = unknown.map(parameters).sum();
         let veil = self.grading.veil;
-        let describe = move |_| {
-            entries
-                .iter()
-                .map(|entry| convert::model::model(entry, &veil))
-                .collect()
+        let describe = |turns| async move {
+            let mut models = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let now = with_model!(&entry.model, model => {
+                    let committed = model.committed();
+                    let digest = committed.digest_in_blocks(model.spec(), &turns).await;
+                    (committed.step, digest)
+                });
+                models.push(convert::model::model_at(&entry, &veil, now));
+            }
+            models
         };
-        Ok(self.compute.run(work, describe).await?.0)
+        Ok(self.compute_in_blocks(deadline, work, describe).await?.0)
     }
 
     /// One model as a reply shows it.
     pub async fn describe_one(&self, entry: Arc<ModelEntry>) -> Result<pb::Model, Status> {
-        let described = self.describe(vec![entry]).await?.pop();
+        let described = self.describe(Deadline::NONE, vec![entry]).await?.pop();
         described.ok_or_else(status::internal)
     }
 }

@@ -33,10 +33,13 @@ mod parameters;
 mod patient_stream;
 mod persistence;
 mod places;
+mod predict;
+mod reads;
 mod reply;
 mod run_commits;
 mod run_event;
 mod run_task;
+mod run_turns;
 mod secrets;
 mod server_info;
 mod services;
@@ -62,7 +65,7 @@ use tonic_health::server::HealthReporter;
 
 pub use self::assignments::{AssignmentsError, load_graders};
 pub use self::codec::CountingCodec;
-use self::compute::{Compute, ComputeLimits, Timing};
+use self::compute::{Compute, ComputeLimits, Timing, Turns};
 pub use self::convert::grading::{asked_reveal, read_report};
 use self::convert::request::check_workspace;
 use self::deadline::Deadline;
@@ -266,7 +269,8 @@ impl Server {
         let threads = config.compute_threads();
         let limits = ComputeLimits {
             waiting: config.max_waiting_calls,
-            waiting_of_party: config.max_waiting_calls_per_session,
+            waiting_of_origin: config.max_waiting_calls_per_address,
+            waiting_of_session: config.max_waiting_calls_per_session,
             inline_flops: config.inline_flops,
         };
         let compute = Compute::start(threads, limits).map_err(ServeError::Threads)?;
@@ -345,6 +349,40 @@ impl Server {
             Access::Full => Ok(entry),
             Access::CompareOnly => Err(status::compare_only()),
         }
+    }
+
+    /// What `work` in blocks, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
+    /// went. A caller that leaves ends it.
+    async fn compute_in_blocks<V, F>(
+        &self,
+        deadline: Deadline,
+        flops: u64,
+        work: impl FnOnce(Turns) -> F,
+    ) -> Result<(V, Timing), Status>
+    where
+        V: Send + 'static,
+        F: Future<Output = V> + Send + 'static,
+    {
+        let quantum = Duration::from_millis(self.config.quantum_ms);
+        deadline
+            .limit(async { Ok(self.compute.run_in_blocks(flops, quantum, work).await?) })
+            .await
+    }
+
+    /// Refuses a call, or a step of a run, of about `flops` floating-point operations where that is more than one may take.
+    ///
+    /// # Errors
+    /// It is.
+    fn check_work(&self, flops: u64, way_out: &str) -> Result<(), Status> {
+        let limit = self.config.max_call_flops;
+        if flops <= limit {
+            return Ok(());
+        }
+        let message = format!(
+            "this takes about {flops} floating-point operations, {limit} are allowed (max_call_flops): {way_out}, or send \
+             fewer rows at a time"
+        );
+        Err(status::limited("QUOTA", "max_call_flops", limit, &message))
     }
 
     /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time

@@ -7,12 +7,15 @@ use tonic::Status;
 
 use super::convert::model::parameters as write_parameters;
 use super::convert::request::{check_reply, request_id};
+use super::convert::target::{ParameterParts, flatten_in_blocks};
 use super::convert::tensor::Encoding;
+use super::deadline::Deadline;
 use super::entry::{ModelEntry, ModelScalar, WriteTurn, with_model};
 use super::persistence::NotStored;
 use super::status::{Stop, internal, stopped};
 use super::{Server, pb};
-use crate::nn::{Violations, WeightsDigest, digest::update_with};
+use crate::nn::digest::update_in_blocks;
+use crate::nn::{Pauses, Violations, WeightsDigest};
 use crate::training::{Begin, Fingerprint, Model, Outcome, RequestId};
 
 /// A model's parameters as they are now, in a reply of at most `limit` bytes.
@@ -21,6 +24,7 @@ use crate::training::{Begin, Fingerprint, Model, Outcome, RequestId};
 /// A larger reply, a full queue.
 pub async fn get(
     server: &Server,
+    deadline: Deadline,
     entry: Arc<ModelEntry>,
     encoding: Encoding,
     limit: usize,
@@ -29,47 +33,61 @@ pub async fn get(
     let entries = spec.architecture.parameter_count();
     let way_out = "ask for TENSOR_ENCODING_RAW";
     check_reply(encoding.bytes(entries, spec.dtype), limit, way_out)?;
-    let work = move |_| {
-        with_model!(&entry.model, model => {
+    with_model!(entry.model.clone(), model => {
+        let work = |turns| async move {
             let (spec, committed) = (model.spec(), model.committed());
             pb::GetParametersResponse {
-                parameters: write_parameters(&committed.mlp(spec), encoding),
+                parameters: write_parameters(&committed.mlp(spec), encoding, &turns).await,
                 step: committed.step.cast_signed(),
-                weights_digest: committed.digest(spec).to_string(),
+                weights_digest: committed.digest_in_blocks(spec, &turns).await.to_string(),
             }
-        })
-    };
-    Ok(server.compute.run(entries as u64, work).await?.0)
+        };
+        Ok(server.compute_in_blocks(deadline, entries as u64, work).await?.0)
+    })
 }
 
-/// Parameters that fit the model, to be put in place.
-pub struct Replacement<T> {
-    /// All of them, in the architecture's layout.
-    pub parameters: Vec<T>,
+/// Parameters to be put in place of a model's own.
+pub struct Replacement {
+    /// The layers' parameters as they were sent.
+    pub parameters: ParameterParts,
     /// Refuses unless the model is at this step when the turn comes.
     pub expected_step: Option<i64>,
     /// Who asks, if it is to be remembered.
     pub request_id: String,
 }
 
-impl<T: ModelScalar> Replacement<T> {
+impl Replacement {
     /// Waits for the model's turn and replaces its parameters.
     ///
     /// # Errors
-    /// A full queue, another step than expected, a reused id, a server that stops.
-    pub async fn apply(
+    /// Parameters that do not fit, a full queue, another step than expected, a reused id, a server that stops.
+    pub async fn apply<T: ModelScalar>(
         self,
         server: &Arc<Server>,
+        deadline: Deadline,
         entry: &Arc<ModelEntry>,
         model: Arc<Model<T>>,
     ) -> Result<pb::SetParametersResponse, Status> {
         let mut violations = Violations::new();
-        let request = request_id(
-            self.request_id,
-            || fingerprint(&self.parameters, self.expected_step),
-            &mut violations,
-        );
+        let is_known = !self.request_id.is_empty();
+        let request = request_id(self.request_id, || [0; 32], &mut violations);
         violations.into_result(Some(()))?;
+        let (parts, expected_step) = (self.parameters, self.expected_step);
+        let fitting = Arc::clone(&model);
+        let read = |turns| async move {
+            let parameters = flatten_in_blocks(fitting.spec(), parts, &turns).await?;
+            let mut known = [0; 32];
+            if is_known {
+                known = fingerprint(&parameters, expected_step, &turns).await;
+            }
+            Ok::<(Vec<T>, Fingerprint), Violations>((parameters, known))
+        };
+        let flops = model.spec().architecture.parameter_count() as u64;
+        let (parameters, fingerprint) = server.compute_in_blocks(deadline, flops, read).await?.0?;
+        let request = request.map(|request| RequestId {
+            fingerprint,
+            ..request
+        });
         let turn = tokio::select! {
             biased;
             () = entry.deleted.cancelled() => return Err(stopped(Stop::Deleted, None)),
@@ -80,7 +98,7 @@ impl<T: ModelScalar> Replacement<T> {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => (step, digest),
             Begin::Fresh => {
                 let (home, entry) = (Arc::clone(server), Arc::clone(entry));
-                let replaced = replace(home, entry, model, self.parameters, request, turn);
+                let replaced = replace(home, entry, model, parameters, request, turn);
                 server.finish(replaced).await?
             }
             // Only runs leave these, and a fingerprint tells runs from replacements.
@@ -102,14 +120,17 @@ async fn replace<T: ModelScalar>(
     let before = model.kept();
     let flops = parameters.len() as u64;
     let (changed, model_entry) = (Arc::clone(&model), Arc::clone(&entry));
-    let work = move |_| {
+    let work = |turns| async move {
         let committed = changed.set_parameters(parameters);
-        let (step, digest) = (committed.step, committed.digest(changed.spec()));
+        let digest = committed.digest_in_blocks(changed.spec(), &turns).await;
+        let step = committed.step;
         changed.record(request, Outcome::ParametersSet { step, digest });
         model_entry.touch(SystemTime::now());
         (step, digest)
     };
-    let (done, _) = server.compute.run(flops, work).await?;
+    let (done, _) = server
+        .compute_in_blocks(Deadline::NONE, flops, work)
+        .await?;
     let turn = Arc::new(turn);
     let stored = server.commit(&entry, &turn, &model, before, None).await;
     stored.map_err(NotStored::status)?;
@@ -123,11 +144,15 @@ fn reply(step: u64, digest: WeightsDigest) -> pb::SetParametersResponse {
     }
 }
 
-fn fingerprint<T: ModelScalar>(parameters: &[T], expected_step: Option<i64>) -> Fingerprint {
+async fn fingerprint<T: ModelScalar>(
+    parameters: &[T],
+    expected_step: Option<i64>,
+    pauses: &impl Pauses,
+) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"SetParameters 1");
     hasher.update(&[u8::from(expected_step.is_some())]);
     hasher.update(&expected_step.unwrap_or(0).to_le_bytes());
-    update_with(&mut hasher, parameters);
+    update_in_blocks(&mut hasher, parameters, pauses).await;
     hasher.finalize().into()
 }

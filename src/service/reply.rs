@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::codec::Encodable;
 use super::convert::tensor::{Encoding, dtype};
 use super::pb;
+use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Dtype, Scalar};
 
 /// The types of fields on the wire.
@@ -61,6 +62,36 @@ impl Tensors {
         shape: &[usize],
         entries: &[T],
     ) {
+        self.head(quantity, layer, shape, entries);
+        self.entries(entries);
+        self.tail::<T>();
+    }
+
+    /// [`Self::push`] with pauses.
+    pub(super) async fn push_in_blocks<T: Scalar>(
+        &mut self,
+        quantity: pb::Quantity,
+        layer: usize,
+        shape: &[usize],
+        entries: &[T],
+        pauses: &impl Pauses,
+    ) {
+        self.head(quantity, layer, shape, entries);
+        for entries in entries.chunks(WALK) {
+            self.entries(entries);
+            pauses.pause().await;
+        }
+        self.tail::<T>();
+    }
+
+    /// What comes before the entries of a tensor.
+    fn head<T: Scalar>(
+        &mut self,
+        quantity: pb::Quantity,
+        layer: usize,
+        shape: &[usize],
+        entries: &[T],
+    ) {
         let sizes = shape.iter().map(|&size| varint_len(size)).sum();
         let data = self.encoding.bytes(entries.len(), T::DTYPE);
         let entries_field = match self.encoding {
@@ -82,6 +113,9 @@ impl Tensors {
             self.varint(size);
         }
         self.start(entries_field, data);
+    }
+
+    fn entries<T: Scalar>(&mut self, entries: &[T]) {
         if self.encoding == Encoding::Raw || T::DTYPE == Dtype::Float64 {
             self.bytes.extend_from_slice(bytemuck::cast_slice(entries));
         } else {
@@ -89,6 +123,10 @@ impl Tensors {
                 self.bytes.extend(entry.to_f64().to_le_bytes());
             }
         }
+    }
+
+    /// What comes after them.
+    fn tail<T: Scalar>(&mut self) {
         self.bytes.extend([key(4, VARINT), dtype(T::DTYPE) as u8]);
     }
 

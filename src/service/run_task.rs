@@ -1,53 +1,37 @@
-//! One TrainBatch at work: it waits for the model's turn, trains on a compute thread a quantum at a time, tells its
-//! readers, and ends when it is done or when something ends it.
+//! One TrainBatch from its model's turn to its last commit: what may end it, and what becomes of it then.
 
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use faer::Par;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::compute::{Scratch, Task, Timing, Turn, parallelism};
+use super::compute::Timing;
 use super::deadline::Deadline;
 use super::entry::ModelEntry;
 use super::feed::Feed;
 use super::persistence::NotStored;
 use super::places::Place as StreamPlace;
 use super::run_commits::Commits;
-use super::run_event::{EndReason, RunEnd, RunStart};
+use super::run_event::{RunEnd, RunStart};
+use super::run_turns::RunTask;
 use super::status::{Stop, stopped, too_many_steps};
 use super::{Server, telemetry};
 use crate::nn::Scalar;
-use crate::training::{
-    Advance, Begin, LARGEST_STEP, Model, Outcome, Plan, Run, StepMetrics, Workspace,
-};
-
-/// Readers hear of new steps this often, or sooner when a lot has gathered.
-const REPORT_EVERY: Duration = Duration::from_millis(50);
-
-/// Metrics that make a report due before its time.
-const REPORT_SIZE: usize = 1024;
-
-/// Buffers above this, in bytes, are given back at a run's end: making them takes less than a step of it.
-const LARGEST_LEFT: usize = 8 << 20;
-
-/// The clock is read about this often between steps, however short they are.
-const CLOCK_EVERY: Duration = Duration::from_micros(200);
+use crate::training::{Begin, LARGEST_STEP, Model, Outcome, Plan, Workspace};
 
 /// The shortest time to live that a session may ask for.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// Set once by whatever ends a run; looked at after every step.
 #[derive(Debug, Default)]
-struct StopFlag(AtomicU8);
+pub struct StopFlag(AtomicU8);
 
 impl StopFlag {
-    fn set(&self, stop: Stop) {
+    /// Ends the run; the first reason counts.
+    pub fn set(&self, stop: Stop) {
         let code = match stop {
             Stop::Deadline => 1,
             Stop::Client => 2,
@@ -55,13 +39,13 @@ impl StopFlag {
             Stop::Deleted => 4,
             Stop::RunTime => 5,
         };
-        // The first reason counts.
         let _ = self
             .0
             .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    fn get(&self) -> Option<Stop> {
+    /// What ends the run, if something does.
+    pub fn get(&self) -> Option<Stop> {
         match self.0.load(Ordering::Relaxed) {
             1 => Some(Stop::Deadline),
             2 => Some(Stop::Client),
@@ -162,20 +146,14 @@ pub async fn conduct<T: Scalar>(
     let mut commits = Commits::new(&server, &entry, &turn, &model, &plan, resumed_steps);
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
-    let task = RunTask {
-        stage: Some(Stage::Ready(model, Box::new(plan))),
-        entry: Arc::clone(&entry),
-        caller: Arc::clone(&feed),
-        start,
-        pending: Vec::new(),
-        stop: Arc::clone(&stop),
-        quantum: Duration::from_millis(server.config.quantum_ms),
-        clock_every: 1,
-        last_report: None,
-        asked,
-        computed: Duration::ZERO,
-        ended: Some(ended),
-    };
+    let quantum = Duration::from_millis(server.config.quantum_ms);
+    let task = RunTask::new(
+        (model, plan, start),
+        &entry,
+        (&feed, ended),
+        &stop,
+        (quantum, asked),
+    );
     if let Err(error) = server.compute.submit(Box::new(task)) {
         let _ = started.send(Err(error.into()));
         return;
@@ -261,170 +239,4 @@ fn replay(
     });
     feed.end(end);
     Ok(())
-}
-
-enum Stage<T: Scalar> {
-    /// Buffers are made on the compute thread: they can be large.
-    Ready(Arc<Model<T>>, Box<Plan<T>>),
-    Running(Box<Run<T>>),
-}
-
-struct RunTask<T: Scalar> {
-    stage: Option<Stage<T>>,
-    entry: Arc<ModelEntry>,
-    /// The feed of whoever asked for the run; the model's watchers have theirs in `entry`.
-    caller: Arc<Feed>,
-    start: RunStart,
-    /// Steps that the readers have not heard of.
-    pending: Vec<StepMetrics>,
-    stop: Arc<StopFlag>,
-    quantum: Duration,
-    /// Steps between two looks at the clock.
-    clock_every: u32,
-    last_report: Option<Instant>,
-    asked: Instant,
-    computed: Duration,
-    ended: Option<oneshot::Sender<RunEnd>>,
-}
-
-/// Leaves the buffers of a run that is over to the next one, unless they are large.
-fn leave<T: Scalar>(run: Run<T>, scratch: &mut Scratch) {
-    if run.workspace_bytes() <= LARGEST_LEFT {
-        scratch.leave(run.into_workspace());
-    }
-}
-
-impl<T: Scalar> Task for RunTask<T> {
-    fn turn(&mut self, cores: usize, scratch: &mut Scratch) -> Turn {
-        let began = Instant::now();
-        let mut run = match self.stage.take() {
-            Some(Stage::Ready(model, plan)) => {
-                self.tell(|feed| feed.start(self.start));
-                let done = self.start.resumed_steps;
-                let earlier = scratch.take::<Workspace<T>>();
-                Box::new(Run::within(earlier, model, *plan, done, Par::Seq))
-            }
-            Some(Stage::Running(run)) => run,
-            None => return Turn::Done,
-        };
-        run.set_par(parallelism(cores));
-        let advance = if self.stop.get().is_some() {
-            Advance::Paused
-        } else {
-            // A panic must not lose the steps before it; what is left of the run notes them when dropped.
-            match catch_unwind(AssertUnwindSafe(|| self.advance(&mut run, began))) {
-                Ok(advance) => advance,
-                Err(_) => {
-                    self.computed += began.elapsed();
-                    drop(run);
-                    self.finish(|_, timing| RunEnd {
-                        timing,
-                        ..RunEnd::failed()
-                    });
-                    return Turn::Done;
-                }
-            }
-        };
-        self.computed += began.elapsed();
-        self.entry.touch(SystemTime::now());
-        match advance {
-            Advance::Paused => match self.stop.get() {
-                None => {
-                    self.stage = Some(Stage::Running(run));
-                    return Turn::Again;
-                }
-                Some(stop) => {
-                    let end = RunEnd {
-                        final_loss: run.last_loss(),
-                        digest: Some(run.digest()),
-                        ..RunEnd::new(
-                            EndReason::Stopped(stop),
-                            run.steps_done(),
-                            run.current().step,
-                            Timing::default(),
-                        )
-                    };
-                    // Noted before anybody hears of the end, so that a retry finds it.
-                    leave(*run, scratch);
-                    self.finish(|_, timing| RunEnd { timing, ..end });
-                }
-            },
-            Advance::Finished(summary) => {
-                leave(*run, scratch);
-                self.finish(|_, timing| RunEnd::finished(&summary, timing));
-            }
-            Advance::Diverged(divergence) => {
-                leave(*run, scratch);
-                self.finish(|_, timing| RunEnd::diverged(divergence, timing));
-            }
-        }
-        Turn::Done
-    }
-}
-
-impl<T: Scalar> RunTask<T> {
-    /// Trains until the quantum is over, the run ends or something ends it.
-    fn advance(&mut self, run: &mut Run<T>, began: Instant) -> Advance {
-        let mut until_clock = 1;
-        let mut looked = began;
-        run.advance(|metrics| {
-            self.pending.push(*metrics);
-            if self.stop.get().is_some() {
-                return ControlFlow::Break(());
-            }
-            until_clock -= 1;
-            if until_clock > 0 && self.pending.len() < REPORT_SIZE {
-                return ControlFlow::Continue(());
-            }
-            let now = Instant::now();
-            self.report_if_due(now);
-            if now - looked < CLOCK_EVERY {
-                self.clock_every = (self.clock_every * 2).min(REPORT_SIZE as u32);
-            } else {
-                self.clock_every = (self.clock_every / 2).max(1);
-            }
-            looked = now;
-            until_clock = self.clock_every;
-            if now - began >= self.quantum {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })
-    }
-
-    fn report_if_due(&mut self, now: Instant) {
-        let due = self
-            .last_report
-            .is_none_or(|last| now - last >= REPORT_EVERY);
-        if due || self.pending.len() >= REPORT_SIZE {
-            self.report();
-            self.last_report = Some(now);
-        }
-    }
-
-    /// Tells the caller, and whoever watches the model by now.
-    fn tell(&self, event: impl Fn(&Feed)) {
-        event(&self.caller);
-        for watcher in self.entry.feeds() {
-            event(&watcher);
-        }
-    }
-
-    fn report(&mut self) {
-        self.tell(|feed| feed.steps(&self.pending));
-        self.pending.clear();
-    }
-
-    fn finish(&mut self, end: impl FnOnce(&Self, Timing) -> RunEnd) {
-        self.report();
-        let timing = Timing {
-            queued: self.asked.elapsed().saturating_sub(self.computed),
-            computed: self.computed,
-        };
-        let end = end(self, timing);
-        if let Some(ended) = self.ended.take() {
-            let _ = ended.send(end);
-        }
-    }
 }

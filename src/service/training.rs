@@ -1,7 +1,6 @@
 //! TrainingService: each handler converts in, calls the core, converts out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -9,24 +8,24 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Server;
 use super::check::GradientCheck;
-use super::convert::request::{check_reply, check_workspace, count, model_name, reply_limit};
-use super::convert::target::{Asked, BatchParts, Target, flatten, read_parameters};
-use super::convert::tensor::{Encoding, Rank, TensorParts};
+use super::convert::request::{check_workspace, count, model_name, reply_limit};
+use super::convert::target::{Asked, BatchParts, Target, read_parameters};
+use super::convert::tensor::Encoding;
 use super::convert::training::{TrainParts, timings};
 use super::create::Creation;
 use super::deadline::Deadline;
 use super::entry::{ModelEntry, ModelScalar, with_model};
-use super::examine::{self, Extras, QUANTITIES};
 use super::feed::Feed;
 use super::parameters::{self, Replacement};
 use super::pb::{self, training_service_server::TrainingService};
+use super::reads;
 use super::reply::GradientsReply;
 use super::run_task::{Conditions, conduct};
 use super::streams::{Streamed, Watch, run_events};
 use super::telemetry;
 use super::transfer::{self, Import};
+use crate::nn::Violations;
 use crate::nn::finite_difference::CheckOptions;
-use crate::nn::{Violations, batch::check_inputs};
 use crate::training::{Model, Plan, Workspace};
 
 /// The handlers.
@@ -40,8 +39,8 @@ impl TrainingService for Training {
         request: Request<pb::CreateModelRequest>,
     ) -> Result<Response<pb::CreateModelResponse>, Status> {
         let deadline = Deadline::of(request.metadata());
-        let creation = Creation::read(request.into_inner(), &self.0)?;
-        let model = deadline.limit(creation.create(&self.0)).await?;
+        let creation = Creation::read(request.into_inner(), &self.0, deadline).await?;
+        let model = deadline.limit(creation.create(&self.0, deadline)).await?;
         Ok(Response::new(pb::CreateModelResponse {
             model: Some(model),
         }))
@@ -101,103 +100,14 @@ impl TrainingService for Training {
         &self,
         request: Request<pb::GradientsRequest>,
     ) -> Result<Response<GradientsReply>, Status> {
-        let deadline = Deadline::of(request.metadata());
-        let request = request.into_inner();
-        let server = &self.0;
-        let mut violations = Violations::new();
-        let target = Target::read(request.target.map(Asked::from), server, &mut violations);
-        let batch = BatchParts::read(
-            request.inputs,
-            request.targets,
-            request.labels,
-            &mut violations,
-        );
-        let include = read_include(&request.include, &mut violations);
-        let encoding = Encoding::of_reply(
-            request.encoding,
-            batch.as_ref().map(|b| &b.inputs),
-            &mut violations,
-        );
-        let limit = reply_limit(
-            request.max_reply_bytes,
-            server.config.max_reply_bytes,
-            &mut violations,
-        );
-        let (target, batch) = violations.into_result(target.zip(batch))?;
-
-        with_model!(target.find(server).await?, model => {
-            let spec = model.spec();
-            let (entries, most, typed) = (batch.entries(), server.config.max_batch_rows, Arc::clone(&model));
-            let typed = move |_| batch.typed(typed.spec(), most);
-            let batch = server.compute_by(deadline, entries, typed).await?.0?;
-            let (architecture, rows) = (&spec.architecture, batch.rows());
-            let memory = server.workspace(examine::gradients_bytes(&model, rows))?;
-            let bytes = include.iter().map(|&quantity| {
-                encoding.bytes(examine::entries(quantity, architecture, rows), spec.dtype)
-            });
-            let way_out = "name fewer quantities in `include`, send fewer rows";
-            check_reply(bytes.sum(), limit, way_out)?;
-            let flops = 3 * architecture.forward_flops(rows);
-            let work = move |par| {
-                let _memory = memory;
-                examine::gradients(&model, &batch, &include, encoding, par)
-            };
-            let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
-            reply.head.timings = Some(timings(timing));
-            Ok(Response::new(reply))
-        })
+        reads::gradients(&self.0, request).await
     }
 
     async fn predict(
         &self,
         request: Request<pb::PredictRequest>,
     ) -> Result<Response<pb::PredictResponse>, Status> {
-        let deadline = Deadline::of(request.metadata());
-        let request = request.into_inner();
-        let server = &self.0;
-        let mut violations = Violations::new();
-        let target = Target::read(request.target.map(Asked::from), server, &mut violations);
-        let inputs = TensorParts::read(request.inputs, "inputs", Rank::Matrix, &mut violations);
-        let encoding = Encoding::of_reply(request.encoding, inputs.as_ref(), &mut violations);
-        let limit = reply_limit(
-            request.max_reply_bytes,
-            server.config.max_reply_bytes,
-            &mut violations,
-        );
-        let (target, inputs) = violations.into_result(target.zip(inputs))?;
-        let extras = Extras {
-            probabilities: request.probabilities,
-            classes: request.classes,
-            trace: request.trace,
-        };
-
-        with_model!(target.find(server).await?, model => {
-            let spec = model.spec();
-            let (entries, most) = (inputs.entries() as u64, server.config.max_batch_rows);
-            let asked = Arc::clone(&model);
-            let read = move |_| {
-                let (spec, inputs) = (asked.spec(), inputs.into_matrix());
-                let mut violations = Violations::new();
-                violations.take_own(extras.check(spec));
-                violations.take_own(check_inputs(&spec.architecture, &inputs, most));
-                violations.into_result(Some(inputs))
-            };
-            let inputs = server.compute_by(deadline, entries, read).await?.0?;
-            let (architecture, rows) = (&spec.architecture, inputs.rows);
-            let memory = server.workspace(examine::predict_bytes(&model, rows))?;
-            let per_row = architecture.output_size() * (1 + usize::from(extras.probabilities))
-                + usize::from(extras.classes)
-                + if extras.trace { 2 * architecture.units_per_sample() } else { 0 };
-            check_reply(encoding.bytes(rows * per_row, spec.dtype), limit, "send fewer rows")?;
-            let flops = architecture.forward_flops(rows);
-            let work = move |par| {
-                let _memory = memory;
-                examine::predict(&model, &inputs.entries, rows, extras, encoding, par)
-            };
-            let (mut reply, timing) = server.compute_by(deadline, flops, work).await?;
-            reply.timings = Some(timings(timing));
-            Ok(Response::new(reply))
-        })
+        reads::predict(&self.0, request).await
     }
 
     async fn get_model(
@@ -206,7 +116,10 @@ impl TrainingService for Training {
     ) -> Result<Response<pb::GetModelResponse>, Status> {
         let deadline = Deadline::of(request.metadata());
         let entry = self.find(&request.into_inner().name, "name").await?;
-        let model = deadline.limit(self.0.describe(vec![entry])).await?.pop();
+        let model = deadline
+            .limit(self.0.describe(deadline, vec![entry]))
+            .await?
+            .pop();
         Ok(Response::new(pb::GetModelResponse { model }))
     }
 
@@ -215,7 +128,7 @@ impl TrainingService for Training {
         request: Request<pb::ListModelsRequest>,
     ) -> Result<Response<pb::ListModelsResponse>, Status> {
         let deadline = Deadline::of(request.metadata());
-        let list = self.0.list_models(request.into_inner());
+        let list = self.0.list_models(deadline, request.into_inner());
         Ok(Response::new(deadline.limit(list).await?))
     }
 
@@ -247,8 +160,9 @@ impl TrainingService for Training {
             &mut violations,
         );
         let name = violations.into_result(name)?;
-        let reply = parameters::get(server, server.open(&name).await?, encoding, limit);
-        Ok(Response::new(deadline.limit(reply).await?))
+        let entry = server.open(&name).await?;
+        let reply = parameters::get(server, deadline, entry, encoding, limit).await?;
+        Ok(Response::new(reply))
     }
 
     async fn set_parameters(
@@ -263,13 +177,13 @@ impl TrainingService for Training {
         let parts = read_parameters(request.parameters, most, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
         let entry = self.0.open(&name).await?;
+        let replacement = Replacement {
+            parameters: parts,
+            expected_step: request.expected_step,
+            request_id: request.request_id,
+        };
         with_model!(entry.model.clone(), model => {
-            let replacement = Replacement {
-                parameters: flatten(model.spec(), parts)?,
-                expected_step: request.expected_step,
-                request_id: request.request_id,
-            };
-            let replaced = replacement.apply(&self.0, &entry, model);
+            let replaced = replacement.apply(&self.0, deadline, &entry, model);
             Ok(Response::new(deadline.limit(replaced).await?))
         })
     }
@@ -306,14 +220,12 @@ impl TrainingService for Training {
         let (target, batch) = violations.into_result(target.zip(batch))?;
 
         with_model!(target.find(server).await?, model => {
-            let batch = batch.typed::<f64>(model.spec(), server.config.max_batch_rows)?;
+            let batch = reads::typed::<f64>(server, deadline, model.spec(), batch).await?;
             let options = CheckOptions { step_size, max_entries_per_tensor: most };
             let check = GradientCheck::new(&model, batch, options, tolerance, server)?;
-            let quantum = Duration::from_millis(server.config.quantum_ms);
-            let advance = GradientCheck::advance;
-            let finish = GradientCheck::into_reply;
-            let work = async { Ok(server.compute.run_in_turns(quantum, check, advance, finish).await?) };
-            let (mut reply, timing) = deadline.limit(work).await?;
+            // Never at once: it differentiates by many passes, however small each is.
+            let (flops, work) = (u64::MAX, |turns| async move { check.reply(&turns).await });
+            let (mut reply, timing) = server.compute_in_blocks(deadline, flops, work).await?;
             reply.timings = Some(timings(timing));
             Ok(Response::new(reply))
         })
@@ -369,7 +281,10 @@ impl TrainingService for Training {
             feed,
             deadline,
         );
-        let model = deadline.limit(server.describe(vec![entry])).await?.pop();
+        let model = deadline
+            .limit(server.describe(deadline, vec![entry]))
+            .await?
+            .pop();
         Ok(Response::new(watch.into_stream(model)))
     }
 }
@@ -391,40 +306,26 @@ async fn plan<T: ModelScalar>(
     parts: TrainParts,
 ) -> Result<Plan<T>, Status> {
     let (home, planned) = (Arc::clone(server), Arc::clone(model));
-    let (entries, read) = (parts.entries(), move |_| {
-        parts.plan(planned.spec(), &home.config)
-    });
-    let plan = server.compute_by(deadline, entries, read).await?.0?;
+    let plan = if parts.entries() > reads::MANY_ENTRIES {
+        let (entries, read) = (parts.entries(), |turns| async move {
+            parts
+                .plan_in_blocks(planned.spec(), &home.config, &turns)
+                .await
+        });
+        server.compute_in_blocks(deadline, entries, read).await?.0?
+    } else {
+        let (entries, read) = (parts.entries(), move |_| {
+            parts.plan(planned.spec(), &home.config)
+        });
+        server.compute_by(deadline, entries, read).await?.0?
+    };
+    let pass = model
+        .spec()
+        .architecture
+        .forward_flops(plan.minibatches.size());
+    server.check_work(pass.saturating_mul(3), "set minibatch_size")?;
     let bytes = Workspace::bytes(model, plan.minibatches.size());
     // Taken when the run's turn comes; what can never be had is refused now.
     check_workspace(bytes, server.config.max_workspace_bytes)?;
     Ok(plan)
-}
-
-fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantity> {
-    if include.len() > QUANTITIES.len() {
-        let given = format!("{} quantities", include.len());
-        let allowed = format!("at most {}, each once", QUANTITIES.len());
-        violations.add("include", given, allowed);
-        return Vec::new();
-    }
-    let mut asked = Vec::new();
-    for (index, &number) in include.iter().enumerate() {
-        match pb::Quantity::try_from(number) {
-            Ok(quantity) if quantity != pb::Quantity::Unspecified => asked.push(quantity),
-            Ok(_) | Err(_) => {
-                violations.add(
-                    format!("include[{index}]"),
-                    number,
-                    "QUANTITY_X (1) to QUANTITY_B (13)",
-                );
-                break;
-            }
-        }
-    }
-    let all = include.is_empty();
-    QUANTITIES
-        .into_iter()
-        .filter(|quantity| all || asked.contains(quantity))
-        .collect()
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
 use super::spec::Spec;
-use crate::nn::{Matrix, Mlp, Scalar, State, Violations, WeightsDigest, batch::check_finite};
+use crate::nn::{
+    Matrix, Mlp, Pauses, Scalar, State, Violations, WeightsDigest, batch::check_finite,
+};
 
 /// The largest step that training may reach: up to here every step is an exact number in every client's language.
 pub const LARGEST_STEP: u64 = 1 << 53;
@@ -209,6 +211,23 @@ impl<T: Scalar> Committed<T> {
         *self
             .digest
             .get_or_init(|| WeightsDigest::new(&spec.architecture, &self.state.parameters))
+    }
+}
+
+impl<T: Scalar> Committed<T> {
+    /// Whether the digest has been computed.
+    pub fn has_digest(&self) -> bool {
+        self.digest.get().is_some()
+    }
+
+    /// [`Self::digest`] with pauses.
+    pub async fn digest_in_blocks(&self, spec: &Spec, pauses: &impl Pauses) -> WeightsDigest {
+        if let Some(known) = self.digest.get() {
+            return *known;
+        }
+        let parameters = &self.state.parameters;
+        let digest = WeightsDigest::new_in_blocks(&spec.architecture, parameters, pauses).await;
+        *self.digest.get_or_init(|| digest)
     }
 }
 

@@ -9,6 +9,7 @@ use faer::Par;
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
 use super::workspace::Workspace;
+use crate::nn::pauses::{Pauses, is_long};
 use crate::nn::threads::share;
 use crate::nn::{Batch, Descent, Minibatches, Mlp, Scalar, Updated, WeightsDigest, norm};
 
@@ -53,6 +54,14 @@ pub enum Advance {
     Finished(RunSummary),
     /// The next weights would not be finite; the last ones stay.
     Diverged(Divergence),
+}
+
+/// What a step measures before it is committed.
+struct Measured {
+    loss: f64,
+    accuracy: Option<f64>,
+    gradient_norm: f64,
+    learning_rate: f64,
 }
 
 /// A run under way. Dropped before its end, it leaves a note of how far it came.
@@ -117,6 +126,11 @@ impl<T: Scalar> Run<T> {
         self.steps_done
     }
 
+    /// What it trains.
+    pub fn model(&self) -> &Arc<Model<T>> {
+        &self.model
+    }
+
     /// The last committed step.
     pub fn current(&self) -> &Arc<Committed<T>> {
         &self.current
@@ -158,20 +172,54 @@ impl<T: Scalar> Run<T> {
         while self.steps_done < self.plan.steps {
             let metrics = match self.step(par) {
                 Ok(metrics) => metrics,
-                Err(divergence) => {
-                    self.end(Outcome::Diverged(divergence));
-                    return Advance::Diverged(divergence);
-                }
+                Err(divergence) => return self.diverge(divergence),
             };
             if observe(&metrics).is_break() && self.steps_done < self.plan.steps {
                 return Advance::Paused;
             }
         }
+        let digest = self.digest();
+        self.finish(digest)
+    }
+
+    /// Whether a step is so long that [`Self::advance_in_blocks`] is to take it.
+    pub fn is_long(&self) -> bool {
+        let rows = self.plan.minibatches.size();
+        is_long(&self.model.spec().architecture, rows, 3)
+    }
+
+    /// Takes one step with pauses, if there is one left, and ends after the last. What the step measured comes along, if it
+    /// was committed. Dropped before its end, it leaves the run at the step before.
+    pub async fn advance_in_blocks(
+        &mut self,
+        pauses: &impl Pauses,
+    ) -> (Option<StepMetrics>, Advance) {
+        let mut metrics = None;
+        if self.steps_done < self.plan.steps {
+            match self.step_in_blocks(pauses).await {
+                Ok(taken) => metrics = Some(taken),
+                Err(divergence) => return (None, self.diverge(divergence)),
+            }
+            if self.steps_done < self.plan.steps {
+                return (metrics, Advance::Paused);
+            }
+        }
+        let current = Arc::clone(&self.current);
+        let digest = current.digest_in_blocks(self.model.spec(), pauses).await;
+        (metrics, self.finish(digest))
+    }
+
+    fn diverge(&mut self, divergence: Divergence) -> Advance {
+        self.end(Outcome::Diverged(divergence));
+        Advance::Diverged(divergence)
+    }
+
+    fn finish(&mut self, digest: WeightsDigest) -> Advance {
         let summary = RunSummary {
             steps_done: self.steps_done,
             step: self.current.step,
             final_loss: self.last_loss,
-            digest: self.digest(),
+            digest,
         };
         self.end(Outcome::Finished(summary));
         Advance::Finished(summary)
@@ -179,26 +227,18 @@ impl<T: Scalar> Run<T> {
 
     /// One step: forward, loss, backward, update, commit.
     fn step(&mut self, par: Par) -> Result<StepMetrics, Divergence> {
+        let (mut next, learning_rate) = self.next();
         let spec = self.model.spec();
-        let index = self.steps_done;
-        let mut next = self.workspace.take_spare(&self.current);
         let workspace = &mut self.workspace;
-        let batch =
-            self.plan
-                .minibatches
-                .take(index, self.plan.batch.view(), &mut workspace.minibatch);
-        let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
-        let learning_rate = base * spec.schedule.factor(self.current.step);
-
+        let batch = self.plan.minibatches.take(
+            self.steps_done,
+            self.plan.batch.view(),
+            &mut workspace.minibatch,
+        );
         let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
-        target.step = self.current.step + 1;
-        target.digest = OnceLock::new();
         let old = &self.current.state;
-        target.state.updates = old.updates + 1;
-
         let mlp = Mlp::new(&spec.architecture, &old.parameters);
         let trace = mlp.forward(batch.inputs, batch.rows, &mut workspace.forward, par);
-        let clips = spec.clip_norm > 0.0;
         let updates = target.state.updates;
         let rule = |scale| spec.optimizer.rule(updates, scale, learning_rate);
         let unclipped = rule(1.0);
@@ -208,7 +248,7 @@ impl<T: Scalar> Run<T> {
             let descent = Descent {
                 squares: &mut workspace.squares,
                 // A gradient that may be clipped has to be known whole first.
-                update: (!clips).then_some(update),
+                update: (!spec.clips()).then_some(update),
                 failed: &failed,
             };
             trace.descend(
@@ -225,37 +265,114 @@ impl<T: Scalar> Run<T> {
         let gradient = workspace.backward.parameters();
         let gradient_norm = norm(&workspace.squares, gradient);
         let mut updated = Updated::finite_unless(failed.into_inner());
-        if clips {
-            let scale = if gradient_norm > spec.clip_norm {
-                spec.clip_norm / gradient_norm
-            } else {
-                1.0
-            };
-            let rule = rule(scale);
+        if spec.clips() {
+            let rule = rule(spec.clipping(gradient_norm));
             let update = rule.update(old, &mut target.state);
             updated = update.apply_in_pieces(gradient, par);
         }
-        if updated == Updated::NonFinite || !gradient_norm.is_finite() {
-            workspace.keep_spare(next);
-            return Err(Divergence {
-                steps_done: self.steps_done,
-                step: self.current.step,
-                loss,
-                gradient_norm,
-            });
-        }
-        self.model.commit(Arc::clone(&next));
-        let last = std::mem::replace(&mut self.current, next);
-        workspace.keep_spare(last);
-        self.steps_done += 1;
-        self.last_loss = loss;
-        Ok(StepMetrics {
-            step: self.current.step,
-            epoch: self.plan.minibatches.epoch(index),
+        let measured = Measured {
             loss,
             accuracy,
             gradient_norm,
             learning_rate,
+        };
+        self.conclude(next, updated, measured)
+    }
+
+    /// [`Self::step`] with pauses. Dropped before its end, it has done nothing.
+    async fn step_in_blocks(&mut self, pauses: &impl Pauses) -> Result<StepMetrics, Divergence> {
+        let (mut next, learning_rate) = self.next();
+        let spec = self.model.spec();
+        let workspace = &mut self.workspace;
+        let batch = self.plan.minibatches.take(
+            self.steps_done,
+            self.plan.batch.view(),
+            &mut workspace.minibatch,
+        );
+        let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
+        let old = &self.current.state;
+        let mlp = Mlp::new(&spec.architecture, &old.parameters);
+        let trace = mlp
+            .forward_in_blocks(batch.inputs, batch.rows, &mut workspace.forward, pauses)
+            .await;
+        let updates = target.state.updates;
+        let rule = |scale| spec.optimizer.rule(updates, scale, learning_rate);
+        let unclipped = rule(1.0);
+        let failed = AtomicBool::new(false);
+        let loss = {
+            let update = unclipped.update(old, &mut target.state);
+            let descent = Descent {
+                squares: &mut workspace.squares,
+                update: (!spec.clips()).then_some(update),
+                failed: &failed,
+            };
+            let backward = &mut workspace.backward;
+            trace
+                .descend_in_blocks(spec.objective, batch.targets, backward, pauses, descent)
+                .await
+        };
+        let accuracy = spec
+            .objective
+            .accuracy(trace.outputs(), batch.targets, batch.rows);
+        let gradient = workspace.backward.parameters();
+        let gradient_norm = norm(&workspace.squares, gradient);
+        let mut updated = Updated::finite_unless(failed.into_inner());
+        if spec.clips() {
+            let rule = rule(spec.clipping(gradient_norm));
+            let update = rule.update(old, &mut target.state);
+            updated = update.apply_in_blocks(gradient, pauses).await;
+        }
+        let measured = Measured {
+            loss,
+            accuracy,
+            gradient_norm,
+            learning_rate,
+        };
+        self.conclude(next, updated, measured)
+    }
+
+    /// Where the next step is written to, and its learning rate.
+    fn next(&mut self) -> (Arc<Committed<T>>, f64) {
+        let spec = self.model.spec();
+        let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
+        let learning_rate = base * spec.schedule.factor(self.current.step);
+        let mut next = self.workspace.take_spare(&self.current);
+        let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
+        target.step = self.current.step + 1;
+        target.digest = OnceLock::new();
+        target.state.updates = self.current.state.updates + 1;
+        (next, learning_rate)
+    }
+
+    /// Commits a step, unless its weights would not be finite.
+    fn conclude(
+        &mut self,
+        next: Arc<Committed<T>>,
+        updated: Updated,
+        measured: Measured,
+    ) -> Result<StepMetrics, Divergence> {
+        let index = self.steps_done;
+        if updated == Updated::NonFinite || !measured.gradient_norm.is_finite() {
+            self.workspace.keep_spare(next);
+            return Err(Divergence {
+                steps_done: index,
+                step: self.current.step,
+                loss: measured.loss,
+                gradient_norm: measured.gradient_norm,
+            });
+        }
+        self.model.commit(Arc::clone(&next));
+        let last = std::mem::replace(&mut self.current, next);
+        self.workspace.keep_spare(last);
+        self.steps_done += 1;
+        self.last_loss = measured.loss;
+        Ok(StepMetrics {
+            step: self.current.step,
+            epoch: self.plan.minibatches.epoch(index),
+            loss: measured.loss,
+            accuracy: measured.accuracy,
+            gradient_norm: measured.gradient_norm,
+            learning_rate: measured.learning_rate,
         })
     }
 

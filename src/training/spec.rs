@@ -85,6 +85,20 @@ impl Spec {
         (1 + self.optimizer.slots()) * self.architecture.parameter_count() * self.dtype.size()
     }
 
+    /// Whether a gradient may be clipped.
+    pub fn clips(&self) -> bool {
+        self.clip_norm > 0.0
+    }
+
+    /// What a gradient of this length is multiplied by where it may be clipped.
+    pub fn clipping(&self, gradient_norm: f64) -> f64 {
+        if gradient_norm > self.clip_norm {
+            self.clip_norm / gradient_norm
+        } else {
+            1.0
+        }
+    }
+
     /// What it was made of; `validate` makes the same spec of it again.
     pub fn parts(&self) -> SpecParts {
         let signed = |steps: u64| i64::try_from(steps).unwrap_or(i64::MAX);

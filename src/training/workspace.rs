@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::model::{Committed, Model};
 use super::spec::Spec;
-use crate::nn::{Architecture, Backward, ForwardBuffers, InputGradient, MinibatchBuffers, Scalar};
+use crate::nn::{
+    Architecture, Backward, ForwardBuffers, InputGradient, MinibatchBuffers, Scalar, State,
+};
 
 /// What a run computes in; nothing of one run is seen in the next. The default one fits no run.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl<T: Scalar> Workspace<T> {
             .filter(|spare| {
                 Arc::strong_count(spare) == 1 && spare.state.has_sizes_of(&current.state)
             })
-            .unwrap_or_else(|| Arc::new(Committed::new(current.state.clone(), 0)))
+            .unwrap_or_else(|| Arc::new(Committed::new(State::blank(&current.state), 0)))
     }
 
     /// Keeps a state for [`Self::take_spare`].

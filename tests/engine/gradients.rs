@@ -2,6 +2,7 @@
 
 use backpropd::nn::finite_difference::{Check, CheckOptions, Checked};
 use backpropd::nn::jacobian::Node;
+use backpropd::nn::pauses::{Unpaused, without_pauses};
 use backpropd::nn::{
     Activation, Architecture, Batch, ForwardBuffers, Init, LayerSpec, Loss, Matrix, Mlp, Objective,
     Reduction, ReluAtZero, initialize,
@@ -105,9 +106,11 @@ proptest! {
         let architecture = Architecture::new(input_size, &layers, at_zero, &LIMITS).expect("in range");
         let parameters = initialize(&architecture, seed);
         let batch = batch(&architecture, objective, rows, seed);
-        let mut check = Check::new(&architecture, parameters, objective, batch, OPTIONS);
+        let pauses = Unpaused(Par::Seq);
+        let check = Check::new(&architecture, parameters, objective, batch, OPTIONS, &pauses);
+        let mut check = without_pauses(check);
         let mut compared = 0;
-        while check.advance() {
+        while without_pauses(check.advance(&pauses)) {
             compared += 1;
         }
         prop_assert!(compared >= architecture.parameter_count());
@@ -178,8 +181,17 @@ fn an_entry_that_crosses_a_kink_is_named_and_not_judged() {
     };
     let batch =
         Batch::new(&architecture, objective, one(1.0), Some(one(2.0)), &[], 10).expect("it fits");
-    let mut check = Check::new(&architecture, parameters, objective, batch, OPTIONS);
-    while check.advance() {}
+    let pauses = Unpaused(Par::Seq);
+    let check = Check::new(
+        &architecture,
+        parameters,
+        objective,
+        batch,
+        OPTIONS,
+        &pauses,
+    );
+    let mut check = without_pauses(check);
+    while without_pauses(check.advance(&pauses)) {}
     let (reports, kinks, skipped) = check.into_report();
     assert_eq!(skipped, 2, "w and b of the first layer");
     assert_eq!(kinks.len(), 2);

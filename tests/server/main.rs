@@ -21,6 +21,7 @@ mod grading;
 mod grading_load;
 mod hostile;
 mod http2;
+mod neighbours;
 mod reads;
 mod receipts;
 mod repeats;

@@ -16,12 +16,13 @@ use super::super::threads::{Cut, each, take_mut};
 use super::super::{Activation, Layer, ReluAtZero, Scalar};
 
 /// A block of a gradient that stays in a core's own cache until it is used, in bytes.
-const BLOCK_BYTES: usize = 1 << 20;
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
 
 /// One layer of a backward pass: what it reads.
+#[derive(Clone, Copy)]
 pub(super) struct BackwardLayer<'a, T> {
     pub(super) shape: &'a Layer,
-    pub(super) mlp: &'a Mlp<'a, T>,
+    pub(super) mlp: Mlp<'a, T>,
     /// i.
     pub(super) index: usize,
     /// m.
@@ -182,13 +183,18 @@ impl<T: Scalar> BackwardLayer<'_, T> {
             own.db.fill(T::ZERO);
             add_rows(own.db, self.dz, n, from);
         }
-        if let Some(descent) = own.descent {
-            descent.take_gradient(own.dW, own.db, k);
-        }
+        own.take_gradient(k);
     }
 }
 
 impl<'a, T: Scalar> Own<'a, T> {
+    /// Hands the gradient, which is known now, to the step.
+    pub(super) fn take_gradient(self, k: usize) {
+        if let Some(descent) = self.descent {
+            descent.take_gradient(self.dW, self.db, k);
+        }
+    }
+
     pub(super) fn cut(mut self, units: Cut, k: usize) -> Vec<Self> {
         let mut from = self.from;
         let piece = |units| {

@@ -2,8 +2,8 @@
 
 use super::request::timestamp;
 use super::spec;
-use super::tensor::{Encoding, write};
-use crate::nn::{Mlp, Violations};
+use super::tensor::{Encoding, write, write_in_blocks};
+use crate::nn::{Mlp, Pauses, Violations, WeightsDigest};
 use crate::service::compare::Veil;
 use crate::service::entry::{ModelEntry, ModelScalar};
 use crate::service::pb;
@@ -11,8 +11,16 @@ use crate::training::{Access, SessionInfo};
 
 /// A model, as `veil` lets it be seen. Reads every parameter once where its digest is not known yet.
 pub fn model(entry: &ModelEntry, veil: &Veil) -> pb::Model {
+    model_at(entry, veil, entry.model.step_and_digest())
+}
+
+/// A model as it was at a step with this digest, as `veil` lets it be seen.
+pub fn model_at(
+    entry: &ModelEntry,
+    veil: &Veil,
+    (step, digest): (u64, WeightsDigest),
+) -> pb::Model {
     let spec = entry.model.spec();
-    let (step, digest) = entry.model.step_and_digest();
     pb::Model {
         name: entry.name.to_string(),
         spec: Some(spec::write(spec)),
@@ -63,21 +71,22 @@ pub fn read_access(access: i32, violations: &mut Violations) -> Access {
 }
 
 /// A network's parameters, layer by layer.
-pub fn parameters<T: ModelScalar>(
+pub async fn parameters<T: ModelScalar>(
     mlp: &Mlp<'_, T>,
     encoding: Encoding,
+    pauses: &impl Pauses,
 ) -> Vec<pb::LayerParameters> {
-    let layers = mlp.architecture().layers().iter().enumerate();
+    let mut layers = Vec::with_capacity(mlp.architecture().depth());
+    for (index, layer) in (1..).zip(mlp.architecture().layers()) {
+        let shape = [layer.units, layer.fan_in];
+        let weights = write_in_blocks(&shape, mlp.weights(index), encoding, pauses).await;
+        let bias = layer
+            .has_bias()
+            .then(|| write(&[layer.units], mlp.bias(index), encoding));
+        layers.push(pb::LayerParameters {
+            weights: Some(weights),
+            bias,
+        });
+    }
     layers
-        .map(|(index, layer)| pb::LayerParameters {
-            weights: Some(write(
-                &[layer.units, layer.fan_in],
-                mlp.weights(index + 1),
-                encoding,
-            )),
-            bias: layer
-                .has_bias()
-                .then(|| write(&[layer.units], mlp.bias(index + 1), encoding)),
-        })
-        .collect()
 }

@@ -6,7 +6,7 @@ use tonic::Status;
 
 use super::tensor::{Rank, TensorParts};
 use super::{request, spec};
-use crate::nn::{Batch, Dtype, Violations};
+use crate::nn::{Batch, Dtype, Pauses, Violations};
 use crate::service::Server;
 use crate::service::compare::Reference;
 use crate::service::entry::{AnyModel, ModelScalar};
@@ -170,6 +170,25 @@ pub fn flatten<T: ModelScalar>(spec: &Spec, parts: ParameterParts) -> Result<Vec
     spec.flatten(layers.collect())
 }
 
+/// [`flatten`] with pauses.
+///
+/// # Errors
+/// Everything that does not fit the spec.
+pub async fn flatten_in_blocks<T: ModelScalar>(
+    spec: &Spec,
+    parts: ParameterParts,
+    pauses: &impl Pauses,
+) -> Result<Vec<T>, Violations> {
+    let mut layers = Vec::with_capacity(parts.len());
+    for (weights, bias) in parts {
+        let weights = weights.into_matrix_in_blocks(pauses).await;
+        let bias = bias.map(TensorParts::into_matrix);
+        layers.push(LayerParameters { weights, bias });
+    }
+    pauses.pause().await;
+    spec.flatten(layers)
+}
+
 fn inline_model(spec: Spec, parts: ParameterParts) -> Result<AnyModel, Violations> {
     fn build<T: ModelScalar>(spec: Spec, parts: ParameterParts) -> Result<AnyModel, Violations> {
         let parameters = flatten::<T>(&spec, parts)?;
@@ -222,6 +241,32 @@ impl BatchParts {
     pub fn entries(&self) -> u64 {
         let targets = self.targets.as_ref().map_or(0, TensorParts::entries);
         (self.inputs.entries() + targets + self.labels.len()) as u64
+    }
+
+    /// [`Self::typed`] with pauses.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub async fn typed_in_blocks<T: ModelScalar>(
+        self,
+        spec: &Spec,
+        max_rows: usize,
+        pauses: &impl Pauses,
+    ) -> Result<Batch<T>, Violations> {
+        let inputs = self.inputs.into_matrix_in_blocks(pauses).await;
+        let mut targets = None;
+        if let Some(given) = self.targets {
+            targets = Some(given.into_matrix_in_blocks(pauses).await);
+        }
+        pauses.pause().await;
+        Batch::new(
+            &spec.architecture,
+            spec.objective,
+            inputs,
+            targets,
+            &self.labels,
+            max_rows,
+        )
     }
 
     /// A batch that fits the spec.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Dtype, Matrix, Scalar, Violations};
 use crate::service::pb;
 
@@ -166,6 +167,31 @@ impl TensorParts {
         self.rows * self.columns
     }
 
+    /// [`Self::into_matrix`] with pauses.
+    pub async fn into_matrix_in_blocks<T: Scalar>(self, pauses: &impl Pauses) -> Matrix<T> {
+        let (rows, columns) = (self.rows, self.columns);
+        let mut entries = Vec::new();
+        match self.entries {
+            Entries::Values(values) => match bytemuck::allocation::try_cast_vec(values) {
+                Ok(same) => entries = same,
+                Err((_, values)) => {
+                    entries.reserve_exact(values.len());
+                    for values in values.chunks(WALK) {
+                        entries.extend(values.iter().map(|&value: &f64| T::from_f64(value)));
+                        pauses.pause().await;
+                    }
+                }
+            },
+            Entries::Raw32(raw) => decode_in_blocks::<f32, T>(&raw, &mut entries, pauses).await,
+            Entries::Raw64(raw) => decode_in_blocks::<f64, T>(&raw, &mut entries, pauses).await,
+        }
+        Matrix {
+            rows,
+            columns,
+            entries,
+        }
+    }
+
     /// The entries in the model's type: moved where they are of that type already, else copied once.
     pub fn into_matrix<T: Scalar>(self) -> Matrix<T> {
         let entries = match self.entries {
@@ -228,6 +254,19 @@ fn decode<From: Scalar, To: Scalar>(raw: &[u8]) -> Vec<To> {
         .collect()
 }
 
+/// [`decode`] with pauses.
+async fn decode_in_blocks<From: Scalar, To: Scalar>(
+    raw: &[u8],
+    entries: &mut Vec<To>,
+    pauses: &impl Pauses,
+) {
+    entries.reserve_exact(raw.len() / size_of::<From>());
+    for raw in raw.chunks(WALK * size_of::<From>()) {
+        entries.extend(decode::<From, To>(raw));
+        pauses.pause().await;
+    }
+}
+
 /// The name of a type on the wire.
 pub fn dtype(dtype: Dtype) -> pb::Dtype {
     match dtype {
@@ -256,5 +295,31 @@ pub fn write<T: Scalar>(shape: &[usize], entries: &[T], encoding: Encoding) -> p
         values,
         raw,
         dtype: dtype(T::DTYPE).into(),
+    }
+}
+
+/// [`write`] with pauses.
+pub async fn write_in_blocks<T: Scalar>(
+    shape: &[usize],
+    entries: &[T],
+    encoding: Encoding,
+    pauses: &impl Pauses,
+) -> pb::Tensor {
+    let (mut values, mut raw) = (Vec::new(), Vec::new());
+    match encoding {
+        Encoding::Values => values.reserve_exact(entries.len()),
+        Encoding::Raw => raw.reserve_exact(size_of_val(entries)),
+    }
+    for entries in entries.chunks(WALK) {
+        match encoding {
+            Encoding::Values => values.extend(entries.iter().map(|entry| entry.to_f64())),
+            Encoding::Raw => raw.extend_from_slice(bytemuck::cast_slice(entries)),
+        }
+        pauses.pause().await;
+    }
+    pb::Tensor {
+        values,
+        raw: raw.into(),
+        ..write::<T>(shape, &[], encoding)
     }
 }

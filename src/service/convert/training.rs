@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use faer::Par;
+
 use super::request::{count, duration, request_id};
 use super::spec::read_enum;
 use super::target::BatchParts;
 use crate::config::Config;
-use crate::nn::{Batch, Minibatches, TargetsRef, Violations, digest::update_with};
+use crate::nn::digest::update_in_blocks;
+use crate::nn::pauses::{Pauses, Unpaused, without_pauses};
+use crate::nn::{Batch, Minibatches, TargetsRef, Violations};
 use crate::service::compute::Timing;
 use crate::service::entry::ModelScalar;
 use crate::service::pb;
@@ -17,7 +21,8 @@ use crate::training::{Fingerprint, Plan, Spec, StepMetrics};
 
 /// A TrainBatch request whose own fields are right, not yet compared with the model.
 pub struct TrainParts {
-    batch: BatchParts,
+    /// Until it is read.
+    batch: Option<BatchParts>,
     length: Length,
     minibatch_size: usize,
     shuffle_seed: Option<i64>,
@@ -73,7 +78,7 @@ impl TrainParts {
         // Checked here as well, so that a request without a model hears of it.
         request_id(request.request_id.clone(), || [0; 32], violations);
         Some(Self {
-            batch: batch?,
+            batch: Some(batch?),
             length: if request.epochs == 0 {
                 Length::Steps(steps)
             } else {
@@ -95,17 +100,50 @@ impl TrainParts {
 
     /// About the floating-point operations of making a plan.
     pub fn entries(&self) -> u64 {
-        self.batch.entries()
+        self.batch.as_ref().map_or(0, BatchParts::entries)
     }
 
     /// A plan that fits the model.
     ///
     /// # Errors
     /// Everything that does not fit.
-    pub fn plan<T: ModelScalar>(self, spec: &Spec, config: &Config) -> Result<Plan<T>, Violations> {
+    pub fn plan<T: ModelScalar>(
+        mut self,
+        spec: &Spec,
+        config: &Config,
+    ) -> Result<Plan<T>, Violations> {
+        let batch = self.batch.take().ok_or_else(Violations::new)?;
+        let rows = batch.inputs.rows();
+        let batch = batch.typed::<T>(spec, config.max_batch_rows);
+        without_pauses(self.complete(rows, batch, config, &Unpaused(Par::Seq)))
+    }
+
+    /// [`Self::plan`] with pauses.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub async fn plan_in_blocks<T: ModelScalar>(
+        mut self,
+        spec: &Spec,
+        config: &Config,
+        pauses: &impl Pauses,
+    ) -> Result<Plan<T>, Violations> {
+        let batch = self.batch.take().ok_or_else(Violations::new)?;
+        let rows = batch.inputs.rows();
+        let most = config.max_batch_rows;
+        let batch = batch.typed_in_blocks::<T>(spec, most, pauses).await;
+        self.complete(rows, batch, config, pauses).await
+    }
+
+    /// The plan for a batch of so many rows.
+    async fn complete<T: ModelScalar>(
+        self,
+        rows: usize,
+        batch: Result<Batch<T>, Violations>,
+        config: &Config,
+        pauses: &impl Pauses,
+    ) -> Result<Plan<T>, Violations> {
         let mut violations = Violations::new();
-        let rows = self.batch.inputs.rows();
-        let batch = self.batch.typed::<T>(spec, config.max_batch_rows);
         let batch = violations.take_own(batch);
         let minibatches = Minibatches::new(rows, self.minibatch_size, self.shuffle_seed);
         let (field, steps) = match self.length {
@@ -132,11 +170,11 @@ impl TrainParts {
             expected_step: self.expected_step,
         };
         // The id's own form was checked when the request was read.
-        let request = request_id(
-            self.request_id,
-            || content.fingerprint(),
-            &mut Violations::new(),
-        );
+        let known = match self.request_id.as_str() {
+            "" => [0; 32],
+            _ => content.fingerprint(pauses).await,
+        };
+        let request = request_id(self.request_id, || known, &mut Violations::new());
         Ok(Plan {
             batch: Arc::new(batch),
             minibatches,
@@ -158,7 +196,7 @@ struct Content<'a, T> {
 }
 
 impl<T: ModelScalar> Content<'_, T> {
-    fn fingerprint(&self) -> Fingerprint {
+    async fn fingerprint(&self, pauses: &impl Pauses) -> Fingerprint {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"TrainBatch 1");
         for number in [
@@ -178,11 +216,11 @@ impl<T: ModelScalar> Content<'_, T> {
             hasher.update(&number.unwrap_or(0).to_le_bytes());
         }
         let view = self.batch.view();
-        update_with(&mut hasher, view.inputs);
+        update_in_blocks(&mut hasher, view.inputs, pauses).await;
         match view.targets {
             TargetsRef::Values(values) => {
                 hasher.update(b"values");
-                update_with(&mut hasher, values);
+                update_in_blocks(&mut hasher, values, pauses).await;
             }
             TargetsRef::Labels(labels) => {
                 hasher.update(b"labels");
