@@ -141,14 +141,22 @@ settings! {
 
     /// Sessions on the server.
     max_sessions: usize = 20_000, 1..=10_000_000;
+    /// Sessions that callers from one address have made, since the server's start, and that are still there.
+    max_sessions_per_address: usize = 10_000, 1..=10_000_000;
+    /// Life of a session that has no model and that no call renews, unless CreateSession asked for a `ttl`, in seconds.
+    empty_session_ttl_seconds: u64 = 3_600, 1..=31_536_000;
     /// Longest life of a session that no call renews, and the default one, in seconds.
     session_ttl_seconds: u64 = 86_400, 1..=31_536_000;
     /// Models in one session.
     max_models_per_session: usize = 64, 1..=1_000_000;
     /// Models on the server.
     max_models: usize = 50_000, 1..=10_000_000;
+    /// Models in the sessions that callers from one address have made since the server's start.
+    max_models_per_address: usize = 25_000, 1..=10_000_000;
     /// Memory for the parameters and optimizer states of all models, in bytes.
     max_total_parameter_bytes: usize = 4 * GIB, MIB..=MOST_BYTES;
+    /// The same for the models in the sessions that callers from one address have made since the server's start, in bytes.
+    max_parameter_bytes_per_address: usize = 2 * GIB, MIB..=MOST_BYTES;
     /// The same for the models of one session, in bytes.
     max_session_parameter_bytes: usize = GIB, MIB..=MOST_BYTES;
     /// Parameters (weights and biases) of one model.

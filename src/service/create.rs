@@ -89,6 +89,7 @@ impl Creation {
             new_session,
             bytes: spec.state_bytes(),
             request: request_id,
+            owner: telemetry::owner(),
         };
         telemetry::note_model(&placement.name);
         Ok(Self {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tonic::{Code, Request, Response, Status};
 
-use super::Server;
+use super::{Server, telemetry};
 use super::convert::model::{read_access, session as write_session};
 use super::convert::request::{id, page_size, page_token, request_id, session_name};
 use super::convert::spec::to_i32;
@@ -46,9 +46,13 @@ impl SessionService for Sessions {
         let server = Arc::clone(&self.0);
         let made = async move {
             let now = SystemTime::now();
-            let made = server
-                .registry()
-                .create_session(name, ttl, asked, access, now)?;
+            let made = {
+                let (mut registry, owner) = (server.registry(), telemetry::owner());
+                registry.room_for_session(&name, owner)?;
+                let made = registry.create_session(name, ttl, asked, access, now)?;
+                registry.count_for(&made.name, owner);
+                made
+            };
             server.keep_session(&made.name).await?;
             Ok(made)
         };

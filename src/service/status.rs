@@ -207,6 +207,18 @@ fn over_quota(quota: Quota, limit: usize) -> Status {
             "max_compare_tries_per_session",
             "use a session for each student, whose tries are counted apart, or have the limit raised",
         ),
+        Quota::SessionsPerAddress => (
+            "max_sessions_per_address",
+            "delete sessions that are done, or wait for idle ones to expire",
+        ),
+        Quota::ModelsPerAddress => (
+            "max_models_per_address",
+            "delete models or sessions that are done",
+        ),
+        Quota::BytesPerAddress => (
+            "max_parameter_bytes_per_address",
+            "delete models that are done, or make a smaller one",
+        ),
         Quota::Bytes => (
             "max_total_parameter_bytes",
             "delete models that are done, or make a smaller one",

@@ -25,7 +25,7 @@ use super::memory::{Memory, Reservation};
 use super::run_event::RunEnd;
 use super::status::{explain, internal};
 use crate::config::Config;
-use crate::training::ModelName;
+use crate::training::{ModelName, Owner};
 
 /// Methods whose replies are streams, which end long after their headers are sent.
 const STREAMS: [&str; 3] = ["/TrainBatch", "/WatchModel", "/ExportModel"];
@@ -93,6 +93,12 @@ pub fn caller() -> Caller {
         }
     });
     caller.unwrap_or(Caller::SERVER)
+}
+
+/// Whose share the sessions count for that the call under way makes; `None` outside of one.
+pub fn owner() -> Option<Owner> {
+    let caller = caller();
+    (caller != Caller::SERVER).then_some(Owner(caller.origin.0))
 }
 
 /// The narrowest party of [`caller`]: its session, or its connection where it names none.

@@ -151,6 +151,7 @@ impl Import {
             new_session,
             bytes: restored.spec().state_bytes(),
             request,
+            owner: telemetry::owner(),
         };
         telemetry::note_model(&placement.name);
         let now = SystemTime::now();

@@ -26,7 +26,7 @@ pub use model::{
 pub use names::{Id, ModelName, SessionName};
 pub use quota::{Quota, RegistryError, RegistryLimits};
 pub use redo::{Redo, RedoError, Redone};
-pub use registry::{Placement, Registry};
+pub use registry::{Owner, Placement, Registry};
 pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};
 pub use session::{Access, SessionInfo, SessionRecord};

@@ -18,6 +18,14 @@ pub struct RegistryLimits {
     pub bytes: usize,
     /// Bytes of parameters and optimizer state of one session's models.
     pub bytes_per_session: usize,
+    /// Sessions that callers from one address made.
+    pub sessions_per_owner: usize,
+    /// Models in the sessions that callers from one address made.
+    pub models_per_owner: usize,
+    /// Bytes of those models.
+    pub bytes_per_owner: usize,
+    /// How long a session without a model lives without a call, unless it asked for a time of its own.
+    pub empty_session_ttl: Duration,
     /// How long a session lives without a call, and the most that one may ask for.
     pub session_ttl: Duration,
     /// CreateModel requests that a session remembers.
@@ -39,6 +47,12 @@ pub enum Quota {
     BytesPerSession,
     /// Calls of one session that compare with COMPARE_ONLY models.
     CompareTries,
+    /// Sessions that callers from one address made.
+    SessionsPerAddress,
+    /// Models in those sessions.
+    ModelsPerAddress,
+    /// Bytes of those models.
+    BytesPerAddress,
 }
 
 /// Why the registry refuses.

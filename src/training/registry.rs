@@ -1,7 +1,9 @@
 //! Sessions and the models in them: who is there, how much is allowed, what has expired.
 
 mod closing;
+mod compare;
 mod listing;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,6 +14,8 @@ use super::names::{Id, ModelName, SessionName};
 use super::quota::{Quota, RegistryError, RegistryLimits};
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
 use super::session::{Access, SessionInfo, SessionRecord};
+pub use shares::Owner;
+use shares::{Share, Shares};
 
 /// Every session and its models. `M` is what the caller keeps of a model.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ pub struct Registry<M> {
     sessions: BTreeMap<SessionName, Session<M>>,
     models: usize,
     bytes: usize,
+    shares: Shares,
 }
 
 #[derive(Debug)]
@@ -40,6 +45,10 @@ struct Session<M> {
     is_stored: bool,
     /// Whether it is being deleted: no call finds it any more.
     is_closing: bool,
+    /// Who made it, where that is known: not after a restart.
+    owner: Option<Owner>,
+    /// How long it lives without a call while it has no model.
+    empty_ttl: Duration,
 }
 
 #[derive(Debug)]
@@ -60,6 +69,8 @@ pub struct Placement {
     pub bytes: usize,
     /// Who asked, if it is to be remembered.
     pub request: Option<RequestId>,
+    /// Whose share a new session counts for.
+    pub owner: Option<Owner>,
 }
 
 impl<M> Registry<M> {
@@ -70,6 +81,7 @@ impl<M> Registry<M> {
             sessions: BTreeMap::new(),
             models: 0,
             bytes: 0,
+            shares: Shares::default(),
         }
     }
 
@@ -110,6 +122,7 @@ impl<M> Registry<M> {
             1,
             self.limits.sessions,
         )?;
+        let empty_ttl = ttl.unwrap_or(self.limits.empty_session_ttl);
         let ttl = ttl
             .unwrap_or(self.limits.session_ttl)
             .min(self.limits.session_ttl);
@@ -125,6 +138,8 @@ impl<M> Registry<M> {
             compare_tries: 0,
             is_stored: false,
             is_closing: false,
+            owner: None,
+            empty_ttl,
         };
         let info = session.info(name.clone());
         self.sessions.insert(name, session);
@@ -155,7 +170,8 @@ impl<M> Registry<M> {
         record: SessionRecord,
         now: SystemTime,
     ) -> Result<(), RegistryError> {
-        let ttl = Some(record.ttl);
+        // The default is no wish of its own.
+        let ttl = Some(record.ttl).filter(|ttl| *ttl != self.limits.session_ttl);
         self.create_session(name.clone(), ttl, record.made_by, record.access, now)?;
         if let Some(session) = self.sessions.get_mut(&name) {
             session.created = record.created;
@@ -177,39 +193,6 @@ impl<M> Registry<M> {
         Ok(self.renew(name, now)?.info(name.clone()))
     }
 
-    /// Counts a comparison with a COMPARE_ONLY model of the session, renews it, and tells how many more there may be. The
-    /// count is part of the session's record, which is to be kept before the comparison is answered.
-    ///
-    /// # Errors
-    /// No such session; `limit` comparisons were made.
-    pub fn count_compare_try(
-        &mut self,
-        name: &SessionName,
-        limit: u64,
-        now: SystemTime,
-    ) -> Result<u64, RegistryError> {
-        let session = self.renew(name, now)?;
-        if session.compare_tries >= limit {
-            return Err(RegistryError::Quota {
-                quota: Quota::CompareTries,
-                limit: usize::try_from(limit).unwrap_or(usize::MAX),
-            });
-        }
-        session.compare_tries += 1;
-        session.is_stored = false;
-        Ok(limit - session.compare_tries)
-    }
-
-    /// At most `count` sessions after `after`, in the order of their names. Renews none.
-    pub fn sessions(&self, after: Option<&SessionName>, count: usize) -> Vec<SessionInfo> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.sessions
-            .range((from, Bound::Unbounded))
-            .take(count)
-            .map(|(name, session)| session.info(name.clone()))
-            .collect()
-    }
-
     /// Removes a session and its models, hands out those in memory, and tells how many there were in all.
     ///
     /// # Errors
@@ -223,6 +206,12 @@ impl<M> Registry<M> {
             .remove(name)
             .ok_or_else(|| RegistryError::NoSession(name.clone()))?;
         let count = session.models.len();
+        let share = Share {
+            sessions: 1,
+            models: count,
+            bytes: session.bytes,
+        };
+        self.shares.take(session.owner, share);
         self.models -= count;
         self.bytes -= session.bytes;
         let models = session.models.into_values();
@@ -233,7 +222,7 @@ impl<M> Registry<M> {
     pub fn expired(&self, now: SystemTime) -> Vec<SessionName> {
         self.sessions
             .iter()
-            .filter(|(_, session)| session.used + session.ttl <= now && !session.is_closing)
+            .filter(|(_, session)| session.used + session.life() <= now && !session.is_closing)
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -256,6 +245,11 @@ impl<M> Registry<M> {
                 self.limits.sessions,
             )?;
             self.room_in_session(0, placement.bytes)?;
+            let share = Share {
+                sessions: 1,
+                ..Share::model(placement.bytes)
+            };
+            self.room_in_share(placement.owner, share)?;
         } else {
             let name = &placement.name;
             let limit = self.limits.models_per_session;
@@ -272,9 +266,10 @@ impl<M> Registry<M> {
             if session.models.contains_key(&name.model) {
                 return Err(RegistryError::ModelTaken(name.clone()));
             }
-            let (held, bytes) = (session.models.len(), session.bytes);
+            let (held, bytes, owner) = (session.models.len(), session.bytes, session.owner);
             self.room(Quota::ModelsPerSession, held, 1, limit)?;
             self.room_in_session(bytes, placement.bytes)?;
+            self.room_in_share(owner, Share::model(placement.bytes))?;
         }
         self.room(Quota::Models, self.models, 1, self.limits.models)?;
         self.room(Quota::Bytes, self.bytes, placement.bytes, self.limits.bytes)?;
@@ -298,6 +293,7 @@ impl<M> Registry<M> {
         let name = placement.name;
         if placement.new_session {
             self.create_session(name.session.clone(), None, None, Access::Full, now)?;
+            self.count_for(&name.session, placement.owner);
         }
         let session = self.renew(&name.session, now)?;
         if let Some(request) = placement.request {
@@ -309,6 +305,8 @@ impl<M> Registry<M> {
         };
         session.models.insert(name.model, held);
         session.bytes += placement.bytes;
+        let owner = session.owner;
+        self.shares.add(owner, Share::model(placement.bytes));
         self.models += 1;
         self.bytes += placement.bytes;
         Ok(None)
@@ -398,6 +396,8 @@ impl<M> Registry<M> {
             .remove(&name.model)
             .ok_or_else(|| RegistryError::NoModel(name.clone()))?;
         session.bytes -= held.bytes;
+        let owner = session.owner;
+        self.shares.take(owner, Share::model(held.bytes));
         self.models -= 1;
         self.bytes -= held.bytes;
         Ok(())
@@ -409,7 +409,7 @@ impl<M> Registry<M> {
         now: SystemTime,
     ) -> Result<&mut Session<M>, RegistryError> {
         match self.sessions.get_mut(name) {
-            Some(session) if session.used + session.ttl > now && !session.is_closing => {
+            Some(session) if session.used + session.life() > now && !session.is_closing => {
                 session.used = session.used.max(now);
                 Ok(session)
             }
@@ -437,28 +437,6 @@ impl<M> Registry<M> {
             Ok(())
         } else {
             Err(RegistryError::Quota { quota, limit })
-        }
-    }
-}
-
-impl<M> Session<M> {
-    fn record(&self) -> SessionRecord {
-        SessionRecord {
-            made_by: self.made_by.clone(),
-            created: self.created,
-            ttl: self.ttl,
-            access: self.access,
-            compare_tries: self.compare_tries,
-        }
-    }
-
-    fn info(&self, name: SessionName) -> SessionInfo {
-        SessionInfo {
-            name,
-            models: self.models.len(),
-            created: self.created,
-            expires: self.used + self.ttl,
-            access: self.access,
         }
     }
 }

@@ -139,3 +139,87 @@ async fn a_session_that_floods_waits_for_itself() {
         "one of fifty runs took {during} steps while the other session took {steps}"
     );
 }
+
+#[tokio::test]
+async fn an_address_has_so_many_sessions_models_and_bytes_on_however_many_connections() {
+    let server = Server::with(|config| {
+        config.max_sessions_per_address = 3;
+        config.max_models_per_address = 2;
+    })
+    .await;
+    for id in ["a", "b"] {
+        create_session(&server, id).await.expect("room");
+    }
+    let mut client = server.training().await;
+    let model = create(&mut client, homework(), 1).await;
+    let over = |status: &tonic::Status, setting: &str| {
+        refused(status, Code::ResourceExhausted, "QUOTA");
+        assert_eq!(fact(status, "setting"), setting);
+    };
+    let refusal = create_session(&server, "c").await.expect_err("used up");
+    over(&refusal, "max_sessions_per_address");
+    let new_session = pb::CreateModelRequest {
+        spec: Some(homework()),
+        ..Default::default()
+    };
+    let refusal = client.create_model(new_session).await.expect_err("used up");
+    over(&refusal, "max_sessions_per_address");
+    create_in(&server, "sessions/a", homework())
+        .await
+        .expect("room");
+    let refusal = create_in(&server, "sessions/b", homework()).await;
+    over(&refusal.expect_err("used up"), "max_models_per_address");
+
+    let session = model.name.split("/models/").next().expect("one").to_owned();
+    let delete = pb::DeleteSessionRequest { name: session };
+    let mut sessions = server.sessions().await;
+    sessions.delete_session(delete).await.expect("deleted");
+    create_session(&server, "c").await.expect("room again");
+    create_in(&server, "sessions/c", homework())
+        .await
+        .expect("room again");
+
+    let server = Server::with(|config| config.max_parameter_bytes_per_address = 1 << 20).await;
+    let large = pb::ModelSpec {
+        input_size: 300,
+        layers: vec![layer(300, pb::Activation::Unspecified, false)],
+        ..homework()
+    };
+    let mut client = server.training().await;
+    create(&mut client, large.clone(), 1).await;
+    let request = pb::CreateModelRequest {
+        spec: Some(large),
+        ..Default::default()
+    };
+    let refusal = client.create_model(request).await.expect_err("used up");
+    over(&refusal, "max_parameter_bytes_per_address");
+}
+
+#[tokio::test]
+async fn a_session_without_a_model_expires_soon_unless_it_asked_for_a_time() {
+    let server = Server::with(|config| config.empty_session_ttl_seconds = 1).await;
+    for id in ["empty", "full"] {
+        create_session(&server, id).await.expect("room");
+    }
+    create_in(&server, "sessions/full", homework())
+        .await
+        .expect("room");
+    let mut sessions = server.sessions().await;
+    let asked = pb::CreateSessionRequest {
+        session_id: "asked".to_owned(),
+        ttl: Some(prost_types::Duration {
+            seconds: 86_400,
+            nanos: 0,
+        }),
+        ..Default::default()
+    };
+    sessions.create_session(asked).await.expect("room");
+    crate::fixture::until(async || {
+        let list = pb::ListSessionsRequest::default();
+        let list = sessions.list_sessions(list).await.expect("listed");
+        let names = list.into_inner().sessions.into_iter();
+        names.map(|session| session.name).collect::<Vec<_>>()
+            == ["sessions/asked", "sessions/full"]
+    })
+    .await;
+}

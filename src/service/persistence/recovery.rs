@@ -287,6 +287,7 @@ fn keep_in(
         new_session: false,
         bytes: entry.model.spec().state_bytes(),
         request: entry.made_by.clone(),
+        owner: None,
     };
     registry.insert(placement, Arc::new(entry), now).map(|_| ())
 }

@@ -1,12 +1,25 @@
-//! The models that are in memory.
+//! What is told of sessions, and the models that are in memory.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Registry;
+use super::{Registry, Session};
 use crate::training::names::SessionName;
+use crate::training::session::{SessionInfo, SessionRecord};
 
 impl<M> Registry<M> {
+    /// At most `count` sessions after `after`, in the order of their names. Renews none.
+    pub fn sessions(&self, after: Option<&SessionName>, count: usize) -> Vec<SessionInfo> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.sessions
+            .range((from, Bound::Unbounded))
+            .take(count)
+            .map(|(name, session)| session.info(name.clone()))
+            .collect()
+    }
+
     /// All models of a session that are in memory; does not renew it.
     pub fn all_models(&self, session: &SessionName) -> Vec<Arc<M>> {
         let models = self.sessions.get(session).map(|session| &session.models);
@@ -24,5 +37,36 @@ impl<M> Registry<M> {
             .values()
             .flat_map(|session| session.models.values());
         models.filter_map(|held| held.model.clone()).collect()
+    }
+}
+
+impl<M> Session<M> {
+    /// How long it lives without a call.
+    pub(super) fn life(&self) -> Duration {
+        if self.models.is_empty() {
+            self.ttl.min(self.empty_ttl)
+        } else {
+            self.ttl
+        }
+    }
+
+    pub(super) fn record(&self) -> SessionRecord {
+        SessionRecord {
+            made_by: self.made_by.clone(),
+            created: self.created,
+            ttl: self.ttl,
+            access: self.access,
+            compare_tries: self.compare_tries,
+        }
+    }
+
+    pub(super) fn info(&self, name: SessionName) -> SessionInfo {
+        SessionInfo {
+            name,
+            models: self.models.len(),
+            created: self.created,
+            expires: self.used + self.life(),
+            access: self.access,
+        }
     }
 }

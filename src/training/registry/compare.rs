@@ -1,0 +1,32 @@
+//! Comparisons with models that are for grading only, counted by session.
+
+use std::time::SystemTime;
+
+use super::Registry;
+use crate::training::names::SessionName;
+use crate::training::quota::{Quota, RegistryError};
+
+impl<M> Registry<M> {
+    /// Counts a comparison with a COMPARE_ONLY model of the session, renews it, and tells how many more there may be. The
+    /// count is part of the session's record, which is to be kept before the comparison is answered.
+    ///
+    /// # Errors
+    /// No such session; `limit` comparisons were made.
+    pub fn count_compare_try(
+        &mut self,
+        name: &SessionName,
+        limit: u64,
+        now: SystemTime,
+    ) -> Result<u64, RegistryError> {
+        let session = self.renew(name, now)?;
+        if session.compare_tries >= limit {
+            return Err(RegistryError::Quota {
+                quota: Quota::CompareTries,
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            });
+        }
+        session.compare_tries += 1;
+        session.is_stored = false;
+        Ok(limit - session.compare_tries)
+    }
+}
