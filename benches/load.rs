@@ -75,7 +75,9 @@ impl Bench {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_backpropd"));
         command
             .args(arguments(folder.path()))
-            .args(["--max-models", "100000"]);
+            .args(["--max-models", "100000"])
+            .args(["--max-sessions-per-address", "20000"])
+            .args(["--max-models-per-address", "100000"]);
         Process::spawn(command).await.expect("it starts")
     }
 

@@ -197,7 +197,7 @@ settings! {
     max_watchers_per_model: usize = 16, 0..=65_536;
     /// Step metrics kept for one stream; a slower reader gets a thinned series.
     max_buffered_metrics: usize = 16_384, 16..=16_777_216;
-    /// How long a run computes before the next waiting call gets its thread, in milliseconds.
+    /// How long a call computes before the next waiting one gets its thread, in milliseconds; a product that cannot be cut further may take a few more.
     quantum_ms: u64 = 2, 1..=60_000;
     /// Calls estimated below this are computed at once, without handing over to a compute thread, in floating-point operations.
     inline_flops: u64 = 100_000, 0..=1_000_000_000;

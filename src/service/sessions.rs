@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use tonic::{Code, Request, Response, Status};
 
-use super::{Server, telemetry};
 use super::convert::model::{read_access, session as write_session};
 use super::convert::request::{id, page_size, page_token, request_id, session_name};
 use super::convert::spec::to_i32;
 use super::pb::{self, session_service_server::SessionService};
 use super::status::Refusal;
+use super::{Server, telemetry};
 use crate::nn::Violations;
 use crate::training::SessionName;
 

@@ -77,7 +77,10 @@ fn bits<T: Scalar>(numbers: &[T]) -> Vec<u64> {
 }
 
 /// Sizes of layers, and rows: one sample, a few, many; one output, long rows, layers in plain loops.
-const SHAPES: [(&[usize], usize); 9] = [
+const SHAPES: [(&[usize], usize); 12] = [
+    (&[1000, 257, 33], 1),
+    (&[96, 2000, 160, 100], 1),
+    (&[513, 64, 700], 1),
     (&[300, 500, 7], 1),
     (&[300, 500, 7], 2),
     (&[70, 90, 33], 17),

@@ -218,8 +218,7 @@ async fn a_session_without_a_model_expires_soon_unless_it_asked_for_a_time() {
         let list = pb::ListSessionsRequest::default();
         let list = sessions.list_sessions(list).await.expect("listed");
         let names = list.into_inner().sessions.into_iter();
-        names.map(|session| session.name).collect::<Vec<_>>()
-            == ["sessions/asked", "sessions/full"]
+        names.map(|session| session.name).collect::<Vec<_>>() == ["sessions/asked", "sessions/full"]
     })
     .await;
 }

@@ -123,6 +123,7 @@ async fn a_call_of_too_much_work_is_refused_with_what_it_takes() {
         target: Some(pb::gradients_request::Target::Model(model.name.clone())),
         inputs: Some(rows(300)),
         targets: Some(tensor([300, 1], &[1.0; 300])),
+        include: vec![pb::Quantity::LossPerSample.into()],
         ..Default::default()
     };
     let check = pb::CheckGradientsRequest {

@@ -133,7 +133,9 @@ impl<T: Scalar> BackwardLayer<'_, T> {
             } else {
                 par.degree()
             };
-            let below = Cut::into(k, pieces, |below| same_order(rows, below, n));
+            // For a single row, faer adds up rows of W: an entry's terms in their order, whichever columns are beside it.
+            let keeps = |below| rows == 1 || same_order(rows, below, n);
+            let below = Cut::into(k, pieces, keeps);
             if below.is_whole() {
                 layer.pass_down(down);
                 pauses.pause().await;

@@ -9,10 +9,14 @@ use super::{request, spec};
 use crate::nn::{Batch, Dtype, Pauses, Violations};
 use crate::service::Server;
 use crate::service::compare::Reference;
+use crate::service::deadline::Deadline;
 use crate::service::entry::{AnyModel, ModelScalar};
 use crate::service::pb;
 use crate::service::status::compare_only;
 use crate::training::{LayerParameters, Model, ModelName, Spec};
+
+/// Inline networks of more parameters than this are read on a compute thread: fewer take a tenth of a millisecond.
+const MANY_PARAMETERS: usize = 1 << 15;
 
 /// A target as a request names it, of whichever RPC.
 pub enum Asked {
@@ -64,6 +68,8 @@ pub enum Target {
     Named(ModelName),
     /// A network, at step 0.
     Inline(AnyModel),
+    /// A network of so many parameters that reading them takes a compute thread.
+    Large(Box<Spec>, ParameterParts),
 }
 
 impl Target {
@@ -94,7 +100,11 @@ impl Target {
                 let mut faults = Violations::new();
                 let parameters = read_parameters(inline.parameters, most, &mut faults);
                 violations.extend_at("inline", faults);
-                let model = inline_model(spec?, parameters?);
+                let (spec, parameters) = (spec?, parameters?);
+                if entries(&parameters) > MANY_PARAMETERS {
+                    return Some(Self::Large(Box::new(spec), parameters));
+                }
+                let model = inline_model(spec, parameters);
                 violations.take_at("inline", model).map(Self::Inline)
             }
         }
@@ -110,8 +120,9 @@ impl Target {
                 let entry = server.open(&name).await?;
                 Ok(entry.model.clone())
             }
-            Self::Inline(_) if server.config.compare_only => Err(compare_only()),
+            Self::Inline(_) | Self::Large(..) if server.config.compare_only => Err(compare_only()),
             Self::Inline(model) => Ok(model),
+            Self::Large(spec, parts) => large_model(server, *spec, parts).await,
         }
     }
 }
@@ -125,8 +136,20 @@ impl Target {
         match self {
             Self::Named(name) => Reference::named(server, &*server.find(&name).await?),
             Self::Inline(model) => Ok(Reference::inline(server, model)),
+            Self::Large(spec, parts) => {
+                let model = large_model(server, *spec, parts).await?;
+                Ok(Reference::inline(server, model))
+            }
         }
     }
+}
+
+/// How many numbers there are to read.
+fn entries(parts: &ParameterParts) -> usize {
+    let entries = parts
+        .iter()
+        .map(|(weights, bias)| weights.entries() + bias.as_ref().map_or(0, TensorParts::entries));
+    entries.sum()
 }
 
 /// Layers' parameters, not yet of the model's type.
@@ -198,6 +221,37 @@ fn inline_model(spec: Spec, parts: ParameterParts) -> Result<AnyModel, Violation
         Dtype::Float32 => build::<f32>(spec, parts),
         Dtype::Float64 => build::<f64>(spec, parts),
     }
+}
+
+/// [`inline_model`] on a compute thread.
+///
+/// # Errors
+/// Everything that does not fit the spec, at `inline`; a full queue.
+async fn large_model(
+    server: &Server,
+    spec: Spec,
+    parts: ParameterParts,
+) -> Result<AnyModel, Status> {
+    async fn build<T: ModelScalar>(
+        spec: Spec,
+        parts: ParameterParts,
+        pauses: &impl Pauses,
+    ) -> Result<AnyModel, Violations> {
+        let parameters = flatten_in_blocks::<T>(&spec, parts, pauses).await?;
+        Ok(T::any(Arc::new(Model::new(spec, parameters, 0))))
+    }
+    let (work, build) = (entries(&parts) as u64, |turns| async move {
+        match spec.dtype {
+            Dtype::Float32 => build::<f32>(spec, parts, &turns).await,
+            Dtype::Float64 => build::<f64>(spec, parts, &turns).await,
+        }
+    });
+    let (model, _) = server
+        .compute_in_blocks(Deadline::NONE, work, build)
+        .await?;
+    let mut violations = Violations::new();
+    let model = violations.take_at("inline", model);
+    Ok(violations.into_result(model)?)
 }
 
 /// Samples and targets, not yet of the model's type nor compared with its sizes.
