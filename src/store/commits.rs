@@ -16,6 +16,9 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// Nothing is acknowledged; put into its file, each of them is safe. A crash before may bring it back or not.
     pub fn log(&self, records: &[Record]) -> io::Result<Segment> {
+        // Before: a folder that took the place of this one is not to be written into. After: what was written into one
+        // that has lost its name meanwhile is not to be acknowledged.
+        self.in_place()?;
         let segment = self.lock_log().add(&self.disk, records)?;
         self.in_place()?;
         let mut manifest = self.lock_manifest();
@@ -74,6 +77,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// They are there still, which does no harm.
     pub fn tidy_log(&self) -> io::Result<()> {
+        self.in_place()?;
         self.lock_log().tidy(&self.disk)
     }
 

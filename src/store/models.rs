@@ -18,6 +18,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// It cannot be read.
     pub fn model(&self, session: &str, model: &str) -> io::Result<Vec<u8>> {
+        self.in_place()?;
         let path = self.folder(session).join(format!("{model}{CURRENT}"));
         self.disk.read(&path)
     }

@@ -14,6 +14,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// The last one is still where it was.
     pub fn quarantine(&self, session: &str, model: &str) -> io::Result<(PathBuf, Option<PathBuf>)> {
+        self.in_place()?;
         let folder = self.root.join(QUARANTINE);
         self.disk.create_folder(&folder)?;
         let mut at = 0_u32;

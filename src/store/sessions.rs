@@ -48,6 +48,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// What was there before is still there, whole.
     pub fn put_session(&self, session: &str, record: &[u8]) -> io::Result<()> {
+        self.in_place()?;
         let folder = self.folder(session);
         self.disk.create_folder(&folder)?;
         self.disk.sync_folder(&self.root.join(SESSIONS))?;
