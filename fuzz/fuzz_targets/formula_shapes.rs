@@ -2,7 +2,7 @@
 //! the findings of `lint-key`, never a crash.
 #![no_main]
 
-#[path = "../../src/grade/tests/shapes.rs"]
+#[path = "../../tests/formulas/shapes.rs"]
 mod shapes;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,4 @@
-mod flat_forms;
 mod rewritten;
-mod shapes;
 mod stepwise;
 
 use std::collections::BTreeMap;
