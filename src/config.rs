@@ -128,14 +128,20 @@ settings! {
     max_import_bytes: usize = 256 * MIB, KIB..=MOST_BYTES;
     /// Largest header list of a request, in bytes.
     max_header_bytes: u32 = 16 << 10, 1 << 10..=1 << 20;
-    /// Connections open at once, at most as many as the limit on open files lets; further ones are refused.
+    /// Connections open at once, at most as many as the limit on open files lets; beyond it idle ones give way, else further ones are refused.
     max_connections: usize = 1024, 1..=1_000_000;
+    /// The same for one address (an IPv4 address, or a /64 of IPv6).
+    max_connections_per_address: usize = 512, 1..=1_000_000;
+    /// Time after which a connection without a call under way is closed, in seconds.
+    idle_seconds: u64 = 600, 1..=86_400;
     /// Calls under way at once on one connection.
     max_streams_per_connection: u32 = 100, 1..=10_000;
-    /// Time for a new connection to say its HTTP/2 preface, in seconds.
+    /// Time for a new connection to send its HTTP/2 preface and the head of its first frame, in seconds.
     handshake_seconds: u64 = 10, 1..=600;
-    /// Time that a peer may take to send or take the next bytes of a message, in seconds; then it is cut off.
+    /// Time that a peer may take to send or take the next bytes of a message, 2 KiB for each second of it, in seconds; then it is cut off.
     stall_seconds: u64 = 30, 1..=3600;
+    /// Time for a whole request message to arrive, in seconds; ImportModel's file may take longer.
+    max_request_seconds: u64 = 600, 1..=86_400;
     /// Time that a shutdown leaves to calls under way, in seconds.
     drain_seconds: u64 = 10, 0..=3600;
 
@@ -263,10 +269,10 @@ impl Config {
             ("max_request_bytes", self.max_request_bytes),
             ("max_workspace_bytes", self.max_workspace_bytes),
         ] {
-            if bytes > self.max_in_flight_bytes {
+            if bytes > self.max_in_flight_bytes / 3 * 2 {
                 conflicts.push(format!(
-                    "{setting} = {bytes} allows one call more than max_in_flight_bytes = {} allows all of them: \
-                     lower the one or raise the other",
+                    "{setting} = {bytes} allows one call more than two thirds of max_in_flight_bytes = {}, which is \
+                     what one connection may hold: lower the one or raise the other",
                     self.max_in_flight_bytes
                 ));
             }

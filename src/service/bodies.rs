@@ -2,75 +2,119 @@
 //! the other side neither sends nor takes any more.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::caller::Source;
-use super::memory::{Memory, Reservation};
-use super::status::Refusal;
+use super::memory::{Account, Reservation};
+use super::peer::{Active, Peer, SLOWEST, Waiting, pace};
+use super::status::{Refusal, malformed};
 
-/// A reply is handed on in pieces of this size, so that what waits for a slow reader waits here, where it is counted.
+/// A reply is handed on in pieces of this size, each of which has to be taken in time.
 const PIECE: usize = 64 << 10;
 
-/// Replies below this are not watched: they fit the window that every client begins with, or nearly so.
-const WATCHED: usize = 256 << 10;
-
-/// What is known of a call's connection.
-#[derive(Debug)]
-pub struct Peer {
-    /// Where it comes from.
-    pub source: Source,
-    /// Cuts it off.
-    pub cut: CancellationToken,
+/// What may arrive, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Bytes of the whole body.
+    pub most: usize,
+    /// Whether its bytes are counted as memory.
+    pub is_counted: bool,
+    /// How long the sender may take for [`SLOWEST`] times as many seconds of bytes; `None` where it may for ever.
+    pub patience: Option<Duration>,
+    /// How long the whole body may take; `None` where it may for ever.
+    pub whole: Option<Duration>,
 }
 
 /// The bytes of a request.
 pub struct RequestBody<B> {
     inner: B,
-    memory: Memory,
     reservation: Arc<Mutex<Reservation>>,
-    /// How long the sender may pause; `None` where it may for ever.
-    patience: Option<Duration>,
-    pause: Option<Pin<Box<Sleep>>>,
+    arrival: Arrival,
+    /// Bytes so far, and since the clock was last set.
+    arrived: usize,
+    lately: usize,
+    /// Set when the sender is first waited for.
+    clock: Option<Clock>,
+}
+
+struct Clock {
+    pause: Pin<Box<Sleep>>,
+    /// When the whole body must be here.
+    end: Option<Instant>,
 }
 
 impl<B> RequestBody<B> {
-    /// Counts `inner` in `reservation`, and gives up when it pauses for longer than `patience`.
-    pub fn new(
-        inner: B,
-        memory: Memory,
-        reservation: Arc<Mutex<Reservation>>,
-        patience: Option<Duration>,
-    ) -> Self {
+    /// Counts `inner` in `reservation`, and gives up when it does not arrive as it has to.
+    pub fn new(inner: B, reservation: Arc<Mutex<Reservation>>, arrival: Arrival) -> Self {
         Self {
             inner,
-            memory,
             reservation,
-            patience,
-            pause: None,
+            arrival,
+            arrived: 0,
+            lately: 0,
+            clock: None,
         }
     }
 
     fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<Status> {
-        let Some(patience) = self.patience else {
+        let Some(patience) = self.arrival.patience else {
             return Poll::Pending;
         };
-        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(pause.as_mut().poll(context));
-        let message = format!(
-            "no byte of the request came for {} s (stall_seconds): send it again, faster",
-            patience.as_secs()
-        );
+        let whole = self.arrival.whole;
+        let clock = self.clock.get_or_insert_with(|| Clock {
+            pause: Box::pin(sleep(whole.map_or(patience, |whole| whole.min(patience)))),
+            end: whole.and_then(|whole| Instant::now().checked_add(whole)),
+        });
+        ready!(clock.pause.as_mut().poll(context));
+        let message = if clock.end.is_some_and(|end| end <= Instant::now()) {
+            format!(
+                "the request took longer than {} s to arrive (max_request_seconds): send it faster, or in parts",
+                whole.unwrap_or_default().as_secs()
+            )
+        } else {
+            format!(
+                "the request stalled: {} bytes came in {} s (stall_seconds), at least {SLOWEST} bytes a second have \
+                 to: send it again, faster",
+                self.lately,
+                patience.as_secs()
+            )
+        };
         Poll::Ready(Refusal::new(Code::DeadlineExceeded, "DEADLINE", message).status())
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), Status> {
+        self.arrived = self.arrived.saturating_add(bytes);
+        if self.arrived > self.arrival.most {
+            // In the words of tonic, which says this of a message by its head; they are explained like its own.
+            let most = self.arrival.most;
+            return Err(Status::out_of_range(format!("more than {most} bytes came")));
+        }
+        if self.arrival.is_counted {
+            let mut reservation = self
+                .reservation
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            reservation.extend(bytes)?;
+        }
+        let (Some(clock), Some(patience)) = (&mut self.clock, self.arrival.patience) else {
+            return Ok(());
+        };
+        self.lately = self.lately.saturating_add(bytes);
+        if self.lately >= pace(patience) {
+            self.lately = 0;
+            let next = Instant::now() + patience;
+            let next = clock.end.map_or(next, |end| end.min(next));
+            clock.pause.as_mut().reset(next);
+        }
+        Ok(())
     }
 }
 
@@ -92,19 +136,19 @@ where
                 .poll_pause(context)
                 .map(|status| Some(Err(status.into())));
         };
-        this.pause = None;
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            let mut reservation = this
-                .reservation
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Err(status) = this.memory.extend(&mut reservation, data.len()) {
-                return Poll::Ready(Some(Err(status.into())));
-            }
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        let checked = match &frame {
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) => this.take(data.len()),
+                // A gRPC request has none. What HTTP/2 forbids in them, pseudo-headers, is not to be seen from here,
+                // so that no trailers are taken at all.
+                None => Err(malformed("a gRPC request ends without trailers")),
+            },
+            Some(Err(_)) | None => Ok(()),
+        };
+        Poll::Ready(match checked {
+            Ok(()) => frame.map(|frame| frame.map_err(Into::into)),
+            Err(status) => Some(Err(status.into())),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -116,120 +160,176 @@ where
     }
 }
 
+/// How a reply is counted and watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Every piece is counted, and has to be taken in time.
+    Watched,
+    /// The reader may pause for as long as it likes. What it can hold up was counted when the call began.
+    Patient,
+}
+
 /// The bytes of a reply.
-pub struct ReplyBody {
+#[derive(Default)]
+pub struct ReplyBody(Option<Reply>);
+
+struct Reply {
     inner: Body,
-    memory: Memory,
-    /// Taken from `inner`, and not handed on yet.
-    rest: Bytes,
-    reservation: Reservation,
-    /// Where it is watched: how often the connection has asked for more, and who watches.
-    watch: Option<(Arc<AtomicU64>, tokio::task::AbortHandle)>,
+    account: Arc<Account>,
     peer: Option<Arc<Peer>>,
-    patience: Duration,
+    delivery: Delivery,
+    /// Taken from `inner`, and not handed on yet; with what it holds.
+    rest: Bytes,
+    held: Arc<Reservation>,
+    /// The connection is busy until the reply is handed on.
+    _active: Option<Active>,
+}
+
+/// A piece of a reply. HTTP/2 keeps it until the other side has room for it; so long it is counted.
+pub struct Piece {
+    bytes: Bytes,
+    waiting: Option<Waiting>,
+    _held: Held,
+}
+
+/// A piece's part of the memory of its reply.
+enum Held {
+    /// It is all of the reply.
+    Whole { _held: Reservation },
+    /// The bytes of a reply are one allocation, which its last piece gives back.
+    Part { _held: Arc<Reservation> },
 }
 
 impl ReplyBody {
-    /// Counts `inner`. A `peer` that takes nothing of a large reply for as long as `patience` is cut off.
-    pub fn new(inner: Body, memory: Memory, peer: Option<Arc<Peer>>, patience: Duration) -> Self {
-        Self {
+    /// Counts `inner` in `account` and watches that `peer` takes it.
+    pub fn new(
+        inner: Body,
+        account: Arc<Account>,
+        peer: Option<Arc<Peer>>,
+        active: Option<Active>,
+        delivery: Delivery,
+    ) -> Self {
+        Self(Some(Reply {
             inner,
-            memory,
-            rest: Bytes::new(),
-            reservation: Reservation::default(),
-            watch: None,
+            account,
             peer,
-            patience,
-        }
-    }
-
-    /// Takes a new piece of `inner` in.
-    fn take(&mut self, data: Bytes) -> Result<(), Status> {
-        self.memory.extend(&mut self.reservation, data.len())?;
-        if data.len() >= WATCHED
-            && self.watch.is_none()
-            && let Some(peer) = &self.peer
-        {
-            let progress = Arc::new(AtomicU64::new(0));
-            let seen = Arc::clone(&progress);
-            let watch = tokio::spawn(cut_off_when_stalled(peer.cut.clone(), seen, self.patience));
-            self.watch = Some((progress, watch.abort_handle()));
-        }
-        self.rest = data;
-        Ok(())
+            delivery,
+            rest: Bytes::new(),
+            held: Arc::default(),
+            _active: active,
+        }))
     }
 }
 
-/// HTTP/2 has no other way: a stream without a window is not even asked whether it wants to end.
-async fn cut_off_when_stalled(
-    cut: CancellationToken,
-    progress: Arc<AtomicU64>,
-    patience: Duration,
-) {
-    let mut seen = progress.load(Ordering::Relaxed);
-    loop {
-        tokio::time::sleep_until(Instant::now() + patience).await;
-        let now = progress.load(Ordering::Relaxed);
-        if now == seen {
-            tracing::info!("a connection was cut off that took nothing of its reply");
-            cut.cancel();
-            return;
+impl Piece {
+    fn new(bytes: Bytes, held: Held, peer: Option<&Arc<Peer>>) -> Self {
+        Self {
+            bytes,
+            waiting: peer.map(|peer| Waiting::new(Arc::clone(peer))),
+            _held: held,
         }
-        seen = now;
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.progress(count);
+        }
+    }
+}
+
+impl Reply {
+    /// A new part of the reply, or its first piece where it is a long one.
+    fn piece_of(&mut self, data: Bytes) -> Result<Piece, Status> {
+        if self.delivery == Delivery::Patient {
+            let held = Held::Whole {
+                _held: Reservation::default(),
+            };
+            return Ok(Piece::new(data, held, None));
+        }
+        let held = self.account.reserve(data.len())?;
+        if data.len() <= PIECE {
+            return Ok(Piece::new(
+                data,
+                Held::Whole { _held: held },
+                self.peer.as_ref(),
+            ));
+        }
+        self.rest = data;
+        self.held = Arc::new(held);
+        Ok(self.next_piece())
+    }
+
+    fn next_piece(&mut self) -> Piece {
+        let bytes = self.rest.split_to(self.rest.len().min(PIECE));
+        let held = if self.rest.is_empty() {
+            std::mem::take(&mut self.held)
+        } else {
+            Arc::clone(&self.held)
+        };
+        Piece::new(bytes, Held::Part { _held: held }, self.peer.as_ref())
     }
 }
 
 impl HttpBody for ReplyBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = &mut *self;
-        if let Some((progress, _)) = &this.watch {
-            progress.fetch_add(1, Ordering::Relaxed);
+    ) -> Poll<Option<Result<Frame<Piece>, Status>>> {
+        let Some(reply) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        if !reply.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(reply.next_piece()))));
         }
-        if this.rest.is_empty() {
-            // What was handed on belongs to the connection, which buffers a bounded part of it.
-            this.reservation = Reservation::default();
-            let frame = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
-                Some(Ok(frame)) => frame,
-                other => return Poll::Ready(other),
-            };
-            match frame.into_data() {
-                Ok(data) if data.len() > PIECE => {
-                    if let Err(status) = this.take(data) {
-                        return Poll::Ready(Some(Err(status)));
-                    }
+        let frame = match ready!(Pin::new(&mut reply.inner).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(Ok(match frame.into_data() {
+            Ok(data) => match reply.piece_of(data) {
+                Ok(piece) => Frame::data(piece),
+                Err(status) => {
+                    // The headers are gone: the status ends the reply in its trailers.
+                    self.0 = None;
+                    let mut trailers = HeaderMap::new();
+                    status.add_header(&mut trailers)?;
+                    Frame::trailers(trailers)
                 }
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-            }
-        }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+            },
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => Frame::trailers(trailers),
+                Err(_) => return Poll::Ready(None),
+            },
+        })))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.inner.is_end_stream()
+        self.0
+            .as_ref()
+            .is_none_or(|reply| reply.rest.is_empty() && reply.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Exact only where nothing is held back here; hyper asks before the first frame.
-        if self.rest.is_empty() {
-            self.inner.size_hint()
-        } else {
-            SizeHint::default()
-        }
-    }
-}
-
-impl Drop for ReplyBody {
-    fn drop(&mut self) {
-        if let Some((_, watch)) = &self.watch {
-            watch.abort();
+        match &self.0 {
+            // Exact only where nothing is held back here; hyper asks before the first frame.
+            Some(reply) if reply.rest.is_empty() => reply.inner.size_hint(),
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(0),
         }
     }
 }

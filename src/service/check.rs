@@ -45,6 +45,12 @@ impl<T: ModelScalar> GradientCheck<T> {
             .saturating_add(Backward::<f64>::bytes(architecture, rows))
             .saturating_mul(2);
         let memory = server.workspace(workspace)?;
+        // The parameters in f64, moved and not, and the batch twice.
+        let numbers = architecture
+            .parameter_count()
+            .saturating_add(rows.saturating_mul(architecture.units_per_sample()))
+            .saturating_add(rows.saturating_mul(architecture.input_size()));
+        server.hold(numbers.saturating_mul(2 * size_of::<f64>()))?;
         let most = options.max_entries_per_tensor;
         let evaluations = Check::evaluations(&spec.architecture, rows, most);
         let limit = server.config.max_check_evaluations;

@@ -1,7 +1,8 @@
 //! Protobuf as tonic reads it, with a look at each request before anything is made of it.
 //!
-//! An empty part of a message takes two bytes on its way and a hundred in memory. Within the limit on a request's bytes
-//! somebody could so ask for gigabytes; a count of the parts, read off the wire, is there before they are.
+//! An empty part of a message takes two bytes on its way and a hundred in memory, and a small label one byte and four.
+//! Within the limit on a request's bytes a client could so ask for gigabytes; a count of what is in the message, read
+//! off the wire, is there before it is.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -14,14 +15,21 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::pb;
+use super::{pb, telemetry};
 use crate::nn::Violations;
 
 /// Parts of one request: messages in it, and elements of repeated texts. Tensors' numbers are none.
 const MOST_PARTS: usize = 100_000;
 
-/// The bytes that a part takes at least: its key and its length.
-const SMALLEST_PART: usize = 2;
+/// The bytes of memory that a part takes at most: the largest message that repeats, and its vector's spare room.
+const PART_BYTES: usize = 256;
+
+/// What a vector of numbers has in memory for each of them, at most twice the number itself, since it doubles as it
+/// grows.
+const SPARE: usize = 2;
+
+/// Messages below this take no memory to speak of besides what is counted for every call.
+const SMALL_MESSAGE: usize = 2 << 10;
 
 /// Requests are told by their names; replies come from a server that one trusts.
 const REQUEST: &str = "Request";
@@ -101,7 +109,8 @@ impl<U: Message + Name + Default> Decoder for CountingDecoder<U> {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
         if U::NAME.ends_with(REQUEST) {
-            check(U::NAME, &bytes)?;
+            // What it takes decoded, besides its bytes, which are counted and may be shared.
+            telemetry::hold(check(U::NAME, &bytes)?)?;
         }
         let message = U::decode(bytes).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Some(message))
@@ -116,6 +125,8 @@ enum Part {
     Message(String),
     /// An element of repeated texts or bytes.
     Text,
+    /// An element of repeated numbers, or many of them packed: of this many bytes in memory.
+    Number(usize),
 }
 
 static SHAPES: LazyLock<HashMap<String, Shape>> = LazyLock::new(|| {
@@ -138,7 +149,9 @@ fn note(message: &DescriptorProto, shapes: &mut HashMap<String, Shape>) {
                 Some((number, Part::Message(name.to_owned())))
             }
             (Type::String | Type::Bytes, true) => Some((number, Part::Text)),
-            (_, _) => None,
+            (Type::Double | Type::Int64, true) => Some((number, Part::Number(8))),
+            (_, true) => Some((number, Part::Number(4))),
+            (_, false) => None,
         }
     });
     shapes.insert(message.name().to_owned(), parts.collect());
@@ -147,57 +160,87 @@ fn note(message: &DescriptorProto, shapes: &mut HashMap<String, Shape>) {
     }
 }
 
-/// Whether a request of this name has a number of parts that can be meant.
-fn check(name: &str, bytes: &[u8]) -> Result<(), Status> {
-    if bytes.len() / SMALLEST_PART <= MOST_PARTS {
-        // However many, they are not too many.
-        return Ok(());
+/// The bytes of memory that a request of this name takes besides its own.
+///
+/// # Errors
+/// It has more parts than any request that is meant.
+fn check(name: &str, bytes: &[u8]) -> Result<usize, Status> {
+    if bytes.len() < SMALL_MESSAGE {
+        return Ok(0);
     }
-    let mut left = MOST_PARTS;
+    let mut content = Content {
+        parts_left: MOST_PARTS,
+        numbers: 0,
+    };
     if SHAPES
         .get(name)
-        .is_some_and(|shape| count(bytes, shape, &mut left).is_none())
+        .is_some_and(|shape| content.count(bytes, shape).is_none())
     {
         let mut violations = Violations::new();
         let allowed = format!("at most {MOST_PARTS} in one request: split it");
         violations.add("", "a message of more parts", allowed);
         return Err(violations.into());
     }
-    Ok(())
+    let parts = MOST_PARTS - content.parts_left;
+    Ok(parts * PART_BYTES + content.numbers * SPARE)
 }
 
-/// Takes the parts off `left`; `None` where they are more. Bytes that are no message end the count, because reading
-/// them ends there, too.
-fn count(mut bytes: &[u8], shape: &Shape, left: &mut usize) -> Option<()> {
-    const VARINT: u64 = 0;
-    const EIGHT: u64 = 1;
-    const DELIMITED: u64 = 2;
-    const FOUR: u64 = 5;
-    while let Some(key) = varint(&mut bytes) {
-        let length = match key & 7 {
-            VARINT => varint(&mut bytes).map(|_| 0),
-            EIGHT => Some(8),
-            DELIMITED => varint(&mut bytes),
-            FOUR => Some(4),
-            _ => None,
-        };
-        let field = length
-            .and_then(|length| usize::try_from(length).ok())
-            .and_then(|length| bytes.split_at_checked(length));
-        let Some((field, rest)) = field else { break };
-        bytes = rest;
-        if key & 7 == DELIMITED
-            && let Some(part) = shape.get(&(key >> 3))
-        {
-            *left = left.checked_sub(1)?;
-            if let Part::Message(name) = part
-                && let Some(shape) = SHAPES.get(name)
-            {
-                count(field, shape, left)?;
+/// What is in a message.
+struct Content {
+    /// Parts that it may have besides those counted.
+    parts_left: usize,
+    /// The bytes of its repeated numbers in memory.
+    numbers: usize,
+}
+
+impl Content {
+    /// Counts what is in `bytes`; `None` where they have more parts than are left. Bytes that are no message end the
+    /// count, because reading them ends there, too.
+    fn count(&mut self, mut bytes: &[u8], shape: &Shape) -> Option<()> {
+        const VARINT: u64 = 0;
+        const EIGHT: u64 = 1;
+        const DELIMITED: u64 = 2;
+        const FOUR: u64 = 5;
+        while let Some(key) = varint(&mut bytes) {
+            let length = match key & 7 {
+                VARINT => varint(&mut bytes).map(|_| 0),
+                EIGHT => Some(8),
+                DELIMITED => varint(&mut bytes),
+                FOUR => Some(4),
+                _ => None,
+            };
+            let field = length
+                .and_then(|length| usize::try_from(length).ok())
+                .and_then(|length| bytes.split_at_checked(length));
+            let Some((field, rest)) = field else { break };
+            bytes = rest;
+            let is_delimited = key & 7 == DELIMITED;
+            match shape.get(&(key >> 3)) {
+                Some(Part::Message(name)) if is_delimited => {
+                    self.parts_left = self.parts_left.checked_sub(1)?;
+                    if let Some(shape) = SHAPES.get(name) {
+                        self.count(field, shape)?;
+                    }
+                }
+                Some(Part::Text) if is_delimited => {
+                    self.parts_left = self.parts_left.checked_sub(1)?;
+                }
+                Some(Part::Number(size)) => {
+                    let count = if !is_delimited {
+                        1
+                    } else if *size == 8 {
+                        field.len() / size
+                    } else {
+                        // The last byte of each has its highest bit clear.
+                        field.iter().filter(|byte| **byte < 0x80).count()
+                    };
+                    self.numbers += count * size;
+                }
+                Some(Part::Message(_) | Part::Text) | None => {}
             }
         }
+        Some(())
     }
-    Some(())
 }
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
@@ -218,9 +261,13 @@ mod tests {
     use super::*;
 
     fn parts(request: &pb::CreateModelRequest) -> Option<usize> {
-        let mut left = MOST_PARTS;
+        let mut content = Content {
+            parts_left: MOST_PARTS,
+            numbers: 0,
+        };
         let shape = &SHAPES["CreateModelRequest"];
-        count(&request.encode_to_vec(), shape, &mut left).map(|()| MOST_PARTS - left)
+        let counted = content.count(&request.encode_to_vec(), shape);
+        counted.map(|()| MOST_PARTS - content.parts_left)
     }
 
     #[test]
@@ -264,6 +311,36 @@ mod tests {
         ] {
             assert!(check("CreateModelRequest", bytes).is_ok(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn numbers_are_counted_as_they_are_in_memory() {
+        let labels = pb::TrainBatchRequest {
+            labels: vec![1; 10_000],
+            inputs: Some(pb::Tensor {
+                values: vec![0.5; 1_000],
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let bytes = labels.encode_to_vec();
+        assert!(bytes.len() < 20_000);
+        let taken = check("TrainBatchRequest", &bytes).expect("few parts");
+        let numbers = labels.labels.capacity() * 4 + 1_000 * 8;
+        assert!(taken >= numbers, "{taken}");
+        assert!(taken <= 3 * numbers, "{taken}");
+        let raw = pb::TrainBatchRequest {
+            inputs: Some(pb::Tensor {
+                raw: vec![1; 100_000].into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let taken = check("TrainBatchRequest", &raw.encode_to_vec()).expect("few parts");
+        assert!(
+            taken < 1_000,
+            "raw bytes are shared with the request: {taken}"
+        );
     }
 
     #[test]

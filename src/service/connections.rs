@@ -2,10 +2,12 @@
 //! by hyper itself rather than by tonic's server, whose timeouts answer CANCELLED, whose limits are per connection and
 //! whose shutdown waits for silent peers.
 
-use std::collections::VecDeque;
+mod porch;
+
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -14,21 +16,23 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
 use tower::Service;
 
-use super::bodies::Peer;
+use self::porch::{MOST_STANDING, Porch};
+use super::bodies::ReplyBody;
 use super::caller::Source;
+use super::memory::Account;
 use super::patient_stream::PatientStream;
-use super::status::queue_full;
+use super::peer::Peer;
+use super::seats::{Seat, Seats};
 use crate::config::Config;
 
 /// Upload windows, so that a batch of some megabytes travels without waiting for permission: at the protocol's 64 KiB, calls
 /// of 0.2 to 6 MB take 1.7 to 2.5 times as long; at four times these sizes they take no less.
-const STREAM_WINDOW: u32 = 4 << 20;
+pub const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// The largest frame of an upload: at the protocol's 16 KiB, a batch of 200 KB is read in a dozen pieces, which takes a
@@ -49,83 +53,74 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait when the system has no file descriptor for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Connections beyond the limit that are told so at once; further ones are closed without a word.
-const MAX_REFUSED: usize = 64;
+/// How long a connection that was asked to leave may take to do so.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Files that the server opens besides its connections: snapshots, folders, the runtime's own.
 const OTHER_FILES: u64 = 64;
 
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
-/// Serves connections, each by a service of its own, until `shutdown`, then drains them, and returns at the latest `drain_seconds` later.
-pub async fn serve<S>(
-    listener: TcpListener,
-    service: impl Fn(Arc<Peer>) -> S,
-    config: &Config,
-    shutdown: CancellationToken,
-) where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+/// What a connection answers by.
+pub trait Serves:
+    Service<Request<Incoming>, Response = Response<ReplyBody>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Serves for S where
+    S: Service<Request<Incoming>, Response = Response<ReplyBody>, Error = Infallible, Future: Send>
         + Clone
         + Send
-        + 'static,
-    S::Future: Send,
+        + 'static
 {
+}
+
+/// Serves connections, each by a service of its own, until `shutdown`, then drains them, and returns at the latest
+/// `drain_seconds` later. What calls hold is taken from `account`.
+pub async fn serve<S: Serves>(
+    listener: TcpListener,
+    service: impl Fn(Arc<Peer>) -> S,
+    account: Arc<Account>,
+    config: &Config,
+    shutdown: CancellationToken,
+) {
     let limit = connection_limit(config.max_connections);
-    let places = Arc::new(Semaphore::new(limit));
-    let refusals = Arc::new(Semaphore::new(MAX_REFUSED));
-    let mut newcomers = Newcomers::default();
-    let builder = builder(config);
-    let mut connections = JoinSet::new();
+    let mut door = Door {
+        seats: Seats::new(
+            limit,
+            config.max_connections_per_address,
+            account,
+            Duration::from_secs(config.stall_seconds),
+        ),
+        porch: Porch::default(),
+        terms: Terms::new(config),
+        shutdown,
+        connections: JoinSet::new(),
+    };
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shutdown.cancelled() => break,
+            () = door.shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
             // Collects those that have ended, so that the set does not grow.
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            Some(_) = door.connections.join_next(), if !door.connections.is_empty() => continue,
         };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, address)) => door.let_in(stream, address, &service),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                newcomers.drop_oldest();
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let connection = Connection {
-            builder: builder.clone(),
-            shutdown: shutdown.clone(),
-            handshake: Duration::from_secs(config.handshake_seconds),
-            stall: Duration::from_secs(config.stall_seconds),
-            peer: Arc::new(Peer {
-                source: Source::new(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed), address),
-                cut: CancellationToken::new(),
-            }),
-            spoken: Arc::default(),
-        };
-        let peer = Arc::clone(&connection.peer);
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            newcomers.push(&connection);
-            connections.spawn(connection.serve(stream, service(peer), place));
-        } else if newcomers.drop_oldest() {
-            // Whoever says nothing gives way to whoever comes; the place is free in a moment.
-            newcomers.push(&connection);
-            let (places, service) = (Arc::clone(&places), service(peer));
-            connections.spawn(async move {
-                if let Ok(place) = places.acquire_owned().await {
-                    connection.serve(stream, service, place).await;
+                if let Some(idle) = door.seats.free_one() {
+                    idle.cut.cancel();
                 }
-            });
-        } else if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
-            let refuse = tower::service_fn(move |_| async move {
-                let status = queue_full("max_connections", limit, "too many connections are open");
-                Ok(status.into_http())
-            });
-            connections.spawn(connection.serve(stream, refuse, place));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
     drop(listener);
+    let mut connections = door.connections;
     let drained = async { while connections.join_next().await.is_some() {} };
     // The last commits belong to the shutdown, too.
     let limit = Duration::from_secs(config.drain_seconds).mul_f64(0.95);
@@ -142,7 +137,8 @@ pub async fn serve<S>(
 fn connection_limit(asked: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = asked as u64 + OTHER_FILES;
+    let others = OTHER_FILES + MOST_STANDING as u64;
+    let wanted = asked as u64 + others;
     let mut files = current.unwrap_or(u64::MAX);
     if files < wanted {
         // A process may raise its own limit up to the hard one.
@@ -155,7 +151,7 @@ fn connection_limit(asked: usize) -> usize {
             files = raised;
         }
     }
-    let possible = files.saturating_sub(OTHER_FILES).max(1);
+    let possible = files.saturating_sub(others).max(1);
     if possible < asked as u64 {
         tracing::warn!(
             files,
@@ -166,105 +162,228 @@ fn connection_limit(asked: usize) -> usize {
     asked.min(usize::try_from(possible).unwrap_or(usize::MAX))
 }
 
-/// Connections that may not have said anything yet, the oldest first.
-#[derive(Default)]
-struct Newcomers(VecDeque<(Arc<AtomicBool>, CancellationToken)>);
+/// Lets connections in.
+struct Door {
+    seats: Arc<Seats>,
+    porch: Porch,
+    terms: Terms,
+    shutdown: CancellationToken,
+    connections: JoinSet<()>,
+}
 
-impl Newcomers {
-    fn push(&mut self, connection: &Connection) {
-        // Those that have spoken need no watching.
-        while let Some((spoken, _)) = self.0.front()
-            && spoken.load(Ordering::Relaxed)
-        {
-            self.0.pop_front();
-        }
-        let spoken = Arc::clone(&connection.spoken);
-        self.0.push_back((spoken, connection.peer.cut.clone()));
-    }
-
-    /// Cuts off the oldest that is silent; `false` where none is.
-    fn drop_oldest(&mut self) -> bool {
-        while let Some((spoken, cut)) = self.0.pop_front() {
-            // Set by the connection's own end, too.
-            if !spoken.load(Ordering::Relaxed) {
-                cut.cancel();
-                return true;
+impl Door {
+    fn let_in<S: Serves>(
+        &mut self,
+        stream: TcpStream,
+        address: SocketAddr,
+        service: impl Fn(Arc<Peer>) -> S,
+    ) {
+        let source = Source::new(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed), address);
+        match self.seats.take(source) {
+            Ok((seat, evicted)) => {
+                if let Some(idle) = evicted {
+                    let connection = idle.source.connection;
+                    tracing::debug!(connection, peer = %idle.source, "an idle connection gives way");
+                    if idle.has_spoken() && self.porch.may_leave(&idle) {
+                        idle.leave.cancel();
+                    } else {
+                        idle.cut.cancel();
+                    }
+                }
+                let peer = Arc::clone(&seat.peer);
+                let connection = self.connection(&peer, self.terms.idle);
+                let service = service(peer);
+                self.connections.spawn(async move {
+                    let _seat: Seat = seat;
+                    connection.serve(stream, service).await;
+                });
+            }
+            Err(full) => {
+                let peer = self.seats.standing(source);
+                self.porch.admit(&peer);
+                let connection = self.connection(&peer, porch::STAY);
+                let service = porch::refusing(service(peer), full);
+                let stay = tokio::time::timeout(porch::STAY, async move {
+                    connection.serve(stream, service).await;
+                });
+                self.connections.spawn(async move {
+                    // Whether it left by itself is of no interest.
+                    let _ = stay.await;
+                });
             }
         }
-        false
+    }
+
+    fn connection(&self, peer: &Arc<Peer>, idle: Duration) -> Connection {
+        Connection {
+            terms: Terms {
+                idle,
+                ..self.terms.clone()
+            },
+            shutdown: self.shutdown.clone(),
+            peer: Arc::clone(peer),
+        }
     }
 }
 
-fn builder(config: &Config) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(FRAME)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_concurrent_streams(config.max_streams_per_connection)
-        .max_header_list_size(config.max_header_bytes)
-        .max_local_error_reset_streams(MAX_RESET_STREAMS)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_TIMEOUT);
-    builder
+/// What every connection has to keep to.
+#[derive(Clone)]
+struct Terms {
+    builder: http2::Builder<TokioExecutor>,
+    handshake: Duration,
+    stall: Duration,
+    idle: Duration,
+}
+
+impl Terms {
+    fn new(config: &Config) -> Self {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_concurrent_streams(config.max_streams_per_connection)
+            .max_header_list_size(config.max_header_bytes)
+            .max_local_error_reset_streams(MAX_RESET_STREAMS)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIMEOUT);
+        Self {
+            builder,
+            handshake: Duration::from_secs(config.handshake_seconds),
+            stall: Duration::from_secs(config.stall_seconds),
+            idle: Duration::from_secs(config.idle_seconds),
+        }
+    }
 }
 
 struct Connection {
-    builder: http2::Builder<TokioExecutor>,
+    terms: Terms,
     shutdown: CancellationToken,
-    handshake: Duration,
-    stall: Duration,
     peer: Arc<Peer>,
-    /// Whether it has said a whole preface, or has ended.
-    spoken: Arc<AtomicBool>,
 }
 
 impl Connection {
-    async fn serve<S>(self, stream: TcpStream, service: S, _place: OwnedSemaphorePermit)
-    where
-        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-    {
-        let spoken = Arc::clone(&self.spoken);
-        let _ended = Ended(Arc::clone(&spoken));
+    async fn serve<S: Serves>(self, stream: TcpStream, service: S) {
+        let Self {
+            terms,
+            shutdown,
+            peer,
+        } = self;
+        let _ended = Ended(&peer);
         // Small messages are to leave at once; a peer that is gone already is noticed below.
         let _ = stream.set_nodelay(true);
-        let stream = PatientStream::new(stream, spoken, self.handshake, self.stall);
+        let stream = PatientStream::new(stream, &peer, terms.handshake, terms.stall);
         let service = TowerToHyperService::new(service);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        let connection = terms
+            .builder
+            .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        let ended = tokio::select! {
-            biased;
-            () = self.peer.cut.cancelled() => return,
-            ended = &mut connection => ended,
-            () = self.shutdown.cancelled() => {
-                if !self.spoken.load(Ordering::Relaxed) {
-                    return;
+        let mut watch = Watch::new(&peer, &terms);
+        let mut stops = false;
+        // Set when it is to end at the latest.
+        let mut end: Option<Instant> = None;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = peer.cut.cancelled() => return,
+                ended = &mut connection => break ended,
+                () = shutdown.cancelled(), if !stops => {
+                    if !peer.has_spoken() {
+                        return;
+                    }
+                    stops = true;
+                    connection.as_mut().graceful_shutdown();
                 }
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    biased;
-                    () = self.peer.cut.cancelled() => return,
-                    ended = connection => ended,
+                () = peer.leave.cancelled(), if end.is_none() => {
+                    end = Some(Instant::now() + LEAVING);
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return,
+                state = watch.next() => match state {
+                    Watched::Well => {}
+                    Watched::Idle => peer.leave.cancel(),
+                    Watched::Stalled => {
+                        tracing::info!(
+                            peer = %peer.source,
+                            "a connection was cut off that took nothing of a reply (stall_seconds)"
+                        );
+                        return;
+                    }
                 }
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended");
+            tracing::debug!(peer = %peer.source, %error, "a connection ended");
         }
     }
 }
 
-/// Tells on its end that a connection is silent no more.
-struct Ended(Arc<AtomicBool>);
+/// Looks after a connection from time to time, so that its calls need not.
+struct Watch {
+    peer: Arc<Peer>,
+    ticks: tokio::time::Interval,
+    /// When replies grow older next, and how long that takes.
+    next_age: Instant,
+    age: Duration,
+    /// Since when no call has been seen, and how many there were.
+    idle_since: Instant,
+    calls: u64,
+    idle: Duration,
+}
 
-impl Drop for Ended {
+/// What [`Watch`] sees.
+enum Watched {
+    /// Calls under way, or that have been so lately.
+    Well,
+    /// No call for as long as a connection may be idle.
+    Idle,
+    /// A reply that is not taken.
+    Stalled,
+}
+
+impl Watch {
+    fn new(peer: &Arc<Peer>, terms: &Terms) -> Self {
+        let age = terms.stall / 2;
+        let mut ticks = interval(age.min(terms.idle / 4).max(Duration::from_millis(50)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let now = Instant::now();
+        Self {
+            peer: Arc::clone(peer),
+            ticks,
+            next_age: now + age,
+            age,
+            idle_since: now,
+            calls: 0,
+            idle: terms.idle,
+        }
+    }
+
+    async fn next(&mut self) -> Watched {
+        let now = self.ticks.tick().await;
+        if now >= self.next_age {
+            self.next_age = now + self.age;
+            if self.peer.grow_older() {
+                return Watched::Stalled;
+            }
+        }
+        let calls = self.peer.calls();
+        if self.peer.idle_since().is_none() || calls != self.calls {
+            self.calls = calls;
+            self.idle_since = now;
+        } else if now.duration_since(self.idle_since) >= self.idle {
+            return Watched::Idle;
+        }
+        Watched::Well
+    }
+}
+
+/// Tells on its end that a connection is silent no more.
+struct Ended<'a>(&'a Peer);
+
+impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.spoken.store(true, Ordering::Relaxed);
     }
 }

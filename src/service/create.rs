@@ -10,7 +10,9 @@ use super::convert::model::{model as write_model, read_access};
 use super::convert::request::{id, random_id, request_id, session_name};
 use super::convert::spec;
 use super::convert::submitted;
-use super::convert::target::{BatchParts, ParameterParts, flatten_in_blocks, read_parameters};
+use super::convert::target::{
+    BatchParts, ParameterParts, flatten_in_blocks, parameter_bytes, read_parameters,
+};
 use super::deadline::Deadline;
 use super::entry::{AnyModel, ModelEntry, ModelScalar};
 use super::{Server, pb, telemetry};
@@ -135,6 +137,7 @@ impl Creation {
         let flops = FLOPS_PER_DRAW * (self.spec.architecture.parameter_count() as u64 + compared);
         let remembered = server.config.request_ids_per_model;
         let max_rows = server.config.max_batch_rows;
+        server.hold(self.bytes())?;
         let build = |turns| async move {
             let name = self.placement.name.clone();
             let entry = self.build(name, remembered, max_rows, now, &turns).await?;
@@ -147,6 +150,20 @@ impl Creation {
         }
         let entry = server.keep_model(placement, entry, now).await?;
         server.describe_one(entry).await
+    }
+
+    /// The bytes that making the model takes: its numbers, what they are made of, and the file that is written of it.
+    fn bytes(&self) -> usize {
+        let made = match &self.source {
+            Source::Seed(_) => self.spec.state_bytes(),
+            Source::Parameters(parts) => parameter_bytes(&self.spec, parts),
+        };
+        let written = if self.validate_only {
+            0
+        } else {
+            self.spec.state_bytes()
+        };
+        made.saturating_add(written)
     }
 
     /// The model with its digest.

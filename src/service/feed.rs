@@ -6,11 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::memory::Reservation;
 use super::run_event::{RunEnd, RunStart};
 use crate::training::StepMetrics;
 
 /// Metrics in one message at most; about 200 KB of JSON.
 const LARGEST_MESSAGE: usize = 2048;
+
+/// The bytes that one step's metrics take in a message, roughly.
+const ENCODED: usize = 72;
+
+/// The bytes of messages that a reader who takes none can hold up behind the feed: one that is written, one that is cut
+/// into pieces, and what HTTP/2 buffers.
+const HELD_UP: usize = 2 * LARGEST_MESSAGE * ENCODED + (128 << 10);
+
+/// What a feed takes besides metrics, in bytes: itself, a run's beginning and end.
+const FIXED: usize = 1 << 10;
 
 /// Runs that a watcher may lag behind before its stream is ended.
 const MOST_EVENTS: usize = 4096;
@@ -39,6 +50,7 @@ pub struct Feed {
     every: u64,
     /// Metrics kept at most.
     capacity: usize,
+    _memory: Reservation,
 }
 
 #[derive(Debug, Default)]
@@ -57,8 +69,16 @@ struct State {
 }
 
 impl Feed {
-    /// An empty feed that reports every `every`-th step and keeps at most `capacity` metrics.
-    pub fn new(every: u64, capacity: usize) -> Arc<Self> {
+    /// The bytes that a reader of at most `reports` metrics can hold up, with a feed that keeps `capacity` of them.
+    pub fn bytes(reports: u64, capacity: usize) -> usize {
+        let reports = usize::try_from(reports).unwrap_or(usize::MAX);
+        // A message that is being filled has room for as many again.
+        let kept = reports.min(capacity) + reports.min(LARGEST_MESSAGE);
+        FIXED + kept * size_of::<StepMetrics>() + reports.saturating_mul(ENCODED).min(HELD_UP)
+    }
+
+    /// An empty feed that reports every `every`-th step and keeps at most `capacity` metrics, which `memory` is for.
+    pub fn new(every: u64, capacity: usize, memory: Reservation) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
                 stride: 1,
@@ -67,6 +87,7 @@ impl Feed {
             changed: Notify::new(),
             every,
             capacity,
+            _memory: memory,
         })
     }
 
@@ -174,6 +195,11 @@ impl State {
         if let Some(Event::Steps(before)) = self.events.back_mut() {
             let room = LARGEST_MESSAGE.saturating_sub(before.len());
             let (first, rest) = steps.split_at(steps.len().min(room));
+            if before.capacity() < before.len() + first.len() {
+                // Doubled, as a vector would, but to no more than a message holds.
+                let whole = (2 * before.len()).clamp(before.len() + first.len(), LARGEST_MESSAGE);
+                before.reserve_exact(whole - before.len());
+            }
             before.extend_from_slice(first);
             steps = rest;
         }
@@ -198,6 +224,8 @@ impl State {
                     index % 2 == 1
                 });
                 self.buffered += steps.len();
+                // Else the memory of every metric that was ever kept would stay.
+                steps.shrink_to_fit();
             }
         }
         self.dropped += (before - self.buffered) as u64;
@@ -232,6 +260,10 @@ mod tests {
         }
     }
 
+    fn feed(every: u64, capacity: usize) -> Arc<Feed> {
+        Feed::new(every, capacity, Reservation::default())
+    }
+
     fn seen(feed: &Feed) -> Vec<u64> {
         let mut seen = Vec::new();
         while let Some(Ok(event)) = feed.lock().pop() {
@@ -244,7 +276,7 @@ mod tests {
 
     #[test]
     fn every_step_reaches_a_reader_who_keeps_up() {
-        let feed = Feed::new(1, 16);
+        let feed = feed(1, 16);
         let mut all = Vec::new();
         for step in 1..=100 {
             feed.steps(&[metrics(step)]);
@@ -255,10 +287,16 @@ mod tests {
 
     #[test]
     fn a_stalled_reader_costs_bounded_memory_and_is_told_what_it_missed() {
-        let feed = Feed::new(1, 16);
+        let feed = feed(1, 16);
         for step in 1..=100_000 {
             feed.steps(&[metrics(step)]);
-            assert!(feed.lock().buffered <= 16);
+            let state = feed.lock();
+            assert!(state.buffered <= 16);
+            let held = state.events.iter().map(|event| match event {
+                Event::Steps(steps) => steps.capacity(),
+                Event::Started(_) | Event::Ended(..) => 0,
+            });
+            assert!(held.sum::<usize>() <= 2 * 16);
         }
         feed.end(RunEnd::failed());
         let dropped = feed.lock().dropped;
@@ -275,8 +313,7 @@ mod tests {
         for every in [1, 2, 7, 100] {
             for capacity in [8, 64, 8192] {
                 for size in [1, 3, 50, 5000] {
-                    let (together, alone) =
-                        (Feed::new(every, capacity), Feed::new(every, capacity));
+                    let (together, alone) = (feed(every, capacity), feed(every, capacity));
                     let steps: Vec<_> = (1..=5000).map(metrics).collect();
                     for some in steps.chunks(size) {
                         together.steps(some);
@@ -299,7 +336,7 @@ mod tests {
 
     #[test]
     fn every_nth_step_is_reported_and_the_first_and_the_last() {
-        let feed = Feed::new(10, 100);
+        let feed = feed(10, 100);
         let steps: Vec<_> = (1..=25).map(metrics).collect();
         feed.steps(&steps);
         feed.end(RunEnd::failed());

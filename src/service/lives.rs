@@ -9,6 +9,7 @@ use super::convert::request::{page_size, page_token, session_name};
 use super::deadline::Deadline;
 use super::entry::{ModelEntry, WriteTurn, with_model};
 use super::persistence::{NotRead, NotStored, Taken};
+use super::tags::SessionTag;
 use super::{Server, convert, pb, status, telemetry};
 use crate::nn::{Scalar, Violations};
 use crate::training::{Kept, Model, ModelName, Placement, RegistryError, SessionName};
@@ -30,7 +31,8 @@ impl Server {
             let expired = self.registry().expired(SystemTime::now());
             for name in expired {
                 if let Err(not_stored) = self.delete_session(&name).await {
-                    tracing::error!(%name, ?not_stored, "an expired session cannot be removed yet");
+                    let session = SessionTag(&name);
+                    tracing::error!(%session, ?not_stored, "an expired session cannot be removed yet");
                 }
             }
             if self.persistence.is_on() {

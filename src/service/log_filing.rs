@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::Server;
 use super::entry::ModelEntry;
+use super::tags::ModelTag;
 
 /// The log is looked after this often.
 const TEND_EVERY: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ impl Server {
                     if let Some(turn) = entry.turn_if_free()
                         && let Err(not_stored) = self.persistence.file(&entry, Arc::new(turn)).await
                     {
-                        tracing::error!(model = %entry.name, ?not_stored, "it stays in the log");
+                        tracing::error!(model = %ModelTag(&entry.name), ?not_stored, "it stays in the log");
                     }
                 })
                 .await;
@@ -55,10 +56,10 @@ impl Server {
         };
         let turn = Arc::new(turn);
         if let Err(not_stored) = self.persistence.catch_up(&entry, Arc::clone(&turn)).await {
-            tracing::error!(model = %entry.name, ?not_stored, "its last steps are lost");
+            tracing::error!(model = %ModelTag(&entry.name), ?not_stored, "its last steps are lost");
         }
         if let Err(not_stored) = self.persistence.file(&entry, turn).await {
-            tracing::error!(model = %entry.name, ?not_stored, "it stays in the log");
+            tracing::error!(model = %ModelTag(&entry.name), ?not_stored, "it stays in the log");
         }
     }
 }

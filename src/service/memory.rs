@@ -1,78 +1,252 @@
-//! Memory that calls under way may take together: messages, their replies, workspaces. A call that finds none is
-//! refused at once, where a process that finds none is killed with every other call in it.
+//! Memory that calls under way may hold together: messages, replies, workspaces. A call that finds none is refused at
+//! once, where a process that finds none is killed with every other call in it.
+//!
+//! Bytes are counted exactly, by connection and by address. What one of them may hold depends on what is free, as in
+//! switches with shared memory (Choudhury and Hahne, "Dynamic queue length thresholds", 1998): a single busy client
+//! gets most of the memory, and however many greedy ones there are, some is left for the next.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tonic::Status;
+/// The first bytes of each call come from a pool of their own, so that small calls are answered however much large ones
+/// hold.
+const SMALL: usize = 64 << 10;
 
-use super::status::queue_full;
+/// The part of all memory that this pool is: one in so many.
+const SMALL_PART: usize = 16;
 
-/// What is counted; smaller takings count as one.
-const UNIT: usize = 1 << 10;
+/// An address may hold this many times what is free.
+const OF_ADDRESS: usize = 4;
 
-/// The whole of it.
-#[derive(Clone, Debug)]
-pub struct Memory {
-    /// In units.
-    free: Arc<AtomicUsize>,
+/// A connection may hold this many times what its address may still take. One alone then holds up to 8/11 of a pool,
+/// and never more than 4/5 are held by one address.
+const OF_CONNECTION: usize = 2;
+
+/// The part of all memory that a single connection is sure to get on an idle server, as a fraction: 15/16 · 8/11,
+/// rounded down. `config` allows no call more.
+#[cfg(test)]
+const FOR_ONE_CALL: (usize, usize) = (2, 3);
+
+/// Bytes held, from each pool.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    small: AtomicUsize,
+    large: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Pool {
+    limit: usize,
+    free: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Pools {
+    small: Pool,
+    large: Pool,
     limit: usize,
 }
 
-/// A part of it; given back when dropped.
-#[derive(Debug, Default)]
-pub struct Reservation {
-    units: usize,
-    from: Option<Arc<AtomicUsize>>,
+/// Whose memory it is: a connection's, with its address's, or the server's own, which has no share.
+#[derive(Debug)]
+pub struct Account {
+    pools: Arc<Pools>,
+    shares: Option<(Holdings, Arc<Holdings>)>,
 }
 
-impl Memory {
-    /// `limit` bytes.
-    pub fn new(limit: usize) -> Self {
-        Self {
-            free: Arc::new(AtomicUsize::new(limit / UNIT)),
-            limit,
+/// Memory that is held; given back when dropped.
+#[derive(Debug, Default)]
+pub struct Reservation {
+    small: usize,
+    large: usize,
+    account: Option<Arc<Account>>,
+}
+
+/// Why there is no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{whose} no memory left for {asked} bytes more")]
+pub struct OutOfMemory {
+    /// Who has taken too much already.
+    pub whose: Whose,
+    /// The bytes that were asked for.
+    pub asked: usize,
+    /// The bytes that all calls may hold.
+    pub limit: usize,
+}
+
+/// Whose share is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// All calls hold what they may.
+    Server,
+    /// The calls from one address do.
+    Address,
+    /// The calls on one connection do.
+    Connection,
+}
+
+impl std::fmt::Display for Whose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Server => "the calls under way have",
+            Self::Address => "the calls under way from this address have",
+            Self::Connection => "the calls under way on this connection have",
+        })
+    }
+}
+
+/// Which of the two pools.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Small,
+    Large,
+}
+
+impl Holdings {
+    fn of(&self, which: Which) -> &AtomicUsize {
+        match which {
+            Which::Small => &self.small,
+            Which::Large => &self.large,
         }
     }
+}
 
-    /// Takes `bytes`.
+impl Pool {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            free: AtomicUsize::new(limit),
+        }
+    }
+}
+
+impl Account {
+    /// The account of a server whose calls may hold `limit` bytes.
+    pub fn of_server(limit: usize) -> Arc<Self> {
+        let small = limit / SMALL_PART;
+        Arc::new(Self {
+            pools: Arc::new(Pools {
+                small: Pool::new(small),
+                large: Pool::new(limit - small),
+                limit,
+            }),
+            shares: None,
+        })
+    }
+
+    /// The account of a connection, which has its share and its address's.
+    pub fn of_connection(&self, address: Arc<Holdings>) -> Arc<Self> {
+        Arc::new(Self {
+            pools: Arc::clone(&self.pools),
+            shares: Some((Holdings::default(), address)),
+        })
+    }
+
+    /// The bytes that all calls may hold.
+    pub fn limit(&self) -> usize {
+        self.pools.limit
+    }
+
+    /// Holds `bytes` of a call.
     ///
     /// # Errors
-    /// There are not so many left.
-    pub fn reserve(&self, bytes: usize) -> Result<Reservation, Status> {
-        let mut reservation = Reservation::default();
-        self.extend(&mut reservation, bytes)?;
+    /// There are not so many left for it.
+    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation, OutOfMemory> {
+        let mut reservation = self.nothing();
+        reservation.extend(bytes)?;
         Ok(reservation)
     }
 
-    /// Takes `bytes` more into `reservation`.
+    /// An empty reservation, to be extended.
+    pub fn nothing(self: &Arc<Self>) -> Reservation {
+        Reservation {
+            small: 0,
+            large: 0,
+            account: Some(Arc::clone(self)),
+        }
+    }
+
+    fn pool(&self, which: Which) -> &Pool {
+        match which {
+            Which::Small => &self.pools.small,
+            Which::Large => &self.pools.large,
+        }
+    }
+
+    // Counts and nothing else: no memory is published by them.
+    fn take(&self, which: Which, bytes: usize) -> Result<(), Whose> {
+        let pool = self.pool(which);
+        let before = pool
+            .free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+                free.checked_sub(bytes)
+            })
+            .map_err(|_| Whose::Server)?;
+        let Some((own, address)) = &self.shares else {
+            return Ok(());
+        };
+        let own = own.of(which).fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let of_address = address.of(which).fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let allowed = OF_ADDRESS.saturating_mul(before - bytes);
+        let whose = match allowed.checked_sub(of_address) {
+            None => Whose::Address,
+            Some(left) if own > OF_CONNECTION.saturating_mul(left) => Whose::Connection,
+            Some(_) => return Ok(()),
+        };
+        self.give_back(which, bytes);
+        Err(whose)
+    }
+
+    fn give_back(&self, which: Which, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        if let Some((own, address)) = &self.shares {
+            own.of(which).fetch_sub(bytes, Ordering::Relaxed);
+            address.of(which).fetch_sub(bytes, Ordering::Relaxed);
+        }
+        let pool = self.pool(which);
+        let before = pool.free.fetch_add(bytes, Ordering::Relaxed);
+        debug_assert!(before + bytes <= pool.limit, "given back twice");
+    }
+}
+
+impl Reservation {
+    /// The bytes held.
+    pub fn bytes(&self) -> usize {
+        self.small + self.large
+    }
+
+    /// Holds `bytes` more.
     ///
     /// # Errors
     /// There are not so many left; the reservation stays as it is.
-    pub fn extend(&self, reservation: &mut Reservation, bytes: usize) -> Result<(), Status> {
-        let units = bytes.div_ceil(UNIT);
-        // A count and nothing else: no memory is published by it.
-        let taken = self
-            .free
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
-                free.checked_sub(units)
-            });
-        if taken.is_err() {
-            let what = "the calls under way have taken the memory that they may";
-            return Err(queue_full("max_in_flight_bytes", self.limit, what));
+    pub fn extend(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        let Some(account) = &self.account else {
+            return Ok(());
+        };
+        if self.bytes().saturating_add(bytes) <= SMALL && account.take(Which::Small, bytes).is_ok()
+        {
+            self.small += bytes;
+            return Ok(());
         }
-        reservation.units += units;
-        reservation
-            .from
-            .get_or_insert_with(|| Arc::clone(&self.free));
+        account
+            .take(Which::Large, bytes)
+            .map_err(|whose| OutOfMemory {
+                whose,
+                asked: bytes,
+                limit: account.limit(),
+            })?;
+        self.large += bytes;
         Ok(())
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(free) = &self.from {
-            free.fetch_add(self.units, Ordering::Relaxed);
+        if let Some(account) = &self.account {
+            account.give_back(Which::Small, self.small);
+            account.give_back(Which::Large, self.large);
         }
     }
 }
@@ -81,14 +255,71 @@ impl Drop for Reservation {
 mod tests {
     use super::*;
 
+    const LIMIT: usize = 1600 << 20;
+    const SMALL_POOL: usize = LIMIT / SMALL_PART;
+    const LARGE_POOL: usize = LIMIT - SMALL_POOL;
+
+    /// Takes large pieces until none is given; what it holds.
+    fn greedy(account: &Arc<Account>) -> Reservation {
+        let mut held = account.nothing();
+        while held.extend(SMALL + 1).is_ok() {}
+        held
+    }
+
+    fn part(reservation: &Reservation) -> f64 {
+        reservation.bytes() as f64 / LARGE_POOL as f64
+    }
+
     #[test]
-    fn what_is_taken_is_missing_until_it_is_given_back() {
-        let memory = Memory::new(10 << 10);
-        let mut first = memory.reserve(6 << 10).expect("room");
-        assert!(memory.reserve(5 << 10).is_err());
-        memory.extend(&mut first, 4 << 10).expect("room");
-        assert!(memory.reserve(1).is_err());
-        drop(first);
-        memory.reserve(10 << 10).expect("all of it is back");
+    fn what_is_held_is_missing_until_it_is_given_back_to_the_byte() {
+        let server = Account::of_server(LIMIT);
+        let mut first = server.reserve(SMALL_POOL + 1).expect("room");
+        let left = LARGE_POOL - SMALL_POOL - 1;
+        assert!(server.reserve(left + 1).is_err());
+        first.extend(left).expect("room");
+        let small = server
+            .reserve(1)
+            .expect("small calls have a pool of their own");
+        assert!(server.reserve(SMALL + 1).is_err());
+        drop((first, small));
+        server.reserve(LARGE_POOL).expect("all of it is back");
+        let ones: Vec<_> = (0..10_000).map(|_| server.reserve(1)).collect();
+        assert!(ones.iter().all(Result::is_ok));
+        let free = server.pools.small.free.load(Ordering::Relaxed);
+        assert_eq!(free, SMALL_POOL - 10_000, "a byte is a byte");
+    }
+
+    #[test]
+    fn one_connection_gets_most_and_greedy_ones_leave_some_to_the_next() {
+        let server = Account::of_server(LIMIT);
+        let address = Arc::<Holdings>::default();
+        let one = greedy(&server.of_connection(Arc::clone(&address)));
+        assert!((0.70..0.73).contains(&part(&one)), "{}", part(&one));
+        let (numerator, denominator) = FOR_ONE_CALL;
+        assert!(one.bytes() >= LIMIT / denominator * numerator);
+        let neighbour = greedy(&server.of_connection(Arc::clone(&address)));
+        assert!(part(&neighbour) > 0.06, "{}", part(&neighbour));
+        let stranger = greedy(&server.of_connection(Arc::default()));
+        assert!(part(&stranger) > 0.12, "{}", part(&stranger));
+    }
+
+    #[test]
+    fn a_hundred_greedy_connections_of_an_address_leave_a_fifth_to_the_others() {
+        let server = Account::of_server(LIMIT);
+        let address = Arc::<Holdings>::default();
+        let all: Vec<_> = (0..100)
+            .map(|_| greedy(&server.of_connection(Arc::clone(&address))))
+            .collect();
+        let held: f64 = all.iter().map(part).sum();
+        assert!((0.7..=0.8).contains(&held), "{held}");
+        let error = server
+            .of_connection(Arc::clone(&address))
+            .reserve(LIMIT / 10)
+            .expect_err("the address has had its share");
+        assert_ne!(error.whose, Whose::Server);
+        let stranger = server.of_connection(Arc::default());
+        stranger.reserve(LIMIT / 10).expect("its own share");
+        let neighbour = server.of_connection(address);
+        neighbour.reserve(SMALL).expect("small calls go on");
     }
 }

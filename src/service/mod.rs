@@ -29,8 +29,10 @@ mod grading;
 mod lives;
 mod log_filing;
 mod memory;
+mod methods;
 mod parameters;
 mod patient_stream;
+mod peer;
 mod persistence;
 mod places;
 mod predict;
@@ -40,12 +42,14 @@ mod run_commits;
 mod run_event;
 mod run_task;
 mod run_turns;
+mod seats;
 mod secrets;
 mod server_info;
 mod services;
 mod sessions;
 mod status;
 mod streams;
+mod tags;
 mod telemetry;
 mod training;
 mod transfer;
@@ -71,7 +75,7 @@ use self::convert::request::check_workspace;
 use self::deadline::Deadline;
 use self::entry::ModelEntry;
 use self::grading::{GradingDesk, Gradings};
-use self::memory::{Memory, Reservation};
+use self::memory::{Account, Reservation};
 use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
 use self::pb::session_service_server::SessionServiceServer;
@@ -137,7 +141,8 @@ struct Server {
     grading: GradingDesk,
     persistence: Persistence,
     compute: Compute,
-    memory: Memory,
+    /// What calls under way may hold together.
+    memory: Arc<Account>,
     streams: Arc<Places>,
     /// What goes on whether its caller waits or not, and is waited for before the server ends.
     tasks: TaskTracker,
@@ -207,7 +212,8 @@ async fn serve_on(
         stop_accepting.cancel();
     };
     let service = |peer| service.clone().for_peer(peer);
-    let connections = connections::serve(listener, service, &server.config, stop_accepting.clone());
+    let (account, stop) = (Arc::clone(&server.memory), stop_accepting.clone());
+    let connections = connections::serve(listener, service, account, &server.config, stop);
     tokio::pin!(connections);
     tokio::select! {
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
@@ -222,8 +228,16 @@ async fn serve_on(
 fn wrapped(server: &Arc<Server>, routes: Routes) -> Result<Telemetry<Services>, ServeError> {
     let receive = server.config.max_request_bytes;
     let routes = routes
-        .add_service(reflection()?.build_v1()?)
-        .add_service(reflection()?.build_v1alpha()?)
+        .add_service(
+            reflection()?
+                .build_v1()?
+                .max_decoding_message_size(SMALL_REQUEST),
+        )
+        .add_service(
+            reflection()?
+                .build_v1alpha()?
+                .max_decoding_message_size(SMALL_REQUEST),
+        )
         .add_service(
             SessionServiceServer::new(sessions::Sessions(Arc::clone(server)))
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
@@ -237,8 +251,8 @@ fn wrapped(server: &Arc<Server>, routes: Routes) -> Result<Telemetry<Services>, 
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
         );
     let services = Services::new(server, routes);
-    let memory = server.memory.clone();
-    Ok(Telemetry::new(services, &server.config, memory))
+    let account = Arc::clone(&server.memory);
+    Ok(Telemetry::new(services, &server.config, account))
 }
 
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {
@@ -296,7 +310,7 @@ impl Server {
             grading,
             persistence,
             compute,
-            memory: Memory::new(config.max_in_flight_bytes),
+            memory: Account::of_server(config.max_in_flight_bytes),
             streams: Places::new(config.max_streams_per_session, "max_streams_per_session"),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -326,7 +340,25 @@ impl Server {
     /// More than a call may take, or than is free.
     fn workspace(&self, bytes: usize) -> Result<Reservation, Status> {
         check_workspace(bytes, self.config.max_workspace_bytes)?;
-        self.memory.reserve(bytes)
+        self.reserve(bytes)
+    }
+
+    /// Memory for the call under way.
+    ///
+    /// # Errors
+    /// More than is free, or than its connection or address may hold.
+    fn reserve(&self, bytes: usize) -> Result<Reservation, Status> {
+        let account = telemetry::account();
+        let account = account.unwrap_or_else(|| Arc::clone(&self.memory));
+        Ok(account.reserve(bytes)?)
+    }
+
+    /// Memory for the call under way until it is answered.
+    ///
+    /// # Errors
+    /// As above.
+    fn hold(&self, bytes: usize) -> Result<(), Status> {
+        Ok(telemetry::hold(bytes)?)
     }
 
     /// Finds a model, and renews its session.

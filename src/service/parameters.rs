@@ -32,7 +32,9 @@ pub async fn get(
     let spec = entry.model.spec();
     let entries = spec.architecture.parameter_count();
     let way_out = "ask for TENSOR_ENCODING_RAW";
-    check_reply(encoding.bytes(entries, spec.dtype), limit, way_out)?;
+    let bytes = encoding.bytes(entries, spec.dtype);
+    check_reply(bytes, limit, way_out)?;
+    server.hold(bytes)?;
     with_model!(entry.model.clone(), model => {
         let work = |turns| async move {
             let (spec, committed) = (model.spec(), model.committed());

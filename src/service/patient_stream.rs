@@ -1,10 +1,11 @@
-//! A socket whose peer has to speak soon after it connects, and may not leave what is written to it lying for ever.
+//! A socket whose peer has to speak HTTP/2 soon after it connects, and may not leave what is written to it lying for
+//! ever.
 
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,37 +13,60 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// The bytes that every HTTP/2 client begins with.
+use super::peer::Peer;
+
+/// The bytes that every HTTP/2 client begins with, and the header of its first frame behind them.
 const PREFACE: usize = 24;
+const OPENING: usize = PREFACE + 9;
+
+/// Where in an opening the first frame's type and flags are. It has to be SETTINGS, and no acknowledgement (RFC 9113,
+/// 3.4); h2 takes any frame.
+const TYPE: usize = PREFACE + 3;
+const FLAGS: usize = PREFACE + 4;
+const SETTINGS: u8 = 4;
+const ACK: u8 = 1;
 
 /// The socket.
 pub struct PatientStream {
     stream: TcpStream,
-    /// Bytes of the preface that are still to come, and how long they may take.
-    unsaid: usize,
+    peer: Arc<Peer>,
+    /// Bytes of the opening that are here, and how long all of them may take.
+    said: usize,
     handshake: Pin<Box<Sleep>>,
-    spoken: Arc<AtomicBool>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl PatientStream {
-    /// Sets `spoken` when the preface is there, which it has to be within `handshake`; waits with a write for at most
-    /// `stall`.
-    pub fn new(
-        stream: TcpStream,
-        spoken: Arc<AtomicBool>,
-        handshake: Duration,
-        stall: Duration,
-    ) -> Self {
+    /// Notes when `peer` has spoken, which it has to within `handshake`; waits with a write for at most `stall`.
+    pub fn new(stream: TcpStream, peer: &Arc<Peer>, handshake: Duration, stall: Duration) -> Self {
         Self {
             stream,
-            unsaid: PREFACE,
+            peer: Arc::clone(peer),
+            said: 0,
             handshake: Box::pin(sleep(handshake)),
-            spoken,
             stall,
             stalled: None,
         }
+    }
+
+    /// Looks at the next bytes of the opening.
+    fn check_opening(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let at = |place: usize| {
+            let index = place.checked_sub(self.said)?;
+            bytes.get(index).copied()
+        };
+        let is_other = at(TYPE).is_some_and(|kind| kind != SETTINGS)
+            || at(FLAGS).is_some_and(|flags| flags & ACK != 0);
+        if is_other {
+            let what = "the first frame of a connection is not SETTINGS";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        self.said = self.said.saturating_add(bytes.len()).min(OPENING);
+        if self.said == OPENING {
+            self.peer.spoken.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Passes a write's outcome on, unless it has been waited for too long.
@@ -70,17 +94,14 @@ impl AsyncRead for PatientStream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if self.unsaid == 0 {
+        if self.said == OPENING {
             return read;
         }
-        let said = buffer.filled().len() - before;
-        self.unsaid = self.unsaid.saturating_sub(said);
-        if self.unsaid == 0 {
-            self.spoken.store(true, Ordering::Relaxed);
-        } else if read.is_pending() {
+        if read.is_pending() {
             ready!(self.handshake.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        self.check_opening(&buffer.filled()[before..])?;
         read
     }
 }

@@ -81,7 +81,9 @@ pub async fn gradients(
             encoding.bytes(examine::entries(quantity, architecture, rows), spec.dtype)
         });
         let way_out = "name fewer quantities in `include`, send fewer rows";
-        check_reply(bytes.sum(), limit, way_out)?;
+        let bytes = bytes.sum();
+        check_reply(bytes, limit, way_out)?;
+        server.hold(bytes)?;
         let flops = 3 * architecture.forward_flops(rows);
         server.check_work(flops, "use a smaller network")?;
         let (mut reply, timing) = if is_long(architecture, rows, 3) {
@@ -158,7 +160,9 @@ pub async fn predict(
         let (architecture, rows) = (&spec.architecture, inputs.rows);
         let memory = server.workspace(predict_bytes(&model, rows))?;
         let entries = rows * entries_per_row(architecture, extras);
-        check_reply(encoding.bytes(entries, spec.dtype), limit, "send fewer rows")?;
+        let bytes = encoding.bytes(entries, spec.dtype);
+        check_reply(bytes, limit, "send fewer rows")?;
+        server.hold(bytes)?;
         let flops = architecture.forward_flops(rows);
         server.check_work(flops, "use a smaller network")?;
         let (mut reply, timing) = if is_long(architecture, rows, 1) {

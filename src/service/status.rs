@@ -19,6 +19,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 
+use super::memory::OutOfMemory;
 use crate::nn::Violations;
 use crate::training::{
     BeginError, Divergence, LARGEST_STEP, ModelName, Quota, RegistryError, RequestIdReused,
@@ -247,6 +248,18 @@ pub fn queue_full(setting: &str, limit: usize, what: &str) -> Status {
     busy(setting, limit as u64, &message)
 }
 
+/// No memory; trying again later helps.
+impl From<OutOfMemory> for Status {
+    fn from(error: OutOfMemory) -> Self {
+        let limit = error.limit as u64;
+        let message = format!(
+            "{error}: all calls may hold {limit} (max_in_flight_bytes), and one address or connection a part of what \
+             is free; try again in a second, or with less at a time"
+        );
+        busy("max_in_flight_bytes", limit, &message)
+    }
+}
+
 /// A turn that did not come in time; trying again later helps.
 pub fn waited_too_long(model: &ModelName, patience: Duration) -> Status {
     let seconds = patience.as_secs();
@@ -374,6 +387,12 @@ pub fn internal() -> Status {
         .status()
 }
 
+/// A request that is no message.
+pub fn malformed(what: &str) -> Status {
+    let message = format!("the request cannot be read: {what}");
+    Refusal::new(Code::InvalidArgument, "MALFORMED_MESSAGE", message).status()
+}
+
 /// What tonic itself answers, in the words and codes of this table.
 pub fn explain(status: &Status, max_request_bytes: usize) -> Option<Status> {
     // Ours carry details; these come from tonic's own layers.
@@ -391,10 +410,7 @@ pub fn explain(status: &Status, max_request_bytes: usize) -> Option<Status> {
                  at a time"
             ),
         ),
-        Code::Internal | Code::Unknown => {
-            Refusal::new(Code::InvalidArgument, "MALFORMED_MESSAGE", format!("the request cannot be read: {message}"))
-                .status()
-        }
+        Code::Internal | Code::Unknown => malformed(message),
         Code::Unimplemented => Refusal::new(
             Code::Unimplemented,
             "UNKNOWN_METHOD",

@@ -65,22 +65,29 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Follows `entry` through a feed that it has been given already.
-    pub fn new(
+    /// Follows `entry`; the place among its followers is free again when the watch is dropped.
+    ///
+    /// # Errors
+    /// The model has as many followers as it may, or there is no memory for another.
+    pub fn follow(
         place: Place,
         server: &Arc<Server>,
         entry: &Arc<ModelEntry>,
-        feed: Arc<Feed>,
+        every: u64,
         deadline: Deadline,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Status> {
+        let most = server.config.max_buffered_metrics;
+        let memory = server.reserve(Feed::bytes(u64::MAX, most))?;
+        let feed = Feed::new(every, most, memory);
+        entry.follow(Arc::clone(&feed), server.config.max_watchers_per_model)?;
+        Ok(Self {
             server: Arc::clone(server),
             entry: Arc::clone(entry),
             feed,
             deadline,
             over: false,
             _place: place,
-        }
+        })
     }
 
     /// The model as it is, then every run's events.

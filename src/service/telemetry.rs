@@ -1,15 +1,15 @@
 //! Around every call: an id, a log line when it ends, no way out for a panic, and the error table's words for what
 //! tonic answers by itself. Reads that succeed are logged at `debug`, everything else at `info`, bugs at `error`.
-//! No numbers of a tensor are ever logged.
+//! No numbers of a tensor are ever logged, no session's name above `debug`, and of what a client chooses no more than
+//! fits a line.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -19,40 +19,33 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::bodies::{Peer, ReplyBody, RequestBody};
+use super::bodies::{ReplyBody, RequestBody};
 use super::caller::{Caller, Party};
-use super::memory::{Memory, Reservation};
+use super::memory::{Account, OutOfMemory, Reservation};
+use super::methods::{Kind, Limits, bounded, is_read};
+use super::peer::{Peer, next_call};
 use super::run_event::RunEnd;
 use super::status::{explain, internal};
+use super::tags::ModelTag;
 use crate::config::Config;
 use crate::training::{ModelName, Owner};
 
-/// Methods whose replies are streams, which end long after their headers are sent.
-const STREAMS: [&str; 3] = ["/TrainBatch", "/WatchModel", "/ExportModel"];
-
-/// Methods whose requests are streams that may pause: they are watched elsewhere, or cost nothing.
-const PAUSES: [&str; 2] = ["/ServerReflectionInfo", "/ImportModel"];
-
-/// Methods that read; their successes are too many and too dull for the log.
-const READS: [&str; 10] = [
-    "/Gradients",
-    "/Predict",
-    "/GetModel",
-    "/GetParameters",
-    "/GetSession",
-    "/GetServerInfo",
-    "/Check",
-    "/ListModels",
-    "/ListSessions",
-    "/ServerReflectionInfo",
-];
-
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-static NEXT_CALL: AtomicU64 = AtomicU64::new(1);
 
 tokio::task_local! {
     static CALL: Arc<Call>;
+}
+
+/// The memory of the call under way grows by `bytes`, until it is answered.
+///
+/// # Errors
+/// There are not so many left for it.
+pub fn hold(bytes: usize) -> Result<(), OutOfMemory> {
+    let held = CALL.try_with(|call| {
+        let mut memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.extend(bytes)
+    });
+    held.unwrap_or(Ok(()))
 }
 
 /// One call under way.
@@ -61,7 +54,8 @@ struct Call {
     method: String,
     model: OnceLock<ModelName>,
     peer: Option<Arc<Peer>>,
-    /// The memory that its request takes, for as long as anybody works on it.
+    account: Arc<Account>,
+    /// The memory that its request takes, for as long as work on it goes on.
     memory: Arc<Mutex<Reservation>>,
     started: Instant,
 }
@@ -76,7 +70,10 @@ pub fn call_id() -> String {
 pub fn note_model(name: &ModelName) {
     // Outside of a call there is nobody to tell. A model may be noted twice.
     let _ = CALL.try_with(|call| {
-        call.model.get_or_init(|| name.clone());
+        call.model.get_or_init(|| {
+            tracing::debug!(call = call.id, %name, tag = %ModelTag(name), "a call's model");
+            name.clone()
+        });
     });
 }
 
@@ -106,6 +103,11 @@ pub fn party() -> Party {
     caller().session
 }
 
+/// The account of the call under way, if there is one.
+pub fn account() -> Option<Arc<Account>> {
+    CALL.try_with(|call| Arc::clone(&call.account)).ok()
+}
+
 /// `work`, which goes on beside the call under way, with that call's id.
 pub fn in_this_call<W: Future>(work: W) -> impl Future<Output = W::Output> {
     let call = CALL.try_with(Arc::clone).ok();
@@ -121,7 +123,7 @@ pub fn in_this_call<W: Future>(work: W) -> impl Future<Output = W::Output> {
 pub fn run_ended(model: &ModelName, end: &RunEnd) {
     tracing::info!(
         call = call_id(),
-        %model,
+        model = %ModelTag(model),
         reason = ?end.reason,
         steps_done = end.steps_done,
         step = end.step,
@@ -133,34 +135,23 @@ pub fn run_ended(model: &ModelName, end: &RunEnd) {
 
 impl Call {
     fn ended(&self, code: Code) {
-        let ms = || self.started.elapsed().as_secs_f64() * 1e3;
-        let model = || {
-            self.model
-                .get()
-                .map(ModelName::to_string)
-                .unwrap_or_default()
-        };
-        let (call, method) = (self.id, &self.method);
-        let is_read = READS.iter().any(|read| method.ends_with(read));
-        match code {
-            Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::error!(
-                    call,
-                    method,
-                    model = model(),
+        macro_rules! line {
+            ($level:ident, $text:literal) => {
+                tracing::$level!(
+                    call = self.id,
+                    peer = self.peer(),
+                    method = self.method,
+                    model = self.model(),
                     ?code,
-                    ms = ms(),
-                    "call failed"
-                );
-            }
-            Code::Ok if is_read => tracing::debug!(
-                call,
-                method,
-                model = model(),
-                ?code,
-                ms = ms(),
-                "call ended"
-            ),
+                    ms = self.started.elapsed().as_secs_f64() * 1e3,
+                    $text
+                )
+            };
+        }
+        let is_read = is_read(&self.method);
+        match code {
+            Code::Internal | Code::Unknown | Code::DataLoss => line!(error, "call failed"),
+            Code::Ok if is_read => line!(debug, "call ended"),
             Code::Ok
             | Code::Cancelled
             | Code::InvalidArgument
@@ -174,17 +165,20 @@ impl Call {
             | Code::OutOfRange
             | Code::Unimplemented
             | Code::Unavailable
-            | Code::Unauthenticated => {
-                tracing::info!(
-                    call,
-                    method,
-                    model = model(),
-                    ?code,
-                    ms = ms(),
-                    "call ended"
-                );
-            }
+            | Code::Unauthenticated => line!(info, "call ended"),
         }
+    }
+
+    fn peer(&self) -> String {
+        let peer = self.peer.as_ref();
+        peer.map(|peer| peer.source.to_string()).unwrap_or_default()
+    }
+
+    fn model(&self) -> String {
+        let model = self.model.get();
+        model
+            .map(|name| ModelTag(name).to_string())
+            .unwrap_or_default()
     }
 }
 
@@ -192,20 +186,18 @@ impl Call {
 #[derive(Clone)]
 pub struct Telemetry<S> {
     inner: S,
-    max_request_bytes: usize,
-    memory: Memory,
-    patience: Duration,
+    limits: Limits,
+    account: Arc<Account>,
     peer: Option<Arc<Peer>>,
 }
 
 impl<S> Telemetry<S> {
-    /// Wraps `inner`, whose messages take of `memory` as much as `config` says.
-    pub fn new(inner: S, config: &Config, memory: Memory) -> Self {
+    /// Wraps `inner`, whose messages take of the memory of `account` as much as `config` says.
+    pub fn new(inner: S, config: &Config, account: Arc<Account>) -> Self {
         Self {
             inner,
-            max_request_bytes: config.max_request_bytes,
-            memory,
-            patience: Duration::from_secs(config.stall_seconds),
+            limits: Limits::new(config),
+            account,
             peer: None,
         }
     }
@@ -213,6 +205,7 @@ impl<S> Telemetry<S> {
     /// For the calls of one connection.
     pub fn for_peer(self, peer: Arc<Peer>) -> Self {
         Self {
+            account: Arc::clone(&peer.account),
             peer: Some(peer),
             ..self
         }
@@ -228,7 +221,7 @@ where
     S::Future: Send,
     B: Send + 'static,
 {
-    type Response = Response<Body>;
+    type Response = Response<ReplyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -237,31 +230,41 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let peer = self.peer.clone();
+        let (account, peer) = (Arc::clone(&self.account), self.peer.clone());
+        let kind = Kind::of(request.uri().path());
+        let busy = peer.as_ref().filter(|_| kind.keeps_busy());
+        let active = busy.map(Peer::call_begins);
+        let (memory, refused) = match kind.hold(&self.account) {
+            Ok(memory) => (memory, None),
+            Err(error) => (Reservation::default(), Some(Status::from(error))),
+        };
         let call = Arc::new(Call {
-            id: NEXT_CALL.fetch_add(1, Ordering::Relaxed),
-            method: request.uri().path().to_owned(),
+            id: next_call(),
+            method: bounded(request.uri().path()),
             model: OnceLock::new(),
             peer: peer.clone(),
-            memory: Arc::default(),
+            account: Arc::clone(&account),
+            memory: Arc::new(Mutex::new(memory)),
             started: Instant::now(),
         });
-        let (memory, patience) = (self.memory.clone(), self.patience);
-        let may_pause = PAUSES.iter().any(|method| call.method.ends_with(method));
+        let arrival = self.limits.arrival(kind);
         let request = request.map(|body| {
             let reservation = Arc::clone(&call.memory);
-            let patience = (!may_pause).then_some(patience);
-            RequestBody::new(body, memory.clone(), reservation, patience)
+            RequestBody::new(body, reservation, arrival)
         });
         // The instance that was polled ready is the one to call.
         let inner = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, inner);
-        let max_request_bytes = self.max_request_bytes;
+        let max_request_bytes = self.limits.request_bytes;
         Box::pin(CALL.scope(Arc::clone(&call), async move {
             let mut unanswered = Unanswered(Some(Arc::clone(&call)));
-            let answered = AssertUnwindSafe(async { inner.call(request).await })
-                .catch_unwind()
-                .await;
+            let answered = match refused {
+                Some(status) => Ok(Ok(status.into_http())),
+                None => {
+                    let answer = AssertUnwindSafe(async { inner.call(request).await });
+                    answer.catch_unwind().await
+                }
+            };
             unanswered.0 = None;
             let mut response = match answered {
                 Ok(Ok(response)) => response,
@@ -280,22 +283,23 @@ where
             // A number that never comes again is not to fill the table of headers that the connection remembers.
             id.set_sensitive(true);
             response.headers_mut().insert(REQUEST_ID, id);
-            let is_stream = STREAMS.iter().any(|stream| call.method.ends_with(stream));
             if let Some(code) = code {
                 call.ended(code);
-            } else if is_stream {
-                response = response.map(|inner| {
+                return Ok(response.map(|_| ReplyBody::default()));
+            }
+            let (delivery, is_stream) = (kind.delivery(), kind.ends_late());
+            Ok(response.map(|inner| {
+                let inner = if is_stream {
                     Body::new(LoggedBody {
                         inner,
                         call: Some(call),
                     })
-                });
-            } else {
-                call.ended(Code::Ok);
-                response =
-                    response.map(|inner| Body::new(ReplyBody::new(inner, memory, peer, patience)));
-            }
-            Ok(response)
+                } else {
+                    call.ended(Code::Ok);
+                    inner
+                };
+                ReplyBody::new(inner, account, peer, active, delivery)
+            }))
         }))
     }
 }

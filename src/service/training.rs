@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::Server;
 use super::check::GradientCheck;
 use super::convert::request::{check_workspace, count, model_name, reply_limit};
-use super::convert::target::{Asked, BatchParts, Target, read_parameters};
+use super::convert::target::{Asked, BatchParts, Target, parameter_bytes, read_parameters};
 use super::convert::tensor::Encoding;
 use super::convert::training::{TrainParts, timings};
 use super::create::Creation;
@@ -73,7 +73,9 @@ impl TrainingService for Training {
             is_relaxed: parts.is_relaxed,
             _place: Arc::clone(&place),
         };
-        let feed = Feed::new(parts.metrics_every, self.0.config.max_buffered_metrics);
+        let most = self.0.config.max_buffered_metrics;
+        let memory = self.0.reserve(Feed::bytes(parts.most_reports(), most))?;
+        let feed = Feed::new(parts.metrics_every, most, memory);
         let (begun, began) = oneshot::channel();
         let server = Arc::clone(&self.0);
         let to_reader = Arc::clone(&feed);
@@ -177,6 +179,10 @@ impl TrainingService for Training {
         let parts = read_parameters(request.parameters, most, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
         let entry = self.0.open(&name).await?;
+        let spec = entry.model.spec();
+        // What is there already stays until the new numbers are safe, and is written to a file.
+        let bytes = parameter_bytes(spec, &parts).saturating_add(spec.state_bytes());
+        self.0.hold(bytes)?;
         let replacement = Replacement {
             parameters: parts,
             expected_step: request.expected_step,
@@ -272,15 +278,8 @@ impl TrainingService for Training {
         let name = violations.into_result(name)?;
         let server = &self.0;
         let entry = server.open(&name).await?;
-        let feed = Feed::new(every, server.config.max_buffered_metrics);
-        entry.follow(Arc::clone(&feed), server.config.max_watchers_per_model)?;
-        let watch = Watch::new(
-            self.0.streams.take(telemetry::party())?,
-            server,
-            &entry,
-            feed,
-            deadline,
-        );
+        let place = server.streams.take(telemetry::party())?;
+        let watch = Watch::follow(place, server, &entry, every, deadline)?;
         let model = deadline
             .limit(server.describe(deadline, vec![entry]))
             .await?

@@ -34,7 +34,7 @@ pub async fn export(
 ) -> Result<Streamed<pb::ExportModelResponse>, Status> {
     let place = server.streams.take(telemetry::party())?;
     let bytes = entry.model.spec().state_bytes();
-    let memory = server.memory.reserve(bytes)?;
+    let memory = server.reserve(bytes)?;
     let work = FLOPS_PER_BYTE * bytes as u64;
     let encode = move |_| {
         with_model!(&entry.model, model => {
@@ -101,6 +101,8 @@ impl Import {
                 );
                 return Err(limited("QUOTA", "max_import_bytes", most as u64, &message));
             }
+            // The piece itself is counted; the file's buffer may be twice as large as what is in it.
+            server.hold(data.len())?;
             file.extend_from_slice(&data);
             piece = next(&mut pieces, server).await?;
         }
@@ -132,6 +134,8 @@ impl Import {
         } = self;
         let (limits, remembered) = (server.limits, server.config.request_ids_per_model);
         let work = FLOPS_PER_BYTE * file.len() as u64;
+        // The model, and a copy on the way there.
+        server.hold(file.len().saturating_mul(2))?;
         let decode = move |_| {
             let (restored, about) = snapshot::decode(&file, &limits, remembered)?;
             let model = any(restored);

@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::fixture::{
-    PATIENCE, Server, Training, create_homework, fact, homework, inputs, layer, numbers, refused,
-    tensor,
+    FOREVER, PATIENCE, Server, Training, create_homework, fact, homework, inputs, layer, numbers,
+    refused, tensor, train, under_way,
 };
 use crate::http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, call,
@@ -104,9 +104,12 @@ async fn a_socket_that_does_not_finish_its_preface_is_closed() {
 #[tokio::test]
 async fn a_connection_too_many_is_told_so() {
     let server = Server::with(|config| config.max_connections = 2).await;
-    let (mut first, mut second) = (server.training().await, server.training().await);
-    assert_serves(&mut first).await;
-    assert_serves(&mut second).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut client = server.training().await;
+        let model = create_homework(&mut client).await;
+        busy.push(under_way(&mut client, train(&model, FOREVER)).await);
+    }
     let request = pb::GetModelRequest {
         name: "sessions/a/models/b".to_owned(),
     };
@@ -117,7 +120,7 @@ async fn a_connection_too_many_is_told_so() {
         "QUEUE_FULL",
     );
     assert!(details.retry_info().is_some());
-    drop(first);
+    busy.pop();
     let mut third = loop {
         let mut third = server.training().await;
         let name = "sessions/a/models/b".to_owned();
@@ -182,7 +185,7 @@ async fn a_request_that_stops_halfway_is_given_up() {
 async fn whoever_takes_nothing_of_a_large_reply_is_cut_off_and_its_memory_is_free() {
     let server = Server::with(|config| {
         config.stall_seconds = 1;
-        config.max_in_flight_bytes = 48 * MIB;
+        config.max_in_flight_bytes = 96 * MIB;
     })
     .await;
     let mut other = server.training().await;

@@ -70,6 +70,8 @@ pub enum Target {
     Inline(AnyModel),
     /// A network of so many parameters that reading them takes a compute thread.
     Large(Box<Spec>, ParameterParts),
+    /// A network that there is no memory for.
+    Refused(Status),
 }
 
 impl Target {
@@ -101,6 +103,9 @@ impl Target {
                 let parameters = read_parameters(inline.parameters, most, &mut faults);
                 violations.extend_at("inline", faults);
                 let (spec, parameters) = (spec?, parameters?);
+                if let Err(status) = server.hold(parameter_bytes(&spec, &parameters)) {
+                    return Some(Self::Refused(status));
+                }
                 if entries(&parameters) > MANY_PARAMETERS {
                     return Some(Self::Large(Box::new(spec), parameters));
                 }
@@ -123,6 +128,7 @@ impl Target {
             Self::Inline(_) | Self::Large(..) if server.config.compare_only => Err(compare_only()),
             Self::Inline(model) => Ok(model),
             Self::Large(spec, parts) => large_model(server, *spec, parts).await,
+            Self::Refused(status) => Err(status),
         }
     }
 }
@@ -140,6 +146,7 @@ impl Target {
                 let model = large_model(server, *spec, parts).await?;
                 Ok(Reference::inline(server, model))
             }
+            Self::Refused(status) => Err(status),
         }
     }
 }
@@ -179,6 +186,13 @@ pub fn read_parameters(
         }
     }
     (violations.len() == before).then_some(parts)
+}
+
+/// The bytes that it takes to make a model of these parts: the matrices, the model's own numbers.
+pub fn parameter_bytes(spec: &Spec, parts: &ParameterParts) -> usize {
+    entries(parts)
+        .saturating_mul(spec.dtype.size())
+        .saturating_add(spec.state_bytes())
 }
 
 /// The flat parameters in the model's type.

@@ -103,6 +103,15 @@ impl TrainParts {
         self.batch.as_ref().map_or(0, BatchParts::entries)
     }
 
+    /// The step metrics that its reader may be sent, at most.
+    pub fn most_reports(&self) -> u64 {
+        match self.length {
+            // The first and the last step are reported besides every n-th.
+            Length::Steps(steps) => (steps / self.metrics_every.max(1)).saturating_add(2),
+            Length::Epochs(_) => u64::MAX,
+        }
+    }
+
     /// A plan that fits the model.
     ///
     /// # Errors
