@@ -26,9 +26,9 @@ impl Evaluator<'_> {
             Function::SigmaPrime => a.map(|z| bindings.activation_slope(z)),
             Function::Relu => a.map(|z| z.max(0.0)),
             Function::ReluPrime | Function::Step => a.map(|z| f64::from(z >= 0.0)),
-            Function::Sigmoid => a.map(|z| 1.0 / (1.0 + libm::exp(-z))),
+            Function::Sigmoid => a.map(sigmoid),
             Function::Tanh => a.map(libm::tanh),
-            Function::TanhPrime => a.map(|z| 1.0 - libm::tanh(z) * libm::tanh(z)),
+            Function::TanhPrime => a.map(tanh_slope),
             Function::Exp => a.map(libm::exp),
             Function::Log => a.map(libm::log),
             Function::Sqrt => a.map(libm::sqrt),
@@ -159,6 +159,17 @@ impl Evaluator<'_> {
     }
 }
 
+fn sigmoid(z: f64) -> f64 {
+    let e = libm::exp(-z.abs());
+    (if z < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+/// sech² z: 1 − tanh² z would be 0 from z = 20.
+fn tanh_slope(z: f64) -> f64 {
+    let e = libm::exp(-2.0 * z.abs());
+    4.0 * e / ((1.0 + e) * (1.0 + e))
+}
+
 fn softmax(a: &Matrix) -> Matrix {
     let entries = a.entries().chunks_exact(a.columns()).flat_map(|row| {
         let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -167,4 +178,24 @@ fn softmax(a: &Matrix) -> Matrix {
         powers.into_iter().map(move |power| power / total)
     });
     Matrix::new(a.rows(), a.columns(), entries.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{sigmoid, tanh_slope};
+
+    #[test]
+    fn functions_keep_their_digits_where_they_saturate() {
+        for (value, truth) in [
+            (sigmoid(-40.0), 4.248354255291589e-18),
+            (sigmoid(-740.0), 4.189e-322),
+            (tanh_slope(25.0), 7.714999391855671e-22),
+            (tanh_slope(-0.5), 0.7864477329659274),
+        ] {
+            assert!(
+                (value - truth).abs() <= 8.0 * f64::EPSILON * truth + f64::from_bits(2),
+                "{value:e}"
+            );
+        }
+    }
 }

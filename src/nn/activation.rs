@@ -1,7 +1,8 @@
 //! Activations: h = σ(z), entry by entry, and the pull-back dz = dh ⊙ σ′(z), σ′ taken from z.
 
 use super::Scalar;
-use super::elementwise::{combine, map};
+use super::elementwise::{combine, map, map_smooth, pull_back_smooth};
+use super::smooth::{Gelu, Sigmoid, Silu, Tanh};
 
 /// σ.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -61,10 +62,10 @@ impl Activation {
                 let slope = T::from_f64(slope);
                 map(z, h, move |z| if z > T::ZERO { z } else { slope * z });
             }
-            Self::Sigmoid => map(z, h, sigmoid),
-            Self::Tanh => map(z, h, T::hyperbolic_tangent),
-            Self::Gelu => map(z, h, |z| z * normal_cdf(z)),
-            Self::Silu => map(z, h, |z| z * sigmoid(z)),
+            Self::Sigmoid => map_smooth::<Sigmoid, T>(z, h),
+            Self::Tanh => map_smooth::<Tanh, T>(z, h),
+            Self::Gelu => map_smooth::<Gelu, T>(z, h),
+            Self::Silu => map_smooth::<Silu, T>(z, h),
         }
     }
 
@@ -74,44 +75,12 @@ impl Activation {
             Self::Linear => dz.copy_from_slice(dh),
             Self::Relu => mask(z, dh, dz, T::ZERO, at_zero),
             Self::LeakyRelu { slope } => mask(z, dh, dz, T::from_f64(slope), at_zero),
-            Self::Sigmoid => pull_back(z, dh, dz, |z| {
-                let s = sigmoid(z);
-                s * (T::ONE - s)
-            }),
-            Self::Tanh => pull_back(z, dh, dz, |z| {
-                let t = z.hyperbolic_tangent();
-                T::ONE - t * t
-            }),
-            Self::Gelu => pull_back(z, dh, dz, |z| normal_cdf(z) + z * normal_density(z)),
-            Self::Silu => pull_back(z, dh, dz, |z| {
-                let s = sigmoid(z);
-                s * (T::ONE + z * (T::ONE - s))
-            }),
+            Self::Sigmoid => pull_back_smooth::<Sigmoid, T>(z, dh, dz),
+            Self::Tanh => pull_back_smooth::<Tanh, T>(z, dh, dz),
+            Self::Gelu => pull_back_smooth::<Gelu, T>(z, dh, dz),
+            Self::Silu => pull_back_smooth::<Silu, T>(z, dh, dz),
         }
     }
-}
-
-/// 1 / (1 + exp(−z)), which neither overflows nor loses the small side's accuracy.
-pub fn sigmoid<T: Scalar>(z: T) -> T {
-    if z >= T::ZERO {
-        T::ONE / (T::ONE + (-z).exponential())
-    } else {
-        let e = z.exponential();
-        e / (T::ONE + e)
-    }
-}
-
-/// Φ(z).
-fn normal_cdf<T: Scalar>(z: T) -> T {
-    let half = T::from_f64(0.5);
-    half * (T::ONE + (z * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).error_function())
-}
-
-/// φ(z) = exp(−z²/2) / √(2π).
-fn normal_density<T: Scalar>(z: T) -> T {
-    let scale =
-        T::from_f64(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0);
-    scale * (-(z * z) * T::from_f64(0.5)).exponential()
 }
 
 /// dz = dh ⊙ df(z).

@@ -1,8 +1,11 @@
 //! Walks over memory, compiled for the widest instructions that the machine has. No entry depends on another, and what
 //! is added up is added up in an order that its length alone decides, so that the bits are the same for any width.
 
+mod curved;
+
 use pulp::{Arch, Simd, WithSimd};
 
+pub use self::curved::{exponentials_of_rows, map_smooth, pull_back_smooth};
 use super::Scalar;
 
 /// Loops of fewer rounds than this do not win back what choosing the instructions costs.

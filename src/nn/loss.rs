@@ -1,11 +1,15 @@
 //! Losses: a number for each sample, and ∂l/∂f.
 
+mod logits;
+
 use faer::Par;
 
-use super::elementwise::{combine, scale, squares_of_rows};
+use self::logits::{binary_cross_entropy, cross_entropy, softmax};
+use super::elementwise::{combine, exponentials_of_rows, map_smooth, scale, squares_of_rows};
 use super::pauses::{Pauses, WALK};
+use super::smooth::{Decay, Sigmoid, Smooth};
 use super::threads::{Cut, each, take, take_mut};
-use super::{Scalar, TargetsRef, activation::sigmoid};
+use super::{Scalar, TargetsRef};
 
 /// What training lowers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -147,12 +151,14 @@ impl Objective {
             Loss::HalfSquaredError => squared_error(f, targets, 0.5, per_sample, df),
             Loss::MeanSquaredError => squared_error(f, targets, per_entry, per_sample, df),
             Loss::CrossEntropy => {
+                exponentials_of_rows(f, df, per_sample, n);
                 for (k, own) in per_sample.iter_mut().enumerate() {
                     let row = k * n..(k + 1) * n;
-                    *own = cross_entropy(&f[row.clone()], targets, k, &mut df[row]);
+                    *own = cross_entropy(&f[row.clone()], targets, k, *own, &mut df[row]);
                 }
             }
             Loss::BinaryCrossEntropy => {
+                map_smooth::<Decay, T>(f, df);
                 for (k, own) in per_sample.iter_mut().enumerate() {
                     let row = k * n..(k + 1) * n;
                     let sum = binary_cross_entropy(&f[row.clone()], targets, k, &mut df[row]);
@@ -220,15 +226,10 @@ impl Objective {
     pub fn probabilities<T: Scalar>(self, row: &mut [T]) {
         match self.loss {
             Loss::HalfSquaredError | Loss::MeanSquaredError => {}
-            Loss::CrossEntropy => {
-                let log_sum = log_sum_exp(row);
-                for f in row {
-                    *f = (*f - log_sum).exponential();
-                }
-            }
+            Loss::CrossEntropy => softmax(row),
             Loss::BinaryCrossEntropy => {
                 for f in row {
-                    *f = sigmoid(*f);
+                    *f = T::from_f64(Sigmoid::value(f.to_f64()));
                 }
             }
         }
@@ -236,6 +237,7 @@ impl Objective {
 }
 
 /// The index of the first of the largest entries.
+#[inline]
 pub fn largest<T: Scalar>(row: &[T]) -> usize {
     let mut best = 0;
     for (index, value) in row.iter().enumerate() {
@@ -285,63 +287,4 @@ fn squared_error<T: Scalar>(
     for own in per_sample {
         *own *= factor;
     }
-}
-
-/// −Σ y log softmax(f); df = softmax(f) Σy − y.
-fn cross_entropy<T: Scalar>(f: &[T], targets: TargetsRef<'_, T>, k: usize, df: &mut [T]) -> f64 {
-    let n = f.len();
-    let log_sum = log_sum_exp(f);
-    let total = match targets {
-        TargetsRef::Labels(_) => T::ONE,
-        TargetsRef::Values(y) => y[k * n..(k + 1) * n]
-            .iter()
-            .fold(T::ZERO, |sum, &y| sum + y),
-    };
-    let mut loss = 0.0;
-    for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
-        let y = if let TargetsRef::Labels(labels) = targets {
-            if labels[k] as usize == j {
-                T::ONE
-            } else {
-                T::ZERO
-            }
-        } else {
-            target(targets, k, j, n)
-        };
-        let log_probability = f - log_sum;
-        *df = log_probability.exponential() * total - y;
-        // 0·log 0 is 0 here: a class with no target says nothing, however unlikely it is.
-        if y != T::ZERO {
-            loss -= (y * log_probability).to_f64();
-        }
-    }
-    loss
-}
-
-/// Σ max(f, 0) − f y + ln(1 + exp(−|f|)); df = σ(f) − y.
-fn binary_cross_entropy<T: Scalar>(
-    f: &[T],
-    targets: TargetsRef<'_, T>,
-    k: usize,
-    df: &mut [T],
-) -> f64 {
-    let n = f.len();
-    let mut loss = 0.0;
-    for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
-        let y = target(targets, k, j, n);
-        *df = sigmoid(f) - y;
-        let positive = if f > T::ZERO { f } else { T::ZERO };
-        loss +=
-            (positive - f * y + (-f.magnitude()).exponential().logarithm_of_one_plus()).to_f64();
-    }
-    loss
-}
-
-/// ln Σ exp(f), shifted by the largest f so that nothing overflows.
-fn log_sum_exp<T: Scalar>(f: &[T]) -> T {
-    let top = f[largest(f)];
-    let sum = f
-        .iter()
-        .fold(T::ZERO, |sum, &f| sum + (f - top).exponential());
-    top + sum.logarithm()
 }

@@ -11,6 +11,7 @@ pub mod backward;
 pub mod batch;
 pub mod digest;
 mod elementwise;
+mod exponential;
 pub mod finite_difference;
 pub mod init;
 pub mod jacobian;
@@ -22,6 +23,7 @@ pub mod pauses;
 mod product;
 pub mod scalar;
 pub mod schedule;
+mod smooth;
 pub mod threads;
 pub mod violation;
 
@@ -39,3 +41,9 @@ pub use pauses::Pauses;
 pub use scalar::{Dtype, Scalar};
 pub use schedule::{Decay, Schedule};
 pub use violation::{Violation, Violations};
+
+/// Which arithmetic computes a step: the same number promises the same bits for the same model and batch, on one kind
+/// of processor. It grows with every change of the last bits of anything that training computes.
+///
+/// 1: exponentials of the platform's library. 2: of our own, and slopes that keep their digits where they saturate.
+pub const ARITHMETIC: u32 = 2;

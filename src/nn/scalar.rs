@@ -49,24 +49,12 @@ pub trait Scalar:
     fn to_f64(self) -> f64;
     /// Neither infinite nor not a number.
     fn finite(self) -> bool;
-    /// eˣ.
-    fn exponential(self) -> Self;
-    /// ln(1 + x), accurate near 0.
-    fn logarithm_of_one_plus(self) -> Self;
-    /// The natural logarithm.
-    fn logarithm(self) -> Self;
-    /// tanh x.
-    fn hyperbolic_tangent(self) -> Self;
-    /// The error function, 2/√π ∫₀ˣ exp(−t²) dt.
-    fn error_function(self) -> Self;
     /// √x.
     fn square_root(self) -> Self;
-    /// |x|.
-    fn magnitude(self) -> Self;
 }
 
 macro_rules! scalar {
-    ($type:ty, $dtype:expr, $erf:path) => {
+    ($type:ty, $dtype:expr) => {
         impl Scalar for $type {
             const DTYPE: Dtype = $dtype;
             const ZERO: Self = 0.0;
@@ -82,30 +70,12 @@ macro_rules! scalar {
             fn finite(self) -> bool {
                 self.is_finite()
             }
-            fn exponential(self) -> Self {
-                self.exp()
-            }
-            fn logarithm_of_one_plus(self) -> Self {
-                self.ln_1p()
-            }
-            fn logarithm(self) -> Self {
-                self.ln()
-            }
-            fn hyperbolic_tangent(self) -> Self {
-                self.tanh()
-            }
-            fn error_function(self) -> Self {
-                $erf(self)
-            }
             fn square_root(self) -> Self {
                 self.sqrt()
-            }
-            fn magnitude(self) -> Self {
-                self.abs()
             }
         }
     };
 }
 
-scalar!(f32, Dtype::Float32, libm::erff);
-scalar!(f64, Dtype::Float64, libm::erf);
+scalar!(f32, Dtype::Float32);
+scalar!(f64, Dtype::Float64);

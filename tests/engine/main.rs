@@ -1,6 +1,7 @@
 //! The engine against outside authorities: PyTorch's numbers, central differences, and itself under other
 //! circumstances (threads, batches, interruptions).
 
+mod activations;
 mod blocks;
 mod cases;
 mod determinism;
