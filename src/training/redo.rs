@@ -18,7 +18,7 @@ use super::run::{Plan, Run};
 use super::spec::Spec;
 use super::tensor_file::{self, MetadataError, numbers, tensor_type, with_metadata};
 use super::workspace::Workspace;
-use crate::nn::{Batch, Matrix, Minibatches, Scalar, TargetsRef, WeightsDigest};
+use crate::nn::{ARITHMETIC, Batch, Matrix, Minibatches, Scalar, TargetsRef, WeightsDigest};
 
 /// The format that is written, and the only one that is read so far.
 const VERSION: u32 = 1;
@@ -52,6 +52,8 @@ pub struct Redone {
     /// The digest of the parameters that they came to then, where it is another one now. A processor with other
     /// instructions may round otherwise.
     pub other_digest: Option<WeightsDigest>,
+    /// The arithmetic that took the last of the steps then, where it is another one now.
+    pub other_arithmetic: Option<u32>,
 }
 
 /// Why a run cannot be done again.
@@ -88,8 +90,15 @@ struct Metadata {
     began: u64,
     before: WeightsDigest,
     after: WeightsDigest,
+    /// The arithmetic that took the steps; records from before it was noted have the first.
+    #[serde(default = "first_arithmetic")]
+    arithmetic: u32,
     updated: SystemTime,
     request: Option<(RequestId, Outcome)>,
+}
+
+fn first_arithmetic() -> u32 {
+    1
 }
 
 impl<T: Scalar> Redo<T> {
@@ -134,6 +143,7 @@ impl<T: Scalar> Redo<T> {
             began: self.before.step,
             before: self.before.digest(spec),
             after: self.after.committed.digest(spec),
+            arithmetic: ARITHMETIC,
             updated,
             request: self.after.requests.last().filter(is_own).cloned(),
         };
@@ -195,6 +205,7 @@ pub fn redo<T: Scalar>(
     Ok(last.map(|last| Redone {
         updated: last.updated,
         other_digest: (model.committed().digest(spec) != last.after).then_some(last.after),
+        other_arithmetic: (last.arithmetic != ARITHMETIC).then_some(last.arithmetic),
     }))
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backpropd::nn::{
-    Activation, Batch, Decay, Loss, Matrix, Minibatches, Objective, Optimizer, Reduction, Scalar,
-    Schedule, initialize,
+    ARITHMETIC, Activation, Batch, Decay, Loss, Matrix, Minibatches, Objective, Optimizer,
+    Reduction, Scalar, Schedule, initialize,
 };
 use backpropd::training::redo::redo;
 use backpropd::training::{
@@ -290,6 +290,25 @@ fn weights_that_come_out_otherwise_are_kept_and_told() {
         Some(elsewhere)
     );
     assert!(same(&again.committed(), &model.committed()));
+}
+
+#[test]
+fn a_run_of_another_arithmetic_is_told_and_one_from_before_it_was_noted_is_of_the_first() {
+    let (model, before, bytes) = written();
+    let other = |runs: &[Vec<u8>]| {
+        let again = copy(model.spec(), before.clone());
+        let redone = redo(runs, &again, Par::Seq)
+            .expect("it is done")
+            .expect("a run");
+        redone.other_arithmetic
+    };
+    let noted = format!(r#"\"arithmetic\":{ARITHMETIC}"#);
+    assert_eq!(other(&[bytes.clone()]), None);
+    assert_eq!(
+        other(&[with(&bytes, &noted, r#"\"arithmetic\":9"#)]),
+        Some(9)
+    );
+    assert_eq!(other(&[with(&bytes, "arithmetic", "arithmatic")]), Some(1));
 }
 
 #[test]

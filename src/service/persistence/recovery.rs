@@ -241,7 +241,7 @@ fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), Str
         if let Some(then) = redone.other_digest {
             let now = model.committed().digest(model.spec());
             tracing::warn!(
-                model = %entry.name, %now, %then,
+                model = %entry.name, %now, %then, other_arithmetic = ?redone.other_arithmetic,
                 "runs that were done again come to other weights than where they were acknowledged: this processor rounds \
                  otherwise, or the program has changed. What it comes to here is kept; the runs go to `quarantine`"
             );
