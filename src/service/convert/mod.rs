@@ -1,6 +1,7 @@
 //! Between protobuf and the domain: what comes in is checked once, here; what goes out cannot fail.
 
 pub mod grading;
+mod integers;
 pub mod model;
 pub mod request;
 pub mod spec;

@@ -8,6 +8,7 @@ use crate::grade::tensors::MOST_AXES;
 use crate::grade::{Closeness, Quantity, SubmittedTensor, TensorReport, Tolerance};
 use crate::nn::Violations;
 use crate::service::convert::grading::{grid, mistake, verdict};
+use crate::service::convert::integers::Suspicion;
 use crate::service::convert::spec::to_i32;
 use crate::service::pb;
 
@@ -169,7 +170,13 @@ fn numbers(
     field: &impl Fn(&str) -> String,
     violations: &mut Violations,
 ) -> Option<Numbers> {
+    // Gradients may vanish, and are judged as they are; only small integers are a mistake in the bytes.
+    let suspicion = Suspicion::SmallIntegers;
     if tensor.raw.is_empty() {
+        if let Some(mistaken) = suspicion.of_values(&tensor.values) {
+            mistaken.note(field("tensor.values"), violations);
+            return None;
+        }
         return Some(Numbers::Values(tensor.values));
     }
     if !tensor.values.is_empty() {
@@ -185,6 +192,15 @@ fn numbers(
             format!("{} bytes", tensor.raw.len()),
             allowed,
         );
+        return None;
+    }
+    let mistaken = if float32 {
+        suspicion.of_raw_32(&tensor.raw)
+    } else {
+        suspicion.of_raw_64(&tensor.raw)
+    };
+    if let Some(mistaken) = mistaken {
+        mistaken.note(field("tensor.raw"), violations);
         return None;
     }
     Some(if float32 {

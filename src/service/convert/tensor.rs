@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Dtype, Matrix, Scalar, Violations};
+use crate::service::convert::integers::{Suspicion, guess};
 use crate::service::pb;
 
 /// How a reply's tensors are written.
@@ -71,6 +72,21 @@ impl Encoding {
     }
 }
 
+impl Entries {
+    /// Here and not beside the check for finite numbers: a FLOAT32 model has rounded a subnormal float64 to 0 by then.
+    fn check_integers(&self, field: &str, violations: &mut Violations) {
+        let suspicion = Suspicion::Subnormal;
+        let (part, mistaken) = match self {
+            Self::Values(values) => ("values", suspicion.of_values(values)),
+            Self::Raw32(raw) => ("raw", suspicion.of_raw_32(raw)),
+            Self::Raw64(raw) => ("raw", suspicion.of_raw_64(raw)),
+        };
+        if let Some(mistaken) = mistaken {
+            mistaken.note(format!("{field}.{part}"), violations);
+        }
+    }
+}
+
 impl TensorParts {
     /// Reads a tensor's shape and counts its entries; nothing is allocated by what the shape claims.
     pub fn read(
@@ -127,11 +143,15 @@ impl TensorParts {
                     ),
                 ),
             };
+            let guess = match unit {
+                1 => String::new(),
+                _ => guess(given, count, unit),
+            };
             let shape = format!("{:?}", tensor.shape);
             violations.add(
                 format!("{field}.{part}"),
                 given,
-                format!("{what}, by the shape {shape}"),
+                format!("{what}, by the shape {shape}{guess}"),
             );
             return None;
         }
@@ -142,7 +162,8 @@ impl TensorParts {
         } else {
             Entries::Raw64(tensor.raw)
         };
-        Some(Self {
+        entries.check_integers(field, violations);
+        (violations.len() == before).then_some(Self {
             rows,
             columns,
             entries,
