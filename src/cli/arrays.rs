@@ -1,7 +1,6 @@
 //! Arrays from NumPy's `.npy` and `.npz` files, and from JSON.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -9,12 +8,23 @@ use npyz::{NpyFile, Order, TypeChar, npz::array_name_from_file_name};
 use serde_json::Value;
 use zip::ZipArchive;
 
-/// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
-/// The most entries of one array: a compressed file can promise far more than it weighs.
-const MAX_ENTRIES: usize = 1 << 27;
+use super::files::{self, Links};
 
-/// An array of whatever rank.
+/// The most numbers of an `.npy` file of data, or of all arrays of a hand-in together: a compressed file can promise far
+/// more than it weighs, and one byte of it can become a float64.
+const MOST_NUMBERS: usize = 1 << 27;
+const MOST_HANDED_IN: usize = 1 << 25;
+/// The most bytes of a JSON file of arrays, which takes ten times as much once it is parsed.
+const JSON_BYTES: u64 = 16 << 20;
+/// The most arrays of one file.
+const MOST_ARRAYS: usize = 1000;
+/// What comes before an `.npy` file's header: magic, version, and the header's length in 2 or 4 bytes.
+const LONGEST_PREAMBLE: usize = 12;
+/// The most bytes of an `.npy` file's header, and brackets in it; numpy writes 64 or 128 bytes with three brackets.
+const MOST_HEADER_BYTES: usize = 4096;
+const MOST_BRACKETS: usize = 8;
+
+/// An array of any rank.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Array {
     /// Its axes; empty for a number.
@@ -23,37 +33,52 @@ pub(super) struct Array {
     pub values: Vec<f64>,
 }
 
-/// A file's bytes.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let name = path.display();
-    let size = fs::metadata(path)
-        .map_err(|error| format!("cannot read {name}: {error}"))?
-        .len();
-    if size > MAX_BYTES {
-        return Err(format!(
-            "{name} has {size} bytes; at most {MAX_BYTES} are read"
-        ));
+/// What all files of one hand-in may still hold.
+pub(super) struct Room {
+    numbers: usize,
+}
+
+impl Room {
+    /// For one hand-in.
+    pub(super) fn new() -> Self {
+        Self {
+            numbers: MOST_HANDED_IN,
+        }
     }
-    fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))
+
+    fn take(&mut self, numbers: usize, name: &str) -> Result<(), String> {
+        match self.numbers.checked_sub(numbers) {
+            Some(left) => {
+                self.numbers = left;
+                Ok(())
+            }
+            None => Err(format!(
+                "{name}: with this array the files hold more than {MOST_HANDED_IN} numbers, the most that are read"
+            )),
+        }
+    }
 }
 
 /// The arrays of a file by their names: of an `.npz` archive or a JSON object those inside, of an `.npy` file the one,
 /// called as the file is.
-pub(super) fn read_named(path: &Path) -> Result<BTreeMap<String, Array>, String> {
+pub(super) fn read_named(path: &Path, room: &mut Room) -> Result<BTreeMap<String, Array>, String> {
     let name = path.display().to_string();
-    let bytes = read_file(path)?;
+    let read = |most| files::read(path, most, Links::Followed);
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npz") => read_npz(&bytes, &name),
+        Some("npz") => read_npz(&read(files::DATA_BYTES)?, &name, room),
         Some("npy") => {
+            let bytes = read(files::DATA_BYTES)?;
+            let (file, entries) = open_npy(&bytes[..], &name, bytes.len())?;
+            room.take(entries, &name)?;
             let stem = path
                 .file_stem()
                 .map(|stem| stem.to_string_lossy().into_owned());
             Ok(BTreeMap::from([(
                 stem.unwrap_or_default(),
-                read_npy(&bytes, &name)?,
+                from_npy(file, entries, &name)?,
             )]))
         }
-        Some("json") => read_json(&bytes, &name),
+        Some("json") => read_json(&read(JSON_BYTES)?, &name),
         _ => Err(format!(
             "{name}: expected a file that ends in .npz, .npy or .json"
         )),
@@ -62,15 +87,20 @@ pub(super) fn read_named(path: &Path) -> Result<BTreeMap<String, Array>, String>
 
 /// An `.npy` file's array, whatever type and order it is stored in.
 pub(super) fn read_npy(bytes: &[u8], name: &str) -> Result<Array, String> {
-    let file =
-        NpyFile::new(bytes).map_err(|error| format!("{name}: this is no .npy file: {error}"))?;
-    from_npy(file, name, bytes.len())
+    let (file, entries) = open_npy(bytes, name, bytes.len().min(MOST_NUMBERS))?;
+    from_npy(file, entries, name)
 }
 
-fn read_npz(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>, String> {
+fn read_npz(bytes: &[u8], name: &str, room: &mut Room) -> Result<BTreeMap<String, Array>, String> {
     let no_archive =
         |error: &dyn std::fmt::Display| format!("{name}: this is no .npz file: {error}");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| no_archive(&error))?;
+    if archive.len() > MOST_ARRAYS {
+        return Err(format!(
+            "{name}: {} arrays; at most {MOST_ARRAYS} are read",
+            archive.len()
+        ));
+    }
     let mut arrays = BTreeMap::new();
     for at in 0..archive.len() {
         let file = archive.by_index(at).map_err(|error| no_archive(&error))?;
@@ -78,8 +108,10 @@ fn read_npz(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>, String>
         let Some(array) = array_name_from_file_name(&path).map(str::to_owned) else {
             continue;
         };
-        let file = NpyFile::new(file).map_err(|error| no_archive(&error))?;
-        let read = from_npy(file, &format!("{name}, {array}"), MAX_ENTRIES)?;
+        let place = format!("{name}, {array}");
+        let (file, entries) = open_npy(file, &place, MOST_HANDED_IN)?;
+        room.take(entries, &place)?;
+        let read = from_npy(file, entries, &place)?;
         if arrays.insert(array.clone(), read).is_some() {
             return Err(format!("{name}: two arrays are called {array}"));
         }
@@ -87,21 +119,66 @@ fn read_npz(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>, String>
     Ok(arrays)
 }
 
-/// The entries of one array; its header may promise more than `most`, for which no memory is taken.
-fn from_npy<R: Read>(file: NpyFile<R>, name: &str, most: usize) -> Result<Array, String> {
+/// A file whose header is read, and how many entries it promises. More than `most` are refused before memory is taken for
+/// them.
+fn open_npy<R: Read>(
+    mut file: R,
+    name: &str,
+    most: usize,
+) -> Result<(NpyFile<impl Read>, usize), String> {
+    let header = read_header(&mut file).map_err(|why| format!("{name}: {why}"))?;
+    let file = NpyFile::new(Cursor::new(header).chain(file))
+        .map_err(|error| format!("{name}: this is no .npy file: {error}"))?;
+    let entries = file.shape().iter().try_fold(1_usize, |product, size| {
+        product.checked_mul(usize::try_from(*size).ok()?)
+    });
+    match entries.filter(|entries| *entries <= most) {
+        Some(entries) => Ok((file, entries)),
+        None => Err(format!(
+            "{name}: its header says shape {:?}, which is more than the file holds or is read",
+            &file.shape()[..file.shape().len().min(8)]
+        )),
+    }
+}
+
+/// The bytes up to the entries. npyz would take memory for whatever length they claim, and follow every bracket down.
+fn read_header(file: &mut impl Read) -> Result<Vec<u8>, String> {
+    let no_file = |error: std::io::Error| format!("this is no .npy file: {error}");
+    let mut bytes = vec![0; LONGEST_PREAMBLE];
+    file.read_exact(&mut bytes).map_err(no_file)?;
+    if !bytes.starts_with(b"\x93NUMPY") {
+        return Err("this is no .npy file: it does not begin as one".to_owned());
+    }
+    let (preamble, length) = if bytes[6] == 1 {
+        (10, usize::from(u16::from_le_bytes([bytes[8], bytes[9]])))
+    } else {
+        let length = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+        (12, usize::try_from(length).unwrap_or(usize::MAX))
+    };
+    if !(2..=MOST_HEADER_BYTES).contains(&length) {
+        return Err(format!(
+            "its header has {length} bytes; at most {MOST_HEADER_BYTES} are read"
+        ));
+    }
+    bytes.resize(preamble + length, 0);
+    file.read_exact(&mut bytes[LONGEST_PREAMBLE..])
+        .map_err(no_file)?;
+    let brackets = bytes[preamble..]
+        .iter()
+        .filter(|byte| b"([{".contains(byte));
+    if brackets.count() > MOST_BRACKETS {
+        return Err("its header describes no plain array".to_owned());
+    }
+    Ok(bytes)
+}
+
+/// The entries of one array.
+fn from_npy<R: Read>(file: NpyFile<R>, entries: usize, name: &str) -> Result<Array, String> {
     let shape: Vec<usize> = file
         .shape()
         .iter()
         .map(|size| usize::try_from(*size).unwrap_or(usize::MAX))
         .collect();
-    let entries = shape
-        .iter()
-        .try_fold(1_usize, |product, size| product.checked_mul(*size));
-    let Some(entries) = entries.filter(|entries| *entries <= most) else {
-        return Err(format!(
-            "{name}: its header says shape {shape:?}, which is more than the file holds or is read"
-        ));
-    };
     let by_column = file.order() == Order::Fortran && shape.len() == 2;
     let values = convert(file).map_err(|problem| format!("{name}: {problem}"))?;
     if values.len() != entries {
@@ -260,5 +337,68 @@ mod tests {
         ] {
             assert!(read(ragged).is_err(), "{ragged}");
         }
+    }
+
+    fn npy(header: &str, entries: usize) -> Vec<u8> {
+        let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
+        bytes.extend((header.len() as u32).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + entries, 0);
+        bytes
+    }
+
+    fn header(dtype: &str, shape: &str) -> String {
+        format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n")
+    }
+
+    #[test]
+    fn a_header_that_promises_too_much_or_is_no_header_is_refused() {
+        assert_eq!(
+            read_npy(&npy(&header("|u1", "(2, 3)"), 6), "a")
+                .expect("read")
+                .shape,
+            [2, 3]
+        );
+        let deep = format!("{}{}", "(".repeat(2000), ")".repeat(2000));
+        for bytes in [
+            npy(&header("|u1", "(4000000000, 4000000000)"), 6),
+            npy(&header("|u1", "(7,)"), 6),
+            npy(&header("|O", "(1,)"), 8),
+            npy(&header("<f8", &deep), 8),
+            npy(&" ".repeat(5000), 8),
+            [&b"\x93NUMPY\x02\x00"[..], &[0xff; 100]].concat(),
+            [&b"\x93NUMPY\x01\x00"[..], &[0; 2]].concat(),
+        ] {
+            assert!(read_npy(&bytes, "a").is_err());
+        }
+    }
+
+    #[test]
+    fn all_arrays_of_an_archive_share_one_limit() {
+        use std::io::Write as _;
+        use zip::write::{SimpleFileOptions, ZipWriter};
+
+        let archive = |arrays: usize, each: usize| {
+            let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+            let options =
+                SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+            for at in 0..arrays {
+                zip.start_file(format!("a{at}.npy"), options)
+                    .expect("memory");
+                let bytes = npy(&header("|u1", &format!("({each},)")), each);
+                zip.write_all(&bytes).expect("memory");
+            }
+            zip.finish().expect("memory").into_inner()
+        };
+        let small = read_npz(&archive(3, 5), "a", &mut Room::new()).expect("read");
+        assert_eq!(small.len(), 3);
+        // 12 MiB an array: three fit, and weigh 37 KB.
+        let bomb = archive(3, 12 << 20);
+        assert!(bomb.len() < 100_000);
+        let refused = read_npz(&bomb, "a", &mut Room::new()).expect_err("too many numbers");
+        assert!(refused.contains("a, a2"), "{refused}");
+        let mut room = Room { numbers: 14 };
+        assert!(read_npz(&archive(3, 5), "a", &mut room).is_err());
+        assert!(read_npz(&archive(1001, 0), "a", &mut Room::new()).is_err());
     }
 }

@@ -14,6 +14,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use self::source::Source;
 use super::Failure;
+use super::files::{self, Links};
 use crate::grade::formats::{Format, Style};
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
@@ -30,7 +31,8 @@ pub(super) fn command() -> Command {
         .after_help(
             "FILE holds {\"assignment\": \"hw-backprop\", \"answers\": {\"1.1\": \"\\\\delta h^2_{1,1}\"}}, the same in TOML, or\n\
              LaTeX in which \\begin{answer}{1.1} … \\end{answer} marks each answer. The exit code is 0 whatever the score,\n\
-             and 2 where a file cannot be read.",
+             and 2 where a file cannot be read. In a folder, symbolic links are not followed, and a file that cannot be\n\
+             read has a line with 0 points and the reason.",
         )
         .arg(
             Arg::new("file")
@@ -144,7 +146,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     if file.is_dir() {
         return class::grade(file, &source, &options);
     }
-    let graded = grade_file(file, &source, &options)?;
+    let graded = grade_file(file, Links::Followed, &source, &options)?;
     let text = graded.written(
         &options,
         options.out.is_none() && io::stdout().is_terminal(),
@@ -180,9 +182,14 @@ impl Graded {
     }
 }
 
-fn grade_file(path: &Path, source: &Source, options: &Options) -> Result<Graded, Failure> {
+fn grade_file(
+    path: &Path,
+    links: Links,
+    source: &Source,
+    options: &Options,
+) -> Result<Graded, Failure> {
     let started = Instant::now();
-    let submission = read_submission(path)?;
+    let submission = read_hand_in(path, links)?;
     let named = options.assignment.as_deref();
     let id = named
         .or(submission.assignment.as_deref())
@@ -202,13 +209,16 @@ fn grade_file(path: &Path, source: &Source, options: &Options) -> Result<Graded,
 
 /// The text of a file.
 pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
+    files::read_text(path, Links::Followed).map_err(Failure::usage)
 }
 
 /// The answers of a file.
 pub(super) fn read_submission(path: &Path) -> Result<Submission, Failure> {
-    let text = read_text(path)?;
+    read_hand_in(path, Links::Followed)
+}
+
+fn read_hand_in(path: &Path, links: Links) -> Result<Submission, Failure> {
+    let text = files::read_text(path, links).map_err(Failure::usage)?;
     let extension = path.extension().and_then(|extension| extension.to_str());
     Submission::parse(&text, extension)
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))

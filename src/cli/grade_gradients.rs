@@ -86,8 +86,9 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let mut named: BTreeMap<String, Array> = BTreeMap::new();
+    let mut room = arrays::Room::new();
     for path in matches.get_many::<PathBuf>("files").into_iter().flatten() {
-        for (name, array) in arrays::read_named(path).map_err(Failure::usage)? {
+        for (name, array) in arrays::read_named(path, &mut room).map_err(Failure::usage)? {
             if named.insert(name.clone(), array).is_some() {
                 return Err(Failure::usage(format!(
                     "two files hold an array called {name}"

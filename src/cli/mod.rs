@@ -3,6 +3,7 @@
 mod arrays;
 mod connection;
 mod failure;
+mod files;
 mod grade;
 mod grade_gradients;
 mod healthcheck;
@@ -18,6 +19,8 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{ArgMatches, Command, builder::styling};
 pub use failure::Failure;
 
+use crate::grade::formats::printable;
+
 /// Reads the arguments (the program's name first), runs what they ask for, and returns the exit code: 0 done,
 /// 1 failed, 2 wrong arguments or data, 130 interrupted.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -32,7 +35,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(&matches) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("backpropd: {failure}");
+            // It may quote what a stranger's file holds.
+            eprintln!("backpropd: {}", printable(&failure.to_string()));
             exit_code(failure.code)
         }
     }

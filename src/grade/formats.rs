@@ -4,12 +4,14 @@ mod gradescope;
 mod json;
 mod junit;
 mod prairielearn;
+mod printable;
 mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+pub use self::printable::{printable, printable_name};
 use super::{GradeReport, QuestionReport, Verdict};
 
 /// What a format may want besides the report.

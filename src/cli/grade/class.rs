@@ -1,8 +1,10 @@
 //! A folder of submissions, graded as a class: a score for each, then which question and which mistake, how often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,15 +13,31 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::source::Source;
 use super::{Graded, Options, grade_file, publish};
 use crate::cli::Failure;
-use crate::grade::Verdict;
-use crate::grade::formats::Format;
+use crate::cli::files::Links;
+use crate::grade::formats::{Format, printable_name};
+use crate::grade::{GradeReport, Verdict};
+
+/// The most files of a folder.
+const MOST_FILES: usize = 10_000;
+
+/// The most bytes of a report's name before its ending; file systems take 255 for all of it.
+const LONGEST_NAME: usize = 200;
+
+/// A file of the folder, and what became of it.
+struct HandIn {
+    /// What the table and the report are called by.
+    name: String,
+    /// Graded, or why it counts 0.
+    outcome: Result<GradeReport, String>,
+}
 
 pub(super) fn grade(
     folder: &Path,
     source: &Source,
     options: &Options,
 ) -> Result<ExitCode, Failure> {
-    let paths = submissions(folder)?;
+    let paths = files(folder)?;
+    let names = report_names(&paths);
     if let Some(out) = &options.out {
         fs::create_dir_all(out)
             .map_err(|error| Failure::failed(format!("cannot make {}: {error}", out.display())))?;
@@ -28,51 +46,78 @@ pub(super) fn grade(
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
-    let mut graded = Vec::with_capacity(paths.len());
-    let mut unreadable = Vec::new();
-    for path in &paths {
-        let name = name_of(path);
-        bar.set_message(name.clone());
-        match grade_file(path, source, options) {
-            Ok(one) => {
-                if let Some(out) = &options.out {
-                    let file = out.join(format!("{name}.{}", extension(options.format)));
-                    publish(&one.written(options, false), Some(&file))?;
-                }
-                graded.push((name, one));
-            }
-            Err(failure) if failure.code == Failure::USAGE => {
-                unreadable.push(failure.to_string());
-            }
-            // A server that fails for one fails for all.
-            Err(failure) => return Err(failure),
+    let mut class = Vec::with_capacity(paths.len());
+    for (path, name) in paths.iter().zip(names) {
+        bar.set_message(printable_name(&name));
+        let outcome = outcome(path, source, options)?;
+        if let (Ok(one), Some(out)) = (&outcome, &options.out) {
+            let file = out.join(format!("{name}.{}", extension(options.format)));
+            publish(&one.written(options, false), Some(&file))?;
         }
+        // The answers are read once; a class of them would take memory for nothing.
+        let outcome = outcome.map(|one| one.report);
+        class.push(HandIn { name, outcome });
         bar.inc(1);
     }
     bar.finish_and_clear();
-    publish(&table(&graded, &unreadable), None)?;
-    if unreadable.is_empty() {
+    publish(&table(&class), None)?;
+    let unread = class.iter().filter(|one| one.outcome.is_err()).count();
+    if unread == 0 {
         Ok(ExitCode::SUCCESS)
     } else {
         Err(Failure::usage(format!(
-            "{} of {} files cannot be read",
-            unreadable.len(),
-            paths.len()
+            "{unread} of {} files cannot be read",
+            class.len()
         )))
     }
 }
 
-fn submissions(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// # Errors
+/// What would fail for every file, such as a server that is not there.
+fn outcome(
+    path: &Path,
+    source: &Source,
+    options: &Options,
+) -> Result<Result<Graded, String>, Failure> {
+    if !is_of_answers(path) {
+        return Ok(Err("it is no .json, .toml or .tex file".to_owned()));
+    }
+    match grade_file(path, Links::Refused, source, options) {
+        Ok(one) => Ok(Ok(one)),
+        Err(failure) if failure.code == Failure::USAGE => Ok(Err(failure.to_string())),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn is_of_answers(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| {
+        ["json", "toml", "tex"]
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}
+
+/// Everything in the folder but folders and hidden files, where they are not called as files of answers are.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", folder.display()));
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("json" | "toml" | "tex")) {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_of_answers(&path) || !(is_hidden || is_folder) {
             paths.push(path);
         }
+        if paths.len() > MOST_FILES {
+            return Err(Failure::usage(format!(
+                "{} holds more than {MOST_FILES} files; grade it in parts",
+                folder.display()
+            )));
+        }
     }
-    if paths.is_empty() {
+    if !paths.iter().any(|path| is_of_answers(path)) {
         return Err(Failure::usage(format!(
             "{} holds no .json, .toml or .tex file",
             folder.display()
@@ -82,9 +127,35 @@ fn submissions(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-fn name_of(path: &Path) -> String {
-    path.file_stem()
-        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+/// A name for each file's report: `ada` for `ada.json`, or `ada.json` where there is an `ada.tex` too. No two are the same,
+/// not even where a file system takes `Ada` for `ada`.
+fn report_names(paths: &[PathBuf]) -> Vec<String> {
+    let text = |part: Option<&OsStr>| {
+        let part = part.map_or_else(String::new, |part| part.to_string_lossy().into_owned());
+        let part = part.replace(|c: char| c.is_control(), "\u{fffd}");
+        // With an ending and a number behind it, it is to be a name still.
+        part[..part.floor_char_boundary(LONGEST_NAME)].to_owned()
+    };
+    let stems: Vec<String> = paths.iter().map(|path| text(path.file_stem())).collect();
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for stem in &stems {
+        *count.entry(stem.to_lowercase()).or_default() += 1;
+    }
+    let mut taken = BTreeSet::new();
+    let mut names = Vec::with_capacity(paths.len());
+    for (path, stem) in paths.iter().zip(stems) {
+        let wanted = if count[&stem.to_lowercase()] == 1 {
+            stem
+        } else {
+            text(path.file_name())
+        };
+        let numbered = (2..).map(|number| format!("{wanted}-{number}"));
+        let free = iter::once(wanted.clone())
+            .chain(numbered)
+            .find(|name| taken.insert(name.to_lowercase()));
+        names.push(free.unwrap_or(wanted));
+    }
+    names
 }
 
 fn extension(format: Format) -> &'static str {
@@ -95,27 +166,34 @@ fn extension(format: Format) -> &'static str {
     }
 }
 
-/// The scores, then for each question how many are right, and its mistakes from the most frequent down.
-fn table(graded: &[(String, Graded)], unreadable: &[String]) -> String {
+/// The scores, then for each question how many are right, and its mistakes from the most frequent down. What cannot be
+/// read is a line with 0 points and the reason, and counts.
+fn table(class: &[HandIn]) -> String {
     let mut text = String::new();
-    let wide = graded
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or(0);
+    let names: Vec<String> = class.iter().map(|one| printable_name(&one.name)).collect();
+    let wide = names.iter().map(|name| name.chars().count()).max();
+    let wide = wide.unwrap_or(0);
+    let graded = || class.iter().filter_map(|one| one.outcome.as_ref().ok());
+    let most = graded().map(|one| one.max_score).next();
+    let most = most.map_or_else(|| "?".to_owned(), |most| format!("{most:.0}"));
     // Writing to a String cannot fail.
-    for (name, one) in graded {
-        let _ = writeln!(
-            text,
-            "{name:wide$}  {:>6.2} of {:.0}",
-            one.report.score, one.report.max_score
-        );
+    for (name, one) in names.iter().zip(class) {
+        let _ = match &one.outcome {
+            Ok(one) => writeln!(
+                text,
+                "{name:wide$}  {:>6.2} of {:.0}",
+                one.score, one.max_score
+            ),
+            Err(why) => writeln!(
+                text,
+                "{name:wide$}    0.00 of {most}  {}",
+                printable_name(&why.replace('\n', " "))
+            ),
+        };
     }
-    for reason in unreadable {
-        let _ = writeln!(text, "{reason}");
-    }
+    let unread = class.len() - graded().count();
     let mut questions: Vec<(&str, usize, BTreeMap<&str, usize>)> = Vec::new();
-    for question in graded.iter().flat_map(|(_, one)| &one.report.questions) {
+    for question in graded().flat_map(|one| &one.questions) {
         let at = questions
             .iter()
             .position(|(id, ..)| *id == question.id)
@@ -134,7 +212,10 @@ fn table(graded: &[(String, Graded)], unreadable: &[String]) -> String {
         }
     }
     let _ = writeln!(text, "\nquestion   right  mistakes");
-    for (id, right, mistakes) in &questions {
+    for (id, right, mistakes) in &mut questions {
+        if unread > 0 {
+            mistakes.insert("not read", unread);
+        }
         let mut mistakes: Vec<_> = mistakes.iter().collect();
         mistakes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let mistakes: Vec<String> = mistakes
@@ -144,16 +225,44 @@ fn table(graded: &[(String, Graded)], unreadable: &[String]) -> String {
         let _ = writeln!(
             text,
             "{id:<8} {right:>4}/{:<3}  {}",
-            graded.len(),
+            class.len(),
             mistakes.join(", ")
         );
     }
-    let mean =
-        graded.iter().map(|(_, one)| one.report.score).sum::<f64>() / graded.len().max(1) as f64;
-    let _ = writeln!(
+    let sum: f64 = graded().map(|one| one.score).sum();
+    let _ = write!(
         text,
-        "\n{} submissions, {mean:.2} points on average",
-        graded.len()
+        "\n{} submissions, {:.2} points on average",
+        class.len(),
+        sum / class.len().max(1) as f64
     );
+    let _ = match unread {
+        0 => writeln!(text),
+        unread => writeln!(text, "; {unread} could not be read and count 0"),
+    };
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_reports_have_one_name() {
+        let names = |files: &[&str]| {
+            let paths: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+            report_names(&paths)
+        };
+        assert_eq!(names(&["c/ada.json", "c/alan.tex"]), ["ada", "alan"]);
+        assert_eq!(
+            names(&["ada.json", "ada.json.toml", "ada.tex"]),
+            ["ada.json", "ada.json-2", "ada.tex"]
+        );
+        assert_eq!(names(&["Ada.json", "ada.json"]), ["Ada.json", "ada.json-2"]);
+        let long = "é".repeat(120);
+        let [one, other] = &names(&[&format!("{long}1.json"), &format!("{long}2.json")])[..] else {
+            panic!("two names");
+        };
+        assert!(one != other && one.len() < 210 && other.len() < 210);
+    }
 }

@@ -1,10 +1,11 @@
 //! Reads CSV: a header where there is one, numbers for features, a class or a number to predict.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::dataset::{Dataset, Matrix, Truth};
+use crate::cli::files::{self, Links};
 
 /// More classes than this are most likely numbers that someone wants to predict.
 const MOST_CLASSES: usize = 1000;
@@ -15,7 +16,7 @@ pub(super) fn load(
     regression: bool,
 ) -> Result<Dataset, String> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    let bytes = files::read(path, files::DATA_BYTES, Links::Followed)?;
     parse(&bytes, &name, label_column, regression)
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::dataset::{Dataset, Matrix, Truth};
 use crate::cli::arrays;
+use crate::cli::files::{self, Links};
 
 pub(super) fn load(
     inputs: &Path,
@@ -88,7 +89,10 @@ fn classes(path: &Path, values: &[f64]) -> Result<Truth, String> {
 /// The shape and the entries of a file, all of them finite.
 fn read(path: &Path) -> Result<(Vec<usize>, Vec<f64>), String> {
     let name = path.display().to_string();
-    let array = arrays::read_npy(&arrays::read_file(path)?, &name)?;
+    let array = arrays::read_npy(
+        &files::read(path, files::DATA_BYTES, Links::Followed)?,
+        &name,
+    )?;
     let columns = array.shape.get(1).copied().unwrap_or(1);
     if array.values.is_empty() {
         return Err(format!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Style, explanation, points};
+use super::{Style, explanation, points, printable, printable_name};
 use crate::grade::{GradeReport, Verdict};
 
 /// A line for each question, what was found below it, and the sum.
@@ -60,14 +60,15 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
                 .iter()
                 .flat_map(|paragraph| paragraph.lines())
             {
-                let _ = writeln!(text, "{:wide$}    {line}", "");
+                let _ = writeln!(text, "{:wide$}    {}", "", printable(line));
             }
         }
     }
     for id in &report.unknown_answers {
         let _ = writeln!(
             text,
-            "There is no question {id}; its answer was not graded."
+            "There is no question {}; its answer was not graded.",
+            printable_name(id)
         );
     }
     let sum = format!(

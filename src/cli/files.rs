@@ -1,0 +1,107 @@
+//! Files that somebody else made: hand-ins, data. They are read up to a limit, and only where they are files: a named pipe
+//! would never end, a device neither, and a symbolic link in a folder of hand-ins leads to what is not its author's.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use crate::grade::formats::printable_name;
+
+/// The most bytes of a file of answers, a report, or a network's description.
+pub(super) const TEXT_BYTES: u64 = 4 << 20;
+/// The most bytes of a file of numbers.
+pub(super) const DATA_BYTES: u64 = 1 << 30;
+
+/// Whether a symbolic link is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Links {
+    /// For a file that the person at the keyboard names.
+    Followed,
+    /// For what lies in a folder of hand-ins.
+    Refused,
+}
+
+/// The bytes of a file of at most `most`.
+pub(super) fn read(path: &Path, most: u64, links: Links) -> Result<Vec<u8>, String> {
+    let name = printable_name(&path.display().to_string());
+    let problem = |what: &dyn std::fmt::Display| format!("cannot read {name}: {what}");
+    let file = open(path, links).map_err(|error| problem(&error))?;
+    let metadata = file.metadata().map_err(|error| problem(&error))?;
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() {
+            "it is a folder"
+        } else {
+            "it is a pipe, a device or a socket, not a file"
+        };
+        return Err(problem(&what));
+    }
+    let too_long = || problem(&format!("it has more than {most} bytes"));
+    if metadata.len() > most {
+        return Err(too_long());
+    }
+    // It may have grown since.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    let mut file = file.take(most + 1);
+    file.read_to_end(&mut bytes)
+        .map_err(|error| problem(&error))?;
+    if bytes.len() as u64 > most {
+        return Err(too_long());
+    }
+    Ok(bytes)
+}
+
+/// [`read`] for UTF-8.
+pub(super) fn read_text(path: &Path, links: Links) -> Result<String, String> {
+    String::from_utf8(read(path, TEXT_BYTES, links)?).map_err(|error| {
+        let name = printable_name(&path.display().to_string());
+        let at = error.utf8_error().valid_up_to();
+        format!("cannot read {name}: byte {at} is not UTF-8; save it as UTF-8")
+    })
+}
+
+/// A pipe that nothing is written to is opened at once, so that it can be refused.
+fn open(path: &Path, links: Links) -> io::Result<File> {
+    let mut flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    if links == Links::Refused {
+        if path.symlink_metadata()?.is_symlink() {
+            return Err(io::Error::other(
+                "it is a symbolic link; hand in the file itself",
+            ));
+        }
+        // Unless it has become one just now.
+        flags |= libc::O_NOFOLLOW;
+    }
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_files_are_read_and_only_up_to_the_limit() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("five"), "12345").expect("writable");
+        symlink(path("five"), path("link")).expect("a link");
+        symlink("/dev/zero", path("zero")).expect("a link");
+        let refused = |name: &str, links| read(&path(name), 5, links).expect_err("refused");
+        assert_eq!(
+            read(&path("five"), 5, Links::Refused).expect("read"),
+            b"12345"
+        );
+        assert_eq!(
+            read(&path("link"), 5, Links::Followed).expect("read"),
+            b"12345"
+        );
+        assert!(read(&path("five"), 4, Links::Followed).is_err());
+        assert!(refused("link", Links::Refused).contains("symbolic link"));
+        assert!(refused("zero", Links::Followed).contains("device"));
+        assert!(refused("", Links::Followed).contains("folder"));
+        assert!(refused("none", Links::Refused).contains("cannot read"));
+    }
+}
