@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import grpc_tools
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,9 @@ def main(address):
     with tempfile.TemporaryDirectory() as stubs:
         files = [str(path) for path in (ROOT / "proto/backprop/v1").glob("*.proto")]
         out = [f"--python_out={stubs}", f"--grpc_python_out={stubs}"]
-        if protoc.main(["protoc", "-I", str(ROOT / "proto"), *out, *files]) != 0:
+        # What `python -m grpc_tools.protoc` adds by itself: google/protobuf.
+        known = str(Path(grpc_tools.__file__).parent / "_proto")
+        if protoc.main(["protoc", "-I", str(ROOT / "proto"), "-I", known, *out, *files]) != 0:
             sys.exit("readme_python.py: protoc failed")
         sys.path.insert(0, stubs)
         make_model(address)
