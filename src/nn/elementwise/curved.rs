@@ -81,33 +81,36 @@ pub fn exponentials_of_rows<T: Scalar>(
             let rows = self.0.chunks_exact(self.3);
             let rows = rows.zip(self.1.chunks_exact_mut(self.3));
             for ((from, to), rest) in rows.zip(self.2) {
-                let at = largest(from);
-                let top = from[at].to_f64();
-                let (left, right) = to.split_at_mut(at);
-                *rest = shifted(&from[..at], left, top)
-                    + shifted(&from[at + 1..], &mut right[1..], top);
-                // Not a number where the largest is not, or is infinite.
-                right[0] = T::from_f64(Exponential::new(top - top, 0.0).value());
+                *rest = row(from, to);
             }
         }
     }
 
     #[inline(always)]
-    fn shifted<T: Scalar>(from: &[T], to: &mut [T], top: f64) -> f64 {
+    fn row<T: Scalar>(from: &[T], to: &mut [T]) -> f64 {
+        let at = largest(from);
+        let top = from[at].to_f64();
         let mut lanes = [0.0; LANES];
-        let (from, from_rest) = from.as_chunks::<LANES>();
-        let (to, to_rest) = to.as_chunks_mut::<LANES>();
-        for (from, to) in from.iter().zip(to) {
-            for lane in 0..LANES {
-                let e = exponential_of_difference(from[lane].to_f64(), top);
-                lanes[lane] += e;
-                to[lane] = T::from_f64(e);
+        let chunks = from.chunks(LANES).zip(to.chunks_mut(LANES));
+        for (chunk, (from, to)) in chunks.enumerate() {
+            // The last chunk is filled up, and not walked entry by entry: it is all that a row of ten classes has.
+            let mut f = [f64::NEG_INFINITY; LANES];
+            for (f, from) in f.iter_mut().zip(from) {
+                *f = from.to_f64();
             }
-        }
-        for (lane, (from, to)) in from_rest.iter().zip(to_rest).enumerate() {
-            let e = exponential_of_difference(from.to_f64(), top);
-            lanes[lane] += e;
-            *to = T::from_f64(e);
+            let mut exponentials = [0.0; LANES];
+            for lane in 0..LANES {
+                exponentials[lane] = exponential_of_difference(f[lane], top);
+            }
+            for (to, e) in to.iter_mut().zip(exponentials) {
+                *to = T::from_f64(e);
+            }
+            if at / LANES == chunk {
+                exponentials[at % LANES] = 0.0;
+            }
+            for lane in 0..LANES {
+                lanes[lane] += exponentials[lane];
+            }
         }
         lanes.iter().sum()
     }
