@@ -124,8 +124,8 @@ settings! {
     max_request_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
     /// Most that a request may raise its own limit on the reply to, in bytes; without asking it is 4 MiB.
     max_reply_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
-    /// Largest file that ImportModel takes, in bytes.
-    max_import_bytes: usize = 256 * MIB, KIB..=MOST_BYTES;
+    /// Largest file that ImportModel takes, in bytes; 0 = what the largest model that may be made takes.
+    max_import_bytes: usize = 0, 0..=MOST_BYTES;
     /// Largest header list of a request, in bytes.
     max_header_bytes: u32 = 16 << 10, 1 << 10..=1 << 20;
     /// Connections open at once, at most as many as the limit on open files lets; beyond it idle ones give way, else further ones are refused.
@@ -153,6 +153,8 @@ settings! {
     empty_session_ttl_seconds: u64 = 3_600, 1..=31_536_000;
     /// Longest life of a session that no call renews, and the default one, in seconds.
     session_ttl_seconds: u64 = 86_400, 1..=31_536_000;
+    /// How long an expired session can be brought back (`backpropd trash`), in seconds of uptime; 0 = it is removed at once.
+    trash_seconds: u64 = 86_400, 0..=31_536_000;
     /// Models in one session.
     max_models_per_session: usize = 64, 1..=1_000_000;
     /// Models on the server.

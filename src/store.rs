@@ -8,6 +8,8 @@
 //! sessions/{session}/{model}.previous.safetensors   the one before
 //! log/                              newer commits, until they are in the models' files (see `log`)
 //! quarantine/                       files that could not be read, each under a name of its own
+//! trash/                            sessions that expired (see `trash`)
+//! leases.json                       how long each session had been without a call (see `leases`)
 //! ```
 //!
 //! `docs/durability.md` has the formats, and what is noticed of damage. A name that is not one of these is told and left
@@ -19,7 +21,9 @@
 
 mod commits;
 mod disk;
+mod formats;
 mod head;
+mod leases;
 mod lock;
 mod log;
 mod manifest;
@@ -29,6 +33,7 @@ mod record;
 mod scan;
 mod sessions;
 mod strays;
+mod trash;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,10 +45,12 @@ use lock::Lock;
 use log::{Log, Recovered};
 use manifest::{Contents, Manifest};
 
+pub use formats::Formats;
 pub use log::{Logged, SEGMENT_BYTES, Segment};
 pub use manifest::{Mark, Marks};
 pub use record::{Anchor, Kind, Record};
 pub use sessions::FoundSession;
+pub use trash::TrashedSession;
 
 const SESSIONS: &str = "sessions";
 const LOG: &str = "log";
@@ -65,6 +72,17 @@ pub enum StoreError {
         "{0} was written by a newer backpropd; use that one, or another folder. Nothing has been changed"
     )]
     Newer(PathBuf),
+    /// A file has a format that this program does not know.
+    #[error(
+        "{path} has format version {version}, which backpropd {} does not know; nothing was changed. Start the version \
+         of backpropd that wrote it, or a later one, on this folder", env!("CARGO_PKG_VERSION")
+    )]
+    UnknownFormat {
+        /// Which file.
+        path: PathBuf,
+        /// The version that it names.
+        version: u32,
+    },
     /// It cannot be read or written.
     #[error("cannot use {path}: {source}")]
     Unusable {
@@ -103,18 +121,42 @@ fn unusable(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
 }
 
 impl Store {
+    /// [`Store::open_checked`] for contents of any format.
+    ///
+    /// # Errors
+    /// Another process holds the folder, or it cannot be read or written.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_checked(root, &Formats::ANY)
+    }
+
     /// Opens the folder, makes it where there is none, and removes what an interrupted commit or deletion left.
     ///
     /// # Errors
-    /// Another process holds it, or it cannot be read or written.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
+    /// Another process holds it, it cannot be read or written, or something in it has a format that is not known.
+    pub fn open_checked(root: &Path, formats: &Formats) -> Result<Self, StoreError> {
         let permissions = strays::permissions(root);
         disk::create_folder(root).map_err(unusable(root))?;
         let lock = Lock::take(root)?;
+        formats.check(root)?;
         let mut store = Self::on(RealDisk, root, Some(lock))?;
+        store.check_log(formats)?;
         store.findings.extend(permissions);
         store.findings.extend(strays::findings(&RealDisk, root));
         Ok(store)
+    }
+
+    /// Looks at what the log holds of every model.
+    fn check_log(&self, formats: &Formats) -> Result<(), StoreError> {
+        let recovered = self.lock_recovered();
+        let contents = recovered.values().flat_map(|logged| {
+            let redos = logged.redos.iter();
+            logged.snapshot.iter().chain(redos)
+        });
+        let version = { contents }.find_map(|content| (formats.unknown_model)(content));
+        version.map_or(Ok(()), |version| {
+            let path = self.root.join(LOG);
+            Err(StoreError::UnknownFormat { path, version })
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod serve;
 mod settings;
 mod train;
 mod transfer;
+mod trash;
 mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -51,6 +52,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((lint_key::NAME, matches)) => lint_key::run(matches),
         Some((transfer::EXPORT, matches)) => transfer::export(matches),
         Some((transfer::IMPORT, matches)) => transfer::import(matches),
+        Some((trash::NAME, matches)) => trash::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
         // `backpropd` alone serves.
         Some((_, matches)) => serve::run(matches),
@@ -88,6 +90,7 @@ fn command() -> Command {
         .subcommand(verify::command())
         .subcommand(transfer::export_command())
         .subcommand(transfer::import_command())
+        .subcommand(trash::command())
         .subcommand(healthcheck::command())
 }
 

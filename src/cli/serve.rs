@@ -51,7 +51,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Where the XDG base directory specification has a program keep what is its user's.
-fn users_data_dir() -> Result<String, Failure> {
+pub(super) fn users_data_dir() -> Result<String, Failure> {
     let absolute = |variable: &str| {
         let folder = PathBuf::from(env::var_os(variable)?);
         // The specification has relative ones ignored.

@@ -166,7 +166,7 @@ impl Server {
         let limit = self.config.max_compare_tries_per_session;
         let left = self
             .registry()
-            .count_compare_try(session, limit, SystemTime::now())?;
+            .count_compare_try(session, limit, self.now())?;
         self.keep_session(session).await?;
         Ok(left)
     }

@@ -1,7 +1,6 @@
 //! CreateModel: from a request to a model in its session.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use prost::Message as _;
 use tonic::Status;
@@ -19,8 +18,8 @@ use super::{Server, pb, telemetry};
 use crate::nn::digest::update_in_blocks;
 use crate::nn::{Dtype, Pauses, Violations, initialize_in_blocks};
 use crate::training::{
-    Access, CompareTerms, Fingerprint, Model, ModelName, Placement, RegistryError, SessionName,
-    Spec, batch_digest,
+    Access, CompareTerms, Fingerprint, Model, ModelName, Now, Placement, RegistryError,
+    SessionName, Spec, batch_digest,
 };
 
 /// Floating-point operations that drawing one initial weight is worth, roughly.
@@ -113,7 +112,7 @@ impl Creation {
         server: &Arc<Server>,
         deadline: Deadline,
     ) -> Result<pb::Model, Status> {
-        let now = SystemTime::now();
+        let now = server.now();
         let made = server.registry().check(&self.placement, now);
         if matches!(&made, Ok(Some(_)) | Err(RegistryError::Reused(_)))
             && access_in(server, &self.placement, self.access, now)? == Access::CompareOnly
@@ -172,7 +171,7 @@ impl Creation {
         name: ModelName,
         remembered: usize,
         max_rows: usize,
-        now: SystemTime,
+        now: Now,
         pauses: &impl Pauses,
     ) -> Result<ModelEntry, Violations> {
         async fn typed<T: ModelScalar>(
@@ -208,7 +207,7 @@ impl Creation {
             Dtype::Float32 => typed::<f32>(self, remembered, pauses).await?,
             Dtype::Float64 => typed::<f64>(self, remembered, pauses).await?,
         };
-        Ok(ModelEntry::new(name, model, access, made_by, now).with_compare(compare))
+        Ok(ModelEntry::new(name, model, access, made_by, now.date).with_compare(compare))
     }
 }
 
@@ -229,7 +228,7 @@ pub fn access_in(
     server: &Server,
     placement: &Placement,
     asked: Access,
-    now: SystemTime,
+    now: Now,
 ) -> Result<Access, Status> {
     let session = if placement.new_session {
         Access::Full

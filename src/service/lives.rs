@@ -1,7 +1,7 @@
 //! Sessions and models from their making to their end: kept, written down late, described, deleted, expired.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tonic::{Code, Status};
 
@@ -12,29 +12,31 @@ use super::persistence::{NotRead, NotStored, Taken};
 use super::tags::SessionTag;
 use super::{Server, convert, pb, status, telemetry};
 use crate::nn::{Scalar, Violations};
-use crate::training::{Kept, Model, ModelName, Placement, RegistryError, SessionName};
+use crate::training::{Access, Kept, Model, ModelName, Now, Placement, RegistryError, SessionName};
 
 /// Expired and idle sessions are looked for this often. Until then the names and places of expired ones are taken,
 /// though nobody finds them.
 const RETIRE_EVERY: Duration = Duration::from_secs(1);
 
+/// How often the time that expired sessions stay in the trash is counted down while it passes.
+const TRASH_TICKS: u64 = 24;
+
+/// Tags of sessions in one line of the log.
+const TAGS: usize = 20;
+
 /// What is acknowledged from memory is on disk this much later, and the time that writing takes.
 pub const STORE_WITHIN: Duration = Duration::from_millis(500);
 
 impl Server {
-    /// Removes sessions that nobody called for their time to live, and drops from memory those that nobody called for
-    /// a while; for ever.
+    /// Moves sessions without a call for their time to live to the trash, empties it, and drops from memory the models
+    /// of those without a call for a while; for ever.
     pub async fn retire(self: &Arc<Self>) {
         let idle = Duration::from_secs(self.config.evict_after_seconds);
+        let trash_every = Duration::from_secs((self.config.trash_seconds / TRASH_TICKS).max(1));
         loop {
             tokio::time::sleep(RETIRE_EVERY).await;
-            let expired = self.registry().expired(SystemTime::now());
-            for name in expired {
-                if let Err(not_stored) = self.delete_session(&name).await {
-                    let session = SessionTag(&name);
-                    tracing::error!(%session, ?not_stored, "an expired session cannot be removed yet");
-                }
-            }
+            self.expire().await;
+            self.age_trash(trash_every).await;
             if self.persistence.is_on() {
                 let is_safe = |entry: &ModelEntry| {
                     entry.durable_step().is_some()
@@ -44,11 +46,112 @@ impl Server {
                         && !entry.is_logged()
                         && !entry.is_training()
                 };
-                let evicted = self.registry().evict(idle, SystemTime::now(), is_safe);
+                let evicted = self.registry().evict(idle, self.now(), is_safe);
                 if evicted > 0 {
                     tracing::debug!(models = evicted, "idle models left memory");
                 }
             }
+        }
+    }
+
+    /// Moves sessions without a call for their time to live to the trash.
+    async fn expire(&self) {
+        let expired = self.registry().expired(self.now());
+        if expired.is_empty() {
+            return;
+        }
+        let tags = expired.iter().take(TAGS);
+        let tags: Vec<_> = tags.map(|name| SessionTag(name).to_string()).collect();
+        let count = expired.len();
+        tracing::info!(
+            sessions = count,
+            ?tags,
+            "sessions expire; `backpropd trash restore` brings back"
+        );
+        for name in expired {
+            tracing::debug!(%name, tag = %SessionTag(&name), "a session expires");
+            if let Err(not_stored) = self.expire_session(&name).await {
+                let session = SessionTag(&name);
+                tracing::error!(%session, ?not_stored, "an expired session cannot be moved yet");
+            }
+        }
+    }
+
+    async fn expire_session(&self, name: &SessionName) -> Result<(), NotStored> {
+        // From here on nothing is added to it, and no call finds it.
+        let Ok(models) = self.registry().close_session(name) else {
+            return Ok(());
+        };
+        let moved = self.move_to_trash(name, &models).await;
+        let mut registry = self.registry();
+        match moved {
+            Ok(_turns) => {
+                let _ = registry.delete_session(name);
+                Ok(())
+            }
+            Err(not_stored) => {
+                for entry in models.iter().filter(|entry| entry.deleted.is_cancelled()) {
+                    registry.replace_model(&entry.name, Arc::new(entry.revived()));
+                }
+                registry.reopen_session(name);
+                Err(not_stored)
+            }
+        }
+    }
+
+    /// Moves a session that no call finds any more, with everything that was acknowledged. Returns the turns to change
+    /// its models.
+    async fn move_to_trash(
+        &self,
+        name: &SessionName,
+        models: &[Arc<ModelEntry>],
+    ) -> Result<Vec<Arc<WriteTurn>>, NotStored> {
+        let mut turns = Vec::with_capacity(models.len());
+        if self.persistence.is_on() {
+            for entry in models {
+                turns.push(self.file_expired(entry).await?);
+            }
+        }
+        for entry in models {
+            entry.deleted.cancel();
+        }
+        let seconds = match self.config.trash_seconds {
+            0 => 0,
+            // The next count takes off what has passed since the last one.
+            seconds => seconds + self.trash_uncounted().as_secs(),
+        };
+        self.persistence.trash_session(name, seconds).await?;
+        Ok(turns)
+    }
+
+    /// The uptime that has not been counted yet for what is in the trash.
+    fn trash_uncounted(&self) -> Duration {
+        let counted = self.trash_counted.lock();
+        let counted = *counted.unwrap_or_else(PoisonError::into_inner);
+        self.now().uptime.saturating_sub(counted)
+    }
+
+    /// Counts the uptime since the last look for what is in the trash, if that is `every` or more.
+    async fn age_trash(&self, every: Duration) {
+        let uptime = self.now().uptime;
+        let passed = {
+            let mut counted = self
+                .trash_counted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let passed = uptime.saturating_sub(*counted);
+            if passed < every || !self.persistence.is_on() {
+                return;
+            }
+            // The rest of a second counts the next time.
+            let passed = Duration::from_secs(passed.as_secs());
+            *counted += passed;
+            passed
+        };
+        match self.persistence.age_trash(passed.as_secs()).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::info!(sessions, "expired sessions left the trash"),
+            Err(not_stored) => tracing::error!(?not_stored, "the trash cannot be emptied yet"),
         }
     }
 
@@ -58,18 +161,38 @@ impl Server {
     /// Its snapshot is damaged; the disk does not read; it was deleted meanwhile.
     pub async fn bring_back(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
         let remembered = self.config.request_ids_per_model;
-        let read = self.persistence.read(name, self.limits, remembered).await;
+        let read = self.persistence.read(name, remembered).await;
         match read {
-            Ok(entry) => {
-                Ok(self
-                    .registry()
-                    .bring_back(name, Arc::new(entry), SystemTime::now())?)
-            }
+            Ok(entry) => Ok(self
+                .registry()
+                .bring_back(name, Arc::new(entry), self.now())?),
             Err(NotRead::Failed) => Err(NotRead::status()),
             Err(NotRead::Lost) => {
-                let _ = self.registry().delete_model(name, SystemTime::now());
+                let _ = self.registry().delete_model(name, self.now());
                 Err(self.persistence.loss(name).unwrap_or_else(status::internal))
             }
+        }
+    }
+
+    /// Finds a model to export. That goes for a session whose record is damaged, too: a model's own file says whether it
+    /// may be shown.
+    ///
+    /// # Errors
+    /// No such model; one that is for grading only.
+    pub async fn open_to_export(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
+        let found = self.registry().model_of_damaged(name);
+        let entry = match found {
+            Err(_) => return self.open(name).await,
+            Ok(Some(entry)) => entry,
+            Ok(None) => {
+                let remembered = self.config.request_ids_per_model;
+                let read = self.persistence.read(name, remembered).await;
+                Arc::new(read.map_err(|_| NotRead::status())?)
+            }
+        };
+        match entry.access {
+            Access::Full => Ok(entry),
+            Access::CompareOnly => Err(status::compare_only()),
         }
     }
 
@@ -81,7 +204,7 @@ impl Server {
         &self,
         placement: Placement,
         entry: Arc<ModelEntry>,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Arc<ModelEntry>, Status> {
         let made = self.registry().insert(placement, Arc::clone(&entry), now)?;
         match made {
@@ -147,7 +270,7 @@ impl Server {
     }
 
     async fn remove_model(&self, name: &ModelName) -> Result<(), Status> {
-        let found = self.registry().model(name, SystemTime::now());
+        let found = self.registry().model(name, self.now());
         if found.is_err() && self.persistence.is_lost(name) {
             let deleted = self.persistence.delete_model(name).await;
             return deleted.map_err(NotStored::status);
@@ -160,7 +283,7 @@ impl Server {
         entry.deleted.cancel();
         // The last writer is done before the files go. A second deletion waits for the first one here.
         let _turn = entry.turn_to_store().await?;
-        let now = self.registry().model(name, SystemTime::now())?;
+        let now = self.registry().model(name, self.now())?;
         if !now.is_some_and(|now| Arc::ptr_eq(&now, &entry)) {
             return Err(RegistryError::NoModel(name.clone()).into());
         }
@@ -169,7 +292,7 @@ impl Server {
             self.registry().replace_model(name, revived);
             return Err(not_stored.status());
         }
-        self.registry().delete_model(name, SystemTime::now())?;
+        self.registry().delete_model(name, self.now())?;
         Ok(())
     }
 
@@ -182,7 +305,7 @@ impl Server {
         self: &Arc<Self>,
         placement: Placement,
         entry: Arc<ModelEntry>,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Arc<ModelEntry>, Status> {
         let server = Arc::clone(self);
         self.finish(async move {
@@ -228,7 +351,7 @@ impl Server {
                     return Err(not_stored.status());
                 }
             }
-            registry.session(name, SystemTime::now()).is_err()
+            registry.session(name, self.now()).is_err()
         };
         if is_gone {
             // Deleted while its record was written: the record is not to bring it back.
@@ -257,7 +380,7 @@ impl Server {
         });
         kept.map_err(|not_stored| {
             entry.deleted.cancel();
-            let _ = self.registry().delete_model(&entry.name, SystemTime::now());
+            let _ = self.registry().delete_model(&entry.name, self.now());
             not_stored.status()
         })
     }
@@ -325,6 +448,14 @@ impl Server {
         self.tasks.wait().await;
         if self.persistence.is_on() {
             self.file_all().await;
+            self.age_trash(Duration::from_secs(1)).await;
+            let ages = self.registry().ages(self.now());
+            if let Err(not_stored) = self.persistence.put_leases(&ages).await {
+                tracing::warn!(
+                    ?not_stored,
+                    "the next start gives every session its whole lease"
+                );
+            }
         }
     }
 
@@ -339,7 +470,7 @@ impl Server {
         let size = page_size(request.page_size, &mut violations);
         let after = page_token(&request.page_token, &mut violations);
         let session = violations.into_result(session)?;
-        let now = SystemTime::now();
+        let now = self.now();
         let mut ids = self
             .registry()
             .models(&session, after.as_ref(), size + 1, now)?;

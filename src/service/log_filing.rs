@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use super::Server;
-use super::entry::ModelEntry;
+use super::entry::{ModelEntry, WriteTurn};
+use super::persistence::NotStored;
 use super::tags::ModelTag;
 
 /// The log is looked after this often.
@@ -48,6 +49,19 @@ impl Server {
             .for_each_concurrent(AT_ONCE, |entry| self.file_last(entry))
             .await;
         self.persistence.tend_log(Duration::ZERO).await;
+    }
+
+    /// Puts all of a model whose session expires into its file, so that the folder can be moved with everything that was
+    /// acknowledged. Returns the turn to change the model: while it is held nothing is added.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn file_expired(&self, entry: &Arc<ModelEntry>) -> Result<Arc<WriteTurn>, NotStored> {
+        let turn = entry.turn_to_store().await;
+        let turn = Arc::new(turn.map_err(|_| NotStored::Failed)?);
+        self.persistence.catch_up(entry, Arc::clone(&turn)).await?;
+        self.persistence.file(entry, Arc::clone(&turn)).await?;
+        Ok(turn)
     }
 
     async fn file_last(&self, entry: Arc<ModelEntry>) {

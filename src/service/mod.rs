@@ -11,6 +11,7 @@ mod assignments;
 mod bodies;
 mod caller;
 mod check;
+mod clock;
 mod codec;
 mod compare;
 mod compute;
@@ -53,11 +54,12 @@ mod tags;
 mod telemetry;
 mod training;
 mod transfer;
+pub mod trash;
 
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use faer::Par;
 use tokio::net::TcpListener;
@@ -68,6 +70,7 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 pub use self::assignments::{AssignmentsError, load_graders};
+pub use self::clock::Clock;
 pub use self::codec::CountingCodec;
 use self::compute::{Compute, ComputeLimits, Timing, Turns};
 pub use self::convert::grading::{asked_reveal, read_report};
@@ -88,7 +91,7 @@ use self::telemetry::Telemetry;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
-use crate::training::{Access, ModelName, Registry, RegistryLimits};
+use crate::training::{Access, ModelName, Now, Registry, RegistryLimits};
 
 /// The messages, services and clients generated from `proto/backprop/v1`.
 #[allow(
@@ -135,6 +138,9 @@ pub enum ServeError {
 
 /// What every handler works with.
 struct Server {
+    clock: Clock,
+    /// The uptime up to which the trash has been counted down.
+    trash_counted: Mutex<Duration>,
     config: Config,
     limits: ArchitectureLimits,
     registry: Mutex<Registry<ModelEntry>>,
@@ -157,9 +163,17 @@ pub struct Opened(Arc<Server>);
 /// # Errors
 /// The server could not be started: its threads, its data folder, its assignments.
 pub fn open(config: Config) -> Result<Opened, ServeError> {
+    open_with_clock(config, Clock::of_the_machine())
+}
+
+/// [`open`] with clocks of the caller's own.
+///
+/// # Errors
+/// The same.
+pub fn open_with_clock(config: Config, clock: Clock) -> Result<Opened, ServeError> {
     // Products name their own parallelism; faer's operators, should one be used, must not start threads of theirs.
     faer::set_global_parallelism(Par::Seq);
-    Ok(Opened(Arc::new(Server::start(config)?)))
+    Ok(Opened(Arc::new(Server::start(config, clock)?)))
 }
 
 /// [`open`], then [`Opened::serve`].
@@ -277,7 +291,7 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
 }
 
 impl Server {
-    fn start(config: Config) -> Result<Self, ServeError> {
+    fn start(config: Config, clock: Clock) -> Result<Self, ServeError> {
         let persistence = Persistence::open(&config.data_dir)?;
         let grading = GradingDesk::start(&config)?;
         let threads = config.compute_threads();
@@ -314,16 +328,18 @@ impl Server {
             streams: Places::new(config.max_streams_per_session, "max_streams_per_session"),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
+            trash_counted: Mutex::new(clock.now().uptime),
             config,
+            clock,
         };
         let remembered = server.config.request_ids_per_model;
         server
             .persistence
             .load(
                 &mut server.registry(),
-                &server.limits,
                 remembered,
                 server.config.compute_threads(),
+                server.now(),
             )
             .map_err(ServeError::Unlisted)?;
         Ok(server)
@@ -332,6 +348,11 @@ impl Server {
     /// Sessions and models. Held for look-ups and insertions only, never while computing or waiting.
     fn registry(&self) -> MutexGuard<'_, Registry<ModelEntry>> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time now.
+    fn now(&self) -> Now {
+        self.clock.now()
     }
 
     /// Memory for the intermediate quantities of a call.
@@ -367,7 +388,7 @@ impl Server {
     /// No such model; one whose snapshot is damaged.
     async fn find(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Status> {
         telemetry::note_model(name);
-        let found = self.registry().model(name, SystemTime::now());
+        let found = self.registry().model(name, self.now());
         match found {
             Ok(Some(entry)) => Ok(entry),
             Ok(None) => self.bring_back(name).await,
@@ -384,6 +405,18 @@ impl Server {
         match self.grading.veil.access(&entry) {
             Access::Full => Ok(entry),
             Access::CompareOnly => Err(status::compare_only()),
+        }
+    }
+
+    /// Refuses to change a model that is above a limit, which was lowered after the model was made.
+    ///
+    /// # Errors
+    /// The limit, the model's size and the way out.
+    fn check_limits(&self, entry: &ModelEntry) -> Result<(), Status> {
+        let over = entry.model.spec().over_limit(&self.limits);
+        match over.or_else(|| self.registry().over_limit(&entry.name)) {
+            None => Ok(()),
+            Some(over) => Err(status::over_limit(&entry.name, over)),
         }
     }
 

@@ -99,6 +99,7 @@ impl Replacement {
         let (step, digest) = match model.begin(request.as_ref(), self.expected_step)? {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => (step, digest),
             Begin::Fresh => {
+                server.check_limits(entry)?;
                 let (home, entry) = (Arc::clone(server), Arc::clone(entry));
                 let replaced = replace(home, entry, model, parameters, request, turn);
                 server.finish(replaced).await?

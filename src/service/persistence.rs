@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
@@ -25,13 +26,16 @@ use tonic::{Code, Status};
 use self::commit_queue::CommitQueue;
 pub use self::logging::Taken;
 use self::marks::{check_mark, mark};
-use self::recovery::{lose, restore_model};
+use self::recovery::{Unusable, lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
 use super::status::Refusal;
-use crate::nn::{ArchitectureLimits, Scalar};
-use crate::store::{Anchor, Store, StoreError};
+use crate::nn::Scalar;
+use crate::store::{Anchor, Formats, Store, StoreError};
+use crate::training::session::leases;
 use crate::training::snapshot::{self, About, Restored};
-use crate::training::{Kept, Model, ModelName, SessionName, SessionRecord};
+use crate::training::{
+    Kept, Model, ModelName, RecordError, SessionName, SessionRecord, names::Id, redo,
+};
 
 /// The folder, if there is one, and what could not be read in it.
 #[derive(Debug)]
@@ -44,6 +48,23 @@ pub struct Persistence {
     /// Models whose last commit is damaged, and what became of it.
     lost: Arc<Mutex<Lost>>,
 }
+
+/// The formats that this program knows.
+pub const FORMATS: Formats = Formats {
+    unknown_model: |start| {
+        let version = snapshot::version(start)?;
+        let is_known = snapshot::is_known(version) || redo::is_known(version);
+        (!is_known).then_some(version)
+    },
+    is_sound: snapshot::is_sound,
+    unknown_session: |bytes, id| {
+        let name = SessionName(Id::parse(id)?);
+        match SessionRecord::from_bytes(bytes, &name) {
+            Err(RecordError::Version(version)) => Some(version),
+            Ok(_) | Err(RecordError::Damaged(_)) => None,
+        }
+    },
+};
 
 /// Models that were lost, and what became of each.
 type Lost = BTreeMap<ModelName, String>;
@@ -108,7 +129,7 @@ impl Persistence {
     pub fn open(folder: &str) -> Result<Self, StoreError> {
         let store = match folder {
             "" => None,
-            folder => Some(Arc::new(Store::open(Path::new(folder))?)),
+            folder => Some(Arc::new(Store::open_checked(Path::new(folder), &FORMATS)?)),
         };
         let queue = store.clone().and_then(CommitQueue::start);
         Ok(Self {
@@ -131,7 +152,6 @@ impl Persistence {
     pub async fn read(
         &self,
         name: &ModelName,
-        limits: ArchitectureLimits,
         remembered_requests: usize,
     ) -> Result<ModelEntry, NotRead> {
         let Some(store) = self.store.clone() else {
@@ -144,15 +164,22 @@ impl Persistence {
                 tracing::error!(%name, %error, "a model cannot be read");
                 NotRead::Failed
             })?;
-            let restored = restore_model(&bytes, &name, &limits, remembered_requests);
+            let restored = restore_model(&bytes, &name, remembered_requests);
             let restored = restored.and_then(|(entry, step)| {
-                check_mark(&entry, step, store.mark(&session, &model))?;
+                check_mark(&entry, step, store.mark(&session, &model))
+                    .map_err(Unusable::Damaged)?;
                 entry.note_filed(step, Anchor::of(&bytes));
                 Ok(entry)
             });
-            restored.map_err(|reason| {
-                lose(&store, &lost, name, &reason, &limits);
-                NotRead::Lost
+            restored.map_err(|unusable| match unusable {
+                Unusable::Damaged(reason) => {
+                    lose(&store, &lost, name, &reason);
+                    NotRead::Lost
+                }
+                Unusable::Format(what) => {
+                    tracing::error!(%name, what, "a model cannot be read");
+                    NotRead::Failed
+                }
             })
         };
         let read = tokio::task::spawn_blocking(work).await;
@@ -186,7 +213,9 @@ impl Persistence {
         record: &SessionRecord,
     ) -> Result<(), NotStored> {
         let session = name.0.to_string();
-        let record = serde_json::to_vec(record).map_err(|error| NotStored::of(&error.into()))?;
+        let record = record
+            .to_bytes(name)
+            .map_err(|error| NotStored::of(&error.into()))?;
         self.with_store(move |store| store.put_session(&session, &record))
             .await
     }
@@ -301,6 +330,41 @@ impl Persistence {
             .await?;
         self.lost().retain(|lost, _| lost.session != *name);
         Ok(())
+    }
+
+    /// Moves a session's files to the trash, for this much uptime; without any they are removed.
+    ///
+    /// # Errors
+    /// The disk refuses; trying again is right.
+    pub async fn trash_session(&self, name: &SessionName, seconds: u64) -> Result<(), NotStored> {
+        let session = name.0.to_string();
+        self.with_store(move |store| match seconds {
+            0 => store.delete_session(&session),
+            seconds => store.trash_session(&session, seconds),
+        })
+        .await?;
+        self.lost().retain(|lost, _| lost.session != *name);
+        Ok(())
+    }
+
+    /// Counts this much uptime for what is in the trash, and tells how many sessions it removed.
+    ///
+    /// # Errors
+    /// The disk refuses; trying again is right.
+    pub async fn age_trash(&self, seconds: u64) -> Result<usize, NotStored> {
+        self.with_store(move |store| store.age_trash(seconds)).await
+    }
+
+    /// Writes down how long each session has been without a call, for the next start.
+    ///
+    /// # Errors
+    /// The disk refuses; then the next start gives every session its whole lease.
+    pub async fn put_leases(
+        &self,
+        ages: &BTreeMap<SessionName, Duration>,
+    ) -> Result<(), NotStored> {
+        let bytes = leases::encode(ages).map_err(|error| NotStored::of(&error.into()))?;
+        self.with_store(move |store| store.put_leases(&bytes)).await
     }
 
     /// Does `work` on a thread that may block, where there is a store.

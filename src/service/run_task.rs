@@ -90,7 +90,7 @@ pub async fn conduct<T: Scalar>(
         turn = entry.write_turn(&server.config) => turn,
     };
     let begun = turn.and_then(|(turn, position)| {
-        let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
+        let begin = begin(&server, &entry, &model, &plan, conditions.expected_step)?;
         let workspace = Workspace::bytes(&model, plan.minibatches.size());
         let memory = server.workspace(workspace)?;
         Ok((Arc::new(turn), position, begin, memory))
@@ -171,6 +171,22 @@ pub async fn conduct<T: Scalar>(
     feed.end(end);
 }
 
+/// How the run begins. A model above a limit is not trained; what was done before the limit was lowered is answered.
+fn begin<T: Scalar>(
+    server: &Server,
+    entry: &ModelEntry,
+    model: &Model<T>,
+    plan: &Plan<T>,
+    expected_step: Option<i64>,
+) -> Result<Begin, Status> {
+    let begin = model.begin(plan.request.as_ref(), expected_step)?;
+    match begin {
+        Begin::Fresh | Begin::Resume { .. } => server.check_limits(entry)?,
+        Begin::Replay(_) => {}
+    }
+    Ok(begin)
+}
+
 /// Waits for the end and passes on whatever is to bring it about.
 async fn supervise(
     ending: std::pin::Pin<&mut impl Future<Output = Stop>>,
@@ -193,15 +209,13 @@ async fn ending(server: &Server, entry: &ModelEntry, conditions: &Conditions) ->
     let renew = async {
         loop {
             // A session may live for less than the server's default.
-            let renewed = server
-                .registry()
-                .session(&entry.name.session, SystemTime::now());
+            let now = server.now();
+            let renewed = server.registry().session(&entry.name.session, now);
             let Ok(session) = renewed else {
                 // Gone; whoever removes it cancels `deleted`.
                 return std::future::pending().await;
             };
-            let life = session.expires.duration_since(SystemTime::now());
-            tokio::time::sleep(life.unwrap_or_default().max(SHORTEST_LEASE) / 4).await;
+            tokio::time::sleep(session.remaining.max(SHORTEST_LEASE) / 4).await;
         }
     };
     tokio::select! {

@@ -1,7 +1,7 @@
 //! SessionService.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tonic::{Code, Request, Response, Status};
 
@@ -45,7 +45,7 @@ impl SessionService for Sessions {
         let name = SessionName(violations.into_result(id)?);
         let server = Arc::clone(&self.0);
         let made = async move {
-            let now = SystemTime::now();
+            let now = server.now();
             let made = {
                 let (mut registry, owner) = (server.registry(), telemetry::owner());
                 registry.room_for_session(&name, owner)?;
@@ -67,7 +67,7 @@ impl SessionService for Sessions {
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
         let name = read_name(&request.into_inner().name)?;
-        let session = self.0.registry().session(&name, SystemTime::now())?;
+        let session = self.0.registry().session(&name, self.0.now())?;
         Ok(Response::new(pb::GetSessionResponse {
             session: Some(write_session(&session)),
         }))
@@ -88,7 +88,10 @@ impl SessionService for Sessions {
         let size = page_size(request.page_size, &mut violations);
         let after = page_token(&request.page_token, &mut violations).map(SessionName);
         violations.into_result(Some(()))?;
-        let mut found = self.0.registry().sessions(after.as_ref(), size + 1);
+        let mut found = self
+            .0
+            .registry()
+            .sessions(after.as_ref(), size + 1, self.0.now());
         let more = found.len() > size;
         found.truncate(size);
         let next_page_token = match found.last() {
@@ -106,7 +109,7 @@ impl SessionService for Sessions {
         request: Request<pb::DeleteSessionRequest>,
     ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
         let name = read_name(&request.into_inner().name)?;
-        self.0.registry().session(&name, SystemTime::now())?;
+        self.0.registry().check_to_delete(&name, self.0.now())?;
         let models = self.0.delete_session(&name).await?;
         Ok(Response::new(pb::DeleteSessionResponse {
             deleted_models: to_i32(models),

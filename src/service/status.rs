@@ -6,6 +6,7 @@
 //! | no such model or session | `NOT_FOUND` | `NOT_FOUND` |
 //! | a taken id | `ALREADY_EXISTS` | `ALREADY_EXISTS` |
 //! | weights that would not be finite; a COMPARE_ONLY model without a batch | `FAILED_PRECONDITION` | `DIVERGED`, `COMPARE_ONLY` |
+//! | a model above a limit that was lowered | `FAILED_PRECONDITION` | `OVER_LIMIT` |
 //! | what an instructor has closed | `PERMISSION_DENIED` | `COMPARE_ONLY`, `REVEAL_LIMIT`, `LISTING_DISABLED` |
 //! | another step than expected | `ABORTED` | `STEP_MISMATCH` |
 //! | a limit | `RESOURCE_EXHAUSTED` | `QUOTA`, `QUEUE_FULL`, `MESSAGE_TOO_LARGE`, `REPLY_TOO_LARGE`, `WORKSPACE_TOO_LARGE`, `SLOW_READER`, `RUN_TIME`, `DISK_FULL` |
@@ -22,7 +23,8 @@ use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 use super::memory::OutOfMemory;
 use crate::nn::Violations;
 use crate::training::{
-    BeginError, Divergence, LARGEST_STEP, ModelName, Quota, RegistryError, RequestIdReused,
+    BeginError, Divergence, LARGEST_STEP, Limit, ModelName, OverLimit, Quota, RegistryError,
+    RequestIdReused,
 };
 
 /// Who says so, in `ErrorInfo.domain`.
@@ -167,6 +169,7 @@ impl From<RegistryError> for Status {
         let message = error.to_string();
         match error {
             RegistryError::NoSession(name) => not_found("session", &name.to_string(), &message),
+            RegistryError::SessionDamaged { .. } => session_damaged(&message),
             RegistryError::NoModel(name) => not_found("model", &name.to_string(), &message),
             RegistryError::SessionTaken(name) => taken("session", &name.to_string(), &message),
             RegistryError::ModelTaken(name) => taken("model", &name.to_string(), &message),
@@ -187,6 +190,59 @@ fn taken(kind: &str, name: &str, message: &str) -> Status {
     let mut refusal = Refusal::new(Code::AlreadyExists, "ALREADY_EXISTS", &message);
     refusal.details.set_resource_info(kind, name, "", &message);
     refusal.status()
+}
+
+/// A session whose record is damaged.
+fn session_damaged(message: &str) -> Status {
+    let message = format!(
+        "{message}. Its models are on disk, and those that were made for every use can be exported (ExportModel); \
+         DeleteSession removes it, so that the name is free again"
+    );
+    Refusal::new(Code::DataLoss, "DATA_LOSS", message).status()
+}
+
+/// A model that cannot be changed while a limit is lower than it was when the model was made.
+pub fn over_limit(name: &ModelName, over: OverLimit) -> Status {
+    let (setting, what) = match over.limit {
+        Limit::Layers => ("max_layers", "layers"),
+        Limit::Units => ("max_units", "units in a layer or features"),
+        Limit::Parameters => ("max_parameters", "parameters"),
+        Limit::Quota(quota) => over_quota_of(quota),
+    };
+    let way_out = match over.limit {
+        Limit::Layers | Limit::Units | Limit::Parameters => {
+            "train an export of it elsewhere, or have the limit raised"
+        }
+        Limit::Quota(_) => "delete what is done with, or have the limit raised",
+    };
+    let OverLimit { found, allowed, .. } = over;
+    let message = format!(
+        "{name} does not train: there are {found} {what}, the server now allows {allowed} ({setting}). It can be read, \
+         exported and deleted as before. Way out: {way_out}"
+    );
+    Refusal::new(Code::FailedPrecondition, "OVER_LIMIT", message)
+        .fact("setting", setting)
+        .fact("limit", allowed)
+        .fact("found", found)
+        .status()
+}
+
+/// A quota's setting, and what it counts.
+fn over_quota_of(quota: Quota) -> (&'static str, &'static str) {
+    match quota {
+        Quota::Sessions => ("max_sessions", "sessions on the server"),
+        Quota::SessionsPerAddress => ("max_sessions_per_address", "sessions of one address"),
+        Quota::Models => ("max_models", "models on the server"),
+        Quota::ModelsPerSession => ("max_models_per_session", "models in its session"),
+        Quota::ModelsPerAddress => ("max_models_per_address", "models of one address"),
+        Quota::CompareTries => ("max_compare_tries_per_session", "comparisons"),
+        Quota::Bytes => ("max_total_parameter_bytes", "bytes of models on the server"),
+        Quota::BytesPerSession => (
+            "max_session_parameter_bytes",
+            "bytes of models in its session",
+        ),
+        Quota::BytesPerAddress => ("max_address_parameter_bytes", "bytes of one address"),
+    }
 }
 
 fn over_quota(quota: Quota, limit: usize) -> Status {

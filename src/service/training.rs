@@ -175,8 +175,8 @@ impl TrainingService for Training {
         let request = request.into_inner();
         let mut violations = Violations::new();
         let name = model_name(&request.model, "model", &mut violations);
-        let most = self.0.limits.layers;
-        let parts = read_parameters(request.parameters, most, &mut violations);
+        // The model may have more layers than a new one may.
+        let parts = read_parameters(request.parameters, usize::MAX, &mut violations);
         let (name, parts) = violations.into_result(name.zip(parts))?;
         let entry = self.0.open(&name).await?;
         let spec = entry.model.spec();
@@ -246,7 +246,8 @@ impl TrainingService for Training {
         let deadline = Deadline::of(request.metadata());
         let mut violations = Violations::new();
         let name = model_name(&request.into_inner().name, "name", &mut violations);
-        let entry = self.0.open(&violations.into_result(name)?).await?;
+        let name = violations.into_result(name)?;
+        let entry = self.0.open_to_export(&name).await?;
         let file = deadline.limit(transfer::export(&self.0, entry)).await?;
         Ok(Response::new(file))
     }

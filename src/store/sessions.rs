@@ -9,7 +9,7 @@ use super::{BARRIER, SESSIONS, Store, if_there, strays};
 
 pub(super) const SESSION_FILE: &str = "session.json";
 /// No id begins with a dot, so that a folder of this name is no session.
-const DELETED: &str = ".deleted-";
+pub(super) const DELETED: &str = ".deleted-";
 
 /// A session as it was found.
 #[derive(Debug)]
@@ -68,7 +68,13 @@ impl<D: Disk> Store<D> {
         self.in_place()?;
         self.forget_marks(session, None)?;
         let sessions = self.root.join(SESSIONS);
-        let deleted = sessions.join(format!("{DELETED}{session}"));
+        // A name that is free: what a removal that failed has left is in the way of no other.
+        let free = (0_u32..)
+            .map(|at| sessions.join(format!("{DELETED}{session}.{at}")))
+            .find(|path| !self.disk.exists(path));
+        let Some(deleted) = free else {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        };
         if !if_there(self.disk.rename(&self.folder(session), &deleted))? {
             return Ok(());
         }

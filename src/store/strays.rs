@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::disk::{Disk, Entry, EntryKind};
+use super::leases::LEASES;
 use super::models::{CURRENT, PREVIOUS};
+use super::trash::TRASH;
 use super::{BARRIER, LOG, MANIFEST, QUARANTINE, SESSIONS, TEMPORARY, log, sessions};
 
 /// So many strays are named; of more, their number is.
@@ -21,8 +23,8 @@ pub(super) fn findings(disk: &impl Disk, root: &Path) -> Vec<String> {
         ours
     };
     look(root, &|entry: &Entry| match entry.name.as_str() {
-        SESSIONS | LOG | QUARANTINE => entry.kind == EntryKind::Folder,
-        "lock" | MANIFEST => entry.kind == EntryKind::File,
+        SESSIONS | LOG | QUARANTINE | TRASH => entry.kind == EntryKind::Folder,
+        "lock" | MANIFEST | LEASES => entry.kind == EntryKind::File,
         _ => false,
     });
     let log = root.join(LOG);

@@ -24,11 +24,11 @@ pub use model::{
     RunSummary,
 };
 pub use names::{Id, ModelName, SessionName};
-pub use quota::{Quota, RegistryError, RegistryLimits};
+pub use quota::{Limit, OverLimit, Quota, RegistryError, RegistryLimits};
 pub use redo::{Redo, RedoError, Redone};
-pub use registry::{Owner, Placement, Registry};
+pub use registry::{Owner, Placement, Registry, RestoredModel};
 pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};
-pub use session::{Access, SessionInfo, SessionRecord};
+pub use session::{Access, Now, RecordError, SessionInfo, SessionRecord};
 pub use spec::{DecayParts, ScheduleParts, Spec, SpecParts};
 pub use workspace::Workspace;

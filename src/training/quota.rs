@@ -55,6 +55,30 @@ pub enum Quota {
     BytesPerAddress,
 }
 
+/// A limit that a model is above, because the limit was lowered after the model was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverLimit {
+    /// Which limit.
+    pub limit: Limit,
+    /// What counts against it.
+    pub found: usize,
+    /// What is allowed now.
+    pub allowed: usize,
+}
+
+/// A limit on one model, or on what the registry keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Layers of a model.
+    Layers,
+    /// Units of a layer, or features.
+    Units,
+    /// Parameters of a model.
+    Parameters,
+    /// Of the registry.
+    Quota(Quota),
+}
+
 /// Why the registry refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
@@ -64,6 +88,14 @@ pub enum RegistryError {
     /// No such model in it.
     #[error("there is no model {0}")]
     NoModel(ModelName),
+    /// The session's record is damaged.
+    #[error("the record of {name} cannot be used: {reason}")]
+    SessionDamaged {
+        /// Which session.
+        name: SessionName,
+        /// What is wrong with the record.
+        reason: String,
+    },
     /// The session's id is taken.
     #[error("{0} exists already")]
     SessionTaken(SessionName),

@@ -168,6 +168,11 @@ impl<T: Scalar> Redo<T> {
     }
 }
 
+/// Whether this program reads that version of the format.
+pub fn is_known(version: u32) -> bool {
+    version == VERSION
+}
+
 /// Does runs again, one after the other, on `par` threads. The caller is the model's only writer. `None` where there are
 /// none.
 ///

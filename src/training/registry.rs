@@ -1,4 +1,8 @@
-//! Sessions and the models in them: who is there, how much is allowed, what has expired.
+//! Sessions and the models in them: which exist, how much is allowed, which have expired.
+
+mod limits;
+mod restored;
+mod sessions;
 
 mod closing;
 mod compare;
@@ -11,9 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::names::{Id, ModelName, SessionName};
-use super::quota::{Quota, RegistryError, RegistryLimits};
-use super::request_log::{RequestId, RequestIdReused, RequestLog};
-use super::session::{Access, SessionInfo, SessionRecord};
+use super::quota::{OverLimit, Quota, RegistryError, RegistryLimits};
+use super::request_log::{RequestId, RequestLog};
+use super::session::{Access, Now};
+pub use restored::RestoredModel;
 pub use shares::Owner;
 use shares::{Share, Shares};
 
@@ -25,6 +30,8 @@ pub struct Registry<M> {
     models: usize,
     bytes: usize,
     shares: Shares,
+    /// Whether some model is above a limit that was lowered.
+    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -33,15 +40,18 @@ struct Session<M> {
     /// What its models take.
     bytes: usize,
     requests: RequestLog<Id>,
-    /// The CreateSession request that made it, if that wants to be done once.
+    /// The CreateSession request that made it, if that is to be executed once.
     made_by: Option<RequestId>,
     created: SystemTime,
-    used: SystemTime,
+    /// The uptime at the last call.
+    used: Duration,
+    /// Time without a call before this start, as far as no call has come since.
+    idle_before: Duration,
     ttl: Duration,
     access: Access,
     /// How often its COMPARE_ONLY models were compared with.
     compare_tries: u64,
-    /// Whether its record is kept.
+    /// Whether its record is on disk.
     is_stored: bool,
     /// Whether it is being deleted: no call finds it any more.
     is_closing: bool,
@@ -49,6 +59,8 @@ struct Session<M> {
     owner: Option<Owner>,
     /// How long it lives without a call while it has no model.
     empty_ttl: Duration,
+    /// What is wrong with its record on disk, if that is damaged.
+    damage: Option<String>,
 }
 
 #[derive(Debug)]
@@ -56,6 +68,9 @@ struct Held<M> {
     /// `None` while it is on disk alone.
     model: Option<Arc<M>>,
     bytes: usize,
+    created: SystemTime,
+    /// The limit that it is above.
+    over: Option<OverLimit>,
 }
 
 /// Where a model is to go.
@@ -82,6 +97,7 @@ impl<M> Registry<M> {
             models: 0,
             bytes: 0,
             shares: Shares::default(),
+            is_over: false,
         }
     }
 
@@ -95,138 +111,6 @@ impl<M> Registry<M> {
         (self.sessions.len(), self.models, resident)
     }
 
-    /// Makes a session, or returns the one that the same request made before.
-    ///
-    /// # Errors
-    /// A taken id, a reused request id, no room.
-    pub fn create_session(
-        &mut self,
-        name: SessionName,
-        ttl: Option<Duration>,
-        request: Option<RequestId>,
-        access: Access,
-        now: SystemTime,
-    ) -> Result<SessionInfo, RegistryError> {
-        if let Some(session) = self.sessions.get(&name) {
-            return match (&session.made_by, request) {
-                (Some(made_by), Some(request)) if *made_by == request => self.session(&name, now),
-                (Some(made_by), Some(request)) if made_by.id == request.id => {
-                    Err(RequestIdReused(request.id).into())
-                }
-                (Some(_) | None, Some(_) | None) => Err(RegistryError::SessionTaken(name)),
-            };
-        }
-        self.room(
-            Quota::Sessions,
-            self.sessions.len(),
-            1,
-            self.limits.sessions,
-        )?;
-        let empty_ttl = ttl.unwrap_or(self.limits.empty_session_ttl);
-        let ttl = ttl
-            .unwrap_or(self.limits.session_ttl)
-            .min(self.limits.session_ttl);
-        let session = Session {
-            models: BTreeMap::new(),
-            bytes: 0,
-            requests: RequestLog::new(self.limits.requests_per_session),
-            made_by: request,
-            created: now,
-            used: now,
-            ttl,
-            access,
-            compare_tries: 0,
-            is_stored: false,
-            is_closing: false,
-            owner: None,
-            empty_ttl,
-        };
-        let info = session.info(name.clone());
-        self.sessions.insert(name, session);
-        Ok(info)
-    }
-
-    /// What is to be kept of a session, if it is there and not noted as stored.
-    pub fn unstored_record(&self, name: &SessionName) -> Option<SessionRecord> {
-        let session = self.sessions.get(name)?;
-        let is_new = !session.is_stored && !session.is_closing;
-        is_new.then(|| session.record())
-    }
-
-    /// Notes that this is kept of a session, unless another one has its name by now.
-    pub fn note_stored(&mut self, name: &SessionName, record: &SessionRecord) {
-        if let Some(session) = self.sessions.get_mut(name) {
-            session.is_stored = session.record() == *record;
-        }
-    }
-
-    /// Puts a session back that was kept, as if it had been called just now.
-    ///
-    /// # Errors
-    /// A taken id, no room.
-    pub fn restore_session(
-        &mut self,
-        name: SessionName,
-        record: SessionRecord,
-        now: SystemTime,
-    ) -> Result<(), RegistryError> {
-        // The default is no wish of its own.
-        let ttl = Some(record.ttl).filter(|ttl| *ttl != self.limits.session_ttl);
-        self.create_session(name.clone(), ttl, record.made_by, record.access, now)?;
-        if let Some(session) = self.sessions.get_mut(&name) {
-            session.created = record.created;
-            session.compare_tries = record.compare_tries;
-            session.is_stored = true;
-        }
-        Ok(())
-    }
-
-    /// Tells about a session and renews it.
-    ///
-    /// # Errors
-    /// No such session.
-    pub fn session(
-        &mut self,
-        name: &SessionName,
-        now: SystemTime,
-    ) -> Result<SessionInfo, RegistryError> {
-        Ok(self.renew(name, now)?.info(name.clone()))
-    }
-
-    /// Removes a session and its models, hands out those in memory, and tells how many there were in all.
-    ///
-    /// # Errors
-    /// No such session.
-    pub fn delete_session(
-        &mut self,
-        name: &SessionName,
-    ) -> Result<(Vec<Arc<M>>, usize), RegistryError> {
-        let session = self
-            .sessions
-            .remove(name)
-            .ok_or_else(|| RegistryError::NoSession(name.clone()))?;
-        let count = session.models.len();
-        let share = Share {
-            sessions: 1,
-            models: count,
-            bytes: session.bytes,
-        };
-        self.shares.take(session.owner, share);
-        self.models -= count;
-        self.bytes -= session.bytes;
-        let models = session.models.into_values();
-        Ok((models.filter_map(|held| held.model).collect(), count))
-    }
-
-    /// Every session that nobody has called for its time to live. It answers no more, and is there until it is deleted.
-    pub fn expired(&self, now: SystemTime) -> Vec<SessionName> {
-        self.sessions
-            .iter()
-            .filter(|(_, session)| session.used + session.life() <= now && !session.is_closing)
-            .map(|(name, _)| name.clone())
-            .collect()
-    }
-
     /// Whether a model could be added now, or which one the same request made before: its name. Asked before the model is
     /// built, so that a refusal costs nothing.
     ///
@@ -235,7 +119,7 @@ impl<M> Registry<M> {
     pub fn check(
         &mut self,
         placement: &Placement,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Option<ModelName>, RegistryError> {
         if placement.new_session {
             self.room(
@@ -285,7 +169,7 @@ impl<M> Registry<M> {
         &mut self,
         placement: Placement,
         model: Arc<M>,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Option<ModelName>, RegistryError> {
         if let Some(made) = self.check(&placement, now)? {
             return Ok(Some(made));
@@ -302,6 +186,8 @@ impl<M> Registry<M> {
         let held = Held {
             model: Some(model),
             bytes: placement.bytes,
+            created: now.date,
+            over: None,
         };
         session.models.insert(name.model, held);
         session.bytes += placement.bytes;
@@ -316,11 +202,7 @@ impl<M> Registry<M> {
     ///
     /// # Errors
     /// No such session or model.
-    pub fn model(
-        &mut self,
-        name: &ModelName,
-        now: SystemTime,
-    ) -> Result<Option<Arc<M>>, RegistryError> {
+    pub fn model(&mut self, name: &ModelName, now: Now) -> Result<Option<Arc<M>>, RegistryError> {
         Ok(self.held(name, now)?.model.clone())
     }
 
@@ -332,7 +214,7 @@ impl<M> Registry<M> {
         &mut self,
         name: &ModelName,
         model: Arc<M>,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Arc<M>, RegistryError> {
         let held = self.held(name, now)?;
         Ok(Arc::clone(held.model.get_or_insert(model)))
@@ -340,15 +222,10 @@ impl<M> Registry<M> {
 
     /// Drops from memory what nobody uses of sessions that were not called for `idle`, and tells how many models that
     /// were. `is_safe` says whether a model can be brought back as it is.
-    pub fn evict(
-        &mut self,
-        idle: Duration,
-        now: SystemTime,
-        is_safe: impl Fn(&M) -> bool,
-    ) -> usize {
+    pub fn evict(&mut self, idle: Duration, now: Now, is_safe: impl Fn(&M) -> bool) -> usize {
         let mut evicted = 0;
         for session in self.sessions.values_mut() {
-            if session.used + idle > now {
+            if session.age(now) < idle {
                 continue;
             }
             for held in session.models.values_mut() {
@@ -361,7 +238,7 @@ impl<M> Registry<M> {
         evicted
     }
 
-    fn held(&mut self, name: &ModelName, now: SystemTime) -> Result<&mut Held<M>, RegistryError> {
+    fn held(&mut self, name: &ModelName, now: Now) -> Result<&mut Held<M>, RegistryError> {
         self.renew(&name.session, now)?
             .models
             .get_mut(&name.model)
@@ -377,7 +254,7 @@ impl<M> Registry<M> {
         session: &SessionName,
         after: Option<&Id>,
         count: usize,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Vec<Id>, RegistryError> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = (from, Bound::Unbounded);
@@ -389,7 +266,7 @@ impl<M> Registry<M> {
     ///
     /// # Errors
     /// No such session or model.
-    pub fn delete_model(&mut self, name: &ModelName, now: SystemTime) -> Result<(), RegistryError> {
+    pub fn delete_model(&mut self, name: &ModelName, now: Now) -> Result<(), RegistryError> {
         let session = self.renew(&name.session, now)?;
         let held = session
             .models
@@ -400,17 +277,21 @@ impl<M> Registry<M> {
         self.shares.take(owner, Share::model(held.bytes));
         self.models -= 1;
         self.bytes -= held.bytes;
+        self.find_over_limits();
         Ok(())
     }
 
-    fn renew(
-        &mut self,
-        name: &SessionName,
-        now: SystemTime,
-    ) -> Result<&mut Session<M>, RegistryError> {
+    fn renew(&mut self, name: &SessionName, now: Now) -> Result<&mut Session<M>, RegistryError> {
         match self.sessions.get_mut(name) {
-            Some(session) if session.used + session.life() > now && !session.is_closing => {
-                session.used = session.used.max(now);
+            Some(Session {
+                damage: Some(reason),
+                ..
+            }) => Err(RegistryError::SessionDamaged {
+                name: name.clone(),
+                reason: reason.clone(),
+            }),
+            Some(session) if session.age(now) < session.life() && !session.is_closing => {
+                session.renew(now);
                 Ok(session)
             }
             Some(_) | None => Err(RegistryError::NoSession(name.clone())),

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 /// A digest of everything that a request asks for, its id left out.
 pub type Fingerprint = [u8; 32];
 
-/// A request that wants to be done once.
+/// The longest request id, in bytes.
+pub const LONGEST_REQUEST_ID: usize = 128;
+
+/// A request that is to be executed once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestId {
     /// The id that the caller chose.
@@ -60,19 +63,25 @@ impl<O: Clone> RequestLog<O> {
         self.entries.into()
     }
 
-    /// Remembers these instead, given from the oldest to the newest.
+    /// Remembers these instead, given from the oldest to the newest. More than the capacity stay: a limit that was
+    /// lowered at a start takes no answer away.
     pub fn replace(&mut self, entries: Vec<(RequestId, O)>) {
-        self.entries.clear();
-        for (request, outcome) in entries {
-            self.record(request, outcome);
-        }
+        self.entries = entries.into();
     }
 
-    /// Notes what became of `request`, in place of an earlier note; it is now the newest.
+    /// Adds an entry to those that were remembered before a start, as [`RequestLog::replace`] does.
+    pub fn restore(&mut self, request: RequestId, outcome: O) {
+        self.entries.push_back((request, outcome));
+    }
+
+    /// Notes what became of `request`, in place of an earlier note; it is now the newest. A log above its capacity gives
+    /// up two entries for each new one.
     pub fn record(&mut self, request: RequestId, outcome: O) {
         self.entries.retain(|(known, _)| known.id != request.id);
-        if self.entries.len() >= self.capacity {
-            self.entries.pop_front();
+        for _ in 0..2 {
+            if self.entries.len() >= self.capacity {
+                self.entries.pop_front();
+            }
         }
         if self.capacity > 0 {
             self.entries.push_back((request, outcome));
@@ -110,5 +119,17 @@ mod tests {
             Ok(Some(11)),
             "noted again, it was newer"
         );
+    }
+
+    #[test]
+    fn a_lowered_capacity_forgets_nothing_by_itself_and_is_reached_by_new_requests() {
+        let mut log = RequestLog::new(2);
+        let entries = (0..5).map(|at| (request(&at.to_string(), 1), at)).collect();
+        log.replace(entries);
+        assert_eq!(log.find(&request("0", 1)), Ok(Some(0)));
+        for new in ["a", "b", "c"] {
+            log.record(request(new, 1), 9);
+        }
+        assert_eq!(log.into_entries().len(), 2);
     }
 }

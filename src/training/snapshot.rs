@@ -1,25 +1,29 @@
-//! A model as bytes: a safetensors file that holds all of it, so that whoever writes one file writes the whole model.
+//! A model as bytes: a safetensors file that holds all of it, so that one file written is the whole model written.
 //!
 //! Tensors are named `layer1.weight` (units × fan_in), `layer1.bias`, …; what the optimizer remembers lies beside them
 //! as `optimizer.first.layer1.weight`, `optimizer.second.layer1.weight`, …. The metadata's entry `backpropd` is JSON:
 //! the format's version, the spec, the step and the remembered requests. The last tensor, `checksum`, is BLAKE3 over
 //! every byte before it, header included.
 
-use std::sync::Arc;
+mod checks;
+mod reader;
+
 use std::time::SystemTime;
 
-use safetensors::tensor::{Dtype as TensorType, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype as TensorType, TensorView};
 use serde::{Deserialize, Serialize};
 
+pub use self::checks::Rules;
+pub use self::reader::{Body, Head};
 use super::compare::CompareTerms;
-use super::model::{Committed, Kept, Model, Outcome};
+use super::model::{Kept, Model, Outcome};
 use super::request_log::RequestId;
 use super::session::Access;
 use super::spec::{Spec, SpecParts};
 use super::tensor_file::{self, MetadataError, tensor_type, with_metadata};
-use crate::nn::{Architecture, ArchitectureLimits, Dtype, Scalar, State};
+use crate::nn::{Architecture, Scalar, State};
 
-/// The format that is written, and the only one that is read so far.
+/// The version of the format that is written, and the only one that is read so far.
 const VERSION: u32 = 1;
 /// Sorts behind every other tensor, because one-byte types come last in a safetensors file.
 const CHECKSUM: &str = "checksum";
@@ -66,7 +70,7 @@ pub enum SnapshotError {
     Malformed(String),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Metadata {
     version: u32,
     about: About,
@@ -74,35 +78,6 @@ struct Metadata {
     step: u64,
     updates: u64,
     requests: Vec<(RequestId, Outcome)>,
-}
-
-impl Metadata {
-    /// Whether these numbers can have come about. A checksum tells damage; it does not tell who wrote the file.
-    fn check(&self) -> Result<(), SnapshotError> {
-        let done = |outcome: &Outcome| match outcome {
-            Outcome::Interrupted { steps_done } => *steps_done,
-            Outcome::Finished(summary) => summary.step.max(summary.steps_done),
-            Outcome::Diverged(divergence) => divergence.step.max(divergence.steps_done),
-            Outcome::ParametersSet { step, .. } => *step,
-        };
-        let latest = self.requests.iter().map(|(_, outcome)| done(outcome)).max();
-        let step = self.step;
-        // Whatever was acknowledged is read; `LARGEST_STEP` ends training.
-        if i64::try_from(step).is_err() {
-            Err(malformed(format!("step {step} is above 2^63")))
-        } else if self.updates > step {
-            Err(malformed(format!(
-                "{} updates by step {step}",
-                self.updates
-            )))
-        } else if let Some(latest) = latest.filter(|latest| *latest > step) {
-            Err(malformed(format!(
-                "a request of step {latest} by step {step}"
-            )))
-        } else {
-            Ok(())
-        }
-    }
 }
 
 /// The model as bytes; the same model and `about` give the same bytes.
@@ -150,50 +125,38 @@ pub fn encode<T: Scalar>(
 /// The model that `bytes` hold, and what was kept beside it.
 ///
 /// # Errors
-/// Damaged bytes, another version, a model beyond `limits`, numbers that are not finite.
-pub fn decode(
-    bytes: &[u8],
-    limits: &ArchitectureLimits,
-    remembered_requests: usize,
-) -> Result<(Restored, About), SnapshotError> {
-    let covered = bytes
-        .len()
-        .checked_sub(CHECKSUM_BYTES)
-        .ok_or(SnapshotError::Damaged)?;
-    if blake3::hash(&bytes[..covered]).as_bytes() != &bytes[covered..] {
+/// Damaged bytes, another version, a model that `rules` refuse, numbers that are not finite.
+pub fn decode(bytes: &[u8], rules: &Rules) -> Result<(Restored, About), SnapshotError> {
+    if !is_sound(bytes) {
         return Err(SnapshotError::Damaged);
     }
-    let metadata: Metadata = tensor_file::metadata(bytes, VERSION)?;
-    metadata.check()?;
-    let spec = metadata.spec.clone().validate(limits).map_err(malformed)?;
-    let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
-    let about = metadata.about.clone();
-    let model = match spec.dtype {
-        Dtype::Float32 => Restored::F32(restore(spec, metadata, &tensors, remembered_requests)?),
-        Dtype::Float64 => Restored::F64(restore(spec, metadata, &tensors, remembered_requests)?),
+    let Some((head, read)) = Head::read(bytes, rules)? else {
+        return Err(malformed("the file ends within its header"));
     };
-    Ok((model, about))
+    if head.file_bytes() != bytes.len() {
+        return Err(malformed("the file is not as long as its header says"));
+    }
+    let mut body = head.into_body(None);
+    body.push(&bytes[read..])?;
+    body.finish()
 }
 
-fn restore<T: Scalar>(
-    spec: Spec,
-    metadata: Metadata,
-    tensors: &SafeTensors<'_>,
-    remembered_requests: usize,
-) -> Result<Model<T>, SnapshotError> {
-    let mut state = State::new(read(&spec.architecture, "", tensors)?, &spec.optimizer);
-    state.updates = metadata.updates;
-    if !state.first.is_empty() {
-        state.first = read(&spec.architecture, FIRST, tensors)?;
-    }
-    if !state.second.is_empty() {
-        state.second = read(&spec.architecture, SECOND, tensors)?;
-    }
-    let kept = Kept {
-        committed: Arc::new(Committed::new(state, metadata.step)),
-        requests: metadata.requests,
-    };
-    Ok(Model::restored(spec, kept, remembered_requests))
+/// Whether the checksum at the end fits the bytes before it. Every version of the format ends with one, so that a file
+/// of a version that is not known can be told from a damaged file.
+pub fn is_sound(bytes: &[u8]) -> bool {
+    bytes
+        .split_last_chunk::<CHECKSUM_BYTES>()
+        .is_some_and(|(covered, checksum)| blake3::hash(covered).as_bytes() == checksum)
+}
+
+/// The version of the format that a snapshot or a redo names in its header, where `start` holds all of that.
+pub fn version(start: &[u8]) -> Option<u32> {
+    tensor_file::version(start)
+}
+
+/// Whether this program reads that version of the format.
+pub fn is_known(version: u32) -> bool {
+    version == VERSION
 }
 
 const FIRST: &str = "optimizer.first.";
@@ -224,34 +187,6 @@ fn places(
         );
         std::iter::once(weight).chain(layer.has_bias().then_some(bias))
     })
-}
-
-/// The flat numbers of all tensors whose names begin with `prefix`.
-fn read<T: Scalar>(
-    architecture: &Architecture,
-    prefix: &str,
-    tensors: &SafeTensors<'_>,
-) -> Result<Vec<T>, SnapshotError> {
-    let mut numbers = Vec::with_capacity(architecture.parameter_count());
-    for (name, _, shape) in places(architecture) {
-        let name = format!("{prefix}{name}");
-        let tensor = tensors.tensor(&name).map_err(malformed)?;
-        let bytes = tensor.data();
-        let count: usize = shape.iter().product();
-        if tensor.shape() != shape || bytes.len() != count * T::DTYPE.size() {
-            let (given, dtype) = (tensor.shape(), tensor.dtype());
-            return Err(SnapshotError::Malformed(format!(
-                "{name} is {given:?} of {dtype:?}"
-            )));
-        }
-        numbers.extend(tensor_file::numbers::<T>(bytes));
-    }
-    if numbers.iter().all(|number| number.to_f64().is_finite()) {
-        Ok(numbers)
-    } else {
-        let message = format!("{prefix}layer*: a number is not finite");
-        Err(SnapshotError::Malformed(message))
-    }
 }
 
 impl From<MetadataError> for SnapshotError {

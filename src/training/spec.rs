@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quota::{Limit, OverLimit};
 use crate::nn::{
     Architecture, ArchitectureLimits, Decay, Dtype, LayerSpec, Objective, Optimizer, ReluAtZero,
     Schedule, Violations,
@@ -97,6 +98,29 @@ impl Spec {
         } else {
             1.0
         }
+    }
+
+    /// The limit that the network is above, if it is above one: those may have been lowered since it was made.
+    pub fn over_limit(&self, limits: &ArchitectureLimits) -> Option<OverLimit> {
+        let architecture = &self.architecture;
+        let units = architecture.layers().iter().map(|layer| layer.units);
+        let widest = units.max().unwrap_or(0).max(architecture.input_size());
+        [
+            (Limit::Layers, architecture.depth(), limits.layers),
+            (Limit::Units, widest, limits.units),
+            (
+                Limit::Parameters,
+                architecture.parameter_count(),
+                limits.parameters,
+            ),
+        ]
+        .into_iter()
+        .find(|(_, found, allowed)| found > allowed)
+        .map(|(limit, found, allowed)| OverLimit {
+            limit,
+            found,
+            allowed,
+        })
     }
 
     /// What it was made of; `validate` makes the same spec of it again.

@@ -32,20 +32,51 @@ pub(super) fn with_metadata(json: String) -> Option<HashMap<String, String>> {
 /// A file's metadata, whose entry `version` is this one. The version is told before the rest can be refused.
 pub(super) fn metadata<M: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<M, MetadataError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|entries| entries.get(METADATA));
+    let entries = header.metadata().clone().unwrap_or_default();
+    read_metadata(&entries, known)
+}
+
+/// The same from the entries of a file's metadata.
+pub(super) fn read_metadata<M: DeserializeOwned>(
+    entries: &HashMap<String, String>,
+    known: u32,
+) -> Result<M, MetadataError> {
+    let text = entries.get(METADATA);
     let text = text.ok_or_else(|| format!("no {METADATA:?} metadata"))?;
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
     let Versioned { version } = serde_json::from_str(text)?;
     if version != known {
         return Err(MetadataError::Version(version));
     }
     Ok(serde_json::from_str(text)?)
+}
+
+/// What every version of the format has in its metadata.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The bytes that a file begins with, which say how long its header is.
+pub(super) const LENGTH_BYTES: usize = 8;
+
+/// The length of a file's header without those.
+pub(super) fn header_length(bytes: &[u8]) -> Option<u64> {
+    let (length, _) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+    Some(u64::from_le_bytes(*length))
+}
+
+/// The version that a file names, where `start` holds all of its header.
+pub(super) fn version(start: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__")]
+        metadata: HashMap<String, String>,
+    }
+    let end = usize::try_from(header_length(start)?).ok()?;
+    let header = start.get(LENGTH_BYTES..end.checked_add(LENGTH_BYTES)?)?;
+    let header: Header = serde_json::from_slice(header).ok()?;
+    let versioned: Versioned = serde_json::from_str(header.metadata.get(METADATA)?).ok()?;
+    Some(versioned.version)
 }
 
 /// How a file calls this type.

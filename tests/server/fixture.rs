@@ -1,11 +1,13 @@
 //! A server of one's own, the homework's model with exact parameters, and what replies and refusals say.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use backpropd::config::Config;
 use backpropd::service::pb;
-use backpropd::service::{ServeError, serve};
+use backpropd::service::{Clock, ServeError, open_with_clock};
 use pb::server_service_client::ServerServiceClient;
 use pb::session_service_client::SessionServiceClient;
 use pb::train_batch_response::Event;
@@ -40,6 +42,11 @@ impl Server {
     }
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_clock(Clock::of_the_machine(), change).await
+    }
+
+    /// A server that reads the time from this clock.
+    pub async fn with_clock(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             threads: 2,
             drain_seconds: 1,
@@ -49,10 +56,15 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, config, async {
-            // A test that ends without asking for a shutdown drops the sender.
-            let _ = stopped.await;
-        }));
+        let served = tokio::spawn(async {
+            let stopped = async {
+                // A test that ends without asking for a shutdown drops the sender.
+                let _ = stopped.await;
+            };
+            open_with_clock(config, clock)?
+                .serve(listener, stopped)
+                .await
+        });
         Self {
             address,
             stop,
@@ -109,6 +121,12 @@ impl Server {
             ended = &mut self.served => ended.expect("it does not panic"),
             () = answers => Ok(()),
         }
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(self) {
+        let stopped = self.shut_down().await;
+        stopped.expect("it returns").expect("it stops well");
     }
 
     /// Asks for a shutdown; the task ends when `serve` has returned.
@@ -404,4 +422,25 @@ pub async fn assert_committed(client: &mut Training, model: &pb::Model, status: 
     let done = after.step - model.step;
     assert_eq!(fact(status, "steps_done"), done.to_string());
     assert!(done > 0, "steps were under way");
+}
+
+/// A folder with the same files, for a server of its own.
+pub fn copy_of(folder: &TempDir) -> TempDir {
+    let copy = TempDir::new().expect("a folder");
+    copy_files(folder.path(), copy.path());
+    copy
+}
+
+/// Copies what is in a folder.
+pub fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("it can be made");
+    for entry in fs::read_dir(from).expect("it is there") {
+        let entry = entry.expect("it is there");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("a kind").is_dir() {
+            copy_files(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("a copy");
+        }
+    }
 }

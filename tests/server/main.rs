@@ -7,6 +7,7 @@
 
 mod budgets;
 mod checks;
+mod clocks;
 mod commit_log;
 mod compare_only;
 mod conformance;
@@ -22,12 +23,14 @@ mod grading;
 mod grading_load;
 mod hostile;
 mod http2;
+mod limits;
 mod logs;
 mod neighbours;
 mod reads;
 mod receipts;
 mod repeats;
 mod server_info;
+mod session_records;
 mod sessions;
 mod shares;
 mod shutdown;

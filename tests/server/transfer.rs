@@ -1,13 +1,19 @@
 //! A model as a file: out of one server and into another, and files that are no models.
 
+use std::sync::Arc;
+
+use backpropd::config::Config;
+use backpropd::nn::State;
 use backpropd::service::pb;
+use backpropd::training::snapshot::{Restored, Rules, decode, encode};
+use backpropd::training::{Committed, Kept, Outcome, RequestId};
 use bytes::Bytes;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use super::fixture::{
-    Server, Training, bad_fields, create, get, homework, homework_with_adam, next, now, refused,
-    run, train,
+    Server, Training, bad_fields, create, fact, get, homework, homework_with_adam, layer, next,
+    now, refused, run, train, wide,
 };
 
 async fn export(client: &mut Training, model: &pb::Model) -> Vec<u8> {
@@ -183,7 +189,9 @@ async fn files_that_are_no_models_are_refused_and_the_server_goes_on() {
         let refusal = refusal.expect_err(what);
         assert_eq!(bad_fields(&refusal), ["data"], "{what}");
     }
-    let large = import(&mut client, Default::default(), &vec![0; 65 << 10]).await;
+    let wide = create(&mut client, wide(), 1).await;
+    let large = export(&mut client, &wide).await;
+    let large = import(&mut client, Default::default(), &large).await;
     refused(
         &large.expect_err("too large"),
         Code::ResourceExhausted,
@@ -227,6 +235,122 @@ async fn a_sender_who_stops_is_cut_off_and_a_model_for_grading_is_not_exported()
         Code::PermissionDenied,
         "COMPARE_ONLY",
     );
+}
+
+/// The file of this model after `change`, made by the program's own code.
+fn rewritten(file: &[u8], change: impl Fn(&mut Kept<f64>)) -> Vec<u8> {
+    let (restored, about) = decode(file, &Rules::own(64)).expect("a good file");
+    let Restored::F64(model) = restored else {
+        panic!("the type has changed")
+    };
+    let mut kept = model.kept();
+    change(&mut kept);
+    encode(model.spec(), &kept, &about).expect("it can be written")
+}
+
+/// The model's state with other numbers, at another step.
+fn committed(kept: &Kept<f64>, step: u64, change: impl Fn(&mut State<f64>)) -> Arc<Committed<f64>> {
+    let mut state = kept.committed.state.clone();
+    change(&mut state);
+    Arc::new(Committed::new(state, step))
+}
+
+#[tokio::test]
+async fn a_file_passes_what_a_request_passes() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create(&mut client, homework_with_adam(), 1).await;
+    run(&mut client, train(&model, 2)).await.expect("it trains");
+    let file = export(&mut client, &model).await;
+    let request = |id: String| RequestId {
+        id,
+        fingerprint: [0; 32],
+    };
+    let interrupted = Outcome::Interrupted { steps_done: 0 };
+    type Change<'a> = &'a dyn Fn(&mut Kept<f64>);
+    let changes: [(&str, Change<'_>); 8] = [
+        ("60 request ids of a megabyte", &|kept| {
+            let ids = (0..60).map(|at| format!("{at}{}", "x".repeat(1 << 20)));
+            kept.requests = ids.map(|id| (request(id), interrupted.clone())).collect();
+        }),
+        ("a request id of 129 bytes", &|kept| {
+            kept.requests = vec![(request("x".repeat(129)), interrupted.clone())];
+        }),
+        ("65 requests", &|kept| {
+            let ids = (0..65).map(|at| at.to_string());
+            kept.requests = ids.map(|id| (request(id), interrupted.clone())).collect();
+        }),
+        ("a weight that is not a number", &|kept| {
+            kept.committed = committed(kept, 2, |state| state.parameters[3] = f64::NAN);
+        }),
+        ("an infinite first moment", &|kept| {
+            kept.committed = committed(kept, 2, |state| state.first[3] = f64::INFINITY);
+        }),
+        ("a negative second moment", &|kept| {
+            kept.committed = committed(kept, 2, |state| state.second[3] = -1e-9);
+        }),
+        ("a step that no client can be told", &|kept| {
+            kept.committed = committed(kept, 1 << 63, |_| ());
+        }),
+        ("more updates than steps", &|kept| {
+            kept.committed = committed(kept, 2, |state| state.updates = 3);
+        }),
+    ];
+    for (what, change) in changes {
+        let file = rewritten(&file, change);
+        let refusal = import(&mut client, Default::default(), &file).await;
+        assert_eq!(bad_fields(&refusal.expect_err(what)), ["data"], "{what}");
+    }
+    let sound = rewritten(&file, |_| ());
+    import(&mut client, Default::default(), &sound)
+        .await
+        .expect("as it was");
+
+    let narrow = Server::with(|config| config.max_units = 2).await;
+    let refusal = import(&mut narrow.training().await, Default::default(), &file).await;
+    assert_eq!(bad_fields(&refusal.expect_err("3 units")), ["data"]);
+}
+
+#[tokio::test]
+async fn a_model_is_held_once_while_it_is_received_and_that_is_counted() {
+    let spec = pb::ModelSpec {
+        layers: [820, 820, 1]
+            .map(|units| layer(units, pb::Activation::Relu, true))
+            .to_vec(),
+        ..homework_with_adam()
+    };
+    // 16 MB of state, and room for one copy.
+    let small = |config: &mut Config| {
+        config.max_request_bytes = 2 << 20;
+        config.max_workspace_bytes = 8 << 20;
+        config.max_in_flight_bytes = 26 << 20;
+    };
+    let server = Server::with(small).await;
+    let mut client = server.training().await;
+    let model = create(&mut client, spec, 1).await;
+    let file = export(&mut client, &model).await;
+    assert!(file.len() > 14 << 20);
+    let pieces = |file: &[u8]| {
+        let pieces = file.chunks(1 << 20).map(|data| pb::ImportModelRequest {
+            data: Bytes::copy_from_slice(data),
+            ..Default::default()
+        });
+        tokio_stream::iter(pieces.collect::<Vec<_>>())
+    };
+    for _ in 0..3 {
+        let reply = client.import_model(pieces(&file)).await.expect("room");
+        let copy = reply.into_inner().model.expect("a model");
+        assert_eq!(copy.weights_digest, model.weights_digest);
+    }
+    let tight = Server::with(|config| {
+        small(config);
+        config.max_in_flight_bytes = 12 << 20;
+    })
+    .await;
+    let refusal = tight.training().await.import_model(pieces(&file)).await;
+    let refusal = refusal.expect_err("no room");
+    refused(&refusal, Code::ResourceExhausted, "QUEUE_FULL");
+    assert_eq!(fact(&refusal, "setting"), "max_in_flight_bytes");
 }
 
 /// The same file with its model at another step.

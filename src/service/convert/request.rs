@@ -7,10 +7,8 @@ use tonic::{Code, Status};
 use crate::nn::Violations;
 use crate::service::status::{Refusal, limited};
 use crate::training::names::ID_PATTERN;
+use crate::training::request_log::LONGEST_REQUEST_ID;
 use crate::training::{Fingerprint, Id, ModelName, RequestId, SessionName};
-
-/// The longest request id, in bytes.
-const LONGEST_REQUEST_ID: usize = 128;
 
 /// What a gRPC client takes unless it is told otherwise, in bytes.
 pub const DEFAULT_REPLY_BYTES: usize = 4 << 20;

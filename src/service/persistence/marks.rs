@@ -1,12 +1,12 @@
 //! Whether what was read of a model is its last durable commit, as the manifest knows it.
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use crate::service::entry::ModelEntry;
 use crate::store::{FoundSession, Mark, Marks, Store};
 use crate::training::snapshot::About;
-use crate::training::{ModelName, Registry};
+use crate::training::{ModelName, Now, Registry};
 
 /// So many models without a mark are named; of more, their number is.
 const MOST_NAMED: usize = 20;
@@ -85,11 +85,7 @@ impl MarkCheck {
     }
 
     /// The models whose files are gone, and what is told of them.
-    pub fn finish<M>(
-        self,
-        registry: &mut Registry<M>,
-        now: SystemTime,
-    ) -> Vec<(ModelName, String)> {
+    pub fn finish<M>(self, registry: &mut Registry<M>, now: Now) -> Vec<(ModelName, String)> {
         self.tell_unknown();
         let gone = self.marks.into_iter();
         let gone = gone.filter(|(key, _)| !self.found.contains(key));

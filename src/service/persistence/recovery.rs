@@ -1,44 +1,52 @@
 //! What a start finds in the folder, and what becomes of a model that cannot be used.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::Duration;
 
 use super::marks::MarkCheck;
 use super::{Lost, Persistence, about, any};
-use crate::nn::ArchitectureLimits;
 use crate::service::compute::parallelism;
 use crate::service::entry::{ModelEntry, with_model};
+use crate::service::tags::SessionTag;
 use crate::store::{Anchor, FoundSession, Logged, Segment, Store};
+use crate::training::session::leases;
+use crate::training::snapshot::{self, Rules, SnapshotError};
 use crate::training::{
-    Id, ModelName, Placement, Registry, RegistryError, SessionName, redo, snapshot,
+    Id, ModelName, Now, RecordError, RedoError, Registry, RestoredModel, SessionName,
+    SessionRecord, redo,
 };
 
 impl Persistence {
-    /// Puts every session and model that was kept into `registry`; what the log tells to do again takes `cores`. A file
-    /// that cannot be used costs its model alone.
+    /// Puts every session and model of the folder into `registry`; runs in the log are replayed on `cores`. A file that
+    /// is damaged costs its own model alone. No limit takes a model away.
     ///
     /// # Errors
-    /// The folder cannot be listed.
+    /// The folder cannot be listed, or holds a format that this program does not know.
     pub fn load(
         &self,
         registry: &mut Registry<ModelEntry>,
-        limits: &ArchitectureLimits,
         remembered_requests: usize,
         cores: usize,
+        now: Now,
     ) -> io::Result<()> {
         let Some(store) = &self.store else {
             return Ok(());
         };
+        let options = Options {
+            remembered_requests,
+            cores,
+        };
         for finding in store.findings() {
             tracing::warn!("{finding}");
         }
-        let now = SystemTime::now();
         let mut marks = MarkCheck::begin(store);
+        let leases = take_leases(store);
         for found in store.sessions()? {
             marks.note_found(&found);
-            let Some(session) = restore_session(registry, &found, now) else {
+            let Some(session) = restore_session(store, registry, &found, &leases, now)? else {
                 continue;
             };
             for id in &found.models {
@@ -48,33 +56,25 @@ impl Persistence {
                     model,
                 };
                 let logged = store.take_logged(&found.session, id);
-                let restore = || {
-                    let logged = logged.as_ref();
-                    restore(
-                        store,
-                        &found,
-                        &name,
-                        logged,
-                        limits,
-                        remembered_requests,
-                        cores,
-                    )
-                };
-                // Bytes that nobody thought of cost their model, not the start.
+                let restore = || restore(store, &found, &name, logged.as_ref(), options);
+                // Bytes that were not foreseen cost their model, not the start.
                 let restored = catch_unwind(AssertUnwindSafe(restore))
-                    .unwrap_or_else(|_| Err("reading it panics".to_owned()));
-                let restored = restored.and_then(|entry| marks.check(store, entry));
-                let kept = restored.and_then(|entry| {
-                    keep_in(registry, entry, now).map_err(|error| error.to_string())
-                });
-                if let Err(reason) = kept {
-                    if let Some(logged) = logged {
-                        set_aside(store, &name, logged);
+                    .unwrap_or_else(|_| Err(Unusable::damaged("reading it panics")));
+                let restored =
+                    restored.and_then(|entry| marks.check(store, entry).map_err(Unusable::Damaged));
+                match restored {
+                    Ok(entry) => keep_in(registry, entry),
+                    Err(Unusable::Format(what)) => return Err(io::Error::other(what)),
+                    Err(Unusable::Damaged(reason)) => {
+                        if let Some(logged) = logged {
+                            set_aside(store, &name, logged);
+                        }
+                        lose(store, &self.lost, name, &reason);
                     }
-                    lose(store, &self.lost, name, &reason, limits);
                 }
             }
         }
+        registry.find_over_limits();
         store.fold_rest()?;
         self.remember_losses(store, registry, now)?;
         let mut lost = self.lost();
@@ -93,7 +93,7 @@ impl Persistence {
         &self,
         store: &Store,
         registry: &mut Registry<ModelEntry>,
-        now: SystemTime,
+        now: Now,
     ) -> io::Result<()> {
         for (session, model) in store.quarantined()? {
             let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));
@@ -121,38 +121,97 @@ fn set_aside(store: &Store, name: &ModelName, logged: Logged) {
     }
 }
 
-fn restore_session(
-    registry: &mut Registry<ModelEntry>,
-    found: &FoundSession,
-    now: SystemTime,
-) -> Option<SessionName> {
-    let restored = (|| {
-        let id = Id::parse(&found.session).ok_or("not a session's id")?;
-        let record = found.record.as_ref().map_err(ToString::to_string)?;
-        let record = serde_json::from_slice(record).map_err(|error| error.to_string())?;
-        let name = SessionName(id);
-        registry
-            .restore_session(name.clone(), record, now)
-            .map_err(|error| error.to_string())?;
-        Ok::<_, String>(name)
-    })();
-    match restored {
-        Ok(name) => Some(name),
-        Err(reason) => {
-            tracing::error!(session = found.session, reason, "a session cannot be used");
-            None
+/// How models are restored.
+#[derive(Clone, Copy)]
+struct Options {
+    remembered_requests: usize,
+    cores: usize,
+}
+
+/// Why a model on disk cannot be used.
+pub(super) enum Unusable {
+    /// Damage, which costs the model.
+    Damaged(String),
+    /// A format of another program, which reads it.
+    Format(String),
+}
+
+impl Unusable {
+    fn damaged(what: impl std::fmt::Display) -> Self {
+        Self::Damaged(what.to_string())
+    }
+}
+
+impl From<SnapshotError> for Unusable {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Version(_) => Self::Format(error.to_string()),
+            SnapshotError::Damaged | SnapshotError::Malformed(_) => Self::damaged(error),
         }
     }
 }
 
-/// Notes a model whose last commit cannot be used, and moves the file out of the way.
-pub(super) fn lose(
+/// Time without a call before this start.
+type Leases = BTreeMap<SessionName, Duration>;
+
+/// What the last orderly stop noted; nothing where that cannot be used, so that every lease starts anew.
+fn take_leases(store: &Store) -> Leases {
+    match store.take_leases() {
+        Ok(bytes) => bytes.and_then(|bytes| leases::decode(&bytes)),
+        Err(error) => {
+            tracing::warn!(%error, "the sessions' ages cannot be read: every lease starts anew");
+            None
+        }
+    }
+    .unwrap_or_default()
+}
+
+/// Puts a session back, sound or damaged; none where the folder holds no session.
+fn restore_session(
     store: &Store,
-    lost: &Mutex<Lost>,
-    name: ModelName,
-    reason: &str,
-    limits: &ArchitectureLimits,
-) {
+    registry: &mut Registry<ModelEntry>,
+    found: &FoundSession,
+    leases: &Leases,
+    now: Now,
+) -> io::Result<Option<SessionName>> {
+    let Some(name) = Id::parse(&found.session).map(SessionName) else {
+        tracing::warn!(
+            folder = found.session,
+            "this is not a session's folder: it is left alone"
+        );
+        return Ok(None);
+    };
+    let reason = match &found.record {
+        Ok(bytes) => match SessionRecord::from_bytes(bytes, &name) {
+            Ok(read) => {
+                if !read.is_sealed {
+                    // Of the first version, which has no checksum.
+                    let sealed = read.record.to_bytes(&name).map_err(io::Error::other)?;
+                    store.put_session(&found.session, &sealed)?;
+                }
+                let idle = leases.get(&name).copied().unwrap_or_default();
+                registry.restore_session(name.clone(), read.record, idle, now);
+                return Ok(Some(name));
+            }
+            Err(error @ RecordError::Version(_)) => return Err(io::Error::other(error)),
+            Err(error @ RecordError::Damaged(_)) => error.to_string(),
+        },
+        // Left by a session that was never acknowledged.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && found.models.is_empty() => {
+            return Ok(None);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            "session.json is missing".to_owned()
+        }
+        Err(error) => format!("session.json cannot be read: {error}"),
+    };
+    tracing::error!(session = %SessionTag(&name), reason, "a session cannot be used");
+    registry.restore_damaged_session(name.clone(), reason, now);
+    Ok(Some(name))
+}
+
+/// Notes a model whose last commit cannot be used, and moves the file out of the way.
+pub(super) fn lose(store: &Store, lost: &Mutex<Lost>, name: ModelName, reason: &str) {
     let (session, model) = (name.session.0.to_string(), name.model.to_string());
     let what = match store.quarantine(&session, &model) {
         Err(error) => format!("it cannot be moved away ({error})"),
@@ -162,7 +221,7 @@ pub(super) fn lose(
             let files = [Some(last), previous].into_iter().flatten();
             let sound = { files }.find_map(|path| {
                 let bytes = std::fs::read(&path).ok()?;
-                let (restored, _) = snapshot::decode(&bytes, limits, 0).ok()?;
+                let (restored, _) = snapshot::decode(&bytes, &Rules::own(0)).ok()?;
                 Some((path, any(restored).step()))
             });
             match sound {
@@ -187,22 +246,17 @@ fn restore(
     found: &FoundSession,
     name: &ModelName,
     logged: Option<&Logged>,
-    limits: &ArchitectureLimits,
-    remembered_requests: usize,
-    cores: usize,
-) -> Result<ModelEntry, String> {
+    options: Options,
+) -> Result<ModelEntry, Unusable> {
     if logged.is_some_and(|logged| logged.is_damaged) {
-        return Err("its last commit, in the log, is damaged".to_owned());
+        return Err(Unusable::damaged("its last commit, in the log, is damaged"));
     }
     let (session, model) = (&found.session, name.model.to_string());
     let base = match logged.and_then(|logged| logged.snapshot.clone()) {
         Some(snapshot) => snapshot,
-        None => {
-            let read = store.model(session, &model);
-            read.map_err(|error| error.to_string())?
-        }
+        None => store.model(session, &model).map_err(Unusable::damaged)?,
     };
-    let (entry, step) = restore_model(&base, name, limits, remembered_requests)?;
+    let (entry, step) = restore_model(&base, name, options.remembered_requests)?;
     let Some(logged) = logged else {
         entry.note_filed(step, Anchor::of(&base));
         return Ok(entry);
@@ -212,13 +266,13 @@ fn restore(
         entry.note_logged(step, logged.anchor, segments);
         return Ok(entry);
     }
-    redo_all(&entry, logged, cores)?;
+    redo_all(&entry, logged, options.cores)?;
     // So that it need not be done once more, and what it came to here is settled.
     let (step, file) = with_model!(&entry.model, model => {
         let kept = model.kept();
         (kept.committed.step, snapshot::encode(model.spec(), &kept, &about(&entry)))
     });
-    let file = file.map_err(|error| error.to_string())?;
+    let file = file.map_err(Unusable::damaged)?;
     match store.put_model(session, &model, &file, None) {
         Ok(file) => entry.note_filed(step, file),
         Err(error) => {
@@ -232,10 +286,18 @@ fn restore(
 }
 
 /// Does again what was done to a model since its last commit that is whole.
-fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), String> {
+fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), Unusable> {
     with_model!(&entry.model, model => {
-        let redone = redo::redo(&logged.redos, model, parallelism(cores))
-            .map_err(|error| format!("a run in the log cannot be done again: {error}"))?;
+        let redone = redo::redo(&logged.redos, model, parallelism(cores));
+        let redone = redone.map_err(|error| {
+            let what = format!("a run in the log cannot be replayed: {error}");
+            match error {
+                RedoError::Version(_) => Unusable::Format(what),
+                RedoError::OtherModel { .. } | RedoError::Diverges(_) | RedoError::Malformed(_) => {
+                    Unusable::Damaged(what)
+                }
+            }
+        })?;
         let Some(redone) = redone else { return Ok(()) };
         entry.set_updated(redone.updated);
         if let Some(then) = redone.other_digest {
@@ -255,13 +317,11 @@ fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), Str
 pub(super) fn restore_model(
     bytes: &[u8],
     name: &ModelName,
-    limits: &ArchitectureLimits,
     remembered_requests: usize,
-) -> Result<(ModelEntry, u64), String> {
-    let (restored, about) =
-        snapshot::decode(bytes, limits, remembered_requests).map_err(|error| error.to_string())?;
+) -> Result<(ModelEntry, u64), Unusable> {
+    let (restored, about) = snapshot::decode(bytes, &Rules::own(remembered_requests))?;
     if about.name != name.to_string() {
-        return Err(format!("it holds {}", about.name));
+        return Err(Unusable::Damaged(format!("it holds {}", about.name)));
     }
     let model = any(restored);
     let step = model.step();
@@ -277,17 +337,21 @@ pub(super) fn restore_model(
     Ok((entry, step))
 }
 
-fn keep_in(
-    registry: &mut Registry<ModelEntry>,
-    entry: ModelEntry,
-    now: SystemTime,
-) -> Result<(), RegistryError> {
-    let placement = Placement {
-        name: entry.name.clone(),
-        new_session: false,
-        bytes: entry.model.spec().state_bytes(),
-        request: entry.made_by.clone(),
-        owner: None,
+fn keep_in(registry: &mut Registry<ModelEntry>, entry: ModelEntry) {
+    let bytes = entry.model.spec().state_bytes();
+    let (name, created, request) = (entry.name.clone(), entry.created, entry.made_by.clone());
+    // What the memory has no room for is read again when it is called for, where the file has all of it.
+    let may_leave = entry.file().is_some() && !entry.is_logged();
+    let model = if registry.has_memory_for(bytes) || !may_leave {
+        Some(Arc::new(entry))
+    } else {
+        None
     };
-    registry.insert(placement, Arc::new(entry), now).map(|_| ())
+    let restored = RestoredModel {
+        model,
+        bytes,
+        created,
+        request,
+    };
+    registry.restore_model(&name, restored);
 }

@@ -1,10 +1,9 @@
 //! Comparisons with models that are for grading only, counted by session.
 
-use std::time::SystemTime;
-
 use super::Registry;
 use crate::training::names::SessionName;
 use crate::training::quota::{Quota, RegistryError};
+use crate::training::session::Now;
 
 impl<M> Registry<M> {
     /// Counts a comparison with a COMPARE_ONLY model of the session, renews it, and tells how many more there may be. The
@@ -16,7 +15,7 @@ impl<M> Registry<M> {
         &mut self,
         name: &SessionName,
         limit: u64,
-        now: SystemTime,
+        now: Now,
     ) -> Result<u64, RegistryError> {
         let session = self.renew(name, now)?;
         if session.compare_tries >= limit {

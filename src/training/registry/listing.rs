@@ -7,16 +7,22 @@ use std::time::Duration;
 
 use super::{Registry, Session};
 use crate::training::names::SessionName;
-use crate::training::session::{SessionInfo, SessionRecord};
+use crate::training::session::{Now, SessionInfo, SessionRecord};
 
 impl<M> Registry<M> {
     /// At most `count` sessions after `after`, in the order of their names. Renews none.
-    pub fn sessions(&self, after: Option<&SessionName>, count: usize) -> Vec<SessionInfo> {
+    pub fn sessions(
+        &self,
+        after: Option<&SessionName>,
+        count: usize,
+        now: Now,
+    ) -> Vec<SessionInfo> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.sessions
             .range((from, Bound::Unbounded))
+            .filter(|(_, session)| session.damage.is_none())
             .take(count)
-            .map(|(name, session)| session.info(name.clone()))
+            .map(|(name, session)| session.info(name.clone(), now))
             .collect()
     }
 
@@ -60,12 +66,14 @@ impl<M> Session<M> {
         }
     }
 
-    pub(super) fn info(&self, name: SessionName) -> SessionInfo {
+    pub(super) fn info(&self, name: SessionName, now: Now) -> SessionInfo {
+        let remaining = self.life().saturating_sub(self.age(now));
         SessionInfo {
             name,
             models: self.models.len(),
             created: self.created,
-            expires: self.used + self.life(),
+            expires: now.date.checked_add(remaining).unwrap_or(now.date),
+            remaining,
             access: self.access,
         }
     }

@@ -1,0 +1,79 @@
+//! `backpropd trash`: the sessions that expired, and one of them brought back.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::{Failure, grade, serve};
+use crate::service::trash;
+
+pub(super) const NAME: &str = "trash";
+const LIST: &str = "list";
+const RESTORE: &str = "restore";
+
+pub(super) fn command() -> Command {
+    Command::new(NAME)
+        .about("List the sessions that expired within the last day, or bring one back; while the server is stopped")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new(LIST)
+                .about("List the sessions in the trash, and the uptime after which each is removed")
+                .arg(folder()),
+        )
+        .subcommand(
+            Command::new(RESTORE)
+                .about("Bring a session back with its models; the next start of the server finds it")
+                .arg(
+                    Arg::new("session")
+                        .value_name("SESSION")
+                        .required(true)
+                        .help("The session, as sessions/SESSION or its id alone"),
+                )
+                .arg(folder()),
+        )
+}
+
+fn folder() -> Arg {
+    Arg::new("data-dir")
+        .long("data-dir")
+        .value_name("FOLDER")
+        .env("BACKPROPD_DATA_DIR")
+        .help("The server's data folder [default: backpropd in the user's data folder]")
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Failure::usage("trash list, or trash restore".to_owned()));
+    };
+    let folder = match matches.get_one::<String>("data-dir") {
+        Some(folder) => folder.clone(),
+        None => serve::users_data_dir()?,
+    };
+    let failed = |error: trash::TrashError| Failure::failed(error.to_string());
+    if name == RESTORE {
+        let session = grade::required::<String>(matches, "session")?;
+        let id = session.strip_prefix("sessions/").unwrap_or(session);
+        trash::restore(&folder, id).map_err(failed)?;
+        let message =
+            format!("sessions/{id} is back; its whole time to live begins with the next start\n");
+        grade::publish(&message, None)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut lines = String::new();
+    for trashed in trash::list(&folder).map_err(failed)? {
+        let trash::Trashed {
+            session,
+            models,
+            seconds_left,
+        } = trashed;
+        lines.push_str(&format!(
+            "sessions/{session}\t{models} models\tremoved after {seconds_left} s of uptime\n"
+        ));
+    }
+    if lines.is_empty() {
+        lines.push_str("the trash is empty\n");
+    }
+    grade::publish(&lines, None)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,90 @@
+//! Whether the program knows the format of every file, asked before anything in the folder is touched.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::models::CURRENT;
+use super::sessions::SESSION_FILE;
+use super::{SESSIONS, StoreError};
+
+/// The longest header that is read, in bytes: a file that claims a longer one is damaged.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// What the program knows about formats; the store itself looks at no content.
+#[derive(Clone, Copy, Debug)]
+pub struct Formats {
+    /// The version that the start of a model's file or of a commit in the log names, if it is one that is not known.
+    pub unknown_model: fn(&[u8]) -> Option<u32>,
+    /// Whether a model's file, of whatever version, is undamaged.
+    pub is_sound: fn(&[u8]) -> bool,
+    /// The version that a session's record names, if the record is undamaged and the version is not known.
+    pub unknown_session: fn(&[u8], &str) -> Option<u32>,
+}
+
+impl Formats {
+    /// Every format is known.
+    pub const ANY: Self = Self {
+        unknown_model: |_| None,
+        is_sound: |_| true,
+        unknown_session: |_, _| None,
+    };
+
+    /// Looks at every session and model of the folder.
+    ///
+    /// # Errors
+    /// A file of a version that the program does not know. What cannot be read at all is a matter for later.
+    pub(super) fn check(&self, root: &Path) -> Result<(), StoreError> {
+        let Ok(sessions) = root.join(SESSIONS).read_dir() else {
+            return Ok(());
+        };
+        for session in sessions.flatten() {
+            let Ok(files) = session.path().read_dir() else {
+                continue;
+            };
+            let name = session.file_name();
+            let id = name.to_str().unwrap_or_default();
+            for file in files.flatten() {
+                // A pipe would be waited for, and a link leads anywhere.
+                if !file.file_type().is_ok_and(|kind| kind.is_file()) {
+                    continue;
+                }
+                let path = file.path();
+                let name = file.file_name();
+                let name = name.to_str().unwrap_or_default();
+                let version = if name == SESSION_FILE {
+                    let bytes = std::fs::read(&path).unwrap_or_default();
+                    (self.unknown_session)(&bytes, id)
+                } else if name.ends_with(CURRENT) {
+                    self.unknown_in(&path)
+                } else {
+                    None
+                };
+                if let Some(version) = version {
+                    return Err(StoreError::UnknownFormat { path, version });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The version of a model's file, if it is not known and the file is undamaged.
+    fn unknown_in(&self, path: &Path) -> Option<u32> {
+        let version = (self.unknown_model)(&header(path).ok()?)?;
+        // A flipped bit in the version is damage, which costs one model, not the start.
+        let whole = std::fs::read(path).ok()?;
+        (self.is_sound)(&whole).then_some(version)
+    }
+}
+
+/// The beginning of a safetensors file, up to the end of its header.
+fn header(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let most = LONGEST_HEADER.min(file.metadata()?.len());
+    let mut start = length.to_vec();
+    let bytes = u64::from_le_bytes(length).min(most);
+    file.take(bytes).read_to_end(&mut start)?;
+    Ok(start)
+}

@@ -1,0 +1,173 @@
+//! Sessions as leases: made, renewed by every call, expired without one, deleted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shares::Share;
+use super::{Registry, Session};
+use crate::training::names::SessionName;
+use crate::training::quota::{Quota, RegistryError};
+use crate::training::request_log::{RequestId, RequestIdReused, RequestLog};
+use crate::training::session::{Access, Now, SessionInfo, SessionRecord};
+
+impl<M> Registry<M> {
+    /// Makes a session, or returns the one that the same request made before.
+    ///
+    /// # Errors
+    /// A taken id, a reused request id, no room.
+    pub fn create_session(
+        &mut self,
+        name: SessionName,
+        ttl: Option<Duration>,
+        request: Option<RequestId>,
+        access: Access,
+        now: Now,
+    ) -> Result<SessionInfo, RegistryError> {
+        if let Some(session) = self.sessions.get(&name) {
+            return match (&session.made_by, request) {
+                (Some(made_by), Some(request)) if *made_by == request => self.session(&name, now),
+                (Some(made_by), Some(request)) if made_by.id == request.id => {
+                    Err(RequestIdReused(request.id).into())
+                }
+                (Some(_) | None, Some(_) | None) => Err(RegistryError::SessionTaken(name)),
+            };
+        }
+        self.room(
+            Quota::Sessions,
+            self.sessions.len(),
+            1,
+            self.limits.sessions,
+        )?;
+        let longest = self.limits.session_ttl;
+        let record = SessionRecord {
+            made_by: request,
+            created: now.date,
+            ttl: ttl.unwrap_or(longest).min(longest),
+            access,
+            compare_tries: 0,
+        };
+        let empty_ttl = ttl.unwrap_or(self.limits.empty_session_ttl);
+        let session = Session::new(record, empty_ttl, self.limits.requests_per_session, now);
+        let info = session.info(name.clone(), now);
+        self.sessions.insert(name, session);
+        Ok(info)
+    }
+
+    /// What is to be written of a session, if it exists and its record is not on disk.
+    pub fn unstored_record(&self, name: &SessionName) -> Option<SessionRecord> {
+        let session = self.sessions.get(name)?;
+        let is_new = !session.is_stored && !session.is_closing;
+        is_new.then(|| session.record())
+    }
+
+    /// Notes that this record of a session is on disk, unless another session has its name by now.
+    pub fn note_stored(&mut self, name: &SessionName, record: &SessionRecord) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.is_stored = session.record() == *record;
+        }
+    }
+
+    /// Describes a session and renews it.
+    ///
+    /// # Errors
+    /// No such session; one whose record is damaged.
+    pub fn session(&mut self, name: &SessionName, now: Now) -> Result<SessionInfo, RegistryError> {
+        Ok(self.renew(name, now)?.info(name.clone(), now))
+    }
+
+    /// Refuses where there is nothing to delete under this name. A damaged session can be deleted.
+    ///
+    /// # Errors
+    /// No such session.
+    pub fn check_to_delete(&mut self, name: &SessionName, now: Now) -> Result<(), RegistryError> {
+        match self.renew(name, now) {
+            Ok(_) | Err(RegistryError::SessionDamaged { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a session and its models, hands out those in memory, and tells how many there were in all.
+    ///
+    /// # Errors
+    /// No such session.
+    pub fn delete_session(
+        &mut self,
+        name: &SessionName,
+    ) -> Result<(Vec<Arc<M>>, usize), RegistryError> {
+        let session = self
+            .sessions
+            .remove(name)
+            .ok_or_else(|| RegistryError::NoSession(name.clone()))?;
+        let count = session.models.len();
+        let share = Share {
+            sessions: 1,
+            models: count,
+            bytes: session.bytes,
+        };
+        self.shares.take(session.owner, share);
+        self.models -= count;
+        self.bytes -= session.bytes;
+        self.find_over_limits();
+        let models = session.models.into_values();
+        Ok((models.filter_map(|held| held.model).collect(), count))
+    }
+
+    /// Every session without a call for its time to live. Calls no longer find it, and it stays until it is deleted. A
+    /// damaged one does not expire.
+    pub fn expired(&self, now: Now) -> Vec<SessionName> {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| session.damage.is_none() && !session.is_closing)
+            .filter(|(_, session)| session.age(now) >= session.life())
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// How long each session has been without a call.
+    pub fn ages(&self, now: Now) -> BTreeMap<SessionName, Duration> {
+        let sessions = self.sessions.iter();
+        sessions
+            .filter(|(_, session)| session.damage.is_none())
+            .map(|(name, session)| (name.clone(), session.age(now)))
+            .collect()
+    }
+}
+
+impl<M> Session<M> {
+    pub(super) fn new(
+        record: SessionRecord,
+        empty_ttl: Duration,
+        remembered_requests: usize,
+        now: Now,
+    ) -> Self {
+        Self {
+            models: BTreeMap::new(),
+            bytes: 0,
+            requests: RequestLog::new(remembered_requests),
+            made_by: record.made_by,
+            created: record.created,
+            used: now.uptime,
+            idle_before: Duration::ZERO,
+            ttl: record.ttl,
+            access: record.access,
+            compare_tries: record.compare_tries,
+            is_stored: false,
+            damage: None,
+            is_closing: false,
+            owner: None,
+            empty_ttl,
+        }
+    }
+
+    /// The time since the last call.
+    pub(super) fn age(&self, now: Now) -> Duration {
+        now.uptime.saturating_sub(self.used) + self.idle_before
+    }
+
+    /// Notes a call.
+    pub(super) fn renew(&mut self, now: Now) {
+        self.used = self.used.max(now.uptime);
+        self.idle_before = Duration::ZERO;
+    }
+}

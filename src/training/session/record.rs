@@ -1,0 +1,234 @@
+//! A session's record as bytes: JSON that ends with a checksum over everything before it.
+//!
+//! ```text
+//! {"version":2,"session":"lab","made_by":null,"created":…,"ttl":…,"access":"Full","checksum":"BLAKE3 in hexadecimal"}
+//! ```
+//!
+//! The first version had neither `version` nor `session` nor `checksum`. It is read, and written anew by the start that
+//! reads it.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Access, SessionRecord};
+use crate::training::names::SessionName;
+use crate::training::request_log::RequestId;
+
+/// The version that is written; it and the one before are read.
+const VERSION: u32 = 2;
+
+const CHECKSUM: &str = ",\"checksum\":\"";
+const END: &str = "\"}";
+const HEX: usize = 2 * blake3::OUT_LEN;
+
+/// Why bytes are no record of a session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Bytes differ from those that were written, or were written for another session.
+    #[error("session.json is damaged: {0}")]
+    Damaged(String),
+    /// Written by a version of the program that is not known.
+    #[error("session.json has format version {0}; this program reads up to version {VERSION}")]
+    Version(u32),
+}
+
+/// A record that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRecord {
+    /// What it says.
+    pub record: SessionRecord,
+    /// Whether a checksum protects it on disk.
+    pub is_sealed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    version: u32,
+    session: String,
+    made_by: Option<RequestId>,
+    created: SystemTime,
+    ttl: Duration,
+    access: Access,
+    #[serde(default)]
+    compare_tries: u64,
+}
+
+/// The first version. A record of the second that lost its checksum is none of the first.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unsealed {
+    made_by: Option<RequestId>,
+    created: SystemTime,
+    ttl: Duration,
+    access: Access,
+    #[serde(default)]
+    compare_tries: u64,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+impl SessionRecord {
+    /// The record of this session as bytes.
+    ///
+    /// # Errors
+    /// A date before 1970.
+    pub fn to_bytes(&self, name: &SessionName) -> Result<Vec<u8>, serde_json::Error> {
+        let text = serde_json::to_string(&Sealed {
+            version: VERSION,
+            session: name.0.to_string(),
+            made_by: self.made_by.clone(),
+            created: self.created,
+            ttl: self.ttl,
+            access: self.access,
+            compare_tries: self.compare_tries,
+        })?;
+        Ok(seal(text))
+    }
+
+    /// The record that `bytes` hold of this session.
+    ///
+    /// # Errors
+    /// Damaged bytes, another session's record, another version.
+    pub fn from_bytes(bytes: &[u8], name: &SessionName) -> Result<ReadRecord, RecordError> {
+        let Some((covered, checksum)) = split(bytes) else {
+            let Unsealed {
+                made_by,
+                created,
+                ttl,
+                access,
+                compare_tries,
+            } = serde_json::from_slice(bytes).map_err(damaged)?;
+            let record = Self {
+                made_by,
+                created,
+                ttl,
+                access,
+                compare_tries,
+            };
+            return Ok(ReadRecord {
+                record,
+                is_sealed: false,
+            });
+        };
+        if !fits(covered, checksum) {
+            return Err(damaged("the checksum does not fit"));
+        }
+        // Undamaged from here on: what cannot be read was written by another program.
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if version != VERSION {
+            return Err(RecordError::Version(version));
+        }
+        let sealed: Sealed = serde_json::from_slice(bytes).map_err(damaged)?;
+        if sealed.session != name.0.to_string() {
+            return Err(damaged("it is the record of another session"));
+        }
+        let record = Self {
+            made_by: sealed.made_by,
+            created: sealed.created,
+            ttl: sealed.ttl,
+            access: sealed.access,
+            compare_tries: sealed.compare_tries,
+        };
+        Ok(ReadRecord {
+            record,
+            is_sealed: true,
+        })
+    }
+}
+
+/// A JSON object with a checksum over itself as its last entry.
+pub(super) fn seal(mut object: String) -> Vec<u8> {
+    // The closing brace comes after the checksum.
+    object.pop();
+    let checksum = blake3::hash(object.as_bytes()).to_hex();
+    for part in [CHECKSUM, checksum.as_str(), END] {
+        object.push_str(part);
+    }
+    object.into_bytes()
+}
+
+/// What the checksum at the end covers, where there is one and it fits.
+pub(super) fn unseal(bytes: &[u8]) -> Option<&[u8]> {
+    split(bytes)
+        .filter(|(covered, checksum)| fits(covered, checksum))
+        .map(|(covered, _)| covered)
+}
+
+fn fits(covered: &[u8], checksum: &[u8]) -> bool {
+    blake3::hash(covered).to_hex().as_bytes() == checksum
+}
+
+/// What a checksum covers, and the checksum, where the bytes end with one.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = bytes.strip_suffix(END.as_bytes())?;
+    let (rest, checksum) = rest.split_at_checked(rest.len().checked_sub(HEX)?)?;
+    Some((rest.strip_suffix(CHECKSUM.as_bytes())?, checksum))
+}
+
+fn damaged(what: impl std::fmt::Display) -> RecordError {
+    RecordError::Damaged(what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> SessionName {
+        SessionName::parse(text).expect("a name")
+    }
+
+    fn record() -> SessionRecord {
+        SessionRecord {
+            made_by: Some(RequestId {
+                id: "once".to_owned(),
+                fingerprint: [9; 32],
+            }),
+            created: SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 5),
+            ttl: Duration::from_secs(600),
+            access: Access::CompareOnly,
+            compare_tries: 7,
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_shorter_record_is_noticed() {
+        let lab = name("sessions/lab");
+        let sound = record().to_bytes(&lab).expect("written");
+        let read = SessionRecord::from_bytes(&sound, &lab).expect("sound");
+        assert_eq!((read.record, read.is_sealed), (record(), true));
+        for bit in 0..sound.len() * 8 {
+            let mut flipped = sound.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let error = SessionRecord::from_bytes(&flipped, &lab).expect_err("a bit is flipped");
+            assert!(
+                matches!(error, RecordError::Damaged(_)),
+                "bit {bit}: {error}"
+            );
+        }
+        for length in 0..sound.len() {
+            let error = SessionRecord::from_bytes(&sound[..length], &lab).expect_err("cut");
+            assert!(matches!(error, RecordError::Damaged(_)), "{length}");
+        }
+        let other = SessionRecord::from_bytes(&sound, &name("sessions/other"));
+        assert!(matches!(other, Err(RecordError::Damaged(_))), "{other:?}");
+    }
+
+    #[test]
+    fn the_first_version_is_read_and_a_later_one_is_named() {
+        let lab = name("sessions/lab");
+        let first = r#"{"made_by":null,"created":{"secs_since_epoch":1,"nanos_since_epoch":2},
+            "ttl":{"secs":60,"nanos":0},"access":"CompareOnly"}"#;
+        let read = SessionRecord::from_bytes(first.as_bytes(), &lab).expect("the first version");
+        assert!(!read.is_sealed);
+        assert_eq!(read.record.access, Access::CompareOnly);
+        let mut later = r#"{"version":3,"anything":1"#.to_owned();
+        let checksum = blake3::hash(later.as_bytes()).to_hex();
+        later.push_str(&format!("{CHECKSUM}{checksum}{END}"));
+        let error = SessionRecord::from_bytes(later.as_bytes(), &lab);
+        assert_eq!(error, Err(RecordError::Version(3)));
+    }
+}
