@@ -36,4 +36,5 @@ mod shares;
 mod shutdown;
 mod training;
 mod transfer;
+mod upgrade;
 mod watch;
