@@ -1,8 +1,9 @@
 //! Any bytes as a snapshot, under a checksum that fits: refused, or a model that is written down again as it was read.
+//! The bytes are read as ImportModel reads them, in pieces, and as a start reads a file of its own.
 #![no_main]
 
 use backpropd::nn::ArchitectureLimits;
-use backpropd::training::snapshot::{Restored, decode, encode};
+use backpropd::training::snapshot::{Head, Restored, Rules, SnapshotError, decode, encode};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: ArchitectureLimits = ArchitectureLimits {
@@ -10,6 +11,9 @@ const LIMITS: ArchitectureLimits = ArchitectureLimits {
     units: 65_536,
     parameters: 1 << 20,
 };
+const REMEMBERED: usize = 64;
+/// What a model may take for each byte of its file: padding, escapes and the three parts of its state.
+const HELD: usize = 4;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut bytes = bytes.to_vec();
@@ -18,13 +22,51 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let checksum = blake3::hash(&bytes[..covered]);
     bytes[covered..].copy_from_slice(checksum.as_bytes());
-    let Ok((restored, about)) = decode(&bytes, &LIMITS, 64) else {
-        return;
+    let own = Rules::own(REMEMBERED);
+    let sent = Rules::sent(LIMITS, REMEMBERED);
+    let received = receive(&bytes, &sent);
+    let read = decode(&bytes, &own);
+    if let Ok(model) = &received {
+        write_again(model, &sent);
+    }
+    match read {
+        Ok((model, _)) => write_again(&model, &own),
+        Err(_) => assert!(received.is_err(), "what is received can be read"),
+    }
+});
+
+/// As ImportModel does.
+fn receive(bytes: &[u8], rules: &Rules) -> Result<Restored, SnapshotError> {
+    let Some((head, end)) = Head::read(bytes, rules)? else {
+        return Err(SnapshotError::Damaged);
     };
-    let again = match &restored {
+    // Room is made for what the head says, which the limits bound.
+    if head.file_bytes() != bytes.len() {
+        return Err(SnapshotError::Damaged);
+    }
+    assert!(head.held_bytes() <= HELD * bytes.len() + (1 << 16));
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bytes[..end]);
+    let mut body = head.into_body(Some(hasher));
+    for piece in bytes[end..].chunks(13) {
+        body.push(piece)?;
+    }
+    Ok(body.finish()?.0)
+}
+
+fn write_again(model: &Restored, rules: &Rules) {
+    let about = backpropd::training::snapshot::About {
+        name: "sessions/s/models/m".to_owned(),
+        created: std::time::SystemTime::UNIX_EPOCH,
+        updated: std::time::SystemTime::UNIX_EPOCH,
+        access: backpropd::training::Access::Full,
+        made_by: None,
+        compare: None,
+    };
+    let again = match model {
         Restored::F32(model) => encode(model.spec(), &model.kept(), &about),
         Restored::F64(model) => encode(model.spec(), &model.kept(), &about),
     };
     let again = again.expect("what was read can be written");
-    decode(&again, &LIMITS, 64).expect("what was written can be read");
-});
+    decode(&again, rules).expect("what was written can be read");
+}
