@@ -50,7 +50,10 @@ impl Hands {
 
     async fn server(&self, folder: &TempDir) -> Server {
         let data_dir = folder.path().to_str().expect("text").to_owned();
-        Server::with_clock(self.clock(), |config| config.data_dir = data_dir).await
+        let mut server =
+            Server::with_clock(self.clock(), |config| config.data_dir = data_dir).await;
+        server.started().await.expect("it starts");
+        server
     }
 }
 
