@@ -21,6 +21,7 @@ mod create;
 mod deadline;
 mod entry;
 mod examine;
+mod expiry;
 mod fair_queue;
 mod feed;
 #[cfg(fuzzing)]
@@ -31,6 +32,7 @@ mod lives;
 mod log_filing;
 mod memory;
 mod methods;
+mod over_limit;
 mod parameters;
 mod patient_stream;
 mod peer;
@@ -405,18 +407,6 @@ impl Server {
         match self.grading.veil.access(&entry) {
             Access::Full => Ok(entry),
             Access::CompareOnly => Err(status::compare_only()),
-        }
-    }
-
-    /// Refuses to change a model that is above a limit, which was lowered after the model was made.
-    ///
-    /// # Errors
-    /// The limit, the model's size and the way out.
-    fn check_limits(&self, entry: &ModelEntry) -> Result<(), Status> {
-        let over = entry.model.spec().over_limit(&self.limits);
-        match over.or_else(|| self.registry().over_limit(&entry.name)) {
-            None => Ok(()),
-            Some(over) => Err(status::over_limit(&entry.name, over)),
         }
     }
 

@@ -23,8 +23,7 @@ use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 use super::memory::OutOfMemory;
 use crate::nn::Violations;
 use crate::training::{
-    BeginError, Divergence, LARGEST_STEP, Limit, ModelName, OverLimit, Quota, RegistryError,
-    RequestIdReused,
+    BeginError, Divergence, LARGEST_STEP, ModelName, Quota, RegistryError, RequestIdReused,
 };
 
 /// Who says so, in `ErrorInfo.domain`.
@@ -199,50 +198,6 @@ fn session_damaged(message: &str) -> Status {
          DeleteSession removes it, so that the name is free again"
     );
     Refusal::new(Code::DataLoss, "DATA_LOSS", message).status()
-}
-
-/// A model that cannot be changed while a limit is lower than it was when the model was made.
-pub fn over_limit(name: &ModelName, over: OverLimit) -> Status {
-    let (setting, what) = match over.limit {
-        Limit::Layers => ("max_layers", "layers"),
-        Limit::Units => ("max_units", "units in a layer or features"),
-        Limit::Parameters => ("max_parameters", "parameters"),
-        Limit::Quota(quota) => over_quota_of(quota),
-    };
-    let way_out = match over.limit {
-        Limit::Layers | Limit::Units | Limit::Parameters => {
-            "train an export of it elsewhere, or have the limit raised"
-        }
-        Limit::Quota(_) => "delete what is done with, or have the limit raised",
-    };
-    let OverLimit { found, allowed, .. } = over;
-    let message = format!(
-        "{name} does not train: there are {found} {what}, the server now allows {allowed} ({setting}). It can be read, \
-         exported and deleted as before. Way out: {way_out}"
-    );
-    Refusal::new(Code::FailedPrecondition, "OVER_LIMIT", message)
-        .fact("setting", setting)
-        .fact("limit", allowed)
-        .fact("found", found)
-        .status()
-}
-
-/// A quota's setting, and what it counts.
-fn over_quota_of(quota: Quota) -> (&'static str, &'static str) {
-    match quota {
-        Quota::Sessions => ("max_sessions", "sessions on the server"),
-        Quota::SessionsPerAddress => ("max_sessions_per_address", "sessions of one address"),
-        Quota::Models => ("max_models", "models on the server"),
-        Quota::ModelsPerSession => ("max_models_per_session", "models in its session"),
-        Quota::ModelsPerAddress => ("max_models_per_address", "models of one address"),
-        Quota::CompareTries => ("max_compare_tries_per_session", "comparisons"),
-        Quota::Bytes => ("max_total_parameter_bytes", "bytes of models on the server"),
-        Quota::BytesPerSession => (
-            "max_session_parameter_bytes",
-            "bytes of models in its session",
-        ),
-        Quota::BytesPerAddress => ("max_address_parameter_bytes", "bytes of one address"),
-    }
 }
 
 fn over_quota(quota: Quota, limit: usize) -> Status {
