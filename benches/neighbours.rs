@@ -1,7 +1,7 @@
 //! One client at its worst, another at work: `cargo bench --bench neighbours`, or `-- predict sessions` for some cases.
 //!
 //! Starts the program as a process of its own for each case. Another client's health checks and one-step runs are measured
-//! beside two ordinary runs, then beside the client at its worst, on the same server. On loopback; at most 10 s a case.
+//! beside two ordinary runs, then beside the client at its worst, on the same server. On loopback; at most 10 s a case besides the making of its models.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
@@ -29,6 +29,7 @@ use process::{Process, arguments};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
@@ -39,6 +40,12 @@ const MEASURED: Duration = Duration::from_secs(3);
 
 /// How long the worst has to unfold before that.
 const UNFOLDS: Duration = Duration::from_millis(500);
+
+/// How long the worst may take to make its models first.
+const PREPARES: Duration = Duration::from_secs(30);
+
+/// Says that the worst has its models, and begins.
+type Ready = oneshot::Sender<()>;
 
 struct Bench {
     process: Process,
@@ -129,7 +136,7 @@ async fn step(client: &mut Training, model: &pb::Model) {
 /// One case: what another client waits for beside two ordinary runs, and beside `worst`, which goes on until it is dropped.
 async fn case<F: Future<Output = ()> + Send + 'static>(
     name: &str,
-    worst: impl FnOnce(String, Training) -> F,
+    worst: impl FnOnce(String, Training, Ready) -> F,
 ) {
     let bench = Bench::start().await;
     let mut client = bench.process.client().await;
@@ -150,9 +157,11 @@ async fn case<F: Future<Output = ()> + Send + 'static>(
     tokio::time::sleep(UNFOLDS).await;
     let before = measure(&bench, &model).await;
     ordinary.shutdown().await;
-    let worst = worst(bench.uri(), bench.process.client().await);
+    let (ready, is_ready) = oneshot::channel();
+    let worst = worst(bench.uri(), bench.process.client().await, ready);
     let mut greedy = JoinSet::new();
     greedy.spawn(worst);
+    let _ = tokio::time::timeout(PREPARES, is_ready).await;
     tokio::time::sleep(UNFOLDS).await;
     let beside = measure(&bench, &model).await;
     greedy.shutdown().await;
@@ -221,7 +230,7 @@ async fn again<F: Future<Output = ()> + Send + 'static>(calls: usize, call: impl
 }
 
 /// Gradients of 256 units × 256 inputs to be graded, each layer's once and 49,900 times.
-async fn grade(uri: String, mut client: Training) {
+async fn grade(uri: String, mut client: Training, ready: Ready) {
     let spec = pb::ModelSpec {
         input_size: 256,
         layers: vec![layer(256, pb::Activation::Tanh, true); 3],
@@ -254,6 +263,7 @@ async fn grade(uri: String, mut client: Training) {
             let _ = client.grade_gradients(many).await;
         }
     };
+    let _ = ready.send(());
     again(8, send).await;
 }
 
@@ -274,7 +284,7 @@ async fn connection(uri: &str, settings: &[(u16, u32)]) -> Option<TcpStream> {
 }
 
 /// Messages of 16 MB announced on 20 streams of each of 8 connections, and sent a byte a frame.
-async fn frames(uri: String, _: Training) {
+async fn frames(uri: String, _: Training, ready: Ready) {
     let send = move || {
         let uri = uri.clone();
         async move {
@@ -311,11 +321,12 @@ async fn frames(uri: String, _: Training) {
             }
         }
     };
+    let _ = ready.send(());
     again(8, send).await;
 }
 
 /// 100 calls on each of 40 connections, whose replies have a window of 0.
-async fn replies(uri: String, _: Training) {
+async fn replies(uri: String, _: Training, ready: Ready) {
     let send = move || {
         let uri = uri.clone();
         async move {
@@ -337,6 +348,7 @@ async fn replies(uri: String, _: Training) {
             while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
         }
     };
+    let _ = ready.send(());
     again(40, send).await;
 }
 
@@ -351,7 +363,7 @@ fn huge() -> pb::ModelSpec {
     }
 }
 
-async fn predict(_: String, mut client: Training) {
+async fn predict(_: String, mut client: Training, ready: Ready) {
     let model = create(&mut client, huge(), 1).await;
     let request = pb::PredictRequest {
         target: Some(pb::predict_request::Target::Model(model.name)),
@@ -364,10 +376,11 @@ async fn predict(_: String, mut client: Training) {
             let _ = client.predict(request).await;
         }
     };
+    let _ = ready.send(());
     again(2, send).await;
 }
 
-async fn steps(_: String, mut client: Training) {
+async fn steps(_: String, mut client: Training, ready: Ready) {
     let spec = pb::ModelSpec {
         input_size: 64,
         layers: vec![layer(2048, pb::Activation::Tanh, true); 3],
@@ -378,6 +391,7 @@ async fn steps(_: String, mut client: Training) {
     for seed in 0..4 {
         models.push(create(&mut client, spec.clone(), seed).await);
     }
+    let _ = ready.send(());
     let mut running = JoinSet::new();
     for model in models {
         let mut client = client.clone();
@@ -395,7 +409,7 @@ async fn steps(_: String, mut client: Training) {
     running.join_all().await;
 }
 
-async fn answers(uri: String, _: Training) {
+async fn answers(uri: String, _: Training, ready: Ready) {
     let channel = Endpoint::from_shared(uri).unwrap().connect_lazy();
     let mut client = GradingServiceClient::new(channel);
     let list = client.list_assignments(pb::ListAssignmentsRequest::default());
@@ -419,11 +433,12 @@ async fn answers(uri: String, _: Training) {
             let _ = client.grade_formulas(request).await;
         }
     };
+    let _ = ready.send(());
     again(4, send).await;
 }
 
 /// 256 idle connections, an endless run in each of 400 sessions, and as many CreateSession calls as there is time for.
-async fn sessions(uri: String, mut client: Training) {
+async fn sessions(uri: String, mut client: Training, ready: Ready) {
     let mut idle = Vec::new();
     for _ in 0..256 {
         idle.push(connection(&uri, &[]).await);
@@ -457,5 +472,6 @@ async fn sessions(uri: String, mut client: Training) {
                 .await;
         }
     };
+    let _ = ready.send(());
     again(32, send).await;
 }
