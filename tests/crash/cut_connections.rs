@@ -7,9 +7,9 @@ use backpropd::service::pb;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::Random;
 use crate::fixture::{self, Training, create, homework, train};
-use crate::process::Process;
+use crate::process::{Process, Setting};
+use crate::random::Random;
 
 const CLIENTS: u64 = 8;
 const REQUESTS: i64 = 40;
@@ -95,7 +95,9 @@ async fn try_to_train(proxy: &str, request: pb::TrainBatchRequest) -> Option<()>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_trains_once_however_the_connection_fails() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut process = Process::start(folder.path(), "").await.expect("it starts");
+    let mut process = Process::start(folder.path(), &Setting::default())
+        .await
+        .expect("it starts");
     let upstream = Arc::new(Mutex::new(process.address.clone()));
     let proxy = proxy(Arc::clone(&upstream)).await;
     let mut models = Vec::new();
@@ -120,7 +122,9 @@ async fn a_retry_trains_once_however_the_connection_fails() {
         answered += 1;
         if answered % (all / (KILLS + 1)) == 0 && answered < all {
             process.child.kill().await.expect("it is killed");
-            process = Process::start(folder.path(), "").await.expect("it starts");
+            process = Process::start(folder.path(), &Setting::default())
+                .await
+                .expect("it starts");
             *upstream.lock().expect("unpoisoned") = process.address.clone();
         }
     }

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use crate::fixture::{
     self, Training, create, homework, layer, numbers, refused, run, tensor, train,
 };
-use crate::process::{Process, arguments};
+use crate::process::{Process, Setting, arguments};
 
 /// A model of about 400 kB.
 fn large() -> pb::ModelSpec {
@@ -127,7 +127,9 @@ async fn a_full_disk_refuses_writes_keeps_reads_and_heals() {
         acknowledged.push(fixture::now(&mut client, model).await);
     }
     process.child.kill().await.expect("it is killed");
-    let process = Process::start(copy.path(), "").await.expect("it starts");
+    let process = Process::start(copy.path(), &Setting::default())
+        .await
+        .expect("it starts");
     let mut client = process.client().await;
     for model in acknowledged {
         assert_eq!(

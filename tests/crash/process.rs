@@ -8,6 +8,17 @@ use tokio::process::{Child, Command};
 
 use crate::fixture::Training;
 
+/// How a start differs from others.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// What fails, as the variable FAILPOINTS says it.
+    pub faults: String,
+    /// Flags besides the usual ones.
+    pub arguments: Vec<String>,
+    /// Further variables.
+    pub environment: Vec<(String, String)>,
+}
+
 /// The program, serving. Killed when dropped.
 pub struct Process {
     pub child: Child,
@@ -16,9 +27,13 @@ pub struct Process {
 
 impl Process {
     /// Starts it on a folder; `None` where a fault ends it at its start.
-    pub async fn start(folder: &Path, faults: &str) -> Option<Self> {
+    pub async fn start(folder: &Path, setting: &Setting) -> Option<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backpropd"));
-        command.args(arguments(folder)).env("FAILPOINTS", faults);
+        command
+            .args(arguments(folder))
+            .args(&setting.arguments)
+            .env("FAILPOINTS", &setting.faults)
+            .envs(setting.environment.iter().cloned());
         Self::spawn(command).await
     }
 
