@@ -175,7 +175,7 @@ impl ModelEntry {
         let model = self.model.clone();
         let (access, made_by) = (self.access, self.made_by.clone());
         let revived = Self::new(self.name.clone(), model, access, made_by, self.created);
-        let revived = revived.with_compare(self.compare.clone());
+        let revived = revived.with_compare(self.compare);
         revived.set_updated(self.updated());
         *revived.lock_stored() = stored;
         revived

@@ -1,6 +1,6 @@
-//! A queue in which everybody who asks gets a turn: addresses take turns, within an address its connections, within a connection
-//! its sessions. A client that opens a hundred of one kind has the share of one of the wider kind. Each operation takes the
-//! same time however many wait.
+//! A queue with a turn for each caller: addresses take turns, within an address its connections, within a connection its
+//! sessions. A client that opens a hundred of one kind has the share of one of the wider kind. Each operation takes the same
+//! time however many wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -10,10 +10,16 @@ use super::caller::{Caller, Party};
 /// Empty queues of parties that are kept for the next ones, so that a call that waits allocates nothing as a rule.
 const MOST_SPARE: usize = 64;
 
-/// Tasks of each session in the order in which they came.
+/// The tasks of one session, in the order in which they came.
+type OfSession<T> = VecDeque<(Caller, T)>;
+
+/// The tasks of one connection, by session.
+type OfConnection<T> = Level<OfSession<T>>;
+
+/// Tasks by address, connection and session.
 #[derive(Debug)]
 pub struct FairQueue<T> {
-    origins: Level<Level<Level<VecDeque<(Caller, T)>>>>,
+    origins: Level<Level<OfConnection<T>>>,
 }
 
 impl<T> FairQueue<T> {

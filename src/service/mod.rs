@@ -7,6 +7,7 @@
 //! deadlines (`deadline`), logs and panics (`telemetry`), connections (`connections`), what calls may take (`memory`,
 //! `places`, `fair_queue`).
 
+mod allowance;
 mod assignments;
 mod bodies;
 mod caller;
@@ -74,13 +75,11 @@ use tonic_health::server::HealthReporter;
 pub use self::assignments::{AssignmentsError, load_graders};
 pub use self::clock::Clock;
 pub use self::codec::CountingCodec;
-use self::compute::{Compute, ComputeLimits, Timing, Turns};
+use self::compute::{Compute, ComputeLimits};
 pub use self::convert::grading::{asked_reveal, read_report};
-use self::convert::request::check_workspace;
-use self::deadline::Deadline;
 use self::entry::ModelEntry;
 use self::grading::{GradingDesk, Gradings};
-use self::memory::{Account, Reservation};
+use self::memory::Account;
 use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
 use self::pb::session_service_server::SessionServiceServer;
@@ -357,33 +356,6 @@ impl Server {
         self.clock.now()
     }
 
-    /// Memory for the intermediate quantities of a call.
-    ///
-    /// # Errors
-    /// More than a call may take, or than is free.
-    fn workspace(&self, bytes: usize) -> Result<Reservation, Status> {
-        check_workspace(bytes, self.config.max_workspace_bytes)?;
-        self.reserve(bytes)
-    }
-
-    /// Memory for the call under way.
-    ///
-    /// # Errors
-    /// More than is free, or than its connection or address may hold.
-    fn reserve(&self, bytes: usize) -> Result<Reservation, Status> {
-        let account = telemetry::account();
-        let account = account.unwrap_or_else(|| Arc::clone(&self.memory));
-        Ok(account.reserve(bytes)?)
-    }
-
-    /// Memory for the call under way until it is answered.
-    ///
-    /// # Errors
-    /// As above.
-    fn hold(&self, bytes: usize) -> Result<(), Status> {
-        Ok(telemetry::hold(bytes)?)
-    }
-
     /// Finds a model, and renews its session.
     ///
     /// # Errors
@@ -408,52 +380,5 @@ impl Server {
             Access::Full => Ok(entry),
             Access::CompareOnly => Err(status::compare_only()),
         }
-    }
-
-    /// What `work` in blocks, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
-    /// went. A caller that leaves ends it.
-    async fn compute_in_blocks<V, F>(
-        &self,
-        deadline: Deadline,
-        flops: u64,
-        work: impl FnOnce(Turns) -> F,
-    ) -> Result<(V, Timing), Status>
-    where
-        V: Send + 'static,
-        F: Future<Output = V> + Send + 'static,
-    {
-        let quantum = Duration::from_millis(self.config.quantum_ms);
-        deadline
-            .limit(async { Ok(self.compute.run_in_blocks(flops, quantum, work).await?) })
-            .await
-    }
-
-    /// Refuses a call, or a step of a run, of about `flops` floating-point operations where that is more than one may take.
-    ///
-    /// # Errors
-    /// It is.
-    fn check_work(&self, flops: u64, way_out: &str) -> Result<(), Status> {
-        let limit = self.config.max_call_flops;
-        if flops <= limit {
-            return Ok(());
-        }
-        let message = format!(
-            "this takes about {flops} floating-point operations, {limit} are allowed (max_call_flops): {way_out}, or send \
-             fewer rows at a time"
-        );
-        Err(status::limited("QUOTA", "max_call_flops", limit, &message))
-    }
-
-    /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
-    /// went.
-    async fn compute_by<V: Send + 'static>(
-        &self,
-        deadline: Deadline,
-        flops: u64,
-        work: impl FnOnce(Par) -> V + Send + 'static,
-    ) -> Result<(V, Timing), Status> {
-        deadline
-            .limit(async { Ok(self.compute.run(flops, work).await?) })
-            .await
     }
 }

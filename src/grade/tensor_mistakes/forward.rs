@@ -244,11 +244,7 @@ mod tests {
                 let entries = trace.entries(i);
                 assert_near(&pass.z[i - 1], trace.z(i), &what);
                 assert_near(&pass.h[i], trace.h(i), &what);
-                assert_near(
-                    &gradients.dz[i - 1].values,
-                    engine.dz(i, entries.clone()),
-                    &what,
-                );
+                assert_near(&gradients.dz[i - 1].values, engine.dz(i, entries), &what);
                 assert_near(&gradients.dh[i - 1].values, engine.dh(i, entries), &what);
                 let dw = &engine.parameters()[layer.weights.clone()];
                 assert_near(&gradients.weights[i - 1].values, dw, &what);

@@ -1,0 +1,90 @@
+//! What a call takes of the server: memory, and time on the compute threads. Each of these looks at what the call may take.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faer::Par;
+use tonic::Status;
+
+use super::compute::{Timing, Turns};
+use super::convert::request::check_workspace;
+use super::deadline::Deadline;
+use super::memory::Reservation;
+use super::{Server, status, telemetry};
+
+impl Server {
+    /// Memory for the intermediate quantities of a call.
+    ///
+    /// # Errors
+    /// More than a call may take, or than is free.
+    pub(super) fn workspace(&self, bytes: usize) -> Result<Reservation, Status> {
+        check_workspace(bytes, self.config.max_workspace_bytes)?;
+        self.reserve(bytes)
+    }
+
+    /// Memory for the call under way.
+    ///
+    /// # Errors
+    /// More than is free, or than its connection or address may hold.
+    pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, Status> {
+        let account = telemetry::account();
+        let account = account.unwrap_or_else(|| Arc::clone(&self.memory));
+        Ok(account.reserve(bytes)?)
+    }
+
+    /// Memory for the call under way until it is answered.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), Status> {
+        Ok(telemetry::hold(bytes)?)
+    }
+
+    /// What `work` in blocks, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
+    /// went. A caller that leaves ends it.
+    pub(super) async fn compute_in_blocks<V, F>(
+        &self,
+        deadline: Deadline,
+        flops: u64,
+        work: impl FnOnce(Turns) -> F,
+    ) -> Result<(V, Timing), Status>
+    where
+        V: Send + 'static,
+        F: Future<Output = V> + Send + 'static,
+    {
+        let quantum = Duration::from_millis(self.config.quantum_ms);
+        deadline
+            .limit(async { Ok(self.compute.run_in_blocks(flops, quantum, work).await?) })
+            .await
+    }
+
+    /// Refuses a call, or a step of a run, of about `flops` floating-point operations where that is more than one may take.
+    ///
+    /// # Errors
+    /// It is.
+    pub(super) fn check_work(&self, flops: u64, way_out: &str) -> Result<(), Status> {
+        let limit = self.config.max_call_flops;
+        if flops <= limit {
+            return Ok(());
+        }
+        let message = format!(
+            "this takes about {flops} floating-point operations, {limit} are allowed (max_call_flops): {way_out}, or send \
+             fewer rows at a time"
+        );
+        Err(status::limited("QUOTA", "max_call_flops", limit, &message))
+    }
+
+    /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
+    /// went.
+    pub(super) async fn compute_by<V: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        flops: u64,
+        work: impl FnOnce(Par) -> V + Send + 'static,
+    ) -> Result<(V, Timing), Status> {
+        deadline
+            .limit(async { Ok(self.compute.run(flops, work).await?) })
+            .await
+    }
+}
