@@ -119,7 +119,11 @@ impl Limits {
     pub fn new(config: &Config) -> Self {
         Self {
             request_bytes: config.max_request_bytes,
-            import_bytes: config.max_import_bytes,
+            // Without a limit of its own a file is as long as its head says, which the limits on models bound.
+            import_bytes: match config.max_import_bytes {
+                0 => usize::MAX,
+                bytes => bytes,
+            },
             patience: Duration::from_secs(config.stall_seconds),
             whole: Duration::from_secs(config.max_request_seconds),
         }
