@@ -303,7 +303,7 @@ fn a_run_of_another_arithmetic_is_told_and_one_from_before_it_was_noted_is_of_th
         redone.other_arithmetic
     };
     let noted = format!(r#"\"arithmetic\":{ARITHMETIC}"#);
-    assert_eq!(other(&[bytes.clone()]), None);
+    assert_eq!(other(std::slice::from_ref(&bytes)), None);
     assert_eq!(
         other(&[with(&bytes, &noted, r#"\"arithmetic\":9"#)]),
         Some(9)

@@ -112,7 +112,11 @@ async fn a_jump_of_the_date_deletes_nothing_and_every_call_goes_on() {
     for (count, jump) in (1..).zip(JUMPS) {
         hands.set_date(jump);
         let_it_look().await;
-        assert_eq!(listed(&mut sessions).await, [name.clone()], "{jump}");
+        assert_eq!(
+            listed(&mut sessions).await,
+            std::slice::from_ref(&name),
+            "{jump}"
+        );
         let told = run(&mut client, train(&model, 1)).await.expect("it trains");
         assert_eq!(told.completed().durable_step, Some(count), "{jump}");
         let session = look(&mut sessions, &name).await.expect("it is there");
@@ -178,12 +182,12 @@ async fn an_orderly_restart_keeps_the_age_and_a_crash_gives_the_whole_lease_agai
     hands.set_date(30 * DAY);
     let server = hands.server(&folder).await;
     let mut sessions = server.sessions().await;
-    assert_eq!(listed(&mut sessions).await, [name.clone()]);
+    assert_eq!(listed(&mut sessions).await, std::slice::from_ref(&name));
     hands.pass(90);
     let_it_look().await;
     assert_eq!(
         listed(&mut sessions).await,
-        [name.clone()],
+        std::slice::from_ref(&name),
         "590 of 600 seconds"
     );
     hands.pass(10);
@@ -196,7 +200,7 @@ async fn an_orderly_restart_keeps_the_age_and_a_crash_gives_the_whole_lease_agai
     let_it_look().await;
     assert_eq!(
         listed(&mut sessions).await,
-        [name.clone()],
+        std::slice::from_ref(&name),
         "590 of 600 seconds"
     );
     hands.pass(10);

@@ -214,7 +214,7 @@ async fn what_was_submitted_counts_for_the_cost() {
 
 /// Wrong answers that every change of is tried: a sum of many products, for every question.
 fn costly_answers() -> pb::GradeFormulasRequest {
-    let terms = vec![r"\delta (W^3 \odot (z^2 \geq 0))^\top h^1"; 12];
+    let terms = [r"\delta (W^3 \odot (z^2 \geq 0))^\top h^1"; 12];
     let answer = terms.join(" - ");
     let ids = (1..=16).map(|at| format!("1.{at}"));
     let ids = ids.chain((1..=9).map(|at| format!("2.{at}")));
