@@ -240,6 +240,19 @@ impl Reservation {
         self.large += bytes;
         Ok(())
     }
+
+    /// Gives `bytes` of it back, or all where it holds fewer.
+    pub fn shrink(&mut self, bytes: usize) {
+        let Some(account) = &self.account else {
+            return;
+        };
+        let large = bytes.min(self.large);
+        let small = (bytes - large).min(self.small);
+        account.give_back(Which::Large, large);
+        account.give_back(Which::Small, small);
+        self.large -= large;
+        self.small -= small;
+    }
 }
 
 impl Drop for Reservation {
@@ -268,6 +281,18 @@ mod tests {
 
     fn part(reservation: &Reservation) -> f64 {
         reservation.bytes() as f64 / LARGE_POOL as f64
+    }
+
+    #[test]
+    fn a_part_that_is_given_back_can_be_held_again() {
+        let account = Account::of_server(LIMIT);
+        let mut held = account.reserve(LARGE_POOL).expect("all of it");
+        assert!(account.reserve(SMALL + 1).is_err());
+        held.shrink(SMALL + 1);
+        account.reserve(SMALL + 1).expect("it was given back");
+        held.shrink(LIMIT);
+        assert_eq!(held.bytes(), 0);
+        account.reserve(LARGE_POOL).expect("all of it again");
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub fn hold(bytes: usize) -> Result<(), OutOfMemory> {
     held.unwrap_or(Ok(()))
 }
 
+/// The call under way holds `bytes` less: a part of its request is used up.
+pub fn release(bytes: usize) {
+    // Outside of a call nothing is held.
+    let _ = CALL.try_with(|call| {
+        let mut memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.shrink(bytes);
+    });
+}
+
 /// One call under way.
 struct Call {
     id: u64,

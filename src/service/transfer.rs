@@ -109,7 +109,9 @@ impl Import {
         }) = piece
         {
             check_repeated(&names, [&session, &model_id, &request_id])?;
+            let used = data.len();
             (receiving, fingerprint) = receiving.take(server, data, fingerprint).await?;
+            telemetry::release(used);
             piece = next(&mut pieces, server).await?;
         }
         let mut violations = Violations::new();

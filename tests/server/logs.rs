@@ -1,22 +1,51 @@
 //! What the log tells: who called, and nothing that gives access.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::rc::Rc;
+use std::sync::Once;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Code;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::fixture::{Server, create_in, create_session, get, homework, run, train};
 use crate::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, call, connect, frame, message_header};
 
-/// The log of this test's thread.
+thread_local! {
+    /// What the test on this thread reads, if it reads the log.
+    static LOG: RefCell<Option<(Level, Log)>> = const { RefCell::new(None) };
+}
+
+/// The log of this test's thread, on which its server runs as well.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct Log(Rc<RefCell<Vec<u8>>>);
+
+/// Where a line of the log goes: to the test on the thread that writes it.
+struct ByThread;
+
+impl<'a> MakeWriter<'a> for ByThread {
+    type Writer = Box<dyn io::Write>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Box::new(io::sink())
+    }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Self::Writer {
+        LOG.with_borrow(|log| match log {
+            Some((most, log)) if line.level() <= most => Box::new(log.clone()),
+            Some(_) | None => self.make_writer(),
+        })
+    }
+}
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("unpoisoned").extend(bytes);
+        self.0.borrow_mut().extend(bytes);
         Ok(bytes.len())
     }
 
@@ -25,33 +54,31 @@ impl io::Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 impl Log {
-    fn start(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
+    /// The lines of this thread from now on, up to `level`. One subscriber serves all threads: whether a line is enabled is
+    /// remembered for the whole process, so that subscribers of single threads would miss lines.
+    fn start(level: Level) -> Self {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let lines = tracing_subscriber::fmt::layer()
+                .with_ansi(false)
+                .with_writer(ByThread);
+            let ours = Targets::new().with_target("backpropd", Level::DEBUG);
+            tracing_subscriber::registry().with(lines).with(ours).init();
+        });
         let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+        LOG.set(Some((level, log.clone())));
+        log
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("unpoisoned")).into_owned()
+        String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
 }
 
 #[tokio::test]
 async fn a_line_names_the_peer_and_the_model_and_no_session() {
-    let (log, _guard) = Log::start(tracing::Level::INFO);
+    let log = Log::start(Level::INFO);
     let server = Server::start().await;
     let session = create_session(&server, "secret-ada").await.expect("made");
     let model = create_in(&server, &session, homework())
@@ -84,30 +111,22 @@ async fn a_line_names_the_peer_and_the_model_and_no_session() {
 
 #[tokio::test]
 async fn debugging_tells_which_session_a_tag_is_for() {
-    let mut text = String::new();
-    // A line that another test's thread meets for the first time at the same moment may miss this log; the next log is
-    // asked again.
-    for _ in 0..10 {
-        let (log, _guard) = Log::start(tracing::Level::DEBUG);
-        let server = Server::start().await;
-        let session = create_session(&server, "secret-ada").await.expect("made");
-        create_in(&server, &session, homework())
-            .await
-            .expect("made");
-        text = log.text();
-        let told = text
-            .lines()
-            .any(|line| line.contains("sessions/secret-ada/models/") && line.contains("tag=#"));
-        if told {
-            return;
-        }
-    }
-    panic!("{text}");
+    let log = Log::start(Level::DEBUG);
+    let server = Server::start().await;
+    let session = create_session(&server, "secret-ada").await.expect("made");
+    create_in(&server, &session, homework())
+        .await
+        .expect("made");
+    let text = log.text();
+    let told = text
+        .lines()
+        .any(|line| line.contains("sessions/secret-ada/models/") && line.contains("tag=#"));
+    assert!(told, "{text}");
 }
 
 #[tokio::test]
 async fn a_method_of_the_callers_choosing_fills_no_more_than_a_line() {
-    let (log, _guard) = Log::start(tracing::Level::INFO);
+    let log = Log::start(Level::INFO);
     let server = Server::start().await;
     let mut stream = connect(&server, &[]).await;
     // In one header block a text of this length takes two bytes more for its length.
