@@ -174,7 +174,8 @@ fn refusal(status: &Status) -> Option<Answer> {
     match reason.as_str() {
         "NOT_STORED" | "DISK_FULL" | "NOT_READ" => Some(Answer::DiskRefused),
         "QUEUE_FULL" => Some(Answer::Busy),
-        "QUOTA" | "OVER_LIMIT" => Some(Answer::Forbidden),
+        // A model that this start would not make is refused as a request that is not valid.
+        "QUOTA" | "OVER_LIMIT" | "INVALID_REQUEST" => Some(Answer::Forbidden),
         _ => None,
     }
 }

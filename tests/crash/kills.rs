@@ -39,8 +39,10 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
         refused,
         aborted,
         slowest,
-        ..
+        busy,
+        forbidden,
     } = rounds.tally;
+    assert_eq!((busy, forbidden), (0, 0), "nothing but the disk refuses");
     println!(
         "{count} kills, {aborted} of them by itself, {acknowledged} acknowledged requests, {unanswered} unanswered, \
          {refused} refused by a failing disk, slowest start {slowest:?}: none lost, none half done, none done twice"
