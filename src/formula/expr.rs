@@ -6,7 +6,7 @@ use super::{Span, Symbol};
 ///
 /// A row of a thousand factors or terms is a tree that leans to the left, a thousand levels deep. So no walk over trees
 /// recurses down the left side of [`Kind::Binary`]; down everything else it may, since [`Self::height`] is bounded.
-/// [`super::tree`] has the walks that the compiler would derive with a recursion.
+/// The module `tree` has the walks that the compiler would derive with a recursion.
 pub struct Expr {
     /// What it says.
     pub kind: Kind,
