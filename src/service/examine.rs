@@ -80,18 +80,23 @@ pub fn gradients<T: ModelScalar>(
         backward: &backward,
         targets: view.targets,
     };
-    let count: usize = include
-        .iter()
-        .map(|&quantity| entries(quantity, &spec.architecture, view.rows))
-        .sum();
-    let bytes = encoding.bytes(count, spec.dtype);
-    let most = include.len() * spec.architecture.depth();
-    let mut tensors = Tensors::new(encoding, most, bytes);
+    let mut tensors = room_for(include, spec, view.rows, encoding);
     for &quantity in include {
         shown.put(quantity, &mut tensors);
     }
     let head = shown.head(spec, loss, committed.step, committed.digest(spec));
     GradientsReply { head, tensors }
+}
+
+/// An empty reply with room for these quantities of `rows` samples.
+fn room_for(include: &[Quantity], spec: &Spec, rows: usize, encoding: Encoding) -> Tensors {
+    let architecture = &spec.architecture;
+    let count: usize = include
+        .iter()
+        .map(|&quantity| entries(quantity, architecture, rows))
+        .sum();
+    let bytes = encoding.bytes(count, spec.dtype);
+    Tensors::new(encoding, include.len() * architecture.depth(), bytes)
 }
 
 /// [`gradients`] with pauses.
@@ -119,13 +124,7 @@ pub async fn gradients_in_blocks<T: ModelScalar>(
         backward: &backward,
         targets: view.targets,
     };
-    let count: usize = include
-        .iter()
-        .map(|&quantity| entries(quantity, &spec.architecture, view.rows))
-        .sum();
-    let bytes = encoding.bytes(count, spec.dtype);
-    let most = include.len() * spec.architecture.depth();
-    let mut tensors = Tensors::new(encoding, most, bytes);
+    let mut tensors = room_for(include, spec, view.rows, encoding);
     for &quantity in include {
         let mut parts = Vec::new();
         if !shown.parts(quantity, |layer, shape, entries| {
