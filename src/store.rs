@@ -33,6 +33,7 @@ mod record;
 mod scan;
 mod sessions;
 mod strays;
+mod survey;
 mod trash;
 
 use std::io;
@@ -44,6 +45,8 @@ use disk::{Disk, EntryKind, RealDisk};
 use lock::Lock;
 use log::{Log, Recovered};
 use manifest::{Contents, Manifest};
+use strays::Strays;
+use survey::Survey;
 
 pub use formats::Formats;
 pub use log::{Logged, SEGMENT_BYTES, Segment};
@@ -60,6 +63,8 @@ const MANIFEST: &str = "manifest";
 /// here as a folder, and so refuse to start before they change anything.
 const BARRIER: &str = ".0-needs-a-newer-backpropd";
 const TEMPORARY: &str = ".tmp";
+/// So many names are tried for a temporary file.
+const MOST_TEMPORARIES: usize = 100;
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +112,8 @@ pub struct Store<D: Disk = RealDisk> {
     marks: Mutex<Marks>,
     /// Whether there was a manifest when it was opened.
     had_manifest: bool,
+    /// The sessions that were there when it was opened, and the ids of their models.
+    found: Mutex<Vec<(String, Vec<String>)>>,
     /// What was wrong with the folder when it was opened.
     findings: Vec<String>,
     /// Whether the last look at the folder found something wrong.
@@ -137,11 +144,11 @@ impl Store {
         let permissions = strays::permissions(root);
         disk::create_folder(root).map_err(unusable(root))?;
         let lock = Lock::take(root)?;
-        formats.check(root)?;
-        let mut store = Self::on(RealDisk, root, Some(lock))?;
+        let survey = Survey::read(&RealDisk, &root.join(SESSIONS))?;
+        formats.check(root, &survey)?;
+        let mut store = Self::on(RealDisk, root, Some(lock), &survey)?;
         store.check_log(formats)?;
         store.findings.extend(permissions);
-        store.findings.extend(strays::findings(&RealDisk, root));
         Ok(store)
     }
 
@@ -161,7 +168,7 @@ impl Store {
 }
 
 impl<D: Disk> Store<D> {
-    fn on(disk: D, root: &Path, lock: Option<Lock>) -> Result<Self, StoreError> {
+    fn on(disk: D, root: &Path, lock: Option<Lock>, survey: &Survey) -> Result<Self, StoreError> {
         let (path, log) = (root.join(MANIFEST), root.join(LOG));
         if let Some(newer) = log::newer(&disk, &log).map_err(unusable(&log))? {
             return Err(StoreError::Newer(newer));
@@ -174,10 +181,12 @@ impl<D: Disk> Store<D> {
             return Err(StoreError::Newer(path));
         }
         // From here on the folder is changed.
-        let mut findings = Vec::new();
+        let (mut findings, mut strays) = (Vec::new(), Strays::default());
         let sessions = root.join(SESSIONS);
         disk.create_folder(&sessions).map_err(unusable(&sessions))?;
-        sessions::clean(&disk, &sessions, &mut findings).map_err(unusable(&sessions))?;
+        let found = sessions::clean(&disk, &sessions, survey, &mut findings, &mut strays);
+        let found = found.map_err(unusable(&sessions))?;
+        remove_temporaries(&disk, root);
         let anchor = |session: &str, model: &str| {
             let folder = sessions.join(session);
             let path = folder.join(format!("{model}{}", models::CURRENT));
@@ -192,6 +201,8 @@ impl<D: Disk> Store<D> {
         let contents = bytes.as_deref().map(Contents::read);
         let manifest = open_manifest(&disk, &path, &quarantine, contents.as_ref(), &mut findings);
         let contents = contents.unwrap_or_default();
+        strays::find(&disk, root, &mut strays);
+        findings.extend(strays.findings());
         Ok(Self {
             root: root.to_owned(),
             disk,
@@ -200,6 +211,7 @@ impl<D: Disk> Store<D> {
             manifest: Mutex::new(manifest),
             had_manifest: contents.has_head || !contents.marks.is_empty(),
             marks: Mutex::new(contents.marks),
+            found: Mutex::new(found),
             findings,
             is_wrong: AtomicBool::new(false),
             lock,
@@ -221,7 +233,10 @@ impl<D: Disk> Store<D> {
     }
 
     /// Makes what the manifest says durable.
-    fn sync_manifest(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sync_manifest(&self) -> io::Result<()> {
         let file = self.lock_manifest().take_dirty();
         let synced = file.map_or(Ok(()), |file| self.disk.sync_data(&file));
         if synced.is_err() {
@@ -239,15 +254,20 @@ impl<D: Disk> Store<D> {
     fn replace(&self, path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
         // Another folder at this place is not to be written into.
         self.in_place()?;
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(TEMPORARY);
-        let temporary = PathBuf::from(temporary);
-        let written = self.write_through(&temporary, bytes);
+        let folder = path.parent().filter(|folder| *folder != self.root);
+        folder.map_or(Ok(()), |folder| folder_is_free(&self.disk, folder))?;
+        file_is_free(&self.disk, path)?;
+        let temporary = temporary(&self.disk, path)?;
+        let mut file = self.disk.create(&temporary)?;
+        let written = self.disk.write(&mut file, bytes);
+        let written = written.and_then(|()| self.disk.sync_file(&file));
         if written.is_err() {
             // Its room is needed more elsewhere; a leftover goes when the folder is opened again.
             let _ = self.disk.remove_file(&temporary);
             return written;
         }
+        // Where the old content cannot go aside, it is replaced at once: that, too, is whole at every moment.
+        let aside = aside.filter(|aside| file_is_free(&self.disk, aside).is_ok());
         if let Some(aside) = aside {
             if_there(self.disk.rename(path, aside))?;
         }
@@ -257,11 +277,13 @@ impl<D: Disk> Store<D> {
         }
         self.in_place()
     }
+}
 
-    fn write_through(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self.disk.create(path)?;
-        self.disk.write(&mut file, bytes)?;
-        self.disk.sync_file(&file)
+/// Removes temporary files beside `sessions` that an interrupted write left. One that stays does no harm.
+fn remove_temporaries(disk: &impl Disk, root: &Path) {
+    let names = disk.files(root).unwrap_or_default().into_iter();
+    for name in names.filter(|name| strays::is_in_root(name)) {
+        let _ = disk.remove_file(&root.join(name));
     }
 }
 
@@ -306,8 +328,74 @@ fn open_manifest<D: Disk>(
         findings.push(format!(
             "{shown} cannot be written ({error}): a later start will not notice commits that are lost"
         ));
-        Manifest::absent()
+        Manifest::absent(path)
     })
+}
+
+/// A name for the new content of a file until it is whole: `{name}.tmp`, or `{name}.1.tmp` where a folder or a link has that
+/// name. A plain file of this name is left from a commit that was interrupted, and removed.
+fn temporary(disk: &impl Disk, path: &Path) -> io::Result<PathBuf> {
+    for number in 0..MOST_TEMPORARIES {
+        let mut name = path.as_os_str().to_owned();
+        if number > 0 {
+            name.push(format!(".{number}"));
+        }
+        name.push(TEMPORARY);
+        let name = PathBuf::from(name);
+        match disk.kind(&name) {
+            None => return Ok(name),
+            Some(EntryKind::File) => {
+                // Removed, not emptied: the file may have another name, too.
+                if_there(disk.remove_file(&name))?;
+                return Ok(name);
+            }
+            Some(EntryKind::Folder | EntryKind::Other) => {}
+        }
+    }
+    let mut first = path.as_os_str().to_owned();
+    first.push(TEMPORARY);
+    Err(in_the_way(Path::new(&first)))
+}
+
+/// The name of the file that a temporary file of this name is for.
+fn without_temporary(name: &str) -> Option<&str> {
+    let name = name.strip_suffix(TEMPORARY)?;
+    let numbered = name.rsplit_once('.').filter(|(_, number)| {
+        let number = number.parse::<usize>().ok();
+        number.is_some_and(|number| (1..MOST_TEMPORARIES).contains(&number))
+    });
+    Some(numbered.map_or(name, |(name, _)| name))
+}
+
+/// Refuses a path where something stands that is no plain file.
+fn file_is_free(disk: &impl Disk, path: &Path) -> io::Result<()> {
+    match disk.kind(path) {
+        Some(EntryKind::File) | None => Ok(()),
+        Some(EntryKind::Folder | EntryKind::Other) => Err(in_the_way(path)),
+    }
+}
+
+/// Refuses a path where something stands that is no folder: what is behind a link, the next start does not find.
+fn folder_is_free(disk: &impl Disk, path: &Path) -> io::Result<()> {
+    match disk.kind(path) {
+        Some(EntryKind::Folder) | None => Ok(()),
+        Some(EntryKind::File | EntryKind::Other) => Err(in_the_way(path)),
+    }
+}
+
+/// Something that is not the server's has the name of a file or a folder of the server's.
+fn in_the_way(path: &Path) -> io::Error {
+    let kind = match path.symlink_metadata().map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_symlink() => "a symbolic link",
+        Ok(kind) if kind.is_dir() => "a folder",
+        Ok(kind) if kind.is_file() => "a file",
+        Ok(_) | Err(_) => "not a file",
+    };
+    let path = path.display();
+    io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        format!("{path} is {kind} that is not the server's and stands in the way: move it away"),
+    )
 }
 
 /// Whether something was there to be worked on; that nothing was is no error.

@@ -318,6 +318,8 @@ impl Server {
                     "the next start gives every session its whole lease"
                 );
             }
+            // Within the last second another process may have changed the manifest.
+            self.persistence.check().await;
         }
     }
 

@@ -25,6 +25,7 @@ use tonic::{Code, Status};
 
 use self::commit_queue::CommitQueue;
 pub use self::logging::Taken;
+pub use self::marks::note_session;
 use self::marks::{check_mark, mark};
 use self::recovery::{Unusable, lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
@@ -74,6 +75,8 @@ type Lost = BTreeMap<ModelName, String>;
 pub enum NotStored {
     /// The disk or a quota on it is full.
     Full,
+    /// Something that is not the server's has the name of a file or a folder of the server's.
+    InTheWay,
     /// The disk failed; the log says how.
     Failed,
 }
@@ -101,8 +104,16 @@ impl NotStored {
     fn of(error: &io::Error) -> Self {
         tracing::error!(%error, "a commit failed; nothing of it was acknowledged");
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        let in_the_way = [
+            io::ErrorKind::AlreadyExists,
+            io::ErrorKind::DirectoryNotEmpty,
+            io::ErrorKind::IsADirectory,
+            io::ErrorKind::NotADirectory,
+        ];
         if full.contains(&error.kind()) {
             Self::Full
+        } else if in_the_way.contains(&error.kind()) {
+            Self::InTheWay
         } else {
             Self::Failed
         }
@@ -112,6 +123,12 @@ impl NotStored {
     pub fn status(self) -> Status {
         let (code, reason, what) = match self {
             Self::Full => (Code::ResourceExhausted, "DISK_FULL", "the disk is full"),
+            Self::InTheWay => (
+                Code::Unavailable,
+                "NOT_STORED",
+                "something in the data folder that is not the server's stands in the way (the server's log names it; move \
+                 it away)",
+            ),
             Self::Failed => (Code::Unavailable, "NOT_STORED", "the disk failed"),
         };
         let message = format!(

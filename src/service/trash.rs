@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::persistence::FORMATS;
+use super::persistence::{FORMATS, note_session};
 use crate::store::{Store, StoreError};
 
 /// A session in the trash.
@@ -63,9 +63,9 @@ pub fn list(folder: &str) -> Result<Vec<Trashed>, TrashError> {
 /// # Errors
 /// No such session; its id is taken; the folder is in use or cannot be written.
 pub fn restore(folder: &str, session: &str) -> Result<(), TrashError> {
-    let restored = open(folder)?.restore_trashed(session);
-    match restored {
-        Ok(Some(_)) => Ok(()),
+    let store = open(folder)?;
+    match store.restore_trashed(session) {
+        Ok(Some(_)) => note_session(&store, session).map_err(disk(folder)),
         Ok(None) => Err(TrashError::NoSession(session.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(TrashError::Taken(session.to_owned()))

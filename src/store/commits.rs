@@ -4,10 +4,10 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
+use super::Store;
 use super::disk::Disk;
 use super::log::{Log, Logged, Recovered, Segment};
 use super::record::Record;
-use super::{MANIFEST, Store};
 
 impl<D: Disk> Store<D> {
     /// Commits models whose files are known into the log, all at once. No two snapshots of a model may be the same, or
@@ -21,10 +21,10 @@ impl<D: Disk> Store<D> {
         self.in_place()?;
         let segment = self.lock_log().add(&self.disk, records)?;
         self.in_place()?;
-        let mut manifest = self.lock_manifest();
-        for record in records {
-            manifest.note(&self.disk, &record.session, &record.model, record.mark);
-        }
+        let marks = records
+            .iter()
+            .map(|record| (&*record.session, &*record.model, record.mark));
+        self.lock_manifest().note(&self.disk, marks);
         Ok(segment)
     }
 
@@ -94,8 +94,7 @@ impl<D: Disk> Store<D> {
         let done = self.in_place();
         let done = done.and_then(|()| self.sync_manifest());
         let done = done.and_then(|()| self.lock_log().check_place(&self.disk));
-        let manifest = self.root.join(MANIFEST);
-        let done = done.and_then(|()| self.lock_manifest().check_place(&self.disk, &manifest));
+        let done = done.and_then(|()| self.lock_manifest().check_place(&self.disk));
         let was_wrong = self.is_wrong.swap(done.is_err(), Ordering::Relaxed);
         if let Err(error) = done
             && !was_wrong

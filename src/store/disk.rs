@@ -34,6 +34,20 @@ pub struct Entry {
 /// What tells a file from every other on this machine, whatever its names are.
 pub type Identity = (u64, u64);
 
+/// A file under a name, as it was at one moment: two that are equal tell that nobody has written to the file, or put
+/// another one in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// What the name stands for.
+    pub kind: EntryKind,
+    /// Which file has the name.
+    pub identity: Identity,
+    /// The file's length in bytes.
+    pub length: u64,
+    /// When the file was last changed, in seconds and nanoseconds by the file system's clock.
+    pub changed: (i64, i64),
+}
+
 /// A file system, as far as a store uses one.
 pub trait Disk {
     /// A file that is being written.
@@ -67,10 +81,15 @@ pub trait Disk {
     fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>>;
     /// What this name stands for; `None` where there is nothing.
     fn kind(&self, path: &Path) -> Option<EntryKind>;
-    /// Which file has this name.
-    fn identity(&self, path: &Path) -> io::Result<Identity>;
+    /// What this name stands for and when that was changed; a link is not followed.
+    fn stamp(&self, path: &Path) -> io::Result<Stamp>;
     /// Which file this is.
     fn identity_of(&self, file: &Self::File) -> io::Result<Identity>;
+
+    /// Which file, folder or link has this name.
+    fn identity(&self, path: &Path) -> io::Result<Identity> {
+        Ok(self.stamp(path)?.identity)
+    }
 
     /// Whether something has this name.
     fn exists(&self, path: &Path) -> bool {
@@ -230,9 +249,15 @@ impl Disk for RealDisk {
         Some(kind_of(metadata.file_type()))
     }
 
-    fn identity(&self, path: &Path) -> io::Result<Identity> {
+    fn stamp(&self, path: &Path) -> io::Result<Stamp> {
         let metadata = path.symlink_metadata()?;
-        Ok((metadata.dev(), metadata.ino()))
+        Ok(Stamp {
+            kind: kind_of(metadata.file_type()),
+            identity: (metadata.dev(), metadata.ino()),
+            length: metadata.len(),
+            // Not the time of the last writing, which a copy can take along.
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
     }
 
     fn identity_of(&self, file: &File) -> io::Result<Identity> {

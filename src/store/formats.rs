@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::disk::{Entry, EntryKind};
 use super::models::CURRENT;
 use super::sessions::SESSION_FILE;
+use super::survey::Survey;
 use super::{SESSIONS, StoreError};
 
 /// The longest header that is read, in bytes: a file that claims a longer one is damaged.
@@ -34,24 +36,15 @@ impl Formats {
     ///
     /// # Errors
     /// A file of a version that the program does not know. What cannot be read at all is a matter for later.
-    pub(super) fn check(&self, root: &Path) -> Result<(), StoreError> {
-        let Ok(sessions) = root.join(SESSIONS).read_dir() else {
-            return Ok(());
-        };
-        for session in sessions.flatten() {
-            let Ok(files) = session.path().read_dir() else {
-                continue;
-            };
-            let name = session.file_name();
-            let id = name.to_str().unwrap_or_default();
-            for file in files.flatten() {
+    pub(super) fn check(&self, root: &Path, survey: &Survey) -> Result<(), StoreError> {
+        for (id, files) in &survey.sessions {
+            let folder = root.join(SESSIONS).join(id);
+            for Entry { name, kind } in files {
                 // A pipe would be waited for, and a link leads anywhere.
-                if !file.file_type().is_ok_and(|kind| kind.is_file()) {
+                if *kind != EntryKind::File {
                     continue;
                 }
-                let path = file.path();
-                let name = file.file_name();
-                let name = name.to_str().unwrap_or_default();
+                let path = folder.join(name);
                 let version = if name == SESSION_FILE {
                     let bytes = std::fs::read(&path).unwrap_or_default();
                     (self.unknown_session)(&bytes, id)

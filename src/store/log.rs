@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::{Disk, Identity};
+use super::folder_is_free;
 use super::head::GroupDigest;
 use super::record::{Record, group};
 
@@ -34,7 +35,7 @@ pub(super) use recovery::{newer, number};
 pub const SEGMENT_BYTES: usize = if cfg!(test) { 8 << 10 } else { 4 << 20 };
 /// So much may lie in the log and not in files.
 const MAX_SEGMENTS: usize = 16;
-const EXTENSION: &str = ".log";
+pub(super) const EXTENSION: &str = ".log";
 
 /// The segment that a commit lies in; held for as long as the commit counts.
 #[derive(Clone, Debug)]
@@ -62,8 +63,8 @@ pub struct Log<F> {
     link: (u64, GroupDigest),
     segments: Vec<Segment>,
     open: Option<Open<F>>,
-    /// Whether the folder's own name is durable.
-    has_folder: bool,
+    /// The folder, once its own name is durable.
+    held: Option<Identity>,
     /// Whether the disk has refused, and is left alone for a while.
     is_resting: bool,
 }
@@ -158,10 +159,10 @@ impl<F> Log<F> {
         let written = disk.write_at(&open.file, offset, &group);
         let written = written.and_then(|()| disk.sync_data(&open.file));
         // What was written into a file that has lost its name is gone after a restart.
-        let in_place = written.and_then(|()| is_in_place(disk, &open));
+        let in_place = written.and_then(|()| self.is_in_place(disk, &open));
         if let Err(error) = in_place {
             open.segment.close();
-            self.has_folder = false;
+            self.held = None;
             return Err(error);
         }
         open.end += group.len();
@@ -185,12 +186,12 @@ impl<F> Log<F> {
     /// It was removed or replaced.
     pub fn check_place<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         let in_place = match &self.open {
-            Some(open) => is_in_place(disk, open),
+            Some(open) => self.is_in_place(disk, open),
             None => Ok(()),
         };
         if in_place.is_err() {
             self.close();
-            self.has_folder = false;
+            self.held = None;
         }
         in_place
     }
@@ -238,12 +239,13 @@ impl<F> Log<F> {
         if self.segments.len() >= MAX_SEGMENTS {
             return Err(io::Error::other("the log is full"));
         }
-        if !self.has_folder {
+        if self.held.is_none() || disk.identity(&self.folder).ok() != self.held {
+            folder_is_free(disk, &self.folder)?;
             disk.create_folder(&self.folder)?;
             if let Some(parent) = self.folder.parent() {
                 disk.sync_folder(parent)?;
             }
-            self.has_folder = true;
+            self.held = Some(disk.identity(&self.folder)?);
         }
         let mut path = self.folder.join(segment_name(self.next));
         while disk.exists(&path) {
@@ -268,10 +270,28 @@ impl<F> Log<F> {
             Err(error) => {
                 // Its room is needed more elsewhere; an empty leftover goes after the next start.
                 let _ = disk.remove_file(&path);
-                self.has_folder = false;
+                self.held = None;
                 Err(error)
             }
         }
+    }
+
+    /// Whether the path of the segment that is being written leads to it, as a start goes: which follows no link.
+    fn is_in_place<D: Disk<File = F>>(&self, disk: &D, open: &Open<F>) -> io::Result<()> {
+        let is_other = |path: &Path, known| Ok::<_, io::Error>(disk.identity(path)? != known);
+        let path = &open.segment.0.path;
+        let replaced = if is_other(path, open.identity)? {
+            path
+        } else if self
+            .held
+            .map_or(Ok(true), |held| is_other(&self.folder, held))?
+        {
+            &self.folder
+        } else {
+            return Ok(());
+        };
+        let text = format!("{} was replaced while it was in use", replaced.display());
+        Err(io::Error::other(text))
     }
 
     fn make<D: Disk<File = F>>(&self, disk: &D, path: &Path) -> io::Result<F> {
@@ -285,17 +305,6 @@ impl<F> Log<F> {
 
 fn segment_name(number: u64) -> String {
     format!("{number:012}{EXTENSION}")
-}
-
-/// Whether a segment's path leads to the file that is being written.
-fn is_in_place<D: Disk>(disk: &D, open: &Open<D::File>) -> io::Result<()> {
-    let path = &open.segment.0.path;
-    if disk.identity(path)? == open.identity {
-        Ok(())
-    } else {
-        let text = format!("{} was replaced while it was in use", path.display());
-        Err(io::Error::other(text))
-    }
 }
 
 /// Where a segment can go in quarantine.

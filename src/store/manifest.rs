@@ -10,13 +10,22 @@
 //! A cell is written after its commit is durable and before the commit is acknowledged, without a sync: whatever stops
 //! the process, the manifest has every acknowledged commit, and after a power cut it is at most behind, never ahead. A
 //! model is taken out, with a sync, before its files are removed.
+//!
+//! Memory holds every slot. A file that another process wrote to, removed or replaced is therefore written anew from
+//! memory: at once with the next commit or deletion, else within a second.
+
+mod format;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::Disk;
+use super::disk::{Disk, EntryKind, Identity, Stamp};
+use super::temporary;
+use format::{CELL, ID, Key, SLOT, Slot, cell, hash, head, ids, key, place};
+
+pub(super) use format::{Contents, is_newer};
 
 /// Where a commit stands among all commits of its model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,19 +39,17 @@ pub struct Mark {
 /// The last durable commit of each model: by session and model.
 pub type Marks = BTreeMap<(String, String), Mark>;
 
-const SLOT: usize = 256;
-const ID: usize = 64;
-const CELL: usize = 64;
-const MAGIC: &[u8; 8] = b"bpd-man1";
-const FAMILY: &[u8; 7] = b"bpd-man";
-
-/// Hashes of the two ids, the session's first, so that a session's slots lie together.
-type Key = (u64, u64);
-
 #[derive(Debug)]
 pub(super) struct Manifest<F> {
+    path: PathBuf,
     /// `None` where the disk refused it.
     file: Option<Arc<F>>,
+    /// Which file that is.
+    identity: Identity,
+    /// What the path led to after the last write; `None` where that is not known.
+    stamp: Option<Stamp>,
+    /// Whether the path no longer leads to what was written.
+    is_changed: bool,
     slots: BTreeMap<Key, Slot>,
     free: Vec<u64>,
     /// The number of the first slot that was never used.
@@ -51,68 +58,6 @@ pub(super) struct Manifest<F> {
     is_dirty: bool,
     /// Whether the last write failed.
     has_failed: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    number: u64,
-    count: u64,
-    mark: Mark,
-}
-
-/// What a manifest's bytes hold.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    pub marks: Marks,
-    slots: BTreeMap<Key, Slot>,
-    free: Vec<u64>,
-    end: u64,
-    /// Slots of which nothing can be read.
-    pub damaged: usize,
-    /// Whether the head is as it was written.
-    pub has_head: bool,
-    /// Whether there is nothing at all.
-    pub is_empty: bool,
-}
-
-/// Whether a newer program wrote this manifest.
-pub(super) fn is_newer(bytes: &[u8]) -> bool {
-    // One flipped bit can make the next version of the magic word; sound slots tell.
-    let version = bytes
-        .get(..MAGIC.len())
-        .and_then(|word| word.strip_prefix(FAMILY));
-    matches!(version, Some([b'2'..=b'9'])) && Contents::read(bytes).slots.is_empty()
-}
-
-impl Contents {
-    pub fn read(bytes: &[u8]) -> Self {
-        let mut contents = Self {
-            has_head: bytes.get(..SLOT) == Some(&head()[..]),
-            is_empty: bytes.is_empty(),
-            ..Self::default()
-        };
-        let slots = bytes.get(SLOT..).unwrap_or_default();
-        for (number, slot) in (0..).zip(slots.chunks(SLOT)) {
-            contents.end = number + 1;
-            match read_slot(slot) {
-                Some((session, model, count, mark)) => {
-                    let key = key(&session, &model);
-                    let slot = Slot {
-                        number,
-                        count,
-                        mark,
-                    };
-                    contents.slots.insert(key, slot);
-                    contents.marks.insert((session, model), mark);
-                }
-                None => {
-                    contents.damaged += usize::from(slot.iter().any(|&byte| byte != 0));
-                    contents.free.push(number);
-                }
-            }
-        }
-        contents
-    }
 }
 
 impl<F> Manifest<F> {
@@ -139,6 +84,10 @@ impl<F> Manifest<F> {
             file
         };
         Ok(Self {
+            path: path.to_owned(),
+            identity: disk.identity_of(&file)?,
+            stamp: disk.stamp(path).ok(),
+            is_changed: false,
             file: Some(Arc::new(file)),
             slots: contents.slots.clone(),
             free: contents.free.clone(),
@@ -148,9 +97,13 @@ impl<F> Manifest<F> {
         })
     }
 
-    /// None: nothing is noted.
-    pub const fn absent() -> Self {
+    /// None: nothing is noted until [`Manifest::check_place`] can open it.
+    pub fn absent(path: &Path) -> Self {
         Self {
+            path: path.to_owned(),
+            identity: Identity::default(),
+            stamp: None,
+            is_changed: false,
             file: None,
             slots: BTreeMap::new(),
             free: Vec::new(),
@@ -160,35 +113,116 @@ impl<F> Manifest<F> {
         }
     }
 
-    /// Begins a new manifest where the file was removed while it was in use.
+    /// Sees to it that the path leads to what this process knows: opens the manifest where the disk refused it at the
+    /// start, and writes it anew where another process changed it.
     ///
     /// # Errors
-    /// It was removed or replaced: a later start does not notice what only this one knew.
-    pub fn check_place<D: Disk<File = F>>(&mut self, disk: &D, path: &Path) -> io::Result<()> {
-        let Some(file) = &self.file else {
-            // The disk refused it at the start.
-            let is_new = !disk.exists(path);
-            let bytes = if is_new { Vec::new() } else { disk.read(path)? };
+    /// The disk refuses, or what stands at the path is no file: until that is moved away, a start does not notice
+    /// commits that are lost.
+    pub fn check_place<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
+        if self.file.is_none() {
+            let path = self.path.clone();
+            let is_new = !disk.exists(&path);
+            let bytes = if is_new {
+                Vec::new()
+            } else {
+                disk.read(&path)?
+            };
             let contents = Contents::read(&bytes);
             if is_new || contents.has_head {
-                *self = Self::open(disk, path, &contents, is_new)?;
+                *self = Self::open(disk, &path, &contents, is_new)?;
             }
             return Ok(());
-        };
-        let now = disk.identity(path).ok();
-        if now == Some(disk.identity_of(file)?) {
+        }
+        self.look_and_mend(disk)?;
+        if self.is_changed {
+            let shown = self.path.display();
+            return Err(io::Error::other(format!(
+                "{shown} was replaced by a folder or a link, which is left alone: move it away, or a later start does \
+                 not notice commits that are lost"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Writes the manifest anew from memory if another process changed the file. What is no file is left alone: a start
+    /// reads none there either, so that it takes nothing that was deleted for lost.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    fn mend<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
+        if !self.is_changed || self.file.is_none() {
             return Ok(());
         }
-        let path_is_free = now.is_none();
-        if path_is_free {
-            *self = Self::open(disk, path, &Contents::default(), true)?;
+        match disk.kind(&self.path) {
+            Some(EntryKind::File) | None => {}
+            Some(EntryKind::Folder | EntryKind::Other) => return Ok(()),
         }
-        let shown = path.display();
-        Err(io::Error::other(if path_is_free {
-            format!("{shown} was removed: a new one knows the models that change from now on")
-        } else {
-            format!("{shown} was replaced: commits from now on are not in it")
-        }))
+        let temporary = temporary(disk, &self.path)?;
+        let mut file = disk.create(&temporary)?;
+        let written = disk
+            .write(&mut file, &self.bytes())
+            .and_then(|()| disk.sync_file(&file))
+            .and_then(|()| disk.rename(&temporary, &self.path));
+        if let Err(error) = written {
+            let _ = disk.remove_file(&temporary);
+            return Err(error);
+        }
+        if let Some(folder) = self.path.parent() {
+            disk.sync_folder(folder)?;
+        }
+        self.identity = disk.identity_of(&file)?;
+        self.stamp = disk.stamp(&self.path).ok();
+        self.file = Some(Arc::new(file));
+        (self.is_changed, self.is_dirty) = (false, false);
+        tracing::warn!(
+            "{} was removed, replaced or changed by another process: it was written anew, with all that it held",
+            self.path.display()
+        );
+        Ok(())
+    }
+
+    /// Writes the manifest anew from memory if another process changed it, as [`Manifest::mend`] does.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn look_and_mend<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
+        if self.file.is_some() {
+            self.look(disk);
+        }
+        self.mend(disk)
+    }
+
+    /// Notes whether the path leads to what was written last.
+    fn look<D: Disk<File = F>>(&mut self, disk: &D) {
+        self.is_changed |= disk.stamp(&self.path).ok() != self.stamp;
+    }
+
+    /// Notes what the path leads to after a write.
+    fn note_stamp<D: Disk<File = F>>(&mut self, disk: &D) {
+        self.stamp = disk.stamp(&self.path).ok();
+        let is_this = |stamp: Stamp| stamp.identity == self.identity;
+        self.is_changed |= !self.stamp.is_some_and(is_this);
+    }
+
+    /// All of the file.
+    fn bytes(&self) -> Vec<u8> {
+        let slots = usize::try_from(self.end).unwrap_or_default();
+        let mut bytes = head().to_vec();
+        bytes.resize(SLOT * (1 + slots), 0);
+        let places = bytes.chunks_exact_mut(SLOT).skip(1);
+        let mut places: Vec<_> = places.collect();
+        for slot in self.slots.values() {
+            let number = usize::try_from(slot.number).unwrap_or_default();
+            if let Some(place) = places.get_mut(number) {
+                let (ids, cells) = place.split_at_mut(2 * ID);
+                ids.copy_from_slice(&slot.ids[..]);
+                let at = if slot.count % 2 == 0 { 0 } else { CELL };
+                let cell = cell(&slot.ids[..], slot.count, slot.mark);
+                cells[at..at + CELL].copy_from_slice(&cell);
+            }
+        }
+        bytes
     }
 
     /// What was last noted of a model.
@@ -196,40 +230,70 @@ impl<F> Manifest<F> {
         self.slots.get(&key(session, model)).map(|slot| slot.mark)
     }
 
-    /// Notes that this commit of a model is durable. Where the disk refuses, the manifest stays behind.
-    pub fn note<D: Disk<File = F>>(&mut self, disk: &D, session: &str, model: &str, mark: Mark) {
-        let Some(file) = &self.file else { return };
-        let key = key(session, model);
-        let written = if let Some(slot) = self.slots.get_mut(&key) {
-            if slot.mark == mark {
-                return;
+    /// Notes that these commits are durable: session, model and mark of each. Where the disk refuses, the manifest stays
+    /// behind.
+    pub fn note<'n, D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        commits: impl Iterator<Item = (&'n str, &'n str, Mark)>,
+    ) {
+        let Some(file) = self.file.clone() else {
+            return;
+        };
+        let mut has_looked = false;
+        for (session, model, mark) in commits {
+            if self.mark(session, model) == Some(mark) {
+                continue;
             }
+            if !has_looked {
+                self.look(disk);
+                has_looked = true;
+            }
+            let written = self.write(disk, &file, (session, model), mark);
+            self.is_dirty = true;
+            self.tell(written);
+        }
+        if has_looked {
+            self.note_stamp(disk);
+            // Where the disk refuses, the next commit or the next second tries again.
+            let _ = self.mend(disk);
+        }
+    }
+
+    /// Writes a model's mark.
+    fn write<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        file: &F,
+        (session, model): (&str, &str),
+        mark: Mark,
+    ) -> io::Result<()> {
+        let key = key(session, model);
+        if let Some(slot) = self.slots.get_mut(&key) {
             slot.count += 1;
             slot.mark = mark;
             let at = place(slot.number) + 2 * ID as u64 + slot.count % 2 * CELL as u64;
-            disk.write_at(file, at, &cell(&ids(session, model), slot.count, mark))
-        } else {
-            let number = self.free.pop().unwrap_or(self.end);
-            self.end = self.end.max(number + 1);
-            let slot = Slot {
-                number,
-                count: 0,
-                mark,
-            };
-            self.slots.insert(key, slot);
-            let ids = ids(session, model);
-            let mut bytes = ids.to_vec();
-            bytes.extend(cell(&ids, 0, mark));
-            bytes.resize(SLOT, 0);
-            let written = disk.write_at(file, place(number), &bytes);
-            if written.is_err() {
-                self.slots.remove(&key);
-                self.free.push(number);
-            }
-            written
+            return disk.write_at(file, at, &cell(&slot.ids[..], slot.count, mark));
+        }
+        let number = self.free.pop().unwrap_or(self.end);
+        self.end = self.end.max(number + 1);
+        let ids = ids(session, model);
+        let slot = Slot {
+            ids: Box::new(ids),
+            number,
+            count: 0,
+            mark,
         };
-        self.is_dirty = true;
-        self.tell(written);
+        self.slots.insert(key, slot);
+        let mut bytes = ids.to_vec();
+        bytes.extend(cell(&ids, 0, mark));
+        bytes.resize(SLOT, 0);
+        let written = disk.write_at(file, place(number), &bytes);
+        if written.is_err() {
+            self.slots.remove(&key);
+            self.free.push(number);
+        }
+        written
     }
 
     /// Takes models out; the caller syncs before it removes their files. `model` is `None` for all of a session.
@@ -242,7 +306,9 @@ impl<F> Manifest<F> {
         session: &str,
         model: Option<&str>,
     ) -> io::Result<()> {
-        let Some(file) = &self.file else {
+        // Before, so that nothing has changed where this cannot be done.
+        self.look_and_mend(disk)?;
+        let Some(file) = self.file.clone() else {
             return Ok(());
         };
         let keys = match model {
@@ -255,7 +321,9 @@ impl<F> Manifest<F> {
         let slots = self.slots.range(keys);
         let slots: Vec<(Key, u64)> = slots.map(|(key, slot)| (*key, slot.number)).collect();
         for (key, number) in slots {
-            disk.write_at(file, place(number), &[0; SLOT])?;
+            let written = disk.write_at(&file, place(number), &[0; SLOT]);
+            self.note_stamp(disk);
+            written?;
             self.is_dirty = true;
             self.slots.remove(&key);
             self.free.push(number);
@@ -287,75 +355,4 @@ impl<F> Manifest<F> {
             Ok(()) => self.has_failed = false,
         }
     }
-}
-
-fn head() -> [u8; SLOT] {
-    let mut head = [0; SLOT];
-    head[..MAGIC.len()].copy_from_slice(MAGIC);
-    head
-}
-
-const fn place(number: u64) -> u64 {
-    (1 + number) * SLOT as u64
-}
-
-fn hash(id: &str) -> u64 {
-    let hash = blake3::hash(id.as_bytes());
-    let word = hash.as_bytes().first_chunk();
-    word.map_or(0, |word| u64::from_le_bytes(*word))
-}
-
-fn key(session: &str, model: &str) -> Key {
-    (hash(session), hash(model))
-}
-
-fn ids(session: &str, model: &str) -> [u8; 2 * ID] {
-    let mut ids = [0; 2 * ID];
-    for (id, room) in [session, model].into_iter().zip(ids.chunks_exact_mut(ID)) {
-        let length = id.len().min(ID - 1);
-        room[..length].copy_from_slice(&id.as_bytes()[..length]);
-    }
-    ids
-}
-
-fn cell(ids: &[u8], count: u64, mark: Mark) -> [u8; CELL] {
-    let mut cell = [0; CELL];
-    let numbers = [count, mark.updated, mark.step, 0];
-    for (number, room) in numbers.into_iter().zip(cell.chunks_exact_mut(8)) {
-        room.copy_from_slice(&number.to_le_bytes());
-    }
-    let sum = checksum(ids, &cell[..CELL / 2]);
-    cell[CELL / 2..].copy_from_slice(sum.as_bytes());
-    cell
-}
-
-fn checksum(ids: &[u8], numbers: &[u8]) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(ids);
-    hasher.update(numbers);
-    hasher.finalize()
-}
-
-/// The ids in a slot, and the newer of its sound cells: its count and its mark.
-fn read_slot(slot: &[u8]) -> Option<(String, String, u64, Mark)> {
-    let (ids, cells) = slot.split_at_checked(2 * ID)?;
-    let number = |bytes: &[u8], at: usize| {
-        let word = bytes.get(8 * at..)?.first_chunk()?;
-        Some(u64::from_le_bytes(*word))
-    };
-    let sound = cells.chunks_exact(CELL).filter_map(|cell| {
-        let (numbers, sum) = cell.split_at(CELL / 2);
-        let mark = Mark {
-            updated: number(numbers, 1)?,
-            step: number(numbers, 2)?,
-        };
-        let is_sound = checksum(ids, numbers).as_bytes() == sum;
-        is_sound.then_some((number(numbers, 0)?, mark))
-    });
-    let (count, mark) = sound.max_by_key(|(count, _)| *count)?;
-    let id = |padded: &[u8]| {
-        let end = padded.iter().position(|&byte| byte == 0)?;
-        String::from_utf8(padded[..end].to_vec()).ok()
-    };
-    Some((id(&ids[..ID])?, id(&ids[ID..])?, count, mark))
 }

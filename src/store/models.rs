@@ -1,13 +1,15 @@
 //! The files of models: read, replaced, removed.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use super::disk::{Disk, EntryKind};
+use super::disk::{Disk, Entry, EntryKind};
 use super::manifest::{Mark, Marks};
 use super::record::Anchor;
-use super::{Store, TEMPORARY, if_there, strays};
+use super::strays::{self, Strays};
+use super::{Store, if_there, without_temporary};
 
 pub(super) const CURRENT: &str = ".safetensors";
 pub(super) const PREVIOUS: &str = ".previous.safetensors";
@@ -23,10 +25,12 @@ impl<D: Disk> Store<D> {
         self.disk.read(&path)
     }
 
-    /// Whether a model's file is there to log commits after.
+    /// Whether a model's file is there to log commits after, where a start looks for it: behind no link.
     pub fn has_model(&self, session: &str, model: &str) -> bool {
-        let path = self.folder(session).join(format!("{model}{CURRENT}"));
-        self.disk.kind(&path) == Some(EntryKind::File)
+        let folder = self.folder(session);
+        let path = folder.join(format!("{model}{CURRENT}"));
+        self.disk.kind(&folder) == Some(EntryKind::Folder)
+            && self.disk.kind(&path) == Some(EntryKind::File)
     }
 
     /// Commits a model into its file, in a session that is there; the file before it is kept, too. What the log holds of
@@ -64,13 +68,22 @@ impl<D: Disk> Store<D> {
         let folder = self.folder(session);
         // The older first: left alone it would be taken for the last commit.
         for name in [PREVIOUS, CURRENT] {
-            if_there(
-                self.disk
-                    .remove_file(&folder.join(format!("{model}{name}"))),
-            )?;
+            let path = folder.join(format!("{model}{name}"));
+            // A folder or a link of this name is not the server's.
+            if self.disk.kind(&path) == Some(EntryKind::File) {
+                if_there(self.disk.remove_file(&path))?;
+            }
             if_there(self.disk.sync_folder(&folder))?;
         }
-        self.forget(&format!("{session}.{model}."))
+        self.forget(session, Some(model))
+    }
+
+    /// The ids of the models in a session's folder.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn models(&self, session: &str) -> io::Result<Vec<String>> {
+        ids(&self.disk, &self.folder(session))
     }
 
     /// What the manifest held when it was opened, handed out once; `None` where there was none.
@@ -86,48 +99,66 @@ impl<D: Disk> Store<D> {
 
     /// Notes in the manifest that this commit of a model is durable.
     pub fn note(&self, session: &str, model: &str, mark: Mark) {
-        self.lock_manifest().note(&self.disk, session, model, mark);
+        let commit = std::iter::once((session, model, mark));
+        self.lock_manifest().note(&self.disk, commit);
     }
 
     /// Takes a model, or all of a session, out of the manifest, durably: before its files are removed, since the manifest
     /// must not miss what was deleted.
     pub(super) fn forget_marks(&self, session: &str, model: Option<&str>) -> io::Result<()> {
         self.lock_manifest().forget(&self.disk, session, model)?;
-        self.sync_manifest()
+        self.sync_manifest()?;
+        // One that was replaced meanwhile is not to bring them back.
+        self.lock_manifest().look_and_mend(&self.disk)
     }
 }
 
 /// The ids of the models whose files lie in a session's folder.
 pub(super) fn ids(disk: &impl Disk, folder: &Path) -> io::Result<Vec<String>> {
     let names = disk.files(folder)?.into_iter();
-    Ok(names
-        .filter(|name| !name.ends_with(PREVIOUS) && strays::is_in_session(name))
-        .filter_map(|name| Some(name.strip_suffix(CURRENT)?.to_owned()))
-        .collect())
+    Ok(names.filter_map(|name| id(&name)).collect())
+}
+
+/// The id of the model whose file has this name.
+fn id(name: &str) -> Option<String> {
+    let id = name.strip_suffix(CURRENT)?;
+    strays::is_id(id).then(|| id.to_owned())
 }
 
 /// Cleans up after an interrupted commit: removes temporary files, and puts a file back that was moved aside for one that
 /// never came.
 ///
-/// Whether the file that was put back is the last commit, the manifest knows.
-pub(super) fn clean(disk: &impl Disk, folder: &Path, findings: &mut Vec<String>) -> io::Result<()> {
-    for name in disk.files(folder)? {
-        if !strays::is_in_session(&name) {
-            continue;
-        }
-        if name.ends_with(TEMPORARY) {
-            disk.remove_file(&folder.join(&name))?;
+/// Whether the file that was put back is the last commit, the manifest knows. Returns the ids of the models, in their
+/// order. What is not the server's goes to `strays`.
+pub(super) fn clean(
+    disk: &impl Disk,
+    folder: &Path,
+    entries: &[Entry],
+    findings: &mut Vec<String>,
+    strays: &mut Strays,
+) -> io::Result<Vec<String>> {
+    let mut models = BTreeSet::new();
+    for entry in entries {
+        let name = &entry.name;
+        let is_ours = strays::is_in_session(name);
+        if !is_ours || entry.kind != EntryKind::File {
+            strays.add(folder, entry, is_ours.then_some(EntryKind::File));
+        } else if without_temporary(name).is_some() {
+            disk.remove_file(&folder.join(name))?;
         } else if let Some(model) = name.strip_suffix(PREVIOUS) {
             let current = folder.join(format!("{model}{CURRENT}"));
             if !disk.exists(&current) {
-                disk.rename(&folder.join(&name), &current)?;
+                disk.rename(&folder.join(name), &current)?;
                 disk.sync_folder(folder)?;
+                models.insert(model.to_owned());
                 let current = current.display();
                 findings.push(format!(
                     "{current} was missing: the commit before it was put there"
                 ));
             }
+        } else {
+            models.extend(id(name));
         }
     }
-    Ok(())
+    Ok(models.into_iter().collect())
 }

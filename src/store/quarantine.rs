@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, EntryKind};
 use super::models::{CURRENT, PREVIOUS};
-use super::{QUARANTINE, Store, if_there};
+use super::{MANIFEST, QUARANTINE, Store, file_is_free, folder_is_free, if_there, log, strays};
 
 impl<D: Disk> Store<D> {
     /// Moves a model's commits out of the way, to names that are free, and returns where the last one is now, and where
@@ -16,6 +16,7 @@ impl<D: Disk> Store<D> {
     pub fn quarantine(&self, session: &str, model: &str) -> io::Result<(PathBuf, Option<PathBuf>)> {
         self.in_place()?;
         let folder = self.root.join(QUARANTINE);
+        folder_is_free(&self.disk, &folder)?;
         self.disk.create_folder(&folder)?;
         let mut at = 0_u32;
         let target = |at: u32, kind| folder.join(format!("{session}.{model}.{at}{kind}"));
@@ -25,13 +26,17 @@ impl<D: Disk> Store<D> {
         let from = self.folder(session);
         // The older first: left alone it would be taken for the last commit.
         let (previous, current) = (target(at, PREVIOUS), target(at, CURRENT));
-        let moved = self
-            .disk
-            .rename(&from.join(format!("{model}{PREVIOUS}")), &previous);
-        let previous = if_there(moved)?.then_some(previous);
+        let before = from.join(format!("{model}{PREVIOUS}"));
+        let moved = match file_is_free(&self.disk, &before) {
+            Ok(()) => if_there(self.disk.rename(&before, &previous))?,
+            // Not the server's.
+            Err(_) => false,
+        };
+        let previous = moved.then_some(previous);
         self.disk.sync_folder(&from)?;
-        self.disk
-            .rename(&from.join(format!("{model}{CURRENT}")), &current)?;
+        let last = from.join(format!("{model}{CURRENT}"));
+        file_is_free(&self.disk, &last)?;
+        self.disk.rename(&last, &current)?;
         self.disk.sync_folder(&folder)?;
         self.disk.sync_folder(&from)?;
         Ok((current, previous))
@@ -44,8 +49,7 @@ impl<D: Disk> Store<D> {
     pub fn quarantined(&self) -> io::Result<Vec<(String, String)>> {
         let mut found = Vec::new();
         for name in self.names_in_quarantine()? {
-            // No id holds a dot.
-            if let [session, model, _number, _kind] = name.split('.').collect::<Vec<_>>()[..] {
+            if let Some((session, model)) = ids(&name).filter(|_| !name.ends_with(PREVIOUS)) {
                 found.push((session.to_owned(), model.to_owned()));
             }
         }
@@ -61,16 +65,38 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// Removes what was moved out of the way and begins with these ids.
-    pub(super) fn forget(&self, ids: &str) -> io::Result<()> {
+    /// Removes what was moved out of the way of a model, or of all of a session.
+    pub(super) fn forget(&self, session: &str, model: Option<&str>) -> io::Result<()> {
         let folder = self.root.join(QUARANTINE);
         for name in self.names_in_quarantine()? {
-            if name.starts_with(ids) {
+            let is_of = |(of, id)| of == session && model.is_none_or(|model| id == model);
+            if ids(&name).is_some_and(is_of) {
                 self.disk.remove_file(&folder.join(name))?;
             }
         }
         Ok(())
     }
+}
+
+/// Session and model of a file in quarantine, which is named `{session}.{model}.{number}` and as its kind is.
+fn ids(name: &str) -> Option<(&str, &str)> {
+    let rest = name.strip_suffix(PREVIOUS);
+    let rest = rest.or_else(|| name.strip_suffix(CURRENT))?;
+    // No id holds a dot.
+    let mut parts = rest.split('.');
+    let (session, model, number) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_ours = strays::is_id(session) && strays::is_id(model) && number.parse::<u32>().is_ok();
+    (is_ours && parts.next().is_none()).then_some((session, model))
+}
+
+/// Whether a file in quarantine has a name that the server gives: a model's, a part of the log, or a manifest.
+pub(super) fn is_ours(name: &str) -> bool {
+    let is_numbered = |rest: &str| rest.split('-').all(|number| number.parse::<u64>().is_ok());
+    let log = name.strip_prefix("log-");
+    let log = log.and_then(|rest| rest.strip_suffix(log::EXTENSION));
+    let manifest = name.strip_prefix(MANIFEST);
+    let manifest = manifest.and_then(|rest| rest.strip_prefix('-'));
+    ids(name).is_some() || log.or(manifest).is_some_and(is_numbered)
 }
 
 /// Moves a file that cannot be used into quarantine, to a name that is free.

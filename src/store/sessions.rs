@@ -2,10 +2,13 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
 
-use super::disk::Disk;
+use super::disk::{Disk, EntryKind};
 use super::models;
-use super::{BARRIER, SESSIONS, Store, if_there, strays};
+use super::strays::{self, Strays};
+use super::survey::Survey;
+use super::{BARRIER, SESSIONS, Store, folder_is_free, if_there};
 
 pub(super) const SESSION_FILE: &str = "session.json";
 /// No id begins with a dot, so that a folder of this name is no session.
@@ -23,10 +26,24 @@ pub struct FoundSession {
 }
 
 impl<D: Disk> Store<D> {
-    /// Every session, in the order of their ids.
+    /// Every session that was there when the folder was opened, in the order of their ids; handed out once.
+    pub fn take_sessions(&self) -> Vec<FoundSession> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = std::mem::take(&mut *found).into_iter();
+        found
+            .map(|(session, models)| FoundSession {
+                record: self.disk.read(&self.folder(&session).join(SESSION_FILE)),
+                models,
+                session,
+            })
+            .collect()
+    }
+
+    /// Every session that is there now, in the order of their ids.
     ///
     /// # Errors
     /// A folder cannot be listed.
+    #[cfg(test)]
     pub fn sessions(&self) -> io::Result<Vec<FoundSession>> {
         let mut found = Vec::new();
         for session in self.disk.folders(&self.root.join(SESSIONS))? {
@@ -50,6 +67,7 @@ impl<D: Disk> Store<D> {
     pub fn put_session(&self, session: &str, record: &[u8]) -> io::Result<()> {
         self.in_place()?;
         let folder = self.folder(session);
+        folder_is_free(&self.disk, &folder)?;
         self.disk.create_folder(&folder)?;
         self.disk.sync_folder(&self.root.join(SESSIONS))?;
         self.replace(&folder.join(SESSION_FILE), None, record)
@@ -79,29 +97,43 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         self.disk.sync_folder(&sessions)?;
-        self.forget(&format!("{session}."))?;
+        self.forget(session, None)?;
         self.disk.remove_folder(&deleted)
     }
 }
 
-/// Finishes deletions, and cleans up after commits that were interrupted.
+/// Finishes deletions, and cleans up after commits that were interrupted. Returns the sessions and their models. What is
+/// not the server's goes to `strays`.
 pub(super) fn clean(
     disk: &impl Disk,
     sessions: &Path,
+    survey: &Survey,
     findings: &mut Vec<String>,
-) -> io::Result<()> {
+    strays: &mut Strays,
+) -> io::Result<Vec<(String, Vec<String>)>> {
     if !disk.exists(&sessions.join(BARRIER)) {
         disk.create(&sessions.join(BARRIER))?;
     }
-    for name in disk.folders(sessions)? {
-        let folder = sessions.join(&name);
-        if is_deleted(&name) {
-            disk.remove_folder(&folder)?;
-        } else if strays::is_id(&name) {
-            models::clean(disk, &folder, findings)?;
+    let mut found = Vec::with_capacity(survey.sessions.len());
+    for entry in &survey.entries {
+        let folder = sessions.join(&entry.name);
+        match entry.kind {
+            EntryKind::Folder if is_deleted(&entry.name) => disk.remove_folder(&folder)?,
+            EntryKind::Folder if strays::is_id(&entry.name) => {
+                let inside = survey.sessions.get(&entry.name);
+                let inside = inside.map_or(&[][..], Vec::as_slice);
+                let models = models::clean(disk, &folder, inside, findings, strays)?;
+                found.push((entry.name.clone(), models));
+            }
+            EntryKind::File if entry.name == BARRIER => {}
+            EntryKind::Folder | EntryKind::File | EntryKind::Other => {
+                let is_session = strays::is_id(&entry.name);
+                strays.add(sessions, entry, is_session.then_some(EntryKind::Folder));
+            }
         }
     }
-    disk.sync_folder(sessions)
+    disk.sync_folder(sessions)?;
+    Ok(found)
 }
 
 /// Whether a folder of this name holds a session whose deletion is not finished.

@@ -7,61 +7,101 @@ use std::path::Path;
 use super::disk::{Disk, Entry, EntryKind};
 use super::leases::LEASES;
 use super::models::{CURRENT, PREVIOUS};
-use super::trash::TRASH;
-use super::{BARRIER, LOG, MANIFEST, QUARANTINE, SESSIONS, TEMPORARY, log, sessions};
+use super::trash::{self, TRASH};
+use super::{LOG, MANIFEST, QUARANTINE, SESSIONS, log, quarantine, sessions, without_temporary};
 
 /// So many strays are named; of more, their number is.
 const MOST_NAMED: usize = 20;
 
-/// What is wrong with the names below this folder and with its permissions.
-pub(super) fn findings(disk: &impl Disk, root: &Path) -> Vec<String> {
-    let mut strays = Vec::new();
-    let mut look = |folder: &Path, is_ours: &dyn Fn(&Entry) -> bool| {
-        let entries = disk.entries(folder).unwrap_or_default().into_iter();
-        let (ours, others): (Vec<_>, Vec<_>) = entries.partition(|entry| is_ours(entry));
-        strays.extend(others.iter().map(|entry| folder.join(&entry.name)));
-        ours
-    };
-    look(root, &|entry: &Entry| match entry.name.as_str() {
-        SESSIONS | LOG | QUARANTINE | TRASH => entry.kind == EntryKind::Folder,
-        "lock" | MANIFEST | LEASES => entry.kind == EntryKind::File,
-        _ => false,
-    });
-    let log = root.join(LOG);
-    look(&log, &|entry: &Entry| {
-        entry.kind == EntryKind::File && log::number(&entry.name).is_some()
-    });
-    look(&root.join(QUARANTINE), &|entry: &Entry| {
-        entry.kind == EntryKind::File
-    });
-    let sessions = root.join(SESSIONS);
-    let found = look(&sessions, &|entry: &Entry| match entry.kind {
-        EntryKind::Folder => is_id(&entry.name) || sessions::is_deleted(&entry.name),
-        EntryKind::File => entry.name == BARRIER,
-        EntryKind::Other => false,
-    });
-    for session in found {
-        if session.kind == EntryKind::Folder && is_id(&session.name) {
-            look(&sessions.join(&session.name), &|entry: &Entry| {
-                entry.kind == EntryKind::File && is_in_session(&entry.name)
-            });
+/// What is not the server's: a sentence for each of the first, and how many there are.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    named: Vec<String>,
+    count: usize,
+}
+
+impl Strays {
+    /// Adds a name in this folder; `expected` is what the server has under such a name, if it has anything.
+    pub fn add(&mut self, folder: &Path, entry: &Entry, expected: Option<EntryKind>) {
+        self.count += 1;
+        if self.named.len() >= MOST_NAMED {
+            return;
         }
+        let path = folder.join(&entry.name);
+        let path = path.display();
+        let expected = expected.filter(|kind| *kind != entry.kind);
+        self.named.push(match expected {
+            None => format!("{path} is not the server's: it is left alone"),
+            Some(expected) => format!(
+                "{path} is {}, and has the name of {} of the server's: it is left alone, and what belongs there cannot be \
+                 written until it is moved away",
+                named(entry.kind),
+                named(expected)
+            ),
+        });
     }
-    let mut findings: Vec<String> = strays
-        .iter()
-        .take(MOST_NAMED)
-        .map(|path| format!("{} is not the server's: it is left alone", path.display()))
-        .collect();
-    if let Some(more) = strays
-        .len()
-        .checked_sub(MOST_NAMED)
-        .filter(|more| *more > 0)
-    {
-        findings.push(format!(
-            "{more} more names are not the server's: they are left alone"
-        ));
+
+    /// What is told of them.
+    pub fn findings(self) -> Vec<String> {
+        let mut findings = self.named;
+        let more = self.count - findings.len();
+        if more > 0 {
+            findings.push(format!(
+                "{more} more names are not the server's: they are left alone"
+            ));
+        }
+        findings
     }
-    findings
+}
+
+const fn named(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::File => "a file",
+        EntryKind::Folder => "a folder",
+        EntryKind::Other => "a link, a pipe or a device",
+    }
+}
+
+/// Adds what is not the server's in every folder but those of sessions.
+pub(super) fn find(disk: &impl Disk, root: &Path, strays: &mut Strays) {
+    let mut look = |folder: &Path, expected: &dyn Fn(&str) -> Option<EntryKind>| {
+        for entry in disk.entries(folder).unwrap_or_default() {
+            let kind = expected(&entry.name);
+            if kind != Some(entry.kind) {
+                strays.add(folder, &entry, kind);
+            }
+        }
+    };
+    look(root, &|name| match name {
+        // Whether it is a link or not: it is followed.
+        SESSIONS => disk.kind(&root.join(SESSIONS)),
+        LOG | QUARANTINE | TRASH => Some(EntryKind::Folder),
+        "lock" | MANIFEST | LEASES => Some(EntryKind::File),
+        name => is_in_root(name).then_some(EntryKind::File),
+    });
+    // What is behind a link is another's.
+    let is_folder = |folder: &Path| disk.kind(folder) == Some(EntryKind::Folder);
+    let log = root.join(LOG);
+    if is_folder(&log) {
+        look(&log, &|name| log::number(name).map(|_| EntryKind::File));
+    }
+    let quarantine = root.join(QUARANTINE);
+    if is_folder(&quarantine) {
+        look(&quarantine, &|name| {
+            quarantine::is_ours(name).then_some(EntryKind::File)
+        });
+    }
+    let trash = root.join(TRASH);
+    if is_folder(&trash) {
+        look(&trash, &|name| {
+            trash::is_ours(disk, &trash.join(name), name).then_some(EntryKind::Folder)
+        });
+    }
+}
+
+/// Whether a file beside `sessions` is a temporary one of the server's.
+pub(super) fn is_in_root(name: &str) -> bool {
+    without_temporary(name).is_some_and(|name| [MANIFEST, LEASES].contains(&name))
 }
 
 /// What is wrong with the permissions of a data folder that was there before.
@@ -86,7 +126,7 @@ pub(super) fn is_id(name: &str) -> bool {
 
 /// Whether a file in a session's folder is the server's.
 pub(super) fn is_in_session(name: &str) -> bool {
-    let name = name.strip_suffix(TEMPORARY).unwrap_or(name);
+    let name = without_temporary(name).unwrap_or(name);
     let model = name.strip_suffix(PREVIOUS);
     name == sessions::SESSION_FILE
         || model

@@ -8,12 +8,12 @@
 //! what is removed, and time while the server is down does not count.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{Disk, EntryKind};
 use super::models::ids;
-use super::sessions::DELETED;
-use super::{SESSIONS, Store, if_there};
+use super::sessions::{DELETED, SESSION_FILE, is_deleted};
+use super::{SESSIONS, Store, folder_is_free, if_there, strays};
 
 pub(super) const TRASH: &str = "trash";
 
@@ -39,19 +39,22 @@ impl<D: Disk> Store<D> {
         self.in_place()?;
         self.forget_marks(session, None)?;
         let trash = self.root.join(TRASH);
+        folder_is_free(&self.disk, &trash)?;
         self.disk.create_folder(&trash)?;
         self.disk.sync_folder(&self.root)?;
-        let trashed = self.trashed()?.into_iter();
-        let last = trashed
-            .filter(|other| other.session == session)
-            .map(|other| other.number)
+        // Names that hold no session count, too: none is to be written over.
+        let taken = self.disk.entries(&trash)?;
+        let taken = taken.iter().filter_map(|entry| read_name(&entry.name));
+        let last = taken
+            .filter(|(id, ..)| *id == session)
+            .map(|(_, number, _)| number)
             .max();
         let number = last.map_or(0, |last| last.saturating_add(1));
         let to = trash.join(format!("{session}.{number}.{seconds}"));
         if_there(self.disk.rename(&self.folder(session), &to))?;
         self.disk.sync_folder(&trash)?;
         self.disk.sync_folder(&self.root.join(SESSIONS))?;
-        self.forget(&format!("{session}."))
+        self.forget(session, None)
     }
 
     /// Every session in the trash, in the order of their ids. Other names there are left alone.
@@ -60,22 +63,19 @@ impl<D: Disk> Store<D> {
     /// The folder cannot be listed.
     pub fn trashed(&self) -> io::Result<Vec<TrashedSession>> {
         let trash = self.root.join(TRASH);
-        if !self.disk.exists(&trash) {
+        if self.disk.kind(&trash) != Some(EntryKind::Folder) {
             return Ok(Vec::new());
         }
         let names = self.disk.folders(&trash)?.into_iter();
         let found = names.filter_map(|name| {
-            // No id holds a dot.
-            let mut parts = name.split('.');
-            let session = parts.next().filter(|session| !session.is_empty())?;
-            let (number, seconds) = (parts.next()?, parts.next()?);
-            let trashed = TrashedSession {
+            let (session, number, seconds_left) = read_name(&name)?;
+            let folder = trash.join(&name);
+            holds_session(&self.disk, &folder).then(|| TrashedSession {
                 session: session.to_owned(),
-                number: number.parse().ok()?,
-                seconds_left: seconds.parse().ok()?,
-                folder: trash.join(&name),
-            };
-            parts.next().is_none().then_some(trashed)
+                number,
+                seconds_left,
+                folder,
+            })
         });
         Ok(found.collect())
     }
@@ -110,9 +110,9 @@ impl<D: Disk> Store<D> {
         if !trashed.is_empty() {
             self.disk.sync_folder(&trash)?;
         }
-        if self.disk.exists(&trash) {
+        if self.disk.kind(&trash) == Some(EntryKind::Folder) {
             for name in self.disk.folders(&trash)? {
-                if name.starts_with(DELETED) {
+                if is_deleted(&name) {
                     self.disk.remove_folder(&trash.join(name))?;
                 }
             }
@@ -139,4 +139,25 @@ impl<D: Disk> Store<D> {
         self.disk.sync_folder(&self.root.join(TRASH))?;
         Ok(Some(last))
     }
+}
+
+/// Session, number and seconds in the name of a folder in the trash.
+fn read_name(name: &str) -> Option<(&str, u32, u64)> {
+    // No id holds a dot.
+    let mut parts = name.split('.');
+    let (session, number, seconds) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_whole = parts.next().is_none() && strays::is_id(session);
+    is_whole.then_some((session, number.parse().ok()?, seconds.parse().ok()?))
+}
+
+/// Whether a folder of this name in the trash is the server's.
+pub(super) fn is_ours(disk: &impl Disk, folder: &Path, name: &str) -> bool {
+    is_deleted(name) || read_name(name).is_some() && holds_session(disk, folder)
+}
+
+/// Whether this folder in the trash holds a session, or what is left of one. A folder that somebody else made under such
+/// a name does not.
+fn holds_session(disk: &impl Disk, folder: &Path) -> bool {
+    disk.kind(&folder.join(SESSION_FILE)) == Some(EntryKind::File)
+        || ids(disk, folder).is_ok_and(|ids| !ids.is_empty())
 }

@@ -1,5 +1,6 @@
 //! Jumps of the wall clock: they delete nothing and keep nothing alive, while the server runs and over a restart.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -250,7 +251,13 @@ async fn what_expires_can_be_brought_back_for_a_day_of_uptime() {
     sessions.delete_session(delete).await.expect("deleted");
     server.stop().await;
     let kept = super::fixture::copy_of(&folder);
+    let is_known = || {
+        let manifest = fs::read(folder.path().join("manifest")).expect("read");
+        manifest.windows(4).any(|bytes| bytes == b"lab\0")
+    };
+    assert!(!is_known());
     trash::restore(data, "lab").expect("its name is free");
+    assert!(is_known(), "the next start misses nothing of it");
     let server = hands.server(&folder).await;
     let back = get(&mut server.training().await, &model.name).await;
     assert_eq!(back.expect("it is back"), model);

@@ -1,8 +1,10 @@
 //! Whether what was read of a model is its last durable commit, as the manifest knows it.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::UNIX_EPOCH;
 
+use super::recovery::restore_model;
 use crate::service::entry::ModelEntry;
 use crate::store::{FoundSession, Mark, Marks, Store};
 use crate::training::snapshot::About;
@@ -32,6 +34,23 @@ pub fn check_mark(entry: &ModelEntry, step: u64, last: Option<Mark>) -> Result<M
             last.step
         )),
     }
+}
+
+/// Notes the models of a session that was brought back in the manifest, as they are; those that cannot be read are told by
+/// the next start.
+///
+/// # Errors
+/// The disk refuses.
+pub fn note_session(store: &Store, session: &str) -> io::Result<()> {
+    for model in store.models(session)? {
+        let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));
+        let Some(name) = name else { continue };
+        let bytes = store.model(session, &model)?;
+        if let Ok((entry, step)) = restore_model(&bytes, &name, 0) {
+            store.note(session, &model, mark(&super::about(&entry), step));
+        }
+    }
+    store.sync_manifest()
 }
 
 /// The marks of a start: each model that is found is held against its own, and those that are left belong to models

@@ -44,7 +44,7 @@ impl Persistence {
         }
         let mut marks = MarkCheck::begin(store);
         let leases = take_leases(store);
-        for found in store.sessions()? {
+        for found in store.take_sessions() {
             marks.note_found(&found);
             let Some(session) = restore_session(store, registry, &found, &leases, now)? else {
                 continue;

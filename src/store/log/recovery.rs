@@ -128,7 +128,7 @@ impl<F> Log<F> {
             link: Default::default(),
             segments: Vec::new(),
             open: None,
-            has_folder: false,
+            held: None,
             is_resting: false,
         };
         let mut anchors = BTreeMap::new();

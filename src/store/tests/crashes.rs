@@ -34,7 +34,9 @@ fn store(state: State) -> Store<ForgetfulDisk> {
         state: RefCell::new(state),
         moments: RefCell::default(),
     };
-    Store::on(disk, Path::new("/"), None).expect("it opens")
+    let root = Path::new("/");
+    let survey = Survey::read(&disk, &root.join(SESSIONS)).expect("listed");
+    Store::on(disk, root, None, &survey).expect("it opens")
 }
 
 /// What is found after a crash; a session without a record is one whose making was never acknowledged.

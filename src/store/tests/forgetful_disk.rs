@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::disk::{Disk, Entry, EntryKind, Identity};
+use crate::store::disk::{Disk, Entry, EntryKind, Identity, Stamp};
 
 /// A file's bytes, by their number in [`State::contents`], or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,8 +294,22 @@ impl Disk for ForgetfulDisk {
         }
     }
 
-    fn identity(&self, path: &Path) -> io::Result<Identity> {
-        Ok((0, self.open(path)? as u64))
+    fn stamp(&self, path: &Path) -> io::Result<Stamp> {
+        let node = self.there(path)?;
+        let (identity, length) = match node {
+            Node::File(file) => {
+                let length = self.state.borrow().contents[file].seen.len();
+                ((0, file as u64), length as u64)
+            }
+            // No test replaces one.
+            Node::Folder => ((1, 0), 0),
+        };
+        Ok(Stamp {
+            kind: kind(node),
+            identity,
+            length,
+            changed: (0, 0),
+        })
     }
 
     fn identity_of(&self, file: &usize) -> io::Result<Identity> {

@@ -7,6 +7,8 @@ mod crashes;
 mod damage;
 mod forgetful_disk;
 mod place;
+mod replaced;
+mod strays;
 
 fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
