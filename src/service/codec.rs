@@ -5,6 +5,7 @@
 //! off the wire, is there before it is.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
@@ -118,7 +119,13 @@ impl<U: Message + Name + Default> Decoder for CountingDecoder<U> {
 }
 
 /// What can be inside a message, by the numbers of its fields.
-type Shape = HashMap<u64, Part>;
+type Shape = HashMap<u64, Field>;
+
+struct Field {
+    name: String,
+    is_repeated: bool,
+    part: Part,
+}
 
 enum Part {
     /// A message of this name.
@@ -142,17 +149,23 @@ static SHAPES: LazyLock<HashMap<String, Shape>> = LazyLock::new(|| {
 fn note(message: &DescriptorProto, shapes: &mut HashMap<String, Shape>) {
     let parts = message.field.iter().filter_map(|field| {
         let number = u64::try_from(field.number()).ok()?;
-        let repeated = field.label() == Label::Repeated;
-        match (field.r#type(), repeated) {
-            (Type::Message, _) => {
-                let name = field.type_name().rsplit('.').next()?;
-                Some((number, Part::Message(name.to_owned())))
-            }
-            (Type::String | Type::Bytes, true) => Some((number, Part::Text)),
-            (Type::Double | Type::Int64, true) => Some((number, Part::Number(8))),
-            (_, true) => Some((number, Part::Number(4))),
-            (_, false) => None,
-        }
+        let is_repeated = field.label() == Label::Repeated;
+        let part = match (field.r#type(), is_repeated) {
+            (Type::Message, _) => Part::Message(field.type_name().rsplit('.').next()?.to_owned()),
+            (Type::String | Type::Bytes, true) => Part::Text,
+            (Type::Double | Type::Int64, true) => Part::Number(8),
+            (_, true) => Part::Number(4),
+            (_, false) => return None,
+        };
+        let name = field.name().to_owned();
+        Some((
+            number,
+            Field {
+                name,
+                is_repeated,
+                part,
+            },
+        ))
     });
     shapes.insert(message.name().to_owned(), parts.collect());
     for nested in &message.nested_type {
@@ -172,13 +185,15 @@ fn check(name: &str, bytes: &[u8]) -> Result<usize, Status> {
         parts_left: MOST_PARTS,
         numbers: 0,
     };
-    if SHAPES
-        .get(name)
-        .is_some_and(|shape| content.count(bytes, shape).is_none())
+    if let Some(shape) = SHAPES.get(name)
+        && let Err(TooMany(field)) = content.count(bytes, shape)
     {
         let mut violations = Violations::new();
-        let allowed = format!("at most {MOST_PARTS} in one request: split it");
-        violations.add("", "a message of more parts", allowed);
+        let given = format!("part {} of the request", MOST_PARTS + 1);
+        let allowed = format!(
+            "at most {MOST_PARTS} parts, messages and repeated texts, in one request: split it"
+        );
+        violations.add(field, given, allowed);
         return Err(violations.into());
     }
     let parts = MOST_PARTS - content.parts_left;
@@ -193,52 +208,89 @@ struct Content {
     numbers: usize,
 }
 
+/// The path of the part that is one too many.
+#[derive(Debug, PartialEq, Eq)]
+struct TooMany(String);
+
+const DELIMITED: u64 = 2;
+
+/// The next field's key and content; `None` where the bytes are no message, since reading them ends there, too.
+fn next_field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
+    const VARINT: u64 = 0;
+    const EIGHT: u64 = 1;
+    const FOUR: u64 = 5;
+    let key = varint(bytes)?;
+    let length = match key & 7 {
+        VARINT => varint(bytes).map(|_| 0),
+        EIGHT => Some(8),
+        DELIMITED => varint(bytes),
+        FOUR => Some(4),
+        _ => None,
+    };
+    let (field, rest) = bytes.split_at_checked(usize::try_from(length?).ok()?)?;
+    *bytes = rest;
+    Some((key, field))
+}
+
+/// The path of the field of this key that ends where `rest` begins, with the place of `inner` in it.
+fn path(message: &[u8], rest: &[u8], key: u64, field: &Field, inner: &str) -> TooMany {
+    let mut path = field.name.clone();
+    if field.is_repeated {
+        let mut before = &message[..message.len() - rest.len()];
+        let fields = std::iter::from_fn(|| next_field(&mut before));
+        let count = fields.filter(|(other, _)| other >> 3 == key >> 3).count();
+        // Writing into a text does not fail.
+        let _ = write!(path, "[{}]", count.saturating_sub(1));
+    }
+    if !inner.is_empty() {
+        path.push('.');
+        path.push_str(inner);
+    }
+    TooMany(path)
+}
+
 impl Content {
-    /// Counts what is in `bytes`; `None` where they have more parts than are left. Bytes that are no message end the
-    /// count, because reading them ends there, too.
-    fn count(&mut self, mut bytes: &[u8], shape: &Shape) -> Option<()> {
-        const VARINT: u64 = 0;
-        const EIGHT: u64 = 1;
-        const DELIMITED: u64 = 2;
-        const FOUR: u64 = 5;
-        while let Some(key) = varint(&mut bytes) {
-            let length = match key & 7 {
-                VARINT => varint(&mut bytes).map(|_| 0),
-                EIGHT => Some(8),
-                DELIMITED => varint(&mut bytes),
-                FOUR => Some(4),
-                _ => None,
-            };
-            let field = length
-                .and_then(|length| usize::try_from(length).ok())
-                .and_then(|length| bytes.split_at_checked(length));
-            let Some((field, rest)) = field else { break };
-            bytes = rest;
+    /// Counts what is in `message`.
+    ///
+    /// # Errors
+    /// It has more parts than are left.
+    fn count(&mut self, message: &[u8], shape: &Shape) -> Result<(), TooMany> {
+        let mut bytes = message;
+        while let Some((key, content)) = next_field(&mut bytes) {
             let is_delimited = key & 7 == DELIMITED;
-            match shape.get(&(key >> 3)) {
-                Some(Part::Message(name)) if is_delimited => {
-                    self.parts_left = self.parts_left.checked_sub(1)?;
+            let Some(field) = shape.get(&(key >> 3)) else {
+                continue;
+            };
+            let too_many = |inner: &str| path(message, bytes, key, field, inner);
+            match &field.part {
+                Part::Message(_) | Part::Text if !is_delimited => {}
+                Part::Message(name) => {
+                    self.part().ok_or_else(|| too_many(""))?;
                     if let Some(shape) = SHAPES.get(name) {
-                        self.count(field, shape)?;
+                        let counted = self.count(content, shape);
+                        counted.map_err(|TooMany(inner)| too_many(&inner))?;
                     }
                 }
-                Some(Part::Text) if is_delimited => {
-                    self.parts_left = self.parts_left.checked_sub(1)?;
-                }
-                Some(Part::Number(size)) => {
+                Part::Text => self.part().ok_or_else(|| too_many(""))?,
+                Part::Number(size) => {
                     let count = if !is_delimited {
                         1
                     } else if *size == 8 {
-                        field.len() / size
+                        content.len() / size
                     } else {
                         // The last byte of each has its highest bit clear.
-                        field.iter().filter(|byte| **byte < 0x80).count()
+                        content.iter().filter(|byte| **byte < 0x80).count()
                     };
                     self.numbers += count * size;
                 }
-                Some(Part::Message(_) | Part::Text) | None => {}
             }
         }
+        Ok(())
+    }
+
+    /// Counts one part, if there is one left.
+    fn part(&mut self) -> Option<()> {
+        self.parts_left = self.parts_left.checked_sub(1)?;
         Some(())
     }
 }
@@ -258,6 +310,8 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use tonic_types::StatusExt as _;
+
     use super::*;
 
     fn parts(request: &pb::CreateModelRequest) -> Option<usize> {
@@ -267,7 +321,7 @@ mod tests {
         };
         let shape = &SHAPES["CreateModelRequest"];
         let counted = content.count(&request.encode_to_vec(), shape);
-        counted.map(|()| MOST_PARTS - content.parts_left)
+        counted.ok().map(|()| MOST_PARTS - content.parts_left)
     }
 
     #[test]
@@ -302,7 +356,22 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(parts(&request), None);
-        assert!(check("CreateModelRequest", &request.encode_to_vec()).is_err());
+        let status = check("CreateModelRequest", &request.encode_to_vec()).expect_err("too many");
+        let details = status.get_error_details();
+        let fields = &details.bad_request().expect("violations").field_violations;
+        assert_eq!(fields[0].field, format!("parameters[{MOST_PARTS}]"));
+        let tensor = pb::NamedTensor {
+            tensor: Some(pb::Tensor::default()),
+            ..Default::default()
+        };
+        let request = pb::GradeGradientsRequest {
+            submitted: vec![tensor; MOST_PARTS / 2 + 1],
+            ..Default::default()
+        };
+        let status =
+            check("GradeGradientsRequest", &request.encode_to_vec()).expect_err("too many");
+        let allowed = format!("submitted[{}]", MOST_PARTS / 2);
+        assert!(status.message().contains(&allowed), "{status:?}");
         for bytes in [
             &[0xff; 20][..],
             &[0x0a, 0x05, 1],

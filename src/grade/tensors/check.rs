@@ -127,7 +127,7 @@ pub(super) fn submitted(
         if axes > MOST_AXES {
             let allowed = format!("at most {MOST_AXES}");
             violations.add(
-                format!("submitted[{at}].shape"),
+                format!("submitted[{at}].tensor.shape"),
                 format!("{axes} axes"),
                 allowed,
             );
@@ -140,7 +140,7 @@ pub(super) fn submitted(
         if count != Some(tensor.values.len()) {
             let allowed = format!("axes that hold the {} values given", tensor.values.len());
             let given = format!("{:?}", tensor.shape);
-            violations.add(format!("submitted[{at}].shape"), given, allowed);
+            violations.add(format!("submitted[{at}].tensor.shape"), given, allowed);
         }
     }
     violations.into_result(Some(()))

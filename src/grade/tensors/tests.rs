@@ -207,7 +207,7 @@ fn what_the_network_does_not_have_is_refused() {
         [
             "submitted[0].layer",
             "submitted[1].layer",
-            "submitted[2].shape",
+            "submitted[2].tensor.shape",
             "submitted[4].layer"
         ]
     );
