@@ -70,9 +70,24 @@ pub(super) fn users_data_dir() -> Result<String, Failure> {
         })
 }
 
+/// A filter in which h2 logs errors alone, unless it names h2. h2 warns of every stream that a client resets in an odd way,
+/// a line for a few bytes; what a connection ends with is logged here.
+fn with_quiet_h2(filter: &str) -> String {
+    let names_h2 = |directive: &str| {
+        let rest = directive.trim().strip_prefix("h2");
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':', '[']))
+    };
+    let is_off = |directive: &str| directive.trim().eq_ignore_ascii_case("off");
+    if filter.split(',').any(|part| names_h2(part) || is_off(part)) {
+        filter.to_owned()
+    } else {
+        format!("{filter},h2=error")
+    }
+}
+
 fn start_log(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::builder()
-        .parse(&config.log)
+        .parse(with_quiet_h2(&config.log))
         .map_err(|error| Failure::usage(format!("log = {:?} is no filter: {error}", config.log)))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -167,6 +182,20 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn h2_does_not_fill_the_log_unless_it_is_asked_to() {
+        for (given, filter) in [
+            ("info", "info,h2=error"),
+            ("info,backpropd=debug", "info,backpropd=debug,h2=error"),
+            ("info,h2=trace", "info,h2=trace"),
+            ("h2::codec=debug,warn", "h2::codec=debug,warn"),
+            ("off", "off"),
+        ] {
+            assert_eq!(with_quiet_h2(given), filter);
+            EnvFilter::builder().parse(filter).expect("a filter");
+        }
+    }
 
     #[tokio::test]
     async fn an_address_in_use_says_what_to_do() {
