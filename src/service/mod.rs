@@ -25,6 +25,7 @@ mod examine;
 mod expiry;
 mod fair_queue;
 mod feed;
+mod frame_pace;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod grade_gradients;

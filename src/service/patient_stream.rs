@@ -1,5 +1,5 @@
-//! A socket whose peer has to speak HTTP/2 soon after it connects, and may not leave what is written to it lying for
-//! ever.
+//! A socket whose peer has to speak HTTP/2 soon after it connects, may not leave what is written to it lying for ever, and
+//! is read no faster than its frames are worth.
 
 use std::future::Future as _;
 use std::io;
@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::frame_pace::FramePace;
 use super::peer::Peer;
 
 /// The bytes that every HTTP/2 client begins with, and the header of its first frame behind them.
@@ -26,6 +27,11 @@ const FLAGS: usize = PREFACE + 4;
 const SETTINGS: u8 = 4;
 const ACK: u8 = 1;
 
+/// GOAWAY of the last stream that can be, with ENHANCE_YOUR_CALM (RFC 9113, 6.8 and 7).
+const CALM_DOWN: [u8; 17] = [
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0xb,
+];
+
 /// The socket.
 pub struct PatientStream {
     stream: TcpStream,
@@ -35,6 +41,9 @@ pub struct PatientStream {
     handshake: Pin<Box<Sleep>>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    pace: FramePace,
+    /// Set once its frames have come too fast: until when it was not read.
+    paused: Option<Pin<Box<Sleep>>>,
 }
 
 impl PatientStream {
@@ -47,6 +56,8 @@ impl PatientStream {
             handshake: Box::pin(sleep(handshake)),
             stall,
             stalled: None,
+            pace: FramePace::new(PREFACE),
+            paused: None,
         }
     }
 
@@ -67,6 +78,63 @@ impl PatientStream {
             self.peer.spoken.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    fn note_sent(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.pace.sent(*bytes);
+        }
+    }
+
+    /// Ready when the next bytes may be read.
+    fn poll_pace(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pace.is_flood() {
+            // h2 has no way to send this. Where the socket has no room for it, the connection ends without.
+            let _ = self.stream.try_write(&CALM_DOWN);
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        loop {
+            if let Some(paused) = &mut self.paused {
+                ready!(paused.as_mut().poll(context));
+            }
+            match self.pace.pause() {
+                Some(end) => self.pause_until(end),
+                None => break,
+            }
+        }
+        if self.pace.is_turn_over() {
+            // The others first, then the rest of what is here.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn pause_until(&mut self, end: Instant) {
+        match &mut self.paused {
+            Some(paused) => paused.as_mut().reset(end),
+            None => {
+                tracing::debug!(peer = %self.peer.source, "a connection sends too many small frames: it is slowed down");
+                self.paused = Some(Box::pin(sleep_until(end)));
+            }
+        }
+    }
+
+    /// Reads about as many bytes as others can wait for.
+    fn read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let most = self.pace.most_to_read();
+        if buffer.remaining() <= most {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut part);
+        let count = part.filled().len();
+        buffer.advance(count);
+        read
     }
 
     /// Passes a write's outcome on, unless it has been waited for too long.
@@ -92,8 +160,10 @@ impl AsyncRead for PatientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_pace(context))?;
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = self.read(context, buffer);
+        self.pace.received(&buffer.filled()[before..]);
         if self.said == OPENING {
             return read;
         }
@@ -113,6 +183,7 @@ impl AsyncWrite for PatientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note_sent(&written);
         self.watch(context, written)
     }
 
@@ -122,6 +193,7 @@ impl AsyncWrite for PatientStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note_sent(&written);
         self.watch(context, written)
     }
 

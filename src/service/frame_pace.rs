@@ -1,0 +1,280 @@
+//! How fast a connection may send HTTP/2 frames that carry next to nothing.
+//!
+//! A frame costs the server about a microsecond however little is in it, and HTTP/2 handles all that has arrived before it
+//! lets another connection go on. A million frames of one byte, a flood of PING, SETTINGS, WINDOW_UPDATE, PRIORITY or
+//! unknown frames, or calls that are reset as soon as they are opened then keep the threads from everything else. So
+//! frames are counted as they arrive: a connection with many small ones gives way to the others after a few dozen, and one
+//! that sends more of them than any call needs is read at a fixed rate, then cut off.
+//!
+//! Calls pay for themselves: what a client sends about one (window updates, pings, an end of stream by itself) costs less
+//! than its HEADERS earn, and every KiB of a message, sent or received, earns a frame.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The bytes before a frame's payload.
+const HEAD: usize = 9;
+
+/// Types of frames (RFC 9113, 6), and the flags that matter here.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
+
+/// A DATA frame of so many bytes is worth its handling.
+const WORTH: usize = 1 << 10;
+
+/// What a call earns, in frames: no client sends as many about one besides its message.
+const EARNED_BY_CALL: i64 = 4;
+
+/// What a reset costs: more than its call has earned, since the call's work was for nothing.
+const COST_OF_RESET: i64 = 8;
+
+/// What SETTINGS cost: every stream may have to be looked at, and they are acknowledged.
+const COST_OF_SETTINGS: i64 = 8;
+
+/// Frames that a connection may send at once beyond what its calls earn.
+const BURST: i64 = 10_000;
+
+/// Frames a second that it may send beyond that: about one hundredth of a core.
+const PER_SECOND: i64 = 10_000;
+
+/// Frames that it may send one after the other at that rate: one that floods for ten seconds has nothing else to say.
+const FLOOD: i64 = 10 * PER_SECOND;
+
+/// Frames after which others have their turn: some tens of microseconds of work.
+const TURN: usize = 64;
+
+/// The fewest bytes that are read at once.
+const LEAST_READ: usize = 1 << 10;
+
+/// The frames that a connection sends.
+#[derive(Debug)]
+pub struct FramePace {
+    /// Bytes that are not looked at before the next frame's head: the preface, then payloads.
+    skip: usize,
+    head: [u8; HEAD],
+    /// Bytes of the head that are here.
+    known: usize,
+    /// Frames that may come before the connection is slowed down; below 0 it is.
+    left: i64,
+    refilled: Instant,
+    /// Frames that came at the fixed rate, without a second of calm between them.
+    slowed: i64,
+    /// Bytes sent and received that have not earned a frame yet.
+    bytes: usize,
+    /// Frames since others had their turn.
+    turn: usize,
+    /// The mean length of frames lately.
+    mean: usize,
+}
+
+impl FramePace {
+    /// That of a new connection, whose first `preface` bytes are no frames.
+    pub fn new(preface: usize) -> Self {
+        Self {
+            skip: preface,
+            head: [0; HEAD],
+            known: 0,
+            left: BURST,
+            refilled: Instant::now(),
+            slowed: 0,
+            bytes: 0,
+            turn: 0,
+            mean: WORTH,
+        }
+    }
+
+    /// How many bytes to read at most, so that about a turn of frames comes with them.
+    pub fn most_to_read(&self) -> usize {
+        let turn = self.mean.saturating_mul(TURN);
+        self.skip.saturating_add(turn).max(LEAST_READ)
+    }
+
+    /// Looks at bytes that have arrived.
+    pub fn received(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = (HEAD - self.known).min(bytes.len());
+            self.head[self.known..self.known + taken].copy_from_slice(&bytes[..taken]);
+            self.known += taken;
+            bytes = &bytes[taken..];
+            if self.known == HEAD {
+                self.known = 0;
+                self.note();
+            }
+        }
+    }
+
+    /// Notes that bytes were sent.
+    pub fn sent(&mut self, bytes: usize) {
+        self.earn_by(bytes);
+    }
+
+    /// Whether it is others' turn; asked once, the next turn begins.
+    pub fn is_turn_over(&mut self) -> bool {
+        let is_over = self.turn >= TURN;
+        if is_over {
+            self.turn = 0;
+        }
+        is_over
+    }
+
+    /// When the next bytes may be read, where that is not now.
+    pub fn pause(&mut self) -> Option<Instant> {
+        if self.left >= 0 {
+            return None;
+        }
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(self.refilled).as_micros();
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+        self.refilled = now;
+        let earned = passed.saturating_mul(PER_SECOND) / 1_000_000;
+        self.slowed = if earned < PER_SECOND {
+            self.slowed + earned
+        } else {
+            0
+        };
+        self.earn(earned);
+        let missing = u64::try_from(-self.left)
+            .ok()
+            .filter(|missing| *missing > 0)?;
+        // At least a timer's tick, since less than one frame is earned in none.
+        let wait = Duration::from_micros(missing * 1_000_000 / PER_SECOND.cast_unsigned());
+        Some(now + wait.max(Duration::from_millis(1)))
+    }
+
+    /// Whether it does nothing but send such frames, so that it is to be cut off.
+    pub fn is_flood(&self) -> bool {
+        self.slowed > FLOOD
+    }
+
+    /// Notes the frame whose head is here.
+    fn note(&mut self) {
+        let [a, b, c, kind, flags, ..] = self.head;
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        self.skip = length;
+        self.turn += 1;
+        self.mean = (self.mean * 7 + HEAD + length) / 8;
+        match kind {
+            DATA => {
+                self.earn_by(length);
+                if length < WORTH && flags & END_STREAM == 0 {
+                    self.left -= 1;
+                }
+            }
+            HEADERS => self.earn(EARNED_BY_CALL),
+            RST_STREAM => self.left -= COST_OF_RESET,
+            SETTINGS if flags & ACK == 0 => self.left -= COST_OF_SETTINGS,
+            _ => self.left -= 1,
+        }
+    }
+
+    fn earn_by(&mut self, bytes: usize) {
+        let bytes = self.bytes.saturating_add(bytes);
+        self.bytes = bytes % WORTH;
+        self.earn(i64::try_from(bytes / WORTH).unwrap_or(i64::MAX));
+    }
+
+    fn earn(&mut self, frames: i64) {
+        self.left = self.left.saturating_add(frames).min(BURST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFACE: usize = 24;
+    const PING: u8 = 6;
+    const WINDOW_UPDATE: u8 = 8;
+
+    fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
+        let [_, a, b, c] = u32::try_from(length).expect("short").to_be_bytes();
+        let mut frame = vec![a, b, c, kind, flags, 0, 0, 0, 1];
+        frame.resize(HEAD + length, 0);
+        frame
+    }
+
+    /// How many times these frames may be sent at once, up to a million; cut where it is worst.
+    fn times(frames: &[Vec<u8>]) -> usize {
+        let mut pace = FramePace::new(PREFACE);
+        pace.received(&[0; PREFACE]);
+        let bytes = frames.concat();
+        let sent = (0..1_000_000).find(|_| {
+            for part in bytes.chunks(7) {
+                pace.received(part);
+            }
+            pace.pause().is_some()
+        });
+        sent.unwrap_or(1_000_000)
+    }
+
+    #[test]
+    fn floods_of_frames_that_carry_nothing_are_slowed_down() {
+        let floods = [
+            vec![frame(DATA, 0, 1)],
+            vec![frame(DATA, 0, 300)],
+            vec![frame(DATA, 0, 0)],
+            vec![frame(PING, 0, 8)],
+            vec![frame(SETTINGS, 0, 6)],
+            vec![frame(WINDOW_UPDATE, 0, 4)],
+            vec![frame(2, 0, 5)],
+            vec![frame(9, 0, 1)],
+            vec![frame(250, 0, 3)],
+            vec![frame(HEADERS, 5, 40), frame(RST_STREAM, 0, 4)],
+        ];
+        for flood in floods {
+            let kind = flood[0][3];
+            assert!(times(&flood) < 60_000, "frames of type {kind}");
+        }
+    }
+
+    #[test]
+    fn calls_are_not_slowed_down_however_many_there_are() {
+        let whole = [frame(HEADERS, 4, 40), frame(DATA, END_STREAM, 100)];
+        // As hyper and others end a stream, with the acknowledgements that a reply may take.
+        let chatty = [
+            frame(HEADERS, 4, 40),
+            frame(DATA, 0, 100),
+            frame(DATA, END_STREAM, 0),
+            frame(WINDOW_UPDATE, 0, 4),
+            frame(WINDOW_UPDATE, 0, 4),
+            frame(PING, 0, 8),
+        ];
+        let upload = [frame(DATA, 0, 1 << 14), frame(PING, 0, 8)];
+        for frames in [&whole[..], &chatty, &upload] {
+            assert_eq!(times(frames), 1_000_000);
+        }
+    }
+
+    #[test]
+    fn a_download_pays_for_the_window_updates_that_it_takes() {
+        let mut pace = FramePace::new(0);
+        for _ in 0..100_000 {
+            pace.sent(1 << 14);
+            pace.received(&frame(WINDOW_UPDATE, 0, 4).repeat(2));
+            assert_eq!(pace.pause(), None);
+        }
+    }
+
+    #[test]
+    fn small_frames_are_read_a_few_at_a_time_and_large_ones_whole() {
+        let mut pace = FramePace::new(0);
+        for _ in 0..100 {
+            pace.received(&frame(DATA, 0, 1));
+        }
+        assert!(pace.most_to_read() <= 2 * LEAST_READ);
+        assert!(pace.is_turn_over());
+        assert!(!pace.is_turn_over());
+        for _ in 0..100 {
+            pace.received(&frame(DATA, 0, 1 << 14));
+        }
+        assert!(pace.most_to_read() > 1 << 19);
+    }
+}
