@@ -106,6 +106,22 @@ pub struct Check {
 }
 
 impl Check {
+    /// The bytes of the intermediate quantities for a batch of so many rows: of the analytic pass, and of the moved ones.
+    pub fn workspace_bytes(architecture: &Architecture, rows: usize) -> usize {
+        let gradients = Backward::<f64>::bytes(architecture, rows);
+        ForwardBuffers::<f64>::bytes(architecture, rows)
+            .saturating_add(gradients.saturating_mul(2))
+            .saturating_add(rows.saturating_mul(architecture.units_per_sample() * size_of::<f64>()))
+    }
+
+    /// The most bytes that a comparison takes: the above, the parameters in `f64`, and the inputs twice.
+    pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
+        let inputs = rows.saturating_mul(2 * architecture.input_size());
+        let numbers = architecture.parameter_count().saturating_add(inputs);
+        Self::workspace_bytes(architecture, rows)
+            .saturating_add(numbers.saturating_mul(size_of::<f64>()))
+    }
+
     /// Prepares the comparison of `backward` with differences of the loss on `batch`.
     pub async fn new(
         architecture: &Architecture,

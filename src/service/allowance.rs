@@ -30,7 +30,8 @@ impl Server {
     pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, Status> {
         let account = telemetry::account();
         let account = account.unwrap_or_else(|| Arc::clone(&self.memory));
-        Ok(account.reserve(bytes)?)
+        let reserved = account.reserve(bytes);
+        Ok(reserved.map_err(|error| error.beside(telemetry::held()))?)
     }
 
     /// Memory for the call under way until it is answered.

@@ -178,6 +178,8 @@ struct Reply {
     account: Arc<Account>,
     peer: Option<Arc<Peer>>,
     delivery: Delivery,
+    /// The memory of the whole reply, where it was counted before the call was answered.
+    counted: Option<Arc<Reservation>>,
     /// Taken from `inner`, and not handed on yet; with what it holds.
     rest: Bytes,
     held: Arc<Reservation>,
@@ -214,10 +216,19 @@ impl ReplyBody {
             account,
             peer,
             delivery,
+            counted: None,
             rest: Bytes::new(),
             held: Arc::default(),
             _active: active,
         }))
+    }
+
+    /// The same, of a reply whose memory is counted already, so that none of its pieces can be refused.
+    pub fn with_counted(mut self, counted: Option<Arc<Reservation>>) -> Self {
+        if let Some(reply) = &mut self.0 {
+            reply.counted = counted;
+        }
+        self
     }
 }
 
@@ -256,6 +267,11 @@ impl Reply {
                 _held: Reservation::default(),
             };
             return Ok(Piece::new(data, held, None));
+        }
+        if let Some(counted) = &self.counted {
+            self.held = Arc::clone(counted);
+            self.rest = data;
+            return Ok(self.next_piece());
         }
         let held = self.account.reserve(data.len())?;
         if data.len() <= PIECE {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::Server;
+use super::convert::request::check_workspace;
 use super::convert::spec::to_i32;
 use super::entry::ModelScalar;
 use super::memory::Reservation;
@@ -12,7 +13,7 @@ use super::pb::{self, Quantity};
 use super::status::limited;
 use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
 use crate::nn::pauses::{Pauses, WALK};
-use crate::nn::{Architecture, Backward, Batch, ForwardBuffers};
+use crate::nn::{Architecture, Batch};
 use crate::training::{Committed, Model, Spec};
 
 /// A comparison and what its reply needs.
@@ -39,18 +40,12 @@ impl<T: ModelScalar> GradientCheck<T> {
     ) -> Result<Self, Status> {
         let spec = model.spec().clone();
         let rows = batch.rows();
-        // The analytic pass is kept beside the moved one; in f64 whatever the model's type.
         let architecture = &spec.architecture;
-        let workspace = ForwardBuffers::<f64>::bytes(architecture, rows)
-            .saturating_add(Backward::<f64>::bytes(architecture, rows))
-            .saturating_mul(2);
-        let memory = server.workspace(workspace)?;
-        // The parameters in f64, moved and not, and the batch twice.
-        let numbers = architecture
-            .parameter_count()
-            .saturating_add(rows.saturating_mul(architecture.units_per_sample()))
-            .saturating_add(rows.saturating_mul(architecture.input_size()));
-        server.hold(numbers.saturating_mul(2 * size_of::<f64>()))?;
+        check_workspace(
+            Check::workspace_bytes(architecture, rows),
+            server.config.max_workspace_bytes,
+        )?;
+        let memory = server.reserve(Check::bytes(architecture, rows))?;
         let most = options.max_entries_per_tensor;
         let evaluations = Check::evaluations(&spec.architecture, rows, most);
         let limit = server.config.max_check_evaluations;

@@ -70,8 +70,25 @@ pub struct OutOfMemory {
     pub whose: Whose,
     /// The bytes that were asked for.
     pub asked: usize,
+    /// The bytes that the call needs at once, as far as is known.
+    pub needed: usize,
+    /// The bytes that one call can have where no other is under way.
+    pub most: usize,
     /// The bytes that all calls may hold.
     pub limit: usize,
+}
+
+impl OutOfMemory {
+    /// The same, of a call that holds so many bytes besides.
+    pub fn beside(mut self, held: usize) -> Self {
+        self.needed = self.needed.saturating_add(held);
+        self
+    }
+
+    /// Whether the call would be refused on an idle server, too.
+    pub fn is_final(&self) -> bool {
+        self.needed > self.most
+    }
 }
 
 /// Whose share is used up.
@@ -145,6 +162,17 @@ impl Account {
     /// The bytes that all calls may hold.
     pub fn limit(&self) -> usize {
         self.pools.limit
+    }
+
+    /// What one of it can hold where nothing else is held.
+    fn most_of_one(&self) -> usize {
+        let limit = self.pools.large.limit;
+        if self.shares.is_none() {
+            return limit;
+        }
+        // The largest x with x ≤ OF_CONNECTION · (OF_ADDRESS · (limit − x) − x).
+        let times = OF_CONNECTION * OF_ADDRESS;
+        limit / (1 + OF_CONNECTION + times) * times + SMALL
     }
 
     /// Holds `bytes` of a call.
@@ -235,6 +263,8 @@ impl Reservation {
             .map_err(|whose| OutOfMemory {
                 whose,
                 asked: bytes,
+                needed: self.bytes().saturating_add(bytes),
+                most: account.most_of_one(),
                 limit: account.limit(),
             })?;
         self.large += bytes;
@@ -322,6 +352,7 @@ mod tests {
         assert!((0.70..0.73).contains(&part(&one)), "{}", part(&one));
         let (numerator, denominator) = FOR_ONE_CALL;
         assert!(one.bytes() >= LIMIT / denominator * numerator);
+        assert!(one.bytes() <= server.of_connection(Arc::default()).most_of_one());
         let neighbour = greedy(&server.of_connection(Arc::clone(&address)));
         assert!(part(&neighbour) > 0.06, "{}", part(&neighbour));
         let stranger = greedy(&server.of_connection(Arc::default()));

@@ -20,6 +20,7 @@ mod connections;
 mod convert;
 mod create;
 mod deadline;
+mod encoded;
 mod entry;
 mod examine;
 mod expiry;

@@ -259,10 +259,18 @@ pub fn queue_full(setting: &str, limit: usize, what: &str) -> Status {
     busy(setting, limit as u64, &message)
 }
 
-/// No memory; trying again later helps.
+/// No memory; trying again later helps, unless the call would not fit on an idle server.
 impl From<OutOfMemory> for Status {
     fn from(error: OutOfMemory) -> Self {
         let limit = error.limit as u64;
+        if error.is_final() {
+            let message = format!(
+                "this takes about {} bytes at once, and one call can have {} of the {limit} that all calls may hold \
+                 (max_in_flight_bytes): ask for less, or have the limit raised",
+                error.needed, error.most
+            );
+            return limited("QUOTA", "max_in_flight_bytes", limit, &message);
+        }
         let message = format!(
             "{error}: all calls may hold {limit} (max_in_flight_bytes), and one address or connection a part of what \
              is free; try again in a second, or with less at a time"

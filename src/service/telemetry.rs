@@ -21,6 +21,7 @@ use tower::Service;
 
 use super::bodies::{ReplyBody, RequestBody};
 use super::caller::{Caller, Party};
+use super::encoded::Encoded;
 use super::memory::{Account, OutOfMemory, Reservation};
 use super::methods::{Kind, Limits, bounded, is_read};
 use super::peer::{Peer, next_call};
@@ -46,6 +47,15 @@ pub fn hold(bytes: usize) -> Result<(), OutOfMemory> {
         memory.extend(bytes)
     });
     held.unwrap_or(Ok(()))
+}
+
+/// The memory that the call under way holds for its request.
+pub fn held() -> usize {
+    let held = CALL.try_with(|call| {
+        let memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.bytes()
+    });
+    held.unwrap_or(0)
 }
 
 /// The call under way holds `bytes` less: a part of its request is used up.
@@ -297,7 +307,13 @@ where
                 return Ok(response.map(|_| ReplyBody::default()));
             }
             let (delivery, is_stream) = (kind.delivery(), kind.ends_late());
+            let encoded = Encoded::taken_from(&mut response);
+            let counted = encoded.as_ref().map(Encoded::memory);
             Ok(response.map(|inner| {
+                let inner = match encoded {
+                    Some(encoded) => Body::new(encoded.into_body()),
+                    None => inner,
+                };
                 let inner = if is_stream {
                     Body::new(LoggedBody {
                         inner,
@@ -307,7 +323,7 @@ where
                     call.ended(Code::Ok);
                     inner
                 };
-                ReplyBody::new(inner, account, peer, active, delivery)
+                ReplyBody::new(inner, account, peer, active, delivery).with_counted(counted)
             }))
         }))
     }

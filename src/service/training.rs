@@ -248,8 +248,7 @@ impl TrainingService for Training {
         let name = model_name(&request.into_inner().name, "name", &mut violations);
         let name = violations.into_result(name)?;
         let entry = self.0.open_to_export(&name).await?;
-        let file = deadline.limit(transfer::export(&self.0, entry)).await?;
-        Ok(Response::new(file))
+        deadline.limit(transfer::export(&self.0, entry)).await
     }
 
     async fn import_model(

@@ -6,10 +6,11 @@ use std::time::Duration;
 use blake3::Hasher;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Response, Status, Streaming};
 
 use super::convert::request::{id, random_id, request_id, session_name};
 use super::create::access_in;
+use super::encoded::Encoded;
 use super::entry::{ModelEntry, with_model};
 use super::persistence::{about, any};
 use super::status::{Refusal, Stop, internal, limited, stopped};
@@ -31,11 +32,11 @@ const FLOPS_PER_BYTE: u64 = 4;
 /// A model's file, piece by piece.
 ///
 /// # Errors
-/// A full queue; a panic.
+/// No memory for it; a full queue; a panic.
 pub async fn export(
     server: &Server,
     entry: Arc<ModelEntry>,
-) -> Result<Streamed<pb::ExportModelResponse>, Status> {
+) -> Result<Response<Streamed<pb::ExportModelResponse>>, Status> {
     let place = server.streams.take(telemetry::party())?;
     let bytes = entry.model.spec().state_bytes();
     let memory = server.reserve(bytes)?;
@@ -50,12 +51,8 @@ pub async fn export(
         tracing::error!(%error, "a model cannot be written");
         internal()
     })?;
-    let held = (place, memory);
-    let pieces = stream::unfold((Bytes::from(file), held), |(mut file, held)| async move {
-        let data = file.split_to(file.len().min(PIECE));
-        (!data.is_empty()).then_some((Ok(pb::ExportModelResponse { data }), (file, held)))
-    });
-    Ok(pieces.boxed())
+    let file = Encoded::of_file(file.into(), PIECE, memory, place);
+    Ok(file.answer(stream::empty().boxed()))
 }
 
 /// A model as it was received, and where it is to go.

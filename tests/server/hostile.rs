@@ -241,7 +241,7 @@ async fn the_largest_request_is_taken_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn what_calls_take_together_is_bounded_and_refused_with_a_time_to_come_back() {
+async fn what_no_call_can_have_is_refused_for_good() {
     let server = Server::with(|config| config.max_in_flight_bytes = MIB).await;
     let mut client = server.training().await;
     let model = create_homework(&mut client).await;
@@ -254,8 +254,8 @@ async fn what_calls_take_together_is_bounded_and_refused_with_a_time_to_come_bac
         .predict(request)
         .await
         .expect_err("more than there is");
-    let details = refused(&refusal, Code::ResourceExhausted, "QUEUE_FULL");
-    assert!(details.retry_info().is_some());
+    let details = refused(&refusal, Code::ResourceExhausted, "QUOTA");
+    assert!(details.retry_info().is_none());
     assert_eq!(fact(&refusal, "setting"), "max_in_flight_bytes");
     assert_serves(&mut client).await;
 }

@@ -69,6 +69,14 @@ async fn kinds_until_closed(stream: &mut TcpStream) -> Vec<u8> {
     kinds
 }
 
+/// Trying again would not help: no connection can hold so much.
+fn refused_for_good(refusal: &Status) {
+    let details = refused(refusal, Code::ResourceExhausted, "QUOTA");
+    assert_eq!(fact(refusal, "setting"), "max_in_flight_bytes");
+    assert!(details.retry_info().is_none());
+    assert!(!refusal.message().contains("again"), "{refusal:?}");
+}
+
 #[tokio::test]
 async fn a_message_in_tiny_frames_holds_what_it_weighs() {
     let server = Server::with(|config| config.max_in_flight_bytes = 64 * MIB).await;
@@ -236,7 +244,7 @@ async fn replies_that_wait_count_and_leave_room_for_others() {
     let mut greedy = server.training().await;
     let mut kept = Vec::new();
     let refusal = loop {
-        // The client's own window takes 64 KiB; the rest waits on the server.
+        // The client's own windows take little of it; the rest waits on the server.
         match greedy
             .export_model(pb::ExportModelRequest {
                 name: request.model.clone(),
@@ -251,6 +259,42 @@ async fn replies_that_wait_count_and_leave_room_for_others() {
     let details = refused(&refusal, Code::ResourceExhausted, "QUEUE_FULL");
     assert_eq!(fact(&refusal, "setting"), "max_in_flight_bytes");
     assert!(details.retry_info().is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_is_begun_is_sent_whole_however_little_memory_is_left() {
+    let server = Server::with(|config| config.max_in_flight_bytes = 64 * MIB).await;
+    let mut client = server.training().await;
+    // 4 MB each, then 80 KB each: what is left is less than a piece of a file.
+    let mut models = Vec::new();
+    for units in [1000, 20] {
+        let spec = pb::ModelSpec {
+            input_size: 500,
+            layers: vec![layer(units, pb::Activation::Unspecified, false)],
+            ..homework()
+        };
+        models.push((units, create(&mut client, spec, 1).await.name));
+    }
+    let mut kept = Vec::new();
+    for (units, name) in models {
+        let refusal = loop {
+            let request = pb::ExportModelRequest { name: name.clone() };
+            match client.export_model(request).await {
+                Ok(stream) => kept.push((units, stream.into_inner())),
+                Err(refusal) => break refusal,
+            }
+        };
+        assert_eq!(fact(&refusal, "setting"), "max_in_flight_bytes");
+    }
+    // Together: the client's window for the connection is open to all of them.
+    let whole = kept.into_iter().map(async |(units, mut stream)| {
+        let mut bytes = 0;
+        while let Some(piece) = stream.message().await.expect("it was begun") {
+            bytes += piece.data.len();
+        }
+        assert!(bytes > 500 * units as usize * 8, "{bytes}");
+    });
+    futures_util::future::join_all(whole).await;
 }
 
 #[tokio::test]
@@ -286,7 +330,7 @@ async fn copies_of_a_network_sent_along_count() {
         ..Default::default()
     };
     let refusal = client.gradients(request).await.expect_err("too much");
-    refused(&refusal, Code::ResourceExhausted, "QUEUE_FULL");
+    refused_for_good(&refusal);
     // Only looked at, a model takes memory all the same: here its weights and Adam's two moments.
     let request = pb::CreateModelRequest {
         spec: Some(pb::ModelSpec {
@@ -298,8 +342,34 @@ async fn copies_of_a_network_sent_along_count() {
         ..Default::default()
     };
     let refusal = client.create_model(request).await.expect_err("too much");
-    refused(&refusal, Code::ResourceExhausted, "QUEUE_FULL");
+    refused_for_good(&refusal);
     create(&mut client, spec, 1).await;
+}
+
+#[tokio::test]
+async fn a_check_takes_its_parameters_once_and_their_gradients_twice() {
+    // 1000 × 1000 parameters: 8 MB each time, 24 MB of the 29 that one call can have.
+    let server = Server::with(|config| config.max_in_flight_bytes = 43 * MIB).await;
+    let mut client = server.training().await;
+    let spec = pb::ModelSpec {
+        input_size: 1000,
+        layers: vec![layer(1000, pb::Activation::Unspecified, false)],
+        ..homework()
+    };
+    let model = create(&mut client, spec, 1).await;
+    let request = |rows: i32| pb::CheckGradientsRequest {
+        target: Some(pb::check_gradients_request::Target::Model(
+            model.name.clone(),
+        )),
+        inputs: Some(tensor([rows, 1000], &numbers(rows as usize * 1000, 1))),
+        targets: Some(tensor([rows, 1000], &numbers(rows as usize * 1000, 2))),
+        max_entries_per_tensor: 1,
+        ..Default::default()
+    };
+    let checked = client.check_gradients(request(1)).await;
+    checked.expect("three times its parameters fit");
+    let refusal = client.check_gradients(request(200)).await;
+    refused_for_good(&refusal.expect_err("too much"));
 }
 
 #[tokio::test]
