@@ -83,16 +83,17 @@ pub fn check_inputs<T: Scalar>(
             format!("[m, {n0}]: a row for each sample, a column for each of the {n0} features");
         violations.add("inputs", given, allowed);
     }
-    if inputs.rows > max_rows {
-        let given = format!("{} rows", inputs.rows);
-        violations.add(
-            "inputs",
-            given,
-            format!("at most {max_rows} rows; send several batches"),
-        );
-    }
+    check_rows(inputs.rows, max_rows, &mut violations);
     check_finite("inputs", inputs, &mut violations);
     violations.into_result(Some(()))
+}
+
+/// Notes that there are more rows than a batch may have.
+pub fn check_rows(rows: usize, most: usize, violations: &mut Violations) {
+    if rows > most {
+        let allowed = format!("at most {most} rows; send several batches");
+        violations.add("inputs", format!("{rows} rows"), allowed);
+    }
 }
 
 /// Notes the first entry that is infinite or not a number.

@@ -9,9 +9,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::compute::Timing;
+use super::convert::request::check_workspace;
+use super::convert::training::Bounds;
 use super::deadline::Deadline;
-use super::entry::ModelEntry;
+use super::entry::{ModelEntry, ModelScalar};
 use super::feed::Feed;
+use super::memory::Reservation;
 use super::persistence::NotStored;
 use super::places::Place as StreamPlace;
 use super::run_commits::Commits;
@@ -19,7 +22,6 @@ use super::run_event::{RunEnd, RunStart};
 use super::run_turns::RunTask;
 use super::status::{Stop, stopped, too_many_steps};
 use super::{Server, telemetry};
-use crate::nn::Scalar;
 use crate::training::{Begin, LARGEST_STEP, Model, Outcome, Plan, Workspace};
 
 /// The shortest time to live that a session may ask for.
@@ -72,7 +74,7 @@ pub struct Conditions {
 }
 
 /// Conducts a run to its end, whoever listens. `started` hears whether it began; `feed` hears the rest.
-pub async fn conduct<T: Scalar>(
+pub async fn conduct<T: ModelScalar>(
     server: Arc<Server>,
     entry: Arc<ModelEntry>,
     model: Arc<Model<T>>,
@@ -90,9 +92,7 @@ pub async fn conduct<T: Scalar>(
         turn = entry.write_turn(&server.config) => turn,
     };
     let begun = turn.and_then(|(turn, position)| {
-        let begin = begin(&server, &entry, &model, &plan, conditions.expected_step)?;
-        let workspace = Workspace::bytes(&model, plan.minibatches.size());
-        let memory = server.workspace(workspace)?;
+        let (begin, memory) = begin(&server, &entry, &model, &plan, conditions.expected_step)?;
         Ok((Arc::new(turn), position, begin, memory))
     });
     let (turn, queue_position, begin, _memory) = match begun {
@@ -171,20 +171,43 @@ pub async fn conduct<T: Scalar>(
     feed.end(end);
 }
 
-/// How the run begins. A model above a limit is not trained; what was done before the limit was lowered is answered.
-fn begin<T: Scalar>(
+/// Refuses a run that is larger than one may be by now.
+///
+/// # Errors
+/// It has too many rows or steps, or a step of it takes too much work or memory.
+pub fn check_bounds<T: ModelScalar>(
+    server: &Server,
+    model: &Model<T>,
+    plan: &Plan<T>,
+) -> Result<(), Status> {
+    Bounds::of(&server.config).check(plan)?;
+    let rows = plan.minibatches.size();
+    let pass = model.spec().architecture.forward_flops(rows);
+    server.check_work(pass.saturating_mul(3), "set minibatch_size")?;
+    let bytes = Workspace::bytes(model, rows);
+    check_workspace(bytes, server.config.max_workspace_bytes)
+}
+
+/// How the run begins, and the memory that it takes. Where a limit was lowered, what was done before is answered, and nothing
+/// else is done.
+fn begin<T: ModelScalar>(
     server: &Server,
     entry: &ModelEntry,
     model: &Model<T>,
     plan: &Plan<T>,
     expected_step: Option<i64>,
-) -> Result<Begin, Status> {
+) -> Result<(Begin, Option<Reservation>), Status> {
     let begin = model.begin(plan.request.as_ref(), expected_step)?;
-    match begin {
-        Begin::Fresh | Begin::Resume { .. } => server.check_limits(entry)?,
-        Begin::Replay(_) => {}
-    }
-    Ok(begin)
+    let memory = match begin {
+        Begin::Fresh | Begin::Resume { .. } => {
+            server.check_limits(entry)?;
+            check_bounds(server, model, plan)?;
+            let bytes = Workspace::bytes(model, plan.minibatches.size());
+            Some(server.workspace(bytes)?)
+        }
+        Begin::Replay(_) => None,
+    };
+    Ok((begin, memory))
 }
 
 /// Waits for the end and passes on whatever is to bring it about.

@@ -8,10 +8,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Server;
 use super::check::GradientCheck;
-use super::convert::request::{check_workspace, count, model_name, reply_limit};
+use super::convert::request::{count, model_name, reply_limit};
 use super::convert::target::{Asked, BatchParts, Target, parameter_bytes, read_parameters};
 use super::convert::tensor::Encoding;
-use super::convert::training::{TrainParts, timings};
+use super::convert::training::{Bounds, TrainParts, timings};
 use super::create::Creation;
 use super::deadline::Deadline;
 use super::entry::{ModelEntry, ModelScalar, with_model};
@@ -20,13 +20,13 @@ use super::parameters::{self, Replacement};
 use super::pb::{self, training_service_server::TrainingService};
 use super::reads;
 use super::reply::GradientsReply;
-use super::run_task::{Conditions, conduct};
+use super::run_task::{self, Conditions, conduct};
 use super::streams::{Streamed, Watch, run_events};
 use super::telemetry;
 use super::transfer::{self, Import};
 use crate::nn::Violations;
 use crate::nn::finite_difference::CheckOptions;
-use crate::training::{Model, Plan, Workspace};
+use crate::training::{Model, Plan};
 
 /// The handlers.
 #[derive(Clone)]
@@ -304,27 +304,25 @@ async fn plan<T: ModelScalar>(
     model: &Arc<Model<T>>,
     parts: TrainParts,
 ) -> Result<Plan<T>, Status> {
-    let (home, planned) = (Arc::clone(server), Arc::clone(model));
+    let planned = Arc::clone(model);
+    // An outcome that is known is answered though the limits are lower by now. `conduct` checks what is not answered by one.
+    let bounds = if model.knows(parts.request_id()) {
+        Bounds::NONE
+    } else {
+        Bounds::of(&server.config)
+    };
     let plan = if parts.entries() > reads::MANY_ENTRIES {
         let (entries, read) = (parts.entries(), |turns| async move {
-            parts
-                .plan_in_blocks(planned.spec(), &home.config, &turns)
-                .await
+            parts.plan_in_blocks(planned.spec(), bounds, &turns).await
         });
         server.compute_in_blocks(deadline, entries, read).await?.0?
     } else {
-        let (entries, read) = (parts.entries(), move |_| {
-            parts.plan(planned.spec(), &home.config)
-        });
+        let (entries, read) = (parts.entries(), move |_| parts.plan(planned.spec(), bounds));
         server.compute_by(deadline, entries, read).await?.0?
     };
-    let pass = model
-        .spec()
-        .architecture
-        .forward_flops(plan.minibatches.size());
-    server.check_work(pass.saturating_mul(3), "set minibatch_size")?;
-    let bytes = Workspace::bytes(model, plan.minibatches.size());
-    // Taken when the run's turn comes; what can never be had is refused now.
-    check_workspace(bytes, server.config.max_workspace_bytes)?;
+    if !model.knows(plan.request.as_ref().map_or("", |request| &request.id)) {
+        // Refused before it waits for its turn.
+        run_task::check_bounds(server, model, &plan)?;
+    }
     Ok(plan)
 }

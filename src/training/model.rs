@@ -301,6 +301,11 @@ impl<T: Scalar> Model<T> {
         current.running = request.map(|request| (request, steps_done, step));
     }
 
+    /// Whether a request of this id has changed the model, so that its outcome is known.
+    pub fn knows(&self, request_id: &str) -> bool {
+        !request_id.is_empty() && self.lock().requests.knows(request_id)
+    }
+
     /// Decides how a request that changes the model begins. The caller is the model's only writer.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl<O: Clone> RequestLog<O> {
         }
     }
 
+    /// Whether a request of this id is remembered.
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.iter().any(|(known, _)| known.id == id)
+    }
+
     /// What became of `request`, if it is remembered.
     ///
     /// # Errors

@@ -34,6 +34,37 @@ async fn a_repeated_run_is_answered_and_not_trained_again() {
     assert_unchanged(&mut client, &after).await;
 }
 
+/// What was acknowledged stays acknowledged, and nothing beyond the new limits is done.
+#[tokio::test]
+async fn a_repeated_run_is_answered_though_limits_were_lowered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Server::on(&folder, |_| ()).await;
+    let mut client = first.training().await;
+    let model = create_homework(&mut client).await;
+    let done = run(&mut client, named(&model, 10, "a")).await.unwrap();
+    first.stop().await;
+    let lowered: [fn(&mut backpropd::config::Config); 4] = [
+        |config| config.max_batch_rows = 1,
+        |config| config.max_steps_per_run = 1,
+        |config| config.max_workspace_bytes = 1,
+        |config| config.max_call_flops = 1,
+    ];
+    for lower in lowered {
+        let server = Server::on(&folder, lower).await;
+        let mut client = server.training().await;
+        let again = run(&mut client, named(&model, 10, "a")).await.unwrap();
+        assert!(again.started.replayed);
+        let digests = [&again, &done].map(|run| &run.completed().weights_digest);
+        assert_eq!(digests[0], digests[1]);
+        let other = client.train_batch(named(&model, 11, "a")).await;
+        let other = other.unwrap_err();
+        refused(&other, Code::InvalidArgument, "REQUEST_ID_REUSED");
+        let fresh = client.train_batch(named(&model, 10, "b")).await;
+        fresh.expect_err("it is beyond the limit");
+        server.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn an_id_stands_for_one_request() {
     let server = Server::start().await;

@@ -8,6 +8,7 @@ use super::request::{count, duration, request_id};
 use super::spec::read_enum;
 use super::target::BatchParts;
 use crate::config::Config;
+use crate::nn::batch::check_rows;
 use crate::nn::digest::update_in_blocks;
 use crate::nn::pauses::{Pauses, Unpaused, without_pauses};
 use crate::nn::{Batch, Minibatches, TargetsRef, Violations};
@@ -42,6 +43,51 @@ pub struct TrainParts {
 enum Length {
     Steps(u64),
     Epochs(u64),
+}
+
+/// How large a run may be.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    rows: usize,
+    steps: u64,
+}
+
+impl Bounds {
+    /// As large as the message may be: for a request that is known already, whose outcome is answered whatever is allowed
+    /// by now.
+    pub const NONE: Self = Self {
+        rows: usize::MAX,
+        steps: u64::MAX,
+    };
+
+    /// As the configuration says.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            rows: config.max_batch_rows,
+            steps: config.max_steps_per_run,
+        }
+    }
+
+    fn check_steps(self, field: &str, steps: u64, violations: &mut Violations) {
+        if steps > self.steps {
+            let allowed = format!(
+                "at most {} steps in one call (max_steps_per_run)",
+                self.steps
+            );
+            violations.add(field, format!("{steps} steps"), allowed);
+        }
+    }
+
+    /// Refuses a plan that was made without bounds.
+    ///
+    /// # Errors
+    /// It has too many rows or steps.
+    pub fn check<T: ModelScalar>(self, plan: &Plan<T>) -> Result<(), Violations> {
+        let mut violations = Violations::new();
+        check_rows(plan.batch.rows(), self.rows, &mut violations);
+        self.check_steps("steps", plan.steps, &mut violations);
+        violations.into_result(Some(()))
+    }
 }
 
 impl TrainParts {
@@ -98,6 +144,11 @@ impl TrainParts {
         })
     }
 
+    /// Who asks, if it is to be remembered; else empty.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
     /// About the floating-point operations of making a plan.
     pub fn entries(&self) -> u64 {
         self.batch.as_ref().map_or(0, BatchParts::entries)
@@ -119,12 +170,12 @@ impl TrainParts {
     pub fn plan<T: ModelScalar>(
         mut self,
         spec: &Spec,
-        config: &Config,
+        bounds: Bounds,
     ) -> Result<Plan<T>, Violations> {
         let batch = self.batch.take().ok_or_else(Violations::new)?;
         let rows = batch.inputs.rows();
-        let batch = batch.typed::<T>(spec, config.max_batch_rows);
-        without_pauses(self.complete(rows, batch, config, &Unpaused(Par::Seq)))
+        let batch = batch.typed::<T>(spec, bounds.rows);
+        without_pauses(self.complete(rows, batch, bounds, &Unpaused(Par::Seq)))
     }
 
     /// [`Self::plan`] with pauses.
@@ -134,14 +185,13 @@ impl TrainParts {
     pub async fn plan_in_blocks<T: ModelScalar>(
         mut self,
         spec: &Spec,
-        config: &Config,
+        bounds: Bounds,
         pauses: &impl Pauses,
     ) -> Result<Plan<T>, Violations> {
         let batch = self.batch.take().ok_or_else(Violations::new)?;
         let rows = batch.inputs.rows();
-        let most = config.max_batch_rows;
-        let batch = batch.typed_in_blocks::<T>(spec, most, pauses).await;
-        self.complete(rows, batch, config, pauses).await
+        let batch = batch.typed_in_blocks::<T>(spec, bounds.rows, pauses).await;
+        self.complete(rows, batch, bounds, pauses).await
     }
 
     /// The plan for a batch of so many rows.
@@ -149,7 +199,7 @@ impl TrainParts {
         self,
         rows: usize,
         batch: Result<Batch<T>, Violations>,
-        config: &Config,
+        bounds: Bounds,
         pauses: &impl Pauses,
     ) -> Result<Plan<T>, Violations> {
         let mut violations = Violations::new();
@@ -162,13 +212,7 @@ impl TrainParts {
                 epochs.saturating_mul(minibatches.steps_per_epoch()),
             ),
         };
-        if steps > config.max_steps_per_run {
-            let allowed = format!(
-                "at most {} steps in one call (max_steps_per_run)",
-                config.max_steps_per_run
-            );
-            violations.add(field, format!("{steps} steps"), allowed);
-        }
+        bounds.check_steps(field, steps, &mut violations);
         let batch = violations.into_result(batch)?;
         let content = Content {
             batch: &batch,
