@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Server;
 use super::entry::{ModelEntry, WriteTurn};
 use super::persistence::NotStored;
+use super::session_turns::SessionTurn;
 use super::tags::SessionTag;
 use crate::training::SessionName;
 
@@ -92,12 +93,12 @@ impl Server {
     }
 
     /// Moves a session that no call finds any more, with everything that was acknowledged. Returns the turns to change
-    /// its models.
+    /// it and its models.
     async fn move_to_trash(
         &self,
         name: &SessionName,
         models: &[Arc<ModelEntry>],
-    ) -> Result<Vec<Arc<WriteTurn>>, NotStored> {
+    ) -> Result<(Vec<Arc<WriteTurn>>, Arc<SessionTurn>), NotStored> {
         let mut turns = Vec::with_capacity(models.len());
         if self.persistence.is_on() {
             for entry in models {
@@ -112,8 +113,9 @@ impl Server {
             // The next count takes off what has passed since the last one.
             seconds => seconds + self.trash_uncounted().as_secs(),
         };
+        let turn = self.session_turns.take(name).await;
         self.persistence.trash_session(name, seconds).await?;
-        Ok(turns)
+        Ok((turns, turn))
     }
 
     /// The uptime that has not been counted yet for what is in the trash.

@@ -11,7 +11,7 @@ use super::entry::{ModelEntry, WriteTurn, with_model};
 use super::persistence::{NotRead, NotStored, Taken};
 use super::{Server, convert, pb, status, telemetry};
 use crate::nn::{Scalar, Violations};
-use crate::training::{Access, Kept, Model, ModelName, Now, Placement, RegistryError, SessionName};
+use crate::training::{Access, Kept, Model, ModelName, RegistryError, SessionName};
 
 /// What is acknowledged from memory is on disk this much later, and the time that writing takes.
 pub const STORE_WITHIN: Duration = Duration::from_millis(500);
@@ -58,23 +58,6 @@ impl Server {
         }
     }
 
-    /// Adds a new model to its session, or finds the one that the same request made before.
-    ///
-    /// # Errors
-    /// What the registry refuses.
-    pub async fn insert(
-        &self,
-        placement: Placement,
-        entry: Arc<ModelEntry>,
-        now: Now,
-    ) -> Result<Arc<ModelEntry>, Status> {
-        let made = self.registry().insert(placement, Arc::clone(&entry), now)?;
-        match made {
-            None => Ok(entry),
-            Some(made) => self.find(&made).await,
-        }
-    }
-
     /// Does `work`, which changes what the server keeps, to its end: a caller that leaves before neither interrupts it
     /// nor leaves it half done. Waited for when the server stops.
     pub async fn finish<V: Send + 'static>(
@@ -108,6 +91,9 @@ impl Server {
                 // The last writer is done before the files go, and no other begins.
                 turns.push(entry.turn_to_store().await?);
             }
+            // A session whose record is being written, or that is being made, is removed after that. Held until the name
+            // is free, so that nothing is written for it in between.
+            let turn = self.session_turns.take(name).await;
             if let Err(not_stored) = self.persistence.delete_session(name).await {
                 let mut registry = self.registry();
                 for entry in models {
@@ -116,6 +102,9 @@ impl Server {
                 registry.reopen_session(name);
                 return Err(not_stored.status());
             }
+            let deleted = self.registry().delete_session(name);
+            drop(turn);
+            return Ok(deleted?.1);
         }
         let (_, count) = self.registry().delete_session(name)?;
         Ok(count)
@@ -156,95 +145,6 @@ impl Server {
         }
         self.registry().delete_model(name, self.now())?;
         Ok(())
-    }
-
-    /// Adds a new model to its session and makes it durable, or finds the one that the same request made before. A caller
-    /// that leaves does not interrupt it.
-    ///
-    /// # Errors
-    /// What the registry refuses; the disk refuses, and then there is no new model.
-    pub async fn keep_model(
-        self: &Arc<Self>,
-        placement: Placement,
-        entry: Arc<ModelEntry>,
-        now: Now,
-    ) -> Result<Arc<ModelEntry>, Status> {
-        let server = Arc::clone(self);
-        self.finish(async move {
-            let entry = server.insert(placement, entry, now).await?;
-            server.keep_new(&entry).await?;
-            Ok(entry)
-        })
-        .await
-    }
-
-    /// Makes a model that the same request made before durable, where that is not done. A caller that leaves does not
-    /// interrupt it.
-    ///
-    /// # Errors
-    /// The disk refuses, and then there is no such model any more.
-    pub async fn keep_found(
-        self: &Arc<Self>,
-        entry: Arc<ModelEntry>,
-    ) -> Result<Arc<ModelEntry>, Status> {
-        let server = Arc::clone(self);
-        self.finish(async move { server.keep_new(&entry).await.map(|()| entry) })
-            .await
-    }
-
-    /// Makes a new session durable, or takes it back.
-    pub async fn keep_session(&self, name: &SessionName) -> Result<(), Status> {
-        if !self.persistence.is_on() {
-            return Ok(());
-        }
-        let Some(record) = self.registry().unstored_record(name) else {
-            return Ok(());
-        };
-        let kept = self.persistence.put_session(name, &record).await;
-        let is_gone = {
-            let mut registry = self.registry();
-            match kept {
-                Ok(()) => registry.note_stored(name, &record),
-                Err(not_stored) => {
-                    // A session that holds models already is in use: it stays.
-                    if registry.all_models(name).is_empty() {
-                        let _ = registry.delete_session(name);
-                    }
-                    return Err(not_stored.status());
-                }
-            }
-            registry.session(name, self.now()).is_err()
-        };
-        if is_gone {
-            // Deleted while its record was written: the record is not to bring it back.
-            let _ = self.persistence.delete_session(name).await;
-            return Err(RegistryError::NoSession(name.clone()).into());
-        }
-        Ok(())
-    }
-
-    /// Makes a new model durable, or takes it back.
-    pub async fn keep_new(&self, entry: &Arc<ModelEntry>) -> Result<(), Status> {
-        if !self.persistence.is_on() || entry.durable_step().is_some() {
-            return Ok(());
-        }
-        let (turn, _) = entry.write_turn(&self.config).await?;
-        if entry.deleted.is_cancelled() {
-            return Err(RegistryError::NoModel(entry.name.clone()).into());
-        }
-        if entry.durable_step().is_some() {
-            return Ok(());
-        }
-        self.keep_session(&entry.name.session).await?;
-        let turn = Arc::new(turn);
-        let kept = with_model!(&entry.model, model => {
-            self.persistence.put_model(entry, model, turn).await.map(|_| ())
-        });
-        kept.map_err(|not_stored| {
-            entry.deleted.cancel();
-            let _ = self.registry().delete_model(&entry.name, self.now());
-            not_stored.status()
-        })
     }
 
     /// Writes down what was done to a model since `before`, as [`super::persistence::Persistence::commit`] does, or takes

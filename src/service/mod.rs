@@ -33,6 +33,7 @@ mod grade_gradients;
 mod grading;
 mod lives;
 mod log_filing;
+mod making;
 mod memory;
 mod methods;
 mod over_limit;
@@ -52,6 +53,7 @@ mod seats;
 mod secrets;
 mod server_info;
 mod services;
+mod session_turns;
 mod sessions;
 mod status;
 mod streams;
@@ -90,6 +92,7 @@ use self::places::Places;
 pub use self::reply::GradientsReply;
 pub use self::secrets::{Secrets, read_secrets};
 use self::services::Services;
+use self::session_turns::SessionTurns;
 use self::telemetry::Telemetry;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
@@ -149,6 +152,7 @@ struct Server {
     registry: Mutex<Registry<ModelEntry>>,
     grading: GradingDesk,
     persistence: Persistence,
+    session_turns: SessionTurns,
     compute: Compute,
     /// What calls under way may hold together.
     memory: Arc<Account>,
@@ -326,6 +330,7 @@ impl Server {
             })),
             grading,
             persistence,
+            session_turns: SessionTurns::default(),
             compute,
             memory: Account::of_server(config.max_in_flight_bytes),
             streams: Places::new(config.max_streams_per_session, "max_streams_per_session"),

@@ -29,6 +29,7 @@ pub use self::marks::note_session;
 use self::marks::{check_mark, mark};
 use self::recovery::{Unusable, lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
+use super::session_turns::SessionTurn;
 use super::status::Refusal;
 use crate::nn::Scalar;
 use crate::store::{Anchor, Formats, Store, StoreError};
@@ -220,7 +221,7 @@ impl Persistence {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a session down.
+    /// Writes a session down. `turn` is the session's, which lasts as long as the writing, even where the caller has left.
     ///
     /// # Errors
     /// The disk refuses.
@@ -228,13 +229,36 @@ impl Persistence {
         &self,
         name: &SessionName,
         record: &SessionRecord,
+        turn: Arc<SessionTurn>,
     ) -> Result<(), NotStored> {
         let session = name.0.to_string();
         let record = record
             .to_bytes(name)
             .map_err(|error| NotStored::of(&error.into()))?;
-        self.with_store(move |store| store.put_session(&session, &record))
-            .await
+        self.with_store(move |store| {
+            let _turn = turn;
+            store.put_session(&session, &record)
+        })
+        .await
+    }
+
+    /// Writes a model that nobody has written yet into its file, even if it is to be deleted right after. `turn` is the
+    /// turn to change it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn put_new_model<T: Scalar>(
+        &self,
+        entry: &Arc<ModelEntry>,
+        model: &Arc<Model<T>>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        let (entry, model) = (Arc::clone(entry), Arc::clone(model));
+        self.with_store(move |store| {
+            let _turn = turn;
+            write_file(store, &entry, &model).map(drop)
+        })
+        .await
     }
 
     /// Writes a model into its file, unless it is deleted, and tells what was written, where something was. `turn` is the turn to
@@ -255,19 +279,7 @@ impl Persistence {
             if entry.deleted.is_cancelled() {
                 return Ok(None);
             }
-            let kept = model.kept();
-            let about = about(&entry);
-            let mark = mark(&about, kept.committed.step);
-            let bytes = snapshot::encode(model.spec(), &kept, &about);
-            let bytes = bytes.map_err(io::Error::other)?;
-            let (session, id) = (
-                entry.name.session.0.to_string(),
-                entry.name.model.to_string(),
-            );
-            entry.note_replacing();
-            let file = store.put_model(&session, &id, &bytes, Some(mark))?;
-            entry.note_filed(kept.committed.step, file);
-            Ok(Some(kept))
+            write_file(store, &entry, &model).map(Some)
         })
         .await
     }
@@ -396,6 +408,27 @@ impl Persistence {
         let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         done.map_err(|error| NotStored::of(&error))
     }
+}
+
+/// Writes a model into its file, and returns what was written. The caller has the turn to change it.
+fn write_file<T: Scalar>(
+    store: &Store,
+    entry: &ModelEntry,
+    model: &Model<T>,
+) -> io::Result<Kept<T>> {
+    let kept = model.kept();
+    let about = about(entry);
+    let mark = mark(&about, kept.committed.step);
+    let bytes = snapshot::encode(model.spec(), &kept, &about);
+    let bytes = bytes.map_err(io::Error::other)?;
+    let (session, id) = (
+        entry.name.session.0.to_string(),
+        entry.name.model.to_string(),
+    );
+    entry.note_replacing();
+    let file = store.put_model(&session, &id, &bytes, Some(mark))?;
+    entry.note_filed(kept.committed.step, file);
+    Ok(kept)
 }
 
 /// Forgets the type.

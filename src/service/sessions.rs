@@ -45,6 +45,8 @@ impl SessionService for Sessions {
         let name = SessionName(violations.into_result(id)?);
         let server = Arc::clone(&self.0);
         let made = async move {
+            // Before others can see the session: a deletion waits until it is made.
+            let turn = server.session_turns.take(&name).await;
             let now = server.now();
             let made = {
                 let (mut registry, owner) = (server.registry(), telemetry::owner());
@@ -53,7 +55,7 @@ impl SessionService for Sessions {
                 registry.count_for(&made.name, owner);
                 made
             };
-            server.keep_session(&made.name).await?;
+            server.record_session(&made.name, turn).await?;
             Ok(made)
         };
         let session = self.0.finish(made).await?;

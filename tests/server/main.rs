@@ -26,6 +26,7 @@ mod http2;
 mod limits;
 mod logs;
 mod neighbours;
+mod races;
 mod reads;
 mod receipts;
 mod repeats;

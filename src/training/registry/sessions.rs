@@ -26,6 +26,14 @@ impl<M> Registry<M> {
     ) -> Result<SessionInfo, RegistryError> {
         if let Some(session) = self.sessions.get(&name) {
             return match (&session.made_by, request) {
+                // The deletion comes after.
+                (Some(made_by), Some(request))
+                    if *made_by == request
+                        && session.is_closing
+                        && session.age(now) < session.life() =>
+                {
+                    Ok(session.info(name, now))
+                }
                 (Some(made_by), Some(request)) if *made_by == request => self.session(&name, now),
                 (Some(made_by), Some(request)) if made_by.id == request.id => {
                     Err(RequestIdReused(request.id).into())
@@ -54,11 +62,18 @@ impl<M> Registry<M> {
         Ok(info)
     }
 
-    /// What is to be written of a session, if it exists and its record is not on disk.
-    pub fn unstored_record(&self, name: &SessionName) -> Option<SessionRecord> {
-        let session = self.sessions.get(name)?;
-        let is_new = !session.is_stored && !session.is_closing;
-        is_new.then(|| session.record())
+    /// What is to be written of a session, if its record is not on disk. One that is being deleted counts as well: its
+    /// deletion waits.
+    ///
+    /// # Errors
+    /// No such session.
+    pub fn unstored_record(
+        &self,
+        name: &SessionName,
+    ) -> Result<Option<SessionRecord>, RegistryError> {
+        let session = self.sessions.get(name);
+        let session = session.ok_or_else(|| RegistryError::NoSession(name.clone()))?;
+        Ok((!session.is_stored).then(|| session.record()))
     }
 
     /// Notes that this record of a session is on disk, unless another session has its name by now.
