@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{Metadata, SnapshotError, malformed};
 use crate::nn::ArchitectureLimits;
-use crate::training::model::Outcome;
+use crate::training::model::{LARGEST_STEP, Outcome};
 use crate::training::names::ModelName;
 use crate::training::request_log::LONGEST_REQUEST_ID;
 
-/// The largest step that a file may hold, which is what the wire can carry. Training ends earlier, at
-/// [`crate::training::LARGEST_STEP`], and earlier versions went past that.
+/// The largest step of a file that this server wrote, which is what the wire can carry. Training ends earlier, at
+/// [`LARGEST_STEP`], and earlier versions went past that: such a model is read, and refuses to train.
 const LARGEST_STEP_READ: u64 = i64::MAX.cast_unsigned();
 
 /// The largest network that any setting allows: what this server once wrote is read, whatever its limits are now.
@@ -78,8 +78,15 @@ impl Rules {
         let requests = &metadata.requests;
         let latest = requests.iter().map(|(_, outcome)| done(outcome)).max();
         let (step, updates) = (metadata.step, metadata.updates);
-        if step > LARGEST_STEP_READ {
-            return Err(malformed(format!("step {step} is above 2^63")));
+        let largest = if self.is_sent {
+            LARGEST_STEP
+        } else {
+            LARGEST_STEP_READ
+        };
+        if step > largest {
+            return Err(malformed(format!(
+                "step {step} is above {largest}, the largest step"
+            )));
         }
         if updates > step {
             return Err(malformed(format!("{updates} updates by step {step}")));

@@ -268,6 +268,16 @@ fn a_file_from_outside_passes_what_a_request_passes_and_one_of_our_own_is_read_w
         let again = encode(own.spec(), &own.kept(), &about()).expect(what);
         decode(&again, &Rules::own(8)).expect(what);
     }
+    for step in [(1 << 53) + 1, i64::MAX.cast_unsigned()] {
+        let file = remade(move |m| m.step = step);
+        let refused = decode(&file, &Rules::sent(LIMITS, 8)).expect_err("no run comes to it");
+        assert!(
+            refused.to_string().contains("9007199254740992"),
+            "{refused}"
+        );
+        decode(&file, &Rules::own(8)).expect("an earlier version wrote it");
+    }
+    decode(&remade(|m| m.step = 1 << 53), &Rules::sent(LIMITS, 8)).expect("the largest");
     let file = remade(|m| m.step = 1 << 63);
     decode(&file, &Rules::own(8)).expect_err("no int64 holds it");
     // 3-2-1 within other limits.
