@@ -1,9 +1,9 @@
 //! Files that somebody else made: hand-ins, data. They are read up to a limit, and only where they are files: a named pipe
 //! would never end, a device neither, and a symbolic link in a folder of hand-ins leads to what is not its author's.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use crate::grade::formats::printable_name;
@@ -26,14 +26,15 @@ pub(super) enum Links {
 pub(super) fn read(path: &Path, most: u64, links: Links) -> Result<Vec<u8>, String> {
     let name = printable_name(&path.display().to_string());
     let problem = |what: &dyn std::fmt::Display| format!("cannot read {name}: {what}");
+    // A socket cannot even be opened.
+    let named = fs::metadata(path).ok();
+    if let Some(what) = named.and_then(|named| no_file(named.file_type())) {
+        check_link(path, links).map_err(|error| problem(&error))?;
+        return Err(problem(&what));
+    }
     let file = open(path, links).map_err(|error| problem(&error))?;
     let metadata = file.metadata().map_err(|error| problem(&error))?;
-    if !metadata.is_file() {
-        let what = if metadata.is_dir() {
-            "it is a folder"
-        } else {
-            "it is a pipe, a device or a socket, not a file"
-        };
+    if let Some(what) = no_file(metadata.file_type()) {
         return Err(problem(&what));
     }
     let too_long = || problem(&format!("it has more than {most} bytes"));
@@ -63,22 +64,42 @@ pub(super) fn read_text(path: &Path, links: Links) -> Result<String, String> {
 /// A pipe that nothing is written to is opened at once, so that it can be refused.
 fn open(path: &Path, links: Links) -> io::Result<File> {
     let mut flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    check_link(path, links)?;
     if links == Links::Refused {
-        if path.symlink_metadata()?.is_symlink() {
-            return Err(io::Error::other(
-                "it is a symbolic link; hand in the file itself",
-            ));
-        }
         // Unless it has become one just now.
         flags |= libc::O_NOFOLLOW;
     }
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
+fn check_link(path: &Path, links: Links) -> io::Result<()> {
+    if links == Links::Refused && path.symlink_metadata()?.is_symlink() {
+        return Err(io::Error::other(
+            "it is a symbolic link; hand in the file itself",
+        ));
+    }
+    Ok(())
+}
+
+/// What something is that is no file.
+fn no_file(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("it is a folder, not a file")
+    } else if kind.is_fifo() {
+        Some("it is a named pipe, not a file")
+    } else if kind.is_socket() {
+        Some("it is a socket, not a file")
+    } else {
+        Some("it is a device, not a file")
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -101,6 +122,11 @@ mod tests {
         assert!(read(&path("five"), 4, Links::Followed).is_err());
         assert!(refused("link", Links::Refused).contains("symbolic link"));
         assert!(refused("zero", Links::Followed).contains("device"));
+        assert!(refused("zero", Links::Refused).contains("symbolic link"));
+        let _socket = UnixListener::bind(path("socket")).expect("it can be made");
+        for links in [Links::Followed, Links::Refused] {
+            assert!(refused("socket", links).contains("it is a socket, not a file"));
+        }
         assert!(refused("", Links::Followed).contains("folder"));
         assert!(refused("none", Links::Refused).contains("cannot read"));
     }

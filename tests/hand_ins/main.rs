@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -52,6 +53,11 @@ fn every_file_of_a_class_has_its_line_and_the_rest_is_graded() {
     );
     put("escape\u{1b}[2J.json", b"{\"\x1b[31m\": ");
     put("paper.pdf", b"%PDF");
+    put(".json", RIGHT.as_bytes());
+    put(".TEX", RIGHT_TEX.as_bytes());
+    put(".npz", b"PK");
+    put(".DS_Store", b"not handed in");
+    let _socket = UnixListener::bind(class.join("socket.json")).expect("it can be made");
     fs::write(folder.path().join("key.json"), RIGHT).expect("writable");
     symlink("../key.json", class.join("thief.json")).expect("a link");
     symlink("ada.json", class.join("copy.json")).expect("a link");
@@ -85,6 +91,10 @@ fn every_file_of_a_class_has_its_line_and_the_rest_is_graded() {
         ("huge ", "more than"),
         ("paper ", "no .json, .toml or .tex"),
         ("pipe ", "pipe"),
+        ("socket ", "it is a socket"),
+        (".json ", "rename it"),
+        (".TEX ", "rename it"),
+        (".npz ", "rename it"),
         ("thief ", "symbolic link"),
         ("zero ", "symbolic link"),
     ] {
@@ -94,10 +104,11 @@ fn every_file_of_a_class_has_its_line_and_the_rest_is_graded() {
             "{line}"
         );
     }
-    assert!(table.contains("14 submissions, 0.29 points"), "{table}");
-    assert!(table.contains("12 could not be read"), "{table}");
+    assert!(table.contains("18 submissions, 0.22 points"), "{table}");
+    assert!(table.contains("16 could not be read"), "{table}");
     let all = format!("{table}{}", text(&output.stderr));
     assert!(!all.contains('\u{1b}'), "{all:?}");
+    assert!(!all.contains("DS_Store"), "{all:?}");
     for report in ["ada.json.txt", "ada.tex.txt"] {
         assert!(
             folder.path().join("reports").join(report).is_file(),

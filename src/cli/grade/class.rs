@@ -23,6 +23,11 @@ const MOST_FILES: usize = 10_000;
 /// The most bytes of a report's name before its ending; file systems take 255 for all of it.
 const LONGEST_NAME: usize = 200;
 
+/// Endings that hand-ins of any kind have: those of answers, of arrays, and of papers.
+const HAND_INS: [&str; 9] = [
+    "json", "toml", "tex", "npz", "npy", "csv", "txt", "pdf", "zip",
+];
+
 /// A file of the folder, and what became of it.
 struct HandIn {
     /// What the table and the report are called by.
@@ -79,6 +84,11 @@ fn outcome(
     source: &Source,
     options: &Options,
 ) -> Result<Result<Graded, String>, Failure> {
+    if has_only_an_ending(path) {
+        let why =
+            "nothing stands before the ending of its name; rename it, so that it says whose it is";
+        return Ok(Err(why.to_owned()));
+    }
     if !is_of_answers(path) {
         return Ok(Err("it is no .json, .toml or .tex file".to_owned()));
     }
@@ -98,6 +108,17 @@ fn is_of_answers(path: &Path) -> bool {
     })
 }
 
+/// Whether a file is called `.json` and nothing else, as one that was saved without a name is.
+fn has_only_an_ending(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let ending = name.and_then(|name| name.strip_prefix('.'));
+    ending.is_some_and(|ending| {
+        HAND_INS
+            .iter()
+            .any(|known| ending.eq_ignore_ascii_case(known))
+    })
+}
+
 /// Everything in the folder but folders and hidden files, where they are not called as files of answers are.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", folder.display()));
@@ -107,7 +128,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         let path = entry.path();
         let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_of_answers(&path) || !(is_hidden || is_folder) {
+        let is_hand_in = is_of_answers(&path) || has_only_an_ending(&path);
+        if is_hand_in || !(is_hidden || is_folder) {
             paths.push(path);
         }
         if paths.len() > MOST_FILES {
