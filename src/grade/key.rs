@@ -14,6 +14,9 @@ use crate::formula::{Expr, Fault, Notation, Side, Span, parse, readings, render}
 /// second.
 const MAX_WORK: usize = 20_000_000;
 
+/// The most for all answers of a key together: two seconds or three. The printed key needs less than half.
+pub(super) const MAX_WORK_OF_KEY: usize = 40_000_000;
+
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -47,14 +50,29 @@ pub struct Finding {
 /// Checks every side of every chain: those of the chain that answers the question against the computed derivative,
 /// those of another chain against its own first side. Sides that cannot be computed as one matrix are passed over.
 pub fn lint_key(grader: &Grader, answers: &BTreeMap<String, String>) -> Vec<Finding> {
+    lint_within(grader, answers, MAX_WORK_OF_KEY)
+}
+
+/// [`lint_key`] in at most this much work. Sides for which none is left are told.
+pub(super) fn lint_within(
+    grader: &Grader,
+    answers: &BTreeMap<String, String>,
+    mut work: usize,
+) -> Vec<Finding> {
     let questions = grader.prepared().iter();
     questions
         .filter_map(|prepared| Some((prepared, answers.get(&prepared.question.id)?)))
-        .flat_map(|(prepared, text)| lint(prepared, text))
+        .flat_map(|(prepared, text)| {
+            let most = MAX_WORK.min(work);
+            let mut left = most;
+            let findings = lint(prepared, text, &mut left);
+            work -= most - left;
+            findings
+        })
         .collect()
 }
 
-fn lint(prepared: &Prepared, text: &str) -> Vec<Finding> {
+fn lint(prepared: &Prepared, text: &str, left: &mut usize) -> Vec<Finding> {
     let id = &prepared.question.id;
     let chains = match parse(text, &prepared.scope) {
         Ok(chains) => chains,
@@ -70,13 +88,12 @@ fn lint(prepared: &Prepared, text: &str) -> Vec<Finding> {
             }];
         }
     };
-    let mut left = MAX_WORK;
     let values: Vec<Vec<Checked<'_>>> = chains
         .iter()
         .map(|sides| {
             sides
                 .iter()
-                .map(|side| Checked::new(prepared, side, &mut left))
+                .map(|side| Checked::new(prepared, side, left))
                 .collect()
         })
         .collect();
@@ -89,7 +106,7 @@ fn lint(prepared: &Prepared, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, sides) in values.iter().enumerate() {
         let answers = answers[at] || (none && at + 1 == values.len());
-        findings.extend(lint_chain(prepared, sides, at + 1, answers, &mut left));
+        findings.extend(lint_chain(prepared, sides, at + 1, answers, left));
     }
     findings
 }
@@ -117,7 +134,7 @@ impl<'s> Checked<'s> {
             let readings = readings(expr);
             let candidates = readings.iter().map(|reading| {
                 let values = evaluate_on(reading, &prepared.networks, &prepared.letters);
-                *left = left.saturating_sub(values.work);
+                *left = left.saturating_sub(values.work.max(walked(reading, prepared)));
                 values
             });
             best(candidates)
@@ -175,7 +192,8 @@ fn lint_chain(
         if let Err(error) = &checked.side.expr {
             findings.push(finding(at, Place::Unreadable, error.message.clone(), None));
         } else if checked.is_passed_over {
-            let message = "The sides before it took too much work; it was not computed. Give the answer in two.";
+            let message = "What stands before it took too much work, and it was not computed. Give the answer in two, or \
+                           check it in a key of its own.";
             findings.push(finding(at, Place::Unreadable, message.to_owned(), None));
         }
     }
@@ -254,6 +272,12 @@ fn wrong(
     )
 }
 
+/// The work of looking at each piece of a formula once on each network: also where it computes nothing, because two of its
+/// factors do not fit.
+fn walked(expr: &Expr, prepared: &Prepared) -> usize {
+    expr.pieces().count() * prepared.networks.len()
+}
+
 /// The side with its slips mended: one edit that makes it right, else up to three that each make more of its entries
 /// right. A mended index says more of a slip than any other change, so it comes first.
 fn mend(
@@ -269,6 +293,7 @@ fn mend(
         let mut expr = reading;
         let mut right = 0;
         for _ in 0..MOST_SLIPS {
+            let walked = walked(&expr, prepared);
             let mut best: Option<(usize, Mistake, Expr)> = None;
             for indices in [true, false] {
                 let mut edits = Edits::new(expr.clone(), network);
@@ -279,7 +304,7 @@ fn mend(
                         continue;
                     }
                     let values = evaluate_on(edit.expr, &prepared.networks, &prepared.letters);
-                    *left = left.saturating_sub(values.work);
+                    *left = left.saturating_sub(values.work.max(walked));
                     if values.holds(edit.expr, truth) {
                         return Some((edit.mended, edit.expr.clone()));
                     }

@@ -267,6 +267,27 @@ const PRINTED_SLIPS: &[(&str, usize, usize, Place)] = &[
 ];
 
 #[test]
+fn a_key_of_long_products_that_do_not_fit_is_checked_in_bounded_work() {
+    let grader = homework();
+    let questions = grader.prepared().iter();
+    let answers = questions.map(|prepared| {
+        let factors = vec!["W^3"; 200].join(r"\times ");
+        (prepared.question.id.clone(), factors)
+    });
+    let answers: BTreeMap<String, String> = answers.collect();
+    let findings = key::lint_within(&grader, &answers, 1_000_000);
+    assert_eq!(findings.len(), answers.len(), "each has its line");
+    let (checked, passed_over): (Vec<_>, Vec<_>) = findings
+        .iter()
+        .partition(|finding| finding.place == Place::FinalAnswer);
+    assert!(!checked.is_empty());
+    assert!(passed_over.len() > checked.len(), "{}", checked.len());
+    for finding in passed_over {
+        assert!(finding.message.contains("too much work"), "{finding:?}");
+    }
+}
+
+#[test]
 fn linting_the_printed_key_finds_its_slips_and_accuses_nothing_else() {
     let grader = homework();
     let text = include_str!("../../tests/grading/printed-key.toml");
@@ -284,6 +305,8 @@ fn linting_the_printed_key_finds_its_slips_and_accuses_nothing_else() {
         })
         .collect();
     assert_eq!(found, PRINTED_SLIPS);
+    let in_little = key::lint_within(&grader, &key.answers, key::MAX_WORK_OF_KEY / 2);
+    assert_eq!(in_little, findings);
     let mended = |question: &str, side: usize| {
         let finding = findings
             .iter()
