@@ -275,13 +275,13 @@ fn a_key_of_long_products_that_do_not_fit_is_checked_in_bounded_work() {
         (prepared.question.id.clone(), factors)
     });
     let answers: BTreeMap<String, String> = answers.collect();
-    let findings = key::lint_within(&grader, &answers, 1_000_000);
+    let findings = key::lint_within(&grader, &answers, 5_000_000);
     assert_eq!(findings.len(), answers.len(), "each has its line");
     let (checked, passed_over): (Vec<_>, Vec<_>) = findings
         .iter()
         .partition(|finding| finding.place == Place::FinalAnswer);
-    assert!(!checked.is_empty());
-    assert!(passed_over.len() > checked.len(), "{}", checked.len());
+    // Of its own work, which computes next to no entry, three would do for that.
+    assert_eq!(checked.len(), 1);
     for finding in passed_over {
         assert!(finding.message.contains("too much work"), "{finding:?}");
     }
