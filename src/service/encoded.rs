@@ -8,20 +8,20 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as HttpBody, Frame};
-use prost::encoding::{WireType, encode_key, encode_varint};
 use tonic::{Response, Status};
 
 use super::memory::Reservation;
 use super::places::Place;
+use super::rope::Rope;
 
 /// The bytes before a message (gRPC over HTTP/2): whether it is compressed, and how long it is.
 const PREFIX: usize = 5;
 
-/// The most bytes of a key and a length.
-const KEY_AND_LENGTH: usize = 15;
+/// Replies from this size on are worth it, in bytes.
+pub const LARGE: usize = 64 << 10;
 
 /// A reply whose messages are written, with all that it holds.
 pub struct Encoded {
@@ -42,16 +42,23 @@ impl Encoded {
         let mut parts = VecDeque::with_capacity(2 * file.len().div_ceil(piece));
         while !file.is_empty() {
             let data = file.split_to(file.len().min(piece));
-            let mut field = BytesMut::with_capacity(KEY_AND_LENGTH);
-            encode_key(1, WireType::LengthDelimited, &mut field);
-            encode_varint(data.len() as u64, &mut field);
-            parts.push_back(head(&field, field.len() + data.len()));
-            parts.push_back(data);
+            let mut message = Rope::default();
+            message.put(1, Rope::of_bytes(data));
+            parts.append(&mut with_prefix(message));
         }
         Self {
             parts,
             memory: Arc::new(memory),
             _place: Some(place),
+        }
+    }
+
+    /// A single message, whose memory is held until all of it has gone.
+    pub fn of_message(message: Rope, memory: Reservation) -> Self {
+        Self {
+            parts: with_prefix(message),
+            memory: Arc::new(memory),
+            _place: None,
         }
     }
 
@@ -81,13 +88,13 @@ impl Encoded {
     }
 }
 
-/// A message's prefix, and the first of its `length` bytes.
-fn head(start: &[u8], length: usize) -> Bytes {
-    let mut head = BytesMut::with_capacity(PREFIX + start.len());
-    head.put_u8(0);
-    head.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    head.put_slice(start);
-    head.freeze()
+/// A message behind its prefix: it is not compressed, and so long.
+fn with_prefix(message: Rope) -> VecDeque<Bytes> {
+    // `check_reply` keeps a message far below 4 GiB.
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    let mut prefix = [0; PREFIX];
+    prefix[1..].copy_from_slice(&length.to_be_bytes());
+    message.into_parts(&prefix)
 }
 
 /// The body of an [`Encoded`] reply.

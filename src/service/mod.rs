@@ -45,6 +45,7 @@ mod places;
 mod predict;
 mod reads;
 mod reply;
+mod rope;
 mod run_commits;
 mod run_event;
 mod run_task;

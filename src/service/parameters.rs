@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tonic::Status;
+use tonic::{Response, Status};
 
 use super::convert::model::parameters as write_parameters;
 use super::convert::request::{check_reply, request_id};
 use super::convert::target::{ParameterParts, flatten_in_blocks};
 use super::convert::tensor::Encoding;
 use super::deadline::Deadline;
+use super::encoded::{Encoded, LARGE};
 use super::entry::{ModelEntry, ModelScalar, WriteTurn, with_model};
 use super::persistence::NotStored;
+use super::rope::Rope;
 use super::status::{Stop, internal, stopped};
 use super::{Server, pb};
 use crate::nn::digest::update_in_blocks;
@@ -28,14 +30,14 @@ pub async fn get(
     entry: Arc<ModelEntry>,
     encoding: Encoding,
     limit: usize,
-) -> Result<pb::GetParametersResponse, Status> {
+) -> Result<Response<pb::GetParametersResponse>, Status> {
     let spec = entry.model.spec();
     let entries = spec.architecture.parameter_count();
     let way_out = "ask for TENSOR_ENCODING_RAW";
     let bytes = encoding.bytes(entries, spec.dtype);
     check_reply(bytes, limit, way_out)?;
-    server.hold(bytes)?;
-    with_model!(entry.model.clone(), model => {
+    let memory = server.reserve(bytes)?;
+    let reply = with_model!(entry.model.clone(), model => {
         let work = |turns| async move {
             let (spec, committed) = (model.spec(), model.committed());
             pb::GetParametersResponse {
@@ -44,8 +46,13 @@ pub async fn get(
                 weights_digest: committed.digest_in_blocks(spec, &turns).await.to_string(),
             }
         };
-        Ok(server.compute_in_blocks(deadline, entries as u64, work).await?.0)
-    })
+        server.compute_in_blocks(deadline, entries as u64, work).await?.0
+    });
+    if bytes < LARGE {
+        return Ok(Response::new(reply));
+    }
+    let encoded = Encoded::of_message(Rope::of_parameters(reply), memory);
+    Ok(encoded.answer(pb::GetParametersResponse::default()))
 }
 
 /// Parameters to be put in place of a model's own.

@@ -10,11 +10,14 @@ use super::convert::target::{Asked, BatchParts, Target};
 use super::convert::tensor::{Encoding, Rank, TensorParts};
 use super::convert::training::timings;
 use super::deadline::Deadline;
+use super::encoded::{Encoded, LARGE};
 use super::entry::{ModelScalar, with_model};
 use super::examine::{self, QUANTITIES};
+use super::memory::Reservation;
 use super::pb;
 use super::predict::{self, Extras, entries_per_row, predict_bytes};
 use super::reply::GradientsReply;
+use super::rope::Rope;
 use crate::nn::batch::check_inputs;
 use crate::nn::pauses::is_long;
 use crate::nn::{Batch, Matrix, Violations};
@@ -83,7 +86,7 @@ pub async fn gradients(
         let way_out = "name fewer quantities in `include`, send fewer rows";
         let bytes = bytes.sum();
         check_reply(bytes, limit, way_out)?;
-        server.hold(bytes)?;
+        let room = room_for(server, bytes)?;
         let flops = 3 * architecture.forward_flops(rows);
         server.check_work(flops, "use a smaller network")?;
         let (mut reply, timing) = if is_long(architecture, rows, 3) {
@@ -100,7 +103,13 @@ pub async fn gradients(
             server.compute_by(deadline, flops, work).await?
         };
         reply.head.timings = Some(timings(timing));
-        Ok(Response::new(reply))
+        Ok(match room {
+            None => Response::new(reply),
+            Some(memory) => {
+                let (rope, blank) = reply.into_rope();
+                Encoded::of_message(rope, memory).answer(blank)
+            }
+        })
     })
 }
 
@@ -162,7 +171,7 @@ pub async fn predict(
         let entries = rows * entries_per_row(architecture, extras);
         let bytes = encoding.bytes(entries, spec.dtype);
         check_reply(bytes, limit, "send fewer rows")?;
-        server.hold(bytes)?;
+        let room = room_for(server, bytes)?;
         let flops = architecture.forward_flops(rows);
         server.check_work(flops, "use a smaller network")?;
         let (mut reply, timing) = if is_long(architecture, rows, 1) {
@@ -179,8 +188,21 @@ pub async fn predict(
             server.compute_by(deadline, flops, work).await?
         };
         reply.timings = Some(timings(timing));
-        Ok(Response::new(reply))
+        Ok(match room {
+            None => Response::new(reply),
+            Some(memory) => Encoded::of_message(Rope::of_prediction(reply), memory)
+                .answer(pb::PredictResponse::default()),
+        })
     })
+}
+
+/// Room for a reply of so many bytes: its own where it is large, the call's where it is not.
+fn room_for(server: &Server, bytes: usize) -> Result<Option<Reservation>, Status> {
+    if bytes < LARGE {
+        server.hold(bytes)?;
+        return Ok(None);
+    }
+    server.reserve(bytes).map(Some)
 }
 
 fn check<T: ModelScalar>(

@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::codec::Encodable;
 use super::convert::tensor::{Encoding, dtype};
 use super::pb;
+use super::rope::Rope;
 use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Dtype, Scalar};
 
@@ -24,6 +25,20 @@ pub struct GradientsReply {
     /// All of it but its tensors.
     pub(super) head: pb::GradientsResponse,
     pub(super) tensors: Tensors,
+}
+
+impl GradientsReply {
+    /// Its bytes as they are, and a reply without any to stand for it.
+    pub(super) fn into_rope(self) -> (Rope, Self) {
+        let Tensors { bytes, encoding } = self.tensors;
+        let mut rope = Rope::of(&self.head);
+        rope.append(Rope::of_bytes(bytes.into()));
+        let blank = Self {
+            head: pb::GradientsResponse::default(),
+            tensors: Tensors::new(encoding, 0, 0),
+        };
+        (rope, blank)
+    }
 }
 
 impl Encodable for GradientsReply {

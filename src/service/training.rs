@@ -163,8 +163,7 @@ impl TrainingService for Training {
         );
         let name = violations.into_result(name)?;
         let entry = server.open(&name).await?;
-        let reply = parameters::get(server, deadline, entry, encoding, limit).await?;
-        Ok(Response::new(reply))
+        parameters::get(server, deadline, entry, encoding, limit).await
     }
 
     async fn set_parameters(
