@@ -373,6 +373,27 @@ async fn a_check_takes_its_parameters_once_and_their_gradients_twice() {
 }
 
 #[tokio::test]
+async fn a_flood_of_frames_that_carry_nothing_is_told_to_calm_down() {
+    const CALM_DOWN: [u8; 9] = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0];
+    let server = Server::start().await;
+    let (mut from, mut to) = connect(&server, &[]).await.into_split();
+    let flood = tokio::spawn(async move {
+        let frames = frame(250, 0, 0, b"x").repeat(1000);
+        while to.write_all(&frames).await.is_ok() {}
+    });
+    let mut said = Vec::new();
+    let closed = async { while from.read_buf(&mut said).await.is_ok_and(|read| read > 0) {} };
+    let closed = tokio::time::timeout(PATIENCE, closed).await;
+    closed.expect("the connection is closed");
+    let told = said
+        .windows(17)
+        .any(|end| end.starts_with(&CALM_DOWN) && end[16] == 11);
+    assert!(told, "{said:?}");
+    flood.await.expect("it ends with the connection");
+    assert_healthy(&server).await;
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_told_to_go() {
     let server = Server::with(|config| config.idle_seconds = 1).await;
     let mut client = server.training().await;
