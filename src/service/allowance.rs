@@ -10,7 +10,7 @@ use tonic::Status;
 use super::compute::{Timing, Turns};
 use super::convert::request::check_workspace;
 use super::deadline::Deadline;
-use super::memory::Reservation;
+use super::memory::{OutOfMemory, Reservation};
 use super::{Server, status, telemetry};
 
 impl Server {
@@ -87,5 +87,25 @@ impl Server {
         deadline
             .limit(async { Ok(self.compute.run(flops, work).await?) })
             .await
+    }
+}
+
+/// No memory; trying again later helps, unless the call would not fit on an idle server.
+impl From<OutOfMemory> for Status {
+    fn from(error: OutOfMemory) -> Self {
+        let limit = error.limit as u64;
+        if error.is_final() {
+            let message = format!(
+                "this takes about {} bytes at once, and one call can have {} of the {limit} that all calls may hold \
+                 (max_in_flight_bytes): ask for less, or have the limit raised",
+                error.needed, error.most
+            );
+            return status::limited("QUOTA", "max_in_flight_bytes", limit, &message);
+        }
+        let message = format!(
+            "{error}: all calls may hold {limit} (max_in_flight_bytes), and one address or connection a part of what \
+             is free; try again in a second, or with less at a time"
+        );
+        status::busy("max_in_flight_bytes", limit, &message)
     }
 }

@@ -20,7 +20,6 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 
-use super::memory::OutOfMemory;
 use crate::nn::Violations;
 use crate::training::{
     BeginError, Divergence, LARGEST_STEP, ModelName, Quota, RegistryError, RequestIdReused,
@@ -259,26 +258,6 @@ pub fn queue_full(setting: &str, limit: usize, what: &str) -> Status {
     busy(setting, limit as u64, &message)
 }
 
-/// No memory; trying again later helps, unless the call would not fit on an idle server.
-impl From<OutOfMemory> for Status {
-    fn from(error: OutOfMemory) -> Self {
-        let limit = error.limit as u64;
-        if error.is_final() {
-            let message = format!(
-                "this takes about {} bytes at once, and one call can have {} of the {limit} that all calls may hold \
-                 (max_in_flight_bytes): ask for less, or have the limit raised",
-                error.needed, error.most
-            );
-            return limited("QUOTA", "max_in_flight_bytes", limit, &message);
-        }
-        let message = format!(
-            "{error}: all calls may hold {limit} (max_in_flight_bytes), and one address or connection a part of what \
-             is free; try again in a second, or with less at a time"
-        );
-        busy("max_in_flight_bytes", limit, &message)
-    }
-}
-
 /// A turn that did not come in time; trying again later helps.
 pub fn waited_too_long(model: &ModelName, patience: Duration) -> Status {
     let seconds = patience.as_secs();
@@ -289,7 +268,8 @@ pub fn waited_too_long(model: &ModelName, patience: Duration) -> Status {
     busy("max_wait_seconds", seconds, &message)
 }
 
-fn busy(setting: &str, limit: u64, message: &str) -> Status {
+/// Something that is used up for now; trying again later helps.
+pub fn busy(setting: &str, limit: u64, message: &str) -> Status {
     Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", message)
         .fact("setting", setting)
         .fact("limit", limit)
