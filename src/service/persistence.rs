@@ -10,6 +10,7 @@
 //! the next commit writes a new file from the start.
 
 mod commit_queue;
+mod file;
 mod logging;
 mod marks;
 mod recovery;
@@ -24,9 +25,10 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use self::commit_queue::CommitQueue;
+use self::file::write_file;
 pub use self::logging::Taken;
+use self::marks::check_mark;
 pub use self::marks::note_session;
-use self::marks::{check_mark, mark};
 use self::recovery::{Unusable, lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
 use super::session_turns::SessionTurn;
@@ -408,27 +410,6 @@ impl Persistence {
         let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         done.map_err(|error| NotStored::of(&error))
     }
-}
-
-/// Writes a model into its file, and returns what was written. The caller has the turn to change it.
-fn write_file<T: Scalar>(
-    store: &Store,
-    entry: &ModelEntry,
-    model: &Model<T>,
-) -> io::Result<Kept<T>> {
-    let kept = model.kept();
-    let about = about(entry);
-    let mark = mark(&about, kept.committed.step);
-    let bytes = snapshot::encode(model.spec(), &kept, &about);
-    let bytes = bytes.map_err(io::Error::other)?;
-    let (session, id) = (
-        entry.name.session.0.to_string(),
-        entry.name.model.to_string(),
-    );
-    entry.note_replacing();
-    let file = store.put_model(&session, &id, &bytes, Some(mark))?;
-    entry.note_filed(kept.committed.step, file);
-    Ok(kept)
 }
 
 /// Forgets the type.
