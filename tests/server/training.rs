@@ -196,18 +196,18 @@ async fn a_reader_that_does_not_read_does_not_hold_training_up() {
     let server = Server::with(|config| config.max_buffered_metrics = 64).await;
     let mut client = server.training().await;
     let model = create_homework(&mut client).await;
-    let reply = client.train_batch(train(&model, 300_000)).await.unwrap();
+    let reply = client.train_batch(train(&model, 100_000)).await.unwrap();
     let mut unread = reply.into_inner();
     // Another connection, so that nothing of this one is read.
     let mut other = server.training().await;
-    crate::fixture::until(async || now(&mut other, &model).await.step == 300_000).await;
+    crate::fixture::until(async || now(&mut other, &model).await.step == 100_000).await;
     let started = begin(&mut unread).await;
     let told = listen(started, unread).await;
     assert_eq!(counted(&told).first(), Some(&1));
-    assert_eq!(counted(&told).last(), Some(&300_000));
+    assert_eq!(counted(&told).last(), Some(&100_000));
     assert!(counted(&told).is_sorted());
     assert!(told.completed().metrics_dropped > 0);
-    assert_eq!(told.completed().step, 300_000);
+    assert_eq!(told.completed().step, 100_000);
 }
 
 #[tokio::test]
