@@ -1,10 +1,12 @@
 //! What a call takes of the server: memory, and time on the compute threads. Each of these looks at what the call may take.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
 use faer::Par;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either};
 use tonic::Status;
 
 use super::compute::{Timing, Turns};
@@ -44,20 +46,22 @@ impl Server {
 
     /// What `work` in blocks, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
     /// went. A caller that leaves ends it.
-    pub(super) async fn compute_in_blocks<V, F>(
-        &self,
+    ///
+    /// Boxed: a handler's future has room for its largest branch and is copied before it is polled, so that a call which
+    /// takes the short branch would pay for this one.
+    pub(super) fn compute_in_blocks<'a, V, F>(
+        &'a self,
         deadline: Deadline,
         flops: u64,
-        work: impl FnOnce(Turns) -> F,
-    ) -> Result<(V, Timing), Status>
+        work: impl FnOnce(Turns) -> F + Send + 'a,
+    ) -> BoxFuture<'a, Result<(V, Timing), Status>>
     where
         V: Send + 'static,
         F: Future<Output = V> + Send + 'static,
     {
         let quantum = Duration::from_millis(self.config.quantum_ms);
-        deadline
-            .limit(async { Ok(self.compute.run_in_blocks(flops, quantum, work).await?) })
-            .await
+        let computed = async move { Ok(self.compute.run_in_blocks(flops, quantum, work).await?) };
+        deadline.limit(computed).boxed()
     }
 
     /// Refuses a call, or a step of a run, of about `flops` floating-point operations where that is more than one may take.
@@ -77,16 +81,20 @@ impl Server {
     }
 
     /// What `work`, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
-    /// went.
-    pub(super) async fn compute_by<V: Send + 'static>(
+    /// went. Work that is done at once is done by this call: what it returns then holds no more than the result.
+    pub(super) fn compute_by<V: Send + 'static>(
         &self,
         deadline: Deadline,
         flops: u64,
         work: impl FnOnce(Par) -> V + Send + 'static,
-    ) -> Result<(V, Timing), Status> {
-        deadline
-            .limit(async { Ok(self.compute.run(flops, work).await?) })
-            .await
+    ) -> Either<Ready<Result<(V, Timing), Status>>, BoxFuture<'_, Result<(V, Timing), Status>>>
+    {
+        if self.compute.is_little(flops) {
+            let computed = self.compute.run_at_once(work);
+            return Either::Left(ready(computed.map_err(Status::from)));
+        }
+        let computed = async move { Ok(self.compute.run(flops, work).await?) };
+        Either::Right(deadline.limit(computed).boxed())
     }
 }
 

@@ -202,6 +202,25 @@ impl Compute {
         self.shared.lock().tasks.len()
     }
 
+    /// Whether work of about `flops` floating-point operations is done where it is asked for.
+    pub fn is_little(&self, flops: u64) -> bool {
+        flops <= self.shared.limits.inline_flops
+    }
+
+    /// Computes `work` here and now.
+    ///
+    /// # Errors
+    /// A panic in `work`.
+    pub fn run_at_once<V>(&self, work: impl FnOnce(Par) -> V) -> Result<(V, Timing), ComputeError> {
+        let started = Instant::now();
+        let value = catch_unwind(AssertUnwindSafe(|| work(Par::Seq))).map_err(|_| Panicked)?;
+        let timing = Timing {
+            queued: Duration::ZERO,
+            computed: started.elapsed(),
+        };
+        Ok((value, timing))
+    }
+
     /// Computes `work`, which takes about `flops` floating-point operations and is told how many threads it may take: at
     /// once where that is little, else on a compute thread. A caller that stops waiting withdraws it from the queue.
     ///
@@ -212,14 +231,8 @@ impl Compute {
         flops: u64,
         work: impl FnOnce(Par) -> V + Send + 'static,
     ) -> Result<(V, Timing), ComputeError> {
-        if flops <= self.shared.limits.inline_flops {
-            let started = Instant::now();
-            let value = catch_unwind(AssertUnwindSafe(|| work(Par::Seq))).map_err(|_| Panicked)?;
-            let timing = Timing {
-                queued: Duration::ZERO,
-                computed: started.elapsed(),
-            };
-            return Ok((value, timing));
+        if self.is_little(flops) {
+            return self.run_at_once(work);
         }
         let (reply, result) = oneshot::channel();
         self.submit(Box::new(Once {

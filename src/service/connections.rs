@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -280,42 +282,88 @@ impl Connection {
             .builder
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        let mut watch = Watch::new(&peer, &terms);
-        let mut stops = false;
-        // Set when it is to end at the latest.
-        let mut end: Option<Instant> = None;
+        let ending = Ending {
+            peer: Arc::clone(&peer),
+            shutdown,
+            stops: false,
+            leaves: None,
+            watch: Watch::new(&peer, &terms),
+        };
+        // The connection is polled with every message; what may end it, only when it has something to say.
+        let mut endings = FuturesUnordered::new();
+        endings.push(ending.next());
         let ended = loop {
             tokio::select! {
                 biased;
-                () = peer.cut.cancelled() => return,
+                Some((end, ending)) = endings.next() => match end {
+                    End::Now => return,
+                    End::Gracefully => {
+                        connection.as_mut().graceful_shutdown();
+                        endings.push(ending.next());
+                    }
+                },
                 ended = &mut connection => break ended,
-                () = shutdown.cancelled(), if !stops => {
-                    if !peer.has_spoken() {
-                        return;
-                    }
-                    stops = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = peer.leave.cancelled(), if end.is_none() => {
-                    end = Some(Instant::now() + LEAVING);
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return,
-                state = watch.next() => match state {
-                    Watched::Well => {}
-                    Watched::Idle => peer.leave.cancel(),
-                    Watched::Stalled => {
-                        tracing::info!(
-                            peer = %peer.source,
-                            "a connection was cut off that took nothing of a reply (stall_seconds)"
-                        );
-                        return;
-                    }
-                }
             }
         };
         if let Err(error) = ended {
             tracing::debug!(peer = %peer.source, %error, "a connection ended");
+        }
+    }
+}
+
+/// What ends a connection from outside.
+struct Ending {
+    peer: Arc<Peer>,
+    shutdown: CancellationToken,
+    /// Whether it was told that the server stops.
+    stops: bool,
+    /// When it is to be gone, where it was told to leave.
+    leaves: Option<Instant>,
+    watch: Watch,
+}
+
+/// How a connection ends.
+enum End {
+    /// With the calls under way.
+    Now,
+    /// When the calls under way are answered.
+    Gracefully,
+}
+
+impl Ending {
+    /// The next thing to do, and what comes after it.
+    async fn next(mut self) -> (End, Self) {
+        let end = self.wait().await;
+        (end, self)
+    }
+
+    async fn wait(&mut self) -> End {
+        loop {
+            let gone = self.leaves;
+            tokio::select! {
+                biased;
+                () = self.peer.cut.cancelled() => return End::Now,
+                () = self.shutdown.cancelled(), if !self.stops => {
+                    self.stops = true;
+                    return if self.peer.has_spoken() { End::Gracefully } else { End::Now };
+                }
+                () = self.peer.leave.cancelled(), if gone.is_none() => {
+                    self.leaves = Some(Instant::now() + LEAVING);
+                    return End::Gracefully;
+                }
+                () = sleep_until(gone.unwrap_or_else(Instant::now)), if gone.is_some() => return End::Now,
+                state = self.watch.next() => match state {
+                    Watched::Well => {}
+                    Watched::Idle => self.peer.leave.cancel(),
+                    Watched::Stalled => {
+                        tracing::info!(
+                            peer = %self.peer.source,
+                            "a connection was cut off that took nothing of a reply (stall_seconds)"
+                        );
+                        return End::Now;
+                    }
+                }
+            }
         }
     }
 }

@@ -167,6 +167,10 @@ pub fn is_read(path: &str) -> bool {
 
 /// A method as the log shows it: whole where it is one of ours.
 pub fn bounded(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_');
+    if path.len() <= LONGEST_METHOD && path.bytes().all(is_plain) {
+        return path.to_owned();
+    }
     let shown = path
         .char_indices()
         .take_while(|(at, _)| *at < LONGEST_METHOD)

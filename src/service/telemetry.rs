@@ -291,18 +291,21 @@ where
                 // The panic hook has written what happened.
                 Err(_) => internal().into_http(),
             };
-            let refused = Status::from_header_map(response.headers());
-            if let Some(status) = &refused
-                && let Some(better) = explain(status, max_request_bytes)
-            {
-                response = better.into_http();
-            }
-            let code = Status::from_header_map(response.headers()).map(|status| status.code());
+            let refused = Status::from_header_map(response.headers()).map(|status| {
+                match explain(&status, max_request_bytes) {
+                    Some(better) => {
+                        let code = better.code();
+                        response = better.into_http();
+                        code
+                    }
+                    None => status.code(),
+                }
+            });
             let mut id = HeaderValue::from(call.id);
             // A number that never comes again is not to fill the table of headers that the connection remembers.
             id.set_sensitive(true);
             response.headers_mut().insert(REQUEST_ID, id);
-            if let Some(code) = code {
+            if let Some(code) = refused {
                 call.ended(code);
                 return Ok(response.map(|_| ReplyBody::default()));
             }

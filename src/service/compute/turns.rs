@@ -148,7 +148,7 @@ impl Compute {
         V: Send + 'static,
         F: Future<Output = V> + Send + 'static,
     {
-        if flops <= self.shared.limits.inline_flops {
+        if self.is_little(flops) {
             let began = Instant::now();
             let mut work = InBlocks::new(Duration::MAX, work);
             let value = catch_unwind(AssertUnwindSafe(|| work.turn(began, 1)));
