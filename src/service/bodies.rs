@@ -175,16 +175,37 @@ pub struct ReplyBody(Option<Reply>);
 
 struct Reply {
     inner: Body,
-    account: Arc<Account>,
+    memory: ReplyMemory,
     peer: Option<Arc<Peer>>,
     delivery: Delivery,
-    /// The memory of the whole reply, where it was counted before the call was answered.
-    counted: Option<Arc<Reservation>>,
     /// Taken from `inner`, and not handed on yet; with what it holds.
     rest: Bytes,
-    held: Arc<Reservation>,
+    held: Option<Arc<Reservation>>,
     /// The connection is busy until the reply is handed on.
     _active: Option<Active>,
+}
+
+/// Where the memory of a reply comes from.
+pub enum ReplyMemory {
+    /// All of it was counted before the call was answered, so that none of its pieces can be refused.
+    Counted(Arc<Reservation>),
+    /// Its first part holds what its call held.
+    OfCall(Reservation, Arc<Account>),
+    /// Each part is counted when it is made.
+    Other(Arc<Account>),
+}
+
+impl ReplyMemory {
+    /// What a part of `bytes` holds.
+    fn for_part(&mut self, bytes: usize) -> Result<Held, Status> {
+        let mut held = match self {
+            Self::Counted(held) => return Ok(Held::Part(Arc::clone(held))),
+            Self::OfCall(held, _) if held.is_counted() => std::mem::take(held),
+            Self::OfCall(_, account) | Self::Other(account) => account.nothing(),
+        };
+        held.grow_to(bytes)?;
+        Ok(Held::Whole(held))
+    }
 }
 
 /// A piece of a reply. HTTP/2 keeps it until the other side has room for it; so long it is counted.
@@ -197,38 +218,29 @@ pub struct Piece {
 /// A piece's part of the memory of its reply.
 enum Held {
     /// It is all of the reply.
-    Whole { _held: Reservation },
+    Whole(Reservation),
     /// The bytes of a reply are one allocation, which its last piece gives back.
-    Part { _held: Arc<Reservation> },
+    Part(Arc<Reservation>),
 }
 
 impl ReplyBody {
-    /// Counts `inner` in `account` and watches that `peer` takes it.
+    /// Counts `inner` in `memory` and watches that `peer` takes it.
     pub fn new(
         inner: Body,
-        account: Arc<Account>,
+        memory: ReplyMemory,
         peer: Option<Arc<Peer>>,
         active: Option<Active>,
         delivery: Delivery,
     ) -> Self {
         Self(Some(Reply {
             inner,
-            account,
+            memory,
             peer,
             delivery,
-            counted: None,
             rest: Bytes::new(),
-            held: Arc::default(),
+            held: None,
             _active: active,
         }))
-    }
-
-    /// The same, of a reply whose memory is counted already, so that none of its pieces can be refused.
-    pub fn with_counted(mut self, counted: Option<Arc<Reservation>>) -> Self {
-        if let Some(reply) = &mut self.0 {
-            reply.counted = counted;
-        }
-        self
     }
 }
 
@@ -263,37 +275,27 @@ impl Reply {
     /// A new part of the reply, or its first piece where it is a long one.
     fn piece_of(&mut self, data: Bytes) -> Result<Piece, Status> {
         if self.delivery == Delivery::Patient {
-            let held = Held::Whole {
-                _held: Reservation::default(),
-            };
-            return Ok(Piece::new(data, held, None));
+            return Ok(Piece::new(data, Held::Whole(Reservation::default()), None));
         }
-        if let Some(counted) = &self.counted {
-            self.held = Arc::clone(counted);
-            self.rest = data;
-            return Ok(self.next_piece());
-        }
-        let held = self.account.reserve(data.len())?;
-        if data.len() <= PIECE {
-            return Ok(Piece::new(
-                data,
-                Held::Whole { _held: held },
-                self.peer.as_ref(),
-            ));
-        }
+        let held = match self.memory.for_part(data.len())? {
+            held if data.len() <= PIECE => return Ok(Piece::new(data, held, self.peer.as_ref())),
+            Held::Whole(held) => Arc::new(held),
+            Held::Part(held) => held,
+        };
         self.rest = data;
-        self.held = Arc::new(held);
+        self.held = Some(held);
         Ok(self.next_piece())
     }
 
     fn next_piece(&mut self) -> Piece {
         let bytes = self.rest.split_to(self.rest.len().min(PIECE));
         let held = if self.rest.is_empty() {
-            std::mem::take(&mut self.held)
+            self.held.take()
         } else {
-            Arc::clone(&self.held)
+            self.held.clone()
         };
-        Piece::new(bytes, Held::Part { _held: held }, self.peer.as_ref())
+        let held = held.map_or(Held::Whole(Reservation::default()), Held::Part);
+        Piece::new(bytes, held, self.peer.as_ref())
     }
 }
 

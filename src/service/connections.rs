@@ -375,9 +375,9 @@ struct Watch {
     /// When replies grow older next, and how long that takes.
     next_age: Instant,
     age: Duration,
-    /// Since when no call has been seen, and how many there were.
+    /// Since when no call has been seen, and after which one it fell idle.
     idle_since: Instant,
-    calls: u64,
+    last_call: Option<u64>,
     idle: Duration,
 }
 
@@ -403,7 +403,7 @@ impl Watch {
             next_age: now + age,
             age,
             idle_since: now,
-            calls: 0,
+            last_call: None,
             idle: terms.idle,
         }
     }
@@ -416,9 +416,9 @@ impl Watch {
                 return Watched::Stalled;
             }
         }
-        let calls = self.peer.calls();
-        if self.peer.idle_since().is_none() || calls != self.calls {
-            self.calls = calls;
+        let last = self.peer.idle_since();
+        if last.is_none() || last != self.last_call {
+            self.last_call = last;
             self.idle_since = now;
         } else if now.duration_since(self.idle_since) >= self.idle {
             return Watched::Idle;

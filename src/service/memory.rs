@@ -59,6 +59,8 @@ pub struct Account {
 pub struct Reservation {
     small: usize,
     large: usize,
+    /// Bytes of the small ones that nothing has used yet.
+    spare: usize,
     account: Option<Arc<Account>>,
 }
 
@@ -185,11 +187,27 @@ impl Account {
         Ok(reservation)
     }
 
+    /// Holds `bytes` of a call and some to spare, so that a small call asks once: each time that the shares are counted,
+    /// threads wait for each other.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn reserve_with_spare(
+        self: &Arc<Self>,
+        bytes: usize,
+        spare: usize,
+    ) -> Result<Reservation, OutOfMemory> {
+        let mut reservation = self.reserve(bytes + spare)?;
+        reservation.spare = spare.min(reservation.small);
+        Ok(reservation)
+    }
+
     /// An empty reservation, to be extended.
     pub fn nothing(self: &Arc<Self>) -> Reservation {
         Reservation {
             small: 0,
             large: 0,
+            spare: 0,
             account: Some(Arc::clone(self)),
         }
     }
@@ -250,6 +268,9 @@ impl Reservation {
     /// # Errors
     /// There are not so many left; the reservation stays as it is.
     pub fn extend(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        if self.use_spare(bytes) {
+            return Ok(());
+        }
         let Some(account) = &self.account else {
             return Ok(());
         };
@@ -271,6 +292,35 @@ impl Reservation {
         Ok(())
     }
 
+    /// Uses `bytes` that are held to spare; `false` where there are fewer.
+    pub fn use_spare(&mut self, bytes: usize) -> bool {
+        let left = self.spare.checked_sub(bytes);
+        self.spare = left.unwrap_or(self.spare);
+        left.is_some()
+    }
+
+    /// Holds `bytes` in all, if it holds fewer.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        self.spare = 0;
+        self.extend(bytes.saturating_sub(self.bytes()))
+    }
+
+    /// Gives back what it holds beyond `bytes`.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let beyond = self.bytes().saturating_sub(bytes);
+        if beyond > 0 {
+            self.shrink(beyond);
+        }
+    }
+
+    /// Whether it is somebody's: one that is nobody's counts nothing.
+    pub fn is_counted(&self) -> bool {
+        self.account.is_some()
+    }
+
     /// Gives `bytes` of it back, or all where it holds fewer.
     pub fn shrink(&mut self, bytes: usize) {
         let Some(account) = &self.account else {
@@ -282,6 +332,7 @@ impl Reservation {
         account.give_back(Which::Small, small);
         self.large -= large;
         self.small -= small;
+        self.spare = self.spare.min(self.small);
     }
 }
 
@@ -342,6 +393,27 @@ mod tests {
         assert!(ones.iter().all(Result::is_ok));
         let free = server.pools.small.free.load(Ordering::Relaxed);
         assert_eq!(free, SMALL_POOL - 10_000, "a byte is a byte");
+    }
+
+    #[test]
+    fn what_is_held_to_spare_is_used_first_and_is_given_back_with_the_rest() {
+        let account = Account::of_server(LIMIT);
+        let free = || account.pools.small.free.load(Ordering::Relaxed);
+        let mut held = account.reserve_with_spare(100, 50).expect("room");
+        assert_eq!((held.bytes(), free()), (150, SMALL_POOL - 150));
+        assert!(held.use_spare(20) && !held.use_spare(31));
+        held.extend(30).expect("to spare");
+        assert_eq!(held.bytes(), 150);
+        held.extend(1).expect("room");
+        assert_eq!(held.bytes(), 151);
+        held.grow_to(150).expect("it holds more");
+        held.grow_to(200).expect("room");
+        assert_eq!((held.bytes(), free()), (200, SMALL_POOL - 200));
+        held.shrink_to(300);
+        held.shrink_to(120);
+        assert_eq!((held.bytes(), free()), (120, SMALL_POOL - 120));
+        drop(held);
+        assert_eq!(free(), SMALL_POOL);
     }
 
     #[test]

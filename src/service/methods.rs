@@ -13,6 +13,12 @@ use crate::config::Config;
 /// written by, and what HTTP/2 keeps of a stream.
 const CALL_BYTES: usize = 16 << 10;
 
+/// Bytes that a call holds to spare: enough for the messages and the workspace of a small network.
+const SPARE_BYTES: usize = 8 << 10;
+
+/// What a reply that waits holds of its call's memory, at least.
+pub const REPLY_BYTES: usize = CALL_BYTES + SPARE_BYTES;
+
 /// Bytes that may come beyond the largest message: its head, and as much as is read before a head is looked at. A
 /// message that is too large is refused by its head, which says how large.
 const SLACK: usize = 256 << 10;
@@ -99,7 +105,9 @@ impl Kind {
                 let window = STREAM_WINDOW as usize;
                 account.reserve(window.min(account.limit() / 16))
             }
-            Self::Unary | Self::Events | Self::Export | Self::Import => account.reserve(CALL_BYTES),
+            Self::Unary | Self::Events | Self::Export | Self::Import => {
+                account.reserve_with_spare(CALL_BYTES, SPARE_BYTES)
+            }
         }
     }
 }

@@ -39,8 +39,6 @@ pub struct Peer {
     pub spoken: AtomicBool,
     /// Calls under way that do something.
     active: AtomicUsize,
-    /// Calls begun.
-    begun: AtomicU64,
     /// The next call's number when it fell idle.
     idle_since: AtomicU64,
     /// The age of replies that make progress now.
@@ -61,7 +59,6 @@ impl Peer {
             leave: CancellationToken::new(),
             spoken: AtomicBool::new(false),
             active: AtomicUsize::new(0),
-            begun: AtomicU64::new(0),
             idle_since: AtomicU64::new(NEXT_CALL.load(Ordering::Relaxed)),
             age: AtomicU8::new(0),
             waiting: Default::default(),
@@ -79,14 +76,8 @@ impl Peer {
         (self.active.load(Ordering::Relaxed) == 0).then(|| self.idle_since.load(Ordering::Relaxed))
     }
 
-    /// Calls begun so far.
-    pub fn calls(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
-    }
-
     /// Notes that a call begins.
     pub fn call_begins(self: &Arc<Self>) -> Active {
-        self.begun.fetch_add(1, Ordering::Relaxed);
         self.active.fetch_add(1, Ordering::Relaxed);
         Active(Arc::clone(self))
     }
@@ -206,6 +197,5 @@ mod tests {
         next_call();
         drop(call);
         assert!(peer.idle_since().expect("over") > since);
-        assert_eq!(peer.calls(), 1);
     }
 }

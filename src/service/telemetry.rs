@@ -19,11 +19,11 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::bodies::{ReplyBody, RequestBody};
+use super::bodies::{ReplyBody, ReplyMemory, RequestBody};
 use super::caller::{Caller, Party};
 use super::encoded::Encoded;
 use super::memory::{Account, OutOfMemory, Reservation};
-use super::methods::{Kind, Limits, bounded, is_read};
+use super::methods::{Kind, Limits, REPLY_BYTES, bounded, is_read};
 use super::peer::{Peer, next_call};
 use super::run_event::RunEnd;
 use super::status::{explain, internal};
@@ -47,6 +47,15 @@ pub fn hold(bytes: usize) -> Result<(), OutOfMemory> {
         memory.extend(bytes)
     });
     held.unwrap_or(Ok(()))
+}
+
+/// Uses `bytes` that the call under way holds to spare; `false` where there are fewer.
+pub fn use_spare(bytes: usize) -> bool {
+    let used = CALL.try_with(|call| {
+        let mut memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.use_spare(bytes)
+    });
+    used.unwrap_or(false)
 }
 
 /// The memory that the call under way holds for its request.
@@ -153,6 +162,14 @@ pub fn run_ended(model: &ModelName, end: &RunEnd) {
 }
 
 impl Call {
+    /// What its reply holds from now on: work on the request is over.
+    fn memory_of_reply(&self) -> Reservation {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = std::mem::take(&mut *memory);
+        memory.shrink_to(REPLY_BYTES);
+        memory
+    }
+
     fn ended(&self, code: Code) {
         macro_rules! line {
             ($level:ident, $text:literal) => {
@@ -311,7 +328,11 @@ where
             }
             let (delivery, is_stream) = (kind.delivery(), kind.ends_late());
             let encoded = Encoded::taken_from(&mut response);
-            let counted = encoded.as_ref().map(Encoded::memory);
+            let memory = match &encoded {
+                Some(encoded) => ReplyMemory::Counted(encoded.memory()),
+                None if is_stream => ReplyMemory::Other(account),
+                None => ReplyMemory::OfCall(call.memory_of_reply(), account),
+            };
             Ok(response.map(|inner| {
                 let inner = match encoded {
                     Some(encoded) => Body::new(encoded.into_body()),
@@ -326,7 +347,7 @@ where
                     call.ended(Code::Ok);
                     inner
                 };
-                ReplyBody::new(inner, account, peer, active, delivery).with_counted(counted)
+                ReplyBody::new(inner, memory, peer, active, delivery)
             }))
         }))
     }
