@@ -14,8 +14,8 @@ use crate::formula::{Expr, Fault, Notation, Side, Span, parse, readings, render}
 /// second.
 const MAX_WORK: usize = 20_000_000;
 
-/// The most for all answers of a key together: two seconds or three. The printed key needs less than half.
-pub(super) const MAX_WORK_OF_KEY: usize = 40_000_000;
+/// The most for all answers of a key together: several seconds. The printed key needs a quarter to a third of it.
+pub(super) const MAX_WORK_OF_KEY: usize = 120_000_000;
 
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

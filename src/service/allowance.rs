@@ -15,6 +15,9 @@ use super::deadline::Deadline;
 use super::memory::{OutOfMemory, Reservation};
 use super::{Server, status, telemetry};
 
+/// What a computation comes to, and where its time went.
+type Computed<V> = Result<(V, Timing), Status>;
+
 impl Server {
     /// Memory for the intermediate quantities of a call.
     ///
@@ -57,7 +60,7 @@ impl Server {
         deadline: Deadline,
         flops: u64,
         work: impl FnOnce(Turns) -> F + Send + 'a,
-    ) -> BoxFuture<'a, Result<(V, Timing), Status>>
+    ) -> BoxFuture<'a, Computed<V>>
     where
         V: Send + 'static,
         F: Future<Output = V> + Send + 'static,
@@ -90,8 +93,7 @@ impl Server {
         deadline: Deadline,
         flops: u64,
         work: impl FnOnce(Par) -> V + Send + 'static,
-    ) -> Either<Ready<Result<(V, Timing), Status>>, BoxFuture<'_, Result<(V, Timing), Status>>>
-    {
+    ) -> Either<Ready<Computed<V>>, BoxFuture<'_, Computed<V>>> {
         if self.compute.is_little(flops) {
             let computed = self.compute.run_at_once(work);
             return Either::Left(ready(computed.map_err(Status::from)));

@@ -5,8 +5,12 @@
 //! switches with shared memory (Choudhury and Hahne, "Dynamic queue length thresholds", 1998): a single busy client
 //! gets most of the memory, and however many greedy ones there are, some is left for the next.
 
+mod reservation;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use self::reservation::Reservation;
 
 /// The first bytes of each call come from a pool of their own, so that small calls are answered however much large ones
 /// hold.
@@ -52,16 +56,6 @@ struct Pools {
 pub struct Account {
     pools: Arc<Pools>,
     shares: Option<(Holdings, Arc<Holdings>)>,
-}
-
-/// Memory that is held; given back when dropped.
-#[derive(Debug, Default)]
-pub struct Reservation {
-    small: usize,
-    large: usize,
-    /// Bytes of the small ones that nothing has used yet.
-    spare: usize,
-    account: Option<Arc<Account>>,
 }
 
 /// Why there is no memory.
@@ -197,19 +191,12 @@ impl Account {
         bytes: usize,
         spare: usize,
     ) -> Result<Reservation, OutOfMemory> {
-        let mut reservation = self.reserve(bytes + spare)?;
-        reservation.spare = spare.min(reservation.small);
-        Ok(reservation)
+        Ok(self.reserve(bytes + spare)?.with_spare(spare))
     }
 
     /// An empty reservation, to be extended.
     pub fn nothing(self: &Arc<Self>) -> Reservation {
-        Reservation {
-            small: 0,
-            large: 0,
-            spare: 0,
-            account: Some(Arc::clone(self)),
-        }
+        Reservation::new(Arc::clone(self))
     }
 
     fn pool(&self, which: Which) -> &Pool {
@@ -254,94 +241,6 @@ impl Account {
         let pool = self.pool(which);
         let before = pool.free.fetch_add(bytes, Ordering::Relaxed);
         debug_assert!(before + bytes <= pool.limit, "given back twice");
-    }
-}
-
-impl Reservation {
-    /// The bytes held.
-    pub fn bytes(&self) -> usize {
-        self.small + self.large
-    }
-
-    /// Holds `bytes` more.
-    ///
-    /// # Errors
-    /// There are not so many left; the reservation stays as it is.
-    pub fn extend(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
-        if self.use_spare(bytes) {
-            return Ok(());
-        }
-        let Some(account) = &self.account else {
-            return Ok(());
-        };
-        if self.bytes().saturating_add(bytes) <= SMALL && account.take(Which::Small, bytes).is_ok()
-        {
-            self.small += bytes;
-            return Ok(());
-        }
-        account
-            .take(Which::Large, bytes)
-            .map_err(|whose| OutOfMemory {
-                whose,
-                asked: bytes,
-                needed: self.bytes().saturating_add(bytes),
-                most: account.most_of_one(),
-                limit: account.limit(),
-            })?;
-        self.large += bytes;
-        Ok(())
-    }
-
-    /// Uses `bytes` that are held to spare; `false` where there are fewer.
-    pub fn use_spare(&mut self, bytes: usize) -> bool {
-        let left = self.spare.checked_sub(bytes);
-        self.spare = left.unwrap_or(self.spare);
-        left.is_some()
-    }
-
-    /// Holds `bytes` in all, if it holds fewer.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn grow_to(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
-        self.spare = 0;
-        self.extend(bytes.saturating_sub(self.bytes()))
-    }
-
-    /// Gives back what it holds beyond `bytes`.
-    pub fn shrink_to(&mut self, bytes: usize) {
-        let beyond = self.bytes().saturating_sub(bytes);
-        if beyond > 0 {
-            self.shrink(beyond);
-        }
-    }
-
-    /// Whether it is somebody's: one that is nobody's counts nothing.
-    pub fn is_counted(&self) -> bool {
-        self.account.is_some()
-    }
-
-    /// Gives `bytes` of it back, or all where it holds fewer.
-    pub fn shrink(&mut self, bytes: usize) {
-        let Some(account) = &self.account else {
-            return;
-        };
-        let large = bytes.min(self.large);
-        let small = (bytes - large).min(self.small);
-        account.give_back(Which::Large, large);
-        account.give_back(Which::Small, small);
-        self.large -= large;
-        self.small -= small;
-        self.spare = self.spare.min(self.small);
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(account) = &self.account {
-            account.give_back(Which::Small, self.small);
-            account.give_back(Which::Large, self.large);
-        }
     }
 }
 
