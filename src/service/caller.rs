@@ -16,7 +16,7 @@ use crate::training::SessionName;
 const IPV6_NETWORK_BITS: u32 = 64;
 
 /// One who has turns and shares. A keyed hash, so that no client can choose to share another's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Party(pub u64);
 
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
