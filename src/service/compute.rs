@@ -1,6 +1,6 @@
-//! Compute threads. A fixed number of them takes tasks from one queue, in which callers take turns; a task that is not
-//! done after its turn goes to the back of the queue, so that a long run and a hundred short ones share the cores. Nothing numeric runs on an
-//! async worker, except work so small that handing it over would take longer than doing it.
+//! Compute threads. A fixed number of them takes tasks from one queue, in which callers have equal shares; a task that is
+//! not done after its turn goes back into the queue, so that a long run and a hundred short ones share the cores. Nothing
+//! numeric runs on an async worker, except work so small that handing it over would take longer than doing it.
 
 mod turns;
 
@@ -17,6 +17,7 @@ use tonic::Status;
 pub use self::turns::{InBlocks, Turns};
 use super::caller::Caller;
 use super::fair_queue::FairQueue;
+use super::niceness::give_way;
 use super::status::queue_full;
 use super::telemetry;
 
@@ -138,12 +139,11 @@ impl Compute {
             limits,
         });
         if threads > 1 {
-            // Those that help a task which takes several cores stand back like the rest. Another server of this process
-            // may have made them already.
+            // They help a task that takes several cores. Another server of this process may have made them already.
             let helpers = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .thread_name(|index| format!("helper-{index}"))
-                .start_handler(|_| stand_back());
+                .start_handler(|_| give_way());
             let _ = helpers.build_global();
         }
         let mut started = Threads {
@@ -347,26 +347,22 @@ pub fn parallelism(cores: usize) -> Par {
     }
 }
 
-/// How far a compute thread stands back behind those that answer: a call that waits for nothing but its answer, a health
-/// check above all, is to get a core at once, however many runs there are.
-const NICENESS: i32 = 5;
-
-fn stand_back() {
-    // On Linux this is the thread's own. Where it may not, the machine is as fair as it is.
-    let _ = rustix::process::nice(NICENESS);
-}
-
 fn work(shared: &Shared) {
-    stand_back();
+    give_way();
     let mut scratch = Scratch::default();
-    let mut next = shared.next();
+    let mut next = shared.next(None);
     while let Some((caller, mut task, cores)) = next {
-        next = match catch_unwind(AssertUnwindSafe(|| task.turn(cores, &mut scratch))) {
-            Ok(Turn::Again) => shared.next_after(caller, task),
+        let began = Instant::now();
+        let turn = catch_unwind(AssertUnwindSafe(|| task.turn(cores, &mut scratch)));
+        let used = began
+            .elapsed()
+            .saturating_mul(u32::try_from(cores).unwrap_or(1));
+        next = match turn {
+            Ok(Turn::Again) => shared.next_after(caller, used, task),
             // The panic hook has logged it; dropping the task tells whoever waits for it.
             Ok(Turn::Done) | Err(_) => {
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
-                shared.next()
+                shared.next(Some((caller, used)))
             }
         };
     }
@@ -377,9 +373,9 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a task back behind the others and takes the next one: where none waits, the same again, on the core that
-    /// has its memory at hand.
-    fn next_after(&self, caller: Caller, task: Box<dyn Task>) -> Option<Next> {
+    /// Puts a task back whose turn has used this much time, and takes the next one: where none waits, the same again, on
+    /// the core that has its memory at hand.
+    fn next_after(&self, caller: Caller, used: Duration, task: Box<dyn Task>) -> Option<Next> {
         let mut queue = self.lock();
         if queue.stopping {
             drop(queue);
@@ -387,12 +383,17 @@ impl Shared {
             drop(task);
             return None;
         }
+        queue.tasks.charge(caller, used);
         queue.tasks.push(caller, task);
         queue.pop()
     }
 
-    fn next(&self) -> Option<Next> {
+    /// The next task, after one that is done and has used this much time.
+    fn next(&self, done: Option<(Caller, Duration)>) -> Option<Next> {
         let mut queue = self.lock();
+        if let Some((caller, used)) = done {
+            queue.tasks.charge(caller, used);
+        }
         queue.idle += 1;
         let mut queue = self
             .wake

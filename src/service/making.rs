@@ -5,14 +5,55 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::Server;
 use super::entry::{ModelEntry, WriteTurn, with_model};
 use super::session_turns::SessionTurn;
+use super::telemetry;
 use crate::training::{ModelName, Now, Placement, RegistryError, SessionName};
 
+/// Sessions and models that are made durable at once: as many as keep a disk busy. Beside more of them, runs would get
+/// little of the processor.
+const AT_ONCE: usize = 4;
+
+/// Of these, those of one connection.
+pub const OF_CONNECTION: usize = 1;
+
+/// The turns to make sessions and models.
+#[derive(Debug)]
+pub struct Makings(Arc<Semaphore>);
+
+/// The turn to make a session or a model; over when dropped.
+#[derive(Debug)]
+pub struct Making {
+    _of_connection: Option<OwnedSemaphorePermit>,
+    _of_server: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Makings {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
 impl Server {
+    /// Waits for the turn to make a session or a model: first come, first served, among the calls of the connection, then
+    /// among all.
+    pub(super) async fn turn_to_make(&self) -> Making {
+        // The semaphores are never closed.
+        let of_connection = match telemetry::makings_of_connection() {
+            Some(own) => own.acquire_owned().await.ok(),
+            None => None,
+        };
+        let of_server = Arc::clone(&self.makings.0).acquire_owned().await.ok();
+        Making {
+            _of_connection: of_connection,
+            _of_server: of_server,
+        }
+    }
+
     /// Adds a new model to its session and makes it durable, or finds the one that the same request made before. A caller
     /// that leaves does not interrupt it.
     ///
@@ -26,6 +67,7 @@ impl Server {
     ) -> Result<Arc<ModelEntry>, Status> {
         let server = Arc::clone(self);
         self.finish(async move {
+            let _making = server.turn_to_make().await;
             let session = if placement.new_session {
                 Some(server.session_turns.take(&placement.name.session).await)
             } else {

@@ -36,6 +36,7 @@ mod log_filing;
 mod making;
 mod memory;
 mod methods;
+mod niceness;
 mod over_limit;
 mod parameters;
 mod patient_stream;
@@ -84,6 +85,7 @@ use self::compute::{Compute, ComputeLimits};
 pub use self::convert::grading::{asked_reveal, read_report};
 use self::entry::ModelEntry;
 use self::grading::{GradingDesk, Gradings};
+use self::making::Makings;
 use self::memory::Account;
 use self::pb::grading_service_server::GradingServiceServer;
 use self::pb::server_service_server::ServerServiceServer;
@@ -154,6 +156,7 @@ struct Server {
     grading: GradingDesk,
     persistence: Persistence,
     session_turns: SessionTurns,
+    makings: Makings,
     compute: Compute,
     /// What calls under way may hold together.
     memory: Arc<Account>,
@@ -332,6 +335,7 @@ impl Server {
             grading,
             persistence,
             session_turns: SessionTurns::default(),
+            makings: Makings::default(),
             compute,
             memory: Account::of_server(config.max_in_flight_bytes),
             streams: Places::new(config.max_streams_per_session, "max_streams_per_session"),

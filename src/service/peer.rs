@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Source;
+use super::making::OF_CONNECTION;
 use super::memory::Account;
 
 /// The slowest that a message may travel, in bytes a second: a connection over which less arrives in `stall_seconds`,
@@ -37,6 +39,8 @@ pub struct Peer {
     pub leave: CancellationToken,
     /// Whether it has begun to speak HTTP/2, or has ended.
     pub spoken: AtomicBool,
+    /// Turns to make sessions and models.
+    pub makings: Arc<Semaphore>,
     /// Calls under way that do something.
     active: AtomicUsize,
     /// The next call's number when it fell idle.
@@ -58,6 +62,7 @@ impl Peer {
             cut: CancellationToken::new(),
             leave: CancellationToken::new(),
             spoken: AtomicBool::new(false),
+            makings: Arc::new(Semaphore::new(OF_CONNECTION)),
             active: AtomicUsize::new(0),
             idle_since: AtomicU64::new(NEXT_CALL.load(Ordering::Relaxed)),
             age: AtomicU8::new(0),

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
 use self::commit_queue::CommitQueue;
@@ -31,6 +32,7 @@ use self::marks::check_mark;
 pub use self::marks::note_session;
 use self::recovery::{Unusable, lose, restore_model};
 use super::entry::{AnyModel, ModelEntry, WriteTurn, with_model};
+use super::niceness::give_way;
 use super::session_turns::SessionTurn;
 use super::status::Refusal;
 use crate::nn::Scalar;
@@ -202,7 +204,7 @@ impl Persistence {
                 }
             })
         };
-        let read = tokio::task::spawn_blocking(work).await;
+        let read = on_disk_thread(work).await;
         read.unwrap_or(Err(NotRead::Failed))
     }
 
@@ -406,10 +408,18 @@ impl Persistence {
         let Some(store) = self.store.clone() else {
             return Ok(V::default());
         };
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        let done = on_disk_thread(move || work(&store)).await;
         let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         done.map_err(|error| NotStored::of(&error))
     }
+}
+
+/// `work` on a thread that waits for the disk.
+fn on_disk_thread<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> JoinHandle<V> {
+    tokio::task::spawn_blocking(|| {
+        give_way();
+        work()
+    })
 }
 
 /// Forgets the type.

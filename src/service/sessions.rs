@@ -45,6 +45,7 @@ impl SessionService for Sessions {
         let name = SessionName(violations.into_result(id)?);
         let server = Arc::clone(&self.0);
         let made = async move {
+            let _making = server.turn_to_make().await;
             // Before others can see the session: a deletion waits until it is made.
             let turn = server.session_turns.take(&name).await;
             let now = server.now();

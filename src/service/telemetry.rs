@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
@@ -118,6 +119,15 @@ pub fn caller() -> Caller {
         }
     });
     caller.unwrap_or(Caller::SERVER)
+}
+
+/// The turns of the call's connection to make sessions and models; `None` where it has no connection.
+pub fn makings_of_connection() -> Option<Arc<Semaphore>> {
+    let makings = CALL.try_with(|call| {
+        let peer = call.peer.as_ref()?;
+        Some(Arc::clone(&peer.makings))
+    });
+    makings.ok().flatten()
 }
 
 /// Whose share the sessions count for that the call under way makes; `None` outside of one.

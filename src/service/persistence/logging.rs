@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::marks::mark;
-use super::{Persistence, about};
+use super::{Persistence, about, on_disk_thread};
 use crate::nn::Scalar;
 use crate::service::entry::{ModelEntry, WriteTurn};
 use crate::store::{Kind, Record, Store};
@@ -140,7 +140,7 @@ impl Persistence {
         let (model, updated) = (Arc::clone(model), entry.updated());
         let encode = move || redo.encode(model.spec(), updated);
         // A digest that is not known yet reads every parameter.
-        let encoded = tokio::task::spawn_blocking(encode).await;
+        let encoded = on_disk_thread(encode).await;
         Some((encoded.ok()?.ok()?, work))
     }
 
