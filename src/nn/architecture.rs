@@ -15,6 +15,15 @@ pub struct ArchitectureLimits {
     pub parameters: usize,
 }
 
+impl ArchitectureLimits {
+    /// The largest network that any setting allows: what was made once is known, whatever the limits are now.
+    pub const LARGEST: Self = Self {
+        layers: 10_000,
+        units: 1 << 30,
+        parameters: 1 << 40,
+    };
+}
+
 /// One layer as somebody asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerSpec {

@@ -16,7 +16,7 @@ use super::deadline::Deadline;
 use super::entry::{AnyModel, ModelEntry, ModelScalar};
 use super::{Server, pb, telemetry};
 use crate::nn::digest::update_in_blocks;
-use crate::nn::{Dtype, Pauses, Violations, initialize_in_blocks};
+use crate::nn::{ArchitectureLimits, Dtype, Pauses, Violations, initialize_in_blocks};
 use crate::training::{
     Access, CompareTerms, Fingerprint, Model, ModelName, Now, Placement, RegistryError,
     SessionName, Spec, batch_digest,
@@ -69,10 +69,21 @@ impl Creation {
             session_name(&request.session, "session", &mut violations)
         };
         let model = id(&request.model_id, "model_id", &mut violations)?;
-        let spec = violations.take_at("spec", spec::read(request.spec, &server.limits));
+        let request_id = request_id(id_of_request, || known, &mut violations);
+        // What was made once is answered again, also where the limits are lower by now.
+        let is_made = match (&session, &request_id) {
+            (Some(session), Some(request)) => server.registry().has_made(session, request),
+            _ => false,
+        };
+        let limits = if is_made {
+            ArchitectureLimits::LARGEST
+        } else {
+            server.limits
+        };
+        let spec = violations.take_at("spec", spec::read(request.spec, &limits));
         let most = spec
             .as_ref()
-            .map_or(server.limits.layers, |spec| spec.architecture.depth());
+            .map_or(limits.layers, |spec| spec.architecture.depth());
         let source = if request.parameters.is_empty() {
             Some(Source::Seed(request.seed))
         } else {
@@ -82,7 +93,6 @@ impl Creation {
         let compare = request
             .compare
             .and_then(|terms| read_compare(terms, &mut violations));
-        let request_id = request_id(id_of_request, || known, &mut violations);
         let all = session.zip(model).zip(spec).zip(source);
         let (((session, model), spec), source) = violations.into_result(all)?;
         let placement = Placement {

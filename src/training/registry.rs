@@ -111,6 +111,17 @@ impl<M> Registry<M> {
         (self.sessions.len(), self.models, resident)
     }
 
+    /// Whether this very request made a model of this session that is still there.
+    pub fn has_made(&self, session: &SessionName, request: &RequestId) -> bool {
+        let Some(session) = self.sessions.get(session) else {
+            return false;
+        };
+        match session.requests.find(request) {
+            Ok(Some(id)) => session.models.contains_key(&id),
+            Ok(None) | Err(_) => false,
+        }
+    }
+
     /// Whether a model could be added now, or which one the same request made before: its name. Asked before the model is
     /// built, so that a refusal costs nothing.
     ///

@@ -66,6 +66,58 @@ async fn a_repeated_run_is_answered_though_limits_were_lowered() {
 }
 
 #[tokio::test]
+async fn a_repeated_creation_is_answered_though_limits_were_lowered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Server::on(&folder, |_| ()).await;
+    let mut client = first.training().await;
+    let other = create_homework(&mut client).await;
+    let session = other.name.split_once("/models/").expect("a name").0;
+    let request = pb::CreateModelRequest {
+        session: session.to_owned(),
+        spec: Some(homework()),
+        seed: 5,
+        request_id: "a".to_owned(),
+        ..Default::default()
+    };
+    let made = client.create_model(request.clone()).await.unwrap();
+    let made = made.into_inner().model.expect("a model");
+    first.stop().await;
+    let lowered: [fn(&mut backpropd::config::Config); 4] = [
+        |config| config.max_layers = 1,
+        |config| config.max_units = 1,
+        |config| config.max_parameters = 1,
+        |config| config.max_models = 1,
+    ];
+    for lower in lowered {
+        let server = Server::on(&folder, lower).await;
+        let mut client = server.training().await;
+        let again = client.create_model(request.clone()).await.unwrap();
+        let again = again.into_inner().model.expect("the model");
+        assert_eq!(
+            (again.name, again.weights_digest),
+            (made.name.clone(), made.weights_digest.clone())
+        );
+        let other = pb::CreateModelRequest {
+            seed: 6,
+            ..request.clone()
+        };
+        client
+            .create_model(other)
+            .await
+            .expect_err("another request");
+        let fresh = pb::CreateModelRequest {
+            request_id: "b".to_owned(),
+            ..request.clone()
+        };
+        client
+            .create_model(fresh)
+            .await
+            .expect_err("it is beyond the limit");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn an_id_stands_for_one_request() {
     let server = Server::start().await;
     let mut client = server.training().await;

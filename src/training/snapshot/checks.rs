@@ -12,13 +12,6 @@ use crate::training::request_log::LONGEST_REQUEST_ID;
 /// [`LARGEST_STEP`], and earlier versions went past that: such a model is read, and refuses to train.
 const LARGEST_STEP_READ: u64 = i64::MAX.cast_unsigned();
 
-/// The largest network that any setting allows: what this server once wrote is read, whatever its limits are now.
-const LARGEST: ArchitectureLimits = ArchitectureLimits {
-    layers: 10_000,
-    units: 1 << 30,
-    parameters: 1 << 40,
-};
-
 /// Room in a header for everything but layers and requests, in bytes.
 const HEADER_BASE: usize = 64 << 10;
 /// Room for a layer: its spec, and six tensors with their names, shapes and offsets.
@@ -41,7 +34,7 @@ impl Rules {
     /// For a file that this server wrote, under whatever limits.
     pub fn own(remembered_requests: usize) -> Self {
         Self {
-            limits: LARGEST,
+            limits: ArchitectureLimits::LARGEST,
             remembered_requests,
             is_sent: false,
         }
