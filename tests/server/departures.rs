@@ -134,5 +134,16 @@ async fn a_model_whose_maker_leaves_is_durable_or_was_never_made() {
         let create = async move { client.create_model(request).await };
         leave_after(rounds, create).await;
     }
+    // The creations of a connection take turns: when further ones are answered, those before are over.
+    for index in 0..3 {
+        let request = pb::CreateModelRequest {
+            session: session.clone(),
+            model_id: format!("last{index}"),
+            spec: Some(homework()),
+            ..Default::default()
+        };
+        let last = client.clone().create_model(request).await;
+        last.expect("it is answered");
+    }
     assert_same_after_a_restart(server, &folder, models).await;
 }
