@@ -257,15 +257,7 @@ impl<D: Disk> Store<D> {
         let folder = path.parent().filter(|folder| *folder != self.root);
         folder.map_or(Ok(()), |folder| folder_is_free(&self.disk, folder))?;
         file_is_free(&self.disk, path)?;
-        let temporary = temporary(&self.disk, path)?;
-        let mut file = self.disk.create(&temporary)?;
-        let written = self.disk.write(&mut file, bytes);
-        let written = written.and_then(|()| self.disk.sync_file(&file));
-        if written.is_err() {
-            // Its room is needed more elsewhere; a leftover goes when the folder is opened again.
-            let _ = self.disk.remove_file(&temporary);
-            return written;
-        }
+        let (temporary, _) = write_temporary(&self.disk, path, bytes)?;
         // Where the old content cannot go aside, it is replaced at once: that, too, is whole at every moment.
         let aside = aside.filter(|aside| file_is_free(&self.disk, aside).is_ok());
         if let Some(aside) = aside {
@@ -332,16 +324,31 @@ fn open_manifest<D: Disk>(
     })
 }
 
+/// Writes the new content of a file beside it, durably: the name that it has until it is whole, and the file.
+fn write_temporary<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, D::File)> {
+    let temporary = temporary(disk, path)?;
+    let mut file = disk.create(&temporary)?;
+    let written = disk.write(&mut file, bytes);
+    if let Err(error) = written.and_then(|()| disk.sync_file(&file)) {
+        // Its room is needed more elsewhere; a leftover goes when the folder is opened again.
+        let _ = disk.remove_file(&temporary);
+        return Err(error);
+    }
+    Ok((temporary, file))
+}
+
 /// A name for the new content of a file until it is whole: `{name}.tmp`, or `{name}.1.tmp` where a folder or a link has that
 /// name. A plain file of this name is left from a commit that was interrupted, and removed.
 fn temporary(disk: &impl Disk, path: &Path) -> io::Result<PathBuf> {
-    for number in 0..MOST_TEMPORARIES {
+    let name = |number| {
         let mut name = path.as_os_str().to_owned();
         if number > 0 {
             name.push(format!(".{number}"));
         }
         name.push(TEMPORARY);
-        let name = PathBuf::from(name);
+        PathBuf::from(name)
+    };
+    for name in (0..MOST_TEMPORARIES).map(name) {
         match disk.kind(&name) {
             None => return Ok(name),
             Some(EntryKind::File) => {
@@ -352,9 +359,7 @@ fn temporary(disk: &impl Disk, path: &Path) -> io::Result<PathBuf> {
             Some(EntryKind::Folder | EntryKind::Other) => {}
         }
     }
-    let mut first = path.as_os_str().to_owned();
-    first.push(TEMPORARY);
-    Err(in_the_way(Path::new(&first)))
+    Err(in_the_way(&name(0)))
 }
 
 /// The name of the file that a temporary file of this name is for.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::{Disk, EntryKind, Identity, Stamp};
-use super::temporary;
+use super::write_temporary;
 use format::{CELL, ID, Key, SLOT, Slot, cell, hash, head, ids, key, place};
 
 pub(super) use format::{Contents, is_newer};
@@ -158,13 +158,8 @@ impl<F> Manifest<F> {
             Some(EntryKind::File) | None => {}
             Some(EntryKind::Folder | EntryKind::Other) => return Ok(()),
         }
-        let temporary = temporary(disk, &self.path)?;
-        let mut file = disk.create(&temporary)?;
-        let written = disk
-            .write(&mut file, &self.bytes())
-            .and_then(|()| disk.sync_file(&file))
-            .and_then(|()| disk.rename(&temporary, &self.path));
-        if let Err(error) = written {
+        let (temporary, file) = write_temporary(disk, &self.path, &self.bytes())?;
+        if let Err(error) = disk.rename(&temporary, &self.path) {
             let _ = disk.remove_file(&temporary);
             return Err(error);
         }
