@@ -9,9 +9,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either};
 use tonic::Status;
 
-use super::compute::{Timing, Turns};
+use super::compute::{Timing, Turns, at_once};
 use super::convert::request::check_workspace;
 use super::deadline::Deadline;
+use super::encoded::LARGE;
 use super::memory::{OutOfMemory, Reservation};
 use super::{Server, status, telemetry};
 
@@ -48,6 +49,18 @@ impl Server {
     /// As above.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), Status> {
         Ok(telemetry::hold(bytes)?)
+    }
+
+    /// Memory for a reply of so many bytes: its own where it is large, the call's where it is not.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn room_for_reply(&self, bytes: usize) -> Result<Option<Reservation>, Status> {
+        if bytes < LARGE {
+            self.hold(bytes)?;
+            return Ok(None);
+        }
+        self.reserve(bytes).map(Some)
     }
 
     /// What `work` in blocks, of about `flops` floating-point operations, comes to by the caller's deadline, and where the time
@@ -95,7 +108,7 @@ impl Server {
         work: impl FnOnce(Par) -> V + Send + 'static,
     ) -> Either<Ready<Computed<V>>, BoxFuture<'_, Computed<V>>> {
         if self.compute.is_little(flops) {
-            let computed = self.compute.run_at_once(work);
+            let computed = at_once(|| work(Par::Seq));
             return Either::Left(ready(computed.map_err(Status::from)));
         }
         let computed = async move { Ok(self.compute.run(flops, work).await?) };

@@ -189,10 +189,8 @@ struct Reply {
 pub enum ReplyMemory {
     /// All of it was counted before the call was answered, so that none of its pieces can be refused.
     Counted(Arc<Reservation>),
-    /// Its first part holds what its call held.
-    OfCall(Reservation, Arc<Account>),
-    /// Each part is counted when it is made.
-    Other(Arc<Account>),
+    /// Each part is counted when it is made; the first takes over what is held already.
+    InParts(Reservation, Arc<Account>),
 }
 
 impl ReplyMemory {
@@ -200,8 +198,8 @@ impl ReplyMemory {
     fn for_part(&mut self, bytes: usize) -> Result<Held, Status> {
         let mut held = match self {
             Self::Counted(held) => return Ok(Held::Part(Arc::clone(held))),
-            Self::OfCall(held, _) if held.is_counted() => std::mem::take(held),
-            Self::OfCall(_, account) | Self::Other(account) => account.nothing(),
+            Self::InParts(held, _) if held.is_counted() => std::mem::take(held),
+            Self::InParts(_, account) => account.nothing(),
         };
         held.grow_to(bytes)?;
         Ok(Held::Whole(held))

@@ -207,20 +207,6 @@ impl Compute {
         flops <= self.shared.limits.inline_flops
     }
 
-    /// Computes `work` here and now.
-    ///
-    /// # Errors
-    /// A panic in `work`.
-    pub fn run_at_once<V>(&self, work: impl FnOnce(Par) -> V) -> Result<(V, Timing), ComputeError> {
-        let started = Instant::now();
-        let value = catch_unwind(AssertUnwindSafe(|| work(Par::Seq))).map_err(|_| Panicked)?;
-        let timing = Timing {
-            queued: Duration::ZERO,
-            computed: started.elapsed(),
-        };
-        Ok((value, timing))
-    }
-
     /// Computes `work`, which takes about `flops` floating-point operations and is told how many threads it may take: at
     /// once where that is little, else on a compute thread. A caller that stops waiting withdraws it from the queue.
     ///
@@ -232,7 +218,7 @@ impl Compute {
         work: impl FnOnce(Par) -> V + Send + 'static,
     ) -> Result<(V, Timing), ComputeError> {
         if self.is_little(flops) {
-            return self.run_at_once(work);
+            return at_once(|| work(Par::Seq));
         }
         let (reply, result) = oneshot::channel();
         self.submit(Box::new(Once {
@@ -267,6 +253,20 @@ impl Compute {
         }))?;
         result.await.map_err(|_| Panicked.into())
     }
+}
+
+/// Computes `work` on the thread that asks.
+///
+/// # Errors
+/// A panic in `work`.
+pub fn at_once<V>(work: impl FnOnce() -> V) -> Result<(V, Timing), ComputeError> {
+    let started = Instant::now();
+    let value = catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)?;
+    let timing = Timing {
+        queued: Duration::ZERO,
+        computed: started.elapsed(),
+    };
+    Ok((value, timing))
 }
 
 /// Where a task's result goes.

@@ -14,15 +14,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The bytes before a frame's payload.
-const HEAD: usize = 9;
+pub const HEAD: usize = 9;
 
 /// Types of frames (RFC 9113, 6), and the flags that matter here.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub const SETTINGS: u8 = 4;
 const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
+pub const ACK: u8 = 1;
 
 /// A DATA frame of so many bytes is worth its handling.
 const WORTH: usize = 1 << 10;

@@ -85,15 +85,16 @@ impl Server {
         for entry in &models {
             entry.deleted.cancel();
         }
+        // Held until the name is free, so that nothing is written for it in between.
+        let mut turn = None;
         if self.persistence.is_on() {
             let mut turns = Vec::with_capacity(models.len());
             for entry in &models {
                 // The last writer is done before the files go, and no other begins.
                 turns.push(entry.turn_to_store().await?);
             }
-            // A session whose record is being written, or that is being made, is removed after that. Held until the name
-            // is free, so that nothing is written for it in between.
-            let turn = self.session_turns.take(name).await;
+            // A session whose record is being written, or that is being made, is removed after that.
+            turn = Some(self.session_turns.take(name).await);
             if let Err(not_stored) = self.persistence.delete_session(name).await {
                 let mut registry = self.registry();
                 for entry in models {
@@ -102,11 +103,9 @@ impl Server {
                 registry.reopen_session(name);
                 return Err(not_stored.status());
             }
-            let deleted = self.registry().delete_session(name);
-            drop(turn);
-            return Ok(deleted?.1);
         }
         let (_, count) = self.registry().delete_session(name)?;
+        drop(turn);
         Ok(count)
     }
 

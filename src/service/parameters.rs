@@ -10,7 +10,7 @@ use super::convert::request::{check_reply, request_id};
 use super::convert::target::{ParameterParts, flatten_in_blocks};
 use super::convert::tensor::Encoding;
 use super::deadline::Deadline;
-use super::encoded::{Encoded, LARGE};
+use super::encoded::Encoded;
 use super::entry::{ModelEntry, ModelScalar, WriteTurn, with_model};
 use super::persistence::NotStored;
 use super::rope::Rope;
@@ -36,7 +36,7 @@ pub async fn get(
     let way_out = "ask for TENSOR_ENCODING_RAW";
     let bytes = encoding.bytes(entries, spec.dtype);
     check_reply(bytes, limit, way_out)?;
-    let memory = server.reserve(bytes)?;
+    let room = server.room_for_reply(bytes)?;
     let reply = with_model!(entry.model.clone(), model => {
         let work = |turns| async move {
             let (spec, committed) = (model.spec(), model.committed());
@@ -48,11 +48,11 @@ pub async fn get(
         };
         server.compute_in_blocks(deadline, entries as u64, work).await?.0
     });
-    if bytes < LARGE {
-        return Ok(Response::new(reply));
-    }
-    let encoded = Encoded::of_message(Rope::of_parameters(reply), memory);
-    Ok(encoded.answer(pb::GetParametersResponse::default()))
+    Ok(match room {
+        None => Response::new(reply),
+        Some(memory) => Encoded::of_message(Rope::of_parameters(reply), memory)
+            .answer(pb::GetParametersResponse::default()),
+    })
 }
 
 /// Parameters to be put in place of a model's own.

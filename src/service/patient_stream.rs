@@ -13,19 +13,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::frame_pace::FramePace;
+use super::frame_pace::{ACK, FramePace, HEAD, SETTINGS};
 use super::peer::Peer;
 
 /// The bytes that every HTTP/2 client begins with, and the header of its first frame behind them.
 const PREFACE: usize = 24;
-const OPENING: usize = PREFACE + 9;
+const OPENING: usize = PREFACE + HEAD;
 
 /// Where in an opening the first frame's type and flags are. It has to be SETTINGS, and no acknowledgement (RFC 9113,
 /// 3.4); h2 takes any frame.
 const TYPE: usize = PREFACE + 3;
 const FLAGS: usize = PREFACE + 4;
-const SETTINGS: u8 = 4;
-const ACK: u8 = 1;
 
 /// GOAWAY of the last stream that can be, with ENHANCE_YOUR_CALM (RFC 9113, 6.8 and 7).
 const CALM_DOWN: [u8; 17] = [

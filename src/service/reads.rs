@@ -10,10 +10,9 @@ use super::convert::target::{Asked, BatchParts, Target};
 use super::convert::tensor::{Encoding, Rank, TensorParts};
 use super::convert::training::timings;
 use super::deadline::Deadline;
-use super::encoded::{Encoded, LARGE};
+use super::encoded::Encoded;
 use super::entry::{ModelScalar, with_model};
 use super::examine::{self, QUANTITIES};
-use super::memory::Reservation;
 use super::pb;
 use super::predict::{self, Extras, entries_per_row, predict_bytes};
 use super::reply::GradientsReply;
@@ -86,7 +85,7 @@ pub async fn gradients(
         let way_out = "name fewer quantities in `include`, send fewer rows";
         let bytes = bytes.sum();
         check_reply(bytes, limit, way_out)?;
-        let room = room_for(server, bytes)?;
+        let room = server.room_for_reply(bytes)?;
         let flops = 3 * architecture.forward_flops(rows);
         server.check_work(flops, "use a smaller network")?;
         let (mut reply, timing) = if is_long(architecture, rows, 3) {
@@ -171,7 +170,7 @@ pub async fn predict(
         let entries = rows * entries_per_row(architecture, extras);
         let bytes = encoding.bytes(entries, spec.dtype);
         check_reply(bytes, limit, "send fewer rows")?;
-        let room = room_for(server, bytes)?;
+        let room = server.room_for_reply(bytes)?;
         let flops = architecture.forward_flops(rows);
         server.check_work(flops, "use a smaller network")?;
         let (mut reply, timing) = if is_long(architecture, rows, 1) {
@@ -194,15 +193,6 @@ pub async fn predict(
                 .answer(pb::PredictResponse::default()),
         })
     })
-}
-
-/// Room for a reply of so many bytes: its own where it is large, the call's where it is not.
-fn room_for(server: &Server, bytes: usize) -> Result<Option<Reservation>, Status> {
-    if bytes < LARGE {
-        server.hold(bytes)?;
-        return Ok(None);
-    }
-    server.reserve(bytes).map(Some)
 }
 
 fn check<T: ModelScalar>(

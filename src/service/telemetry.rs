@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -43,38 +43,28 @@ tokio::task_local! {
 /// # Errors
 /// There are not so many left for it.
 pub fn hold(bytes: usize) -> Result<(), OutOfMemory> {
-    let held = CALL.try_with(|call| {
-        let mut memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.extend(bytes)
-    });
-    held.unwrap_or(Ok(()))
+    in_memory(|memory| memory.extend(bytes)).unwrap_or(Ok(()))
 }
 
 /// Uses `bytes` that the call under way holds to spare; `false` where there are fewer.
 pub fn use_spare(bytes: usize) -> bool {
-    let used = CALL.try_with(|call| {
-        let mut memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.use_spare(bytes)
-    });
-    used.unwrap_or(false)
+    in_memory(|memory| memory.use_spare(bytes)).unwrap_or(false)
 }
 
 /// The memory that the call under way holds for its request.
 pub fn held() -> usize {
-    let held = CALL.try_with(|call| {
-        let memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.bytes()
-    });
-    held.unwrap_or(0)
+    in_memory(|memory| memory.bytes()).unwrap_or(0)
 }
 
 /// The call under way holds `bytes` less: a part of its request is used up.
 pub fn release(bytes: usize) {
     // Outside of a call nothing is held.
-    let _ = CALL.try_with(|call| {
-        let mut memory = call.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.shrink(bytes);
-    });
+    let _ = in_memory(|memory| memory.shrink(bytes));
+}
+
+/// What `look` makes of the memory of the call under way; `None` outside of one.
+fn in_memory<V>(look: impl FnOnce(&mut Reservation) -> V) -> Option<V> {
+    CALL.try_with(|call| look(&mut call.lock_memory())).ok()
 }
 
 /// One call under way.
@@ -172,10 +162,13 @@ pub fn run_ended(model: &ModelName, end: &RunEnd) {
 }
 
 impl Call {
+    fn lock_memory(&self) -> MutexGuard<'_, Reservation> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What its reply holds from now on: work on the request is over.
     fn memory_of_reply(&self) -> Reservation {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut memory = std::mem::take(&mut *memory);
+        let mut memory = std::mem::take(&mut *self.lock_memory());
         memory.shrink_to(REPLY_BYTES);
         memory
     }
@@ -340,8 +333,8 @@ where
             let encoded = Encoded::taken_from(&mut response);
             let memory = match &encoded {
                 Some(encoded) => ReplyMemory::Counted(encoded.memory()),
-                None if is_stream => ReplyMemory::Other(account),
-                None => ReplyMemory::OfCall(call.memory_of_reply(), account),
+                None if is_stream => ReplyMemory::InParts(Reservation::default(), account),
+                None => ReplyMemory::InParts(call.memory_of_reply(), account),
             };
             Ok(response.map(|inner| {
                 let inner = match encoded {

@@ -305,7 +305,8 @@ async fn plan<T: ModelScalar>(
 ) -> Result<Plan<T>, Status> {
     let planned = Arc::clone(model);
     // An outcome that is known is answered though the limits are lower by now. `conduct` checks what is not answered by one.
-    let bounds = if model.knows(parts.request_id()) {
+    let is_known = model.knows(parts.request_id());
+    let bounds = if is_known {
         Bounds::NONE
     } else {
         Bounds::of(&server.config)
@@ -319,7 +320,7 @@ async fn plan<T: ModelScalar>(
         let (entries, read) = (parts.entries(), move |_| parts.plan(planned.spec(), bounds));
         server.compute_by(deadline, entries, read).await?.0?
     };
-    if !model.knows(plan.request.as_ref().map_or("", |request| &request.id)) {
+    if !is_known {
         // Refused before it waits for its turn.
         run_task::check_bounds(server, model, &plan)?;
     }

@@ -1,7 +1,6 @@
 //! Computations in blocks: an `async` block that awaits nothing but the pauses of its turns, polled by a compute thread. A pause
 //! after the quantum gives the thread to the next task; a computation whose caller has left is dropped at its next pause.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +10,9 @@ use std::time::{Duration, Instant};
 use faer::Par;
 use tokio::sync::oneshot;
 
-use super::{Compute, ComputeError, Panicked, Reply, Scratch, Task, Timing, Turn, parallelism};
+use super::{
+    Compute, ComputeError, Panicked, Reply, Scratch, Task, Timing, Turn, at_once, parallelism,
+};
 use crate::nn::Pauses;
 
 /// About how many floating-point operations a computation does between two looks at its caller and its quantum: 1 to 7 ms
@@ -149,16 +150,10 @@ impl Compute {
         F: Future<Output = V> + Send + 'static,
     {
         if self.is_little(flops) {
-            let began = Instant::now();
             let mut work = InBlocks::new(Duration::MAX, work);
-            let value = catch_unwind(AssertUnwindSafe(|| work.turn(began, 1)));
+            let (value, timing) = at_once(|| work.turn(Instant::now(), 1))?;
             // It never pauses: the only turn is its last.
-            let value = value.ok().flatten().ok_or(Panicked)?;
-            let timing = Timing {
-                queued: Duration::ZERO,
-                computed: began.elapsed(),
-            };
-            return Ok((value, timing));
+            return Ok((value.ok_or(Panicked)?, timing));
         }
         let (reply, result) = oneshot::channel();
         self.submit(Box::new(InTurnsOfBlocks {
