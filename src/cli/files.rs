@@ -26,10 +26,10 @@ pub(super) enum Links {
 pub(super) fn read(path: &Path, most: u64, links: Links) -> Result<Vec<u8>, String> {
     let name = printable_name(&path.display().to_string());
     let problem = |what: &dyn std::fmt::Display| format!("cannot read {name}: {what}");
+    check_link(path, links).map_err(|error| problem(&error))?;
     // A socket cannot even be opened.
     let named = fs::metadata(path).ok();
     if let Some(what) = named.and_then(|named| no_file(named.file_type())) {
-        check_link(path, links).map_err(|error| problem(&error))?;
         return Err(problem(&what));
     }
     let file = open(path, links).map_err(|error| problem(&error))?;
@@ -64,7 +64,6 @@ pub(super) fn read_text(path: &Path, links: Links) -> Result<String, String> {
 /// A pipe that nothing is written to is opened at once, so that it can be refused.
 fn open(path: &Path, links: Links) -> io::Result<File> {
     let mut flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    check_link(path, links)?;
     if links == Links::Refused {
         // Unless it has become one just now.
         flags |= libc::O_NOFOLLOW;

@@ -27,15 +27,11 @@ async fn until_over(
     }
 }
 
-fn sessions(server: &Server) -> impl Future<Output = crate::fixture::Sessions> {
-    server.sessions()
-}
-
 #[tokio::test]
 async fn a_session_that_is_being_made_is_deleted_after_it_is_made() {
     let folder = TempDir::new().expect("a folder");
     let server = Server::on(&folder, |_| ()).await;
-    let mut client = sessions(&server).await;
+    let mut client = server.sessions().await;
     for number in 0..40 {
         let id = format!("lab-{number}");
         let is_over = AtomicBool::new(false);
@@ -95,7 +91,7 @@ async fn a_model_that_is_being_made_is_deleted_after_it_is_made() {
 async fn a_session_in_which_a_model_is_being_made_is_deleted_after_or_before() {
     let folder = TempDir::new().expect("a folder");
     let server = Server::on(&folder, |_| ()).await;
-    let mut client = sessions(&server).await;
+    let mut client = server.sessions().await;
     for number in 0..40 {
         let id = format!("lab-{number}");
         let session = create_session(&server, &id).await.expect("made");
