@@ -16,7 +16,7 @@ pub struct ArchitectureLimits {
 }
 
 impl ArchitectureLimits {
-    /// The largest network that any setting allows: what was made once is known, whatever the limits are now.
+    /// The largest network that any setting allows. A network within it may exist, also where today's limits are lower.
     pub const LARGEST: Self = Self {
         layers: 10_000,
         units: 1 << 30,

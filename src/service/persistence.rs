@@ -246,8 +246,7 @@ impl Persistence {
         .await
     }
 
-    /// Writes a model that nobody has written yet into its file, even if it is to be deleted right after. `turn` is the
-    /// turn to change it.
+    /// Writes a new model into its file, even if a deletion already waits for it. `turn` is the turn to change the model.
     ///
     /// # Errors
     /// The disk refuses.

@@ -15,7 +15,8 @@ const TURNS: usize = 256;
 #[derive(Debug)]
 pub struct SessionTurns(Vec<Arc<Mutex<()>>>);
 
-/// The turn of a session; over when dropped. Whoever has it takes no other session's, and no model's that others can have.
+/// The turn of a session; over when dropped. Its holder waits for no other session's turn, and for the turn of no model
+/// that another call can hold: so no two calls wait for each other.
 #[derive(Debug)]
 pub struct SessionTurn {
     _guard: OwnedMutexGuard<()>,

@@ -34,8 +34,8 @@ pub struct Entry {
 /// What tells a file from every other on this machine, whatever its names are.
 pub type Identity = (u64, u64);
 
-/// A file under a name, as it was at one moment: two that are equal tell that nobody has written to the file, or put
-/// another one in its place.
+/// The state of the file under a name at one moment. Two equal stamps mean that the file was neither written to nor
+/// replaced in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// What the name stands for.

@@ -155,8 +155,8 @@ pub(super) fn is_ours(disk: &impl Disk, folder: &Path, name: &str) -> bool {
     is_deleted(name) || read_name(name).is_some() && holds_session(disk, folder)
 }
 
-/// Whether this folder in the trash holds a session, or what is left of one. A folder that somebody else made under such
-/// a name does not.
+/// Whether this folder in the trash holds a session, or what is left of one. A folder with neither, made by
+/// hand under such a name, does not.
 fn holds_session(disk: &impl Disk, folder: &Path) -> bool {
     disk.kind(&folder.join(SESSION_FILE)) == Some(EntryKind::File)
         || ids(disk, folder).is_ok_and(|ids| !ids.is_empty())

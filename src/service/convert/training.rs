@@ -53,8 +53,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// As large as the message may be: for a request that is known already, whose outcome is answered whatever is allowed
-    /// by now.
+    /// No bounds but the message's size: for a repeated request, whose outcome is answered even where today's limits are
+    /// lower.
     pub const NONE: Self = Self {
         rows: usize::MAX,
         steps: u64::MAX,

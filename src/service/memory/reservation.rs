@@ -87,7 +87,7 @@ impl Reservation {
         }
     }
 
-    /// Whether it is somebody's: one that is nobody's counts nothing.
+    /// Whether it belongs to an account; without one nothing is counted.
     pub fn is_counted(&self) -> bool {
         self.account.is_some()
     }
