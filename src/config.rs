@@ -1,29 +1,31 @@
 //! Every limit and address of the server, named with its unit.
 //!
-//! One table below declares a setting once; the struct, the command line, the environment, the file, `--print-config`
-//! and `GetServerInfo` all read that table. [`merge`] puts the layers together: flags over environment over file over
-//! defaults. Nothing here reads the process's environment or the disk; `cli` does.
+//! One table declares each setting once; the struct, the command line, the environment, the file, `--print-config` and
+//! `GetServerInfo` all read that table. [`merge`] combines the layers: flags over environment over file over defaults.
+//! This module reads neither the process's environment nor the disk; `cli` does.
 
 mod merge;
 mod value;
 
 use std::net::SocketAddr;
 
-pub use merge::{ConfigError, ConfigFile, Effective, Origin, Violation, merge};
+pub use merge::{ConfigError, ConfigFile, Effective, Origin, PORT, Violation, merge};
 pub use value::LogFormat;
 use value::{Filter, Given, OneOf, Value, read};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
-/// The most bytes that a setting may name: far above any machine, and small enough to multiply without overflow.
+/// The largest byte count that a setting accepts: above the memory of any machine, and safe to multiply without overflow.
 const MOST_BYTES: usize = 1 << 46;
 
-/// What is known about one setting besides its value.
+/// A setting: its names, its documentation, and how its value is read and written.
 pub struct Setting {
-    /// Its name in the configuration file and in [`Config`].
+    /// Name in the configuration file and in [`Config`].
     pub name: &'static str,
-    /// What it governs, and its unit.
+    /// Heading under which help and documentation list it.
+    pub group: &'static str,
+    /// Meaning and unit.
     pub description: &'static str,
     /// Whether the flag alone, without a value, means `true`.
     pub is_switch: bool,
@@ -51,26 +53,27 @@ impl Setting {
     }
 }
 
-/// Declares the settings. Each is `/// description`, `name: type = default, allowed;` where `allowed` is an inclusive
-/// range, a [`Filter`], or `..` for whatever the type can hold.
+/// Declares the settings by group. Each is `/// description`, `name: type = default, allowed;` where `allowed` is an
+/// inclusive range, a [`Filter`], or `..` for any value of the type.
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $allowed:expr;)+) => {
+    ($($group:literal: $($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $allowed:expr;)+)+) => {
         /// The configuration in force.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Config {
-            $($(#[doc = $doc])+ pub $name: $type,)+
+            $($($(#[doc = $doc])+ pub $name: $type,)+)+
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $($name: $default,)+ }
+                Self { $($($name: $default,)+)+ }
             }
         }
 
-        /// Every setting, in the order in which the file, the help and the README show them.
+        /// Every setting, in the order of the file, the help and the documentation.
         pub const SETTINGS: &[Setting] = &[
-            $(Setting {
+            $($(Setting {
                 name: stringify!($name),
+                group: $group,
                 description: concat!($($doc),+).trim_ascii(),
                 is_switch: <$type as Value>::IS_SWITCH,
                 set: |config, given| {
@@ -78,94 +81,100 @@ macro_rules! settings {
                     Ok(())
                 },
                 get: |config| config.$name.write(),
-            },)+
+            },)+)+
         ];
     };
 }
 
 settings! {
-    /// Address and port to listen on; port 0 takes a free one.
+    "Server":
+    /// Address and port to listen on, such as 127.0.0.1:50051 or localhost:50051 (which is 127.0.0.1); port 0 takes a free one.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 50051)), ..;
-    /// Allow an address other than loopback: there is no authentication, so whoever reaches the port may use the server.
+    /// Allow an address other than loopback. There is no authentication: any client that can reach the port can use the server.
     allow_remote: bool = false, ..;
-    /// Answer ListSessions, whose names give access; by default exactly when the server listens on loopback.
+    /// Answer ListSessions, whose names give access; by default only if the server listens on loopback.
     list_sessions: Option<bool> = None, ..;
-    /// Threads that compute; 0 = one for each core.
+    /// Compute threads; 0 = one for each core.
     threads: usize = 0, 0..=1024;
-    /// What to log: a level (error, warn, info, debug, trace) or a tracing filter such as "info,backpropd=debug".
+    /// Log filter: a level (error, warn, info, debug, trace) or a tracing filter such as "info,backpropd=debug".
     log: String = "info".to_owned(), Filter;
-    /// How to write the log: text or json.
+    /// Log format: text or json.
     log_format: LogFormat = LogFormat::Text, ..;
 
-    /// Folder that keeps sessions and models over restarts, for one server at a time; empty = backpropd in the user's data folder ($XDG_DATA_HOME or ~/.local/share).
+    "Data folder":
+    /// Folder that stores sessions and models across restarts, for one server at a time; empty = backpropd in the user's data folder ($XDG_DATA_HOME or ~/.local/share).
     data_dir: String = String::new(), ..;
-    /// Keep sessions and models in memory alone, gone when the server stops.
+    /// Keep sessions and models in memory only; they are lost when the server stops.
     ephemeral: bool = false, ..;
-    /// How often a run under way is committed to the data folder, in seconds; its end always is.
+    /// Interval between commits of a run in progress to the data folder, in seconds; the end of a run is always committed.
     commit_seconds: u64 = 10, 1..=86_400;
-    /// Time after which the models of a session that nobody calls leave memory for the data folder, in seconds.
+    /// Idle time after which the models of a session are evicted from memory to the data folder, in seconds.
     evict_after_seconds: u64 = 600, 1..=31_536_000;
-    /// Folder of assignments to grade by, as .toml files, besides the built-in ones; empty = none.
+
+    "Grading":
+    /// Folder of .toml assignments, in addition to the built-in ones; empty = none.
     assignments: String = String::new(), ..;
-    /// File of secrets, one a line: the first seeds the networks that answers are tried on, signs receipts and keys the digests of COMPARE_ONLY models; empty = a secret drawn at each start.
+    /// File of secrets, one per line: the first seeds the networks that answers are tested on, signs receipts and keys the digests of COMPARE_ONLY models; empty = a random secret at each start.
     grading_secret_file: String = String::new(), ..;
-    /// Most that a graded report may tell: verdict, mistake, hints, or reference (the right formula).
+    /// Most that a graded report may reveal: verdict, mistake, hints, or reference (the right formula).
     reveal_limit: String = "hints".to_owned(), OneOf(&["verdict", "mistake", "hints", "reference"]);
-    /// Largest forward and backward pass of a network whose gradients GradeGradients grades, in floating-point operations; naming a mistake takes dozens of passes.
+    /// Largest forward and backward pass whose gradients GradeGradients grades, in floating-point operations; naming a mistake takes dozens of passes.
     max_graded_flops: u64 = 50_000_000, 1..=1_000_000_000_000;
-    /// Every model is for grading only, networks sent along too: nothing but grading shows a gradient.
+    /// Make every model COMPARE_ONLY, and networks sent with a request too: only grading then tells anything about a gradient.
     compare_only: bool = false, ..;
-    /// GradeGradients takes any batch for a COMPARE_ONLY model that was made without one; a patient search can then learn some of its numbers.
+    /// Let GradeGradients take any batch for a COMPARE_ONLY model that was created without one; a patient search can then find some of its numbers.
     compare_any_batch: bool = false, ..;
-    /// GradeGradients calls of one session against COMPARE_ONLY models, over its whole life; of one address for networks sent along.
+    /// GradeGradients calls against COMPARE_ONLY models in the lifetime of one session; for networks sent with a request, from one address.
     max_compare_tries_per_session: u64 = 200, 1..=1 << 31;
 
+    "Requests and connections":
     /// Largest request message, in bytes after decompression.
     max_request_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
-    /// Most that a request may raise its own limit on the reply to, in bytes; without asking it is 4 MiB.
+    /// Largest reply limit that a request may ask for, in bytes; without asking it is 4 MiB.
     max_reply_bytes: usize = 64 * MIB, KIB..=2 * GIB - 1;
-    /// Largest file that ImportModel takes, in bytes; 0 = what the largest model that may be made takes.
+    /// Largest file that ImportModel accepts, in bytes; 0 = the size of the largest model that may be created.
     max_import_bytes: usize = 0, 0..=MOST_BYTES;
     /// Largest header list of a request, in bytes.
     max_header_bytes: u32 = 16 << 10, 1 << 10..=1 << 20;
-    /// Connections open at once, at most as many as the limit on open files lets; beyond it idle ones give way, else further ones are refused.
+    /// Open connections, within the limit on open files; at the limit an idle connection is closed for a new one, and without one the new connection is refused.
     max_connections: usize = 1024, 1..=1_000_000;
-    /// The same for one address (an IPv4 address, or a /64 of IPv6).
+    /// Open connections from one address (an IPv4 address, or a /64 of IPv6).
     max_connections_per_address: usize = 512, 1..=1_000_000;
-    /// Time after which a connection without a call under way is closed, in seconds.
+    /// Time after which a connection without a call in progress is closed, in seconds.
     idle_seconds: u64 = 600, 1..=86_400;
-    /// Calls under way at once on one connection.
+    /// Calls in progress on one connection.
     max_streams_per_connection: u32 = 100, 1..=10_000;
-    /// Time for a new connection to send its HTTP/2 preface and the head of its first frame, in seconds.
+    /// Time for a new connection to send its HTTP/2 preface and the header of its first frame, in seconds.
     handshake_seconds: u64 = 10, 1..=600;
-    /// Time that a peer may take to send or take the next bytes of a message, 2 KiB for each second of it, in seconds; then it is cut off.
+    /// Time in which a peer must send or accept the next bytes of a message, 2 KiB for each of these seconds; otherwise it is cut off.
     stall_seconds: u64 = 30, 1..=3600;
-    /// Time for a whole request message to arrive, in seconds; ImportModel's file may take longer.
+    /// Time for a whole request message to arrive, in seconds; the file of ImportModel may take longer.
     max_request_seconds: u64 = 600, 1..=86_400;
-    /// Time that a shutdown leaves to calls under way, in seconds.
+    /// Time that a shutdown leaves for calls in progress, in seconds.
     drain_seconds: u64 = 10, 0..=3600;
 
+    "Sessions and models":
     /// Sessions on the server.
     max_sessions: usize = 20_000, 1..=10_000_000;
-    /// Sessions that callers from one address have made, since the server's start, and that are still there.
+    /// Sessions created from one address since the server started, not counting deleted and expired ones.
     max_sessions_per_address: usize = 10_000, 1..=10_000_000;
-    /// Life of a session that has no model and that no call renews, unless CreateSession asked for a `ttl`, in seconds.
+    /// Time to live of a session without a model, unless CreateSession asked for a `ttl`, in seconds; every call renews it.
     empty_session_ttl_seconds: u64 = 3_600, 1..=31_536_000;
-    /// Longest life of a session that no call renews, and the default one, in seconds.
+    /// Longest time to live of a session, and the default one, in seconds; every call renews it.
     session_ttl_seconds: u64 = 86_400, 1..=31_536_000;
-    /// How long an expired session can be brought back (`backpropd trash`), in seconds of uptime; 0 = it is removed at once.
+    /// Time for which an expired session can be restored (`backpropd trash`), in seconds of uptime; 0 = it is removed at once.
     trash_seconds: u64 = 86_400, 0..=31_536_000;
     /// Models in one session.
     max_models_per_session: usize = 64, 1..=1_000_000;
     /// Models on the server.
     max_models: usize = 50_000, 1..=10_000_000;
-    /// Models in the sessions that callers from one address have made since the server's start.
+    /// Models in the sessions created from one address since the server started.
     max_models_per_address: usize = 25_000, 1..=10_000_000;
     /// Memory for the parameters and optimizer states of all models, in bytes.
     max_total_parameter_bytes: usize = 4 * GIB, MIB..=MOST_BYTES;
-    /// The same for the models in the sessions that callers from one address have made since the server's start, in bytes.
+    /// Memory for the parameters and optimizer states of the models in the sessions created from one address since the server started, in bytes.
     max_parameter_bytes_per_address: usize = 2 * GIB, MIB..=MOST_BYTES;
-    /// The same for the models of one session, in bytes.
+    /// Memory for the parameters and optimizer states of the models of one session, in bytes.
     max_session_parameter_bytes: usize = GIB, MIB..=MOST_BYTES;
     /// Parameters (weights and biases) of one model.
     max_parameters: usize = 67_108_864, 1..=1 << 40;
@@ -174,24 +183,26 @@ settings! {
     /// Units of one layer, and features of an input.
     max_units: usize = 65_536, 1..=1 << 30;
 
+    "Work of one call":
     /// Samples (rows) in one call.
     max_batch_rows: usize = 1_048_576, 1..=1 << 31;
     /// Memory for the intermediate quantities of one call, in bytes.
     max_workspace_bytes: usize = GIB, MIB..=MOST_BYTES;
-    /// Memory for the messages and the intermediate quantities of all calls under way, in bytes; a call that finds none is refused.
+    /// Memory for the messages and intermediate quantities of all calls in progress, in bytes; a call that does not fit is refused.
     max_in_flight_bytes: usize = 2 * GIB, MIB..=MOST_BYTES;
     /// Steps of one TrainBatch.
     max_steps_per_run: u64 = 100_000_000, 1..=1 << 53;
-    /// How long one TrainBatch may take once its turn has come, in seconds; sent again with its request_id it goes on.
+    /// Longest run of one TrainBatch, in seconds, without the wait for its turn; sent again with its request_id it continues.
     max_run_seconds: u64 = 3600, 1..=31_536_000;
-    /// Estimated work of one call, or of one step of a run, in floating-point operations: a minute or two of one core. A larger call is refused.
+    /// Estimated work of one call, or of one step of a run, in floating-point operations: one or two minutes of one core. A larger call is refused.
     max_call_flops: u64 = 4_000_000_000_000, 1_000_000..=1 << 60;
     /// Forward passes in one CheckGradients.
     max_check_evaluations: u64 = 200_000, 1..=1 << 53;
 
+    "Queues and streams":
     /// Runs that wait for one model; a further one is refused.
     max_waiting_runs_per_model: usize = 16, 0..=65_536;
-    /// How long a call may wait for its model's turn, in seconds; then it is refused.
+    /// Longest time that a call waits for its model's turn, in seconds; then it is refused.
     max_wait_seconds: u64 = 600, 1..=86_400;
     /// Calls on the whole server that wait for a compute thread; a further one is refused.
     max_waiting_calls: usize = 4_096, 0..=1_000_000;
@@ -203,18 +214,18 @@ settings! {
     max_streams_per_session: usize = 128, 1..=1_000_000;
     /// WatchModel streams on one model.
     max_watchers_per_model: usize = 16, 0..=65_536;
-    /// Step metrics kept for one stream; a slower reader gets a thinned series.
+    /// Step metrics buffered for one stream; a slower reader gets a thinned series.
     max_buffered_metrics: usize = 16_384, 16..=16_777_216;
-    /// How long a call computes before the next waiting one gets its thread, in milliseconds; a product that cannot be cut further may take a few more.
+    /// Compute time after which a call yields its thread to the next waiting one, in milliseconds; an indivisible product may take a few more.
     quantum_ms: u64 = 2, 1..=60_000;
-    /// Calls estimated below this are computed at once, without handing over to a compute thread, in floating-point operations.
+    /// Estimated work below which a call is computed at once, without a compute thread, in floating-point operations.
     inline_flops: u64 = 100_000, 0..=1_000_000_000;
-    /// Latest request ids that each model remembers.
+    /// Most recent request ids that each model remembers.
     request_ids_per_model: usize = 64, 1..=65_536;
 }
 
 impl Config {
-    /// Whether ListSessions is answered: as told, else exactly when only this machine can connect.
+    /// Whether ListSessions is answered: as configured, and by default only if no other machine can connect.
     #[must_use]
     pub fn lists_sessions(&self) -> bool {
         self.list_sessions.unwrap_or_else(|| self.is_loopback())
@@ -223,11 +234,11 @@ impl Config {
     /// Whether the server listens on loopback alone.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        // An IPv4 address can come in IPv6 clothes (::ffff:127.0.0.1).
+        // An IPv4 address can be written as IPv6 (::ffff:127.0.0.1).
         self.listen.ip().to_canonical().is_loopback()
     }
 
-    /// How many threads compute: `threads`, or the cores this process may use.
+    /// Number of compute threads: `threads`, or the cores that this process may use.
     #[must_use]
     pub fn compute_threads(&self) -> usize {
         match self.threads {
@@ -236,13 +247,13 @@ impl Config {
         }
     }
 
-    /// Every setting in force: its name, its value as the file would write it, and its description.
+    /// Every setting in force: name, value as the file would write it, description.
     #[must_use]
     pub fn entries(&self) -> Vec<(&'static str, String, &'static str)> {
         SETTINGS
             .iter()
             .map(|setting| {
-                // Only `list_sessions` can be absent; what it comes to is then more use than a blank.
+                // Only `list_sessions` can be absent; its effective value says more than a blank.
                 let value =
                     (setting.get)(self).unwrap_or_else(|| self.lists_sessions().to_string());
                 (setting.name, value, setting.description)
@@ -250,20 +261,20 @@ impl Config {
             .collect()
     }
 
-    /// What no range of a single setting can say.
+    /// Violations that concern several settings at once.
     fn conflicts(&self) -> Vec<String> {
         let mut conflicts = Vec::new();
         if !self.is_loopback() && !self.allow_remote {
             conflicts.push(format!(
-                "listen = \"{}\" can be reached from other machines, and there is no authentication yet: whoever \
-                 reaches the port may use the server. Listen on 127.0.0.1, or accept that with --allow-remote \
+                "listen = \"{}\" can be reached from other machines, and there is no authentication: any client that can \
+                 reach the port can use the server. Listen on 127.0.0.1, or allow it with --allow-remote \
                  (BACKPROPD_ALLOW_REMOTE=true, allow_remote = true)",
                 self.listen
             ));
         }
         if self.ephemeral && !self.data_dir.is_empty() {
             conflicts.push(format!(
-                "ephemeral keeps nothing, and data_dir = {:?} names a folder to keep it in: leave one of them out",
+                "ephemeral stores nothing, but data_dir = {:?} names a folder to store it in: remove one of the two settings",
                 self.data_dir
             ));
         }
@@ -273,8 +284,8 @@ impl Config {
         ] {
             if bytes > self.max_in_flight_bytes / 3 * 2 {
                 conflicts.push(format!(
-                    "{setting} = {bytes} allows one call more than two thirds of max_in_flight_bytes = {}, which is \
-                     what one connection may hold: lower the one or raise the other",
+                    "{setting} = {bytes} allows one call more than two thirds of max_in_flight_bytes = {}, the share of \
+                     one connection: lower the former or raise the latter",
                     self.max_in_flight_bytes
                 ));
             }

@@ -1,4 +1,4 @@
-//! `backpropd healthcheck`: for containers, whose images hold no other client.
+//! `backpropd healthcheck`: for containers whose image has no other client.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -19,12 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
-        .about("Ask a server whether it serves: exit code 0 if so, 1 with the reason if not")
+        .about("Check the health of a server: exit code 0 if it serves, else 1 with the reason")
         .arg(
             Arg::new("server")
                 .long("server")
                 .value_name("URL")
-                .help("The server, such as http://127.0.0.1:50051; by default where --listen, BACKPROPD_LISTEN or the configuration file say"),
+                .help("Server address, such as localhost:50051 [default: from --listen, BACKPROPD_LISTEN or the configuration file]"),
         )
         .args(settings::argument_of("listen"))
         .arg(settings::config_file())
@@ -35,9 +35,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some(server) => server.clone(),
         None => {
             let mut flags = settings::flags(matches);
-            // Nothing is opened here, so that consent to open the server to others is not ours to ask for.
+            // This command opens no port, so it needs no consent to serve other machines.
             flags.push(("allow-remote".to_owned(), "true".to_owned()));
-            // A container's runtime knows 0 and 1 only.
+            // Container runtimes accept 0 and 1 only.
             let effective = settings::load(matches, flags)
                 .map_err(|failure| Failure::failed(failure.to_string()))?;
             serve::reachable(effective.config.listen).to_string()
@@ -81,11 +81,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_there_says_so() {
+    async fn a_closed_port_is_reported() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("bound").to_string();
         drop(free);
-        let why = check(&address).await.expect_err("nobody listens");
+        let why = check(&address).await.expect_err("the port is closed");
         assert!(why.contains("refused"), "{why}");
     }
 }

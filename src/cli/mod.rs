@@ -1,4 +1,4 @@
-//! The command line: one file for each subcommand.
+//! The command line: one file for each command.
 
 mod arrays;
 mod connection;
@@ -22,13 +22,13 @@ pub use failure::Failure;
 
 use crate::grade::formats::printable;
 
-/// Reads the arguments (the program's name first), runs what they ask for, and returns the exit code: 0 done,
-/// 1 failed, 2 wrong arguments or data, 130 interrupted.
+/// Parses the arguments (the program's name first), runs the command, and returns the exit code: 0 done, 1 failed, 2 invalid
+/// arguments or data, 130 interrupted.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            // Nobody is left to tell where even the message cannot be written.
+            // If the message itself cannot be written, there is nowhere to report that.
             let _ = error.print();
             return exit_code(error.exit_code());
         }
@@ -36,7 +36,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(&matches) {
         Ok(code) => code,
         Err(failure) => {
-            // It may quote what a stranger's file holds.
+            // The message may quote a file of unknown origin, control characters included.
             eprintln!("backpropd: {}", printable(&failure.to_string()));
             exit_code(failure.code)
         }
@@ -54,7 +54,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((transfer::IMPORT, matches)) => transfer::import(matches),
         Some((trash::NAME, matches)) => trash::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
-        // `backpropd` alone serves.
+        // Without a command, backpropd serves.
         Some((_, matches)) => serve::run(matches),
         None => serve::run(matches),
     }
@@ -64,7 +64,7 @@ fn exit_code(code: i32) -> ExitCode {
     u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// The grammar of the whole command line.
+/// The grammar of the command line.
 fn command() -> Command {
     let styles = styling::Styles::styled()
         .header(styling::AnsiColor::Green.on_default().bold())
@@ -74,14 +74,17 @@ fn command() -> Command {
     Command::new("backpropd")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A gRPC server that trains multi-layer perceptrons and shows every quantity of the backward pass")
+        .override_usage("backpropd [COMMAND] [OPTIONS]")
         .after_help(
-            "Without a subcommand it serves: `backpropd --threads 4` is `backpropd serve --threads 4`.\n\
-             See it learn to read digits, no server needed: `backpropd train`.",
+            "Without a command, backpropd serves: `backpropd --port 8080` is `backpropd serve --port 8080`.\n\
+             `backpropd serve --help` lists all settings, `backpropd COMMAND --help` the options of a command.\n\n\
+             Train a network on handwritten digits, without a server:  backpropd train\n\
+             Grade a file of answers:                                  backpropd grade answers.json",
         )
         .styles(styles)
         .max_term_width(120)
         .args_conflicts_with_subcommands(true)
-        .args(settings::arguments())
+        .args(settings::hidden_arguments())
         .subcommand(serve::command())
         .subcommand(train::command())
         .subcommand(grade::command())

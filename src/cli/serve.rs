@@ -1,4 +1,4 @@
-//! `backpropd` and `backpropd serve`: the server.
+//! `backpropd serve`, and `backpropd` without a command: the server.
 
 use std::{
     env,
@@ -21,7 +21,12 @@ use crate::{
 
 pub(super) fn command() -> Command {
     Command::new("serve")
-        .about("Serve gRPC (what backpropd does without a subcommand)")
+        .about("Serve gRPC; the default without a command")
+        .long_about(
+            "Serve gRPC; the default without a command.\n\n\
+             Each setting is a flag (--max-layers 8), an environment variable (BACKPROPD_MAX_LAYERS=8) and a line of the \
+             file of --config (max_layers = 8); the flag takes precedence over the variable, the variable over the file.",
+        )
         .args(settings::arguments())
 }
 
@@ -31,7 +36,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         effective.config.data_dir = users_data_dir()?;
     }
     if settings::prints_config(matches) {
-        // A reader such as `head` may close the pipe early; that is its right.
+        // A reader such as `head` may close the pipe early, which is not an error.
         let _ = io::stdout().write_all(effective.to_toml().as_bytes());
         return Ok(ExitCode::SUCCESS);
     }
@@ -39,7 +44,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     runtime()?.block_on(serve(effective.config))
 }
 
-/// Threads that wait for the disk: as many commits at once as a disk gains by, and few enough to cost no memory.
+/// Threads that wait for the disk: enough for concurrent commits to share a sync, few enough to need little memory.
 const MAX_DISK_THREADS: usize = 32;
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -50,11 +55,11 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::failed(format!("cannot start the threads that serve: {error}")))
 }
 
-/// Where the XDG base directory specification has a program keep what is its user's.
+/// The data folder of the user, by the XDG base directory specification.
 pub(super) fn users_data_dir() -> Result<String, Failure> {
     let absolute = |variable: &str| {
         let folder = PathBuf::from(env::var_os(variable)?);
-        // The specification has relative ones ignored.
+        // The specification ignores relative paths.
         folder.is_absolute().then_some(folder)
     };
     let data = absolute("XDG_DATA_HOME")
@@ -63,15 +68,15 @@ pub(super) fn users_data_dir() -> Result<String, Failure> {
     data.and_then(|data| data.into_os_string().into_string().ok())
         .ok_or_else(|| {
             Failure::usage(
-                "neither XDG_DATA_HOME nor HOME tells where data belongs: name a folder with --data-dir, or keep \
-                 nothing with --ephemeral"
+                "neither XDG_DATA_HOME nor HOME is an absolute path, so there is no default data folder: name one with \
+                 --data-dir, or store nothing with --ephemeral"
                     .to_owned(),
             )
         })
 }
 
-/// A filter in which h2 logs errors alone, unless it names h2. h2 warns of every stream that a client resets in an odd way,
-/// a line for a few bytes; what a connection ends with is logged here.
+/// Reduces the log of h2 to errors, unless the filter names h2. h2 warns of each stream that a client resets irregularly, so
+/// that a client could fill the log with a few bytes per line; the end of each connection is logged anyway.
 fn with_quiet_h2(filter: &str) -> String {
     let names_h2 = |directive: &str| {
         let rest = directive.trim().strip_prefix("h2");
@@ -88,7 +93,9 @@ fn with_quiet_h2(filter: &str) -> String {
 fn start_log(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::builder()
         .parse(with_quiet_h2(&config.log))
-        .map_err(|error| Failure::usage(format!("log = {:?} is no filter: {error}", config.log)))?;
+        .map_err(|error| {
+            Failure::usage(format!("log = {:?} is not a filter: {error}", config.log))
+        })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -106,16 +113,16 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         .map_err(|error| bind_failure(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| {
         Failure::failed(format!(
-            "cannot tell the address that is listened on: {error}"
+            "cannot determine the address of the listening socket: {error}"
         ))
     })?;
     let stopped = |error| Failure::failed(format!("the server stopped: {error}"));
     let opened = service::open(config)
         .map_err(|error| Failure::failed(format!("the server cannot start: {error}")))?;
-    // Handlers are in place before the address is printed: whoever reads it may stop us right away.
+    // The signal handlers are in place before the address is printed: a reader may stop the server at once.
     let shutdown = shutdown_signal()?;
     let mut stdout = io::stdout().lock();
-    // The server is of use even where nobody reads its first lines.
+    // The server works even if its first lines cannot be written.
     let _ = writeln!(
         stdout,
         "backpropd {} listening on {address}\ntry: grpcurl -plaintext {} backprop.v1.ServerService/GetServerInfo",
@@ -128,7 +135,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once, for whoever cannot wait.
+/// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once.
 fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let no_signals = |error| Failure::failed(format!("cannot listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -142,34 +149,36 @@ fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failur
             }
         };
         let name = either().await;
-        tracing::info!("{name}: finishing the calls under way; a second signal ends at once");
-        // The server may have failed by itself already.
+        tracing::info!(
+            "{name}: finishing the calls in progress; a second signal ends the process at once"
+        );
+        // The server may have failed already.
         let _ = asked.send(());
         either().await;
         std::process::exit(i32::from(INTERRUPTED));
     });
     Ok(async move {
-        // An error would mean that the task above is gone, and with it all hope of a signal: stop then, too.
+        // An error means that the task above is gone and no signal can arrive any more: stop as well.
         let _ = shutdown.await;
     })
 }
 
 fn bind_failure(address: SocketAddr, error: &io::Error) -> Failure {
     let advice = if error.kind() == io::ErrorKind::AddrInUse {
-        "another process, perhaps another backpropd, listens there; stop it, or choose another port with --listen \
-         (port 0 takes a free one)"
+        "another process, perhaps another backpropd, listens there; stop it, or choose another port with --port \
+         (0 takes a free one)"
             .to_owned()
     } else if error.kind() == io::ErrorKind::AddrNotAvailable {
-        "no interface of this machine has that address; try --listen 127.0.0.1:50051".to_owned()
+        "no interface of this machine has that address; try --listen localhost:50051".to_owned()
     } else if error.kind() == io::ErrorKind::PermissionDenied {
-        "ports below 1024 need privileges; choose a higher one with --listen".to_owned()
+        "ports below 1024 need privileges; choose a higher one with --port".to_owned()
     } else {
         "choose another address with --listen".to_owned()
     };
     Failure::failed(format!("cannot listen on {address}: {error}: {advice}"))
 }
 
-/// The address for a client on this machine: a server that listens everywhere is reached by loopback.
+/// The address for a client on this machine: loopback if the server listens on every interface.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -211,7 +220,7 @@ mod tests {
         assert_eq!(failure.code, 1);
         let text = failure.to_string();
         assert!(
-            text.contains(&listen.to_string()) && text.contains("--listen"),
+            text.contains(&listen.to_string()) && text.contains("--port"),
             "{text}"
         );
     }

@@ -1,26 +1,53 @@
-//! The settings as flags, and the reading of environment and file for [`config::merge`].
+//! The settings as flags, and the environment and the file for [`config::merge`].
 
 use std::{env, fs};
 
 use clap::{Arg, ArgAction, ArgMatches, parser::ValueSource};
 
 use super::Failure;
-use crate::config::{self, ConfigFile, Effective, SETTINGS, Setting};
+use crate::config::{self, ConfigFile, Effective, PORT, SETTINGS, Setting};
 
 const CONFIG: &str = "config";
 const PRINT_CONFIG: &str = "print-config";
-/// Shown by `-h`; the others, limits that few change, by `--help` alone.
-const COMMON: &[&str] = &["listen", "allow_remote", "threads", "log", "log_format"];
+/// The settings that `-h` shows; `--help` shows all.
+const COMMON: &[&str] = &[
+    "listen",
+    "allow_remote",
+    "threads",
+    "log",
+    "log_format",
+    "data_dir",
+    "ephemeral",
+    "assignments",
+    "grading_secret_file",
+];
 
-/// `--config` and `--print-config`, then one flag for each setting.
+/// `--config`, `--print-config`, `--port`, and one flag for each setting under the heading of its group.
 pub(super) fn arguments() -> Vec<Arg> {
     let print_config = Arg::new(PRINT_CONFIG)
         .long(PRINT_CONFIG)
         .action(ArgAction::SetTrue)
-        .help("Print the configuration in force, as a file for --config that says where each value came from, and exit");
+        .help("Print the configuration in force with the source of each value, as a file for --config, and exit");
+    let port = Arg::new(PORT)
+        .long(PORT)
+        .value_name("PORT")
+        .help("Port to listen on, at the address of --listen: short for --listen ADDRESS:PORT")
+        .allow_hyphen_values(true)
+        .help_heading(SETTINGS[0].group);
     let mut arguments = vec![config_file(), print_config];
-    arguments.extend(SETTINGS.iter().map(argument));
+    for setting in SETTINGS {
+        arguments.push(argument(setting));
+        if setting.name == "listen" {
+            arguments.push(port.clone());
+        }
+    }
     arguments
+}
+
+/// The same flags without a line in the help: `backpropd --threads 4` serves, but `backpropd --help` is about commands.
+pub(super) fn hidden_arguments() -> Vec<Arg> {
+    let arguments = arguments().into_iter();
+    arguments.map(|argument| argument.hide(true)).collect()
 }
 
 /// `--config FILE`.
@@ -29,7 +56,7 @@ pub(super) fn config_file() -> Arg {
         .long(CONFIG)
         .value_name("FILE")
         .env("BACKPROPD_CONFIG")
-        .help("Read settings from this TOML file; flags and BACKPROPD_… variables go before it")
+        .help("Read settings from this TOML file; flags and BACKPROPD_… variables take precedence")
 }
 
 /// The flag of the setting `name`.
@@ -49,10 +76,10 @@ fn argument(setting: &Setting) -> Arg {
         .value_name("VALUE")
         .env(setting.variable())
         .hide_env_values(true)
-        // A filter such as "-" or a negative number deserves our message, not one about an unknown flag.
+        // A value such as -1 gets the message about its setting, not one about an unknown flag.
         .allow_hyphen_values(!setting.is_switch)
         .hide_short_help(!COMMON.contains(&setting.name))
-        .help_heading("Settings")
+        .help_heading(setting.group)
         .help(format!("{}{default}", setting.description));
     if setting.is_switch {
         argument
@@ -64,13 +91,13 @@ fn argument(setting: &Setting) -> Arg {
     }
 }
 
-/// The settings given as flags. What clap read from the environment is left out: [`config::merge`] reads that itself,
-/// because clap cannot know the variables that nobody declared.
+/// The settings given as flags, without those that clap took from the environment: [`config::merge`] reads the environment
+/// itself, since clap ignores variables that it does not know.
 pub(super) fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
-    SETTINGS
-        .iter()
-        .map(Setting::flag)
-        // A subcommand may offer only some of the settings, so an unknown id is no error here.
+    let settings = SETTINGS.iter().map(Setting::flag);
+    settings
+        .chain([PORT.to_owned()])
+        // A command may offer only some of the settings.
         .filter(|flag| matches.try_contains_id(flag).is_ok())
         .filter(|flag| matches.value_source(flag) == Some(ValueSource::CommandLine))
         .filter_map(|flag| {
@@ -85,7 +112,7 @@ pub(super) fn prints_config(matches: &ArgMatches) -> bool {
     matches.get_flag(PRINT_CONFIG)
 }
 
-/// Merges the flags with this process's environment and the file that they name.
+/// Merges the flags with this process's environment and the file of `--config`.
 pub(super) fn load(
     matches: &ArgMatches,
     flags: Vec<(String, String)>,
@@ -102,7 +129,7 @@ pub(super) fn load(
         }
     };
     let file = file.as_ref().map(|(name, text)| ConfigFile { name, text });
-    // A variable that is not UTF-8 is shown with the bad bytes replaced, and then refused like any other bad value.
+    // A variable that is not UTF-8 is refused like any invalid value, and shown with its invalid bytes replaced.
     let environment = env::vars_os().map(|(name, value)| {
         (
             name.to_string_lossy().into_owned(),

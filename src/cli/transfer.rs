@@ -17,19 +17,19 @@ use pb::training_service_client::TrainingServiceClient;
 pub(super) const EXPORT: &str = "export";
 pub(super) const IMPORT: &str = "import";
 
-/// Bytes in one message: any server takes as many.
+/// Bytes per message, within the limit of any server.
 const PIECE: usize = 256 << 10;
 
 pub(super) fn export_command() -> Command {
     Command::new(EXPORT)
-        .about("Write a model of a server into a safetensors file: weights, optimizer, spec, remembered requests")
+        .about("Export a model to a safetensors file: weights, optimizer state, spec, remembered requests")
         .arg(
             Arg::new("name")
                 .value_name("NAME")
                 .required(true)
                 .help("The model, as sessions/SESSION/models/MODEL"),
         )
-        .arg(file("The file to write; one that is there is replaced"))
+        .arg(file("The file to write; an existing file is replaced"))
         .arg(server())
 }
 
@@ -43,15 +43,15 @@ pub(super) fn import_command() -> Command {
             .help(help)
     };
     Command::new(IMPORT)
-        .about("Make a model on a server from a file of `backpropd export`, and print its name")
+        .about("Import a model from a file of `backpropd export`, and print its name")
         .arg(file("The file to read"))
         .arg(text(
             "session",
-            "The session it goes to, as sessions/SESSION [default: a new one]",
+            "The session to import into, as sessions/SESSION [default: a new one]",
         ))
         .arg(text(
             "model-id",
-            "Its id there [default: one that the server draws]",
+            "The id of the new model [default: a random one]",
         ))
         .arg(server())
 }
@@ -69,7 +69,7 @@ fn server() -> Arg {
         .long("server")
         .value_name("URL")
         .default_value("http://127.0.0.1:50051")
-        .help("The server")
+        .help("Server address; a URL, or HOST:PORT such as localhost:50051")
 }
 
 pub(super) fn export(matches: &ArgMatches) -> Result<ExitCode, Failure> {
@@ -95,11 +95,11 @@ pub(super) fn export(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Writes a file of which nobody ever sees a half.
+/// Replaces a file atomically.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
-    // Its owner's alone, as it is in the server's folder.
+    // Readable by its owner only, as in the server's data folder.
     let mut options = fs::OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&temporary)?;

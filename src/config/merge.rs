@@ -1,28 +1,30 @@
-//! Puts the layers of the configuration together and collects everything that is wrong with them.
+//! Combines the layers of the configuration and collects every violation in them.
 
 use std::{collections::HashMap, error::Error, fmt};
 
 use super::{Config, SETTINGS, Setting, value::Given};
 
-/// The variable that names the file; it has a flag but is no setting, since the file cannot name itself.
+/// The variable that names the file. It has a flag but is not a setting, since a file cannot name itself.
 const FILE_VARIABLE: &str = "BACKPROPD_CONFIG";
 const PREFIX: &str = "BACKPROPD_";
-/// How alike (0 to 1) a known name must be to be worth suggesting.
+/// The flag for the port of `listen` alone. It has no variable: Kubernetes claims `BACKPROPD_PORT` for itself.
+pub const PORT: &str = "port";
+/// Least similarity (0 to 1) of a known name to be suggested.
 const LEAST_LIKENESS: f64 = 0.7;
 
-/// A configuration file that was read.
+/// The text of a configuration file.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigFile<'a> {
-    /// What to call it in messages: its path.
+    /// Name in messages: the path.
     pub name: &'a str,
-    /// What it holds.
+    /// The content.
     pub text: &'a str,
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// Not set in any layer.
     #[default]
     Default,
     /// The file of this name.
@@ -44,16 +46,16 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong: where, and what with what to do.
+/// One fault of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The flag, the variable, or the file and its key; empty where it is about several settings.
+    /// The flag, the variable, or the file and its key; empty if it concerns several settings.
     pub place: String,
-    /// What was given, what is allowed, what to do.
+    /// The given value, the allowed values, the remedy.
     pub problem: String,
 }
 
-/// Everything that is wrong with a configuration.
+/// All faults of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// At least one.
@@ -73,22 +75,22 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// The configuration in force, and where each value came from.
+/// The configuration in force, with the source of each value.
 #[derive(Clone, Debug)]
 pub struct Effective {
-    /// The values.
+    /// The settings' values.
     pub config: Config,
     origins: HashMap<&'static str, Origin>,
 }
 
 impl Effective {
-    /// Where the setting `name` came from.
+    /// The source of the setting `name`.
     #[must_use]
     pub fn origin(&self, name: &str) -> Origin {
         self.origins.get(name).cloned().unwrap_or_default()
     }
 
-    /// A file that gives this configuration again.
+    /// A file that reproduces this configuration.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
@@ -112,7 +114,7 @@ impl Effective {
 ///
 /// # Errors
 ///
-/// Names every violation in every layer, even where a higher layer overrides it: it would surface later otherwise.
+/// Every violation in every layer, including values that a higher layer overrides: those would surface later.
 pub fn merge(
     flags: impl IntoIterator<Item = (String, String)>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -126,13 +128,16 @@ pub fn merge(
         .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX))
         .collect();
-    // The environment comes in no order of its own; messages should.
+    // The environment has no order; messages should.
     environment.sort();
     for (name, value) in &environment {
         merge.variable(name, value);
     }
-    for (name, value) in flags {
-        merge.flag(&name, &value);
+    let flags: Vec<_> = flags.into_iter().collect();
+    // `--port` last: it changes the address that the other flags and layers set.
+    let (port, others): (Vec<_>, Vec<_>) = flags.iter().partition(|(name, _)| name == PORT);
+    for (name, value) in others.into_iter().chain(port) {
+        merge.flag(name, value);
     }
     merge.finish()
 }
@@ -205,6 +210,9 @@ impl Merge {
     }
 
     fn flag(&mut self, name: &str, value: &str) {
+        if name == PORT {
+            return self.port(value);
+        }
         let place = format!("--{name}");
         match SETTINGS.iter().find(|setting| setting.flag() == name) {
             Some(setting) => {
@@ -223,6 +231,25 @@ impl Merge {
                     format!("there is no such flag{}", suggestion(name, known)),
                 );
             }
+        }
+    }
+
+    /// `--port` replaces the port of `listen`, which the flags before it have not set.
+    fn port(&mut self, value: &str) {
+        let place = format!("--{PORT}");
+        if self.origins.get("listen") == Some(&Origin::Flag("--listen".to_owned())) {
+            let problem = "--listen has a port already: give one of the two flags".to_owned();
+            return self.violation(place, problem);
+        }
+        match value.trim().parse() {
+            Ok(port) => {
+                self.config.listen.set_port(port);
+                self.origins.insert("listen", Origin::Flag(place));
+            }
+            Err(_) => self.violation(
+                place,
+                format!("given {value:?}, allowed is an integer from 0 to 65535"),
+            ),
         }
     }
 
@@ -263,7 +290,7 @@ impl Merge {
 }
 
 /// Kubernetes gives every container variables for each Service of its namespace, named after the Service. One called
-/// "backpropd" makes variables that look like ours (`BACKPROPD_PORT=tcp://10.0.0.1:50051`) and that nobody wrote.
+/// "backpropd" creates variables that look like settings (`BACKPROPD_PORT=tcp://10.0.0.1:50051`).
 fn is_service_link(name: &str) -> bool {
     name == "BACKPROPD_SERVICE_HOST"
         || name.starts_with("BACKPROPD_SERVICE_PORT")
@@ -271,7 +298,7 @@ fn is_service_link(name: &str) -> bool {
         || name.starts_with("BACKPROPD_PORT_")
 }
 
-/// What to do about an unknown name.
+/// The remedy for an unknown name.
 fn suggestion(unknown: &str, known: impl Iterator<Item = String>) -> String {
     let unknown = unknown.to_lowercase();
     known

@@ -137,6 +137,62 @@ fn an_address_beyond_loopback_needs_consent() {
 }
 
 #[test]
+fn localhost_is_the_ipv4_loopback_in_every_layer() {
+    let loopback = "127.0.0.1:7".parse().expect("an address");
+    let listen = [("listen", "localhost:7"), ("listen", " LOCALHOST:7 ")];
+    for flags in listen {
+        let effective = merge(pairs(&[flags]), [], None).expect("valid");
+        assert_eq!(effective.config.listen, loopback);
+        assert!(effective.config.lists_sessions());
+    }
+    let environment = pairs(&[("BACKPROPD_LISTEN", "localhost:7")]);
+    let effective = merge([], environment, None).expect("valid");
+    assert_eq!(effective.config.listen, loopback);
+    let effective = merge([], [], file("listen = \"localhost:7\"")).expect("valid");
+    assert_eq!(effective.config.listen, loopback);
+
+    for wrong in [
+        "localhost",
+        "localhost:",
+        "localhost:65536",
+        "example.org:7",
+        "7",
+    ] {
+        let problems = problems(merge(pairs(&[("listen", wrong)]), [], None));
+        assert!(problems[0].1.contains("localhost:50051"), "{problems:?}");
+    }
+}
+
+#[test]
+fn port_changes_the_port_of_listen_and_nothing_else() {
+    let environment = || pairs(&[("BACKPROPD_LISTEN", "[::1]:7")]);
+    let effective = merge(pairs(&[("port", "8")]), environment(), None).expect("valid");
+    assert_eq!(effective.config.listen.to_string(), "[::1]:8");
+    assert_eq!(
+        effective.origin("listen"),
+        Origin::Flag("--port".to_owned())
+    );
+    assert_eq!(
+        merge(pairs(&[("port", "0")]), [], None)
+            .expect("valid")
+            .config
+            .listen
+            .to_string(),
+        "127.0.0.1:0"
+    );
+
+    let both = pairs(&[("port", "8"), ("listen", "127.0.0.1:9")]);
+    let problems_of_both = problems(merge(both, [], None));
+    assert_eq!(problems_of_both[0].0, "--port");
+    assert!(
+        problems_of_both[0].1.contains("--listen"),
+        "{problems_of_both:?}"
+    );
+    let too_large = problems(merge(pairs(&[("port", "65536")]), [], None));
+    assert!(too_large[0].1.contains("0 to 65535"), "{too_large:?}");
+}
+
+#[test]
 fn printed_configuration_reads_back_as_itself() {
     let given = pairs(&[
         ("log", "warn,backpropd=debug"),

@@ -1,14 +1,18 @@
-//! The types that a setting can have: how each is read, checked and written.
+//! The types of settings: reading, checking and writing a value of each.
 
-use std::{fmt::Display, net::SocketAddr, ops};
+use std::{
+    fmt::Display,
+    net::{Ipv4Addr, SocketAddr},
+    ops,
+};
 
 use tracing_subscriber::EnvFilter;
 
-/// A value as it was given, before it is known to fit its setting.
+/// A value as given, not yet checked against its setting.
 pub(super) enum Given<'a> {
-    /// By a flag or an environment variable.
+    /// From a flag or an environment variable.
     Text(&'a str),
-    /// By the file.
+    /// From the file.
     Toml(&'a toml::Value),
 }
 
@@ -21,34 +25,34 @@ impl Given<'_> {
     }
 }
 
-/// How a log line is written.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for a reader at a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A type that a setting can have.
+/// A type of setting.
 pub(super) trait Value: Sized {
     /// Whether the bare flag means `true`.
     const IS_SWITCH: bool = false;
-    /// What to write, in words.
+    /// The allowed values, in words.
     const ALLOWED: &'static str;
     fn read(given: &Given<'_>) -> Option<Self>;
     /// As TOML; `None` where it is absent.
     fn write(&self) -> Option<String>;
 }
 
-/// Which values of a type a setting takes.
+/// The values of a type that a setting accepts.
 pub(super) trait Allowed<T> {
     fn allows(&self, value: &T) -> bool;
     /// In words.
     fn allowed(&self) -> String;
 }
 
-/// Reads a value, or says what would be allowed.
+/// Reads a value, or returns the allowed values in words.
 pub(super) fn read<T: Value>(given: &Given<'_>, allowed: &impl Allowed<T>) -> Result<T, String> {
     T::read(given)
         .filter(|value| allowed.allows(value))
@@ -109,7 +113,7 @@ macro_rules! integers {
 
             fn read(given: &Given<'_>) -> Option<Self> {
                 match given {
-                    // The file may write 1_000, so a flag may too.
+                    // TOML allows 1_000, so flags do too.
                     Given::Text(text) => text.trim().replace('_', "").parse().ok(),
                     Given::Toml(value) => value.as_integer()?.try_into().ok(),
                 }
@@ -166,11 +170,19 @@ impl Value for String {
 }
 
 impl Value for SocketAddr {
-    const ALLOWED: &'static str =
-        "an IP address and a port, such as \"127.0.0.1:50051\" or \"[::1]:50051\"";
+    const ALLOWED: &'static str = "an IP address or localhost, and a port, such as \"127.0.0.1:50051\", \
+                                   \"localhost:50051\" or \"[::1]:50051\"";
 
     fn read(given: &Given<'_>) -> Option<Self> {
-        given.text()?.trim().parse().ok()
+        let text = given.text()?.trim();
+        // One listener has one address family. Of the two that localhost can mean, every client that resolves the name
+        // tries IPv4, and it is the family of the default. No resolver is asked, so the result is the same on every machine.
+        match text.rsplit_once(':') {
+            Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
+                Some(Self::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)))
+            }
+            Some(_) | None => text.parse().ok(),
+        }
     }
 
     fn write(&self) -> Option<String> {
