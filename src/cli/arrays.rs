@@ -10,36 +10,36 @@ use zip::ZipArchive;
 
 use super::files::{self, Links};
 
-/// The most numbers of an `.npy` file of data, or of all arrays of a hand-in together: a compressed file can promise far
-/// more than it weighs, and one byte of it can become a float64.
+/// Largest count of numbers in an `.npy` file of data, or in all arrays of a submission: a compressed file can expand to many
+/// times its size, and one byte of it can become a float64.
 const MOST_NUMBERS: usize = 1 << 27;
 const MOST_HANDED_IN: usize = 1 << 25;
-/// The most bytes of a JSON file of arrays, which takes ten times as much once it is parsed.
+/// Largest JSON file of arrays, in bytes; parsed, it takes ten times as much.
 const JSON_BYTES: u64 = 16 << 20;
-/// The most arrays of one file.
+/// Largest number of arrays in one file.
 const MOST_ARRAYS: usize = 1000;
-/// What comes before an `.npy` file's header: magic, version, and the header's length in 2 or 4 bytes.
+/// The preamble of an `.npy` file: magic, version, and the header's length in 2 or 4 bytes.
 const LONGEST_PREAMBLE: usize = 12;
-/// The most bytes of an `.npy` file's header, and brackets in it; numpy writes 64 or 128 bytes with three brackets.
+/// Limits on an `.npy` file's header, in bytes and in brackets; numpy writes 64 or 128 bytes with three brackets.
 const MOST_HEADER_BYTES: usize = 4096;
 const MOST_BRACKETS: usize = 8;
 
 /// An array of any rank.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Array {
-    /// Its axes; empty for a number.
+    /// The size of each axis; empty for a scalar.
     pub shape: Vec<usize>,
     /// The entries, row after row.
     pub values: Vec<f64>,
 }
 
-/// What all files of one hand-in may still hold.
+/// The numbers that the files of one submission may still contain.
 pub(super) struct Room {
     numbers: usize,
 }
 
 impl Room {
-    /// For one hand-in.
+    /// The limit of one submission.
     pub(super) fn new() -> Self {
         Self {
             numbers: MOST_HANDED_IN,
@@ -53,14 +53,14 @@ impl Room {
                 Ok(())
             }
             None => Err(format!(
-                "{name}: with this array the files hold more than {MOST_HANDED_IN} numbers, the most that are read"
+                "{name}: with this array the files contain more than {MOST_HANDED_IN} numbers, the largest count that is read"
             )),
         }
     }
 }
 
-/// The arrays of a file by their names: of an `.npz` archive or a JSON object those inside, of an `.npy` file the one,
-/// called as the file is.
+/// The arrays of a file by name: those inside an `.npz` archive or a JSON object, or the one of an `.npy` file, under the
+/// name of the file.
 pub(super) fn read_named(path: &Path, room: &mut Room) -> Result<BTreeMap<String, Array>, String> {
     let name = path.display().to_string();
     let read = |most| files::read(path, most, Links::Followed);
@@ -85,7 +85,7 @@ pub(super) fn read_named(path: &Path, room: &mut Room) -> Result<BTreeMap<String
     }
 }
 
-/// An `.npy` file's array, whatever type and order it is stored in.
+/// The array of an `.npy` file, of any numeric type and order.
 pub(super) fn read_npy(bytes: &[u8], name: &str) -> Result<Array, String> {
     let (file, entries) = open_npy(bytes, name, bytes.len().min(MOST_NUMBERS))?;
     from_npy(file, entries, name)
@@ -93,7 +93,7 @@ pub(super) fn read_npy(bytes: &[u8], name: &str) -> Result<Array, String> {
 
 fn read_npz(bytes: &[u8], name: &str, room: &mut Room) -> Result<BTreeMap<String, Array>, String> {
     let no_archive =
-        |error: &dyn std::fmt::Display| format!("{name}: this is no .npz file: {error}");
+        |error: &dyn std::fmt::Display| format!("{name}: this is not an .npz file: {error}");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| no_archive(&error))?;
     if archive.len() > MOST_ARRAYS {
         return Err(format!(
@@ -113,14 +113,14 @@ fn read_npz(bytes: &[u8], name: &str, room: &mut Room) -> Result<BTreeMap<String
         room.take(entries, &place)?;
         let read = from_npy(file, entries, &place)?;
         if arrays.insert(array.clone(), read).is_some() {
-            return Err(format!("{name}: two arrays are called {array}"));
+            return Err(format!("{name}: two arrays have the name {array}"));
         }
     }
     Ok(arrays)
 }
 
-/// A file whose header is read, and how many entries it promises. More than `most` are refused before memory is taken for
-/// them.
+/// Reads the header of a file and the number of entries that it claims. More than `most` are refused before memory is
+/// allocated for them.
 fn open_npy<R: Read>(
     mut file: R,
     name: &str,
@@ -135,13 +135,13 @@ fn open_npy<R: Read>(
     match entries.filter(|entries| *entries <= most) {
         Some(entries) => Ok((file, entries)),
         None => Err(format!(
-            "{name}: its header says shape {:?}, which is more than the file holds or is read",
+            "{name}: its header has the shape {:?}, which is more than the file contains or more than is read",
             &file.shape()[..file.shape().len().min(8)]
         )),
     }
 }
 
-/// The bytes up to the entries. npyz would take memory for whatever length they claim, and follow every bracket down.
+/// The bytes before the entries, checked first: npyz allocates the length that they claim, and recurses into each bracket.
 fn read_header(file: &mut impl Read) -> Result<Vec<u8>, String> {
     let no_file = |error: std::io::Error| format!("this is no .npy file: {error}");
     let mut bytes = vec![0; LONGEST_PREAMBLE];
@@ -167,7 +167,7 @@ fn read_header(file: &mut impl Read) -> Result<Vec<u8>, String> {
         .iter()
         .filter(|byte| b"([{".contains(byte));
     if brackets.count() > MOST_BRACKETS {
-        return Err("its header describes no plain array".to_owned());
+        return Err("its header does not describe a plain array".to_owned());
     }
     Ok(bytes)
 }
@@ -250,10 +250,10 @@ fn convert<R: Read>(file: NpyFile<R>) -> Result<Vec<f64>, String> {
     })
 }
 
-/// `{"dW1": [[1, 2], [3, 4]], "db1": [1, 2]}`; `null` and `"NaN"` are not a number.
+/// `{"dW1": [[1, 2], [3, 4]], "db1": [1, 2]}`; `null` and `"NaN"` are NaN.
 fn read_json(bytes: &[u8], name: &str) -> Result<BTreeMap<String, Array>, String> {
     let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| format!("{name}: this is no JSON: {error}"))?;
+        .map_err(|error| format!("{name}: this is not JSON: {error}"))?;
     let Value::Object(object) = value else {
         return Err(format!(
             "{name}: expected an object of arrays by their names"
@@ -274,7 +274,7 @@ fn flatten(value: &Value, depth: usize, array: &mut Array) -> Result<(), String>
     match value {
         Value::Array(items) => {
             if array.shape.len() == depth {
-                // Only the first path down may lengthen the shape; a later one that does is ragged.
+                // Only the first path to a number extends the shape; if a later one does, the rows are ragged.
                 if !array.values.is_empty() {
                     return Err("the rows differ in depth".to_owned());
                 }

@@ -1,4 +1,4 @@
-//! How a command fails: what to say and which code to exit with.
+//! The failure of a command: its message and exit code.
 
 use std::fmt::{self, Write as _};
 
@@ -7,22 +7,22 @@ use tonic_types::StatusExt as _;
 
 use crate::config::ConfigError;
 
-/// What a shell expects of a process that SIGINT ended: 128 + 2.
+/// The shell convention for a process that SIGINT ended: 128 + 2.
 pub const INTERRUPTED: u8 = 130;
 
-/// The end of a command that could not do its work.
+/// A command that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code: 1 failed, 2 wrong arguments or data, 130 interrupted.
+    /// The exit code: 1 failed, 2 invalid arguments or data, 130 interrupted.
     pub code: i32,
     message: String,
 }
 
 impl Failure {
-    /// The exit code for wrong arguments or data.
+    /// The exit code for invalid arguments or data.
     pub const USAGE: i32 = 2;
 
-    /// The work could not be done.
+    /// The command failed for another reason than its arguments or data.
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
             code: 1,
@@ -30,7 +30,7 @@ impl Failure {
         }
     }
 
-    /// The arguments or the data are wrong.
+    /// The arguments or the data are invalid.
     pub fn usage(message: impl Into<String>) -> Self {
         Self {
             code: Self::USAGE,
@@ -40,7 +40,7 @@ impl Failure {
 }
 
 impl Failure {
-    /// Somebody pressed Ctrl-C.
+    /// The user pressed Ctrl-C.
     #[must_use]
     pub fn interrupted() -> Self {
         Self {
@@ -70,7 +70,7 @@ impl From<Status> for Failure {
     }
 }
 
-/// A gRPC error for people: its code, its message and every detail that came with it.
+/// A gRPC error as text: code, message and every detail.
 fn describe(status: &Status) -> String {
     let mut text = format!("{:?}: {}", status.code(), status.message());
     let details = status.get_error_details();

@@ -1,5 +1,5 @@
-//! Files that somebody else made: hand-ins, data. They are read up to a limit, and only where they are files: a named pipe
-//! would never end, a device neither, and a symbolic link in a folder of hand-ins leads to what is not its author's.
+//! Files of unknown origin: submissions, data. Only regular files are read, up to a limit: a named pipe or a device may never
+//! end, and a symbolic link in a folder of submissions can lead to a file that its author may not read.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};
@@ -8,21 +8,21 @@ use std::path::Path;
 
 use crate::grade::formats::printable_name;
 
-/// The most bytes of a file of answers, a report, or a network's description.
+/// Largest file of answers, report, or description of a network, in bytes.
 pub(super) const TEXT_BYTES: u64 = 4 << 20;
-/// The most bytes of a file of numbers.
+/// Largest file of numbers, in bytes.
 pub(super) const DATA_BYTES: u64 = 1 << 30;
 
 /// Whether a symbolic link is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Links {
-    /// For a file that the person at the keyboard names.
+    /// For a file that the user names.
     Followed,
-    /// For what lies in a folder of hand-ins.
+    /// For the files in a folder of submissions.
     Refused,
 }
 
-/// The bytes of a file of at most `most`.
+/// Reads a file of at most `most` bytes.
 pub(super) fn read(path: &Path, most: u64, links: Links) -> Result<Vec<u8>, String> {
     let name = printable_name(&path.display().to_string());
     let problem = |what: &dyn std::fmt::Display| format!("cannot read {name}: {what}");
@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path, most: u64, links: Links) -> Result<Vec<u8>, Stri
     if metadata.len() > most {
         return Err(too_long());
     }
-    // It may have grown since.
+    // The file may have grown meanwhile.
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     let mut file = file.take(most + 1);
     file.read_to_end(&mut bytes)
@@ -61,11 +61,11 @@ pub(super) fn read_text(path: &Path, links: Links) -> Result<String, String> {
     })
 }
 
-/// A pipe that nothing is written to is opened at once, so that it can be refused.
+/// Opens without blocking, so that a pipe without a writer can be refused.
 fn open(path: &Path, links: Links) -> io::Result<File> {
     let mut flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     if links == Links::Refused {
-        // Unless it has become one just now.
+        // Unless the link was created just now.
         flags |= libc::O_NOFOLLOW;
     }
     OpenOptions::new().read(true).custom_flags(flags).open(path)
@@ -80,7 +80,7 @@ fn check_link(path: &Path, links: Links) -> io::Result<()> {
     Ok(())
 }
 
-/// What something is that is no file.
+/// The kind of something that is not a regular file.
 fn no_file(kind: FileType) -> Option<&'static str> {
     if kind.is_file() {
         None

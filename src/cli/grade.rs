@@ -1,4 +1,4 @@
-//! `backpropd grade`: answers in, verdicts out, for one submission or a folder of them.
+//! `backpropd grade`: grade one submission or a folder of submissions.
 
 mod class;
 mod source;
@@ -22,24 +22,24 @@ use crate::service::{load_graders, read_secrets};
 
 pub(super) const NAME: &str = "grade";
 pub(super) const DEFAULT_ASSIGNMENT: &str = "hw-backprop";
-/// Without a secret of one's own the networks are the same everywhere: reproducible, predictable, and nothing is signed.
+/// The default secret, known to everyone: the networks are reproducible and predictable, and reports are not signed.
 const PUBLIC: &str = "public";
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
-        .about("Grade formulas that students derived: one file of answers, or a folder of them")
+        .about("Grade formulas: one file of answers, or a folder of files")
         .after_help(
-            "FILE holds {\"assignment\": \"hw-backprop\", \"answers\": {\"1.1\": \"\\\\delta h^2_{1,1}\"}}, the same in TOML, or\n\
-             LaTeX in which \\begin{answer}{1.1} … \\end{answer} marks each answer. The exit code is 0 whatever the score,\n\
-             and 2 where a file cannot be read. In a folder, symbolic links are not followed, and a file that cannot be\n\
-             read has a line with 0 points and the reason.",
+            "FILE contains {\"assignment\": \"hw-backprop\", \"answers\": {\"1.1\": \"\\\\delta h^2_{1,1}\"}}, the same in TOML, or \
+             LaTeX in which \\begin{answer}{1.1} … \\end{answer} marks each answer. The exit code is 0 for any score and \
+             2 if a file cannot be read. In a folder, symbolic links are not followed, and a file that cannot be read gets \
+             0 points with the reason.",
         )
         .arg(
             Arg::new("file")
                 .value_name("FILE")
                 .required(true)
                 .value_parser(value_parser!(PathBuf))
-                .help("A .json, .toml or .tex file of answers, or a folder of them, graded as a class"),
+                .help("A .json, .toml or .tex file of answers, or a folder of such files, graded as a class"),
         )
         .args(assignment_arguments())
         .arg(source::argument())
@@ -49,20 +49,20 @@ pub(super) fn command() -> Command {
                 .value_name("FORMAT")
                 .default_value(Format::Text.word())
                 .value_parser(PossibleValuesParser::new(Format::ALL.map(Format::word)))
-                .help("Who reads the report"),
+                .help("Format of the report"),
         )
         .arg(
             Arg::new("out")
                 .long("out")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Write the report to this file instead of the terminal; for a folder: a folder of reports"),
+                .help("Write the report to this file instead of the terminal; for a class, the folder for the reports"),
         )
         .arg(
             Arg::new("student")
                 .long("student")
                 .value_name("NAME")
-                .help("Whose answers they are, as the report and its receipt name them [default: the file's name]"),
+                .help("Name of the student in the report and its receipt [default: the file's name]"),
         )
         .arg(
             Arg::new("reveal")
@@ -70,29 +70,29 @@ pub(super) fn command() -> Command {
                 .value_name("HOW_MUCH")
                 .default_value("mistake")
                 .value_parser(PossibleValuesParser::new(Reveal::ALL.map(Reveal::word)))
-                .help("How much to tell: verdicts alone, mistakes too, hints too, the right formulas too"),
+                .help("How much to reveal: verdicts only, also mistakes, also hints, also the right formulas"),
         )
 }
 
-/// Which assignment, and where its file lies.
+/// The assignment and the folder of its file.
 pub(super) fn assignment_arguments() -> [Arg; 4] {
     [
         Arg::new("assignment")
             .long("assignment")
             .value_name("ID")
-            .help("The assignment; by default the one that the file names, else hw-backprop"),
+            .help("Id of the assignment [default: the one that the file names, else hw-backprop]"),
         Arg::new("assignments")
             .long("assignments")
             .value_name("DIR")
             .env("BACKPROPD_ASSIGNMENTS")
             .value_parser(value_parser!(PathBuf))
-            .help("A folder of assignments of one's own, as .toml files"),
+            .help("A folder of .toml assignments, in addition to the built-in ones"),
         secret_argument(),
         secret_file_argument(),
     ]
 }
 
-/// What seeds the networks and signs receipts.
+/// The secret that seeds the networks and signs receipts.
 pub(super) fn secret_argument() -> Arg {
     Arg::new("secret")
         .long("secret")
@@ -101,23 +101,21 @@ pub(super) fn secret_argument() -> Arg {
         .hide_env_values(true)
         .default_value(PUBLIC)
         .hide_default_value(true)
-        .help(
-            "Seeds the networks that answers are tried on and signs receipts; keep it to yourself",
-        )
+        .help("Secret that seeds the networks that answers are tested on, and signs receipts")
 }
 
-/// The same, from a file that only its owner reads.
+/// The secrets, from a file.
 pub(super) fn secret_file_argument() -> Arg {
     Arg::new("secret-file")
         .long("secret-file")
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .help(
-            "A file of secrets, one a line, in place of --secret: the first seeds and signs, all verify; mode 600",
+            "File of secrets, one per line, in place of --secret: the first seeds and signs, each verifies; mode 600",
         )
 }
 
-/// The secrets that the arguments name, the one that seeds and signs first.
+/// The secrets of the arguments; the first seeds and signs.
 pub(super) fn secrets(matches: &ArgMatches) -> Result<Vec<Vec<u8>>, Failure> {
     let Some(path) = matches.get_one::<PathBuf>("secret-file") else {
         let secret = required::<String>(matches, "secret")?;
@@ -155,7 +153,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was asked for.
+/// The options of the command.
 struct Options {
     assignment: Option<String>,
     format: Format,
@@ -165,13 +163,13 @@ struct Options {
 }
 
 /// A graded submission.
-struct Graded {
+struct GradedSubmission {
     submission: Submission,
     report: GradeReport,
     seconds: f64,
 }
 
-impl Graded {
+impl GradedSubmission {
     fn written(&self, options: &Options, colour: bool) -> String {
         let style = Style {
             colour,
@@ -187,7 +185,7 @@ fn grade_file(
     links: Links,
     source: &Source,
     options: &Options,
-) -> Result<Graded, Failure> {
+) -> Result<GradedSubmission, Failure> {
     let started = Instant::now();
     let submission = read_hand_in(path, links)?;
     let named = options.assignment.as_deref();
@@ -200,7 +198,7 @@ fn grade_file(
     };
     let student = options.student.clone().or_else(stem);
     let report = source.grade(id, &submission, student.unwrap_or_default(), options.reveal)?;
-    Ok(Graded {
+    Ok(GradedSubmission {
         submission,
         report,
         seconds: started.elapsed().as_secs_f64(),
@@ -229,7 +227,7 @@ pub(super) fn graders(matches: &ArgMatches) -> Result<Vec<Grader>, Failure> {
     graders_seeded(matches, &secrets(matches)?)
 }
 
-/// The same, seeded by the first of these secrets.
+/// The assignments that the arguments name, seeded by the first of these secrets.
 fn graders_seeded(matches: &ArgMatches, secrets: &[Vec<u8>]) -> Result<Vec<Grader>, Failure> {
     let folder = matches
         .get_one::<PathBuf>("assignments")
@@ -247,7 +245,7 @@ pub(super) fn choose<'g>(graders: &'g [Grader], id: &str) -> Result<&'g Grader, 
             .map(|grader| grader.assignment().id.as_str())
             .collect();
         Failure::usage(format!(
-            "there is no assignment {id:?}; known are {}",
+            "there is no assignment {id:?}; the known assignments are {}",
             known.join(", ")
         ))
     })
@@ -255,10 +253,11 @@ pub(super) fn choose<'g>(graders: &'g [Grader], id: &str) -> Result<&'g Grader, 
 
 fn reveal(matches: &ArgMatches) -> Result<Reveal, Failure> {
     let word = required::<String>(matches, "reveal")?;
-    Reveal::from_word(word).ok_or_else(|| Failure::usage(format!("{word:?} is no way to reveal")))
+    Reveal::from_word(word)
+        .ok_or_else(|| Failure::usage(format!("{word:?} is not a value of --reveal")))
 }
 
-/// An argument that clap has made sure of.
+/// An argument that clap guarantees.
 pub(super) fn required<'m, V: Clone + Send + Sync + 'static>(
     matches: &'m ArgMatches,
     name: &str,

@@ -1,4 +1,4 @@
-//! `backpropd grade-gradients`: what a course's own code computed, from a shell.
+//! `backpropd grade-gradients`: grade gradients that other code computed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,18 +22,18 @@ const TOLERANCES: [(&str, Tolerance); 3] = [
     ("float32", Tolerance::FLOAT32),
     ("finite-difference", Tolerance::FINITE_DIFFERENCE),
 ];
-/// A batch is refused beyond this, as the server refuses it.
+/// Largest number of rows, as on the server.
 const MAX_ROWS: usize = 1 << 20;
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
-        .about("Grade gradients that code computed: dW1, db2, dz1, dh2, dx, delta from .npz, .npy or .json files")
+        .about("Grade computed gradients: dW1, db2, dz1, dh2, dx, delta in .npz, .npy or .json files")
         .after_help(
-            "The files together hold the network (W1, b1, W2, …), the batch (x, and y or labels) and what the code\n\
-             computed. Activations and loss are the assignment's. W is units × inputs, rows of x are samples:\n\n    \
+            "The files together contain the network (W1, b1, W2, …), the batch (x, and y or labels) and the gradients. \
+             Activations and loss are those of the assignment. W is units × inputs, rows of x are samples:\n\n    \
              np.savez(\"mine.npz\", W1=W1, W2=W2, W3=W3, x=x, y=y, dW1=dW1, dW2=dW2, dW3=dW3)\n    \
              backpropd grade-gradients mine.npz\n\n\
-             The exit code is 0 where grading worked, right or wrong, and 2 where it could not.",
+             The exit code is 0 if the gradients were graded, right or wrong, and 2 if not.",
         )
         .arg(
             Arg::new("files")
@@ -41,7 +41,7 @@ pub(super) fn command() -> Command {
                 .required(true)
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
-                .help("Arrays: .npz, .json (an object of nested lists), or .npy called as the array, such as dW2.npy"),
+                .help("Arrays: .npz, .json (an object of nested lists), or .npy named like its array, such as dW2.npy"),
         )
         .args(grade::assignment_arguments())
         .arg(
@@ -50,7 +50,7 @@ pub(super) fn command() -> Command {
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with("assignment")
-                .help("A network of one's own, as TOML: input_size = 784, layers = [{ units = 10, activation = \"linear\" }], loss = \"cross_entropy\""),
+                .help("The network in place of the assignment's, as TOML: input_size = 784, layers = [{ units = 10, activation = \"linear\" }], loss = \"cross_entropy\""),
         )
         .arg(
             Arg::new("tolerance")
@@ -58,21 +58,21 @@ pub(super) fn command() -> Command {
                 .value_name("PRESET")
                 .default_value("exact")
                 .value_parser(PossibleValuesParser::new(TOLERANCES.map(|(word, _)| word)))
-                .help("How far entries may be off: relative 1e-7, 1e-4 or 1e-2"),
+                .help("Largest relative error of an entry: 1e-7, 1e-4 or 1e-2"),
         )
         .arg(
             Arg::new("learning-rate")
                 .long("learning-rate")
                 .value_name("RATE")
                 .value_parser(value_parser!(f64))
-                .help("The learning rate of the code's step, to recognise gradients taken after the update"),
+                .help("Learning rate of the code's update, to recognise gradients computed after it"),
         )
         .arg(
             Arg::new("dataset-size")
                 .long("dataset-size")
                 .value_name("N")
                 .value_parser(value_parser!(usize))
-                .help("How many samples the batch was taken from, to recognise 1/N in place of 1/m"),
+                .help("Number of samples that the batch was drawn from, to recognise 1/N in place of 1/m"),
         )
         .arg(
             Arg::new("format")
@@ -80,7 +80,7 @@ pub(super) fn command() -> Command {
                 .value_name("FORMAT")
                 .default_value("text")
                 .value_parser(PossibleValuesParser::new(["text", "json"]))
-                .help("For people or for programs"),
+                .help("Format of the report"),
         )
 }
 
@@ -91,7 +91,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         for (name, array) in arrays::read_named(path, &mut room).map_err(Failure::usage)? {
             if named.insert(name.clone(), array).is_some() {
                 return Err(Failure::usage(format!(
-                    "two files hold an array called {name}"
+                    "two files contain an array named {name}"
                 )));
             }
         }
@@ -117,7 +117,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The network that `--network` describes, or else the assignment's.
+/// The network of `--network`, else that of the assignment.
 fn network(matches: &ArgMatches) -> Result<NetworkSpec, Failure> {
     if let Some(path) = matches.get_one::<PathBuf>("network") {
         let name = path.display();
@@ -134,7 +134,7 @@ fn network(matches: &ArgMatches) -> Result<NetworkSpec, Failure> {
         .clone())
 }
 
-/// A network with its batch, and what was computed on it.
+/// A network, its batch, and the gradients computed on it.
 struct Case {
     parameters: Vec<f64>,
     batch: Batch<f64>,
@@ -142,7 +142,7 @@ struct Case {
 }
 
 impl Case {
-    /// Sorts the arrays by their names; every fault at once.
+    /// Assigns the arrays by their names; returns all faults at once.
     fn take(mut named: BTreeMap<String, Array>, network: &NetworkSpec) -> Result<Self, String> {
         let architecture = &network.architecture;
         let mut faults = Vec::new();
@@ -181,7 +181,7 @@ impl Case {
         }
         if submitted.is_empty() {
             faults.push(
-                "no gradient is given: expected some of dW1, db1, dz1, dh1, …, dx, delta"
+                "there is no gradient: expected some of dW1, db1, dz1, dh1, …, dx, delta"
                     .to_owned(),
             );
         }
@@ -225,7 +225,7 @@ fn take_parameter(
     match named.remove(name) {
         None => faults.push(format!("{name} is missing: expected the shape {shape:?}")),
         Some(array) => {
-            // A bias may come as one row.
+            // A bias may be a single row.
             let is_row = shape.len() == 1 && array.shape[..] == [1, shape[0]];
             if array.shape[..] != *shape && !is_row {
                 faults.push(format!(
@@ -257,7 +257,7 @@ fn take_batch(
         Some(array) => Some(matrix("y", array, faults)?),
     };
     let labels: Vec<i32> = labels.map_or_else(Vec::new, |labels| {
-        // A label that is no class is refused by the batch, whatever it is cut to here.
+        // The batch refuses a label that is not a class, also one that is truncated here.
         labels
             .values
             .iter()
@@ -283,7 +283,7 @@ fn take_batch(
         .ok()
 }
 
-/// As a matrix: a row of numbers is a column of samples.
+/// An array as a matrix: a vector is a column of samples.
 fn matrix(name: &str, array: Array, faults: &mut Vec<String>) -> Option<Matrix<f64>> {
     let (rows, columns) = match array.shape[..] {
         [rows, columns] if rows > 0 && columns > 0 => (rows, columns),
@@ -332,7 +332,7 @@ fn written(reports: &[TensorReport]) -> String {
                 .map(|entry| format!("[{}, {}] = {}", entry.row, entry.column, entry.given));
             let _ = writeln!(
                 text,
-                "       furthest off: {}",
+                "       largest errors: {}",
                 worst.collect::<Vec<_>>().join(", ")
             );
         }

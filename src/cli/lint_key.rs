@@ -1,4 +1,4 @@
-//! `backpropd lint-key`: what is wrong in an answer key.
+//! `backpropd lint-key`: find mistakes in an answer key.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,11 +14,11 @@ pub(super) const NAME: &str = "lint-key";
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
-        .about("Read an answer key and report its wrong final answers and wrong steps, with what they should have been")
+        .about("Find wrong final answers and wrong derivation steps in an answer key")
         .after_help(
-            "Answers may be whole derivations a = b = c, and hold several of them. Each side is computed and compared with\n\
-             the derivative that the question asks for, or with the first side of its own chain. The exit code is 0 where\n\
-             nothing is wrong, 1 where something is, 2 where the file cannot be read.",
+            "An answer may be a derivation a = b = c, or several. Each side is evaluated and compared with the derivative \
+             that the question asks for, or with the first side of its chain. The exit code is 0 if the key has no \
+             mistake, 1 if it has one, 2 if the file cannot be read.",
         )
         .arg(
             Arg::new("file")

@@ -1,4 +1,4 @@
-//! `backpropd trash`: the sessions that expired, and one of them brought back.
+//! `backpropd trash`: list expired sessions, restore one.
 
 use std::process::ExitCode;
 
@@ -13,17 +13,17 @@ const RESTORE: &str = "restore";
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
-        .about("List the sessions that expired within the last day, or bring one back; while the server is stopped")
+        .about("List or restore expired sessions while the server is stopped")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
             Command::new(LIST)
-                .about("List the sessions in the trash, and the uptime after which each is removed")
+                .about("List the expired sessions, and the uptime after which each is removed")
                 .arg(folder()),
         )
         .subcommand(
             Command::new(RESTORE)
-                .about("Bring a session back with its models; the next start of the server finds it")
+                .about("Restore a session with its models, for the next start of the server")
                 .arg(
                     Arg::new("session")
                         .value_name("SESSION")
@@ -55,8 +55,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         let session = grade::required::<String>(matches, "session")?;
         let id = session.strip_prefix("sessions/").unwrap_or(session);
         trash::restore(&folder, id).map_err(failed)?;
-        let message =
-            format!("sessions/{id} is back; its whole time to live begins with the next start\n");
+        let message = format!(
+            "sessions/{id} is restored; its time to live starts anew with the next start of the server\n"
+        );
         grade::publish(&message, None)?;
         return Ok(ExitCode::SUCCESS);
     }

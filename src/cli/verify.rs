@@ -1,4 +1,4 @@
-//! `backpropd verify`: whether a report's receipt is genuine.
+//! `backpropd verify`: check the receipt of a graded report.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,18 +20,18 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     Command::new(NAME)
-        .about("Check the receipt of a graded report: exit code 0 where it is genuine, 1 where it is not")
+        .about("Verify the receipt of a graded report: exit code 0 if it is genuine, 1 if not")
         .after_help(
-            "A genuine receipt binds the student, the time, the assignment's content, the answers, the score and each\n\
-             question's verdict. It needs the secret that signed it; the file's other lines are older or newer ones.",
+            "A receipt covers the student, the time, the content of the assignment, the answers, the score and each \
+             question's verdict. Verifying needs the secret that signed it, which may be any line of the file.",
         )
         .arg(file("report", "The report, as --format json writes it"))
-        .arg(file("answers", "The file of answers that it grades"))
+        .arg(file("answers", "The file of answers that was graded"))
         .arg(
             Arg::new("student")
                 .long("student")
                 .value_name("NAME")
-                .help("Whose report it has to be"),
+                .help("Also require that the report is this student's"),
         )
         .arg(grade::secret_argument())
         .arg(grade::secret_file_argument())
@@ -40,8 +40,8 @@ pub(super) fn command() -> Command {
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let keys = Keys::new(&grade::secrets(matches)?).ok_or_else(|| {
         Failure::usage(
-            "a receipt is checked with the secret that signed it: give --secret-file FILE, the server's \
-             grading_secret_file. The public secret proves nothing"
+            "verifying a receipt needs the secret that signed it: give --secret-file FILE, the server's \
+             grading_secret_file. The default secret is public and proves nothing"
                 .to_owned(),
         )
     })?;
@@ -70,13 +70,13 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(ExitCode::FAILURE)
 }
 
-/// What a genuine receipt proves.
+/// The facts that a genuine receipt proves.
 fn described(report: &GradeReport, key: &KeyId) -> String {
     let time = report.graded_at.and_then(|seconds| {
         let seconds = i64::try_from(seconds).ok()?;
         Some(prost_types::Timestamp { seconds, nanos: 0 }.to_string())
     });
-    // A student's name comes from a file that the student may have written.
+    // The name may come from a file that the student wrote.
     let student: String = report
         .student
         .as_deref()

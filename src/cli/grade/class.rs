@@ -1,4 +1,4 @@
-//! A folder of submissions, graded as a class: a score for each, then which question and which mistake, how often.
+//! Grades a folder of submissions as a class: a score for each, then the count of each mistake of each question.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -11,28 +11,28 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::source::Source;
-use super::{Graded, Options, grade_file, publish};
+use super::{GradedSubmission, Options, grade_file, publish};
 use crate::cli::Failure;
 use crate::cli::files::Links;
 use crate::grade::formats::{Format, printable_name};
 use crate::grade::{GradeReport, Verdict};
 
-/// The most files of a folder.
+/// Largest number of files in a folder.
 const MOST_FILES: usize = 10_000;
 
-/// The most bytes of a report's name before its ending; file systems take 255 for all of it.
+/// Longest name of a report before its extension, in bytes; file systems allow 255 in total.
 const LONGEST_NAME: usize = 200;
 
-/// Endings that hand-ins of any kind have: those of answers, of arrays, and of papers.
+/// Extensions of submissions of any kind: answers, arrays, papers.
 const HAND_INS: [&str; 9] = [
     "json", "toml", "tex", "npz", "npy", "csv", "txt", "pdf", "zip",
 ];
 
-/// A file of the folder, and what became of it.
+/// A file of the folder and its result.
 struct HandIn {
-    /// What the table and the report are called by.
+    /// Name in the table and of the report.
     name: String,
-    /// Graded, or why it counts 0.
+    /// The graded submission, or the reason for 0 points.
     outcome: Result<GradeReport, String>,
 }
 
@@ -44,8 +44,9 @@ pub(super) fn grade(
     let paths = files(folder)?;
     let names = report_names(&paths);
     if let Some(out) = &options.out {
-        fs::create_dir_all(out)
-            .map_err(|error| Failure::failed(format!("cannot make {}: {error}", out.display())))?;
+        fs::create_dir_all(out).map_err(|error| {
+            Failure::failed(format!("cannot create {}: {error}", out.display()))
+        })?;
     }
     let bar = ProgressBar::new(paths.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
@@ -59,7 +60,7 @@ pub(super) fn grade(
             let file = out.join(format!("{name}.{}", extension(options.format)));
             publish(&one.written(options, false), Some(&file))?;
         }
-        // The answers are read once; a class of them would take memory for nothing.
+        // The answers are not needed any more, and those of a class need memory.
         let outcome = outcome.map(|one| one.report);
         class.push(HandIn { name, outcome });
         bar.inc(1);
@@ -78,19 +79,18 @@ pub(super) fn grade(
 }
 
 /// # Errors
-/// What would fail for every file, such as a server that is not there.
+/// A failure that concerns every file, such as a server that cannot be reached.
 fn outcome(
     path: &Path,
     source: &Source,
     options: &Options,
-) -> Result<Result<Graded, String>, Failure> {
+) -> Result<Result<GradedSubmission, String>, Failure> {
     if has_only_an_ending(path) {
-        let why =
-            "nothing stands before the ending of its name; rename it, so that it says whose it is";
+        let why = "its name has nothing before the extension; rename it after the student";
         return Ok(Err(why.to_owned()));
     }
     if !is_of_answers(path) {
-        return Ok(Err("it is no .json, .toml or .tex file".to_owned()));
+        return Ok(Err("it is not a .json, .toml or .tex file".to_owned()));
     }
     match grade_file(path, Links::Refused, source, options) {
         Ok(one) => Ok(Ok(one)),
@@ -108,7 +108,7 @@ fn is_of_answers(path: &Path) -> bool {
     })
 }
 
-/// Whether a file is called `.json` and nothing else, as one that was saved without a name is.
+/// Whether the name of a file is only an extension such as `.json`, as if it was saved without a name.
 fn has_only_an_ending(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let ending = name.and_then(|name| name.strip_prefix('.'));
@@ -119,7 +119,7 @@ fn has_only_an_ending(path: &Path) -> bool {
     })
 }
 
-/// Everything in the folder but folders and hidden files, where they are not called as files of answers are.
+/// The entries of the folder, except folders and hidden files whose names are not those of answers.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", folder.display()));
     let mut paths = Vec::new();
@@ -134,14 +134,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         }
         if paths.len() > MOST_FILES {
             return Err(Failure::usage(format!(
-                "{} holds more than {MOST_FILES} files; grade it in parts",
+                "{} contains more than {MOST_FILES} files; grade it in parts",
                 folder.display()
             )));
         }
     }
     if !paths.iter().any(|path| is_of_answers(path)) {
         return Err(Failure::usage(format!(
-            "{} holds no .json, .toml or .tex file",
+            "{} contains no .json, .toml or .tex file",
             folder.display()
         )));
     }
@@ -149,13 +149,13 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-/// A name for each file's report: `ada` for `ada.json`, or `ada.json` where there is an `ada.tex` too. No two are the same,
-/// not even where a file system takes `Ada` for `ada`.
+/// A name for the report of each file: `ada` for `ada.json`, or `ada.json` if there is also an `ada.tex`. All names differ, even
+/// on a file system that ignores case.
 fn report_names(paths: &[PathBuf]) -> Vec<String> {
     let text = |part: Option<&OsStr>| {
         let part = part.map_or_else(String::new, |part| part.to_string_lossy().into_owned());
         let part = part.replace(|c: char| c.is_control(), "\u{fffd}");
-        // With an ending and a number behind it, it is to be a name still.
+        // Leaves room for an extension and a number.
         part[..part.floor_char_boundary(LONGEST_NAME)].to_owned()
     };
     let stems: Vec<String> = paths.iter().map(|path| text(path.file_stem())).collect();
@@ -188,8 +188,8 @@ fn extension(format: Format) -> &'static str {
     }
 }
 
-/// The scores, then for each question how many are right, and its mistakes from the most frequent down. What cannot be
-/// read is a line with 0 points and the reason, and counts.
+/// The scores, then the right answers and the mistakes of each question, the most frequent first. A file that cannot be read
+/// has a line with 0 points and the reason, and counts in the average.
 fn table(class: &[HandIn]) -> String {
     let mut text = String::new();
     let names: Vec<String> = class.iter().map(|one| printable_name(&one.name)).collect();
@@ -260,7 +260,7 @@ fn table(class: &[HandIn]) -> String {
     );
     let _ = match unread {
         0 => writeln!(text),
-        unread => writeln!(text, "; {unread} could not be read and count 0"),
+        unread => writeln!(text, "; {unread} could not be read and count as 0"),
     };
     text
 }

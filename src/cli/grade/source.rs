@@ -1,4 +1,4 @@
-//! Where verdicts come from: the grader inside this process, or a server's.
+//! The grader of a command: inside this process, or on a server.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,17 +21,17 @@ pub(super) fn argument() -> Arg {
         .env("BACKPROPD_SERVER")
         .conflicts_with_all(["assignments", "secret", "secret-file"])
         .help(
-            "A running server, whose assignments and secret then count, such as http://127.0.0.1:50051 \
-             [default: graded inside this process]",
+            "Grade on a server, with its assignments and its secret, such as localhost:50051 \
+             [default: grade inside this process]",
         )
 }
 
-/// Who grades; there is one of it.
+/// The grader. A process makes one, so the difference in size does not matter.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Source {
     Here {
         graders: Vec<Grader>,
-        /// What signs reports; `None` where the secret is public.
+        /// Signs reports; `None` if the secret is the public default.
         keys: Option<Keys>,
     },
     Server {
@@ -41,7 +41,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// The one that the arguments name; a server is connected to.
+    /// The grader of the arguments; connects to the server if there is one.
     pub(super) fn of(matches: &ArgMatches) -> Result<Self, Failure> {
         let Some(server) = matches.get_one::<String>("server") else {
             let secrets = secrets(matches)?;
@@ -58,7 +58,7 @@ impl Source {
         })
     }
 
-    /// The report on a submission, by the assignment called `id`.
+    /// Grades a submission by the assignment `id`.
     pub(super) fn grade(
         &self,
         id: &str,
@@ -87,7 +87,7 @@ impl Source {
                 let mut client = client.clone();
                 let reply = runtime.block_on(client.grade_formulas(request))?;
                 let report = reply.into_inner().report;
-                let report = report.ok_or_else(|| "there is no report".to_owned());
+                let report = report.ok_or_else(|| "it has no report".to_owned());
                 report
                     .and_then(read_report)
                     .map_err(|why| Failure::failed(format!("the server's reply: {why}")))

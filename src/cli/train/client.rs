@@ -14,22 +14,21 @@ use crate::{
     },
 };
 
-/// The most that one request or reply may hold here, in bytes: what servers accept unless told otherwise is 64 MiB, and
-/// the fields around the numbers take some.
+/// Largest request or reply, in bytes: servers accept 64 MiB by default, of which the other fields take a part.
 const MOST_BYTES: usize = 60 << 20;
 const MAX_REPLY_BYTES: i32 = 64 << 20;
 
-/// How the truth of a data set meets the network's last layer.
+/// The last layer and the encoding of the truth that fit a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub loss: pb::Loss,
     pub outputs: usize,
-    /// Classes travel as labels; otherwise as one-hot targets.
+    /// Classes are sent as labels; otherwise as one-hot targets.
     labels: bool,
 }
 
 impl Head {
-    /// Chooses the last layer for `truth`, or says why `asked` does not fit it.
+    /// The last layer for `truth`, or the reason why `asked` does not fit it.
     pub(super) fn of(truth: &Truth, asked: Option<pb::Loss>) -> Result<Self, String> {
         match truth {
             Truth::Targets(targets) => match asked.unwrap_or(pb::Loss::MeanSquaredError) {
@@ -42,7 +41,7 @@ impl Head {
             },
             Truth::Labels { names, .. } => Ok(match asked.unwrap_or(pb::Loss::CrossEntropy) {
                 loss @ pb::Loss::CrossEntropy => Self { loss, outputs: names.len(), labels: true },
-                // Two classes need one yes or no.
+                // Two classes need one output.
                 loss @ pb::Loss::BinaryCrossEntropy if names.len() == 2 => Self { loss, outputs: 1, labels: true },
                 loss @ (pb::Loss::BinaryCrossEntropy
                 | pb::Loss::MeanSquaredError
@@ -52,7 +51,7 @@ impl Head {
         }
     }
 
-    /// The class that a row of outputs names.
+    /// The class that a row of outputs predicts.
     pub(super) fn class(self, outputs: &[f64]) -> usize {
         match outputs {
             [output] => usize::from(*output > 0.0),
@@ -66,7 +65,7 @@ impl Head {
     }
 }
 
-/// The model that `options` ask for, `total_steps` long.
+/// The spec of the model of `options`, with a schedule of `total_steps`.
 pub(super) fn spec(
     options: &Options,
     head: Head,
@@ -88,7 +87,7 @@ pub(super) fn spec(
     layers.push(layer(size(head.outputs), pb::Activation::Linear));
     let schedule = pb::Schedule {
         warmup_steps: 0,
-        // A rate that falls to nothing settles the weights: without it the last epochs wander around the best one.
+        // A rate that decays to 0 lets the weights settle; otherwise the last epochs vary around the best one.
         kind: Some(pb::schedule::Kind::Cosine(pb::CosineSchedule {
             total_steps: i32::try_from(total_steps).unwrap_or(i32::MAX),
             final_factor: 0.0,
@@ -152,7 +151,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Opens a session and makes the model in it.
+    /// Creates a session and the model in it.
     pub(super) async fn create(
         channel: Channel,
         spec: pb::ModelSpec,
@@ -179,7 +178,7 @@ impl Client {
         let reply = match training.create_model(request).await {
             Ok(reply) => reply.into_inner(),
             Err(status) => {
-                // The refusal is the news; a session that stays behind expires by itself.
+                // The error is what matters; a session that remains expires by itself.
                 let _ = sessions
                     .delete_session(pb::DeleteSessionRequest { name: session })
                     .await;
@@ -197,7 +196,7 @@ impl Client {
         })
     }
 
-    /// Starts one epoch, which `request` describes but for the model.
+    /// Starts one epoch; `request` has everything but the model.
     pub(super) async fn train(
         &mut self,
         request: pb::TrainBatchRequest,
@@ -209,7 +208,7 @@ impl Client {
         Ok(self.training.train_batch(request).await?.into_inner())
     }
 
-    /// The model's outputs, in as many calls as their size takes.
+    /// The model's outputs, in as many calls as their size needs.
     pub(super) async fn predict(
         &mut self,
         inputs: &Matrix,
@@ -249,7 +248,7 @@ impl Client {
     }
 }
 
-/// A reply that lacks what it must hold: not something that a server of this version sends.
+/// A reply without a required field, which a server of this version does not send.
 pub(super) fn incomplete(call: &str, what: &str) -> Failure {
     Failure::failed(format!(
         "the reply to {call} lacks the {what}; is the server a backpropd of this version?"
@@ -285,7 +284,7 @@ fn entry_bytes(dtype: pb::Dtype) -> usize {
     }
 }
 
-/// One epoch on `data` as a request, all but the model and what differs between epochs.
+/// The request of one epoch on `data`, without the model and the fields that differ between epochs.
 pub(super) fn epoch_request(
     data: &Dataset,
     head: Head,
@@ -298,7 +297,7 @@ pub(super) fn epoch_request(
         .saturating_mul(entry_bytes(options.dtype));
     if bytes > MOST_BYTES {
         return Err(format!(
-            "the training part takes {} MiB ({rows} samples of {} features) and one request holds {} MiB: use fewer samples or \
+            "the training part takes {} MiB ({rows} samples of {} features) and one request can contain {} MiB: use fewer samples or \
              features, hold more out with --test-fraction{}",
             bytes >> 20,
             data.inputs.columns,

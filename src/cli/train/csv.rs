@@ -1,4 +1,4 @@
-//! Reads CSV: a header where there is one, numbers for features, a class or a number to predict.
+//! Reads CSV: an optional header, numbers for features, a class or a number to predict.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -7,7 +7,7 @@ use ::csv::{ByteRecord, ReaderBuilder};
 use super::dataset::{Dataset, Matrix, Truth};
 use crate::cli::files::{self, Links};
 
-/// More classes than this are most likely numbers that someone wants to predict.
+/// More classes than this are most likely numbers to predict.
 const MOST_CLASSES: usize = 1000;
 
 pub(super) fn load(
@@ -32,7 +32,7 @@ pub(super) fn parse(
     let columns = table.columns - 1;
     if columns == 0 {
         return Err(format!(
-            "{name}: there is one column only; at least one feature is needed besides what to predict"
+            "{name}: there is only one column; at least one feature is needed beside the column to predict"
         ));
     }
     let mut values = Vec::with_capacity(columns * table.rows().len());
@@ -68,7 +68,7 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn read(bytes: &[u8], name: &'a str) -> Result<Self, String> {
-        // Spreadsheets like to begin a file with a byte-order mark.
+        // Spreadsheets often write a byte-order mark.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut rows = Vec::new();
         let reader = ReaderBuilder::new()
@@ -105,7 +105,7 @@ impl<'a> Table<'a> {
         &self.rows
     }
 
-    /// Finds the column to predict, by name or by number from 1; the last one where nothing is asked for.
+    /// Finds the column to predict, by name or by number from 1; by default the last one.
     fn label_column(&self, asked: Option<&str>) -> Result<usize, String> {
         let Some(asked) = asked else {
             return Ok(self.columns - 1);
@@ -189,7 +189,7 @@ impl<'a> Table<'a> {
             .is_some_and(|numbers| numbers.iter().any(|number| number.fract() != 0.0));
         if fractional || names.len() > MOST_CLASSES {
             return Err(format!(
-                "{}, column {}: {} different values, such as {:?}, look like numbers to predict, not like classes; say \
+                "{}, column {}: {} different values, such as {:?}, look like numbers to predict, not like classes; use \
                  --regression, or choose another column with --label-column",
                 self.name,
                 column + 1,
@@ -206,7 +206,7 @@ impl<'a> Table<'a> {
             ));
         }
         if numbers.is_some() {
-            // 10 comes after 9, whatever the alphabet says.
+            // Numbers sort as numbers: 10 after 9.
             names.sort_by(|a, b| {
                 number(a.as_bytes())
                     .partial_cmp(&number(b.as_bytes()))
@@ -239,7 +239,7 @@ fn number(cell: &[u8]) -> Option<f64> {
         .filter(|value: &f64| value.is_finite())
 }
 
-/// The first row is a header where some column has a word in it and a number below.
+/// The first row is a header if some column has a word in it and a number below.
 fn is_header(rows: &[ByteRecord]) -> bool {
     let [first, second, ..] = rows else {
         return false;
@@ -256,7 +256,7 @@ fn delimiter(bytes: &[u8]) -> u8 {
         .next()
         .unwrap_or_default();
     let count = |delimiter: u8| first.iter().filter(|byte| **byte == delimiter).count();
-    // max_by_key prefers the last of equals, so the comma stands last.
+    // max_by_key prefers the last of equals, so the comma is last.
     [b'\t', b';', b',']
         .into_iter()
         .max_by_key(|delimiter| count(*delimiter))

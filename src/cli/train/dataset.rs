@@ -151,7 +151,7 @@ impl Dataset {
         let (mut train, mut held_out) = (Vec::new(), Vec::new());
         for class in &mut classes {
             class.shuffle(&mut random);
-            // Rounding the running total instead of each class keeps the whole near the fraction asked for.
+            // Rounding the running total instead of each class keeps the total near the given fraction.
             let seen = train.len() + held_out.len() + class.len();
             let wanted = share(seen, fraction)
                 .saturating_sub(held_out.len())
@@ -193,8 +193,8 @@ fn share(rows: usize, fraction: f64) -> usize {
 }
 
 impl Split {
-    /// Takes the training part's mean and deviation out of every feature, and out of every target. The held-out part
-    /// has no say in them, or it would not be held out.
+    /// Standardizes every feature and every target by the mean and deviation of the training part alone: the held-out part
+    /// must not influence them.
     pub(super) fn standardize(&mut self) {
         let moments = Moments::of(&self.train.inputs);
         moments.remove_from(&mut self.train.inputs);
@@ -210,7 +210,7 @@ impl Split {
     }
 }
 
-/// Each column's mean and deviation; a column that does not vary has deviation 1, so that it becomes 0.
+/// The mean and deviation of each column; a constant column has deviation 1, so that it becomes 0.
 struct Moments {
     means: Vec<f64>,
     deviations: Vec<f64>,
@@ -230,7 +230,7 @@ impl Moments {
         let means = average(&|_, value| value);
         let variances = average(&|column, value| (value - means[column]).powi(2));
         let deviations = variances.into_iter().zip(&means).map(|(variance, mean)| {
-            // Rounding leaves a trace of variance in a constant column.
+            // Rounding leaves some variance in a constant column.
             if variance.sqrt() > 1e-12 * mean.abs() {
                 variance.sqrt()
             } else {

@@ -1,4 +1,4 @@
-//! `backpropd train`: a training over gRPC from data to confusion matrix.
+//! `backpropd train`: train over gRPC, from the data to the confusion matrix.
 
 mod client;
 mod csv;
@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub(super) const NAME: &str = "train";
-/// How long a server may take to delete the session before it is left to expire.
+/// Longest wait for the server to delete the session; after it, the session expires by itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn command() -> Command {
@@ -62,7 +62,7 @@ async fn with_server(
     let started = Instant::now();
     let embedded = match &options.server {
         Some(_) => None,
-        None => Some(Embedded::start().await?),
+        None => Some(LocalServer::start().await?),
     };
     let server = match (&options.server, &embedded) {
         (Some(server), _) => server.clone(),
@@ -81,14 +81,14 @@ async fn with_server(
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// A server in this process, on a port of its own.
-struct Embedded {
+/// A server inside this process, on a free port.
+struct LocalServer {
     address: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
-impl Embedded {
+impl LocalServer {
     async fn start() -> Result<Self, Failure> {
         let no_port = |error: io::Error| {
             Failure::failed(format!("cannot start a server on 127.0.0.1: {error}"))
@@ -112,7 +112,7 @@ impl Embedded {
     }
 
     async fn stop(self) -> Result<(), Failure> {
-        // The server may have failed already; the task tells.
+        // If the server has failed already, its task returns the error.
         let _ = self.stop.send(());
         match self.task.await {
             Ok(Ok(())) => Ok(()),
@@ -120,7 +120,7 @@ impl Embedded {
                 "the server inside this process failed: {error}"
             ))),
             Err(error) => Err(Failure::failed(format!(
-                "the server inside this process ended badly: {error}"
+                "the server inside this process panicked: {error}"
             ))),
         }
     }
@@ -146,7 +146,7 @@ async fn train(
         _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
     };
     progress.finish();
-    // The outcome of the training is the news; a session that cannot be deleted expires by itself.
+    // A session that cannot be deleted in time expires by itself; the result of the training comes first.
     let closed = tokio::time::timeout(PATIENCE, client.close()).await;
     let (epochs, outcome, outputs) = result?;
     closed.unwrap_or(Ok(()))?;
@@ -164,7 +164,7 @@ async fn train(
     })
 }
 
-/// Trains and measures epoch after epoch; returns them, how the last one ended, and the last outputs.
+/// Trains and evaluates each epoch; returns the epochs, the completion of the last one, and the last outputs.
 async fn run_epochs(
     client: &mut Client,
     options: &Options,
@@ -205,7 +205,7 @@ async fn run_epoch(
     progress: &Progress,
 ) -> Result<(Vec<f64>, pb::Completed), Failure> {
     use pb::train_batch_response::Event;
-    // An epoch of its own order, and another one for each seed.
+    // Each epoch and each seed has its own order of samples.
     let shuffle_seed = options
         .seed
         .wrapping_mul(1_000_003)
@@ -227,7 +227,7 @@ async fn run_epoch(
                 }
             }
             Some(Event::Completed(event)) => completed = Some(event),
-            // A later version may tell more.
+            // A later server may send further events.
             Some(Event::Started(_)) | None => {}
         }
     }
@@ -255,7 +255,7 @@ fn data_name(data: &Data) -> String {
     }
 }
 
-/// Prints the result and writes the picture.
+/// Prints the result and writes the plot.
 fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
     let text = if options.json {
         report.json().to_string()
@@ -267,7 +267,7 @@ fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
             .map(|confusion| confusion.table() + "\n\n");
         format!("{}{}", confusion.unwrap_or_default(), report.summary())
     };
-    // A reader such as `head` may close the pipe early; that is its right.
+    // A reader such as `head` may close the pipe early, which is not an error.
     let _ = writeln!(io::stdout(), "{text}");
     if let Some(path) = &options.plot {
         plot::write(path, report)
@@ -293,7 +293,7 @@ mod tests {
         let request = client::epoch_request(&split.train, head, &options).expect("small enough");
         let runtime = serve::runtime().expect("threads");
         let report = runtime.block_on(async {
-            let embedded = Embedded::start().await.expect("a free port");
+            let embedded = LocalServer::start().await.expect("a free port");
             let channel = connect(&embedded.address).await.expect("it listens");
             let report = train(channel, &options, &split, head, request, Instant::now()).await;
             embedded.stop().await.expect("a graceful end");

@@ -51,12 +51,12 @@ pub(super) fn load(
         same_rows(path, found)?;
         Truth::Targets(Matrix { columns, values })
     } else {
-        return Err("a .npy file of inputs wants --labels or --targets".to_owned());
+        return Err("a .npy file of inputs needs --labels or --targets".to_owned());
     };
     Ok(Dataset { inputs, truth })
 }
 
-/// Classes from 0 without gaps in between; a class that is missing still counts.
+/// Classes from 0; a class without a sample still counts.
 fn classes(path: &Path, values: &[f64]) -> Result<Truth, String> {
     const MOST_CLASSES: f64 = 65_536.0;
     let name = path.display();
@@ -96,7 +96,7 @@ fn read(path: &Path) -> Result<(Vec<usize>, Vec<f64>), String> {
     let columns = array.shape.get(1).copied().unwrap_or(1);
     if array.values.is_empty() {
         return Err(format!(
-            "{name}: found the shape {:?}, which holds nothing",
+            "{name}: found the shape {:?}, which has no entries",
             array.shape
         ));
     }

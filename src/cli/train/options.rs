@@ -1,4 +1,4 @@
-//! What `backpropd train` can be told.
+//! The options of `backpropd train`.
 
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ const OPTIMIZERS: &[(&str, Optimizer)] = &[
     ("rmsprop", Optimizer::RmsProp),
 ];
 
-/// How the parameters move.
+/// The update rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Optimizer {
     Sgd,
@@ -50,16 +50,16 @@ pub(super) enum Optimizer {
     RmsProp,
 }
 
-/// Where the samples come from.
+/// The source of the samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Data {
-    /// The digits built into this binary.
+    /// The digits that are built into the binary.
     Digits,
     Csv {
         path: PathBuf,
         label_column: Option<String>,
     },
-    /// Inputs, and one file of labels or targets.
+    /// A file of inputs and a file of labels or targets.
     Npy {
         inputs: PathBuf,
         labels: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub(super) enum Data {
     },
 }
 
-/// The arguments, checked as far as that goes without the data.
+/// The arguments, validated as far as possible without the data.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub server: Option<String>,
@@ -79,7 +79,7 @@ pub(super) struct Options {
     pub loss: Option<pb::Loss>,
     pub optimizer: Optimizer,
     pub learning_rate: Option<f64>,
-    /// Whether the learning rate falls along half a cosine to nothing at the end.
+    /// Whether the learning rate decays to 0 along half a cosine.
     pub cosine: bool,
     pub epochs: u32,
     pub batch_size: i32,
@@ -95,16 +95,16 @@ pub(super) struct Options {
 
 pub(super) fn command(name: &'static str) -> Command {
     Command::new(name)
-        .about("Train a network on the digits or on your data, over gRPC, and show how it learns")
+        .about("Train a network on handwritten digits or on your data, and show how it learns")
         .long_about(
-            "Train a network on the digits or on your data, over gRPC, and show how it learns.\n\n\
-             Without --server, a server is started inside this process for as long as the training takes. Samples are \
-             split into a training and a held-out part; after each epoch the network is measured on the held-out one.",
+            "Train a network on handwritten digits or on your data, over gRPC, and show how it learns.\n\n\
+             Without --server, a server runs inside this process until the training ends. The samples are split into a \
+             training part and a held-out part; each epoch ends with an evaluation on the held-out part.",
         )
         .after_help(
             "Examples:\n  backpropd train\n  backpropd train --plot digits.png --layers 128,64 --optimizer sgd --learning-rate 0.1\n  \
              backpropd train --data iris.csv --label-column species\n  backpropd train --data houses.csv --regression\n  \
-             backpropd train --data x.npy --labels y.npy --server http://127.0.0.1:50051",
+             backpropd train --data x.npy --labels y.npy --server localhost:50051",
         )
         .args(data_arguments())
         .args(network_arguments())
@@ -116,12 +116,12 @@ fn data_arguments() -> Vec<Arg> {
     vec![
         path("data", "DATA", "digits, a .csv file, or a .npy file of inputs [samples, features]").default_value(DIGITS),
         path("labels", "FILE.npy", "Classes from 0, one integer for each row of a .npy --data").conflicts_with("targets"),
-        path("targets", "FILE.npy", "Numbers to predict, [samples] or [samples, outputs], for a .npy --data"),
-        text("label-column", "COLUMN", "The CSV column to predict: its name, or its number from 1 [default: the last]"),
-        switch("regression", "The CSV column to predict holds numbers, not classes"),
-        switch("no-standardize", "Leave the features of .csv and .npy data (and regression's targets) as they are; by default \
-             the training part's mean and deviation are taken out"),
-        text("test-fraction", "FRACTION", "The part of the samples that is held out")
+        path("targets", "FILE.npy", "Regression targets, [samples] or [samples, outputs], for a .npy --data"),
+        text("label-column", "COLUMN", "CSV column to predict: its name, or its number from 1 [default: the last]"),
+        switch("regression", "Predict a number instead of a class from a CSV file"),
+        switch("no-standardize", "Use the features of .csv and .npy data (and the targets of a regression) as they are; by default \
+             they are standardized by the mean and deviation of the training part"),
+        text("test-fraction", "FRACTION", "Fraction of the samples to hold out")
             .default_value("0.2")
             .value_parser(number("more than 0 and less than 1", |value| 0.0 < value && value < 1.0)),
     ]
@@ -132,16 +132,38 @@ fn data_arguments() -> Vec<Arg> {
 
 fn network_arguments() -> Vec<Arg> {
     vec![
-        text("layers", "UNITS", "Units of each hidden layer, or none")
-            .default_value("256")
-            .value_parser(hidden_layers),
-        choice("activation", "What the hidden layers apply", ACTIVATIONS.iter().map(|(name, _)| *name)).default_value("relu"),
-        choice("loss", "What training lowers [default: cross-entropy, and mean-squared-error for numbers]", LOSSES.iter().map(|(name, _)| *name)),
-        choice("dtype", "What the server computes in", DTYPES.iter().map(|(name, _)| *name)).default_value("float32"),
-        text("seed", "SEED", "Seeds the split, the initial weights and the shuffling: the same seed, the same result")
-            .default_value("1")
-            .allow_hyphen_values(true)
-            .value_parser(value_parser!(i64)),
+        text(
+            "layers",
+            "UNITS",
+            "Units of each hidden layer, such as 128,64, or none",
+        )
+        .default_value("256")
+        .value_parser(hidden_layers),
+        choice(
+            "activation",
+            "Activation of the hidden layers",
+            ACTIVATIONS.iter().map(|(name, _)| *name),
+        )
+        .default_value("relu"),
+        choice(
+            "loss",
+            "Loss [default: cross-entropy, or mean-squared-error for a regression]",
+            LOSSES.iter().map(|(name, _)| *name),
+        ),
+        choice(
+            "dtype",
+            "Number type of the computation",
+            DTYPES.iter().map(|(name, _)| *name),
+        )
+        .default_value("float32"),
+        text(
+            "seed",
+            "SEED",
+            "Seed of the split, the initial weights and the shuffling",
+        )
+        .default_value("1")
+        .allow_hyphen_values(true)
+        .value_parser(value_parser!(i64)),
     ]
     .into_iter()
     .map(|argument| argument.help_heading("Network"))
@@ -160,21 +182,21 @@ fn training_arguments() -> Vec<Arg> {
         })
     };
     vec![
-        choice("optimizer", "How the parameters move; momentum is sgd with momentum 0.9", OPTIMIZERS.iter().map(|(name, _)| *name))
+        choice("optimizer", "Optimizer; momentum is sgd with momentum 0.9", OPTIMIZERS.iter().map(|(name, _)| *name))
             .default_value("adamw"),
-        text("learning-rate", "RATE", "How far each step goes [default: 0.01 for adamw, 0.003 for adam, 0.1 for sgd, 0.02 for momentum, 0.001 for rmsprop]")
+        text("learning-rate", "RATE", "Learning rate [default: 0.01 for adamw, 0.003 for adam, 0.1 for sgd, 0.02 for momentum, 0.001 for rmsprop]")
             .value_parser(positive()),
-        choice("schedule", "The learning rate's course: falling along half a cosine, or constant", [COSINE, "constant"].into_iter())
+        choice("schedule", "Schedule of the learning rate: decay along half a cosine, or constant", [COSINE, "constant"].into_iter())
             .default_value(COSINE),
         text("epochs", "N", "Passes over the training part")
             .default_value("30")
             .value_parser(RangedI64ValueParser::<u32>::new().range(1..=1_000_000)),
-        text("batch-size", "N", "Samples for each step")
+        text("batch-size", "N", "Samples per step")
             .default_value("16")
             .value_parser(RangedI64ValueParser::<i32>::new().range(1..=i64::from(i32::MAX))),
-        text("weight-decay", "LAMBDA", "Pulls the weights towards zero [default: 0.1 for adamw, else 0]")
+        text("weight-decay", "LAMBDA", "Weight decay [default: 0.1 for adamw, else 0]")
             .value_parser(not_negative()),
-        text("clip-norm", "NORM", "Longest gradient; 0 = no limit").default_value("0").value_parser(not_negative()),
+        text("clip-norm", "NORM", "Largest norm of the gradient; 0 = no clipping").default_value("0").value_parser(not_negative()),
     ]
     .into_iter()
     .map(|argument| argument.help_heading("Training"))
@@ -186,18 +208,18 @@ fn output_arguments() -> Vec<Arg> {
         text(
             "server",
             "URL",
-            "A running server, such as http://127.0.0.1:50051 [default: one started inside this process]",
+            "Server to train on, such as localhost:50051 [default: one inside this process]",
         ),
         path(
             "plot",
             "FILE",
-            "Write loss and held-out quality as a picture, .svg or .png",
+            "Plot loss and held-out quality to an .svg or .png file",
         ),
         switch(
             "json",
-            "Print one JSON object at the end, and nothing else, on standard output",
+            "Print one JSON object at the end and nothing else on standard output",
         ),
-        switch("quiet", "Print the result only").short('q'),
+        switch("quiet", "Print only the result").short('q'),
     ]
 }
 

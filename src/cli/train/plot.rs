@@ -1,4 +1,4 @@
-//! The training as a picture: loss for each step, held-out quality for each epoch.
+//! The plot of a training: the loss of each step, the held-out quality of each epoch.
 
 use std::path::Path;
 
@@ -20,16 +20,16 @@ const INK: RGBColor = RGBColor(38, 44, 56);
 const FAINT: RGBColor = RGBColor(225, 229, 236);
 const LOSS: RGBColor = RGBColor(30, 102, 187);
 const QUALITY: RGBColor = RGBColor(208, 92, 24);
-/// More points than this lie on top of each other, and only make the file large.
+/// Largest number of points; more would overlap and only enlarge the file.
 const MOST_POINTS: usize = 2000;
 /// Enough for a smooth curve; with points closer than a pixel, a thick line grows spikes at its joints.
 const MOST_JOINTS: usize = 300;
 /// Losses whose largest is this many times the smallest are shown on a logarithmic axis.
 const WIDE: f64 = 20.0;
 
-/// Writes the picture to `path`, as its ending says.
+/// Writes the plot to `path`, in the format of its extension.
 pub(super) fn write(path: &Path, report: &Report) -> Result<(), String> {
-    // A machine that runs a server may have no fonts at all.
+    // A server machine may have no fonts.
     register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
         .map_err(|_| "the font built into this program is damaged".to_owned())?;
     if extension(path) == "svg" {
@@ -56,7 +56,7 @@ struct Canvas<'a, B: DrawingBackend> {
     scale: u32,
 }
 
-/// How many steps make one point.
+/// The number of steps per point.
 fn group(steps: usize) -> usize {
     steps.div_ceil(MOST_POINTS).max(1)
 }
@@ -78,13 +78,13 @@ fn thin(losses: &[f64]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The mean of each point's neighbourhood, a thirtieth of the series wide, in which the course shows through the noise.
-/// It looks both ways, so that it does not lag behind a falling loss.
+/// A moving average over a thirtieth of the series. The window is centred, so that the average does not lag behind a falling
+/// loss.
 #[allow(clippy::cast_precision_loss, reason = "counts of points")]
 fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = points.len() / 60;
     let mean = |at: usize| {
-        // At the start, where the loss falls fast, the same reach on both sides, or the mean would lie too low.
+        // The window is symmetric at the start, too, where the loss falls fast: otherwise the average would be too low.
         let before = reach.min(at);
         let after = before.min(points.len() - 1 - at);
         let near = &points[at - before..=at + after];
@@ -288,7 +288,7 @@ impl<'a, B: DrawingBackend + 'a> Canvas<'a, B> {
     }
 }
 
-/// A number in as few characters as name it.
+/// A number in the fewest characters that identify it.
 fn short(value: f64) -> String {
     if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e5) {
         return format!("{value:.0e}");

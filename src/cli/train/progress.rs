@@ -1,4 +1,4 @@
-//! The moving bar on standard error, or one line for each epoch where nobody watches.
+//! A progress bar on standard error, or one line per epoch if standard error is not a terminal.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Epoch;
 
-/// Shows how far the training is.
+/// The progress of the training.
 pub(super) struct Progress {
     bar: ProgressBar,
     epochs: u32,
@@ -31,7 +31,7 @@ impl Progress {
         };
         let style =
             ProgressStyle::with_template("{prefix}  {bar:32.cyan/238}  {percent:>3} %  {msg}");
-        // The template is fixed, and a wrong one costs the colours only.
+        // The template is fixed; an invalid one would cost only the colours.
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("━━╌"));
         }
@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

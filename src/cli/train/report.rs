@@ -1,4 +1,4 @@
-//! What a training came to: quality on the held-out part, the confusion matrix, the JSON object.
+//! The result of a training: quality on the held-out part, the confusion matrix, the JSON object.
 
 use std::fmt::Write as _;
 
@@ -9,13 +9,13 @@ use super::{
     dataset::{Matrix, Truth},
 };
 
-/// Larger confusion matrices do not fit a terminal.
+/// Largest confusion matrix that fits a terminal.
 const MOST_CLASSES_SHOWN: usize = 20;
 
 /// How well outputs match the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Quality {
-    /// How many classes are right, of how many.
+    /// The number of right classes, and of all.
     Classes { right: usize, of: usize },
     /// The root of the mean squared error, in the data's units, and the share of variance explained.
     Numbers { rmse: f64, r2: f64 },
@@ -84,7 +84,7 @@ fn fit(outputs: &Matrix, targets: &Matrix, scale: &[f64]) -> Quality {
         errors += ((output - target) * scale[column]).powi(2);
         variation += ((target - means[column]) * scale[column]).powi(2);
     }
-    // Targets that do not vary leave nothing to explain.
+    // Constant targets have no variance to explain.
     let r2 = if variation > 0.0 {
         1.0 - errors / variation
     } else {
@@ -96,7 +96,7 @@ fn fit(outputs: &Matrix, targets: &Matrix, scale: &[f64]) -> Quality {
     }
 }
 
-/// How often each class (row) was taken for each class (column).
+/// The count of predictions of each class (column) for each true class (row).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Confusion {
     names: Vec<String>,
@@ -104,7 +104,7 @@ pub(super) struct Confusion {
 }
 
 impl Confusion {
-    /// `None` where there are no classes.
+    /// `None` for a regression.
     pub(super) fn of(outputs: &Matrix, truth: &Truth, head: Head) -> Option<Self> {
         let Truth::Labels { labels, names } = truth else {
             return None;
@@ -119,7 +119,7 @@ impl Confusion {
         })
     }
 
-    /// The matrix as a table; with too many classes, the confusions met most often.
+    /// The matrix as a table; with too many classes, the most frequent confusions.
     pub(super) fn table(&self) -> String {
         if self.names.len() > MOST_CLASSES_SHOWN {
             return self.most_frequent();
@@ -155,7 +155,7 @@ impl Confusion {
         for (at, (name, row)) in names.iter().zip(&self.counts).enumerate() {
             let _ = write!(text, "\n{name:>width$} │");
             for count in row {
-                // Zeros as dots leave the mistakes standing out.
+                // Dots for zeros make the mistakes stand out.
                 let cell = if *count == 0 {
                     "·".to_owned()
                 } else {
@@ -181,7 +181,7 @@ impl Confusion {
         }
         mistakes.sort_by_key(|mistake| std::cmp::Reverse(mistake.0));
         let mut text = format!(
-            "{} classes; the confusions met most often (held-out samples):",
+            "{} classes; the most frequent confusions (held-out samples):",
             self.names.len()
         );
         for (count, truth, predicted) in mistakes.iter().take(MOST_CLASSES_SHOWN) {
@@ -208,7 +208,7 @@ pub(super) struct Epoch {
     pub held_out: Quality,
     /// From the request to the last event.
     pub seconds: f64,
-    /// What the server computed of them.
+    /// The part of them in which the server computed.
     pub computed_seconds: f64,
 }
 
@@ -240,7 +240,7 @@ impl Report {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
     }
 
-    /// The line at the end.
+    /// The last line of the output.
     #[allow(clippy::cast_precision_loss, reason = "counts of samples")]
     pub(super) fn summary(&self) -> String {
         let seconds = self.train_seconds();
