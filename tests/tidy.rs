@@ -161,27 +161,35 @@ fn files_are_short_enough_to_read() {
 }
 
 #[test]
-fn the_readme_lists_every_setting_with_its_default() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
-        .expect("the README is part of the repository");
-    let table = readme
-        .split_once("<!-- settings")
-        .and_then(|(_, rest)| rest.split_once("|---|---|---|\n"))
-        .and_then(|(_, rest)| rest.split_once("<!-- /settings -->"))
-        .map(|(table, _)| table)
-        .expect("the README marks its table of settings");
-    let expected: String = backpropd::config::SETTINGS
-        .iter()
-        .map(|setting| {
-            let default = setting.default_text().unwrap_or_default();
-            format!(
-                "| `{}` | {default} | {} |\n",
-                setting.name, setting.description
-            )
-        })
-        .collect();
+fn the_documentation_lists_every_setting_with_its_default() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let text = fs::read_to_string(&page).expect("the page is part of the repository");
+    let (before, rest) = text
+        .split_once("<!-- settings -->\n")
+        .expect("the page marks its table of settings");
+    let (table, after) = rest
+        .split_once("<!-- /settings -->\n")
+        .expect("the page marks the table's end");
+    let mut expected = String::new();
+    let mut group = "";
+    for setting in backpropd::config::SETTINGS {
+        if setting.group != group {
+            group = setting.group;
+            expected +=
+                &format!("\n### {group}\n\n| Setting | Default | Meaning |\n|---|---|---|\n");
+        }
+        let default = setting.default_text().unwrap_or_default();
+        let (name, description) = (setting.name, setting.description);
+        expected += &format!("| `{name}` | {default} | {description} |\n");
+    }
+    expected.push('\n');
+    if std::env::var_os("UPDATE").is_some() {
+        let text = format!("{before}<!-- settings -->\n{expected}<!-- /settings -->\n{after}");
+        fs::write(&page, text).expect("docs/ is writable");
+        return;
+    }
     assert!(
         table == expected,
-        "the README's table should be\n\n{expected}"
+        "docs/configuration.md is stale: run `UPDATE=1 cargo test --test tidy setting`"
     );
 }

@@ -55,7 +55,7 @@ def arguments():
     parser.add_argument("--venv", type=Path, metavar="DIR", help="a virtual environment that has requirements.txt")
     parser.add_argument("--out", type=Path, metavar="DIR", default=ground.ROOT / "target" / "compare")
     parser.add_argument("--plot-only", action="store_true", help="report and draw the results that are there")
-    parser.add_argument("--readme", action="store_true", help="put tables and plots into the project's README")
+    parser.add_argument("--readme", action="store_true", help="write tables and plots into docs/speed.md")
     options = parser.parse_args()
     part, _, options.row = (options.only or "").partition(":")
     if part and part not in PARTS:

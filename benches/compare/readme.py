@@ -1,4 +1,4 @@
-"""Puts a comparison's tables and plots into the project's README, between its markers."""
+"""Writes the tables and plots of a comparison into docs/speed.md, between its markers."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def write(results, folder):
-    path = ROOT / "README.md"
+    path = ROOT / "docs/speed.md"
     text = path.read_text()
     if results["engine"]:
         text = between(text, "speed", steps(results["engine"]))
@@ -38,7 +38,7 @@ def between(text, name, table):
     pattern = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
     written, count = pattern.subn(lambda found: found[1] + "\n".join(table) + "\n" + found[2], text)
     if count != 1:
-        raise SystemExit(f"README.md has {count} places for the table {name}, not 1")
+        raise SystemExit(f"docs/speed.md has {count} places for the table {name}, not 1")
     return written
 
 

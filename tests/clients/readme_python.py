@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the README's Python block against a server, and compares what it prints with what the README shows.
+"""Runs the Python block of docs/tour.md against a server, and compares its output with the one that the page shows.
 
     python tests/clients/readme_python.py ADDRESS
 
 The block is the one behind the comment `<!-- run by tests/clients/readme_python.py -->`; the text block that follows is
-what it prints. The model that it asks for is made first, by the requests of the README's tour. Needs the packages of
+its output. The model that it asks for is created first, by the requests of that page. Needs the packages of
 requirements.txt.
 """
 
@@ -23,10 +23,10 @@ MARK = r"<!-- run by tests/clients/readme_python\.py -->\n"
 
 
 def main(address):
-    readme = (ROOT / "README.md").read_text()
-    found = re.findall(MARK + r"```python\n(.*?)```\n+```text\n(.*?)```", readme, re.DOTALL)
+    page = (ROOT / "docs/tour.md").read_text()
+    found = re.findall(MARK + r"```python\n(.*?)```\n+```text\n(.*?)```", page, re.DOTALL)
     if len(found) != 1:
-        sys.exit(f"readme_python.py: {len(found)} marked blocks in the README")
+        sys.exit(f"readme_python.py: {len(found)} marked blocks in docs/tour.md")
     code, shown = found[0]
     if "127.0.0.1:50051" not in code:
         sys.exit("readme_python.py: the block names another address than 127.0.0.1:50051")
@@ -42,10 +42,10 @@ def main(address):
         make_model(address)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code.replace("127.0.0.1:50051", address), "README.md", "exec"), {})
+            exec(compile(code.replace("127.0.0.1:50051", address), "docs/tour.md", "exec"), {})
     if printed.getvalue() != shown:
-        sys.exit(f"readme_python.py: the README shows\n{shown}and the block prints\n{printed.getvalue()}")
-    print(f"the README's Python block prints what is shown: {shown.strip()}")
+        sys.exit(f"readme_python.py: the page shows\n{shown}and the block prints\n{printed.getvalue()}")
+    print(f"the Python block of docs/tour.md prints what is shown: {shown.strip()}")
 
 
 def make_model(address):

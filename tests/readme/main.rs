@@ -1,73 +1,30 @@
-//! The README's console blocks do what they show, number by number.
+//! The pages keep their promises: the console blocks do what they show, number by number, links lead somewhere, the API
+//! reference is that of the descriptors, and the help is short.
 //!
-//! A block runs in order, with the output of each command compared to the lines below it, or to the JSON or text block
-//! that follows. `…` stands for anything. A duration and a rate (`0.53 s`, `81279 samples/s`) may be any. A block that
-//! cannot run here has a comment before it, `<!-- not run: why -->` or `<!-- run by FILE -->`; every other one has to.
+//! The blocks of a page run in order, in one folder, with the output of each command compared to the lines below it, or to
+//! the JSON or text block that follows. `…` stands for any text. A duration and a rate (`0.53 s`, `81279 samples/s`) may
+//! differ. A block that cannot run here has a comment before it, `<!-- not run: why -->` or `<!-- run by FILE -->`; every
+//! other block must run.
 
+mod api;
 mod blocks;
 mod compare;
 mod grpcurl;
+mod help;
+mod links;
+mod pages;
+mod server;
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
 use blocks::{Block, Step, blocks};
+use pages::ROOT;
+use server::{Server, program};
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_backpropd");
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// Addresses of the README, each of a server of its own.
+/// The addresses that the pages show, each of a server of its own.
 const ADDRESSES: [&str; 2] = ["127.0.0.1:50051", "127.0.0.1:50052"];
-
-/// A server behind one of the README's addresses.
-struct Server {
-    child: Child,
-    address: String,
-    /// What it printed, with the README's address.
-    printed: String,
-    _data: TempDir,
-}
-
-impl Server {
-    fn start(shown: &str) -> Self {
-        let data = tempfile::tempdir().expect("a folder");
-        let mut child = Command::new(PROGRAM)
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "error",
-                "--data-dir",
-            ])
-            .arg(data.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut line = || lines.next().expect("a line").expect("text");
-        let (first, second) = (line(), line());
-        let (_, address) = first.rsplit_once(' ').expect("it says where");
-        let printed = format!("{first}\n{second}\n").replace(address, shown);
-        Self {
-            address: address.to_owned(),
-            child,
-            printed,
-            _data: data,
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended by itself is waited for all the same.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A folder in which the commands run, and the servers that they talk to.
 struct Shell {
@@ -89,9 +46,14 @@ impl Shell {
     }
 
     fn server(&mut self, shown: &'static str) -> &Server {
-        self.servers
-            .entry(shown)
-            .or_insert_with(|| Server::start(shown))
+        let start = || Server::start(|command, _| _ = command.args(["--port", "0"]));
+        self.servers.entry(shown).or_insert_with(start)
+    }
+
+    /// What a server at the address `shown` prints when it starts.
+    fn started(&mut self, shown: &'static str) -> String {
+        let server = self.server(shown);
+        server.printed.replace(&server.address, shown)
     }
 
     /// What a command prints, or why it cannot be run here.
@@ -103,20 +65,29 @@ impl Shell {
                 std::fs::write(self.folder.path().join(file), &step.output).expect("writable");
                 Ok(step.output.clone())
             }
-            ["cargo", "run", "--release"] => Ok(self.server(ADDRESSES[0]).printed.clone()),
+            ["backpropd" | "cargo", rest @ ..]
+                if matches!(rest, [] | ["serve"] | ["run", "--release"]) =>
+            {
+                Ok(self.started(ADDRESSES[0]))
+            }
             ["cargo", "run", "--release", "--", arguments @ ..] => self.program(arguments),
             ["backpropd", arguments @ ..] => self.program(arguments),
+            ["grpcurl", "-plaintext", address, method] => self.call(address, method, "{}"),
             ["grpcurl", "-plaintext", "-d", request, address, method] => {
-                let shown = ADDRESSES.into_iter().find(|shown| shown == address);
-                let shown = shown.ok_or_else(|| format!("{address} is none of {ADDRESSES:?}"))?;
-                let address = self.server(shown).address.clone();
-                grpcurl::call(&address, method, request)
+                self.call(address, method, request)
             }
             _ => Err(format!(
                 "`{}` is no command that this test knows",
                 step.command
             )),
         }
+    }
+
+    fn call(&mut self, address: &str, method: &str, request: &str) -> Result<String, String> {
+        let shown = ADDRESSES.into_iter().find(|shown| *shown == address);
+        let shown = shown.ok_or_else(|| format!("{address} is none of {ADDRESSES:?}"))?;
+        let address = self.server(shown).address.clone();
+        grpcurl::call(&address, method, request)
     }
 
     fn program(&mut self, arguments: &[&str]) -> Result<String, String> {
@@ -131,7 +102,7 @@ impl Shell {
                 word.clone_from(&self.server(shown).address);
             }
         }
-        let output = Command::new(PROGRAM)
+        let output = program()
             .args(&arguments)
             .current_dir(self.folder.path())
             .output()
@@ -145,10 +116,6 @@ impl Shell {
             _ => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
     }
-}
-
-fn read(file: &str) -> String {
-    std::fs::read_to_string(Path::new(ROOT).join(file)).expect("it is part of the repository")
 }
 
 /// Every difference between what the file shows and what is printed.
@@ -189,16 +156,24 @@ fn differences(file: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn what_the_readme_shows_is_what_is_printed() {
-    let found = differences("README.md", &read("README.md"));
+    let found = differences("README.md", &pages::read("README.md"));
     assert!(found.is_empty(), "{}", found.join("\n\n"));
 }
 
 #[test]
-fn what_the_chapters_show_is_what_is_printed() {
-    for file in ["docs/assignments.md", "docs/grading.md"] {
-        let found = differences(file, &read(file));
-        assert!(found.is_empty(), "{}", found.join("\n\n"));
-    }
+fn what_the_other_pages_show_is_what_is_printed() {
+    let pages = pages::all();
+    let pages = pages.iter().filter(|page| page.file != "README.md");
+    let found: Vec<String> = pages
+        .flat_map(|page| differences(&page.file, &page.text))
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n\n"));
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = pages::read("README.md").lines().count();
+    assert!(lines <= 200, "{lines} lines: move some into a chapter");
 }
 
 #[test]
@@ -215,13 +190,16 @@ fn a_number_that_is_off_by_its_last_digit_is_told() {
     assert_eq!(differences("unknown", "```console\n$ make\n```\n").len(), 1);
 }
 
-/// Where the client in Python finds what it is to run: `tests/clients/readme_python.py` reads the same comment.
+/// `tests/clients/readme_python.py` looks for the same comment.
 #[test]
 fn blocks_that_another_file_runs_name_a_file_that_is_there() {
-    for line in read("README.md").lines() {
-        if let Some(rest) = line.strip_prefix("<!-- run by ") {
-            let file = PathBuf::from(ROOT).join(rest.trim_end_matches(" -->"));
-            assert!(file.is_file(), "{line}");
-        }
+    let pages = pages::all();
+    let lines = pages.iter().flat_map(|page| page.text.lines());
+    let files: Vec<&str> = lines
+        .filter_map(|line| line.strip_prefix("<!-- run by ")?.strip_suffix(" -->"))
+        .collect();
+    assert!(!files.is_empty(), "one block is Python");
+    for file in files {
+        assert!(Path::new(ROOT).join(file).is_file(), "{file}");
     }
 }
