@@ -89,7 +89,7 @@ fn every_file_of_a_class_has_its_line_and_the_rest_is_graded() {
         ("deep.toml ", ""),
         ("folder ", "folder"),
         ("huge ", "more than"),
-        ("paper ", "no .json, .toml or .tex"),
+        ("paper ", "not a .json, .toml or .tex"),
         ("pipe ", "pipe"),
         ("socket ", "it is a socket"),
         (".json ", "rename it"),
