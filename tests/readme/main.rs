@@ -65,9 +65,7 @@ impl Shell {
                 std::fs::write(self.folder.path().join(file), &step.output).expect("writable");
                 Ok(step.output.clone())
             }
-            ["backpropd" | "cargo", rest @ ..]
-                if matches!(rest, [] | ["serve"] | ["run", "--release"]) =>
-            {
+            ["backpropd"] | ["backpropd", "serve"] | ["cargo", "run", "--release"] => {
                 Ok(self.started(ADDRESSES[0]))
             }
             ["cargo", "run", "--release", "--", arguments @ ..] => self.program(arguments),
