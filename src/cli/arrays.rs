@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use npyz::{NpyFile, Order, TypeChar, npz::array_name_from_file_name};
 use serde_json::Value;
 use zip::ZipArchive;
 
 use super::files::{self, Links};
+use super::npy::Header;
 
 /// Largest count of numbers in an `.npy` file of data, or in all arrays of a submission: a compressed file can expand to many
 /// times its size, and one byte of it can become a float64.
@@ -18,11 +18,6 @@ const MOST_HANDED_IN: usize = 1 << 25;
 const JSON_BYTES: u64 = 16 << 20;
 /// Largest number of arrays in one file.
 const MOST_ARRAYS: usize = 1000;
-/// The preamble of an `.npy` file: magic, version, and the header's length in 2 or 4 bytes.
-const LONGEST_PREAMBLE: usize = 12;
-/// Limits on an `.npy` file's header, in bytes and in brackets; numpy writes 64 or 128 bytes with three brackets.
-const MOST_HEADER_BYTES: usize = 4096;
-const MOST_BRACKETS: usize = 8;
 
 /// An array of any rank.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,15 +63,13 @@ pub(super) fn read_named(path: &Path, room: &mut Room) -> Result<BTreeMap<String
         Some("npz") => read_npz(&read(files::DATA_BYTES)?, &name, room),
         Some("npy") => {
             let bytes = read(files::DATA_BYTES)?;
-            let (file, entries) = open_npy(&bytes[..], &name, bytes.len())?;
-            room.take(entries, &name)?;
+            let array = read_entries(&bytes[..], &name, bytes.len(), |entries| {
+                room.take(entries, &name)
+            })?;
             let stem = path
                 .file_stem()
                 .map(|stem| stem.to_string_lossy().into_owned());
-            Ok(BTreeMap::from([(
-                stem.unwrap_or_default(),
-                from_npy(file, entries, &name)?,
-            )]))
+            Ok(BTreeMap::from([(stem.unwrap_or_default(), array)]))
         }
         Some("json") => read_json(&read(JSON_BYTES)?, &name),
         _ => Err(format!(
@@ -87,8 +80,7 @@ pub(super) fn read_named(path: &Path, room: &mut Room) -> Result<BTreeMap<String
 
 /// The array of an `.npy` file, of any numeric type and order.
 pub(super) fn read_npy(bytes: &[u8], name: &str) -> Result<Array, String> {
-    let (file, entries) = open_npy(bytes, name, bytes.len().min(MOST_NUMBERS))?;
-    from_npy(file, entries, name)
+    read_entries(bytes, name, bytes.len().min(MOST_NUMBERS), |_| Ok(()))
 }
 
 fn read_npz(bytes: &[u8], name: &str, room: &mut Room) -> Result<BTreeMap<String, Array>, String> {
@@ -105,13 +97,13 @@ fn read_npz(bytes: &[u8], name: &str, room: &mut Room) -> Result<BTreeMap<String
     for at in 0..archive.len() {
         let file = archive.by_index(at).map_err(|error| no_archive(&error))?;
         let path = file.name().map_err(|error| no_archive(&error))?;
-        let Some(array) = array_name_from_file_name(&path).map(str::to_owned) else {
+        let Some(array) = path.strip_suffix(".npy").map(str::to_owned) else {
             continue;
         };
         let place = format!("{name}, {array}");
-        let (file, entries) = open_npy(file, &place, MOST_HANDED_IN)?;
-        room.take(entries, &place)?;
-        let read = from_npy(file, entries, &place)?;
+        let read = read_entries(file, &place, MOST_HANDED_IN, |entries| {
+            room.take(entries, &place)
+        })?;
         if arrays.insert(array.clone(), read).is_some() {
             return Err(format!("{name}: two arrays have the name {array}"));
         }
@@ -119,135 +111,18 @@ fn read_npz(bytes: &[u8], name: &str, room: &mut Room) -> Result<BTreeMap<String
     Ok(arrays)
 }
 
-/// Reads the header of a file and the number of entries that it claims. More than `most` are refused before memory is
-/// allocated for them.
-fn open_npy<R: Read>(
-    mut file: R,
+/// The array of an `.npy` file. `allow` can refuse its number of entries before memory is allocated for them.
+fn read_entries(
+    mut file: impl Read,
     name: &str,
     most: usize,
-) -> Result<(NpyFile<impl Read>, usize), String> {
-    let header = read_header(&mut file).map_err(|why| format!("{name}: {why}"))?;
-    let file = NpyFile::new(Cursor::new(header).chain(file))
-        .map_err(|error| format!("{name}: this is no .npy file: {error}"))?;
-    let entries = file.shape().iter().try_fold(1_usize, |product, size| {
-        product.checked_mul(usize::try_from(*size).ok()?)
-    });
-    match entries.filter(|entries| *entries <= most) {
-        Some(entries) => Ok((file, entries)),
-        None => Err(format!(
-            "{name}: its header has the shape {:?}, which is more than the file contains or more than is read",
-            &file.shape()[..file.shape().len().min(8)]
-        )),
-    }
-}
-
-/// The bytes before the entries, checked first: npyz allocates the length that they claim, and recurses into each bracket.
-fn read_header(file: &mut impl Read) -> Result<Vec<u8>, String> {
-    let no_file = |error: std::io::Error| format!("this is no .npy file: {error}");
-    let mut bytes = vec![0; LONGEST_PREAMBLE];
-    file.read_exact(&mut bytes).map_err(no_file)?;
-    if !bytes.starts_with(b"\x93NUMPY") {
-        return Err("this is no .npy file: it does not begin as one".to_owned());
-    }
-    let (preamble, length) = if bytes[6] == 1 {
-        (10, usize::from(u16::from_le_bytes([bytes[8], bytes[9]])))
-    } else {
-        let length = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-        (12, usize::try_from(length).unwrap_or(usize::MAX))
-    };
-    if !(2..=MOST_HEADER_BYTES).contains(&length) {
-        return Err(format!(
-            "its header has {length} bytes; at most {MOST_HEADER_BYTES} are read"
-        ));
-    }
-    bytes.resize(preamble + length, 0);
-    file.read_exact(&mut bytes[LONGEST_PREAMBLE..])
-        .map_err(no_file)?;
-    let brackets = bytes[preamble..]
-        .iter()
-        .filter(|byte| b"([{".contains(byte));
-    if brackets.count() > MOST_BRACKETS {
-        return Err("its header does not describe a plain array".to_owned());
-    }
-    Ok(bytes)
-}
-
-/// The entries of one array.
-fn from_npy<R: Read>(file: NpyFile<R>, entries: usize, name: &str) -> Result<Array, String> {
-    let shape: Vec<usize> = file
-        .shape()
-        .iter()
-        .map(|size| usize::try_from(*size).unwrap_or(usize::MAX))
-        .collect();
-    let by_column = file.order() == Order::Fortran && shape.len() == 2;
-    let values = convert(file).map_err(|problem| format!("{name}: {problem}"))?;
-    if values.len() != entries {
-        return Err(format!(
-            "{name}: found {} entries, but its header says {entries}",
-            values.len()
-        ));
-    }
-    let values = match shape[..] {
-        [rows, columns] if by_column => (0..entries)
-            .map(|at| values[at % columns * rows + at / columns])
-            .collect(),
-        _ => values,
-    };
+    allow: impl FnOnce(usize) -> Result<(), String>,
+) -> Result<Array, String> {
+    let named = |why: String| format!("{name}: {why}");
+    let header = Header::read(&mut file, most).map_err(named)?;
+    allow(header.entries)?;
+    let (shape, values) = header.read_entries(&mut file).map_err(named)?;
     Ok(Array { shape, values })
-}
-
-fn convert<R: Read>(file: NpyFile<R>) -> Result<Vec<f64>, String> {
-    let dtype = file.dtype();
-    let unreadable = |error: std::io::Error| error.to_string();
-    let npyz::DType::Plain(plain) = &dtype else {
-        return Err("found a structured type, expected plain numbers".to_owned());
-    };
-    macro_rules! widen {
-        ($type:ty) => {
-            file.into_vec::<$type>()
-                .map_err(unreadable)?
-                .into_iter()
-                .map(f64::from)
-                .collect()
-        };
-    }
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "features and labels beyond 2^53 are rounded, as numpy's astype does"
-    )]
-    Ok(match (plain.type_char(), plain.size_field()) {
-        (TypeChar::Float, 4) => widen!(f32),
-        (TypeChar::Float, 8) => widen!(f64),
-        (TypeChar::Int, 1) => widen!(i8),
-        (TypeChar::Int, 2) => widen!(i16),
-        (TypeChar::Int, 4) => widen!(i32),
-        (TypeChar::Int, 8) => file
-            .into_vec::<i64>()
-            .map_err(unreadable)?
-            .into_iter()
-            .map(|value| value as f64)
-            .collect(),
-        (TypeChar::Uint, 1) => widen!(u8),
-        (TypeChar::Uint, 2) => widen!(u16),
-        (TypeChar::Uint, 4) => widen!(u32),
-        (TypeChar::Uint, 8) => file
-            .into_vec::<u64>()
-            .map_err(unreadable)?
-            .into_iter()
-            .map(|value| value as f64)
-            .collect(),
-        (TypeChar::Bool, _) => file
-            .into_vec::<bool>()
-            .map_err(unreadable)?
-            .into_iter()
-            .map(f64::from)
-            .collect(),
-        (_, _) => {
-            return Err(format!(
-                "found the type {plain}, expected float32, float64, an integer type or bool; numpy's astype converts"
-            ));
-        }
-    })
 }
 
 /// `{"dW1": [[1, 2], [3, 4]], "db1": [1, 2]}`; `null` and `"NaN"` are NaN.
@@ -317,6 +192,7 @@ fn flatten(value: &Value, depth: usize, array: &mut Array) -> Result<(), String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::npy;
 
     #[test]
     fn json_arrays_have_one_shape() {
@@ -340,15 +216,11 @@ mod tests {
     }
 
     fn npy(header: &str, entries: usize) -> Vec<u8> {
-        let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
-        bytes.extend((header.len() as u32).to_le_bytes());
-        bytes.extend(header.as_bytes());
-        bytes.resize(bytes.len() + entries, 0);
-        bytes
+        npy::tests::file(header, &vec![0; entries])
     }
 
     fn header(dtype: &str, shape: &str) -> String {
-        format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n")
+        npy::tests::header(dtype, false, shape)
     }
 
     #[test]

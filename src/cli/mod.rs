@@ -8,6 +8,7 @@ mod grade;
 mod grade_gradients;
 mod healthcheck;
 mod lint_key;
+mod npy;
 mod serve;
 mod settings;
 mod train;

@@ -115,29 +115,17 @@ fn read(path: &Path) -> Result<(Vec<usize>, Vec<f64>), String> {
 mod tests {
     use std::{fs, path::PathBuf};
 
-    use npyz::{Order, WriterBuilder as _};
-
     use super::*;
+    use crate::cli::npy::tests::{file, header};
 
-    fn write<T: npyz::AutoSerialize + npyz::Serialize>(
-        directory: &Path,
-        name: &str,
-        shape: &[u64],
-        order: Order,
-        values: Vec<T>,
-    ) -> PathBuf {
+    /// The bytes of little-endian numbers.
+    macro_rules! bytes {
+        ($($number:expr),+) => { [$($number.to_le_bytes()),+].concat() };
+    }
+
+    fn write(directory: &Path, name: &str, header: &str, entries: &[u8]) -> PathBuf {
         let path = directory.join(name);
-        let mut bytes = Vec::new();
-        let mut writer = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(shape)
-            .order(order)
-            .writer(&mut bytes)
-            .begin_nd()
-            .expect("writes to memory");
-        writer.extend(values).expect("writes to memory");
-        writer.finish().expect("writes to memory");
-        fs::write(&path, bytes).expect("a writable directory");
+        fs::write(&path, file(header, entries)).expect("a writable directory");
         path
     }
 
@@ -147,19 +135,27 @@ mod tests {
         let c = write(
             directory.path(),
             "c.npy",
-            &[2, 3],
-            Order::C,
-            vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0],
+            &header("<f4", false, "(2, 3)"),
+            &bytes![1.0f32, 2.0f32, 3.0f32, 4.0f32, 5.0f32, 6.0f32],
         );
         let fortran = write(
             directory.path(),
             "f.npy",
-            &[2, 3],
-            Order::Fortran,
-            vec![1.0f64, 4.0, 2.0, 5.0, 3.0, 6.0],
+            &header("<f8", true, "(2, 3)"),
+            &bytes![1.0f64, 4.0f64, 2.0f64, 5.0f64, 3.0f64, 6.0f64],
         );
-        let labels = write(directory.path(), "l.npy", &[2], Order::C, vec![2i64, 0]);
-        let targets = write(directory.path(), "t.npy", &[2, 1], Order::C, vec![7u8, 8]);
+        let labels = write(
+            directory.path(),
+            "l.npy",
+            &header("<i8", false, "(2,)"),
+            &bytes![2i64, 0i64],
+        );
+        let targets = write(
+            directory.path(),
+            "t.npy",
+            &header("|u1", false, "(2, 1)"),
+            &[7, 8],
+        );
         let expected = Matrix {
             columns: 3,
             values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
@@ -191,19 +187,27 @@ mod tests {
         let x = write(
             directory.path(),
             "x.npy",
-            &[2, 1],
-            Order::C,
-            vec![1.0f32, f32::NAN],
+            &header("<f4", false, "(2, 1)"),
+            &bytes![1.0f32, f32::NAN],
         );
         let good = write(
             directory.path(),
             "g.npy",
-            &[2, 1],
-            Order::C,
-            vec![1.0f32, 2.0],
+            &header("<f4", false, "(2, 1)"),
+            &bytes![1.0f32, 2.0f32],
         );
-        let three = write(directory.path(), "y.npy", &[3], Order::C, vec![0i32, 1, 2]);
-        let half = write(directory.path(), "h.npy", &[2], Order::C, vec![0.0f32, 0.5]);
+        let three = write(
+            directory.path(),
+            "y.npy",
+            &header("<i4", false, "(3,)"),
+            &bytes![0i32, 1i32, 2i32],
+        );
+        let half = write(
+            directory.path(),
+            "h.npy",
+            &header("<f4", false, "(2,)"),
+            &bytes![0.0f32, 0.5f32],
+        );
         let error = |inputs: &Path, labels: &Path| {
             load(inputs, Some(labels), None).expect_err("should be refused")
         };
