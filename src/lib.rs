@@ -19,3 +19,33 @@ pub mod nn;
 pub mod service;
 pub mod store;
 pub mod training;
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::fs;
+    use std::path::Path;
+
+    /// `cargo run -p backpropd-codegen -- --check` compares every byte, and takes a minute to build.
+    #[test]
+    fn the_generated_code_is_that_of_the_protos() {
+        let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
+        let mut files: Vec<_> = fs::read_dir(proto.join("backprop/v1"))
+            .expect("the protos are part of the repository")
+            .map(|entry| entry.expect("readable").path())
+            .collect();
+        files.sort();
+        let mut digests = String::new();
+        for file in files {
+            let name = file.file_name().expect("a name").to_string_lossy();
+            let digest = blake3::hash(&fs::read(&file).expect("readable"));
+            writeln!(digests, "{digest}  {name}").expect("memory");
+        }
+        let generated = fs::read_to_string(proto.join("generated/protos.blake3"));
+        assert_eq!(
+            generated.expect("it is part of the repository"),
+            digests,
+            "a proto has changed: run `cargo run -p backpropd-codegen` and commit what it writes"
+        );
+    }
+}

@@ -111,12 +111,20 @@ use crate::training::{Access, ModelName, Now, Registry, RegistryLimits};
     reason = "generated code"
 )]
 pub mod pb {
-    tonic::include_proto!("backprop.v1");
-    include!(concat!(env!("OUT_DIR"), "/served/backprop.v1.rs"));
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/proto/generated/messages.rs"
+    ));
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/proto/generated/services.rs"
+    ));
 
     /// The compiled protos, for reflection.
-    pub const FILE_DESCRIPTOR_SET: &[u8] =
-        include_bytes!(concat!(env!("OUT_DIR"), "/backprop.v1.descriptors"));
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/proto/generated/descriptors.binpb"
+    ));
 }
 
 /// Requests without tensors are names and numbers: nothing that fills this is meant, in bytes.
