@@ -70,8 +70,8 @@ exit_code() { podman inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$
 
 binary=${BINARY:-}
 if [ -z "$binary" ]; then
-  RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$TARGET"
-  binary=${CARGO_TARGET_DIR:-target}/$TARGET/release/backpropd
+  RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --locked --target "$TARGET"
+  binary=${CARGO_TARGET_DIR:-target}/$TARGET/dist/backpropd
 fi
 mkdir "$scratch/binary"
 cp "$binary" "$scratch/binary/backpropd"

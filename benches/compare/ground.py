@@ -39,8 +39,8 @@ def python_of(folder, given):
 
 def build():
     """The programs by name: the server, `peer` and `calls`."""
-    say("cargo build --release")
-    command = ["cargo", "build", "--release", "--bin", "backpropd", "--bench", "peer", "--bench", "calls"]
+    say("cargo build --profile dist")
+    command = ["cargo", "build", "--profile", "dist", "--bin", "backpropd", "--bench", "peer", "--bench", "calls"]
     built = subprocess.run(
         [*command, "--message-format=json-render-diagnostics"], cwd=ROOT, check=True, stdout=subprocess.PIPE
     )
