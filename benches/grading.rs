@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use backpropd::config::Config;
 use backpropd::grade::{Assignment, Grader, Reveal};
-use backpropd::service::{pb, serve};
+use backpropd::rpc::pb;
+use backpropd::server::serve;
 use divan::{Bencher, counter::ItemsCount};
 use pb::grading_service_client::GradingServiceClient;
 

@@ -17,7 +17,7 @@ mod process;
 
 use std::time::{Duration, Instant};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use fixture::{FOREVER, Training, create, homework, now, train};
 use futures_util::future::join_all;
 use pb::train_batch_response::Event;

@@ -21,7 +21,7 @@ mod process;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use fixture::{FOREVER, Sessions, Training, create, homework, layer, tensor, train};
 use pb::grading_service_client::GradingServiceClient;
 use pb::train_batch_response::Event;

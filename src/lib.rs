@@ -8,17 +8,29 @@
 //! - [`training`]: models, runs, sessions and their quotas; pure state.
 //! - [`store`]: snapshots on disk, committed whole; knows files and bytes only.
 //! - [`config`]: every limit and address, one table.
-//! - [`service`]: the edge, the only code that knows gRPC and protobuf: conversions, errors, threads, connections.
+//! - `host`: models that live, train and survive, whoever asks; knows no HTTP, no protobuf, no tonic.
+//! - [`status`]: a refusal as a caller sees it, one table of errors.
+//! - `encoded`: a reply that is bytes already, on its way from a handler to its connection.
+//! - `transport`: connections and bytes. It and `rpc` do not know each other.
+//! - [`rpc`]: protobuf in, protobuf out.
+//! - [`server`]: the rooms put together and served.
 //! - [`cli`]: the commands, one file for each.
 
 pub mod cli;
 pub mod config;
+mod encoded;
 pub mod formula;
 pub mod grade;
+mod host;
 pub mod nn;
-pub mod service;
+pub mod rpc;
+pub mod server;
+pub mod status;
 pub mod store;
 pub mod training;
+mod transport;
+
+pub use crate::host::trash;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use bytes::Bytes;
 use pb::gradients_request::Target;
 use prost::Message as _;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use futures_util::future::join_all;
 use pb::predict_request::Target;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use bytes::Bytes;
 use prost::Message as _;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use backpropd::nn::Scalar;
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use backpropd::training::Advance;
 use faer::Par;
 use pb::train_batch_response::Event;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use futures_util::future::join_all;
 use pb::train_batch_response::Event;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use backpropd::service::fuzzing::Calls;
+use backpropd::server::fuzzing::Calls;
 use libfuzzer_sys::fuzz_target;
 
 static CALLS: LazyLock<Calls> = LazyLock::new(Calls::new);

@@ -16,15 +16,15 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model_id": "hw", "spec": {"input_size": 4, "layers": \[{"units": 3}, {"units": 2}, {"units": 1}\]}, "seed": 1}' 127.0.0.1:50051 backprop.v1.TrainingService/CreateModel
         async fn create_model(
             &self,
-            request: tonic::Request<crate::service::pb::CreateModelRequest>,
+            request: tonic::Request<crate::rpc::pb::CreateModelRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::CreateModelResponse>,
+            tonic::Response<crate::rpc::pb::CreateModelResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the TrainBatch method.
         type TrainBatchStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::service::pb::TrainBatchResponse,
+                    crate::rpc::pb::TrainBatchResponse,
                     tonic::Status,
                 >,
             >
@@ -35,60 +35,60 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "steps": 10}' 127.0.0.1:50051 backprop.v1.TrainingService/TrainBatch
         async fn train_batch(
             &self,
-            request: tonic::Request<crate::service::pb::TrainBatchRequest>,
+            request: tonic::Request<crate::rpc::pb::TrainBatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::TrainBatchStream>, tonic::Status>;
         /// Shows the loss, the gradients and every quantity of the forward and backward pass; changes nothing.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Gradients
         async fn gradients(
             &self,
-            request: tonic::Request<crate::service::pb::GradientsRequest>,
+            request: tonic::Request<crate::rpc::pb::GradientsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::GradientsReply>,
+            tonic::Response<crate::rpc::GradientsReply>,
             tonic::Status,
         >;
         /// Computes the network's outputs; changes nothing. A row has the same bits alone and inside a batch.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Predict
         async fn predict(
             &self,
-            request: tonic::Request<crate::service::pb::PredictRequest>,
+            request: tonic::Request<crate::rpc::pb::PredictRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::PredictResponse>,
+            tonic::Response<crate::rpc::pb::PredictResponse>,
             tonic::Status,
         >;
         /// Describes a model, with its spec and its step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/GetModel
         async fn get_model(
             &self,
-            request: tonic::Request<crate::service::pb::GetModelRequest>,
+            request: tonic::Request<crate::rpc::pb::GetModelRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::GetModelResponse>,
+            tonic::Response<crate::rpc::pb::GetModelResponse>,
             tonic::Status,
         >;
         /// Lists a session's models in the order of their names.
         /// grpcurl -plaintext -d '{"session": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.TrainingService/ListModels
         async fn list_models(
             &self,
-            request: tonic::Request<crate::service::pb::ListModelsRequest>,
+            request: tonic::Request<crate::rpc::pb::ListModelsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::ListModelsResponse>,
+            tonic::Response<crate::rpc::pb::ListModelsResponse>,
             tonic::Status,
         >;
         /// Deletes a model; training of it stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/DeleteModel
         async fn delete_model(
             &self,
-            request: tonic::Request<crate::service::pb::DeleteModelRequest>,
+            request: tonic::Request<crate::rpc::pb::DeleteModelRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::DeleteModelResponse>,
+            tonic::Response<crate::rpc::pb::DeleteModelResponse>,
             tonic::Status,
         >;
         /// Returns every weight and bias.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/GetParameters
         async fn get_parameters(
             &self,
-            request: tonic::Request<crate::service::pb::GetParametersRequest>,
+            request: tonic::Request<crate::rpc::pb::GetParametersRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::GetParametersResponse>,
+            tonic::Response<crate::rpc::pb::GetParametersResponse>,
             tonic::Status,
         >;
         /// Replaces every weight and bias, and clears the optimizer's state; the step count stays. Waits its turn behind
@@ -96,24 +96,24 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/line", "parameters": \[{"weights": {"shape": \[1, 2\], "values": \[0.5, -1\]}}\]}' 127.0.0.1:50051 backprop.v1.TrainingService/SetParameters
         async fn set_parameters(
             &self,
-            request: tonic::Request<crate::service::pb::SetParametersRequest>,
+            request: tonic::Request<crate::rpc::pb::SetParametersRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::SetParametersResponse>,
+            tonic::Response<crate::rpc::pb::SetParametersResponse>,
             tonic::Status,
         >;
         /// Compares backward with central differences of the loss, parameter by parameter, in FLOAT64.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/CheckGradients
         async fn check_gradients(
             &self,
-            request: tonic::Request<crate::service::pb::CheckGradientsRequest>,
+            request: tonic::Request<crate::rpc::pb::CheckGradientsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::CheckGradientsResponse>,
+            tonic::Response<crate::rpc::pb::CheckGradientsResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchModel method.
         type WatchModelStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::service::pb::WatchModelResponse,
+                    crate::rpc::pb::WatchModelResponse,
                     tonic::Status,
                 >,
             >
@@ -124,12 +124,12 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/WatchModel
         async fn watch_model(
             &self,
-            request: tonic::Request<crate::service::pb::WatchModelRequest>,
+            request: tonic::Request<crate::rpc::pb::WatchModelRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchModelStream>, tonic::Status>;
         /// Server streaming response type for the ExportModel method.
         type ExportModelStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::service::pb::ExportModelResponse,
+                    crate::rpc::pb::ExportModelResponse,
                     tonic::Status,
                 >,
             >
@@ -139,7 +139,7 @@ pub mod training_service_server {
         /// file that the server itself stores.
         async fn export_model(
             &self,
-            request: tonic::Request<crate::service::pb::ExportModelRequest>,
+            request: tonic::Request<crate::rpc::pb::ExportModelRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::ExportModelStream>,
             tonic::Status,
@@ -148,10 +148,10 @@ pub mod training_service_server {
         async fn import_model(
             &self,
             request: tonic::Request<
-                tonic::Streaming<crate::service::pb::ImportModelRequest>,
+                tonic::Streaming<crate::rpc::pb::ImportModelRequest>,
             >,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::ImportModelResponse>,
+            tonic::Response<crate::rpc::pb::ImportModelResponse>,
             tonic::Status,
         >;
     }
@@ -240,9 +240,9 @@ pub mod training_service_server {
                     struct CreateModelSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::service::pb::CreateModelRequest>
+                    > tonic::server::UnaryService<crate::rpc::pb::CreateModelRequest>
                     for CreateModelSvc<T> {
-                        type Response = crate::service::pb::CreateModelResponse;
+                        type Response = crate::rpc::pb::CreateModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -250,7 +250,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::CreateModelRequest,
+                                crate::rpc::pb::CreateModelRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -267,7 +267,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateModelSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -288,9 +288,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ServerStreamingService<
-                        crate::service::pb::TrainBatchRequest,
+                        crate::rpc::pb::TrainBatchRequest,
                     > for TrainBatchSvc<T> {
-                        type Response = crate::service::pb::TrainBatchResponse;
+                        type Response = crate::rpc::pb::TrainBatchResponse;
                         type ResponseStream = T::TrainBatchStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -299,7 +299,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::TrainBatchRequest,
+                                crate::rpc::pb::TrainBatchRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -316,7 +316,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = TrainBatchSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -336,16 +336,16 @@ pub mod training_service_server {
                     struct GradientsSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::service::pb::GradientsRequest>
+                    > tonic::server::UnaryService<crate::rpc::pb::GradientsRequest>
                     for GradientsSvc<T> {
-                        type Response = crate::service::GradientsReply;
+                        type Response = crate::rpc::GradientsReply;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::service::pb::GradientsRequest>,
+                            request: tonic::Request<crate::rpc::pb::GradientsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -361,7 +361,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GradientsSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -381,16 +381,16 @@ pub mod training_service_server {
                     struct PredictSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::service::pb::PredictRequest>
+                    > tonic::server::UnaryService<crate::rpc::pb::PredictRequest>
                     for PredictSvc<T> {
-                        type Response = crate::service::pb::PredictResponse;
+                        type Response = crate::rpc::pb::PredictResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::service::pb::PredictRequest>,
+                            request: tonic::Request<crate::rpc::pb::PredictRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -406,7 +406,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PredictSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -426,16 +426,16 @@ pub mod training_service_server {
                     struct GetModelSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::service::pb::GetModelRequest>
+                    > tonic::server::UnaryService<crate::rpc::pb::GetModelRequest>
                     for GetModelSvc<T> {
-                        type Response = crate::service::pb::GetModelResponse;
+                        type Response = crate::rpc::pb::GetModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::service::pb::GetModelRequest>,
+                            request: tonic::Request<crate::rpc::pb::GetModelRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -451,7 +451,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetModelSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -471,9 +471,9 @@ pub mod training_service_server {
                     struct ListModelsSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::service::pb::ListModelsRequest>
+                    > tonic::server::UnaryService<crate::rpc::pb::ListModelsRequest>
                     for ListModelsSvc<T> {
-                        type Response = crate::service::pb::ListModelsResponse;
+                        type Response = crate::rpc::pb::ListModelsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -481,7 +481,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::ListModelsRequest,
+                                crate::rpc::pb::ListModelsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -498,7 +498,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListModelsSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -518,9 +518,9 @@ pub mod training_service_server {
                     struct DeleteModelSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::service::pb::DeleteModelRequest>
+                    > tonic::server::UnaryService<crate::rpc::pb::DeleteModelRequest>
                     for DeleteModelSvc<T> {
-                        type Response = crate::service::pb::DeleteModelResponse;
+                        type Response = crate::rpc::pb::DeleteModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -528,7 +528,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::DeleteModelRequest,
+                                crate::rpc::pb::DeleteModelRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -545,7 +545,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteModelSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -566,9 +566,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::GetParametersRequest,
+                        crate::rpc::pb::GetParametersRequest,
                     > for GetParametersSvc<T> {
-                        type Response = crate::service::pb::GetParametersResponse;
+                        type Response = crate::rpc::pb::GetParametersResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -576,7 +576,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::GetParametersRequest,
+                                crate::rpc::pb::GetParametersRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -594,7 +594,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetParametersSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -615,9 +615,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::SetParametersRequest,
+                        crate::rpc::pb::SetParametersRequest,
                     > for SetParametersSvc<T> {
-                        type Response = crate::service::pb::SetParametersResponse;
+                        type Response = crate::rpc::pb::SetParametersResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -625,7 +625,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::SetParametersRequest,
+                                crate::rpc::pb::SetParametersRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -643,7 +643,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetParametersSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -664,9 +664,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::CheckGradientsRequest,
+                        crate::rpc::pb::CheckGradientsRequest,
                     > for CheckGradientsSvc<T> {
-                        type Response = crate::service::pb::CheckGradientsResponse;
+                        type Response = crate::rpc::pb::CheckGradientsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -674,7 +674,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::CheckGradientsRequest,
+                                crate::rpc::pb::CheckGradientsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -692,7 +692,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CheckGradientsSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -713,9 +713,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ServerStreamingService<
-                        crate::service::pb::WatchModelRequest,
+                        crate::rpc::pb::WatchModelRequest,
                     > for WatchModelSvc<T> {
-                        type Response = crate::service::pb::WatchModelResponse;
+                        type Response = crate::rpc::pb::WatchModelResponse;
                         type ResponseStream = T::WatchModelStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -724,7 +724,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::WatchModelRequest,
+                                crate::rpc::pb::WatchModelRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -741,7 +741,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WatchModelSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -762,9 +762,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ServerStreamingService<
-                        crate::service::pb::ExportModelRequest,
+                        crate::rpc::pb::ExportModelRequest,
                     > for ExportModelSvc<T> {
-                        type Response = crate::service::pb::ExportModelResponse;
+                        type Response = crate::rpc::pb::ExportModelResponse;
                         type ResponseStream = T::ExportModelStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -773,7 +773,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::ExportModelRequest,
+                                crate::rpc::pb::ExportModelRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -790,7 +790,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ExportModelSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -811,9 +811,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ClientStreamingService<
-                        crate::service::pb::ImportModelRequest,
+                        crate::rpc::pb::ImportModelRequest,
                     > for ImportModelSvc<T> {
-                        type Response = crate::service::pb::ImportModelResponse;
+                        type Response = crate::rpc::pb::ImportModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -821,7 +821,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                tonic::Streaming<crate::service::pb::ImportModelRequest>,
+                                tonic::Streaming<crate::rpc::pb::ImportModelRequest>,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -838,7 +838,7 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ImportModelSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -910,27 +910,27 @@ pub mod grading_service_server {
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.GradingService/ListAssignments
         async fn list_assignments(
             &self,
-            request: tonic::Request<crate::service::pb::ListAssignmentsRequest>,
+            request: tonic::Request<crate::rpc::pb::ListAssignmentsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::ListAssignmentsResponse>,
+            tonic::Response<crate::rpc::pb::ListAssignmentsResponse>,
             tonic::Status,
         >;
         /// Shows an assignment: its network, and each question with its prompt, points, shape and indices.
         /// grpcurl -plaintext -d '{"assignment": "hw-backprop"}' 127.0.0.1:50051 backprop.v1.GradingService/GetAssignment
         async fn get_assignment(
             &self,
-            request: tonic::Request<crate::service::pb::GetAssignmentRequest>,
+            request: tonic::Request<crate::rpc::pb::GetAssignmentRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::GetAssignmentResponse>,
+            tonic::Response<crate::rpc::pb::GetAssignmentResponse>,
             tonic::Status,
         >;
         /// Grades formulas, in LaTeX or plain text. The same answers get the same verdicts.
         /// grpcurl -plaintext -d '{"assignment": "hw-backprop", "answers": {"1.1": "\\delta h^2\_{1,1}"}}' 127.0.0.1:50051 backprop.v1.GradingService/GradeFormulas
         async fn grade_formulas(
             &self,
-            request: tonic::Request<crate::service::pb::GradeFormulasRequest>,
+            request: tonic::Request<crate::rpc::pb::GradeFormulasRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::GradeFormulasResponse>,
+            tonic::Response<crate::rpc::pb::GradeFormulasResponse>,
             tonic::Status,
         >;
         /// Grades gradients that a student's code computed, against a model or a network sent along, in FLOAT64. Works on
@@ -939,9 +939,9 @@ pub mod grading_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "submitted": \[{"quantity": "QUANTITY_D_W", "layer": 3, "tensor": {"shape": \[1, 2\], "values": \[0.1, 0.2\]}}\]}' 127.0.0.1:50051 backprop.v1.GradingService/GradeGradients
         async fn grade_gradients(
             &self,
-            request: tonic::Request<crate::service::pb::GradeGradientsRequest>,
+            request: tonic::Request<crate::rpc::pb::GradeGradientsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::GradeGradientsResponse>,
+            tonic::Response<crate::rpc::pb::GradeGradientsResponse>,
             tonic::Status,
         >;
     }
@@ -1030,9 +1030,9 @@ pub mod grading_service_server {
                     impl<
                         T: GradingService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::ListAssignmentsRequest,
+                        crate::rpc::pb::ListAssignmentsRequest,
                     > for ListAssignmentsSvc<T> {
-                        type Response = crate::service::pb::ListAssignmentsResponse;
+                        type Response = crate::rpc::pb::ListAssignmentsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1040,7 +1040,7 @@ pub mod grading_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::ListAssignmentsRequest,
+                                crate::rpc::pb::ListAssignmentsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1058,7 +1058,7 @@ pub mod grading_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAssignmentsSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1079,9 +1079,9 @@ pub mod grading_service_server {
                     impl<
                         T: GradingService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::GetAssignmentRequest,
+                        crate::rpc::pb::GetAssignmentRequest,
                     > for GetAssignmentSvc<T> {
-                        type Response = crate::service::pb::GetAssignmentResponse;
+                        type Response = crate::rpc::pb::GetAssignmentResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1089,7 +1089,7 @@ pub mod grading_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::GetAssignmentRequest,
+                                crate::rpc::pb::GetAssignmentRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1106,7 +1106,7 @@ pub mod grading_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetAssignmentSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1127,9 +1127,9 @@ pub mod grading_service_server {
                     impl<
                         T: GradingService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::GradeFormulasRequest,
+                        crate::rpc::pb::GradeFormulasRequest,
                     > for GradeFormulasSvc<T> {
-                        type Response = crate::service::pb::GradeFormulasResponse;
+                        type Response = crate::rpc::pb::GradeFormulasResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1137,7 +1137,7 @@ pub mod grading_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::GradeFormulasRequest,
+                                crate::rpc::pb::GradeFormulasRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1154,7 +1154,7 @@ pub mod grading_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GradeFormulasSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1175,9 +1175,9 @@ pub mod grading_service_server {
                     impl<
                         T: GradingService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::GradeGradientsRequest,
+                        crate::rpc::pb::GradeGradientsRequest,
                     > for GradeGradientsSvc<T> {
-                        type Response = crate::service::pb::GradeGradientsResponse;
+                        type Response = crate::rpc::pb::GradeGradientsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1185,7 +1185,7 @@ pub mod grading_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::GradeGradientsRequest,
+                                crate::rpc::pb::GradeGradientsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1203,7 +1203,7 @@ pub mod grading_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GradeGradientsSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1275,9 +1275,9 @@ pub mod server_service_server {
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.ServerService/GetServerInfo
         async fn get_server_info(
             &self,
-            request: tonic::Request<crate::service::pb::GetServerInfoRequest>,
+            request: tonic::Request<crate::rpc::pb::GetServerInfoRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::GetServerInfoResponse>,
+            tonic::Response<crate::rpc::pb::GetServerInfoResponse>,
             tonic::Status,
         >;
     }
@@ -1364,9 +1364,9 @@ pub mod server_service_server {
                     impl<
                         T: ServerService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::GetServerInfoRequest,
+                        crate::rpc::pb::GetServerInfoRequest,
                     > for GetServerInfoSvc<T> {
-                        type Response = crate::service::pb::GetServerInfoResponse;
+                        type Response = crate::rpc::pb::GetServerInfoResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1374,7 +1374,7 @@ pub mod server_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::GetServerInfoRequest,
+                                crate::rpc::pb::GetServerInfoRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1391,7 +1391,7 @@ pub mod server_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetServerInfoSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1463,18 +1463,18 @@ pub mod session_service_server {
         /// grpcurl -plaintext -d '{"session_id": "lab"}' 127.0.0.1:50051 backprop.v1.SessionService/CreateSession
         async fn create_session(
             &self,
-            request: tonic::Request<crate::service::pb::CreateSessionRequest>,
+            request: tonic::Request<crate::rpc::pb::CreateSessionRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::CreateSessionResponse>,
+            tonic::Response<crate::rpc::pb::CreateSessionResponse>,
             tonic::Status,
         >;
         /// Describes a session.
         /// grpcurl -plaintext -d '{"name": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.SessionService/GetSession
         async fn get_session(
             &self,
-            request: tonic::Request<crate::service::pb::GetSessionRequest>,
+            request: tonic::Request<crate::rpc::pb::GetSessionRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::GetSessionResponse>,
+            tonic::Response<crate::rpc::pb::GetSessionResponse>,
             tonic::Status,
         >;
         /// Lists sessions in the order of their names. Refused with PERMISSION_DENIED if the server does not listen on
@@ -1482,18 +1482,18 @@ pub mod session_service_server {
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.SessionService/ListSessions
         async fn list_sessions(
             &self,
-            request: tonic::Request<crate::service::pb::ListSessionsRequest>,
+            request: tonic::Request<crate::rpc::pb::ListSessionsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::ListSessionsResponse>,
+            tonic::Response<crate::rpc::pb::ListSessionsResponse>,
             tonic::Status,
         >;
         /// Deletes a session and its models; training in it stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.SessionService/DeleteSession
         async fn delete_session(
             &self,
-            request: tonic::Request<crate::service::pb::DeleteSessionRequest>,
+            request: tonic::Request<crate::rpc::pb::DeleteSessionRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::service::pb::DeleteSessionResponse>,
+            tonic::Response<crate::rpc::pb::DeleteSessionResponse>,
             tonic::Status,
         >;
     }
@@ -1581,9 +1581,9 @@ pub mod session_service_server {
                     impl<
                         T: SessionService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::CreateSessionRequest,
+                        crate::rpc::pb::CreateSessionRequest,
                     > for CreateSessionSvc<T> {
-                        type Response = crate::service::pb::CreateSessionResponse;
+                        type Response = crate::rpc::pb::CreateSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1591,7 +1591,7 @@ pub mod session_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::CreateSessionRequest,
+                                crate::rpc::pb::CreateSessionRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1608,7 +1608,7 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateSessionSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1628,9 +1628,9 @@ pub mod session_service_server {
                     struct GetSessionSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<crate::service::pb::GetSessionRequest>
+                    > tonic::server::UnaryService<crate::rpc::pb::GetSessionRequest>
                     for GetSessionSvc<T> {
-                        type Response = crate::service::pb::GetSessionResponse;
+                        type Response = crate::rpc::pb::GetSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1638,7 +1638,7 @@ pub mod session_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::GetSessionRequest,
+                                crate::rpc::pb::GetSessionRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1655,7 +1655,7 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetSessionSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1676,9 +1676,9 @@ pub mod session_service_server {
                     impl<
                         T: SessionService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::ListSessionsRequest,
+                        crate::rpc::pb::ListSessionsRequest,
                     > for ListSessionsSvc<T> {
-                        type Response = crate::service::pb::ListSessionsResponse;
+                        type Response = crate::rpc::pb::ListSessionsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1686,7 +1686,7 @@ pub mod session_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::ListSessionsRequest,
+                                crate::rpc::pb::ListSessionsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1703,7 +1703,7 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListSessionsSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1724,9 +1724,9 @@ pub mod session_service_server {
                     impl<
                         T: SessionService,
                     > tonic::server::UnaryService<
-                        crate::service::pb::DeleteSessionRequest,
+                        crate::rpc::pb::DeleteSessionRequest,
                     > for DeleteSessionSvc<T> {
-                        type Response = crate::service::pb::DeleteSessionResponse;
+                        type Response = crate::rpc::pb::DeleteSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1734,7 +1734,7 @@ pub mod session_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::service::pb::DeleteSessionRequest,
+                                crate::rpc::pb::DeleteSessionRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1751,7 +1751,7 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteSessionSvc(inner);
-                        let codec = crate::service::CountingCodec::default();
+                        let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

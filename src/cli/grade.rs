@@ -18,7 +18,8 @@ use super::files::{self, Links};
 use crate::grade::formats::{Format, Style};
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
-use crate::service::{load_graders, read_secrets};
+use crate::host::assignments::load_graders;
+use crate::host::secrets::read_secrets;
 
 pub(super) const NAME: &str = "grade";
 pub(super) const DEFAULT_ASSIGNMENT: &str = "hw-backprop";

@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
 use super::{Failure, failure::INTERRUPTED, settings};
 use crate::{
     config::{Config, LogFormat},
-    service,
+    server,
 };
 
 pub(super) fn command() -> Command {
@@ -117,7 +117,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         ))
     })?;
     let stopped = |error| Failure::failed(format!("the server stopped: {error}"));
-    let opened = service::open(config)
+    let opened = server::open(config)
         .map_err(|error| Failure::failed(format!("the server cannot start: {error}")))?;
     // The signal handlers are in place before the address is printed: a reader may stop the server at once.
     let shutdown = shutdown_signal()?;

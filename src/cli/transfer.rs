@@ -11,7 +11,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::connection::connect;
 use super::{Failure, grade, serve};
-use crate::service::pb;
+use crate::rpc::pb;
 use pb::training_service_client::TrainingServiceClient;
 
 pub(super) const EXPORT: &str = "export";

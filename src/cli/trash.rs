@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command};
 
 use super::{Failure, grade, serve};
-use crate::service::trash;
+use crate::host::trash;
 
 pub(super) const NAME: &str = "trash";
 const LIST: &str = "list";

@@ -1,6 +1,6 @@
 //! Honest clients: each creates, trains, replaces and deletes its own models, and remembers what was acknowledged.
 
-use backpropd::service::pb::{self, train_batch_response::Event};
+use backpropd::rpc::pb::{self, train_batch_response::Event};
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;

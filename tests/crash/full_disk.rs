@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tokio::process::Command;
 use tonic::{Code, Status};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::grading_service_client::GradingServiceClient;
 use pb::session_service_client::SessionServiceClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use backpropd::service::pb;
-use backpropd::service::pb::session_service_client::SessionServiceClient;
+use backpropd::rpc::pb;
+use backpropd::rpc::pb::session_service_client::SessionServiceClient;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 

@@ -1,6 +1,6 @@
 //! What `grpcurl -plaintext -d REQUEST ADDRESS METHOD` prints, from the same descriptors.
 
-pub use backpropd::service::pb::FILE_DESCRIPTOR_SET;
+pub use backpropd::rpc::pb::FILE_DESCRIPTOR_SET;
 use bytes::{Buf as _, BufMut as _};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, SerializeOptions};

@@ -1,6 +1,6 @@
 //! What one session may take, so that the others have theirs.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tonic::Code;
 
 use crate::fixture::{

@@ -1,6 +1,6 @@
 //! CheckGradients: what it compares, and what it leaves out because it says nothing.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::{Activation, Quantity};
 
 use crate::fixture::{Server, assert_unchanged, create, homework, inputs, layer, targets, tensor};

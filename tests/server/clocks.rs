@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use backpropd::service::trash::{self, TrashError};
-use backpropd::service::{Clock, pb};
+use backpropd::rpc::pb;
+use backpropd::server::Clock;
 use backpropd::training::Now;
+use backpropd::trash::{self, TrashError};
 use tempfile::TempDir;
 use tonic::{Code, Status};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use backpropd::store::{Kind, Record, Store};
 use tempfile::TempDir;
 use tonic::Code;
@@ -360,7 +360,8 @@ async fn weights_that_another_processor_rounds_otherwise_are_those_of_every_ackn
 #[tokio::test]
 async fn a_large_model_is_put_into_its_file_before_a_start_has_too_much_to_do() {
     let folder = TempDir::new().expect("a folder");
-    let server = Server::on(&folder, |_| ()).await;
+    // A slow machine takes so long for a run that its file would be written by time.
+    let server = Server::on(&folder, |config| config.commit_seconds = 3600).await;
     let mut client = server.training().await;
     let model = create(&mut client, wide(), 1).await;
     let made = file(&folder, &model);

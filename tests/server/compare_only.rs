@@ -1,7 +1,7 @@
 //! COMPARE_ONLY: what a caller who may only compare can find out, and how often it may try.
 
 use backpropd::config::Config;
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::grading_service_client::GradingServiceClient;
 use tempfile::TempDir;
 use tonic::transport::Channel;

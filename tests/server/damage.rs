@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backpropd::service::{ServeError, pb};
+use backpropd::rpc::pb;
+use backpropd::server::{HostError, ServeError};
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -171,7 +172,10 @@ fn damage(scene: &Scene, folder: &Path, file: &Path, damage: Damage, at: u64) ->
 async fn check(scene: &Scene, folder: &TempDir, what: &str) -> usize {
     let mut server = Server::on(folder, |_| ()).await;
     if let Err(refusal) = server.started().await {
-        let is_told = matches!(refusal, ServeError::Store(_) | ServeError::Unlisted(_));
+        let is_told = matches!(
+            refusal,
+            ServeError::Host(HostError::Store(_) | HostError::Unlisted(_))
+        );
         assert!(is_told, "{what}: {refusal}");
         return scene.acknowledged.len();
     }

@@ -1,6 +1,6 @@
 //! Callers that leave in the middle of a write: whatever they asked for is done, or was never begun.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 

@@ -1,6 +1,6 @@
 //! The same spec, seed and requests make the same bits, whatever the threads and whichever the server.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 
 use crate::fixture::{Server, create, layer, numbers, run, tensor};
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use backpropd::config::Config;
-use backpropd::service::{ServeError, pb, serve};
+use backpropd::rpc::pb;
+use backpropd::server::{HostError, ServeError, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -256,7 +257,10 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     // The first one opens the folder in a task of its own.
     _server.channel().await;
     let refusal = serve(listener, config, std::future::pending()).await;
-    assert!(matches!(refusal, Err(ServeError::Store(_))), "{refusal:?}");
+    assert!(
+        matches!(refusal, Err(ServeError::Host(HostError::Store(_)))),
+        "{refusal:?}"
+    );
 }
 
 fn relaxed(request: pb::TrainBatchRequest) -> pb::TrainBatchRequest {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tonic::{Code, Request};
 
 use crate::fixture::{

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::server_service_client::ServerServiceClient;
 use tempfile::TempDir;
 use tonic::Code;

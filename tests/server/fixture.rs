@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use backpropd::config::Config;
-use backpropd::service::pb;
-use backpropd::service::{Clock, ServeError, open_with_clock};
+use backpropd::rpc::pb;
+use backpropd::server::{Clock, ServeError, open_with_clock};
 use pb::server_service_client::ServerServiceClient;
 use pb::session_service_client::SessionServiceClient;
 use pb::train_batch_response::Event;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 
 use backpropd::grade::GradeReport;
-use backpropd::service::{ServeError, pb, serve};
+use backpropd::rpc::pb;
+use backpropd::server::{HostError, ServeError, serve};
 use pb::grading_service_client::GradingServiceClient;
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -226,7 +227,10 @@ async fn a_folder_adds_assignments_and_a_broken_file_stops_the_start() {
         ..Default::default()
     };
     let error = serve(listener, config, async {}).await.unwrap_err();
-    assert!(matches!(error, ServeError::Assignments(_)), "{error}");
+    assert!(
+        matches!(error, ServeError::Host(HostError::Grading(_))),
+        "{error}"
+    );
     let text = error.to_string();
     assert!(
         text.contains("small.toml")

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::grading_service_client::GradingServiceClient;
 use pb::server_service_client::ServerServiceClient;
 use tonic::{Code, Request, Status};

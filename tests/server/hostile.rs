@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;

@@ -2,7 +2,7 @@
 //! train; raised again, everything is as it was.
 
 use backpropd::config::Config;
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tokio::task::JoinSet;
 use tonic::Code;
 

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 

@@ -1,6 +1,6 @@
 //! Repeated requests: answered, not done again, and taken up where they were cut short.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tonic::Code;
 
 use crate::fixture::{

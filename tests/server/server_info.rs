@@ -1,6 +1,6 @@
 //! What GetServerInfo tells.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::server_service_client::ServerServiceClient;
 use tempfile::TempDir;
 

@@ -1,6 +1,6 @@
 //! Sessions: leases that hold models, until they are deleted or nobody calls.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tonic::{Code, Status};
 
 use crate::fixture::{Server, Sessions, get, homework, refused, until};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backpropd::service::{CountingCodec, pb};
+use backpropd::rpc::{CountingCodec, pb};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;

@@ -1,6 +1,6 @@
 //! TrainBatch: its events, its counts, its queue, and what becomes of weights that would not be finite.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tonic::Code;
 
 use crate::fixture::{

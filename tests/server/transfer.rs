@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backpropd::config::Config;
 use backpropd::nn::State;
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use backpropd::training::snapshot::{Restored, Rules, decode, encode};
 use backpropd::training::{Committed, Kept, Outcome, RequestId};
 use bytes::Bytes;

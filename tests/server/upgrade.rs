@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::{env, fs};
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::model_spec::Optimizer;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -370,7 +370,7 @@ async fn a_format_that_is_not_known_refuses_the_start_and_nothing_is_touched() {
             data_dir: copy.path().to_str().expect("text").to_owned(),
             ..Default::default()
         };
-        let refusal = backpropd::service::open(config)
+        let refusal = backpropd::server::open(config)
             .err()
             .expect(what)
             .to_string();

@@ -1,6 +1,6 @@
 //! WatchModel: what one client trains, another sees.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use pb::watch_model_response::Event;
 use tonic::{Code, Streaming};
 

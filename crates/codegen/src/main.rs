@@ -13,10 +13,10 @@ use std::{env, fs};
 use prost::Message as _;
 
 /// Where the generated code finds what it shares with the server.
-const CODEC: &str = "crate::service::CountingCodec";
-const MESSAGES: &str = "crate::service::pb";
+const CODEC: &str = "crate::rpc::CountingCodec";
+const MESSAGES: &str = "crate::rpc::pb";
 /// The one reply that is written straight to the wire, in place of the message of the same name.
-const GRADIENTS_REPLY: &str = "crate::service::GradientsReply";
+const GRADIENTS_REPLY: &str = "crate::rpc::GradientsReply";
 
 /// The names of the generated files, with their bytes.
 type Output = BTreeMap<&'static str, Vec<u8>>;

@@ -11,8 +11,8 @@ use crate::cli::{Failure, connection, serve};
 use crate::grade::receipt::Keys;
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
-use crate::service::pb::{self, grading_service_client::GradingServiceClient};
-use crate::service::{asked_reveal, read_report};
+use crate::rpc::convert::grading::{asked_reveal, read_report};
+use crate::rpc::pb::{self, grading_service_client::GradingServiceClient};
 
 pub(super) fn argument() -> Arg {
     Arg::new("server")

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::Failure,
-    service::pb::{
+    rpc::pb::{
         self, session_service_client::SessionServiceClient,
         training_service_client::TrainingServiceClient,
     },

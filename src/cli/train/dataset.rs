@@ -4,7 +4,7 @@ use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{csv, npy, options::Data};
-use crate::service::pb;
+use crate::rpc::pb;
 
 /// Row-major numbers, one row for each sample.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,7 +30,8 @@ use self::{
 use super::{Failure, connection::connect, serve};
 use crate::{
     config::Config,
-    service::{self, ServeError, pb},
+    rpc::pb,
+    server::{self, ServeError},
 };
 
 pub(super) const NAME: &str = "train";
@@ -100,7 +101,7 @@ impl LocalServer {
             listen,
             ..Config::default()
         };
-        let task = tokio::spawn(service::serve(listener, config, async {
+        let task = tokio::spawn(server::serve(listener, config, async {
             // A dropped sender means stop as well.
             let _ = stopped.await;
         }));

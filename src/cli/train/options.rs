@@ -8,7 +8,7 @@ use clap::{
     value_parser,
 };
 
-use crate::service::pb;
+use crate::rpc::pb;
 
 const COSINE: &str = "cosine";
 const DIGITS: &str = "digits";

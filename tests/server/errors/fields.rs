@@ -1,6 +1,6 @@
 //! Fields that cannot be meant: all of them at once, each with its path.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 
 use crate::fixture::{
     self, Server, assert_unchanged, bad_fields, create, create_homework, homework, tensor, train,

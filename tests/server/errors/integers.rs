@@ -1,7 +1,7 @@
 //! Integers sent as the bytes of floating-point numbers, in every field that takes a tensor.
 
-use backpropd::service::pb;
-use backpropd::service::pb::grading_service_client::GradingServiceClient;
+use backpropd::rpc::pb;
+use backpropd::rpc::pb::grading_service_client::GradingServiceClient;
 use tonic_types::StatusExt as _;
 
 use crate::fixture::{Server, bad_fields, create_homework, homework, tensor};

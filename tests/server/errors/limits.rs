@@ -1,6 +1,6 @@
 //! Limits: each is refused by name, with its size and a way out, and holds exactly where it is set.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tonic::{Code, Status};
 
 use crate::fixture::{

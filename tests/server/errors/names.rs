@@ -1,6 +1,6 @@
 //! Names: what is not there, what is taken, what has no such form, and steps that are not the expected ones.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use tonic::Code;
 use tonic_types::ErrorDetails;
 

@@ -1,6 +1,6 @@
 //! Bytes that are no request: too many, malformed, for no method.
 
-use backpropd::service::pb;
+use backpropd::rpc::pb;
 use bytes::{Buf as _, BufMut as _};
 use http::uri::PathAndQuery;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};

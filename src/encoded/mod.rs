@@ -1,0 +1,131 @@
+//! Replies that are bytes already when the call is answered. Tonic copies a message into a buffer when HTTP/2 asks for it,
+//! on a thread that answers calls: a megabyte takes it half a millisecond, and a thousand such replies a second in which
+//! no health check is answered. A large reply is written by the compute thread that made it, and its bytes go out from
+//! there.
+
+mod rope;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Body as HttpBody, Frame};
+use tonic::{Response, Status};
+
+pub use self::rope::Rope;
+#[cfg(test)]
+pub use self::rope::SMALL_PART;
+use crate::host::limits::memory::Reservation;
+use crate::host::limits::stream_slots::StreamSlot;
+
+/// The bytes before a message (gRPC over HTTP/2): whether it is compressed, and how long it is.
+const PREFIX: usize = 5;
+
+/// A reply whose messages are written, with all that it holds.
+pub struct Encoded {
+    parts: VecDeque<Bytes>,
+    memory: Arc<Reservation>,
+    _slot: Option<StreamSlot>,
+}
+
+/// An [`Encoded`] in a response's extensions, which want to be cloned. It is taken out once.
+#[derive(Clone)]
+struct Carried(Arc<Mutex<Option<Encoded>>>);
+
+impl Encoded {
+    /// A file in messages of a single field of bytes, number 1, which holds up to `piece` of them. The memory of the
+    /// file is held until the last piece has gone.
+    pub fn of_file(file: Bytes, piece: usize, memory: Reservation, slot: StreamSlot) -> Self {
+        let mut file = file;
+        let mut parts = VecDeque::with_capacity(2 * file.len().div_ceil(piece));
+        while !file.is_empty() {
+            let data = file.split_to(file.len().min(piece));
+            let mut message = Rope::default();
+            message.put(1, Rope::of_bytes(data));
+            parts.append(&mut with_prefix(message));
+        }
+        Self {
+            parts,
+            memory: Arc::new(memory),
+            _slot: Some(slot),
+        }
+    }
+
+    /// A single message, whose memory is held until all of it has gone.
+    pub fn of_message(message: Rope, memory: Reservation) -> Self {
+        Self {
+            parts: with_prefix(message),
+            memory: Arc::new(memory),
+            _slot: None,
+        }
+    }
+
+    /// A response whose body these bytes are; `blank` stands where tonic wants a message.
+    pub fn answer<V>(self, blank: V) -> Response<V> {
+        let mut response = Response::new(blank);
+        let carried = Carried(Arc::new(Mutex::new(Some(self))));
+        response.extensions_mut().insert(carried);
+        response
+    }
+
+    /// The reply that a response carries, if it carries one.
+    pub fn taken_from<B>(response: &mut http::Response<B>) -> Option<Self> {
+        let carried = response.extensions_mut().remove::<Carried>()?;
+        let mut carried = carried.0.lock().unwrap_or_else(PoisonError::into_inner);
+        carried.take()
+    }
+
+    /// The memory that it holds.
+    pub fn memory(&self) -> Arc<Reservation> {
+        Arc::clone(&self.memory)
+    }
+
+    /// Its bytes, and the status OK behind them.
+    pub fn into_body(self) -> EncodedBody {
+        EncodedBody(Some(self))
+    }
+}
+
+/// A message behind its prefix: it is not compressed, and so long.
+fn with_prefix(message: Rope) -> VecDeque<Bytes> {
+    // `check_reply` keeps a message far below 4 GiB.
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    let mut prefix = [0; PREFIX];
+    prefix[1..].copy_from_slice(&length.to_be_bytes());
+    message.into_parts(&prefix)
+}
+
+/// The body of an [`Encoded`] reply.
+pub struct EncodedBody(Option<Encoded>);
+
+impl HttpBody for EncodedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(encoded) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let frame = match encoded.parts.pop_front() {
+            Some(part) => Frame::data(part),
+            None => {
+                // The stream's place is free again before the other side hears that the stream has ended.
+                self.0 = None;
+                let mut trailers = HeaderMap::new();
+                trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+                Frame::trailers(trailers)
+            }
+        };
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}

@@ -1,0 +1,223 @@
+//! The compute threads and their queue.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::fair_queue::FairQueue;
+use super::niceness::give_way;
+use super::task::{ComputeError, Scratch, Task, Turn};
+use crate::host::party::Parties;
+
+/// The threads and their queue; the threads end when the last handle is dropped.
+#[derive(Clone)]
+pub struct Compute {
+    shared: Arc<Shared>,
+    _threads: Arc<Threads>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    limits: ComputeLimits,
+}
+
+/// How much may wait, and what need not.
+#[derive(Clone, Copy, Debug)]
+pub struct ComputeLimits {
+    /// Calls that may wait for a thread.
+    pub waiting: usize,
+    /// Calls from one address that may.
+    pub waiting_of_origin: usize,
+    /// Calls of one session that may.
+    pub waiting_of_session: usize,
+    /// Below so many floating-point operations work is done at once.
+    pub inline_flops: u64,
+}
+
+struct Queue {
+    tasks: FairQueue<Box<dyn Task>>,
+    idle: usize,
+    stopping: bool,
+}
+
+/// A task whose turn has come, whose it is, and how many cores it may take.
+type Next = (Parties, Box<dyn Task>, usize);
+
+struct Threads {
+    shared: Arc<Shared>,
+    handles: Vec<thread::JoinHandle<()>>,
+}
+
+impl Compute {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system starts no more threads.
+    pub fn start(threads: usize, limits: ComputeLimits) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                tasks: FairQueue::new(),
+                idle: 0,
+                stopping: false,
+            }),
+            wake: Condvar::new(),
+            limits,
+        });
+        if threads > 1 {
+            // They help a task that takes several cores. Another server of this process may have made them already.
+            let helpers = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|index| format!("helper-{index}"))
+                .start_handler(|_| give_way());
+            let _ = helpers.build_global();
+        }
+        let mut started = Threads {
+            shared: Arc::clone(&shared),
+            handles: Vec::with_capacity(threads),
+        };
+        for index in 0..threads {
+            let shared = Arc::clone(&shared);
+            let handle = thread::Builder::new()
+                .name(format!("compute-{index}"))
+                .stack_size(crate::formula::STACK_BYTES)
+                .spawn(move || work(&shared))?;
+            started.handles.push(handle);
+        }
+        Ok(Self {
+            shared,
+            _threads: Arc::new(started),
+        })
+    }
+
+    /// Queues a task of these parties.
+    ///
+    /// # Errors
+    /// Too many wait already.
+    pub fn submit(&self, parties: Parties, task: Box<dyn Task>) -> Result<(), ComputeError> {
+        let limits = &self.shared.limits;
+        let mut queue = self.shared.lock();
+        let waiting = [
+            (
+                "max_waiting_calls_per_session",
+                queue.tasks.len_of_session(parties),
+                limits.waiting_of_session,
+            ),
+            (
+                "max_waiting_calls_per_address",
+                queue.tasks.len_of_origin(parties),
+                limits.waiting_of_origin,
+            ),
+            ("max_waiting_calls", queue.tasks.len(), limits.waiting),
+        ];
+        for (setting, waiting, limit) in waiting {
+            if waiting >= limit + queue.idle {
+                return Err(ComputeError::Full { setting, limit });
+            }
+        }
+        queue.tasks.push(parties, task);
+        drop(queue);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// How many tasks wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().tasks.len()
+    }
+
+    /// Whether work of about `flops` floating-point operations is done where it is asked for.
+    pub fn is_little(&self, flops: u64) -> bool {
+        flops <= self.shared.limits.inline_flops
+    }
+}
+
+fn work(shared: &Shared) {
+    give_way();
+    let mut scratch = Scratch::default();
+    let mut next = shared.next(None);
+    while let Some((parties, mut task, cores)) = next {
+        let began = Instant::now();
+        let turn = catch_unwind(AssertUnwindSafe(|| task.turn(cores, &mut scratch)));
+        let used = began
+            .elapsed()
+            .saturating_mul(u32::try_from(cores).unwrap_or(1));
+        next = match turn {
+            Ok(Turn::Again) => shared.next_after(parties, used, task),
+            // The panic hook has logged it; dropping the task tells whoever waits for it.
+            Ok(Turn::Done) | Err(_) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
+                shared.next(Some((parties, used)))
+            }
+        };
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a task back whose turn has used this much time, and takes the next one: where none waits, the same again, on
+    /// the core that has its memory at hand.
+    fn next_after(&self, parties: Parties, used: Duration, task: Box<dyn Task>) -> Option<Next> {
+        let mut queue = self.lock();
+        if queue.stopping {
+            drop(queue);
+            // What a task does when it ends may want the queue.
+            drop(task);
+            return None;
+        }
+        queue.tasks.charge(parties, used);
+        queue.tasks.push(parties, task);
+        queue.pop()
+    }
+
+    /// The next task, after one that is done and has used this much time.
+    fn next(&self, done: Option<(Parties, Duration)>) -> Option<Next> {
+        let mut queue = self.lock();
+        if let Some((parties, used)) = done {
+            queue.tasks.charge(parties, used);
+        }
+        queue.idle += 1;
+        let mut queue = self
+            .wake
+            .wait_while(queue, |queue| queue.tasks.len() == 0 && !queue.stopping)
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.idle -= 1;
+        if queue.stopping {
+            return None;
+        }
+        queue.pop()
+    }
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Next> {
+        let (parties, task) = self.tasks.pop()?;
+        // Threads that wait for work are about to get what is still queued.
+        let cores = 1 + self.idle.saturating_sub(self.tasks.len());
+        Some((parties, task, cores))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let abandoned = {
+            let mut queue = self.shared.lock();
+            queue.stopping = true;
+            std::mem::replace(&mut queue.tasks, FairQueue::new())
+        };
+        drop(abandoned);
+        self.shared.wake.notify_all();
+        let own = thread::current().id();
+        for handle in self.handles.drain(..) {
+            // The last handle can be dropped by a task on one of these threads, which cannot wait for itself.
+            if handle.thread().id() != own {
+                let _ = handle.join();
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! A model in its own file.
+
+use std::io;
+
+use super::about::about;
+use super::marks::mark;
+use crate::host::models::handle::ModelEntry;
+use crate::nn::Scalar;
+use crate::store::Store;
+use crate::training::{Kept, Model, snapshot};
+
+/// Writes a model into its file, and returns what was written. The caller has the turn to change it.
+pub(super) fn write_file<T: Scalar>(
+    store: &Store,
+    entry: &ModelEntry,
+    model: &Model<T>,
+) -> io::Result<Kept<T>> {
+    let kept = model.kept();
+    let about = about(entry);
+    let mark = mark(&about, kept.committed.step);
+    let bytes = snapshot::encode(model.spec(), &kept, &about);
+    let bytes = bytes.map_err(io::Error::other)?;
+    let (session, id) = (
+        entry.name.session.0.to_string(),
+        entry.name.model.to_string(),
+    );
+    entry.note_replacing();
+    let file = store.put_model(&session, &id, &bytes, Some(mark))?;
+    entry.note_filed(kept.committed.step, file);
+    Ok(kept)
+}

@@ -1,0 +1,158 @@
+//! A model read back from its file and the log.
+
+use std::io;
+
+use super::about::about;
+use super::marks::mark;
+use crate::host::compute::parallelism;
+use crate::host::models::any_model::{AnyModel, with_model};
+use crate::host::models::handle::ModelEntry;
+use crate::store::{Anchor, FoundSession, Logged, Segment, Store};
+use crate::training::snapshot::{self, Rules, SnapshotError};
+use crate::training::{ModelName, RedoError, redo};
+
+/// How models are restored.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Request ids that each model remembers.
+    pub remembered_requests: usize,
+    /// Cores that runs in the log are replayed on.
+    pub cores: usize,
+}
+
+/// Why a model on disk cannot be used.
+pub enum Unusable {
+    /// Damage, which costs the model.
+    Damaged(String),
+    /// A format of another program, which reads it.
+    Format(String),
+}
+
+impl Unusable {
+    pub fn damaged(what: impl std::fmt::Display) -> Self {
+        Self::Damaged(what.to_string())
+    }
+}
+
+impl From<SnapshotError> for Unusable {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Version(_) => Self::Format(error.to_string()),
+            SnapshotError::Damaged | SnapshotError::Malformed(_) => Self::damaged(error),
+        }
+    }
+}
+
+/// The model that was found under this name: its last commit in the log, else in its file.
+pub fn restore(
+    store: &Store,
+    found: &FoundSession,
+    name: &ModelName,
+    logged: Option<&Logged>,
+    options: Options,
+) -> Result<ModelEntry, Unusable> {
+    if logged.is_some_and(|logged| logged.is_damaged) {
+        return Err(Unusable::damaged("its last commit, in the log, is damaged"));
+    }
+    let (session, model) = (&found.session, name.model.to_string());
+    let base = match logged.and_then(|logged| logged.snapshot.clone()) {
+        Some(snapshot) => snapshot,
+        None => store.model(session, &model).map_err(Unusable::damaged)?,
+    };
+    let (entry, step) = restore_model(&base, name, options.remembered_requests)?;
+    let Some(logged) = logged else {
+        entry.note_filed(step, Anchor::of(&base));
+        return Ok(entry);
+    };
+    let segments = logged.segments.clone();
+    if logged.redos.is_empty() {
+        entry.note_logged(step, logged.anchor, segments);
+        return Ok(entry);
+    }
+    redo_all(&entry, logged, options.cores)?;
+    // So that it need not be done once more, and what it came to here is settled.
+    let (step, file) = with_model!(&entry.model, model => {
+        let kept = model.kept();
+        (kept.committed.step, snapshot::encode(model.spec(), &kept, &about(&entry)))
+    });
+    let file = file.map_err(Unusable::damaged)?;
+    match store.put_model(session, &model, &file, None) {
+        Ok(file) => entry.note_filed(step, file),
+        Err(error) => {
+            tracing::error!(%name, %error, "it stays in the log");
+            entry.note_logged(step, logged.anchor, segments);
+            // Its weights may be others than those that the log leads to elsewhere: nothing is to come after it there.
+            entry.note_replacing();
+        }
+    }
+    Ok(entry)
+}
+
+/// Does again what was done to a model since its last commit that is whole.
+fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), Unusable> {
+    with_model!(&entry.model, model => {
+        let redone = redo::redo(&logged.redos, model, parallelism(cores));
+        let redone = redone.map_err(|error| {
+            let what = format!("a run in the log cannot be replayed: {error}");
+            match error {
+                RedoError::Version(_) => Unusable::Format(what),
+                RedoError::OtherModel { .. } | RedoError::Diverges(_) | RedoError::Malformed(_) => {
+                    Unusable::Damaged(what)
+                }
+            }
+        })?;
+        let Some(redone) = redone else { return Ok(()) };
+        entry.set_updated(redone.updated);
+        if let Some(then) = redone.other_digest {
+            let now = model.committed().digest(model.spec());
+            tracing::warn!(
+                model = %entry.name, %now, %then, other_arithmetic = ?redone.other_arithmetic,
+                "runs that were done again come to other weights than where they were acknowledged: this processor rounds \
+                 otherwise, or the program has changed. What it comes to here is kept; the runs go to `quarantine`"
+            );
+            logged.segments.iter().for_each(Segment::note_damage);
+        }
+    });
+    Ok(())
+}
+
+/// The model that these bytes hold under this name, and its step.
+pub fn restore_model(
+    bytes: &[u8],
+    name: &ModelName,
+    remembered_requests: usize,
+) -> Result<(ModelEntry, u64), Unusable> {
+    let (restored, about) = snapshot::decode(bytes, &Rules::own(remembered_requests))?;
+    if about.name != name.to_string() {
+        return Err(Unusable::Damaged(format!("it holds {}", about.name)));
+    }
+    let model = AnyModel::from(restored);
+    let step = model.step();
+    let entry = ModelEntry::new(
+        name.clone(),
+        model,
+        about.access,
+        about.made_by,
+        about.created,
+    );
+    let entry = entry.with_compare(about.compare);
+    entry.set_updated(about.updated);
+    Ok((entry, step))
+}
+
+/// Notes the models of a session that was brought back in the manifest, as they are; those that cannot be read are told by
+/// the next start.
+///
+/// # Errors
+/// The disk refuses.
+pub fn note_session(store: &Store, session: &str) -> io::Result<()> {
+    for model in store.models(session)? {
+        let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));
+        let Some(name) = name else { continue };
+        let bytes = store.model(session, &model)?;
+        if let Ok((entry, step)) = restore_model(&bytes, &name, 0) {
+            store.note(session, &model, mark(&about(&entry), step));
+        }
+    }
+    store.sync_manifest()
+}

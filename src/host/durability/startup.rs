@@ -1,0 +1,199 @@
+//! What startup finds in the data folder.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::losses::lose;
+use super::marks::MarkCheck;
+use super::persistence::Persistence;
+use super::restore::{Options, Unusable, restore};
+use crate::host::models::handle::ModelEntry;
+use crate::host::tags::SessionTag;
+use crate::store::{FoundSession, Logged, Segment, Store};
+use crate::training::session::leases;
+use crate::training::{
+    Id, ModelName, Now, RecordError, Registry, RestoredModel, SessionName, SessionRecord,
+};
+
+impl Persistence {
+    /// Puts every session and model of the folder into `registry`; runs in the log are replayed on `cores`. A file that
+    /// is damaged costs its own model alone. No limit takes a model away.
+    ///
+    /// # Errors
+    /// The folder cannot be listed, or holds a format that this program does not know.
+    pub fn load(
+        &self,
+        registry: &mut Registry<ModelEntry>,
+        remembered_requests: usize,
+        cores: usize,
+        now: Now,
+    ) -> io::Result<()> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let options = Options {
+            remembered_requests,
+            cores,
+        };
+        for finding in store.findings() {
+            tracing::warn!("{finding}");
+        }
+        let mut marks = MarkCheck::begin(store);
+        let leases = take_leases(store);
+        for found in store.take_sessions() {
+            marks.note_found(&found);
+            let Some(session) = restore_session(store, registry, &found, &leases, now)? else {
+                continue;
+            };
+            for id in &found.models {
+                let Some(model) = Id::parse(id) else { continue };
+                let name = ModelName {
+                    session: session.clone(),
+                    model,
+                };
+                let logged = store.take_logged(&found.session, id);
+                let restore = || restore(store, &found, &name, logged.as_ref(), options);
+                // Bytes that were not foreseen cost their model, not the start.
+                let restored = catch_unwind(AssertUnwindSafe(restore))
+                    .unwrap_or_else(|_| Err(Unusable::damaged("reading it panics")));
+                let restored =
+                    restored.and_then(|entry| marks.check(store, entry).map_err(Unusable::Damaged));
+                match restored {
+                    Ok(entry) => keep_in(registry, entry),
+                    Err(Unusable::Format(what)) => return Err(io::Error::other(what)),
+                    Err(Unusable::Damaged(reason)) => {
+                        if let Some(logged) = logged {
+                            set_aside(store, &name, logged);
+                        }
+                        lose(store, &self.losses, name, &reason);
+                    }
+                }
+            }
+        }
+        registry.find_over_limits();
+        store.fold_rest()?;
+        self.remember_losses(store, registry, now)?;
+        let mut lost = self.lost();
+        for (name, reason) in marks.finish(registry, now) {
+            // What is in quarantine has told more.
+            lost.entry(name).or_insert_with(|| {
+                tracing::error!("{reason}");
+                reason
+            });
+        }
+        Ok(())
+    }
+
+    /// Models that were lost before this start are lost still, unless somebody has made them anew.
+    fn remember_losses(
+        &self,
+        store: &Store,
+        registry: &mut Registry<ModelEntry>,
+        now: Now,
+    ) -> io::Result<()> {
+        for (session, model) in store.quarantined()? {
+            let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));
+            let Some(name) = name else { continue };
+            if registry.model(&name, now).is_err() {
+                let message = format!(
+                    "the snapshot of {name} could not be used; it lies in the server's `quarantine`"
+                );
+                self.lost().entry(name).or_insert(message);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sees to it that quarantine gets the last commit of a model that cannot be used.
+fn set_aside(store: &Store, name: &ModelName, logged: Logged) {
+    if !logged.redos.is_empty() {
+        logged.segments.iter().for_each(Segment::note_damage);
+    } else if let Some(snapshot) = logged.snapshot {
+        let (session, model) = (name.session.0.to_string(), name.model.to_string());
+        if let Err(error) = store.put_model(&session, &model, &snapshot, None) {
+            tracing::error!(%name, %error, "its last commit cannot be put into its file");
+        }
+    }
+}
+
+/// Time without a call before this start.
+type Leases = BTreeMap<SessionName, Duration>;
+
+/// What the last orderly stop noted; nothing where that cannot be used, so that every lease starts anew.
+fn take_leases(store: &Store) -> Leases {
+    match store.take_leases() {
+        Ok(bytes) => bytes.and_then(|bytes| leases::decode(&bytes)),
+        Err(error) => {
+            tracing::warn!(%error, "the sessions' ages cannot be read: every lease starts anew");
+            None
+        }
+    }
+    .unwrap_or_default()
+}
+
+/// Puts a session back, sound or damaged; none where the folder holds no session.
+fn restore_session(
+    store: &Store,
+    registry: &mut Registry<ModelEntry>,
+    found: &FoundSession,
+    leases: &Leases,
+    now: Now,
+) -> io::Result<Option<SessionName>> {
+    let Some(name) = Id::parse(&found.session).map(SessionName) else {
+        tracing::warn!(
+            folder = found.session,
+            "this is not a session's folder: it is left alone"
+        );
+        return Ok(None);
+    };
+    let reason = match &found.record {
+        Ok(bytes) => match SessionRecord::from_bytes(bytes, &name) {
+            Ok(read) => {
+                if !read.is_sealed {
+                    // Of the first version, which has no checksum.
+                    let sealed = read.record.to_bytes(&name).map_err(io::Error::other)?;
+                    store.put_session(&found.session, &sealed)?;
+                }
+                let idle = leases.get(&name).copied().unwrap_or_default();
+                registry.restore_session(name.clone(), read.record, idle, now);
+                return Ok(Some(name));
+            }
+            Err(error @ RecordError::Version(_)) => return Err(io::Error::other(error)),
+            Err(error @ RecordError::Damaged(_)) => error.to_string(),
+        },
+        // Left by a session that was never acknowledged.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && found.models.is_empty() => {
+            return Ok(None);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            "session.json is missing".to_owned()
+        }
+        Err(error) => format!("session.json cannot be read: {error}"),
+    };
+    tracing::error!(session = %SessionTag(&name), reason, "a session cannot be used");
+    registry.restore_damaged_session(name.clone(), reason, now);
+    Ok(Some(name))
+}
+
+fn keep_in(registry: &mut Registry<ModelEntry>, entry: ModelEntry) {
+    let bytes = entry.model.spec().state_bytes();
+    let (name, created, request) = (entry.name.clone(), entry.created, entry.made_by.clone());
+    // What the memory has no room for is read again when it is called for, where the file has all of it.
+    let may_leave = entry.file().is_some() && !entry.is_logged();
+    let model = if registry.has_memory_for(bytes) || !may_leave {
+        Some(Arc::new(entry))
+    } else {
+        None
+    };
+    let restored = RestoredModel {
+        model,
+        bytes,
+        created,
+        request,
+    };
+    registry.restore_model(&name, restored);
+}

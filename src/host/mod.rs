@@ -1,0 +1,208 @@
+//! Models that live, train and survive, for any kind of caller. The host knows no HTTP, no protobuf and no tonic: it is
+//! asked by function calls, answers with values, and refuses with [`refused::Refused`].
+
+pub mod assignments;
+pub mod caller;
+pub mod clock;
+pub mod compute;
+pub mod deadline;
+pub mod durability;
+pub mod grading_desk;
+pub mod limits;
+pub mod models;
+pub mod parts;
+pub mod party;
+pub mod reference;
+pub mod refused;
+pub mod runs;
+pub mod secrets;
+pub mod tags;
+pub mod target;
+#[cfg(test)]
+mod tests;
+pub mod trash;
+pub mod veil;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::caller::Caller;
+use self::clock::Clock;
+use self::compute::{Compute, ComputeLimits};
+use self::durability::Persistence;
+use self::grading_desk::{GradingDesk, GradingDeskError};
+use self::limits::memory::Account;
+use self::limits::stream_slots::StreamSlots;
+use self::models::creation_turns::CreationTurns;
+use self::models::handle::ModelEntry;
+use self::models::session_turns::SessionTurns;
+use self::refused::Refused;
+use crate::config::Config;
+use crate::nn::ArchitectureLimits;
+use crate::store::StoreError;
+use crate::training::{Access, ModelName, Now, Registry, RegistryLimits};
+
+/// Why the host cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The compute threads could not be started.
+    #[error("cannot start the compute threads: {0}. Set `threads` to fewer")]
+    Threads(#[source] io::Error),
+    /// The assignments or the grading secret cannot be used.
+    #[error(transparent)]
+    Grading(#[from] GradingDeskError),
+    /// The data folder could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data folder could not be listed.
+    #[error("cannot list the sessions in `data_dir`: {0}")]
+    Unlisted(#[source] io::Error),
+}
+
+/// Sessions and models, the threads that compute with them, and the folder that keeps them.
+pub struct Host {
+    clock: Clock,
+    /// The uptime up to which the trash has been counted down.
+    pub trash_counted: Mutex<Duration>,
+    pub config: Config,
+    pub limits: ArchitectureLimits,
+    registry: Mutex<Registry<ModelEntry>>,
+    pub grading: GradingDesk,
+    pub persistence: Persistence,
+    pub session_turns: SessionTurns,
+    pub creation_turns: CreationTurns,
+    pub compute: Compute,
+    /// What calls under way may hold together.
+    pub memory: Arc<Account>,
+    pub streams: Arc<StreamSlots>,
+    /// What goes on whether its caller waits or not, and is waited for before the server ends.
+    pub tasks: TaskTracker,
+    pub shutdown: CancellationToken,
+}
+
+impl Host {
+    /// A host on the data folder and the assignments that the configuration names.
+    ///
+    /// # Errors
+    /// Its threads, its data folder or its assignments cannot be made ready.
+    pub fn start(config: Config, clock: Clock) -> Result<Self, HostError> {
+        let persistence = Persistence::open(&config.data_dir)?;
+        let grading = GradingDesk::start(&config)?;
+        Self::with(config, clock, persistence, grading)
+    }
+
+    /// A host with this folder and these assignments.
+    fn with(
+        config: Config,
+        clock: Clock,
+        persistence: Persistence,
+        grading: GradingDesk,
+    ) -> Result<Self, HostError> {
+        let threads = config.compute_threads();
+        let limits = ComputeLimits {
+            waiting: config.max_waiting_calls,
+            waiting_of_origin: config.max_waiting_calls_per_address,
+            waiting_of_session: config.max_waiting_calls_per_session,
+            inline_flops: config.inline_flops,
+        };
+        let compute = Compute::start(threads, limits).map_err(HostError::Threads)?;
+        let host = Self {
+            limits: ArchitectureLimits {
+                layers: config.max_layers,
+                units: config.max_units,
+                parameters: config.max_parameters,
+            },
+            registry: Mutex::new(Registry::new(RegistryLimits {
+                sessions: config.max_sessions,
+                models: config.max_models,
+                models_per_session: config.max_models_per_session,
+                bytes: config.max_total_parameter_bytes,
+                bytes_per_session: config.max_session_parameter_bytes,
+                sessions_per_owner: config.max_sessions_per_address,
+                models_per_owner: config.max_models_per_address,
+                bytes_per_owner: config.max_parameter_bytes_per_address,
+                empty_session_ttl: Duration::from_secs(config.empty_session_ttl_seconds),
+                session_ttl: Duration::from_secs(config.session_ttl_seconds),
+                requests_per_session: config.request_ids_per_model,
+            })),
+            grading,
+            persistence,
+            session_turns: SessionTurns::default(),
+            creation_turns: CreationTurns::default(),
+            compute,
+            memory: Account::of_server(config.max_in_flight_bytes),
+            streams: StreamSlots::new(config.max_streams_per_session, "max_streams_per_session"),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            trash_counted: Mutex::new(clock.now().uptime),
+            config,
+            clock,
+        };
+        let remembered = host.config.request_ids_per_model;
+        host.persistence
+            .load(
+                &mut host.registry(),
+                remembered,
+                host.config.compute_threads(),
+                host.now(),
+            )
+            .map_err(HostError::Unlisted)?;
+        Ok(host)
+    }
+
+    /// Sessions and models. Held for look-ups and insertions only, never while computing or waiting.
+    pub fn registry(&self) -> MutexGuard<'_, Registry<ModelEntry>> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Finds a model, and renews its session.
+    ///
+    /// # Errors
+    /// No such model; one whose snapshot is damaged.
+    pub async fn find(
+        &self,
+        caller: &Caller,
+        name: &ModelName,
+    ) -> Result<Arc<ModelEntry>, Refused> {
+        caller.note_model(name);
+        self.look_up(name).await
+    }
+
+    /// [`Host::find`] for a call that is about another model, or about none.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn look_up(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
+        let found = self.registry().model(name, self.now());
+        match found {
+            Ok(Some(entry)) => Ok(entry),
+            Ok(None) => self.bring_back(name).await,
+            Err(error) => Err(self.persistence.loss(name).unwrap_or_else(|| error.into())),
+        }
+    }
+
+    /// Finds a model to work on, and renews its session.
+    ///
+    /// # Errors
+    /// No such model; one that is for grading only.
+    pub async fn open(
+        &self,
+        caller: &Caller,
+        name: &ModelName,
+    ) -> Result<Arc<ModelEntry>, Refused> {
+        let entry = self.find(caller, name).await?;
+        match self.grading.veil.access(&entry) {
+            Access::Full => Ok(entry),
+            Access::CompareOnly => Err(Refused::CompareOnly),
+        }
+    }
+}

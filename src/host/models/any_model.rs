@@ -1,0 +1,79 @@
+//! A model whose type is known at run time.
+
+use std::sync::Arc;
+
+use crate::nn::WeightsDigest;
+use crate::training::snapshot::Restored;
+use crate::training::{Model, Spec};
+
+/// A model of either type.
+#[derive(Clone, Debug)]
+pub enum AnyModel {
+    /// Computes in FLOAT32.
+    F32(Arc<Model<f32>>),
+    /// Computes in FLOAT64.
+    F64(Arc<Model<f64>>),
+}
+
+/// Runs an expression with the model of whichever type it is.
+macro_rules! with_model {
+    ($any:expr, $model:ident => $body:expr) => {
+        match $any {
+            $crate::host::models::any_model::AnyModel::F32($model) => $body,
+            $crate::host::models::any_model::AnyModel::F64($model) => $body,
+        }
+    };
+}
+pub(crate) use with_model;
+
+/// A type that models compute in, as the host needs to know it.
+pub trait ModelScalar: crate::nn::Scalar {
+    /// Forgets the type.
+    fn any(model: Arc<Model<Self>>) -> AnyModel;
+}
+
+impl ModelScalar for f32 {
+    fn any(model: Arc<Model<Self>>) -> AnyModel {
+        AnyModel::F32(model)
+    }
+}
+
+impl ModelScalar for f64 {
+    fn any(model: Arc<Model<Self>>) -> AnyModel {
+        AnyModel::F64(model)
+    }
+}
+
+impl From<Restored> for AnyModel {
+    fn from(restored: Restored) -> Self {
+        match restored {
+            Restored::F32(model) => Self::F32(Arc::new(model)),
+            Restored::F64(model) => Self::F64(Arc::new(model)),
+        }
+    }
+}
+
+impl AnyModel {
+    /// What it is.
+    pub fn spec(&self) -> &Spec {
+        with_model!(self, model => model.spec())
+    }
+
+    /// The committed step.
+    pub fn step(&self) -> u64 {
+        with_model!(self, model => model.committed().step)
+    }
+
+    /// Whether the digest of the committed step is known.
+    pub fn has_digest(&self) -> bool {
+        with_model!(self, model => model.committed().has_digest())
+    }
+
+    /// The committed step and its digest. A digest reads every parameter once.
+    pub fn step_and_digest(&self) -> (u64, WeightsDigest) {
+        with_model!(self, model => {
+            let committed = model.committed();
+            (committed.step, committed.digest(model.spec()))
+        })
+    }
+}

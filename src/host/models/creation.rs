@@ -1,0 +1,192 @@
+//! New sessions and models: registered, made durable, or taken back.
+//!
+//! The turn to change a session or a model on disk is taken before others can see it, and kept until it is durable. So a
+//! deletion of what is being made waits, and comes after: neither caller hears of a disk that failed when none did.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::models::any_model::with_model;
+use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::session_turns::SessionTurn;
+use crate::host::refused::Refused;
+use crate::training::{
+    Access, ModelName, Now, Placement, RegistryError, RequestId, SessionInfo, SessionName,
+};
+
+impl Host {
+    /// Creates a session and makes it durable, or finds the one that the same request created before. A caller that leaves
+    /// does not interrupt it.
+    ///
+    /// # Errors
+    /// What the registry refuses; the disk refuses, and then there is no new session.
+    pub async fn create_session(
+        self: &Arc<Self>,
+        caller: &Arc<Caller>,
+        name: SessionName,
+        (ttl, access): (Option<Duration>, Access),
+        request: Option<RequestId>,
+    ) -> Result<SessionInfo, Refused> {
+        let (host, caller) = (Arc::clone(self), Arc::clone(caller));
+        self.finish(async move {
+            let _creation = host.creation_turns.take(&caller).await;
+            // Before others can see the session: a deletion waits until it is created.
+            let turn = host.session_turns.take(&name).await;
+            let now = host.now();
+            let session = {
+                let (mut registry, owner) = (host.registry(), caller.owner());
+                registry.room_for_session(&name, owner)?;
+                let session = registry.create_session(name, ttl, request, access, now)?;
+                registry.count_for(&session.name, owner);
+                session
+            };
+            host.record_session(&session.name, turn).await?;
+            Ok(session)
+        })
+        .await
+    }
+
+    /// Adds a new model to its session and makes it durable, or finds the one that the same request made before. A caller
+    /// that leaves does not interrupt it.
+    ///
+    /// # Errors
+    /// What the registry refuses; the disk refuses, and then there is no new model.
+    pub async fn keep_model(
+        self: &Arc<Self>,
+        caller: &Arc<Caller>,
+        placement: Placement,
+        entry: Arc<ModelEntry>,
+        now: Now,
+    ) -> Result<Arc<ModelEntry>, Refused> {
+        let (host, caller) = (Arc::clone(self), Arc::clone(caller));
+        self.finish(async move {
+            let _creation = host.creation_turns.take(&caller).await;
+            let session = if placement.new_session {
+                Some(host.session_turns.take(&placement.name.session).await)
+            } else {
+                None
+            };
+            let turn = entry.turn_to_store().await?;
+            let made = host.registry().insert(placement, Arc::clone(&entry), now)?;
+            if let Some(made) = made {
+                drop((turn, session));
+                return host.keep_made(&made).await;
+            }
+            host.make_durable(&entry, turn, session).await?;
+            Ok(entry)
+        })
+        .await
+    }
+
+    /// The model that the same request made before, durable.
+    async fn keep_made(&self, made: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
+        let made = self.look_up(made).await?;
+        self.keep_new(&made).await?;
+        Ok(made)
+    }
+
+    /// Makes a model that the same request made before durable, where that is not done. A caller that leaves does not
+    /// interrupt it.
+    ///
+    /// # Errors
+    /// The disk refuses, and then there is no such model any more.
+    pub async fn keep_found(
+        self: &Arc<Self>,
+        entry: Arc<ModelEntry>,
+    ) -> Result<Arc<ModelEntry>, Refused> {
+        let host = Arc::clone(self);
+        self.finish(async move { host.keep_new(&entry).await.map(|()| entry) })
+            .await
+    }
+
+    /// Makes a model durable that another call has made, or is making.
+    async fn keep_new(&self, entry: &Arc<ModelEntry>) -> Result<(), Refused> {
+        if !self.persistence.is_on() || entry.durable_step().is_some() {
+            return Ok(());
+        }
+        let (turn, _) = entry.write_turn(&self.config).await?;
+        if entry.deleted.is_cancelled() {
+            return Err(RegistryError::NoModel(entry.name.clone()).into());
+        }
+        if entry.durable_step().is_some() {
+            return Ok(());
+        }
+        self.make_durable(entry, turn, None).await
+    }
+
+    /// Makes a new model durable, or takes it back; `session` is the turn of its session where that is new, too.
+    async fn make_durable(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: WriteTurn,
+        session: Option<Arc<SessionTurn>>,
+    ) -> Result<(), Refused> {
+        if !self.persistence.is_on() {
+            return Ok(());
+        }
+        let name = &entry.name.session;
+        let is_new = session.is_some();
+        let mut kept = match session {
+            Some(session) => self.record_session(name, session).await,
+            None => self.keep_session(name).await,
+        };
+        if kept.is_ok() {
+            let turn = Arc::new(turn);
+            let put = with_model!(&entry.model, model => {
+                self.persistence.put_new_model(entry, model, turn).await
+            });
+            kept = put.map_err(Refused::from);
+        }
+        if kept.is_err() {
+            entry.deleted.cancel();
+            let mut registry = self.registry();
+            let _ = registry.delete_model(&entry.name, self.now());
+            if is_new && registry.all_models(name).is_empty() {
+                let _ = registry.delete_session(name);
+            }
+        }
+        kept
+    }
+
+    /// Writes a session's record where that is not done, or takes a new session back.
+    ///
+    /// # Errors
+    /// The disk refuses; the session was deleted meanwhile.
+    pub async fn keep_session(&self, name: &SessionName) -> Result<(), Refused> {
+        if !self.persistence.is_on() {
+            return Ok(());
+        }
+        let turn = self.session_turns.take(name).await;
+        self.record_session(name, turn).await
+    }
+
+    /// [`Server::keep_session`] for a caller that has the turn.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn record_session(
+        &self,
+        name: &SessionName,
+        turn: Arc<SessionTurn>,
+    ) -> Result<(), Refused> {
+        if !self.persistence.is_on() {
+            return Ok(());
+        }
+        let Some(record) = self.registry().unstored_record(name)? else {
+            return Ok(());
+        };
+        let kept = self.persistence.put_session(name, &record, turn).await;
+        let mut registry = self.registry();
+        kept.map_err(|not_stored| {
+            // A session that holds models already is in use: it stays.
+            if registry.all_models(name).is_empty() {
+                let _ = registry.delete_session(name);
+            }
+            Refused::from(not_stored)
+        })?;
+        registry.note_stored(name, &record);
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! Sessions without a call: their models leave memory, then they go to the trash, and from there for good.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::session_turns::SessionTurn;
+use crate::host::refused::NotStored;
+use crate::host::tags::SessionTag;
+use crate::training::SessionName;
+
+/// Expired and idle sessions are looked for this often. Until then the names and places of expired ones are taken,
+/// though nobody finds them.
+const RETIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the time that expired sessions stay in the trash is counted down while it passes.
+const TRASH_TICKS: u64 = 24;
+
+/// Tags of sessions in one line of the log.
+const TAGS: usize = 20;
+
+impl Host {
+    /// Moves sessions without a call for their time to live to the trash, empties it, and drops from memory the models
+    /// of those without a call for a while; for ever.
+    pub async fn retire(self: &Arc<Self>) {
+        let idle = Duration::from_secs(self.config.evict_after_seconds);
+        let trash_every = Duration::from_secs((self.config.trash_seconds / TRASH_TICKS).max(1));
+        loop {
+            tokio::time::sleep(RETIRE_EVERY).await;
+            self.expire().await;
+            self.age_trash(trash_every).await;
+            if self.persistence.is_on() {
+                let is_safe = |entry: &ModelEntry| {
+                    entry.durable_step().is_some()
+                        // After a commit that failed, memory knows what counts, and the disk may not.
+                        && entry.file().is_some()
+                        && !entry.is_behind()
+                        && !entry.is_logged()
+                        && !entry.is_training()
+                };
+                let evicted = self.registry().evict(idle, self.now(), is_safe);
+                if evicted > 0 {
+                    tracing::debug!(models = evicted, "idle models left memory");
+                }
+            }
+        }
+    }
+
+    /// Moves sessions without a call for their time to live to the trash.
+    async fn expire(&self) {
+        let expired = self.registry().expired(self.now());
+        if expired.is_empty() {
+            return;
+        }
+        let tags = expired.iter().take(TAGS);
+        let tags: Vec<_> = tags.map(|name| SessionTag(name).to_string()).collect();
+        let count = expired.len();
+        tracing::info!(
+            sessions = count,
+            ?tags,
+            "sessions expire; `backpropd trash restore` brings back"
+        );
+        for name in expired {
+            tracing::debug!(%name, tag = %SessionTag(&name), "a session expires");
+            if let Err(not_stored) = self.expire_session(&name).await {
+                let session = SessionTag(&name);
+                tracing::error!(%session, ?not_stored, "an expired session cannot be moved yet");
+            }
+        }
+    }
+
+    async fn expire_session(&self, name: &SessionName) -> Result<(), NotStored> {
+        // From here on nothing is added to it, and no call finds it.
+        let Ok(models) = self.registry().close_session(name) else {
+            return Ok(());
+        };
+        let moved = self.move_to_trash(name, &models).await;
+        let mut registry = self.registry();
+        match moved {
+            Ok(_turns) => {
+                let _ = registry.delete_session(name);
+                Ok(())
+            }
+            Err(not_stored) => {
+                for entry in models.iter().filter(|entry| entry.deleted.is_cancelled()) {
+                    registry.replace_model(&entry.name, Arc::new(entry.revived()));
+                }
+                registry.reopen_session(name);
+                Err(not_stored)
+            }
+        }
+    }
+
+    /// Moves a session that no call finds any more, with everything that was acknowledged. Returns the turns to change
+    /// it and its models.
+    async fn move_to_trash(
+        &self,
+        name: &SessionName,
+        models: &[Arc<ModelEntry>],
+    ) -> Result<(Vec<Arc<WriteTurn>>, Arc<SessionTurn>), NotStored> {
+        let mut turns = Vec::with_capacity(models.len());
+        if self.persistence.is_on() {
+            for entry in models {
+                turns.push(self.file_expired(entry).await?);
+            }
+        }
+        for entry in models {
+            entry.deleted.cancel();
+        }
+        let seconds = match self.config.trash_seconds {
+            0 => 0,
+            // The next count takes off what has passed since the last one.
+            seconds => seconds + self.trash_uncounted().as_secs(),
+        };
+        let turn = self.session_turns.take(name).await;
+        self.persistence.trash_session(name, seconds).await?;
+        Ok((turns, turn))
+    }
+
+    /// The uptime that has not been counted yet for what is in the trash.
+    fn trash_uncounted(&self) -> Duration {
+        let counted = self.trash_counted.lock();
+        let counted = *counted.unwrap_or_else(PoisonError::into_inner);
+        self.now().uptime.saturating_sub(counted)
+    }
+
+    /// Counts the uptime since the last look for what is in the trash, if that is `every` or more.
+    pub async fn age_trash(&self, every: Duration) {
+        let uptime = self.now().uptime;
+        let passed = {
+            let mut counted = self
+                .trash_counted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let passed = uptime.saturating_sub(*counted);
+            if passed < every || !self.persistence.is_on() {
+                return;
+            }
+            // The rest of a second counts the next time.
+            let passed = Duration::from_secs(passed.as_secs());
+            *counted += passed;
+            passed
+        };
+        match self.persistence.age_trash(passed.as_secs()).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::info!(sessions, "expired sessions left the trash"),
+            Err(not_stored) => tracing::error!(?not_stored, "the trash cannot be emptied yet"),
+        }
+    }
+}

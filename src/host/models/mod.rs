@@ -1,0 +1,12 @@
+//! Models on this server: created, brought back from disk, changed in turns, dropped from memory, deleted.
+
+pub mod any_model;
+mod creation;
+pub mod creation_turns;
+mod expiry;
+pub mod file;
+pub mod handle;
+pub mod lifecycle;
+pub mod new_model;
+pub mod replacement;
+pub mod session_turns;

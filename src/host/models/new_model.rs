@@ -1,0 +1,180 @@
+//! A model to create: placed in its session, drawn or read, and kept.
+
+use std::sync::Arc;
+
+use super::any_model::{AnyModel, ModelScalar};
+use super::handle::ModelEntry;
+use super::lifecycle::ModelState;
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::parts::batch::BatchParts;
+use crate::host::parts::parameters::{ParameterParts, flatten_in_blocks, parameter_bytes};
+use crate::host::refused::Refused;
+use crate::nn::{Dtype, Pauses, Violations, initialize_in_blocks};
+use crate::training::{
+    Access, CompareTerms, Model, ModelName, Now, Placement, RegistryError, RequestId, SessionName,
+    Spec, batch_digest,
+};
+
+/// Floating-point operations that drawing one initial weight is worth, roughly.
+const FLOPS_PER_DRAW: u64 = 50;
+
+/// A model to create.
+pub struct NewModel {
+    /// Where it goes.
+    pub placement: Placement,
+    /// What it is.
+    pub spec: Spec,
+    /// Where its parameters come from.
+    pub source: Source,
+    /// What may be done with it, unless its session or the server allows less.
+    pub access: Access,
+    /// What it is compared on, where only that may be done with it: a batch and a relative tolerance.
+    pub compare: Option<(BatchParts, f64)>,
+    /// Whether it is only tried, and not kept.
+    pub validate_only: bool,
+}
+
+/// Where a new model's parameters come from.
+pub enum Source {
+    /// They are drawn from a generator of this seed.
+    Seed(i64),
+    /// They were sent along.
+    Parameters(ParameterParts),
+}
+
+impl Host {
+    /// Creates a model, unless the same request created it before.
+    ///
+    /// # Errors
+    /// Parameters that do not fit, a taken id, no room, a disk that refuses.
+    pub async fn create_model(
+        self: &Arc<Self>,
+        caller: &Arc<Caller>,
+        mut new: NewModel,
+    ) -> Result<ModelState, Refused> {
+        let now = self.now();
+        let made = self.registry().check(&new.placement, now);
+        if matches!(&made, Ok(Some(_)) | Err(RegistryError::Reused(_)))
+            && self.access_in(&new.placement, new.access, now)? == Access::CompareOnly
+        {
+            // Whether a request is the one that made the model tells its seed: that is a guess like any other.
+            self.count_compare_try(&new.placement.name.session).await?;
+        }
+        if let Some(made) = made? {
+            let made = self.look_up(&made).await?;
+            let made = self.keep_found(made).await?;
+            return self.describe_one(caller, made).await;
+        }
+        new.access = self.access_in(&new.placement, new.access, now)?;
+        let placement = new.placement.clone();
+        let validate_only = new.validate_only;
+        let compared = new.compare.as_ref().map_or(0, |(batch, _)| batch.entries());
+        let flops = FLOPS_PER_DRAW * (new.spec.architecture.parameter_count() as u64 + compared);
+        let remembered = self.config.request_ids_per_model;
+        let max_rows = self.config.max_batch_rows;
+        caller.hold(new.bytes())?;
+        let build = |turns| async move {
+            let name = new.placement.name.clone();
+            let entry = new.build(name, remembered, max_rows, now, &turns).await?;
+            Ok::<_, Violations>(Arc::new(entry))
+        };
+        let entry = self.compute_in_blocks(caller, flops, build).await?.0?;
+        let entry = if validate_only {
+            entry
+        } else {
+            self.keep_model(caller, placement, entry, now).await?
+        };
+        self.describe_one(caller, entry).await
+    }
+
+    /// What may be done with a new model: what was asked for, or less where its session or the server says so.
+    ///
+    /// # Errors
+    /// No such session.
+    pub fn access_in(
+        &self,
+        placement: &Placement,
+        asked: Access,
+        now: Now,
+    ) -> Result<Access, Refused> {
+        let session = if placement.new_session {
+            Access::Full
+        } else {
+            self.registry()
+                .session(&placement.name.session, now)?
+                .access
+        };
+        if session == Access::CompareOnly || self.config.compare_only {
+            Ok(Access::CompareOnly)
+        } else {
+            Ok(asked)
+        }
+    }
+
+    /// Whether a request in this session created a model before.
+    pub fn has_made(&self, session: &SessionName, request: &RequestId) -> bool {
+        self.registry().has_made(session, request)
+    }
+}
+
+impl NewModel {
+    /// The bytes that making the model takes: its numbers, what they are made of, and the file that is written of it.
+    fn bytes(&self) -> usize {
+        let made = match &self.source {
+            Source::Seed(_) => self.spec.state_bytes(),
+            Source::Parameters(parts) => parameter_bytes(&self.spec, parts),
+        };
+        let written = if self.validate_only {
+            0
+        } else {
+            self.spec.state_bytes()
+        };
+        made.saturating_add(written)
+    }
+
+    /// The model with its digest.
+    async fn build(
+        mut self,
+        name: ModelName,
+        remembered: usize,
+        max_rows: usize,
+        now: Now,
+        pauses: &impl Pauses,
+    ) -> Result<ModelEntry, Violations> {
+        async fn typed<T: ModelScalar>(
+            new: NewModel,
+            remembered: usize,
+            pauses: &impl Pauses,
+        ) -> Result<AnyModel, Violations> {
+            let spec = new.spec;
+            let parameters = match new.source {
+                Source::Seed(seed) => {
+                    initialize_in_blocks::<T>(&spec.architecture, seed, pauses).await
+                }
+                Source::Parameters(parts) => flatten_in_blocks::<T>(&spec, parts, pauses).await?,
+            };
+            let model = Model::new(spec, parameters, remembered);
+            model
+                .committed()
+                .digest_in_blocks(model.spec(), pauses)
+                .await;
+            Ok(T::any(Arc::new(model)))
+        }
+        let (access, made_by) = (self.access, self.placement.request.clone());
+        let mut violations = Violations::new();
+        let compare = self.compare.take().and_then(|(batch, tolerance)| {
+            let batch = violations.take_at("compare", batch.typed::<f64>(&self.spec, max_rows))?;
+            Some(CompareTerms {
+                batch: batch_digest(&batch),
+                relative_tolerance: tolerance,
+            })
+        });
+        violations.into_result(Some(()))?;
+        let model = match self.spec.dtype {
+            Dtype::Float32 => typed::<f32>(self, remembered, pauses).await?,
+            Dtype::Float64 => typed::<f64>(self, remembered, pauses).await?,
+        };
+        Ok(ModelEntry::new(name, model, access, made_by, now.date).with_compare(compare))
+    }
+}

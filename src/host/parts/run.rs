@@ -1,0 +1,236 @@
+//! A run as a caller asks for it, and the plan that becomes of it.
+
+use std::sync::Arc;
+
+use faer::Par;
+
+use super::batch::BatchParts;
+use crate::config::Config;
+use crate::host::models::any_model::ModelScalar;
+use crate::nn::batch::check_rows;
+use crate::nn::digest::update_in_blocks;
+use crate::nn::pauses::{Pauses, Unpaused, without_pauses};
+use crate::nn::{Batch, Minibatches, TargetsRef, Violations};
+use crate::training::{Fingerprint, Plan, RequestId, Spec};
+
+/// A run as a caller asks for it, not yet compared with the model.
+pub struct RunParts {
+    /// Until it is read.
+    pub batch: Option<BatchParts>,
+    /// How long to train.
+    pub length: Length,
+    /// Rows of a minibatch; larger than the batch for the whole of it.
+    pub minibatch_size: usize,
+    /// Seed of the order of rows; `None` for the order in which they were sent.
+    pub shuffle_seed: Option<i64>,
+    /// The learning rate in place of the model's own.
+    pub learning_rate: Option<f64>,
+    /// The id by which the request is remembered; empty for none.
+    pub request_id: String,
+    /// Refuses unless the model is at this step.
+    pub expected_step: Option<i64>,
+    /// Report every n-th step.
+    pub metrics_every: u64,
+    /// Whether its end is acknowledged from memory.
+    pub is_relaxed: bool,
+    /// Whether the run ends with its caller.
+    pub stop_on_disconnect: bool,
+}
+
+/// How long to train.
+#[derive(Clone, Copy)]
+pub enum Length {
+    /// This many steps.
+    Steps(u64),
+    /// This many passes over the batch.
+    Epochs(u64),
+}
+
+/// How large a run may be.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    rows: usize,
+    steps: u64,
+}
+
+impl Bounds {
+    /// No bounds but the message's size: for a repeated request, whose outcome is answered even where today's limits are
+    /// lower.
+    pub const NONE: Self = Self {
+        rows: usize::MAX,
+        steps: u64::MAX,
+    };
+
+    /// As the configuration says.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            rows: config.max_batch_rows,
+            steps: config.max_steps_per_run,
+        }
+    }
+
+    fn check_steps(self, field: &str, steps: u64, violations: &mut Violations) {
+        if steps > self.steps {
+            let allowed = format!(
+                "at most {} steps in one call (max_steps_per_run)",
+                self.steps
+            );
+            violations.add(field, format!("{steps} steps"), allowed);
+        }
+    }
+
+    /// Refuses a plan that was made without bounds.
+    ///
+    /// # Errors
+    /// It has too many rows or steps.
+    pub fn check<T: ModelScalar>(self, plan: &Plan<T>) -> Result<(), Violations> {
+        let mut violations = Violations::new();
+        check_rows(plan.batch.rows(), self.rows, &mut violations);
+        self.check_steps("steps", plan.steps, &mut violations);
+        violations.into_result(Some(()))
+    }
+}
+
+impl RunParts {
+    /// Who asks, if it is to be remembered; else empty.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// About the floating-point operations of making a plan.
+    pub fn entries(&self) -> u64 {
+        self.batch.as_ref().map_or(0, BatchParts::entries)
+    }
+
+    /// The step metrics that its reader may be sent, at most.
+    pub fn most_reports(&self) -> u64 {
+        match self.length {
+            // The first and the last step are reported besides every n-th.
+            Length::Steps(steps) => (steps / self.metrics_every.max(1)).saturating_add(2),
+            Length::Epochs(_) => u64::MAX,
+        }
+    }
+
+    /// A plan that fits the model.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub fn plan<T: ModelScalar>(
+        mut self,
+        spec: &Spec,
+        bounds: Bounds,
+    ) -> Result<Plan<T>, Violations> {
+        let batch = self.batch.take().ok_or_else(Violations::new)?;
+        let rows = batch.inputs.rows();
+        let batch = batch.typed::<T>(spec, bounds.rows);
+        without_pauses(self.complete(rows, batch, bounds, &Unpaused(Par::Seq)))
+    }
+
+    /// [`Self::plan`] with pauses.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub async fn plan_in_blocks<T: ModelScalar>(
+        mut self,
+        spec: &Spec,
+        bounds: Bounds,
+        pauses: &impl Pauses,
+    ) -> Result<Plan<T>, Violations> {
+        let batch = self.batch.take().ok_or_else(Violations::new)?;
+        let rows = batch.inputs.rows();
+        let batch = batch.typed_in_blocks::<T>(spec, bounds.rows, pauses).await;
+        self.complete(rows, batch, bounds, pauses).await
+    }
+
+    /// The plan for a batch of so many rows.
+    async fn complete<T: ModelScalar>(
+        self,
+        rows: usize,
+        batch: Result<Batch<T>, Violations>,
+        bounds: Bounds,
+        pauses: &impl Pauses,
+    ) -> Result<Plan<T>, Violations> {
+        let mut violations = Violations::new();
+        let batch = violations.take_own(batch);
+        let minibatches = Minibatches::new(rows, self.minibatch_size, self.shuffle_seed);
+        let (field, steps) = match self.length {
+            Length::Steps(steps) => ("steps", steps),
+            Length::Epochs(epochs) => (
+                "epochs",
+                epochs.saturating_mul(minibatches.steps_per_epoch()),
+            ),
+        };
+        bounds.check_steps(field, steps, &mut violations);
+        let batch = violations.into_result(batch)?;
+        let content = Content {
+            batch: &batch,
+            steps,
+            minibatch_size: minibatches.size(),
+            shuffle_seed: self.shuffle_seed,
+            learning_rate: self.learning_rate,
+            expected_step: self.expected_step,
+        };
+        // The id's own form was checked when the request was read.
+        let known = match self.request_id.as_str() {
+            "" => [0; 32],
+            _ => content.fingerprint(pauses).await,
+        };
+        let request = (!self.request_id.is_empty()).then(|| RequestId {
+            id: self.request_id,
+            fingerprint: known,
+        });
+        Ok(Plan {
+            batch: Arc::new(batch),
+            minibatches,
+            steps,
+            learning_rate: self.learning_rate,
+            request,
+        })
+    }
+}
+
+/// What a TrainBatch request asks for; how it wants to hear about it is left out.
+struct Content<'a, T> {
+    batch: &'a Batch<T>,
+    steps: u64,
+    minibatch_size: usize,
+    shuffle_seed: Option<i64>,
+    learning_rate: Option<f64>,
+    expected_step: Option<i64>,
+}
+
+impl<T: ModelScalar> Content<'_, T> {
+    async fn fingerprint(&self, pauses: &impl Pauses) -> Fingerprint {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"TrainBatch 1");
+        for number in [
+            self.steps,
+            self.minibatch_size as u64,
+            self.batch.rows() as u64,
+        ] {
+            hasher.update(&number.to_le_bytes());
+        }
+        let optional = [
+            self.shuffle_seed.map(i64::cast_unsigned),
+            self.learning_rate.map(f64::to_bits),
+            self.expected_step.map(i64::cast_unsigned),
+        ];
+        for number in optional {
+            hasher.update(&[u8::from(number.is_some())]);
+            hasher.update(&number.unwrap_or(0).to_le_bytes());
+        }
+        let view = self.batch.view();
+        update_in_blocks(&mut hasher, view.inputs, pauses).await;
+        match view.targets {
+            TargetsRef::Values(values) => {
+                hasher.update(b"values");
+                update_in_blocks(&mut hasher, values, pauses).await;
+            }
+            TargetsRef::Labels(labels) => {
+                hasher.update(b"labels");
+                hasher.update(bytemuck::cast_slice(labels));
+            }
+        }
+        hasher.finalize().into()
+    }
+}

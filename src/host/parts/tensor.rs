@@ -1,0 +1,144 @@
+//! A matrix as a caller sends it: numbers or bytes.
+
+use bytes::Bytes;
+
+use super::integers::Suspicion;
+use crate::nn::pauses::{Pauses, WALK};
+use crate::nn::{Matrix, Scalar, Violations};
+
+/// A tensor whose shape and number of entries agree, not yet of the model's type.
+#[derive(Clone, Debug)]
+pub struct TensorParts {
+    rows: usize,
+    columns: usize,
+    entries: Entries,
+}
+
+/// The entries as they were sent, row by row.
+#[derive(Clone, Debug)]
+pub enum Entries {
+    /// Numbers.
+    Values(Vec<f64>),
+    /// Little-endian bytes of FLOAT32.
+    Raw32(Bytes),
+    /// Little-endian bytes of FLOAT64.
+    Raw64(Bytes),
+}
+
+impl Entries {
+    /// Here and not beside the check for finite numbers: a FLOAT32 model has rounded a subnormal float64 to 0 by then.
+    fn check_integers(&self, field: &str, violations: &mut Violations) {
+        let suspicion = Suspicion::Subnormal;
+        let (part, mistaken) = match self {
+            Self::Values(values) => ("values", suspicion.of_values(values)),
+            Self::Raw32(raw) => ("raw", suspicion.of_raw_32(raw)),
+            Self::Raw64(raw) => ("raw", suspicion.of_raw_64(raw)),
+        };
+        if let Some(mistaken) = mistaken {
+            mistaken.note(format!("{field}.{part}"), violations);
+        }
+    }
+}
+
+impl TensorParts {
+    /// A matrix of `rows` x `columns`, whose entries are as many; what looks like integers read as floating-point numbers
+    /// is a violation at `field`.
+    pub fn new(
+        (rows, columns): (usize, usize),
+        entries: Entries,
+        field: &str,
+        violations: &mut Violations,
+    ) -> Option<Self> {
+        let before = violations.len();
+        entries.check_integers(field, violations);
+        (violations.len() == before).then_some(Self {
+            rows,
+            columns,
+            entries,
+        })
+    }
+
+    /// Whether the entries were sent as bytes.
+    pub fn is_raw(&self) -> bool {
+        match self.entries {
+            Entries::Values(_) => false,
+            Entries::Raw32(_) | Entries::Raw64(_) => true,
+        }
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many entries.
+    pub fn entries(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// [`Self::into_matrix`] with pauses.
+    pub async fn into_matrix_in_blocks<T: Scalar>(self, pauses: &impl Pauses) -> Matrix<T> {
+        let (rows, columns) = (self.rows, self.columns);
+        let mut entries = Vec::new();
+        match self.entries {
+            Entries::Values(values) => match bytemuck::allocation::try_cast_vec(values) {
+                Ok(same) => entries = same,
+                Err((_, values)) => {
+                    entries.reserve_exact(values.len());
+                    for values in values.chunks(WALK) {
+                        entries.extend(values.iter().map(|&value: &f64| T::from_f64(value)));
+                        pauses.pause().await;
+                    }
+                }
+            },
+            Entries::Raw32(raw) => decode_in_blocks::<f32, T>(&raw, &mut entries, pauses).await,
+            Entries::Raw64(raw) => decode_in_blocks::<f64, T>(&raw, &mut entries, pauses).await,
+        }
+        Matrix {
+            rows,
+            columns,
+            entries,
+        }
+    }
+
+    /// The entries in the model's type: moved where they are of that type already, else copied once.
+    pub fn into_matrix<T: Scalar>(self) -> Matrix<T> {
+        let entries = match self.entries {
+            Entries::Values(values) => match bytemuck::allocation::try_cast_vec(values) {
+                Ok(same) => same,
+                Err((_, values)) => values.into_iter().map(T::from_f64).collect(),
+            },
+            Entries::Raw32(raw) => decode::<f32, T>(&raw),
+            Entries::Raw64(raw) => decode::<f64, T>(&raw),
+        };
+        Matrix {
+            rows: self.rows,
+            columns: self.columns,
+            entries,
+        }
+    }
+}
+
+/// Little-endian bytes of type `From` as numbers of type `To`. The bytes need not be aligned.
+fn decode<From: Scalar, To: Scalar>(raw: &[u8]) -> Vec<To> {
+    if From::DTYPE == To::DTYPE {
+        // One copy, whatever the alignment; the length was checked against the shape.
+        return bytemuck::pod_collect_to_vec(raw);
+    }
+    raw.chunks_exact(size_of::<From>())
+        .map(|bytes| To::from_f64(bytemuck::pod_read_unaligned::<From>(bytes).to_f64()))
+        .collect()
+}
+
+/// [`decode`] with pauses.
+async fn decode_in_blocks<From: Scalar, To: Scalar>(
+    raw: &[u8],
+    entries: &mut Vec<To>,
+    pauses: &impl Pauses,
+) {
+    entries.reserve_exact(raw.len() / size_of::<From>());
+    for raw in raw.chunks(WALK * size_of::<From>()) {
+        entries.extend(decode::<From, To>(raw));
+        pauses.pause().await;
+    }
+}

@@ -1,0 +1,363 @@
+//! What a stream's reader gets to see of a run: a bounded buffer between training, which never waits, and a reader,
+//! who may. Metrics are thinned when the reader falls behind; the beginning and the end of a run never are.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::host::limits::memory::Reservation;
+use crate::host::refused::Refused;
+use crate::host::runs::event::{RunEnd, RunStart};
+use crate::training::StepMetrics;
+
+/// Metrics in one message at most; about 200 KB of JSON.
+const LARGEST_MESSAGE: usize = 2048;
+
+/// The bytes that one step's metrics take in a message, roughly.
+const ENCODED: usize = 72;
+
+/// The bytes of messages that a reader who takes none can hold up behind the feed: one that is written, one that is cut
+/// into pieces, and what HTTP/2 buffers.
+const HELD_UP: usize = 2 * LARGEST_MESSAGE * ENCODED + (128 << 10);
+
+/// What a feed takes besides metrics, in bytes: itself, a run's beginning and end.
+const FIXED: usize = 1 << 10;
+
+/// Runs that a watcher may lag behind before its stream is ended.
+const MOST_EVENTS: usize = 4096;
+
+/// One event of a run.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// It has begun.
+    Started(RunStart),
+    /// It has taken steps.
+    Steps(Vec<StepMetrics>),
+    /// It has ended; with how many metrics were left out.
+    Ended(RunEnd, u64),
+}
+
+/// The reader lags too many runs behind; what it missed is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooSlow;
+
+impl From<TooSlow> for Refused {
+    fn from(TooSlow: TooSlow) -> Self {
+        Self::SlowReader
+    }
+}
+
+/// The buffer of one reader.
+#[derive(Debug)]
+pub struct Feed {
+    state: Mutex<State>,
+    changed: Notify,
+    /// Every n-th step of a run is reported.
+    every: u64,
+    /// Metrics kept at most.
+    capacity: usize,
+    _memory: Reservation,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<Event>,
+    /// Metrics among the events.
+    buffered: usize,
+    /// Of the steps to report, one in this many is kept; doubled when the buffer is full, 1 again when it is empty.
+    stride: u64,
+    /// Steps of the run under way that this feed has been offered.
+    offered: u64,
+    dropped: u64,
+    /// The last step, where it was not reported: due at the end.
+    last: Option<StepMetrics>,
+    too_slow: bool,
+}
+
+impl Feed {
+    /// The bytes that a reader of at most `reports` metrics can hold up, with a feed that keeps `capacity` of them.
+    pub fn bytes(reports: u64, capacity: usize) -> usize {
+        let reports = usize::try_from(reports).unwrap_or(usize::MAX);
+        // A message that is being filled has room for as many again.
+        let kept = reports.min(capacity) + reports.min(LARGEST_MESSAGE);
+        FIXED + kept * size_of::<StepMetrics>() + reports.saturating_mul(ENCODED).min(HELD_UP)
+    }
+
+    /// An empty feed that reports every `every`-th step and keeps at most `capacity` metrics, which `memory` is for.
+    pub fn new(every: u64, capacity: usize, memory: Reservation) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                stride: 1,
+                ..State::default()
+            }),
+            changed: Notify::new(),
+            every,
+            capacity,
+            _memory: memory,
+        })
+    }
+
+    /// A run begins.
+    pub fn start(&self, start: RunStart) {
+        let mut state = self.lock();
+        state.offered = 0;
+        state.dropped = 0;
+        state.last = None;
+        state.push(Event::Started(start));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The run has taken steps. Training waits for this, so that it does next to nothing for each.
+    pub fn steps(&self, steps: &[StepMetrics]) {
+        let mut state = self.lock();
+        if self.every == 1 && state.stride == 1 && state.buffered + steps.len() < self.capacity {
+            state.offered += steps.len() as u64;
+            state.push_all(steps);
+        } else {
+            state.offer(steps, self.every, self.capacity);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The run has ended.
+    pub fn end(&self, end: RunEnd) {
+        let mut state = self.lock();
+        if let Some(last) = state.last.take() {
+            state.push_all(&[last]);
+        }
+        let dropped = state.dropped;
+        state.push(Event::Ended(end, dropped));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The next event, as soon as there is one.
+    ///
+    /// # Errors
+    /// The reader is too far behind.
+    pub async fn next(&self) -> Result<Event, TooSlow> {
+        loop {
+            // Registered before the look, so that a change between the two is not missed.
+            let changed = self.changed.notified();
+            if let Some(next) = self.lock().pop() {
+                return next;
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, event: Event) {
+        if self.events.len() >= MOST_EVENTS {
+            self.too_slow = true;
+        }
+        if self.too_slow {
+            self.events.clear();
+            self.buffered = 0;
+        } else {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Takes those steps that are due.
+    fn offer(&mut self, mut steps: &[StepMetrics], every: u64, capacity: usize) {
+        while let Some(last) = steps.last() {
+            // The first step of a run is due, then every n-th.
+            let skipped = match self.offered {
+                0 => 0,
+                offered => every - 1 - offered % every,
+            };
+            let due = usize::try_from(skipped).ok();
+            let Some((metrics, at)) = due.and_then(|at| Some((steps.get(at)?, at))) else {
+                self.offered += steps.len() as u64;
+                self.last = Some(*last);
+                return;
+            };
+            steps = &steps[at + 1..];
+            self.offered += skipped + 1;
+            if self.offered != 1 && !(self.offered / every).is_multiple_of(self.stride) {
+                self.dropped += 1;
+                self.last = Some(*metrics);
+                continue;
+            }
+            self.push_all(std::slice::from_ref(metrics));
+            if self.buffered >= capacity {
+                self.thin();
+            }
+        }
+    }
+
+    /// Keeps all of these.
+    fn push_all(&mut self, mut steps: &[StepMetrics]) {
+        self.last = None;
+        self.buffered += steps.len();
+        if let Some(Event::Steps(before)) = self.events.back_mut() {
+            let room = LARGEST_MESSAGE.saturating_sub(before.len());
+            let (first, rest) = steps.split_at(steps.len().min(room));
+            if before.capacity() < before.len() + first.len() {
+                // Doubled, as a vector would, but to no more than a message holds.
+                let whole = (2 * before.len()).clamp(before.len() + first.len(), LARGEST_MESSAGE);
+                before.reserve_exact(whole - before.len());
+            }
+            before.extend_from_slice(first);
+            steps = rest;
+        }
+        for message in steps.chunks(LARGEST_MESSAGE) {
+            self.push(Event::Steps(message.to_vec()));
+        }
+        if self.too_slow {
+            self.buffered = 0;
+        }
+    }
+
+    /// Keeps every second of the buffered metrics, and of those to come. A run's first step stays.
+    fn thin(&mut self) {
+        self.stride = self.stride.saturating_mul(2);
+        let before = self.buffered;
+        self.buffered = 0;
+        for event in &mut self.events {
+            if let Event::Steps(steps) = event {
+                let mut index = 0;
+                steps.retain(|_| {
+                    index += 1;
+                    index % 2 == 1
+                });
+                self.buffered += steps.len();
+                // Else the memory of every metric that was ever kept would stay.
+                steps.shrink_to_fit();
+            }
+        }
+        self.dropped += (before - self.buffered) as u64;
+    }
+
+    fn pop(&mut self) -> Option<Result<Event, TooSlow>> {
+        let Some(event) = self.events.pop_front() else {
+            return self.too_slow.then_some(Err(TooSlow));
+        };
+        if let Event::Steps(steps) = &event {
+            self.buffered -= steps.len();
+            if self.buffered == 0 {
+                self.stride = 1;
+            }
+        }
+        Some(Ok(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(step: u64) -> StepMetrics {
+        StepMetrics {
+            step,
+            epoch: 1,
+            loss: 1.0,
+            accuracy: None,
+            gradient_norm: 1.0,
+            learning_rate: 0.1,
+        }
+    }
+
+    fn feed(every: u64, capacity: usize) -> Arc<Feed> {
+        Feed::new(every, capacity, Reservation::default())
+    }
+
+    fn seen(feed: &Feed) -> Vec<u64> {
+        let mut seen = Vec::new();
+        while let Some(Ok(event)) = feed.lock().pop() {
+            if let Event::Steps(steps) = event {
+                seen.extend(steps.iter().map(|metrics| metrics.step));
+            }
+        }
+        seen
+    }
+
+    fn end() -> RunEnd {
+        let start = RunStart {
+            step: 0,
+            planned_steps: 0,
+            resumed_steps: 0,
+            replayed: false,
+            queue_position: 0,
+        };
+        RunEnd::failed(&start, 0)
+    }
+
+    #[test]
+    fn every_step_reaches_a_reader_who_keeps_up() {
+        let feed = feed(1, 16);
+        let mut all = Vec::new();
+        for step in 1..=100 {
+            feed.steps(&[metrics(step)]);
+            all.extend(seen(&feed));
+        }
+        assert_eq!(all, (1..=100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_stalled_reader_costs_bounded_memory_and_is_told_what_it_missed() {
+        let feed = feed(1, 16);
+        for step in 1..=100_000 {
+            feed.steps(&[metrics(step)]);
+            let state = feed.lock();
+            assert!(state.buffered <= 16);
+            let held = state.events.iter().map(|event| match event {
+                Event::Steps(steps) => steps.capacity(),
+                Event::Started(_) | Event::Ended(..) => 0,
+            });
+            assert!(held.sum::<usize>() <= 2 * 16);
+        }
+        feed.end(end());
+        let dropped = feed.lock().dropped;
+        let seen = seen(&feed);
+        assert_eq!(seen.first(), Some(&1));
+        assert_eq!(seen.last(), Some(&100_000));
+        assert!(seen.is_sorted());
+        // The last step was left out when it came and reported at the end.
+        assert!((99_998..=100_001).contains(&(dropped + seen.len() as u64)));
+    }
+
+    #[test]
+    fn steps_that_come_together_are_seen_like_steps_that_come_one_by_one() {
+        for every in [1, 2, 7, 100] {
+            for capacity in [8, 64, 8192] {
+                for size in [1, 3, 50, 5000] {
+                    let (together, alone) = (feed(every, capacity), feed(every, capacity));
+                    let steps: Vec<_> = (1..=5000).map(metrics).collect();
+                    for some in steps.chunks(size) {
+                        together.steps(some);
+                    }
+                    for one in &steps {
+                        alone.steps(std::slice::from_ref(one));
+                    }
+                    for feed in [&together, &alone] {
+                        feed.end(end());
+                    }
+                    let dropped = [&together, &alone].map(|feed| feed.lock().dropped);
+                    assert_eq!(dropped[0], dropped[1]);
+                    let sizes = |feed: &Feed| feed.lock().events.len();
+                    assert_eq!(sizes(&together), sizes(&alone), "in messages as large");
+                    assert_eq!(seen(&together), seen(&alone), "{every} {capacity} {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_nth_step_is_reported_and_the_first_and_the_last() {
+        let feed = feed(10, 100);
+        let steps: Vec<_> = (1..=25).map(metrics).collect();
+        feed.steps(&steps);
+        feed.end(end());
+        assert_eq!(seen(&feed), [1, 10, 20, 25]);
+    }
+}

@@ -1,0 +1,87 @@
+//! Sessions that expired, for an operator: which there are, and one of them brought back. The server is stopped
+//! meanwhile.
+
+use std::io;
+use std::path::Path;
+
+use crate::host::durability::{FORMATS, note_session};
+use crate::store::{Store, StoreError};
+
+/// A session in the trash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trashed {
+    /// Its id.
+    pub session: String,
+    /// How many models it has.
+    pub models: usize,
+    /// The uptime until it is removed, in seconds.
+    pub seconds_left: u64,
+}
+
+/// Why the trash cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrashError {
+    /// The folder cannot be used; a server may be running on it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing of this name is there.
+    #[error("the trash has no session {0}; `backpropd trash list` shows what it has")]
+    NoSession(String),
+    /// The id is taken.
+    #[error(
+        "there is a session {0} again: delete that one first (DeleteSession), or export its models and then delete it"
+    )]
+    Taken(String),
+    /// The disk refuses.
+    #[error("cannot use {folder}: {source}")]
+    Disk {
+        /// The data folder.
+        folder: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Every session in the trash of this data folder.
+///
+/// # Errors
+/// The folder is in use or cannot be read.
+pub fn list(folder: &str) -> Result<Vec<Trashed>, TrashError> {
+    let store = open(folder)?;
+    let trashed = store.trashed().map_err(disk(folder))?.into_iter();
+    let trashed = trashed.map(|trashed| Trashed {
+        models: store.models_in_trash(&trashed),
+        session: trashed.session,
+        seconds_left: trashed.seconds_left,
+    });
+    Ok(trashed.collect())
+}
+
+/// Brings back the session of this id that expired last.
+///
+/// # Errors
+/// No such session; its id is taken; the folder is in use or cannot be written.
+pub fn restore(folder: &str, session: &str) -> Result<(), TrashError> {
+    let store = open(folder)?;
+    match store.restore_trashed(session) {
+        Ok(Some(_)) => note_session(&store, session).map_err(disk(folder)),
+        Ok(None) => Err(TrashError::NoSession(session.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(TrashError::Taken(session.to_owned()))
+        }
+        Err(error) => Err(disk(folder)(error)),
+    }
+}
+
+fn open(folder: &str) -> Result<Store, StoreError> {
+    Store::open_checked(Path::new(folder), &FORMATS)
+}
+
+fn disk(folder: &str) -> impl Fn(io::Error) -> TrashError {
+    let folder = folder.to_owned();
+    move |source| TrashError::Disk {
+        folder: folder.clone(),
+        source,
+    }
+}

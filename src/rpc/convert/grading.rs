@@ -1,0 +1,248 @@
+//! Assignments and reports as messages, and reports back from them.
+
+use crate::formula::Span;
+use crate::grade::{
+    Assignment, GradeReport, Grader, Grid, Mistake, QuestionReport, Reveal, Understood, Verdict,
+};
+use crate::nn::Violations;
+use crate::rpc::convert::spec::to_i32;
+use crate::rpc::pb;
+
+/// Reads how much to reveal.
+pub fn reveal(reveal: i32, violations: &mut Violations) -> Option<Reveal> {
+    match pb::Reveal::try_from(reveal) {
+        Ok(pb::Reveal::Verdict) => Some(Reveal::Verdict),
+        Ok(pb::Reveal::Unspecified | pb::Reveal::Mistake) => Some(Reveal::Mistake),
+        Ok(pb::Reveal::Hints) => Some(Reveal::Hints),
+        Ok(pb::Reveal::Reference) => Some(Reveal::Reference),
+        Err(_) => {
+            violations.add(
+                "reveal",
+                reveal,
+                "REVEAL_VERDICT (1) to REVEAL_REFERENCE (4)",
+            );
+            None
+        }
+    }
+}
+
+/// An assignment without its questions.
+pub fn summary(assignment: &Assignment) -> pb::AssignmentSummary {
+    pb::AssignmentSummary {
+        id: assignment.id.clone(),
+        title: assignment.title.clone(),
+        question_count: to_i32(assignment.questions.len()),
+        max_score: assignment.max_score(),
+    }
+}
+
+/// An assignment as students may see it: no solutions, no expected mistakes.
+pub fn assignment(grader: &Grader) -> pb::GetAssignmentResponse {
+    let assignment = grader.assignment();
+    let architecture = &assignment.network.architecture;
+    let questions = assignment.questions.iter().map(|question| pb::Question {
+        id: question.id.clone(),
+        part: question.part.clone(),
+        prompt: question.prompt.clone(),
+        points: question.points,
+        shape: grader.shape(&question.id).unwrap_or_default(),
+        free_indices: question.free.iter().map(char::to_string).collect(),
+        allowed_gradients: question.allow.clone(),
+        forbidden_symbols: question.forbid.clone(),
+        tags: question.tags.clone(),
+    });
+    pb::GetAssignmentResponse {
+        assignment: Some(summary(assignment)),
+        description: assignment.description.clone(),
+        units: (0..=architecture.depth())
+            .map(|layer| to_i32(architecture.size(layer)))
+            .collect(),
+        questions: questions.collect(),
+    }
+}
+
+/// A report.
+pub fn report(report: GradeReport) -> pb::GradeReport {
+    pb::GradeReport {
+        assignment: report.assignment,
+        score: report.score,
+        max_score: report.max_score,
+        questions: report.questions.into_iter().map(question_report).collect(),
+        unknown_answers: report.unknown_answers,
+        receipt: report.receipt.unwrap_or_default(),
+        student: report.student.unwrap_or_default(),
+        grade_time: report.graded_at.map(|seconds| prost_types::Timestamp {
+            seconds: seconds.cast_signed(),
+            nanos: 0,
+        }),
+        assignment_digest: report.assignment_digest.unwrap_or_default(),
+    }
+}
+
+fn question_report(question: QuestionReport) -> pb::QuestionReport {
+    let understood = question.understood.unwrap_or_default();
+    pb::QuestionReport {
+        id: question.id,
+        verdict: verdict(question.verdict).into(),
+        points: question.points,
+        max_points: question.max_points,
+        mistake: question
+            .mistake
+            .map_or(pb::Mistake::Unspecified, mistake)
+            .into(),
+        message: question.message,
+        understood_latex: understood.latex,
+        understood_plain: understood.plain,
+        span_start: question.span.map(|span| to_i32(span.start)),
+        span_end: question.span.map(|span| to_i32(span.end)),
+        first_wrong_step: question.first_wrong_step.map_or(0, to_i32),
+        grid: question.grid.map(grid),
+        advice: question.advice,
+        hints: question.hints,
+        reference: question.reference.unwrap_or_default(),
+        tags: question.tags,
+        note: question.note,
+    }
+}
+
+/// A verdict.
+pub fn verdict(verdict: Verdict) -> pb::Verdict {
+    match verdict {
+        Verdict::Correct => pb::Verdict::Correct,
+        Verdict::Partial => pb::Verdict::Partial,
+        Verdict::Incorrect => pb::Verdict::Incorrect,
+        Verdict::Invalid => pb::Verdict::Invalid,
+    }
+}
+
+/// A mistake. The two enums carry the same words; a test holds them together.
+pub fn mistake(mistake: Mistake) -> pb::Mistake {
+    pb::Mistake::from_str_name(&format!("MISTAKE_{mistake}")).unwrap_or(pb::Mistake::Other)
+}
+
+/// Which entries are right.
+pub fn grid(grid: Grid) -> pb::Grid {
+    pb::Grid {
+        rows: to_i32(grid.rows),
+        columns: to_i32(grid.columns),
+        right: grid.right,
+    }
+}
+
+/// How much to reveal, as a request asks for it.
+pub fn asked_reveal(reveal: Reveal) -> pb::Reveal {
+    match reveal {
+        Reveal::Verdict => pb::Reveal::Verdict,
+        Reveal::Mistake => pb::Reveal::Mistake,
+        Reveal::Hints => pb::Reveal::Hints,
+        Reveal::Reference => pb::Reveal::Reference,
+    }
+}
+
+/// A client's report from a server's reply.
+///
+/// # Errors
+/// The id of a question whose verdict this version does not know.
+pub fn read_report(report: pb::GradeReport) -> Result<GradeReport, String> {
+    Ok(GradeReport {
+        assignment: report.assignment,
+        score: report.score,
+        max_score: report.max_score,
+        questions: report
+            .questions
+            .into_iter()
+            .map(read_question)
+            .collect::<Result<_, _>>()?,
+        unknown_answers: report.unknown_answers,
+        receipt: some(report.receipt),
+        student: some(report.student),
+        graded_at: report.grade_time.map(|time| time.seconds.cast_unsigned()),
+        assignment_digest: some(report.assignment_digest),
+    })
+}
+
+fn read_question(question: pb::QuestionReport) -> Result<QuestionReport, String> {
+    let verdict = read_verdict(question.verdict())
+        .ok_or_else(|| format!("question {}: an unknown verdict", question.id))?;
+    let mistake = question.mistake();
+    let position = |at: i32| usize::try_from(at).ok();
+    let span = question.span_start.and_then(position);
+    Ok(QuestionReport {
+        verdict,
+        points: question.points,
+        max_points: question.max_points,
+        mistake: (mistake != pb::Mistake::Unspecified).then(|| read_mistake(mistake)),
+        message: question.message,
+        understood: some(question.understood_latex).map(|latex| Understood {
+            latex,
+            plain: question.understood_plain,
+        }),
+        span: span
+            .zip(question.span_end.and_then(position))
+            .map(|(start, end)| Span { start, end }),
+        first_wrong_step: position(question.first_wrong_step).filter(|&step| step > 0),
+        grid: question.grid.map(|grid| Grid {
+            rows: position(grid.rows).unwrap_or(0),
+            columns: position(grid.columns).unwrap_or(0),
+            right: grid.right,
+        }),
+        advice: question.advice,
+        hints: question.hints,
+        reference: some(question.reference),
+        tags: question.tags,
+        note: question.note,
+        id: question.id,
+    })
+}
+
+fn read_verdict(verdict: pb::Verdict) -> Option<Verdict> {
+    match verdict {
+        pb::Verdict::Unspecified => None,
+        pb::Verdict::Correct => Some(Verdict::Correct),
+        pb::Verdict::Partial => Some(Verdict::Partial),
+        pb::Verdict::Incorrect => Some(Verdict::Incorrect),
+        pb::Verdict::Invalid => Some(Verdict::Invalid),
+    }
+}
+
+fn read_mistake(code: pb::Mistake) -> Mistake {
+    let word = code.as_str_name().trim_start_matches("MISTAKE_");
+    word.parse().unwrap_or(Mistake::Other)
+}
+
+fn some(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_has_its_word_on_the_wire() {
+        for &code in Mistake::ALL {
+            assert_eq!(mistake(code).as_str_name(), format!("MISTAKE_{code}"));
+        }
+    }
+
+    #[test]
+    fn a_report_survives_the_wire() {
+        let graders =
+            crate::host::assignments::load_graders(None, b"wire").expect("the built-in ones");
+        let [grader] = &graders[..] else {
+            panic!("the homework is built in");
+        };
+        let answers = [
+            ("1.1", "\\delta h^2_{1,1}"),
+            ("1.11", "\\delta h^2 W^2"),
+            ("1.12", "oops ("),
+            ("9.9", "1"),
+        ];
+        let answers = answers.map(|(id, answer)| (id.to_owned(), answer.to_owned()));
+        let mut written = grader.grade(&answers.into(), Reveal::Reference);
+        written.receipt = Some("receipt".to_owned());
+        written.student = Some("ada".to_owned());
+        written.graded_at = Some(1_800_000_000);
+        assert_eq!(read_report(report(written.clone())), Ok(written));
+    }
+}

@@ -1,0 +1,137 @@
+//! What a read works on: a model of a session or a network sent along, and a batch for it.
+
+use super::tensor::{self, Rank};
+use super::{request, spec};
+use crate::host::caller::Caller;
+use crate::host::parts::batch::BatchParts;
+use crate::host::parts::parameters::ParameterParts;
+use crate::host::target::Target;
+use crate::nn::{ArchitectureLimits, Violations};
+use crate::rpc::pb;
+
+/// A target as a request names it, of whichever RPC.
+pub enum Asked {
+    /// By name.
+    Model(String),
+    /// Sent along.
+    Inline(Box<pb::InlineModel>),
+}
+
+impl From<pb::gradients_request::Target> for Asked {
+    fn from(target: pb::gradients_request::Target) -> Self {
+        match target {
+            pb::gradients_request::Target::Model(name) => Self::Model(name),
+            pb::gradients_request::Target::Inline(inline) => Self::Inline(inline),
+        }
+    }
+}
+
+impl From<pb::predict_request::Target> for Asked {
+    fn from(target: pb::predict_request::Target) -> Self {
+        match target {
+            pb::predict_request::Target::Model(name) => Self::Model(name),
+            pb::predict_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
+impl From<pb::grade_gradients_request::Target> for Asked {
+    fn from(target: pb::grade_gradients_request::Target) -> Self {
+        match target {
+            pb::grade_gradients_request::Target::Model(name) => Self::Model(name),
+            pb::grade_gradients_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
+impl From<pb::check_gradients_request::Target> for Asked {
+    fn from(target: pb::check_gradients_request::Target) -> Self {
+        match target {
+            pb::check_gradients_request::Target::Model(name) => Self::Model(name),
+            pb::check_gradients_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
+impl Asked {
+    /// Reads a target, or notes everything that is wrong with it. A network that was sent along is held by `caller`.
+    pub fn read(
+        asked: Option<impl Into<Self>>,
+        limits: &ArchitectureLimits,
+        caller: &Caller,
+        violations: &mut Violations,
+    ) -> Option<Target> {
+        match asked.map(Into::into) {
+            None => {
+                let given = "neither model nor inline";
+                violations.add("model", given, "exactly one of the two");
+                None
+            }
+            Some(Self::Model(name)) => {
+                request::model_name(&name, "model", violations).map(Target::Named)
+            }
+            Some(Self::Inline(inline)) => {
+                let spec = violations.take_at("inline.spec", spec::read(inline.spec, limits));
+                let most = spec
+                    .as_ref()
+                    .map_or(limits.layers, |spec| spec.architecture.depth());
+                let mut faults = Violations::new();
+                let parameters = read_parameters(inline.parameters, most, &mut faults);
+                violations.extend_at("inline", faults);
+                Target::inline(spec?, parameters?, caller, violations)
+            }
+        }
+    }
+}
+
+/// Reads layers' parameters at `parameters[…]`; more than `most` of them are a fault by their number alone.
+pub fn read_parameters(
+    parameters: Vec<pb::LayerParameters>,
+    most: usize,
+    violations: &mut Violations,
+) -> Option<ParameterParts> {
+    if parameters.len() > most {
+        let given = format!("{} layers", parameters.len());
+        violations.add("parameters", given, format!("{most}, one for each layer"));
+        return None;
+    }
+    let before = violations.len();
+    let mut parts = Vec::with_capacity(parameters.len());
+    for (index, layer) in parameters.into_iter().enumerate() {
+        let field = |name: &str| format!("parameters[{index}].{name}");
+        let weights = tensor::read(layer.weights, &field("weights"), Rank::Matrix, violations);
+        let bias = layer
+            .bias
+            .map(|bias| tensor::read(Some(bias), &field("bias"), Rank::Vector, violations));
+        if let Some(weights) = weights {
+            parts.push((weights, bias.flatten()));
+        }
+    }
+    (violations.len() == before).then_some(parts)
+}
+
+/// Reads inputs and targets or labels, or notes what is wrong with them.
+pub fn read_batch(
+    inputs: Option<pb::Tensor>,
+    targets: Option<pb::Tensor>,
+    labels: Vec<i32>,
+    violations: &mut Violations,
+) -> Option<BatchParts> {
+    let before = violations.len();
+    let inputs = tensor::read(inputs, "inputs", Rank::Matrix, violations);
+    let targets =
+        targets.map(|targets| tensor::read(Some(targets), "targets", Rank::Matrix, violations));
+    match (&targets, labels.is_empty()) {
+        (Some(_), false) => violations.add("labels", "targets and labels", "one of the two"),
+        (None, true) => violations.add("targets", "neither targets nor labels", "one of the two"),
+        (Some(_), true) | (None, false) => {}
+    }
+    if violations.len() > before {
+        return None;
+    }
+    Some(BatchParts {
+        inputs: inputs?,
+        targets: targets.flatten(),
+        labels,
+    })
+}

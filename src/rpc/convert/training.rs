@@ -1,0 +1,128 @@
+//! TrainBatch: a request into the parts of a run, a run's events into messages.
+
+use super::request::{count, duration, request_id};
+use super::spec::{read_enum, to_i32};
+use super::target::read_batch;
+use crate::host::compute::Timing;
+use crate::host::parts::run::{Length, RunParts};
+use crate::host::refused::Stop;
+use crate::host::runs::event::{EndReason, RunEnd, RunStart};
+use crate::nn::Violations;
+use crate::rpc::pb;
+use crate::training::StepMetrics;
+use crate::training::spec::not_negative;
+
+/// Reads everything but the model's name, or notes what is wrong.
+pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> Option<RunParts> {
+    let batch = read_batch(request.inputs, request.targets, request.labels, violations);
+    if request.steps != 0 && request.epochs != 0 {
+        violations.add("epochs", "steps and epochs", "at most one of the two");
+    }
+    let steps = count(request.steps, "steps", 1, violations) as u64;
+    let epochs = count(request.epochs, "epochs", 1, violations) as u64;
+    let minibatch_size = count(
+        request.minibatch_size,
+        "minibatch_size",
+        usize::MAX,
+        violations,
+    );
+    let metrics_every = count(request.metrics_every, "metrics_every", 1, violations) as u64;
+    if let Some(learning_rate) = request.learning_rate {
+        not_negative("learning_rate", learning_rate, violations);
+    }
+    let durability: pb::Durability = read_enum(
+        request.durability,
+        "durability",
+        "DURABILITY_DURABLE (1) or DURABILITY_RELAXED (2)",
+        violations,
+    );
+    let on_disconnect = read_enum(
+        request.on_disconnect,
+        "on_disconnect",
+        "ON_DISCONNECT_STOP (1) or ON_DISCONNECT_CONTINUE (2)",
+        violations,
+    );
+    // Checked here as well, so that a request without a model hears of it.
+    request_id(request.request_id.clone(), || [0; 32], violations);
+    Some(RunParts {
+        batch: Some(batch?),
+        length: if request.epochs == 0 {
+            Length::Steps(steps)
+        } else {
+            Length::Epochs(epochs)
+        },
+        minibatch_size,
+        shuffle_seed: request.shuffle_seed,
+        learning_rate: request.learning_rate,
+        request_id: request.request_id,
+        expected_step: request.expected_step,
+        metrics_every,
+        is_relaxed: durability == pb::Durability::Relaxed,
+        stop_on_disconnect: match on_disconnect {
+            pb::OnDisconnect::Unspecified | pb::OnDisconnect::Stop => true,
+            pb::OnDisconnect::Continue => false,
+        },
+    })
+}
+
+/// Where the time went.
+pub fn timings(timing: Timing) -> pb::Timings {
+    pb::Timings {
+        queued: Some(duration(timing.queued)),
+        computed: Some(duration(timing.computed)),
+    }
+}
+
+/// A run's beginning.
+pub fn started(start: &RunStart) -> pb::Started {
+    pb::Started {
+        step: start.step.cast_signed(),
+        planned_steps: start.planned_steps.cast_signed(),
+        resumed_steps: start.resumed_steps.cast_signed(),
+        replayed: start.replayed,
+        queue_position: to_i32(start.queue_position),
+    }
+}
+
+/// Several steps of a run.
+pub fn progress(steps: &[StepMetrics]) -> pb::Progress {
+    let metrics = |metrics: &StepMetrics| pb::StepMetrics {
+        step: metrics.step.cast_signed(),
+        epoch: i32::try_from(metrics.epoch).unwrap_or(i32::MAX),
+        loss: metrics.loss,
+        accuracy: metrics.accuracy,
+        gradient_norm: metrics.gradient_norm,
+        learning_rate: metrics.learning_rate,
+        non_finite: !(metrics.loss.is_finite() && metrics.gradient_norm.is_finite()),
+    };
+    pb::Progress {
+        steps: steps.iter().map(metrics).collect(),
+    }
+}
+
+/// A run's end, for whatever reason.
+pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
+    let reason = match end.reason {
+        EndReason::Finished => pb::StopReason::Finished,
+        EndReason::Diverged(_) => pb::StopReason::Diverged,
+        EndReason::Stopped(Stop::Deadline) => pb::StopReason::Deadline,
+        EndReason::Stopped(Stop::Client) => pb::StopReason::Cancelled,
+        EndReason::Stopped(Stop::Shutdown) => pb::StopReason::Shutdown,
+        EndReason::Stopped(Stop::Deleted) => pb::StopReason::Deleted,
+        EndReason::Stopped(Stop::RunTime) => pb::StopReason::RunTime,
+        EndReason::NotStored(_) | EndReason::Failed => pb::StopReason::Failed,
+    };
+    pb::Completed {
+        stop_reason: reason.into(),
+        steps_done: end.steps_done.cast_signed(),
+        step: end.step.cast_signed(),
+        final_loss: end.final_loss.unwrap_or(f64::NAN),
+        weights_digest: end
+            .digest
+            .map(|digest| digest.to_string())
+            .unwrap_or_default(),
+        timings: Some(timings(end.timing)),
+        metrics_dropped: metrics_dropped.cast_signed(),
+        durable_step: end.durable_step.map(u64::cast_signed),
+    }
+}

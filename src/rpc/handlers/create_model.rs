@@ -1,0 +1,123 @@
+//! CreateModel: a request into a model to create.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use tonic::{Response, Status};
+
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::models::new_model::{NewModel, Source};
+use crate::host::parts::batch::BatchParts;
+use crate::nn::digest::update_in_blocks;
+use crate::nn::{ArchitectureLimits, Pauses, Violations};
+use crate::rpc::convert::model::{read_access, write_model};
+use crate::rpc::convert::request::{id, random_id, request_id, session_name};
+use crate::rpc::convert::target::{read_batch, read_parameters};
+use crate::rpc::convert::{spec, submitted};
+use crate::rpc::pb;
+use crate::training::{Fingerprint, ModelName, Placement, SessionName};
+
+/// Answers CreateModel.
+///
+/// # Errors
+/// Invalid fields, parameters that do not fit, a taken id, no room.
+pub async fn create(
+    host: &Arc<Host>,
+    caller: &Arc<Caller>,
+    request: pb::CreateModelRequest,
+) -> Result<Response<pb::CreateModelResponse>, Status> {
+    let new = read(request, host, caller).await?;
+    let created = host.create_model(caller, new);
+    let state = caller.deadline.limit(created).await?;
+    Ok(Response::new(pb::CreateModelResponse {
+        model: Some(write_model(&state, &host.grading.veil)),
+    }))
+}
+
+async fn read(
+    mut request: pb::CreateModelRequest,
+    host: &Host,
+    caller: &Caller,
+) -> Result<NewModel, Status> {
+    let mut violations = Violations::new();
+    // Computed before the request is taken apart, and only where it is needed.
+    let id_of_request = std::mem::take(&mut request.request_id);
+    let mut known = [0; 32];
+    if !id_of_request.is_empty() {
+        let bytes = request.encoded_len() as u64;
+        let work = |turns| async move {
+            let known = fingerprint(&request, &turns).await;
+            (known, request)
+        };
+        ((known, request), _) = host.compute_in_blocks(caller, bytes, work).await?;
+    }
+    let new_session = request.session.is_empty();
+    let session = if new_session {
+        Some(SessionName(random_id()?))
+    } else {
+        session_name(&request.session, "session", &mut violations)
+    };
+    let model = id(&request.model_id, "model_id", &mut violations)?;
+    let request_id = request_id(id_of_request, || known, &mut violations);
+    // What was made once is answered again, also where the limits are lower by now.
+    let is_made = match (&session, &request_id) {
+        (Some(session), Some(request)) => host.has_made(session, request),
+        _ => false,
+    };
+    let limits = if is_made {
+        ArchitectureLimits::LARGEST
+    } else {
+        host.limits
+    };
+    let spec = violations.take_at("spec", spec::read(request.spec, &limits));
+    let most = spec
+        .as_ref()
+        .map_or(limits.layers, |spec| spec.architecture.depth());
+    let source = if request.parameters.is_empty() {
+        Some(Source::Seed(request.seed))
+    } else {
+        read_parameters(request.parameters, most, &mut violations).map(Source::Parameters)
+    };
+    let access = read_access(request.access, &mut violations);
+    let compare = request
+        .compare
+        .and_then(|terms| read_compare(terms, &mut violations));
+    let all = session.zip(model).zip(spec).zip(source);
+    let (((session, model), spec), source) = violations.into_result(all)?;
+    let placement = Placement {
+        name: ModelName { session, model },
+        new_session,
+        bytes: spec.state_bytes(),
+        request: request_id,
+        owner: caller.owner(),
+    };
+    caller.note_model(&placement.name);
+    Ok(NewModel {
+        placement,
+        spec,
+        source,
+        access,
+        compare,
+        validate_only: request.validate_only,
+    })
+}
+
+/// Reads what a COMPARE_ONLY model is to be compared on.
+fn read_compare(terms: pb::CompareTerms, violations: &mut Violations) -> Option<(BatchParts, f64)> {
+    let mut faults = Violations::new();
+    let batch = read_batch(terms.inputs, terms.targets, terms.labels, &mut faults);
+    let tolerance = submitted::tolerance(0, terms.relative_tolerance, &mut faults);
+    violations.extend_at("compare", faults);
+    Some((batch?, tolerance?.relative))
+}
+
+/// Everything a CreateModel request asks for, its id left out. The message is encoded for it: it is made once, and seldom
+/// large.
+async fn fingerprint(request: &pb::CreateModelRequest, pauses: &impl Pauses) -> Fingerprint {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"CreateModel 1");
+    let bytes = request.encode_to_vec();
+    update_in_blocks(&mut hasher, &bytes, pauses).await;
+    hasher.finalize().into()
+}

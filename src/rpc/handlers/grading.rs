@@ -1,0 +1,147 @@
+//! GradingService.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tonic::{Request, Response, Status};
+
+use super::grade_gradients;
+use crate::grade::submission::{MAX_ANSWERS, MAX_ID_BYTES, MAX_SUBMISSION_BYTES};
+use crate::grade::{Grader, Grading};
+use crate::host::Host;
+use crate::nn::Violations;
+use crate::rpc::call::caller;
+use crate::rpc::convert::grading as convert;
+use crate::rpc::convert::request::page_size;
+use crate::rpc::pb::{self, grading_service_server::GradingService};
+use crate::status::{Reason, Refusal};
+
+/// The longest name of a student, in bytes.
+const LONGEST_STUDENT: usize = 256;
+
+/// The handlers.
+#[derive(Clone)]
+pub struct Gradings(pub Arc<Host>);
+
+#[tonic::async_trait]
+impl GradingService for Gradings {
+    async fn list_assignments(
+        &self,
+        request: Request<pb::ListAssignmentsRequest>,
+    ) -> Result<Response<pb::ListAssignmentsResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let size = page_size(request.page_size, &mut violations);
+        violations.into_result(Some(()))?;
+        // The token is the last id of the page before; every id comes after the empty one.
+        let after = request.page_token;
+        let mut graders: Vec<&Arc<Grader>> = self.0.grading.graders.iter().collect();
+        graders.sort_by(|a, b| a.assignment().id.cmp(&b.assignment().id));
+        graders.retain(|grader| grader.assignment().id > after);
+        let more = graders.len() > size;
+        graders.truncate(size);
+        let next = graders
+            .last()
+            .filter(|_| more)
+            .map(|grader| grader.assignment().id.clone());
+        Ok(Response::new(pb::ListAssignmentsResponse {
+            assignments: graders
+                .iter()
+                .map(|grader| convert::summary(grader.assignment()))
+                .collect(),
+            next_page_token: next.unwrap_or_default(),
+        }))
+    }
+
+    async fn get_assignment(
+        &self,
+        request: Request<pb::GetAssignmentRequest>,
+    ) -> Result<Response<pb::GetAssignmentResponse>, Status> {
+        let grader = self.find(&request.into_inner().assignment)?;
+        Ok(Response::new(convert::assignment(&grader)))
+    }
+
+    async fn grade_formulas(
+        &self,
+        request: Request<pb::GradeFormulasRequest>,
+    ) -> Result<Response<pb::GradeFormulasResponse>, Status> {
+        let (caller, request) = (caller(), request.into_inner());
+        let mut violations = Violations::new();
+        if request.answers.len() > MAX_ANSWERS {
+            let given = format!("{} answers", request.answers.len());
+            violations.add("answers", given, format!("at most {MAX_ANSWERS}"));
+        }
+        let text: usize = request.answers.values().map(String::len).sum();
+        if text > MAX_SUBMISSION_BYTES {
+            let given = format!("{text} bytes of answers");
+            let allowed = format!("at most {MAX_SUBMISSION_BYTES} in one call");
+            violations.add("answers", given, allowed);
+        }
+        // What no question of the assignment has comes back in the reply.
+        if let Some(id) = request.answers.keys().find(|id| id.len() > MAX_ID_BYTES) {
+            let given = format!("an id of {} bytes", id.len());
+            violations.add("answers", given, format!("at most {MAX_ID_BYTES} bytes"));
+        }
+        if request.student.len() > LONGEST_STUDENT {
+            let given = format!("{} bytes", request.student.len());
+            violations.add("student", given, format!("at most {LONGEST_STUDENT} bytes"));
+        }
+        let reveal = convert::reveal(request.reveal, &mut violations);
+        let reveal = violations.into_result(reveal)?;
+        let grader = self.find(&request.assignment)?;
+        if reveal > self.0.grading.most {
+            let message = "this server does not reveal so much; ask with a lower `reveal`, or have it started with \
+                           another `reveal_limit`";
+            return Err(Refusal::new(Reason::RevealLimit, message).status());
+        }
+        let answers: Arc<BTreeMap<_, _>> = Arc::new(request.answers.into_iter().collect());
+        let student = Some(request.student).filter(|student| !student.is_empty());
+        let grading = Grading::new(grader, Arc::clone(&answers), reveal);
+        let host = Arc::clone(&self.0);
+        let finish = move |grading: Grading| {
+            let mut report = grading.report();
+            report.student = student;
+            report.graded_at = Some(now());
+            if let Some(keys) = &host.grading.keys {
+                keys.sign(&mut report, &answers);
+            }
+            convert::report(report)
+        };
+        let graded = self
+            .0
+            .compute_in_turns(&caller, grading, Grading::advance, finish);
+        let (report, _) = graded.await?;
+        Ok(Response::new(pb::GradeFormulasResponse {
+            report: Some(report),
+        }))
+    }
+
+    async fn grade_gradients(
+        &self,
+        request: Request<pb::GradeGradientsRequest>,
+    ) -> Result<Response<pb::GradeGradientsResponse>, Status> {
+        let (caller, request) = (caller(), request.into_inner());
+        let graded = grade_gradients::grade(&self.0, &caller, request).await?;
+        Ok(Response::new(graded))
+    }
+}
+
+impl Gradings {
+    fn find(&self, id: &str) -> Result<Arc<Grader>, Status> {
+        let graders = &self.0.grading.graders;
+        let found = graders.iter().find(|grader| grader.assignment().id == id);
+        found.cloned().ok_or_else(|| {
+            let message = "there is no such assignment; ListAssignments names those that there are";
+            Refusal::new(Reason::NotFound, message)
+                .resource("assignment", id, message)
+                .status()
+        })
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,15 @@
+//! A file for each service, and for each method that takes more than converting.
+
+mod check_gradients;
+mod create_model;
+mod grade_gradients;
+mod gradients;
+pub mod grading;
+mod parameters;
+mod predict;
+mod reads;
+pub mod server_info;
+pub mod sessions;
+mod streams;
+pub mod training;
+mod transfer;

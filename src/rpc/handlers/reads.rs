@@ -1,0 +1,233 @@
+//! Gradients and Predict: reads of the last committed weights. Small ones are computed whole, large ones in blocks.
+
+use std::sync::Arc;
+
+use tonic::{Response, Status};
+
+use super::gradients::{self, QUANTITIES};
+use super::predict::{self, Extras, entries_per_row, predict_bytes};
+use crate::encoded::Encoded;
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::models::any_model::{ModelScalar, with_model};
+use crate::host::parts::batch::BatchParts;
+use crate::host::refused::Refused;
+use crate::host::runs::MANY_ENTRIES;
+use crate::nn::batch::check_inputs;
+use crate::nn::pauses::is_long;
+use crate::nn::{Batch, Matrix, Violations};
+use crate::rpc::GradientsReply;
+use crate::rpc::convert::request::{check_reply, reply_limit};
+use crate::rpc::convert::target::{Asked, read_batch};
+use crate::rpc::convert::tensor::{self, Encoding, Rank};
+use crate::rpc::convert::training::timings;
+use crate::rpc::{large_reply, pb};
+use crate::training::{Model, Spec};
+
+/// A batch that fits the spec, in the model's type or another one.
+///
+/// # Errors
+/// Everything that does not fit; the deadline; a full queue.
+pub async fn typed<T: ModelScalar>(
+    host: &Host,
+    caller: &Caller,
+    spec: &Spec,
+    batch: BatchParts,
+) -> Result<Batch<T>, Refused> {
+    let (entries, most, spec) = (batch.entries(), host.config.max_batch_rows, spec.clone());
+    let typed = if entries > MANY_ENTRIES {
+        let read = |turns| async move { batch.typed_in_blocks(&spec, most, &turns).await };
+        host.compute_in_blocks(caller, entries, read).await?.0
+    } else {
+        let read = move |_| batch.typed(&spec, most);
+        host.compute_by(caller, entries, read).await?.0
+    };
+    Ok(typed?)
+}
+
+/// Answers Gradients.
+pub async fn gradients(
+    host: &Host,
+    caller: &Caller,
+    request: pb::GradientsRequest,
+) -> Result<Response<GradientsReply>, Status> {
+    let mut violations = Violations::new();
+    let target = Asked::read(request.target, &host.limits, caller, &mut violations);
+    let batch = read_batch(
+        request.inputs,
+        request.targets,
+        request.labels,
+        &mut violations,
+    );
+    let include = read_include(&request.include, &mut violations);
+    let encoding = Encoding::of_reply(
+        request.encoding,
+        batch.as_ref().map(|b| &b.inputs),
+        &mut violations,
+    );
+    let limit = reply_limit(
+        request.max_reply_bytes,
+        host.config.max_reply_bytes,
+        &mut violations,
+    );
+    let (target, batch) = violations.into_result(target.zip(batch))?;
+
+    with_model!(target.find(host, caller).await?, model => {
+        let spec = model.spec();
+        let batch = typed_for(host, caller, &model, batch).await?;
+        let (architecture, rows) = (&spec.architecture, batch.rows());
+        let memory = host.workspace(caller, gradients::gradients_bytes(&model, rows))?;
+        let bytes = include.iter().map(|&quantity| {
+            encoding.bytes(gradients::entries(quantity, architecture, rows), spec.dtype)
+        });
+        let way_out = "name fewer quantities in `include`, send fewer rows";
+        let bytes = bytes.sum();
+        check_reply(bytes, limit, way_out)?;
+        let room = large_reply::room_for(host, caller, bytes)?;
+        let flops = 3 * architecture.forward_flops(rows);
+        host.check_work(flops, "use a smaller network")?;
+        let (mut reply, timing) = if is_long(architecture, rows, 3) {
+            let work = |turns| async move {
+                let _memory = memory;
+                gradients::gradients_in_blocks(&model, &batch, &include, encoding, &turns).await
+            };
+            host.compute_in_blocks(caller, flops, work).await?
+        } else {
+            let work = move |par| {
+                let _memory = memory;
+                gradients::gradients(&model, &batch, &include, encoding, par)
+            };
+            host.compute_by(caller, flops, work).await?
+        };
+        reply.head.timings = Some(timings(timing));
+        Ok(match room {
+            None => Response::new(reply),
+            Some(memory) => {
+                let (rope, blank) = reply.into_rope();
+                Encoded::of_message(rope, memory).answer(blank)
+            }
+        })
+    })
+}
+
+/// [`typed`] in the model's own type, which a small batch is read into without a copy of the spec.
+async fn typed_for<T: ModelScalar>(
+    host: &Host,
+    caller: &Caller,
+    model: &Arc<Model<T>>,
+    batch: BatchParts,
+) -> Result<Batch<T>, Refused> {
+    let entries = batch.entries();
+    if entries > MANY_ENTRIES {
+        return typed(host, caller, model.spec(), batch).await;
+    }
+    let (most, model) = (host.config.max_batch_rows, Arc::clone(model));
+    let read = move |_| batch.typed(model.spec(), most);
+    Ok(host.compute_by(caller, entries, read).await?.0?)
+}
+
+/// Answers Predict.
+pub async fn predict(
+    host: &Host,
+    caller: &Caller,
+    request: pb::PredictRequest,
+) -> Result<Response<pb::PredictResponse>, Status> {
+    let mut violations = Violations::new();
+    let target = Asked::read(request.target, &host.limits, caller, &mut violations);
+    let inputs = tensor::read(request.inputs, "inputs", Rank::Matrix, &mut violations);
+    let encoding = Encoding::of_reply(request.encoding, inputs.as_ref(), &mut violations);
+    let limit = reply_limit(
+        request.max_reply_bytes,
+        host.config.max_reply_bytes,
+        &mut violations,
+    );
+    let (target, inputs) = violations.into_result(target.zip(inputs))?;
+    let extras = Extras {
+        probabilities: request.probabilities,
+        classes: request.classes,
+        trace: request.trace,
+    };
+
+    with_model!(target.find(host, caller).await?, model => {
+        let spec = model.spec();
+        let (entries, most) = (inputs.entries() as u64, host.config.max_batch_rows);
+        let asked = Arc::clone(&model);
+        let inputs = if entries > MANY_ENTRIES {
+            let read = |turns| async move {
+                let inputs = inputs.into_matrix_in_blocks(&turns).await;
+                check(asked.spec(), extras, inputs, most)
+            };
+            host.compute_in_blocks(caller, entries, read).await?.0?
+        } else {
+            let read = move |_| check(asked.spec(), extras, inputs.into_matrix(), most);
+            host.compute_by(caller, entries, read).await?.0?
+        };
+        let (architecture, rows) = (&spec.architecture, inputs.rows);
+        let memory = host.workspace(caller, predict_bytes(&model, rows))?;
+        let entries = rows * entries_per_row(architecture, extras);
+        let bytes = encoding.bytes(entries, spec.dtype);
+        check_reply(bytes, limit, "send fewer rows")?;
+        let room = large_reply::room_for(host, caller, bytes)?;
+        let flops = architecture.forward_flops(rows);
+        host.check_work(flops, "use a smaller network")?;
+        let (mut reply, timing) = if is_long(architecture, rows, 1) {
+            let work = |turns| async move {
+                let (_memory, inputs) = (memory, &inputs.entries);
+                predict::predict_in_blocks(&model, inputs, rows, extras, encoding, &turns).await
+            };
+            host.compute_in_blocks(caller, flops, work).await?
+        } else {
+            let work = move |par| {
+                let _memory = memory;
+                predict::predict(&model, &inputs.entries, rows, extras, encoding, par)
+            };
+            host.compute_by(caller, flops, work).await?
+        };
+        reply.timings = Some(timings(timing));
+        Ok(match room {
+            None => Response::new(reply),
+            Some(memory) => Encoded::of_message(large_reply::prediction(reply), memory)
+                .answer(pb::PredictResponse::default()),
+        })
+    })
+}
+
+fn check<T: ModelScalar>(
+    spec: &Spec,
+    extras: Extras,
+    inputs: Matrix<T>,
+    max_rows: usize,
+) -> Result<Matrix<T>, Violations> {
+    let mut violations = Violations::new();
+    violations.take_own(extras.check(spec));
+    violations.take_own(check_inputs(&spec.architecture, &inputs, max_rows));
+    violations.into_result(Some(inputs))
+}
+
+fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantity> {
+    if include.len() > QUANTITIES.len() {
+        let given = format!("{} quantities", include.len());
+        let allowed = format!("at most {}, each once", QUANTITIES.len());
+        violations.add("include", given, allowed);
+        return Vec::new();
+    }
+    let mut asked = Vec::new();
+    for (index, &number) in include.iter().enumerate() {
+        match pb::Quantity::try_from(number) {
+            Ok(quantity) if quantity != pb::Quantity::Unspecified => asked.push(quantity),
+            Ok(_) | Err(_) => {
+                violations.add(
+                    format!("include[{index}]"),
+                    number,
+                    "QUANTITY_X (1) to QUANTITY_B (13)",
+                );
+                break;
+            }
+        }
+    }
+    let all = include.is_empty();
+    QUANTITIES
+        .into_iter()
+        .filter(|quantity| all || asked.contains(quantity))
+        .collect()
+}

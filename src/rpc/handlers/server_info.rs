@@ -1,0 +1,48 @@
+//! ServerService.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use crate::host::Host;
+use crate::nn::init::PRNG;
+use crate::rpc::convert::spec::to_i32;
+use crate::rpc::pb::{self, server_service_server::ServerService};
+
+/// The handlers.
+#[derive(Clone)]
+pub struct ServerInfo(pub Arc<Host>);
+
+#[tonic::async_trait]
+impl ServerService for ServerInfo {
+    async fn get_server_info(
+        &self,
+        _: Request<pb::GetServerInfoRequest>,
+    ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
+        let (sessions, models, resident) = self.0.registry().counts();
+        let settings = self.0.config.entries().into_iter();
+        let settings = settings.filter(|(name, value, _)| is_public(name, value));
+        Ok(Response::new(pb::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            compute_threads: to_i32(self.0.config.compute_threads()),
+            prng: PRNG.to_owned(),
+            settings: settings
+                .map(|(name, value, description)| pb::Setting {
+                    name: name.to_owned(),
+                    value,
+                    description: description.to_owned(),
+                })
+                .collect(),
+            sessions: to_i32(sessions),
+            models: to_i32(models),
+            resident_models: to_i32(resident),
+        }))
+    }
+}
+
+/// Whether a client may know a setting: limits and switches are what it has to keep to. Text names folders, files and
+/// addresses of the machine, which are of no use to it but to an attacker.
+fn is_public(name: &str, value: &str) -> bool {
+    let is_text = value.starts_with(['"', '\'']);
+    !is_text || name == "reveal_limit"
+}

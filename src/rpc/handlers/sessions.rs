@@ -1,0 +1,130 @@
+//! SessionService.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+
+use crate::host::Host;
+use crate::nn::Violations;
+use crate::rpc::call::caller;
+use crate::rpc::convert::model::{read_access, session as write_session};
+use crate::rpc::convert::request::{id, page_size, page_token, request_id, session_name};
+use crate::rpc::convert::spec::to_i32;
+use crate::rpc::pb::{self, session_service_server::SessionService};
+use crate::status::{Reason, Refusal};
+use crate::training::SessionName;
+
+/// The handlers.
+#[derive(Clone)]
+pub struct Sessions(pub Arc<Host>);
+
+#[tonic::async_trait]
+impl SessionService for Sessions {
+    async fn create_session(
+        &self,
+        request: Request<pb::CreateSessionRequest>,
+    ) -> Result<Response<pb::CreateSessionResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let id = id(&request.session_id, "session_id", &mut violations)?;
+        let most = self.0.config.session_ttl_seconds;
+        let ttl = request
+            .ttl
+            .and_then(|ttl| read_ttl(&ttl, most, &mut violations));
+        let access = read_access(request.access, &mut violations);
+        let content = format!("CreateSession {:?} {ttl:?} {access:?}", request.session_id);
+        let known = || blake3::hash(content.as_bytes()).into();
+        let asked = request_id(request.request_id, known, &mut violations);
+        if asked.is_some() && request.session_id.is_empty() {
+            violations.add(
+                "request_id",
+                "a request_id without a session_id",
+                "both: a session whose name the server draws is not found again",
+            );
+        }
+        let name = SessionName(violations.into_result(id)?);
+        let (host, caller) = (&self.0, caller());
+        let session = host
+            .create_session(&caller, name, (ttl, access), asked)
+            .await?;
+        Ok(Response::new(pb::CreateSessionResponse {
+            session: Some(write_session(&session)),
+        }))
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<pb::GetSessionRequest>,
+    ) -> Result<Response<pb::GetSessionResponse>, Status> {
+        let name = read_name(&request.into_inner().name)?;
+        let session = self.0.registry().session(&name, self.0.now())?;
+        Ok(Response::new(pb::GetSessionResponse {
+            session: Some(write_session(&session)),
+        }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        if !self.0.config.lists_sessions() {
+            let message = "this server does not list sessions, since a session's name is all it takes to use it: \
+                           keep the names that CreateSession and CreateModel answer, or start it with \
+                           list_sessions = true";
+            return Err(Refusal::new(Reason::ListingDisabled, message).status());
+        }
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let size = page_size(request.page_size, &mut violations);
+        let after = page_token(&request.page_token, &mut violations).map(SessionName);
+        violations.into_result(Some(()))?;
+        let mut found = self
+            .0
+            .registry()
+            .sessions(after.as_ref(), size + 1, self.0.now());
+        let more = found.len() > size;
+        found.truncate(size);
+        let next_page_token = match found.last() {
+            Some(last) if more => last.name.0.to_string(),
+            Some(_) | None => String::new(),
+        };
+        Ok(Response::new(pb::ListSessionsResponse {
+            sessions: found.iter().map(write_session).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn delete_session(
+        &self,
+        request: Request<pb::DeleteSessionRequest>,
+    ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
+        let name = read_name(&request.into_inner().name)?;
+        self.0.registry().check_to_delete(&name, self.0.now())?;
+        let models = self.0.delete_session(&name).await?;
+        Ok(Response::new(pb::DeleteSessionResponse {
+            deleted_models: to_i32(models),
+        }))
+    }
+}
+
+fn read_name(text: &str) -> Result<SessionName, Violations> {
+    let mut violations = Violations::new();
+    let name = session_name(text, "name", &mut violations);
+    violations.into_result(name)
+}
+
+fn read_ttl(
+    ttl: &prost_types::Duration,
+    most: u64,
+    violations: &mut Violations,
+) -> Option<Duration> {
+    let read = Duration::try_from(*ttl)
+        .ok()
+        .filter(|read| (1..=most).contains(&read.as_secs()));
+    if read.is_none() {
+        let given = format!("{} seconds", ttl.seconds);
+        violations.add("ttl", given, format!("1 to {most} seconds"));
+    }
+    read
+}

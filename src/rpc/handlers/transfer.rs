@@ -1,0 +1,162 @@
+//! ExportModel and ImportModel: a model as the file that the server itself keeps of it, in pieces.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blake3::Hasher;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use tonic::{Response, Status, Streaming};
+
+use super::streams::Streamed;
+use crate::encoded::Encoded;
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::models::file::Receiving;
+use crate::host::refused::{Refused, Stop};
+use crate::nn::Violations;
+use crate::rpc::convert::model::write_model;
+use crate::rpc::convert::request::{id, random_id, request_id, session_name};
+use crate::rpc::pb;
+use crate::status::{Reason, Refusal};
+use crate::training::{ModelName, SessionName};
+
+/// Bytes in one message: any client takes as many.
+const PIECE: usize = 1 << 20;
+
+/// Answers ExportModel with a model's file, piece by piece.
+///
+/// # Errors
+/// No such model, no memory for the file, a full queue.
+pub async fn export(
+    host: &Host,
+    caller: &Caller,
+    name: &ModelName,
+) -> Result<Response<Streamed<pb::ExportModelResponse>>, Status> {
+    let export = async {
+        caller.note_model(name);
+        let slot = host.streams.take(caller.party())?;
+        let (file, memory) = host.export(caller, name).await?;
+        Ok::<_, Refused>(Encoded::of_file(file, PIECE, memory, slot))
+    };
+    let file = caller.deadline.limit(export).await?;
+    Ok(file.answer(stream::empty().boxed()))
+}
+
+/// Receives a file and answers ImportModel. The numbers go straight to their places, so that the model is held once.
+///
+/// # Errors
+/// Invalid names, a file that is too long or no model, a sender who stops, a taken id, no room.
+pub async fn import(
+    host: &Arc<Host>,
+    caller: &Arc<Caller>,
+    pieces: Streaming<pb::ImportModelRequest>,
+) -> Result<Response<pb::ImportModelResponse>, Status> {
+    let imported = receive(host, caller, pieces);
+    let model = caller.deadline.limit(imported).await?;
+    Ok(Response::new(pb::ImportModelResponse {
+        model: Some(model),
+    }))
+}
+
+async fn receive(
+    host: &Arc<Host>,
+    caller: &Arc<Caller>,
+    mut pieces: Streaming<pb::ImportModelRequest>,
+) -> Result<pb::Model, Status> {
+    let first = next(&mut pieces, host).await?.unwrap_or_default();
+    let mut violations = Violations::new();
+    let session = if first.session.is_empty() {
+        None
+    } else {
+        session_name(&first.session, "session", &mut violations)
+    };
+    let model = id(&first.model_id, "model_id", &mut violations)?;
+    // Refused before the file is sent in vain.
+    request_id(first.request_id.clone(), || [0; 32], &mut violations);
+    let model = violations.into_result(model)?;
+
+    let names = pb::ImportModelRequest {
+        data: Bytes::new(),
+        ..first.clone()
+    };
+    let mut fingerprint = fingerprint(&names);
+    let mut receiving = Receiving::new(host);
+    let mut piece = Some(first);
+    while let Some(pb::ImportModelRequest {
+        session,
+        model_id,
+        request_id,
+        data,
+    }) = piece
+    {
+        check_repeated(&names, [&session, &model_id, &request_id])?;
+        let used = data.len();
+        (receiving, fingerprint) = receiving.take(host, caller, data, fingerprint).await?;
+        caller.release(used);
+        piece = next(&mut pieces, host).await?;
+    }
+    let mut violations = Violations::new();
+    let request = request_id(
+        names.request_id,
+        || fingerprint.finalize().into(),
+        &mut violations,
+    );
+    violations.into_result(Some(()))?;
+    let received = receiving.finish()?;
+    let new_session = session.is_none();
+    let session = match session {
+        Some(session) => session,
+        None => SessionName(random_id()?),
+    };
+    let name = (ModelName { session, model }, new_session);
+    let state = host.import(caller, name, request, received).await?;
+    Ok(write_model(&state, &host.grading.veil))
+}
+
+/// The next piece, as long as the sender sends.
+async fn next(
+    pieces: &mut Streaming<pb::ImportModelRequest>,
+    host: &Host,
+) -> Result<Option<pb::ImportModelRequest>, Status> {
+    let patience = Duration::from_secs(host.config.stall_seconds);
+    tokio::select! {
+        biased;
+        () = host.shutdown.cancelled() => Err(Refused::Stopped(Stop::Shutdown).into()),
+        piece = tokio::time::timeout(patience, pieces.message()) => piece.unwrap_or_else(|_| {
+            let message = format!(
+                "no piece of the file came for {} s (stall_seconds): send it again, faster",
+                patience.as_secs()
+            );
+            Err(Refusal::new(Reason::Deadline, message).status())
+        }),
+    }
+}
+
+/// Names belong into the first message; a client that repeats them means the same ones.
+fn check_repeated(first: &pb::ImportModelRequest, names: [&String; 3]) -> Result<(), Status> {
+    let allowed = [&first.session, &first.model_id, &first.request_id];
+    let mut violations = Violations::new();
+    for ((field, given), allowed) in ["session", "model_id", "request_id"]
+        .into_iter()
+        .zip(names)
+        .zip(allowed)
+    {
+        if !given.is_empty() && given != allowed {
+            let allowed = format!("empty, or {allowed:?} as in the first message");
+            violations.add(field, format!("{given:?} in a later message"), allowed);
+        }
+    }
+    Ok(violations.into_result(Some(()))?)
+}
+
+/// What tells this request from others, as far as its names go; the file is to follow.
+fn fingerprint(names: &pb::ImportModelRequest) -> Hasher {
+    let mut hasher = Hasher::new();
+    hasher.update(b"ImportModel 1");
+    for name in [&names.session, &names.model_id] {
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+    }
+    hasher
+}

@@ -1,0 +1,85 @@
+//! Which service answers a call, and by whom it is asked.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, StdError};
+use tonic::service::Routes;
+use tower::Service;
+
+use super::call::{InCall, scope};
+use super::handlers::training::Training;
+use super::pb::training_service_server::{SERVICE_NAME, TrainingServiceServer};
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::deadline::Deadline;
+use crate::host::limits::memory::Reservation;
+use crate::host::party::Parties;
+
+/// What the router of the other services returns.
+type OfRoutes<B> = <Routes as Service<Request<B>>>::Future;
+
+/// All services. TrainingService, whose calls are many and small, is looked for first and called without the router's
+/// boxes around it, which cost a call as much as the forward and the backward pass of a small network.
+#[derive(Clone)]
+pub struct Router {
+    training: TrainingServiceServer<Training>,
+    others: Routes,
+    /// The server itself, as it asks where no connection does.
+    own: Arc<Caller>,
+}
+
+impl Router {
+    /// TrainingService on `host`, beside `others`.
+    pub fn new(host: &Arc<Host>, others: Routes) -> Self {
+        let training = TrainingServiceServer::new(Training(Arc::clone(host)));
+        Self {
+            training: training
+                .max_decoding_message_size(host.config.max_request_bytes)
+                .max_encoding_message_size(usize::MAX),
+            others: others.prepare(),
+            own: Arc::new(Caller::new(
+                0,
+                Parties::SERVER,
+                Deadline::NONE,
+                (Arc::clone(&host.memory), Reservation::default()),
+                None,
+            )),
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for Router
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<InCall<BoxFuture<Response<Body>, Infallible>>, InCall<OfRoutes<B>>>;
+
+    /// A service is always ready; what it takes on it refuses by its own measures.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().path().strip_prefix('/');
+        let method = path.and_then(|path| path.strip_prefix(SERVICE_NAME));
+        let is_training = method.is_some_and(|method| method.starts_with('/'));
+        // The transport notes who asks; a request without is the server's own.
+        let caller = request.extensions().get::<Arc<Caller>>().map(Arc::clone);
+        let caller = caller.unwrap_or_else(|| Arc::clone(&self.own));
+        if is_training {
+            Either::Left(scope(caller, self.training.call(request)))
+        } else {
+            Either::Right(scope(caller, self.others.call(request)))
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The rooms put together and served: what surrounds a call, reflection, health, start and stop.
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use faer::Par;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+
+use crate::config::Config;
+use crate::host::Host;
+pub use crate::host::HostError;
+pub use crate::host::clock::Clock;
+use crate::rpc::Router;
+use crate::rpc::handlers::grading::Gradings;
+use crate::rpc::handlers::server_info::ServerInfo;
+use crate::rpc::handlers::sessions::Sessions;
+use crate::rpc::pb;
+use crate::rpc::pb::grading_service_server::GradingServiceServer;
+use crate::rpc::pb::server_service_server::ServerServiceServer;
+use crate::rpc::pb::session_service_server::SessionServiceServer;
+use crate::transport::call_log::CallLog;
+use crate::transport::connections;
+
+/// The largest request without tensors, in bytes: names and numbers do not fill it.
+const SMALL_REQUEST: usize = 64 << 10;
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The host could not start: its threads, its data folder, its assignments.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The reflection service could not be built from the compiled protos.
+    #[error("cannot build the reflection service: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A server that has what it needs and serves nobody yet.
+pub struct Opened(Arc<Host>);
+
+/// Reads what is kept and makes ready what is to be graded by.
+///
+/// # Errors
+/// The server could not be started: its threads, its data folder, its assignments.
+pub fn open(config: Config) -> Result<Opened, ServeError> {
+    open_with_clock(config, Clock::of_the_machine())
+}
+
+/// [`open`] with clocks of the caller's own.
+///
+/// # Errors
+/// The same.
+pub fn open_with_clock(config: Config, clock: Clock) -> Result<Opened, ServeError> {
+    // Products name their own parallelism; faer's operators, should one be used, must not start threads of theirs.
+    faer::set_global_parallelism(Par::Seq);
+    Ok(Opened(Arc::new(Host::start(config, clock)?)))
+}
+
+/// [`open`], then [`Opened::serve`].
+///
+/// # Errors
+/// Those of the two.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    open(config)?.serve(listener, shutdown).await
+}
+
+impl Opened {
+    /// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends
+    /// within a step, calls under way are finished, and after at most `drain_seconds` it returns.
+    ///
+    /// # Errors
+    /// The reflection service could not be built.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        serve_on(self.0, listener, shutdown).await
+    }
+}
+
+async fn serve_on(
+    host: Arc<Host>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    announce(&health, tonic_health::ServingStatus::NotServing).await;
+
+    let service = wrapped(&host, Routes::new(health_service))?;
+
+    announce(&health, tonic_health::ServingStatus::Serving).await;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, threads = host.config.compute_threads(), "serving");
+    }
+    let stop_accepting = CancellationToken::new();
+    let stopping = async {
+        shutdown.await;
+        tracing::info!("stopping");
+        announce(&health, tonic_health::ServingStatus::NotServing).await;
+        host.shutdown.cancel();
+        stop_accepting.cancel();
+    };
+    let service = |peer| service.clone().for_peer(peer);
+    let (account, stop) = (Arc::clone(&host.memory), stop_accepting.clone());
+    let connections = connections::serve(listener, service, account, &host.config, stop);
+    tokio::pin!(connections);
+    tokio::select! {
+        ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
+        ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => {}
+    }
+    host.settle().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Every service, added to `routes`, with what surrounds a call.
+fn wrapped(host: &Arc<Host>, routes: Routes) -> Result<CallLog<Router>, ServeError> {
+    let receive = host.config.max_request_bytes;
+    let routes = routes
+        .add_service(
+            reflection()?
+                .build_v1()?
+                .max_decoding_message_size(SMALL_REQUEST),
+        )
+        .add_service(
+            reflection()?
+                .build_v1alpha()?
+                .max_decoding_message_size(SMALL_REQUEST),
+        )
+        .add_service(
+            SessionServiceServer::new(Sessions(Arc::clone(host)))
+                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
+        )
+        .add_service(
+            GradingServiceServer::new(Gradings(Arc::clone(host)))
+                .max_decoding_message_size(receive),
+        )
+        .add_service(
+            ServerServiceServer::new(ServerInfo(Arc::clone(host)))
+                .max_decoding_message_size(receive.min(SMALL_REQUEST)),
+        );
+    let services = Router::new(host, routes);
+    let account = Arc::clone(&host.memory);
+    Ok(CallLog::new(services, &host.config, account))
+}
+
+fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {
+    // Without tonic_types' descriptors the details of an error print as base64.
+    Ok(tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET))
+}
+
+async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) {
+    let services = [
+        "",
+        "backprop.v1.TrainingService",
+        "backprop.v1.SessionService",
+        "backprop.v1.GradingService",
+        "backprop.v1.ServerService",
+    ];
+    for service in services {
+        health.set_service_status(service, status).await;
+    }
+}

@@ -1,0 +1,519 @@
+//! A refusal as a caller sees it: one code, one reason, and the google.rpc details that fit it.
+
+mod reason;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
+
+pub use self::reason::{Reason, Retry, table};
+use crate::host::limits::memory::OutOfMemory;
+use crate::host::refused::{LimitKind, NotStored, Refused, Stop};
+use crate::nn::Violations;
+use crate::training::{
+    BeginError, Divergence, LARGEST_STEP, Limit, ModelName, OverLimit, Quota, RegistryError,
+    RequestIdReused,
+};
+
+/// Who says so, in `ErrorInfo.domain`.
+pub const DOMAIN: &str = "backpropd";
+
+/// Longer messages break some clients, which limit the header list that a status travels in.
+const LONGEST_MESSAGE: usize = 900;
+
+/// As above, for the violations of a `BadRequest`, before base64.
+const LARGEST_DETAILS: usize = 2_600;
+
+/// When a caller that met a full queue or a stopping server should try again.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// A status with a reason, and details to add to.
+pub struct Refusal {
+    reason: Reason,
+    message: String,
+    details: ErrorDetails,
+}
+
+impl Refusal {
+    /// A refusal with `ErrorInfo { reason, domain }`, and `RetryInfo` where the same request may be sent again.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        let mut details = ErrorDetails::with_error_info(reason.name(), DOMAIN, HashMap::new());
+        if reason.retry() == Retry::Later {
+            details.set_retry_info(Some(RETRY_SOON));
+        }
+        Self {
+            reason,
+            message: message.into(),
+            details,
+        }
+    }
+
+    /// Adds a fact to `ErrorInfo.metadata`.
+    pub fn fact(mut self, key: &str, value: impl ToString) -> Self {
+        if let Some(mut info) = self.details.error_info().cloned() {
+            info.metadata.insert(key.to_owned(), value.to_string());
+            self.details
+                .set_error_info(info.reason, info.domain, info.metadata);
+        }
+        self
+    }
+
+    /// Adds `ResourceInfo`.
+    pub fn resource(mut self, kind: &str, name: &str, message: &str) -> Self {
+        self.details.set_resource_info(kind, name, "", message);
+        self
+    }
+
+    /// Adds `QuotaFailure`.
+    fn quota(mut self, subject: &str, description: &str) -> Self {
+        self.details
+            .set_quota_failure(vec![QuotaViolation::new(subject, description)]);
+        self
+    }
+
+    /// The status.
+    pub fn status(self) -> Status {
+        let mut message = self.message;
+        if message.len() > LONGEST_MESSAGE {
+            let cut = (0..=LONGEST_MESSAGE)
+                .rev()
+                .find(|at| message.is_char_boundary(*at))
+                .unwrap_or(0);
+            message.truncate(cut);
+            message.push('…');
+        }
+        Status::with_error_details(self.reason.code(), message, self.details)
+    }
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid(violations) => violations.into(),
+            Refused::Begin(error) => error.into(),
+            Refused::Registry(error) => error.into(),
+            Refused::Busy {
+                setting,
+                limit,
+                message,
+            } => busy(setting, limit, &message),
+            Refused::Limit {
+                kind,
+                setting,
+                limit,
+                message,
+            } => {
+                let reason = match kind {
+                    LimitKind::Quota => Reason::Quota,
+                    LimitKind::Workspace => Reason::WorkspaceTooLarge,
+                    LimitKind::Grading => Reason::TooMuchToGrade,
+                };
+                limited(reason, setting, limit, &message)
+            }
+            Refused::OverLimit(name, over) => over_limit(&name, over),
+            Refused::TooManySteps { step, planned } => too_many_steps(step, planned),
+            Refused::Stopped(stop) => stopped(stop, None),
+            Refused::RunStopped {
+                stop,
+                steps_done,
+                step,
+            } => stopped(stop, Some((steps_done, step))),
+            Refused::Diverged(divergence) => diverged(&divergence),
+            Refused::SlowReader => {
+                let message = "the stream was read too slowly and too much has gathered: read faster, or set metrics_every";
+                Refusal::new(Reason::SlowReader, message).status()
+            }
+            Refused::NotStored(why) => not_stored(why),
+            Refused::NotRead => {
+                let message =
+                    "the disk failed: the model cannot be read now. Send the request again later";
+                Refusal::new(Reason::NotRead, message).status()
+            }
+            Refused::Lost(message) => Refusal::new(Reason::DataLoss, message).status(),
+            Refused::CompareOnly => compare_only(),
+            Refused::NoCompareBatch => no_compare_batch(),
+            Refused::Bug => internal(),
+        }
+    }
+}
+
+impl From<OutOfMemory> for Status {
+    fn from(error: OutOfMemory) -> Self {
+        Refused::from(error).into()
+    }
+}
+
+/// A change that could not be made durable.
+fn not_stored(why: NotStored) -> Status {
+    let (reason, what) = match why {
+        NotStored::Full => (Reason::DiskFull, "the disk is full"),
+        NotStored::InTheWay => (
+            Reason::NotStored,
+            "something in the data folder that is not the server's stands in the way (the server's log names it; move it \
+             away)",
+        ),
+        NotStored::Failed => (Reason::NotStored, "the disk failed"),
+    };
+    let message = format!(
+        "{what}: the change could not be made durable and was taken back. Reading goes on; send the request again later"
+    );
+    Refusal::new(reason, message).status()
+}
+
+/// Every violation as a `BadRequest`, and the message names them too.
+impl From<Violations> for Status {
+    fn from(violations: Violations) -> Self {
+        let count = violations.len();
+        let plural = if count == 1 { "field is" } else { "fields are" };
+        let message = format!("{count} {plural} invalid: {violations}");
+        let mut refusal = Refusal::new(Reason::InvalidRequest, message);
+        let mut size = 0;
+        let mut shown = Vec::new();
+        for violation in violations.iter() {
+            size += violation.field.len() + violation.description.len() + 8;
+            if size > LARGEST_DETAILS {
+                break;
+            }
+            shown.push(FieldViolation::new(
+                violation.field.clone(),
+                violation.description.clone(),
+            ));
+        }
+        if shown.len() < count {
+            let rest = format!("{} more fields are invalid", count - shown.len());
+            shown.push(FieldViolation::new("", rest));
+        }
+        refusal.details.set_bad_request(shown);
+        refusal.status()
+    }
+}
+
+impl From<RequestIdReused> for Status {
+    fn from(error: RequestIdReused) -> Self {
+        let message = format!(
+            "{error}. A request_id stands for one request: repeat that one unchanged, or choose a new id"
+        );
+        let mut refusal = Refusal::new(Reason::RequestIdReused, message);
+        refusal.details.set_bad_request(vec![FieldViolation::new(
+            "request_id",
+            format!(
+                "given {:?}, which belongs to another request; allowed: a new id",
+                error.0
+            ),
+        )]);
+        refusal.status()
+    }
+}
+
+impl From<BeginError> for Status {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Reused(error) => error.into(),
+            BeginError::StepMismatch { expected, actual } => {
+                let message = format!(
+                    "{error}. Somebody else has trained it, or an earlier call of yours went through: read it with \
+                     GetModel and decide again"
+                );
+                Refusal::new(Reason::StepMismatch, message)
+                    .fact("expected", expected)
+                    .fact("actual", actual)
+                    .status()
+            }
+        }
+    }
+}
+
+impl From<RegistryError> for Status {
+    fn from(error: RegistryError) -> Self {
+        let message = error.to_string();
+        match error {
+            RegistryError::NoSession(name) => not_found("session", &name.to_string(), &message),
+            RegistryError::SessionDamaged { .. } => session_damaged(&message),
+            RegistryError::NoModel(name) => not_found("model", &name.to_string(), &message),
+            RegistryError::SessionTaken(name) => taken("session", &name.to_string(), &message),
+            RegistryError::ModelTaken(name) => taken("model", &name.to_string(), &message),
+            RegistryError::Quota { quota, limit } => over_quota(quota, limit),
+            RegistryError::Reused(error) => error.into(),
+        }
+    }
+}
+
+fn not_found(kind: &str, name: &str, message: &str) -> Status {
+    let mut refusal = Refusal::new(Reason::NotFound, message);
+    refusal.details.set_resource_info(kind, name, "", message);
+    refusal.status()
+}
+
+fn taken(kind: &str, name: &str, message: &str) -> Status {
+    let message = format!("{message}: choose another id, or delete it first");
+    let mut refusal = Refusal::new(Reason::AlreadyExists, &message);
+    refusal.details.set_resource_info(kind, name, "", &message);
+    refusal.status()
+}
+
+/// A session whose record is damaged.
+fn session_damaged(message: &str) -> Status {
+    let message = format!(
+        "{message}. Its models are on disk, and those that were made for every use can be exported (ExportModel); \
+         DeleteSession removes it, so that the name is free again"
+    );
+    Refusal::new(Reason::DataLoss, message).status()
+}
+
+fn over_quota(quota: Quota, limit: usize) -> Status {
+    let (setting, way_out) = match quota {
+        Quota::Sessions => (
+            "max_sessions",
+            "delete sessions that are done, or wait for idle ones to expire",
+        ),
+        Quota::Models => ("max_models", "delete models or sessions that are done"),
+        Quota::ModelsPerSession => (
+            "max_models_per_session",
+            "delete models of this session, or use another one",
+        ),
+        Quota::BytesPerSession => (
+            "max_session_parameter_bytes",
+            "delete models of this session, make a smaller one, or use another session",
+        ),
+        Quota::CompareTries => (
+            "max_compare_tries_per_session",
+            "use a session for each student, whose tries are counted apart, or have the limit raised",
+        ),
+        Quota::SessionsPerAddress => (
+            "max_sessions_per_address",
+            "delete sessions that are done, or wait for idle ones to expire",
+        ),
+        Quota::ModelsPerAddress => (
+            "max_models_per_address",
+            "delete models or sessions that are done",
+        ),
+        Quota::BytesPerAddress => (
+            "max_parameter_bytes_per_address",
+            "delete models that are done, or make a smaller one",
+        ),
+        Quota::Bytes => (
+            "max_total_parameter_bytes",
+            "delete models that are done, or make a smaller one",
+        ),
+    };
+    limited(
+        Reason::Quota,
+        setting,
+        limit as u64,
+        &format!("the server allows {limit} ({setting}): {way_out}"),
+    )
+}
+
+/// A limit that a request would pass, and the way out.
+pub fn limited(reason: Reason, setting: &str, limit: u64, message: &str) -> Status {
+    Refusal::new(reason, message)
+        .fact("setting", setting)
+        .fact("limit", limit)
+        .quota(setting, message)
+        .status()
+}
+
+/// Something that is used up for now; trying again later helps.
+fn busy(setting: &str, limit: u64, message: &str) -> Status {
+    Refusal::new(Reason::QueueFull, message)
+        .fact("setting", setting)
+        .fact("limit", limit)
+        .quota(setting, message)
+        .status()
+}
+
+/// A run that would go beyond the largest step.
+fn too_many_steps(step: u64, planned: u64) -> Status {
+    let message = format!(
+        "the model is at step {step}, and {planned} steps more go beyond {LARGEST_STEP} (2^53), the largest step: take \
+         fewer steps, or create a model with these parameters, which begins at step 0"
+    );
+    Refusal::new(Reason::StepLimit, message)
+        .fact("step", step)
+        .fact("planned_steps", planned)
+        .fact("limit", LARGEST_STEP)
+        .status()
+}
+
+/// A run that met weights that are not finite.
+fn diverged(divergence: &Divergence) -> Status {
+    let message = format!(
+        "training diverged: the step after step {} would make weights that are not finite (loss {}, gradient norm \
+         {}). The weights of step {} stay. Lower learning_rate, set clip_norm, or scale the inputs",
+        divergence.step, divergence.loss, divergence.gradient_norm, divergence.step
+    );
+    Refusal::new(Reason::Diverged, message)
+        .fact("steps_done", divergence.steps_done)
+        .fact("step", divergence.step)
+        .fact("loss", divergence.loss)
+        .fact("gradient_norm", divergence.gradient_norm)
+        .status()
+}
+
+/// A call that was ended; with the steps that a run has committed, as (of this request, the model's).
+fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
+    let (reason, what) = match stop {
+        Stop::Deadline => (Reason::Deadline, "the deadline passed"),
+        Stop::Client => (Reason::Cancelled, "the caller cancelled"),
+        Stop::Shutdown => (Reason::Shutdown, "the server is stopping"),
+        Stop::Deleted => (
+            Reason::Deleted,
+            "the model was deleted or its session expired",
+        ),
+        Stop::RunTime => (
+            Reason::RunTime,
+            "the run took longer than one call may (max_run_seconds)",
+        ),
+    };
+    let message = match committed {
+        None => format!("{what} before the answer was ready"),
+        Some((steps_done, step)) if stop == Stop::Deleted => {
+            format!("{what}; {steps_done} steps were committed, up to step {step}")
+        }
+        Some((steps_done, step)) => format!(
+            "{what}; {steps_done} steps are committed, the model is at step {step}. A request that has a \
+             request_id goes on from there when it is sent again"
+        ),
+    };
+    let mut refusal = Refusal::new(reason, message);
+    if let Some((steps_done, step)) = committed {
+        refusal = refusal.fact("steps_done", steps_done).fact("step", step);
+    }
+    match stop {
+        Stop::RunTime => refusal.quota("max_run_seconds", what).status(),
+        Stop::Deadline | Stop::Client | Stop::Shutdown | Stop::Deleted => refusal.status(),
+    }
+}
+
+/// A model that cannot be changed while a limit is lower than it was when the model was made.
+fn over_limit(name: &ModelName, over: OverLimit) -> Status {
+    let (setting, what) = match over.limit {
+        Limit::Layers => ("max_layers", "layers"),
+        Limit::Units => ("max_units", "units in a layer or features"),
+        Limit::Parameters => ("max_parameters", "parameters"),
+        Limit::Quota(quota) => counted_by(quota),
+    };
+    let way_out = match over.limit {
+        Limit::Layers | Limit::Units | Limit::Parameters => {
+            "train an export of it elsewhere, or have the limit raised"
+        }
+        Limit::Quota(_) => "delete what is done with, or have the limit raised",
+    };
+    let OverLimit { found, allowed, .. } = over;
+    let message = format!(
+        "{name} does not train: there are {found} {what}, the server now allows {allowed} ({setting}). It can be read, \
+         exported and deleted as before. Way out: {way_out}"
+    );
+    Refusal::new(Reason::OverLimit, message)
+        .fact("setting", setting)
+        .fact("limit", allowed)
+        .fact("found", found)
+        .status()
+}
+
+/// A quota's setting, and what it counts.
+fn counted_by(quota: Quota) -> (&'static str, &'static str) {
+    match quota {
+        Quota::Sessions => ("max_sessions", "sessions on the server"),
+        Quota::SessionsPerAddress => ("max_sessions_per_address", "sessions of one address"),
+        Quota::Models => ("max_models", "models on the server"),
+        Quota::ModelsPerSession => ("max_models_per_session", "models in its session"),
+        Quota::ModelsPerAddress => ("max_models_per_address", "models of one address"),
+        Quota::CompareTries => ("max_compare_tries_per_session", "comparisons"),
+        Quota::Bytes => ("max_total_parameter_bytes", "bytes of models on the server"),
+        Quota::BytesPerSession => (
+            "max_session_parameter_bytes",
+            "bytes of models in its session",
+        ),
+        Quota::BytesPerAddress => ("max_parameter_bytes_per_address", "bytes of one address"),
+    }
+}
+
+/// A model that is for grading only.
+fn compare_only() -> Status {
+    let message = "this is for grading only (COMPARE_ONLY, or the server's `compare_only`): GradeFormulas and \
+                   GradeGradients compare with it; what would show its numbers, train or change it is refused";
+    Refusal::new(Reason::CompareOnly, message).status()
+}
+
+/// A model that is for grading only, and that no batch was fixed for.
+fn no_compare_batch() -> Status {
+    let message = "this COMPARE_ONLY model was made without a batch to compare on, and a batch of the caller's own would \
+                   turn verdicts into a search for its numbers: make it with `compare.inputs` and `compare.targets` in \
+                   CreateModel, or start the server with compare_any_batch = true";
+    Refusal::new(Reason::CompareBatchMissing, message).status()
+}
+
+/// A bug: a fixed text, the cause is in the log. [`with_request`] adds under which number.
+pub fn internal() -> Status {
+    Refusal::new(
+        Reason::Internal,
+        "backpropd failed at this request; nothing that was acknowledged is lost",
+    )
+    .status()
+}
+
+/// An answer of [`internal`] with the number by which the log knows the request; `None` for every other status.
+pub fn with_request(status: &Status, request: u64) -> Option<Status> {
+    let is_bug = status.code() == Code::Internal && status.message() == internal().message();
+    is_bug.then(|| {
+        let message = format!(
+            "{}. Its log tells more under request {request}",
+            status.message()
+        );
+        Refusal::new(Reason::Internal, message)
+            .fact("request", request)
+            .status()
+    })
+}
+
+/// A request that is no message.
+pub fn malformed(what: &str) -> Status {
+    let message = format!("the request cannot be read: {what}");
+    Refusal::new(Reason::MalformedMessage, message).status()
+}
+
+/// What tonic itself answers, in the words and codes of this table.
+pub fn explain(status: &Status, max_request_bytes: usize) -> Option<Status> {
+    // Ours carry details; these come from tonic's own layers.
+    if !status.details().is_empty() {
+        return None;
+    }
+    let message = status.message();
+    Some(match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => limited(
+            Reason::MessageTooLarge,
+            "max_request_bytes",
+            max_request_bytes as u64,
+            &format!(
+                "the request is larger than the server takes ({message}): send raw FLOAT32 tensors, or fewer rows \
+                 at a time"
+            ),
+        ),
+        Code::Internal | Code::Unknown => malformed(message),
+        Code::Unimplemented => Refusal::new(
+            Reason::UnknownMethod,
+            "there is no such method here, or the request is compressed in a way this server does not know: \
+             `grpcurl -plaintext HOST:PORT list` lists the services",
+        )
+        .status(),
+        code @ (Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated) => {
+            let reason = format!("{code:?}").to_uppercase();
+            let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+            Status::with_error_details(code, message, details)
+        }
+    })
+}

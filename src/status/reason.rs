@@ -1,0 +1,188 @@
+//! The reasons that an error can carry in `google.rpc.ErrorInfo`: one registry, which the documentation is generated from.
+
+use tonic::Code;
+
+/// Whether sending the same request again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It cannot: change the request, or what it is about.
+    No,
+    /// It can, a while later. Errors that know when carry `RetryInfo`.
+    Later,
+}
+
+/// An entry of the registry.
+struct Entry {
+    name: &'static str,
+    code: Code,
+    retry: Retry,
+    meaning: &'static str,
+}
+
+macro_rules! reasons {
+    ($($reason:ident: $name:literal, $code:ident, $retry:ident, $meaning:literal;)*) => {
+        /// Why a call failed, as clients tell errors apart.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $(#[doc = $meaning] $reason,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$reason),*];
+
+            fn entry(self) -> Entry {
+                match self {
+                    $(Self::$reason => Entry {
+                        name: $name,
+                        code: Code::$code,
+                        retry: Retry::$retry,
+                        meaning: $meaning,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    InvalidRequest: "INVALID_REQUEST", InvalidArgument, No,
+        "Fields are invalid; `BadRequest` lists each with what was given and what is allowed.";
+    RequestIdReused: "REQUEST_ID_REUSED", InvalidArgument, No,
+        "The `request_id` belongs to another request.";
+    MalformedMessage: "MALFORMED_MESSAGE", InvalidArgument, No,
+        "The bytes are no message of this method.";
+    NotFound: "NOT_FOUND", NotFound, No,
+        "There is no such session, model or assignment.";
+    Deleted: "DELETED", NotFound, No,
+        "The model was deleted, or its session expired, during the call.";
+    AlreadyExists: "ALREADY_EXISTS", AlreadyExists, No,
+        "The id is taken.";
+    StepMismatch: "STEP_MISMATCH", Aborted, No,
+        "The model is not at `expected_step`: read it with GetModel and decide again.";
+    Diverged: "DIVERGED", FailedPrecondition, No,
+        "The next weights would not be finite; those before stay.";
+    StepLimit: "STEP_LIMIT", FailedPrecondition, No,
+        "The run would go beyond step 2^53.";
+    OverLimit: "OVER_LIMIT", FailedPrecondition, No,
+        "The model is above a limit that was lowered after it was created: it is read and exported as before, and not changed.";
+    CompareBatchMissing: "COMPARE_ONLY", FailedPrecondition, No,
+        "The COMPARE_ONLY model was created without a batch to compare on.";
+    CompareOnly: "COMPARE_ONLY", PermissionDenied, No,
+        "The model is for grading only.";
+    RevealLimit: "REVEAL_LIMIT", PermissionDenied, No,
+        "The server's `reveal_limit` is below the `reveal` that was asked for.";
+    ListingDisabled: "LISTING_DISABLED", PermissionDenied, No,
+        "The server does not list sessions (`list_sessions`).";
+    Quota: "QUOTA", ResourceExhausted, No,
+        "The request passes a limit of the server; `QuotaFailure` names the setting.";
+    MessageTooLarge: "MESSAGE_TOO_LARGE", ResourceExhausted, No,
+        "The request is larger than `max_request_bytes`.";
+    ReplyTooLarge: "REPLY_TOO_LARGE", ResourceExhausted, No,
+        "The reply would be larger than `max_reply_bytes`.";
+    WorkspaceTooLarge: "WORKSPACE_TOO_LARGE", ResourceExhausted, No,
+        "The intermediate quantities would take more than `max_workspace_bytes`.";
+    TooMuchToGrade: "TOO_MUCH_TO_GRADE", ResourceExhausted, No,
+        "Grading would take more than `max_graded_flops` operations.";
+    SlowReader: "SLOW_READER", ResourceExhausted, No,
+        "A stream was read too slowly, and too much has gathered.";
+    QueueFull: "QUEUE_FULL", ResourceExhausted, Later,
+        "A queue, the memory for calls or the number of connections is used up for now; `QuotaFailure` names the setting.";
+    RunTime: "RUN_TIME", ResourceExhausted, Later,
+        "The run took longer than `max_run_seconds`; what it committed stays, and a `request_id` goes on from there.";
+    DiskFull: "DISK_FULL", ResourceExhausted, Later,
+        "The disk is full: the change was taken back.";
+    NotStored: "NOT_STORED", Unavailable, Later,
+        "The disk failed: the change was taken back.";
+    NotRead: "NOT_READ", Unavailable, Later,
+        "The disk failed: the model cannot be read now.";
+    Shutdown: "SHUTDOWN", Unavailable, Later,
+        "The server is stopping.";
+    Deadline: "DEADLINE", DeadlineExceeded, No,
+        "The caller's deadline passed, or its request came too slowly.";
+    Cancelled: "CANCELLED", Cancelled, No,
+        "The caller cancelled or disconnected.";
+    DataLoss: "DATA_LOSS", DataLoss, No,
+        "What was acknowledged cannot be read from disk; the message says what is left.";
+    UnknownMethod: "UNKNOWN_METHOD", Unimplemented, No,
+        "There is no such method, or the request is compressed in an unknown way.";
+    Internal: "INTERNAL", Internal, No,
+        "A bug. The log has the cause, under the request's number.";
+}
+
+impl Reason {
+    /// As `ErrorInfo.reason` spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// The gRPC code that it comes with.
+    #[must_use]
+    pub fn code(self) -> Code {
+        self.entry().code
+    }
+
+    /// Whether sending the same request again can help.
+    #[must_use]
+    pub fn retry(self) -> Retry {
+        self.entry().retry
+    }
+
+    /// What it means, in a sentence of Markdown.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.entry().meaning
+    }
+}
+
+/// The registry as a table of Markdown, for the documentation.
+#[must_use]
+pub fn table() -> String {
+    let mut table = String::from("| reason | code | retry | meaning |\n|---|---|---|---|\n");
+    for reason in Reason::ALL {
+        let code = screaming(&format!("{:?}", reason.code()));
+        let retry = match reason.retry() {
+            Retry::No => "no",
+            Retry::Later => "later",
+        };
+        let (name, meaning) = (reason.name(), reason.meaning());
+        table += &format!("| `{name}` | `{code}` | {retry} | {meaning} |\n");
+    }
+    table
+}
+
+/// "NotFound" as gRPC spells it: "NOT_FOUND".
+fn screaming(camel: &str) -> String {
+    let mut spelled = String::new();
+    for (at, letter) in camel.char_indices() {
+        if at > 0 && letter.is_ascii_uppercase() {
+            spelled.push('_');
+        }
+        spelled.push(letter.to_ascii_uppercase());
+    }
+    spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_entries_have_the_same_reason_and_code() {
+        for (at, one) in Reason::ALL.iter().enumerate() {
+            for other in &Reason::ALL[at + 1..] {
+                assert!(
+                    (one.name(), one.code()) != (other.name(), other.code()),
+                    "{one:?} {other:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_spelled_as_grpc_spells_them() {
+        assert_eq!(screaming("NotFound"), "NOT_FOUND");
+        assert_eq!(screaming("Internal"), "INTERNAL");
+    }
+}

@@ -1,0 +1,348 @@
+//! The bytes of requests and replies on their way: counted as memory for as long as they are here, and given up where
+//! the other side neither sends nor takes any more.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::host::caller::Caller;
+use crate::host::limits::memory::{Account, Reservation};
+use crate::status::{Reason, Refusal, malformed};
+use crate::transport::peer::{Active, Peer, SLOWEST, Waiting, pace};
+
+/// A reply is handed on in pieces of this size, each of which has to be taken in time.
+const PIECE: usize = 64 << 10;
+
+/// What may arrive, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Bytes of the whole body.
+    pub most: usize,
+    /// Whether its bytes are counted as memory.
+    pub is_counted: bool,
+    /// How long the sender may take for [`SLOWEST`] times as many seconds of bytes; `None` where it may for ever.
+    pub patience: Option<Duration>,
+    /// How long the whole body may take; `None` where it may for ever.
+    pub whole: Option<Duration>,
+}
+
+/// The bytes of a request.
+pub struct RequestBody<B> {
+    inner: B,
+    caller: Arc<Caller>,
+    arrival: Arrival,
+    /// Bytes so far, and since the clock was last set.
+    arrived: usize,
+    lately: usize,
+    /// Set when the sender is first waited for.
+    clock: Option<Clock>,
+}
+
+struct Clock {
+    pause: Pin<Box<Sleep>>,
+    /// When the whole body must be here.
+    end: Option<Instant>,
+}
+
+impl<B> RequestBody<B> {
+    /// Counts `inner` in the memory of `caller`, and gives up when it does not arrive as it has to.
+    pub fn new(inner: B, caller: Arc<Caller>, arrival: Arrival) -> Self {
+        Self {
+            inner,
+            caller,
+            arrival,
+            arrived: 0,
+            lately: 0,
+            clock: None,
+        }
+    }
+
+    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        let Some(patience) = self.arrival.patience else {
+            return Poll::Pending;
+        };
+        let whole = self.arrival.whole;
+        let clock = self.clock.get_or_insert_with(|| Clock {
+            pause: Box::pin(sleep(whole.map_or(patience, |whole| whole.min(patience)))),
+            end: whole.and_then(|whole| Instant::now().checked_add(whole)),
+        });
+        ready!(clock.pause.as_mut().poll(context));
+        let message = if clock.end.is_some_and(|end| end <= Instant::now()) {
+            format!(
+                "the request took longer than {} s to arrive (max_request_seconds): send it faster, or in parts",
+                whole.unwrap_or_default().as_secs()
+            )
+        } else {
+            format!(
+                "the request stalled: {} bytes came in {} s (stall_seconds), at least {SLOWEST} bytes a second have \
+                 to: send it again, faster",
+                self.lately,
+                patience.as_secs()
+            )
+        };
+        Poll::Ready(Refusal::new(Reason::Deadline, message).status())
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), Status> {
+        self.arrived = self.arrived.saturating_add(bytes);
+        if self.arrived > self.arrival.most {
+            // In the words of tonic, which says this of a message by its head; they are explained like its own.
+            let most = self.arrival.most;
+            return Err(Status::out_of_range(format!("more than {most} bytes came")));
+        }
+        if self.arrival.is_counted {
+            self.caller.hold(bytes)?;
+        }
+        let (Some(clock), Some(patience)) = (&mut self.clock, self.arrival.patience) else {
+            return Ok(());
+        };
+        self.lately = self.lately.saturating_add(bytes);
+        if self.lately >= pace(patience) {
+            self.lately = 0;
+            let next = Instant::now() + patience;
+            let next = clock.end.map_or(next, |end| end.min(next));
+            clock.pause.as_mut().reset(next);
+        }
+        Ok(())
+    }
+}
+
+impl<B> HttpBody for RequestBody<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Data = Bytes;
+    type Error = tonic::codegen::StdError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
+            return this
+                .poll_pause(context)
+                .map(|status| Some(Err(status.into())));
+        };
+        let checked = match &frame {
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) => this.take(data.len()),
+                // A gRPC request has none. What HTTP/2 forbids in them, pseudo-headers, is not to be seen from here,
+                // so that no trailers are taken at all.
+                None => Err(malformed("a gRPC request ends without trailers")),
+            },
+            Some(Err(_)) | None => Ok(()),
+        };
+        Poll::Ready(match checked {
+            Ok(()) => frame.map(|frame| frame.map_err(Into::into)),
+            Err(status) => Some(Err(status.into())),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// How a reply is counted and watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Every piece is counted, and has to be taken in time.
+    Watched,
+    /// The reader may pause for as long as it likes. What it can hold up was counted when the call began.
+    Patient,
+}
+
+/// The bytes of a reply.
+#[derive(Default)]
+pub struct ReplyBody(Option<Reply>);
+
+struct Reply {
+    inner: Body,
+    memory: ReplyMemory,
+    peer: Option<Arc<Peer>>,
+    delivery: Delivery,
+    /// Taken from `inner`, and not handed on yet; with what it holds.
+    rest: Bytes,
+    held: Option<Arc<Reservation>>,
+    /// The connection is busy until the reply is handed on.
+    _active: Option<Active>,
+}
+
+/// Where the memory of a reply comes from.
+pub enum ReplyMemory {
+    /// All of it was counted before the call was answered, so that none of its pieces can be refused.
+    Counted(Arc<Reservation>),
+    /// Each part is counted when it is made; the first takes over what is held already.
+    InParts(Reservation, Arc<Account>),
+}
+
+impl ReplyMemory {
+    /// What a part of `bytes` holds.
+    fn for_part(&mut self, bytes: usize) -> Result<Held, Status> {
+        let mut held = match self {
+            Self::Counted(held) => return Ok(Held::Part(Arc::clone(held))),
+            Self::InParts(held, _) if held.is_counted() => std::mem::take(held),
+            Self::InParts(_, account) => account.nothing(),
+        };
+        held.grow_to(bytes)?;
+        Ok(Held::Whole(held))
+    }
+}
+
+/// A piece of a reply. HTTP/2 keeps it until the other side has room for it; so long it is counted.
+pub struct Piece {
+    bytes: Bytes,
+    waiting: Option<Waiting>,
+    _held: Held,
+}
+
+/// A piece's part of the memory of its reply.
+enum Held {
+    /// It is all of the reply.
+    Whole(Reservation),
+    /// The bytes of a reply are one allocation, which its last piece gives back.
+    Part(Arc<Reservation>),
+}
+
+impl ReplyBody {
+    /// Counts `inner` in `memory` and watches that `peer` takes it.
+    pub fn new(
+        inner: Body,
+        memory: ReplyMemory,
+        peer: Option<Arc<Peer>>,
+        active: Option<Active>,
+        delivery: Delivery,
+    ) -> Self {
+        Self(Some(Reply {
+            inner,
+            memory,
+            peer,
+            delivery,
+            rest: Bytes::new(),
+            held: None,
+            _active: active,
+        }))
+    }
+}
+
+impl Piece {
+    fn new(bytes: Bytes, held: Held, peer: Option<&Arc<Peer>>) -> Self {
+        Self {
+            bytes,
+            waiting: peer.map(|peer| Waiting::new(Arc::clone(peer))),
+            _held: held,
+        }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.progress(count);
+        }
+    }
+}
+
+impl Reply {
+    /// A new part of the reply, or its first piece where it is a long one.
+    fn piece_of(&mut self, data: Bytes) -> Result<Piece, Status> {
+        if self.delivery == Delivery::Patient {
+            return Ok(Piece::new(data, Held::Whole(Reservation::default()), None));
+        }
+        let held = match self.memory.for_part(data.len())? {
+            held if data.len() <= PIECE => return Ok(Piece::new(data, held, self.peer.as_ref())),
+            Held::Whole(held) => Arc::new(held),
+            Held::Part(held) => held,
+        };
+        self.rest = data;
+        self.held = Some(held);
+        Ok(self.next_piece())
+    }
+
+    fn next_piece(&mut self) -> Piece {
+        let bytes = self.rest.split_to(self.rest.len().min(PIECE));
+        let held = if self.rest.is_empty() {
+            self.held.take()
+        } else {
+            self.held.clone()
+        };
+        let held = held.map_or(Held::Whole(Reservation::default()), Held::Part);
+        Piece::new(bytes, held, self.peer.as_ref())
+    }
+}
+
+impl HttpBody for ReplyBody {
+    type Data = Piece;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, Status>>> {
+        let Some(reply) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        if !reply.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(reply.next_piece()))));
+        }
+        let frame = match ready!(Pin::new(&mut reply.inner).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(Ok(match frame.into_data() {
+            Ok(data) => match reply.piece_of(data) {
+                Ok(piece) => Frame::data(piece),
+                Err(status) => {
+                    // The headers are gone: the status ends the reply in its trailers.
+                    self.0 = None;
+                    let mut trailers = HeaderMap::new();
+                    status.add_header(&mut trailers)?;
+                    Frame::trailers(trailers)
+                }
+            },
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => Frame::trailers(trailers),
+                Err(_) => return Poll::Ready(None),
+            },
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|reply| reply.rest.is_empty() && reply.inner.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            // Exact only where nothing is held back here; hyper asks before the first frame.
+            Some(reply) if reply.rest.is_empty() => reply.inner.size_hint(),
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}

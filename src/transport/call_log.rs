@@ -1,0 +1,299 @@
+//! Around every call: an id, a log line when it ends, no way out for a panic, and the error table's words for what
+//! tonic answers by itself. Reads that succeed are logged at `debug`, everything else at `info`, bugs at `error`.
+//! No numbers of a tensor are ever logged, no session's name above `debug`, and of what a client chooses no more than
+//! fits a line.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::Service;
+
+use super::bodies::{ReplyBody, ReplyMemory, RequestBody};
+use super::methods::{Kind, Limits, REPLY_BYTES, bounded, is_read};
+use super::peer::{Peer, next_call};
+use super::timeout::deadline;
+use crate::config::Config;
+use crate::encoded::Encoded;
+use crate::host::caller::Caller;
+use crate::host::limits::memory::{Account, Reservation};
+use crate::host::party::Parties;
+use crate::host::tags::ModelTag;
+use crate::status::{explain, internal, with_request};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One call under way, as the log tells of it.
+struct Call {
+    caller: Arc<Caller>,
+    method: String,
+    peer: Option<Arc<Peer>>,
+    started: Instant,
+}
+
+impl Call {
+    /// What its reply holds from now on: work on the request is over.
+    fn memory_of_reply(&self) -> Reservation {
+        let mut memory = std::mem::take(&mut *self.caller.memory());
+        memory.shrink_to(REPLY_BYTES);
+        memory
+    }
+
+    fn ended(&self, code: Code) {
+        macro_rules! line {
+            ($level:ident, $text:literal) => {
+                tracing::$level!(
+                    call = self.caller.id,
+                    peer = self.peer(),
+                    method = self.method,
+                    model = self.model(),
+                    ?code,
+                    ms = self.started.elapsed().as_secs_f64() * 1e3,
+                    $text
+                )
+            };
+        }
+        let is_read = is_read(&self.method);
+        match code {
+            Code::Internal | Code::Unknown | Code::DataLoss => line!(error, "call failed"),
+            Code::Ok if is_read => line!(debug, "call ended"),
+            Code::Ok
+            | Code::Cancelled
+            | Code::InvalidArgument
+            | Code::DeadlineExceeded
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unavailable
+            | Code::Unauthenticated => line!(info, "call ended"),
+        }
+    }
+
+    fn peer(&self) -> String {
+        let peer = self.peer.as_ref();
+        peer.map(|peer| peer.source.to_string()).unwrap_or_default()
+    }
+
+    fn model(&self) -> String {
+        let model = self.caller.model();
+        model
+            .map(|name| ModelTag(name).to_string())
+            .unwrap_or_default()
+    }
+}
+
+/// The services, with a log line and a limit around each call.
+#[derive(Clone)]
+pub struct CallLog<S> {
+    inner: S,
+    limits: Limits,
+    account: Arc<Account>,
+    peer: Option<Arc<Peer>>,
+}
+
+impl<S> CallLog<S> {
+    /// Wraps `inner`, whose messages take of the memory of `account` as much as `config` says.
+    pub fn new(inner: S, config: &Config, account: Arc<Account>) -> Self {
+        Self {
+            inner,
+            limits: Limits::new(config),
+            account,
+            peer: None,
+        }
+    }
+
+    /// For the calls of one connection.
+    pub fn for_peer(self, peer: Arc<Peer>) -> Self {
+        Self {
+            account: Arc::clone(&peer.account),
+            peer: Some(peer),
+            ..self
+        }
+    }
+}
+
+impl<S, B> Service<Request<B>> for CallLog<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (account, peer) = (Arc::clone(&self.account), self.peer.clone());
+        let kind = Kind::of(request.uri().path());
+        let busy = peer.as_ref().filter(|_| kind.keeps_busy());
+        let active = busy.map(Peer::call_begins);
+        let (memory, refused) = match kind.hold(&self.account) {
+            Ok(memory) => (memory, None),
+            Err(error) => (Reservation::default(), Some(Status::from(error))),
+        };
+        let caller = Arc::new(Caller::new(
+            next_call(),
+            peer.as_ref()
+                .map_or(Parties::SERVER, |peer| peer.source.parties),
+            deadline(request.headers()),
+            (Arc::clone(&account), memory),
+            peer.as_ref().map(|peer| Arc::clone(&peer.creation_turns)),
+        ));
+        let call = Call {
+            caller: Arc::clone(&caller),
+            method: bounded(request.uri().path()),
+            peer: peer.clone(),
+            started: Instant::now(),
+        };
+        let arrival = self.limits.arrival(kind);
+        let mut request = request.map(|body| RequestBody::new(body, Arc::clone(&caller), arrival));
+        request.extensions_mut().insert(caller);
+        // The instance that was polled ready is the one to call.
+        let inner = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, inner);
+        let max_request_bytes = self.limits.request_bytes;
+        Box::pin(async move {
+            let mut unanswered = Unanswered(Some(call));
+            let answered = match refused {
+                Some(status) => Ok(Ok(status.into_http())),
+                None => {
+                    let answer = AssertUnwindSafe(async { inner.call(request).await });
+                    answer.catch_unwind().await
+                }
+            };
+            let mut response = match answered {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                // The panic hook has written what happened.
+                Err(_) => internal().into_http(),
+            };
+            let Some(call) = unanswered.0.take() else {
+                return Ok(response.map(|_| ReplyBody::default()));
+            };
+            let id = call.caller.id;
+            let refused = Status::from_header_map(response.headers()).map(|status| {
+                let better =
+                    with_request(&status, id).or_else(|| explain(&status, max_request_bytes));
+                match better {
+                    Some(better) => {
+                        let code = better.code();
+                        response = better.into_http();
+                        code
+                    }
+                    None => status.code(),
+                }
+            });
+            let mut id = HeaderValue::from(id);
+            // A number that never comes again is not to fill the table of headers that the connection remembers.
+            id.set_sensitive(true);
+            response.headers_mut().insert(REQUEST_ID, id);
+            if let Some(code) = refused {
+                call.ended(code);
+                return Ok(response.map(|_| ReplyBody::default()));
+            }
+            let (delivery, is_stream) = (kind.delivery(), kind.ends_late());
+            let encoded = Encoded::taken_from(&mut response);
+            let memory = match &encoded {
+                Some(encoded) => ReplyMemory::Counted(encoded.memory()),
+                None if is_stream => ReplyMemory::InParts(Reservation::default(), account),
+                None => ReplyMemory::InParts(call.memory_of_reply(), account),
+            };
+            Ok(response.map(|inner| {
+                let inner = match encoded {
+                    Some(encoded) => Body::new(encoded.into_body()),
+                    None => inner,
+                };
+                let inner = if is_stream {
+                    Body::new(LoggedBody {
+                        inner,
+                        call: Some(call),
+                    })
+                } else {
+                    call.ended(Code::Ok);
+                    inner
+                };
+                ReplyBody::new(inner, memory, peer, active, delivery)
+            }))
+        })
+    }
+}
+
+/// Logs a call whose caller left before it was answered.
+struct Unanswered(Option<Call>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call.ended(Code::Cancelled);
+        }
+    }
+}
+
+/// A stream that logs its own end.
+struct LoggedBody {
+    inner: Body,
+    call: Option<Call>,
+}
+
+impl HttpBody for LoggedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+            && let Some(call) = self.call.take()
+        {
+            let status = Status::from_header_map(trailers);
+            if let Some(better) = status
+                .as_ref()
+                .and_then(|status| with_request(status, call.caller.id))
+            {
+                better.add_header(trailers)?;
+            }
+            call.ended(status.map_or(Code::Ok, |status| status.code()));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for LoggedBody {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            call.ended(Code::Cancelled);
+        }
+    }
+}

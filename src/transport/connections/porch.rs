@@ -1,0 +1,81 @@
+//! Where connections stand that find no seat: for a moment, in which they are told so, or how the server is.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::future::Either;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::host::refused::Refused;
+use crate::transport::bodies::ReplyBody;
+use crate::transport::methods::HEALTH;
+use crate::transport::peer::Peer;
+use crate::transport::seats::Full;
+use crate::transport::serves::Serves;
+use tonic::Status;
+
+/// Connections beyond the limit at once; the oldest gives way.
+pub const MOST_STANDING: usize = 64;
+
+/// How long one may stand there.
+pub const STAY: Duration = Duration::from_secs(5);
+
+/// Those beyond the limit, the oldest first, and those that were asked to leave.
+#[derive(Default)]
+pub struct Porch {
+    standing: VecDeque<Weak<Peer>>,
+    leaving: VecDeque<Weak<Peer>>,
+}
+
+impl Porch {
+    /// Lets one more stand there. One that has said nothing gives way first, else the oldest.
+    pub fn admit(&mut self, peer: &Arc<Peer>) {
+        self.standing.retain(|other| other.strong_count() > 0);
+        if self.standing.len() >= MOST_STANDING {
+            let silent = self
+                .standing
+                .iter()
+                .position(|other| other.upgrade().is_some_and(|other| !other.has_spoken()));
+            let other = self.standing.remove(silent.unwrap_or(0));
+            if let Some(other) = other.and_then(|other| other.upgrade()) {
+                other.cut.cancel();
+            }
+        }
+        self.standing.push_back(Arc::downgrade(peer));
+    }
+
+    /// Whether there is time for one more to leave in order: while few do.
+    pub fn may_leave(&mut self, peer: &Arc<Peer>) -> bool {
+        self.leaving.retain(|other| other.strong_count() > 0);
+        let may = self.leaving.len() < MOST_STANDING;
+        if may {
+            self.leaving.push_back(Arc::downgrade(peer));
+        }
+        may
+    }
+}
+
+/// `service` as far as it tells of health; everything else is refused for want of a seat.
+pub fn refusing<S: Serves>(service: S, full: Full) -> impl Serves {
+    tower::service_fn(move |request: Request<Incoming>| {
+        let is_check = request
+            .uri()
+            .path()
+            .strip_prefix(HEALTH)
+            .is_some_and(|method| method == "Check");
+        if is_check {
+            let mut service = service.clone();
+            Either::Left(service.call(request))
+        } else {
+            Either::Right(async move { Ok::<_, Infallible>(refusal(full)) })
+        }
+    })
+}
+
+fn refusal(full: Full) -> Response<ReplyBody> {
+    let what = "too many connections are open and busy";
+    Status::from(Refused::queue_full(full.setting, full.limit, what)).into_http()
+}

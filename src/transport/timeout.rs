@@ -1,0 +1,50 @@
+//! The header by which a gRPC client tells how long it waits. tonic reads it as well, but answers with the wrong code and
+//! forgets it once a stream has begun.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::host::deadline::Deadline;
+
+/// The deadline that a request's `grpc-timeout` sets from now on; an unreadable one is none.
+pub fn deadline(headers: &HeaderMap) -> Deadline {
+    let timeout = headers
+        .get("grpc-timeout")
+        .and_then(|value| value.to_str().ok())
+        .and_then(parse);
+    timeout.map_or(Deadline::NONE, Deadline::after)
+}
+
+/// At most eight digits and a unit, as the gRPC specification writes it.
+fn parse(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_specification_writes_them() {
+        assert_eq!(parse("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(parse("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        assert_eq!(parse("500m"), Some(Duration::from_millis(500)));
+        for text in ["", "m", "1", "1x", "-1S", "123456789S", "1é"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
