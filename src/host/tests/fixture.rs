@@ -1,0 +1,249 @@
+//! A host whose time passes when the test says so.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+use crate::config::Config;
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::clock::Clock;
+use crate::host::deadline::Deadline;
+use crate::host::durability::Persistence;
+use crate::host::grading_desk::GradingDesk;
+use crate::host::limits::memory::{Account, Reservation};
+use crate::host::models::new_model::{NewModel, Source};
+use crate::host::parts::batch::BatchParts;
+use crate::host::parts::run::{Length, RunParts};
+use crate::host::parts::tensor::{Entries, TensorParts};
+use crate::host::party::Parties;
+use crate::host::refused::Refused;
+use crate::host::runs::RunEvents;
+use crate::host::runs::event::{RunEnd, RunStart};
+use crate::host::runs::step_feed::Event;
+use crate::nn::{
+    Activation, ArchitectureLimits, Dtype, Init, LayerSpec, Loss, Objective, Optimizer, Reduction,
+    ReluAtZero, Violations,
+};
+use crate::training::spec::{DecayParts, ScheduleParts, SpecParts};
+use crate::training::{Access, ModelName, Now, Placement, SessionName, Spec};
+
+/// The longest that a test waits for a thread, in real time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Steps of a run that does not end by itself within a test.
+pub const ENDLESS: u64 = 1 << 40;
+
+/// A host, and the hand that holds its clock.
+pub struct Scene {
+    pub host: Arc<Host>,
+    /// Dropped at the end, so that the thread which keeps the clock from running ahead ends.
+    _hold: mpsc::Sender<()>,
+}
+
+impl Scene {
+    /// A host that keeps nothing, with one compute thread.
+    pub async fn new(set: impl FnOnce(&mut Config)) -> Self {
+        Self::start("", set).await
+    }
+
+    /// A host on this folder.
+    pub async fn on(folder: &TempDir, set: impl FnOnce(&mut Config)) -> Self {
+        Self::start(folder.path().to_str().expect("UTF-8"), set).await
+    }
+
+    async fn start(data_dir: &str, set: impl FnOnce(&mut Config)) -> Self {
+        // A paused clock of tokio jumps to the next timer whenever every task waits, also for a compute thread. It does
+        // not while a blocking thread is at work.
+        let (hold, held) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || held.recv());
+        let mut config = Config {
+            data_dir: data_dir.to_owned(),
+            ephemeral: data_dir.is_empty(),
+            threads: 1,
+            max_steps_per_run: u64::MAX,
+            ..Config::default()
+        };
+        set(&mut config);
+        let persistence = Persistence::open(&config.data_dir).expect("a folder of our own");
+        let start = tokio::time::Instant::now();
+        let clock = Clock::from_fn(move || Now {
+            uptime: start.elapsed(),
+            date: UNIX_EPOCH + Duration::from_secs(1_800_000_000) + start.elapsed(),
+        });
+        let host = Host::with(config, clock, persistence, GradingDesk::empty());
+        Self {
+            host: Arc::new(host.expect("it starts")),
+            _hold: hold,
+        }
+    }
+
+    /// Has the time pass, and what waited for it begin.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::advance(time).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A model 2-2-1 in a session of its own.
+    pub async fn model(&self, session: &str) -> ModelName {
+        let name = ModelName::parse(&format!("sessions/{session}/models/m")).expect("a name");
+        let (caller, session) = (caller(), name.session.clone());
+        let terms = (None, Access::Full);
+        let created = self.host.create_session(&caller, session, terms, None);
+        created.await.expect("the session is new");
+        let spec = spec();
+        let new = NewModel {
+            placement: Placement {
+                name: name.clone(),
+                new_session: false,
+                bytes: spec.state_bytes(),
+                request: None,
+                owner: None,
+            },
+            spec,
+            source: Source::Seed(1),
+            access: Access::Full,
+            compare: None,
+            validate_only: false,
+        };
+        let created = self.host.create_model(&caller, new);
+        created.await.expect("the model is new");
+        name
+    }
+
+    /// Trains for so many steps.
+    pub async fn train(&self, name: &ModelName, steps: u64) -> Result<RunEvents, Refused> {
+        self.train_with(name, caller(), |run| run.length = Length::Steps(steps))
+            .await
+    }
+
+    /// Trains as `set` says.
+    pub async fn train_with(
+        &self,
+        name: &ModelName,
+        caller: Arc<Caller>,
+        set: impl FnOnce(&mut RunParts),
+    ) -> Result<RunEvents, Refused> {
+        let mut run = RunParts {
+            batch: Some(batch()),
+            length: Length::Steps(1),
+            minibatch_size: usize::MAX,
+            shuffle_seed: None,
+            learning_rate: None,
+            request_id: String::new(),
+            expected_step: None,
+            metrics_every: 1,
+            is_relaxed: false,
+            stop_on_disconnect: true,
+        };
+        set(&mut run);
+        self.host.train(&caller, name, run).await
+    }
+
+    /// The step that memory has.
+    pub async fn step(&self, name: &ModelName) -> u64 {
+        let found = self.host.look_up(name).await;
+        found.expect("it is there").model.step()
+    }
+
+    /// The step that the disk has.
+    pub async fn durable_step(&self, name: &ModelName) -> Option<u64> {
+        let found = self.host.look_up(name).await;
+        found.expect("it is there").durable_step()
+    }
+}
+
+/// A caller without a deadline.
+pub fn caller() -> Arc<Caller> {
+    caller_until(Deadline::NONE)
+}
+
+/// A caller who waits until this deadline.
+pub fn caller_until(deadline: Deadline) -> Arc<Caller> {
+    let memory = (Account::of_server(1 << 30), Reservation::default());
+    Arc::new(Caller::new(0, Parties::SERVER, deadline, memory, None))
+}
+
+/// Waits for what a thread is to bring about, while the clock stands still.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The beginning of a run.
+pub async fn start_of(events: &RunEvents) -> RunStart {
+    match events.next().await {
+        Ok(Event::Started(start)) => start,
+        other => panic!("a run begins with its start, not {other:?}"),
+    }
+}
+
+/// The end of a run, and how many of its steps were reported.
+pub async fn end_of(events: &RunEvents) -> (RunEnd, usize) {
+    let mut reported = 0;
+    loop {
+        match events.next().await.expect("the reader keeps up") {
+            Event::Started(_) => {}
+            Event::Steps(steps) => reported += steps.len(),
+            Event::Ended(end, dropped) => {
+                return (end, reported + usize::try_from(dropped).expect("small"));
+            }
+        }
+    }
+}
+
+fn batch() -> BatchParts {
+    let mut violations = Violations::new();
+    let mut tensor = |shape, values: &[f64]| {
+        let entries = Entries::Values(values.to_vec());
+        TensorParts::new(shape, entries, "inputs", &mut violations).expect("numbers")
+    };
+    BatchParts {
+        inputs: tensor((2, 2), &[1.0, 2.0, -1.0, 0.5]),
+        targets: Some(tensor((2, 1), &[1.0, -1.0])),
+        labels: Vec::new(),
+    }
+}
+
+fn spec() -> Spec {
+    let layer = |units| LayerSpec {
+        units,
+        activation: Activation::Tanh,
+        bias: true,
+        init: Init::XavierNormal,
+    };
+    let parts = SpecParts {
+        input_size: 2,
+        layers: vec![layer(2), layer(1)],
+        relu_at_zero: ReluAtZero::One,
+        objective: Objective {
+            loss: Loss::HalfSquaredError,
+            reduction: Reduction::Mean,
+        },
+        optimizer: Optimizer::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        },
+        learning_rate: 0.01,
+        schedule: ScheduleParts {
+            warmup_steps: 0,
+            decay: DecayParts::Constant,
+        },
+        clip_norm: 0.0,
+        dtype: Dtype::Float64,
+    };
+    parts.validate(&ArchitectureLimits::LARGEST).expect("valid")
+}
+
+/// The session of a model.
+pub fn session_of(name: &ModelName) -> SessionName {
+    name.session.clone()
+}
