@@ -1,18 +1,18 @@
-//! The fenced blocks of a Markdown text, as commands with what they print.
+//! The fenced blocks of a Markdown text, as commands with their expected output.
 
-/// A block, with the blocks that show its last command's output.
+/// A block, with the following blocks that show the output of its last command.
 pub enum Block {
     Steps(Vec<Step>),
-    /// It is marked.
+    /// It has a mark that says so.
     NotRun,
-    /// Nothing says that it is not run.
+    /// Neither a command nor marked.
     Unknown {
         line: usize,
         language: String,
     },
 }
 
-/// One command, and what the text shows below it.
+/// A command and its expected output.
 pub struct Step {
     pub line: usize,
     pub command: String,
@@ -20,9 +20,9 @@ pub struct Step {
 }
 
 struct Fence<'a> {
-    /// The line before it that is not empty.
+    /// The last line before it that is not empty.
     before: &'a str,
-    /// Whether only empty lines lie between it and the fence before.
+    /// Whether only empty lines separate it from the previous block.
     follows: bool,
     line: usize,
     language: &'a str,
@@ -53,7 +53,7 @@ fn fences(text: &str) -> Vec<Fence<'_>> {
     fences
 }
 
-/// All that a text shows to be run. Blocks of TOML are files and not commands; their readers test them.
+/// The blocks of a text, without those of TOML, which are files and not commands.
 pub fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     for fence in fences(text) {
@@ -65,7 +65,7 @@ pub fn blocks(text: &str) -> Vec<Block> {
             _ if is_marked => blocks.push(Block::NotRun),
             ("toml", _) => {}
             ("console", _) => blocks.push(Block::Steps(steps(&fence))),
-            // It shows what the block before prints.
+            // The output of the block before.
             ("json" | "text", Some(Block::NotRun)) if fence.follows => {}
             ("json" | "text", Some(Block::Steps(steps))) if fence.follows => {
                 if let Some(last) = steps.last_mut() {
@@ -108,7 +108,7 @@ fn steps(fence: &Fence<'_>) -> Vec<Step> {
     steps
 }
 
-/// The words of a command as a shell reads them: single quotes, `\` at the end of a line, and a comment.
+/// Splits a command into words as a shell does, with single quotes, `\` at the end of a line, and comments.
 pub fn words(command: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     for (index, part) in command.split('\'').enumerate() {

@@ -1,14 +1,14 @@
-//! Whether what is printed is what is shown.
+//! Compares the output of a command with the one that a page shows.
 
-/// Stands for anything, in what is shown.
+/// Stands for any text on a page.
 const ANYTHING: &str = "…";
 
-/// How far a number may be from the one that is shown, relative to it: products are summed in another order on a processor
-/// with wider vectors, which changes the last digits.
+/// Relative tolerance of a number: a processor with wider vectors sums products in another order, which changes the last
+/// digits.
 const ROUNDING: f64 = 1e-14;
 
 /// # Errors
-/// The first place where the two differ.
+/// The first difference.
 pub fn same(shown: &str, printed: &str) -> Result<(), String> {
     let start = shown.trim_start();
     let (split, separator): (fn(&str) -> Vec<String>, &str) = if start.starts_with('{') {
@@ -37,7 +37,7 @@ pub fn same(shown: &str, printed: &str) -> Result<(), String> {
     })
 }
 
-/// Matches with as little as possible for each `…`, and goes back where that was too little; else how far it came.
+/// Matches the tokens, with the shortest possible text for each `…`, and backtracks; returns the furthest positions on failure.
 fn matches(shown: &[String], printed: &[String]) -> Result<(), (usize, usize)> {
     let (mut s, mut p) = (0, 0);
     let mut retry = None;
@@ -87,7 +87,7 @@ fn lines(text: &str) -> Vec<String> {
     lines.map(|line| without_times(line.trim_end())).collect()
 }
 
-/// `0.53 s` and `81279 samples/s` become ones that are the same everywhere.
+/// Replaces durations and rates such as `0.53 s` and `81279 samples/s` by a constant.
 fn without_times(line: &str) -> String {
     let mut words: Vec<&str> = line.split(' ').collect();
     for at in 1..words.len() {
@@ -104,7 +104,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Strings, numbers and words, and each bracket, comma and colon; no space.
+/// The tokens of a JSON text: strings, numbers, words, punctuation.
 fn json_tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();

@@ -1,4 +1,4 @@
-//! What `grpcurl -plaintext -d REQUEST ADDRESS METHOD` prints, from the same descriptors.
+//! The output of `grpcurl -plaintext -d REQUEST ADDRESS METHOD`, from the same descriptors.
 
 pub use backpropd::rpc::pb::FILE_DESCRIPTOR_SET;
 use bytes::{Buf as _, BufMut as _};
@@ -9,7 +9,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
-/// Messages as they are on the wire.
+/// A codec that leaves messages as bytes.
 #[derive(Clone, Copy, Default)]
 struct Wire;
 
@@ -49,7 +49,7 @@ impl Decoder for Wire {
 }
 
 /// # Errors
-/// No such method, a request that is not its, no connection. A refusal is printed, as grpcurl prints it.
+/// An unknown method, an invalid request, no connection. An error of the server is output, as with grpcurl.
 pub fn call(address: &str, method: &str, request: &str) -> Result<String, String> {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| error.to_string())?;
     let (service, name) = method.split_once('/').ok_or("SERVICE/METHOD")?;
@@ -113,7 +113,7 @@ fn printed(method: &MethodDescriptor, replies: &[Vec<u8>]) -> Result<String, Str
     for reply in replies {
         let message = decode(reply)?;
         match messages.last_mut() {
-            // How many steps a message carries is a matter of time. Bytes one behind the other are one message.
+            // The number of steps per message depends on timing. Concatenated messages parse as one.
             Some(last) if is_progress(last) && is_progress(&message) => {
                 *last = decode(&[&last.encode_to_vec()[..], reply].concat())?;
             }

@@ -56,7 +56,7 @@ impl Shell {
         server.printed.replace(&server.address, shown)
     }
 
-    /// What a command prints, or why it cannot be run here.
+    /// The output of a command, or the reason why it cannot run here.
     fn run(&mut self, step: &Step) -> Result<String, String> {
         let words = blocks::words(&step.command)?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -75,7 +75,7 @@ impl Shell {
                 self.call(address, method, request)
             }
             _ => Err(format!(
-                "`{}` is no command that this test knows",
+                "`{}` is not a command that this test knows",
                 step.command
             )),
         }
@@ -105,7 +105,7 @@ impl Shell {
             .current_dir(self.folder.path())
             .output()
             .expect("it runs");
-        // 1: something in a hand-in is wrong.
+        // 1: the command worked and found a mistake.
         match output.status.code() {
             Some(0 | 1) => {
                 let both = [output.stderr, output.stdout].concat();
@@ -116,7 +116,7 @@ impl Shell {
     }
 }
 
-/// Every difference between what the file shows and what is printed.
+/// The differences between the outputs on a page and the real ones.
 fn differences(file: &str, text: &str) -> Vec<String> {
     let mut shell = Shell::new();
     let mut differences = Vec::new();
@@ -135,7 +135,7 @@ fn differences(file: &str, text: &str) -> Vec<String> {
             match shell.run(&step) {
                 Err(why) => note(step.line, format!("`{}`: {why}", step.command)),
                 Ok(printed) => {
-                    // A command with nothing below it only has to succeed.
+                    // A command without output on the page must only succeed.
                     let is_refused =
                         printed.starts_with("ERROR:") || printed.starts_with("backpropd:");
                     if step.output.is_empty() {
@@ -175,7 +175,7 @@ fn the_readme_is_short() {
 }
 
 #[test]
-fn a_number_that_is_off_by_its_last_digit_is_told() {
+fn a_wrong_digit_is_reported() {
     let readme = |loss: &str| {
         format!(
             "```console\n$ cat a.json\n{{\"assignment\": \"hw-backprop\", \"answers\": {{\"1.1\": \"\\\\delta \
