@@ -15,8 +15,8 @@ test area *filter:
 
 # What a reviewer's machine complains about first.
 lint:
-    cargo fmt --check
-    cargo clippy --all-targets --features failpoints -- -D warnings
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --features backpropd/failpoints -- -D warnings
 
 # Pages, links, help and the API reference; `just docs` writes what is generated, then checks all of it.
 docs:
