@@ -1,7 +1,9 @@
 //! backpropd: a gRPC service that trains multi-layer perceptrons and shows every quantity of the backward pass.
 //!
-//! The tree, from the inside out; each module imports only those above it in this list:
+//! The tree, from the inside out; each module imports only those above it in this list. Those without IO are crates of
+//! their own, in `crates/`:
 //!
+//! - [`fault`]: every fault of a request, with its place.
 //! - [`nn`]: the engine. Forward, backward, losses, optimizers, central differences; pure, generic over `f32`, `f64`.
 //! - [`formula`]: formulas of the backward pass, read from LaTeX or plain text, and evaluated; pure.
 //! - [`grade`]: assignments, reference values, verdicts, mistakes, reports; pure.
@@ -19,16 +21,16 @@
 pub mod cli;
 pub mod config;
 mod encoded;
-pub mod formula;
-pub mod grade;
 mod host;
-pub mod nn;
 pub mod rpc;
 pub mod server;
 pub mod status;
 pub mod store;
-pub mod training;
 mod transport;
+
+pub use backpropd_engine::{fault, nn};
+pub use backpropd_grader::{formula, grade};
+pub use backpropd_training::training;
 
 pub use crate::host::trash;
 

@@ -11,18 +11,21 @@ use std::path::Path;
 use imports::sources;
 
 /// A room and the rooms below it, which it may name besides itself.
-const ROOMS: [(&str, &[&str]); 13] = [
-    ("nn", &[]),
+const ROOMS: [(&str, &[&str]); 14] = [
+    ("fault", &[]),
+    ("nn", &["fault"]),
     ("formula", &[]),
-    ("grade", &["formula", "nn"]),
-    ("training", &["nn"]),
-    ("config", &[]),
+    ("grade", &["fault", "formula", "nn"]),
+    ("training", &["fault", "nn"]),
+    ("config", &["fault"]),
     ("store", &[]),
     (
         "host",
-        &["config", "formula", "grade", "nn", "store", "training"],
+        &[
+            "config", "fault", "formula", "grade", "nn", "store", "training",
+        ],
     ),
-    ("status", &["host", "nn", "training"]),
+    ("status", &["fault", "host", "nn", "training"]),
     ("encoded", &["host"]),
     (
         "transport",
@@ -31,13 +34,15 @@ const ROOMS: [(&str, &[&str]); 13] = [
     (
         "rpc",
         &[
-            "encoded", "formula", "grade", "host", "nn", "status", "training",
+            "encoded", "fault", "formula", "grade", "host", "nn", "status", "training",
         ],
     ),
     ("server", &["config", "host", "rpc", "transport"]),
     (
         "cli",
-        &["config", "formula", "grade", "host", "nn", "rpc", "server"],
+        &[
+            "config", "fault", "formula", "grade", "host", "nn", "rpc", "server",
+        ],
     ),
 ];
 
@@ -74,10 +79,18 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// Rooms that compute and nothing else.
-const PURE: [&str; 4] = ["nn", "formula", "grade", "training"];
+const PURE: [&str; 5] = ["fault", "nn", "formula", "grade", "training"];
 
 /// The rooms in which no files import each other in a circle.
-const WITHOUT_CIRCLES: [&str; 6] = ["encoded", "host", "rpc", "server", "status", "transport"];
+const WITHOUT_CIRCLES: [&str; 7] = [
+    "encoded",
+    "fault",
+    "host",
+    "rpc",
+    "server",
+    "status",
+    "transport",
+];
 
 /// Files that may import each other: a derivative is simplified by evaluating, and evaluating meets derivatives.
 const CIRCLES: [[&str; 2]; 1] = [["formula::derivative", "formula::eval"]];

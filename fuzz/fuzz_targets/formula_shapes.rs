@@ -2,7 +2,7 @@
 //! the findings of `lint-key`, never a crash.
 #![no_main]
 
-#[path = "../../tests/formulas/shapes.rs"]
+#[path = "../../crates/grader/tests/formulas/shapes.rs"]
 mod shapes;
 
 use std::collections::BTreeMap;

@@ -8,7 +8,8 @@ use super::models::any_model::AnyModel;
 use super::models::handle::ModelEntry;
 use super::refused::Refused;
 use super::veil::Veil;
-use crate::nn::{Batch, Violations, WeightsDigest};
+use crate::fault::Violations;
+use crate::nn::{Batch, WeightsDigest};
 use crate::training::{Access, CompareTerms, SessionName, batch_digest};
 
 /// What gradients are graded against, and how much of it is told.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::nn::Violations;
+use crate::fault::Violations;
 use crate::training::{
     BeginError, Divergence, ModelName, OverLimit, RegistryError, RequestIdReused,
 };

@@ -10,8 +10,9 @@ use super::parts::parameters::{
 };
 use super::reference::Reference;
 use super::refused::Refused;
+use crate::fault::Violations;
 use crate::host::models::any_model::{AnyModel, ModelScalar};
-use crate::nn::{Dtype, Pauses, Violations};
+use crate::nn::{Dtype, Pauses};
 use crate::training::{Model, ModelName, Spec};
 
 /// Inline networks of more parameters than this are read on a compute thread: fewer take a tenth of a millisecond.

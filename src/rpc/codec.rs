@@ -18,7 +18,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::call::hold;
 use super::pb;
-use crate::nn::Violations;
+use crate::fault::Violations;
+use crate::host::refused::Refused;
 
 /// Parts of one request: messages in it, and elements of repeated texts. Tensors' numbers are none.
 const MOST_PARTS: usize = 100_000;
@@ -195,7 +196,7 @@ fn check(name: &str, bytes: &[u8]) -> Result<usize, Status> {
             "at most {MOST_PARTS} parts, messages and repeated texts, in one request: split it"
         );
         violations.add(field, given, allowed);
-        return Err(violations.into());
+        return Err(Refused::Invalid(violations).into());
     }
     let parts = MOST_PARTS - content.parts_left;
     Ok(parts * PART_BYTES + content.numbers * SPARE)

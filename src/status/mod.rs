@@ -9,9 +9,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
 
 pub use self::reason::{Reason, Retry, table};
+use crate::fault::Violations;
 use crate::host::limits::memory::OutOfMemory;
 use crate::host::refused::{LimitKind, NotStored, Refused, Stop};
-use crate::nn::Violations;
 use crate::training::{
     BeginError, Divergence, LARGEST_STEP, Limit, ModelName, OverLimit, Quota, RegistryError,
     RequestIdReused,
@@ -91,9 +91,9 @@ impl Refusal {
 impl From<Refused> for Status {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Invalid(violations) => violations.into(),
-            Refused::Begin(error) => error.into(),
-            Refused::Registry(error) => error.into(),
+            Refused::Invalid(violations) => invalid(&violations),
+            Refused::Begin(error) => not_begun(error),
+            Refused::Registry(error) => not_in_the_registry(error),
             Refused::Busy {
                 setting,
                 limit,
@@ -163,80 +163,72 @@ fn not_stored(why: NotStored) -> Status {
 }
 
 /// Every violation as a `BadRequest`, and the message names them too.
-impl From<Violations> for Status {
-    fn from(violations: Violations) -> Self {
-        let count = violations.len();
-        let plural = if count == 1 { "field is" } else { "fields are" };
-        let message = format!("{count} {plural} invalid: {violations}");
-        let mut refusal = Refusal::new(Reason::InvalidRequest, message);
-        let mut size = 0;
-        let mut shown = Vec::new();
-        for violation in violations.iter() {
-            size += violation.field.len() + violation.description.len() + 8;
-            if size > LARGEST_DETAILS {
-                break;
-            }
-            shown.push(FieldViolation::new(
-                violation.field.clone(),
-                violation.description.clone(),
-            ));
+fn invalid(violations: &Violations) -> Status {
+    let count = violations.len();
+    let plural = if count == 1 { "field is" } else { "fields are" };
+    let message = format!("{count} {plural} invalid: {violations}");
+    let mut refusal = Refusal::new(Reason::InvalidRequest, message);
+    let mut size = 0;
+    let mut shown = Vec::new();
+    for violation in violations.iter() {
+        size += violation.field.len() + violation.description.len() + 8;
+        if size > LARGEST_DETAILS {
+            break;
         }
-        if shown.len() < count {
-            let rest = format!("{} more fields are invalid", count - shown.len());
-            shown.push(FieldViolation::new("", rest));
-        }
-        refusal.details.set_bad_request(shown);
-        refusal.status()
+        shown.push(FieldViolation::new(
+            violation.field.clone(),
+            violation.description.clone(),
+        ));
     }
+    if shown.len() < count {
+        let rest = format!("{} more fields are invalid", count - shown.len());
+        shown.push(FieldViolation::new("", rest));
+    }
+    refusal.details.set_bad_request(shown);
+    refusal.status()
 }
 
-impl From<RequestIdReused> for Status {
-    fn from(error: RequestIdReused) -> Self {
-        let message = format!(
-            "{error}. A request_id stands for one request: repeat that one unchanged, or choose a new id"
-        );
-        let mut refusal = Refusal::new(Reason::RequestIdReused, message);
-        refusal.details.set_bad_request(vec![FieldViolation::new(
-            "request_id",
-            format!(
-                "given {:?}, which belongs to another request; allowed: a new id",
-                error.0
-            ),
-        )]);
-        refusal.status()
-    }
+fn request_id_reused(error: RequestIdReused) -> Status {
+    let message = format!(
+        "{error}. A request_id stands for one request: repeat that one unchanged, or choose a new id"
+    );
+    let mut refusal = Refusal::new(Reason::RequestIdReused, message);
+    refusal.details.set_bad_request(vec![FieldViolation::new(
+        "request_id",
+        format!(
+            "given {:?}, which belongs to another request; allowed: a new id",
+            error.0
+        ),
+    )]);
+    refusal.status()
 }
 
-impl From<BeginError> for Status {
-    fn from(error: BeginError) -> Self {
-        match error {
-            BeginError::Reused(error) => error.into(),
-            BeginError::StepMismatch { expected, actual } => {
-                let message = format!(
-                    "{error}. Somebody else has trained it, or an earlier call of yours went through: read it with \
-                     GetModel and decide again"
-                );
-                Refusal::new(Reason::StepMismatch, message)
-                    .fact("expected", expected)
-                    .fact("actual", actual)
-                    .status()
-            }
+fn not_begun(error: BeginError) -> Status {
+    match error {
+        BeginError::Reused(error) => request_id_reused(error),
+        BeginError::StepMismatch { expected, actual } => {
+            let message = format!(
+                "{error}. Somebody else has trained it, or an earlier call of yours went through: read it with \
+                 GetModel and decide again"
+            );
+            Refusal::new(Reason::StepMismatch, message)
+                .fact("expected", expected)
+                .fact("actual", actual)
+                .status()
         }
     }
 }
 
-impl From<RegistryError> for Status {
-    fn from(error: RegistryError) -> Self {
-        let message = error.to_string();
-        match error {
-            RegistryError::NoSession(name) => not_found("session", &name.to_string(), &message),
-            RegistryError::SessionDamaged { .. } => session_damaged(&message),
-            RegistryError::NoModel(name) => not_found("model", &name.to_string(), &message),
-            RegistryError::SessionTaken(name) => taken("session", &name.to_string(), &message),
-            RegistryError::ModelTaken(name) => taken("model", &name.to_string(), &message),
-            RegistryError::Quota { quota, limit } => over_quota(quota, limit),
-            RegistryError::Reused(error) => error.into(),
-        }
+fn not_in_the_registry(error: RegistryError) -> Status {
+    let message = error.to_string();
+    match error {
+        RegistryError::NoSession(name) => not_found("session", &name.to_string(), &message),
+        RegistryError::SessionDamaged { .. } => session_damaged(&message),
+        RegistryError::NoModel(name) => not_found("model", &name.to_string(), &message),
+        RegistryError::SessionTaken(name) => taken("session", &name.to_string(), &message),
+        RegistryError::ModelTaken(name) => taken("model", &name.to_string(), &message),
+        RegistryError::Quota { quota, limit } => over_quota(quota, limit),
+        RegistryError::Reused(error) => request_id_reused(error),
     }
 }
 

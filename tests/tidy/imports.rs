@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
+/// The crates of this project besides the root, whose rooms are called as if they were in it.
+const OWN_CRATES: [&str; 3] = ["backpropd_engine", "backpropd_grader", "backpropd_training"];
+
 /// A path that a file names, from the crate's root or from another crate's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Import {
@@ -82,10 +85,16 @@ impl Source {
     }
 }
 
-/// Every source file of the crate.
+/// Every source file of the program.
 pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("src")];
+    let roots = [
+        "src",
+        "crates/engine/src",
+        "crates/grader/src",
+        "crates/training/src",
+    ];
+    let mut folders: Vec<PathBuf> = roots.map(|folder| root.join(folder)).into();
     let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder of sources is readable") {
@@ -193,6 +202,7 @@ impl Names {
                     is_own: import.is_own,
                     segments: [&import.segments[..], rest].concat(),
                 }),
+                None if OWN_CRATES.contains(&name) && !rest.is_empty() => own(rest.to_vec()),
                 // A crate: in a `use`, or before `::`.
                 None if is_use || !rest.is_empty() => Some(Import {
                     is_own: false,
@@ -369,6 +379,7 @@ fn every_way_to_name_a_module_is_seen() {
         named("use super::{super::runs, lifecycle};"),
         ["host::models::lifecycle", "host::runs"]
     );
+    assert_eq!(named("use backpropd_engine::nn::Mlp;"), ["nn::Mlp"]);
     assert_eq!(named("use std::{fs};"), ["std::fs"]);
     assert_eq!(
         named("use std as s; fn f() { s::fs::read(p); }"),

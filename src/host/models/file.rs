@@ -8,12 +8,12 @@ use bytes::Bytes;
 use super::any_model::{AnyModel, with_model};
 use super::handle::ModelEntry;
 use super::lifecycle::ModelState;
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::durability::about;
 use crate::host::limits::memory::Reservation;
 use crate::host::refused::Refused;
-use crate::nn::Violations;
 use crate::training::snapshot::{self, Body, Head, Rules, SnapshotError};
 use crate::training::{ModelName, Placement, RequestId};
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::any_model::{AnyModel, ModelScalar};
 use super::handle::ModelEntry;
 use super::lifecycle::ModelState;
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::parts::batch::BatchParts;
 use crate::host::parts::parameters::{ParameterParts, flatten_in_blocks, parameter_bytes};
 use crate::host::refused::Refused;
-use crate::nn::{Dtype, Pauses, Violations, initialize_in_blocks};
+use crate::nn::{Dtype, Pauses, initialize_in_blocks};
 use crate::training::{
     Access, CompareTerms, Model, ModelName, Now, Placement, RegistryError, RequestId, SessionName,
     Spec, batch_digest,

@@ -5,13 +5,14 @@ use std::time::SystemTime;
 
 use super::any_model::{ModelScalar, with_model};
 use super::handle::{ModelEntry, WriteTurn};
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::deadline::Deadline;
 use crate::host::parts::parameters::{ParameterParts, flatten_in_blocks, parameter_bytes};
 use crate::host::refused::{Refused, Stop};
 use crate::nn::digest::update_in_blocks;
-use crate::nn::{Pauses, Violations, WeightsDigest};
+use crate::nn::{Pauses, WeightsDigest};
 use crate::training::{Begin, Fingerprint, Model, ModelName, Outcome, RequestId};
 
 /// Parameters to be put in place of a model's own.

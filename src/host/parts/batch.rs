@@ -1,8 +1,9 @@
 //! A batch as a caller sends it.
 
 use super::tensor::TensorParts;
+use crate::fault::Violations;
 use crate::host::models::any_model::ModelScalar;
-use crate::nn::{Batch, Pauses, Violations};
+use crate::nn::{Batch, Pauses};
 use crate::training::Spec;
 
 /// Samples and targets, not yet of the model's type nor compared with its sizes.

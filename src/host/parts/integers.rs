@@ -4,7 +4,7 @@
 //! Numbers that mean something begin with a normal one, as a rule, so that a look at the first entry that is not 0 settles
 //! the matter.
 
-use crate::nn::Violations;
+use crate::fault::Violations;
 
 /// A tensor is judged by so many entries: this runs where the request is read, and is not to take long for any.
 const LOOKED_AT: usize = 1 << 16;

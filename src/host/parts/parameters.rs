@@ -1,8 +1,9 @@
 //! A model's parameters as a caller sends them.
 
 use super::tensor::TensorParts;
+use crate::fault::Violations;
 use crate::host::models::any_model::ModelScalar;
-use crate::nn::{Pauses, Violations};
+use crate::nn::Pauses;
 use crate::training::{LayerParameters, Spec};
 
 /// Layers' parameters, not yet of the model's type.

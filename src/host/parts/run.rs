@@ -6,11 +6,12 @@ use faer::Par;
 
 use super::batch::BatchParts;
 use crate::config::Config;
+use crate::fault::Violations;
 use crate::host::models::any_model::ModelScalar;
 use crate::nn::batch::check_rows;
 use crate::nn::digest::update_in_blocks;
 use crate::nn::pauses::{Pauses, Unpaused, without_pauses};
-use crate::nn::{Batch, Minibatches, TargetsRef, Violations};
+use crate::nn::{Batch, Minibatches, TargetsRef};
 use crate::training::{Fingerprint, Plan, RequestId, Spec};
 
 /// A run as a caller asks for it, not yet compared with the model.

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::integers::Suspicion;
+use crate::fault::Violations;
 use crate::nn::pauses::{Pauses, WALK};
-use crate::nn::{Matrix, Scalar, Violations};
+use crate::nn::{Matrix, Scalar};
 
 /// A tensor whose shape and number of entries agree, not yet of the model's type.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tempfile::TempDir;
 
 use crate::config::Config;
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::clock::Clock;
@@ -25,7 +26,7 @@ use crate::host::runs::event::{RunEnd, RunStart};
 use crate::host::runs::step_feed::Event;
 use crate::nn::{
     Activation, ArchitectureLimits, Dtype, Init, LayerSpec, Loss, Objective, Optimizer, Reduction,
-    ReluAtZero, Violations,
+    ReluAtZero,
 };
 use crate::training::spec::{DecayParts, ScheduleParts, SpecParts};
 use crate::training::{Access, ModelName, Now, Placement, SessionName, Spec};

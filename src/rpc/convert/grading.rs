@@ -1,10 +1,10 @@
 //! Assignments and reports as messages, and reports back from them.
 
+use crate::fault::Violations;
 use crate::formula::Span;
 use crate::grade::{
     Assignment, GradeReport, Grader, Grid, Mistake, QuestionReport, Reveal, Understood, Verdict,
 };
-use crate::nn::Violations;
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
 

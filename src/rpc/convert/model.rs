@@ -1,9 +1,10 @@
 //! Models and sessions as a reply shows them.
 
+use crate::fault::Violations;
 use crate::host::models::any_model::ModelScalar;
 use crate::host::models::lifecycle::ModelState;
 use crate::host::veil::Veil;
-use crate::nn::{Mlp, Pauses, Violations};
+use crate::nn::{Mlp, Pauses};
 use crate::rpc::convert::request::timestamp;
 use crate::rpc::convert::spec;
 use crate::rpc::convert::tensor::{Encoding, write, write_in_blocks};

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use tonic::Status;
 
+use crate::fault::Violations;
 use crate::host::refused::Refused;
-use crate::nn::Violations;
 use crate::status::{Reason, Refusal};
 use crate::training::names::ID_PATTERN;
 use crate::training::request_log::LONGEST_REQUEST_ID;

@@ -1,8 +1,9 @@
 //! Model specifications: what a request asks for with every default filled in, and back.
 
+use crate::fault::Violations;
 use crate::nn::{
     Activation, Architecture, ArchitectureLimits, Decay, Dtype, Init, LayerSpec, Loss, Objective,
-    Optimizer, Reduction, ReluAtZero, Schedule, Violations,
+    Optimizer, Reduction, ReluAtZero, Schedule,
 };
 use crate::rpc::pb::{self, model_spec, schedule};
 use crate::training::{DecayParts, ScheduleParts, Spec, SpecParts};

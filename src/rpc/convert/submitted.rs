@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::fault::Violations;
 use crate::grade::tensors::MOST_AXES;
 use crate::grade::{Closeness, Quantity, SubmittedTensor, TensorReport, Tolerance};
 use crate::host::parts::integers::Suspicion;
-use crate::nn::Violations;
 use crate::rpc::convert::grading::{grid, mistake, verdict};
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;

@@ -2,11 +2,12 @@
 
 use super::tensor::{self, Rank};
 use super::{request, spec};
+use crate::fault::Violations;
 use crate::host::caller::Caller;
 use crate::host::parts::batch::BatchParts;
 use crate::host::parts::parameters::ParameterParts;
 use crate::host::target::Target;
-use crate::nn::{ArchitectureLimits, Violations};
+use crate::nn::ArchitectureLimits;
 use crate::rpc::pb;
 
 /// A target as a request names it, of whichever RPC.

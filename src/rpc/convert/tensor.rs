@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use crate::fault::Violations;
 use crate::host::parts::integers::guess;
 use crate::host::parts::tensor::{Entries, TensorParts};
 use crate::nn::pauses::{Pauses, WALK};
-use crate::nn::{Dtype, Scalar, Violations};
+use crate::nn::{Dtype, Scalar};
 use crate::rpc::pb;
 
 /// How a reply's tensors are written.

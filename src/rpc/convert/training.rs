@@ -3,11 +3,11 @@
 use super::request::{count, duration, request_id};
 use super::spec::{read_enum, to_i32};
 use super::target::read_batch;
+use crate::fault::Violations;
 use crate::host::compute::Timing;
 use crate::host::parts::run::{Length, RunParts};
 use crate::host::refused::Stop;
 use crate::host::runs::event::{EndReason, RunEnd, RunStart};
-use crate::nn::Violations;
 use crate::rpc::pb;
 use crate::training::StepMetrics;
 use crate::training::spec::not_negative;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Response, Status};
 
 use super::reads;
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::limits::memory::Reservation;
@@ -12,7 +13,7 @@ use crate::host::models::any_model::{ModelScalar, with_model};
 use crate::host::refused::Refused;
 use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
 use crate::nn::pauses::{Pauses, WALK};
-use crate::nn::{Architecture, Batch, Violations};
+use crate::nn::{Architecture, Batch};
 use crate::rpc::convert::request::count;
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::convert::target::{Asked, read_batch};
@@ -51,7 +52,9 @@ pub async fn check(
         usize::MAX,
         &mut violations,
     );
-    let (target, batch) = violations.into_result(target.zip(batch))?;
+    let (target, batch) = violations
+        .into_result(target.zip(batch))
+        .map_err(Refused::from)?;
 
     with_model!(target.find(host, caller).await?, model => {
         let batch = reads::typed::<f64>(host, caller, model.spec(), batch).await?;

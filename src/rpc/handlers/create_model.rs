@@ -5,12 +5,14 @@ use std::sync::Arc;
 use prost::Message as _;
 use tonic::{Response, Status};
 
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::new_model::{NewModel, Source};
 use crate::host::parts::batch::BatchParts;
+use crate::host::refused::Refused;
 use crate::nn::digest::update_in_blocks;
-use crate::nn::{ArchitectureLimits, Pauses, Violations};
+use crate::nn::{ArchitectureLimits, Pauses};
 use crate::rpc::convert::model::{read_access, write_model};
 use crate::rpc::convert::request::{id, random_id, request_id, session_name};
 use crate::rpc::convert::target::{read_batch, read_parameters};
@@ -84,7 +86,7 @@ async fn read(
         .compare
         .and_then(|terms| read_compare(terms, &mut violations));
     let all = session.zip(model).zip(spec).zip(source);
-    let (((session, model), spec), source) = violations.into_result(all)?;
+    let (((session, model), spec), source) = violations.into_result(all).map_err(Refused::from)?;
     let placement = Placement {
         name: ModelName { session, model },
         new_session,

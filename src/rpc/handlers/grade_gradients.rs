@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::Status;
 
+use crate::fault::Violations;
 use crate::grade::{Detail, Extras, TensorGrading, TensorReport, Tolerance, Verdict};
 use crate::host::Host;
 use crate::host::caller::Caller;
@@ -12,7 +13,6 @@ use crate::host::parts::batch::BatchParts;
 use crate::host::reference::{CompareLimits, Reference};
 use crate::host::refused::{LimitKind, Refused};
 use crate::host::target::Target;
-use crate::nn::Violations;
 use crate::rpc::convert::request::count;
 use crate::rpc::convert::submitted::{self, SubmittedParts};
 use crate::rpc::convert::target::{Asked, read_batch};
@@ -54,7 +54,7 @@ pub async fn grade(
     caller: &Caller,
     request: pb::GradeGradientsRequest,
 ) -> Result<pb::GradeGradientsResponse, Status> {
-    let (target, submission) = Submission::read(request, host, caller)?;
+    let (target, submission) = Submission::read(request, host, caller).map_err(Refused::from)?;
     let Reference { model, limits } = target.find_to_grade(host, caller).await?;
     with_model!(model, model => grade_typed(host, caller, model, submission, limits).await)
 }
@@ -69,7 +69,7 @@ async fn grade_typed<T: ModelScalar>(
     let detail = match &limits {
         None => Detail::Full,
         Some(limits) => {
-            submission.keep_to(limits)?;
+            submission.keep_to(limits).map_err(Refused::from)?;
             Detail::Coarse
         }
     };
@@ -92,7 +92,7 @@ async fn grade_typed<T: ModelScalar>(
         (work, limits)
     };
     let ((work, limits), _) = host.compute_by(caller, to_read, read).await?;
-    let work = work?;
+    let work = work.map_err(Refused::from)?;
     let tries_left = match &limits {
         None => None,
         Some(limits) => Some(limits.count_try(host, caller).await?),
@@ -104,7 +104,12 @@ async fn grade_typed<T: ModelScalar>(
     };
     let graded = host.compute_in_turns(caller, work, advance, finish);
     let ((reports, step, digest), _) = graded.await?;
-    Ok(reply(reports?, step, digest, tries_left))
+    Ok(reply(
+        reports.map_err(Refused::from)?,
+        step,
+        digest,
+        tries_left,
+    ))
 }
 
 fn reply(

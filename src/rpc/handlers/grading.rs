@@ -7,10 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tonic::{Request, Response, Status};
 
 use super::grade_gradients;
+use crate::fault::Violations;
 use crate::grade::submission::{MAX_ANSWERS, MAX_ID_BYTES, MAX_SUBMISSION_BYTES};
 use crate::grade::{Grader, Grading};
 use crate::host::Host;
-use crate::nn::Violations;
+use crate::host::refused::Refused;
 use crate::rpc::call::caller;
 use crate::rpc::convert::grading as convert;
 use crate::rpc::convert::request::page_size;
@@ -33,7 +34,7 @@ impl GradingService for Gradings {
         let request = request.into_inner();
         let mut violations = Violations::new();
         let size = page_size(request.page_size, &mut violations);
-        violations.into_result(Some(()))?;
+        violations.into_result(Some(())).map_err(Refused::from)?;
         // The token is the last id of the page before; every id comes after the empty one.
         let after = request.page_token;
         let mut graders: Vec<&Arc<Grader>> = self.0.grading.graders.iter().collect();
@@ -88,7 +89,7 @@ impl GradingService for Gradings {
             violations.add("student", given, format!("at most {LONGEST_STUDENT} bytes"));
         }
         let reveal = convert::reveal(request.reveal, &mut violations);
-        let reveal = violations.into_result(reveal)?;
+        let reveal = violations.into_result(reveal).map_err(Refused::from)?;
         let grader = self.find(&request.assignment)?;
         if reveal > self.0.grading.most {
             let message = "this server does not reveal so much; ask with a lower `reveal`, or have it started with \

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use tonic::{Response, Status};
 
 use crate::encoded::Encoded;
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::any_model::with_model;
 use crate::host::models::replacement::Replacement;
-use crate::nn::Violations;
+use crate::host::refused::Refused;
 use crate::rpc::convert::model::parameters as write_parameters;
 use crate::rpc::convert::request::{check_reply, model_name, reply_limit, request_id};
 use crate::rpc::convert::target::read_parameters;
@@ -30,7 +31,7 @@ pub async fn get(
     let encoding = Encoding::of_reply(request.encoding, None, &mut violations);
     let most = host.config.max_reply_bytes;
     let limit = reply_limit(request.max_reply_bytes, most, &mut violations);
-    let name = violations.into_result(name)?;
+    let name = violations.into_result(name).map_err(Refused::from)?;
     let entry = host.open(caller, &name).await?;
     let spec = entry.model.spec();
     let entries = spec.architecture.parameter_count();
@@ -69,7 +70,9 @@ pub async fn set(
     // The model may have more layers than a new one may.
     let parameters = read_parameters(request.parameters, usize::MAX, &mut violations);
     request_id(request.request_id.clone(), || [0; 32], &mut violations);
-    let (name, parameters) = violations.into_result(name.zip(parameters))?;
+    let (name, parameters) = violations
+        .into_result(name.zip(parameters))
+        .map_err(Refused::from)?;
     let replacement = Replacement {
         parameters,
         expected_step: request.expected_step,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use faer::Par;
 
+use crate::fault::Violations;
 use crate::host::models::any_model::ModelScalar;
 use crate::nn::loss::largest;
 use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::threads::share;
-use crate::nn::{Architecture, ForwardBuffers, Loss, Objective, Trace, Violations};
+use crate::nn::{Architecture, ForwardBuffers, Loss, Objective, Trace};
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::convert::tensor::{Encoding, write, write_in_blocks};
 use crate::rpc::pb::{self, Quantity};

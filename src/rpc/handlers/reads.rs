@@ -7,6 +7,7 @@ use tonic::{Response, Status};
 use super::gradients::{self, QUANTITIES};
 use super::predict::{self, Extras, entries_per_row, predict_bytes};
 use crate::encoded::Encoded;
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::any_model::{ModelScalar, with_model};
@@ -15,7 +16,7 @@ use crate::host::refused::Refused;
 use crate::host::runs::MANY_ENTRIES;
 use crate::nn::batch::check_inputs;
 use crate::nn::pauses::is_long;
-use crate::nn::{Batch, Matrix, Violations};
+use crate::nn::{Batch, Matrix};
 use crate::rpc::GradientsReply;
 use crate::rpc::convert::request::{check_reply, reply_limit};
 use crate::rpc::convert::target::{Asked, read_batch};
@@ -70,7 +71,9 @@ pub async fn gradients(
         host.config.max_reply_bytes,
         &mut violations,
     );
-    let (target, batch) = violations.into_result(target.zip(batch))?;
+    let (target, batch) = violations
+        .into_result(target.zip(batch))
+        .map_err(Refused::from)?;
 
     with_model!(target.find(host, caller).await?, model => {
         let spec = model.spec();
@@ -141,7 +144,9 @@ pub async fn predict(
         host.config.max_reply_bytes,
         &mut violations,
     );
-    let (target, inputs) = violations.into_result(target.zip(inputs))?;
+    let (target, inputs) = violations
+        .into_result(target.zip(inputs))
+        .map_err(Refused::from)?;
     let extras = Extras {
         probabilities: request.probabilities,
         classes: request.classes,
@@ -157,10 +162,10 @@ pub async fn predict(
                 let inputs = inputs.into_matrix_in_blocks(&turns).await;
                 check(asked.spec(), extras, inputs, most)
             };
-            host.compute_in_blocks(caller, entries, read).await?.0?
+            host.compute_in_blocks(caller, entries, read).await?.0.map_err(Refused::from)?
         } else {
             let read = move |_| check(asked.spec(), extras, inputs.into_matrix(), most);
-            host.compute_by(caller, entries, read).await?.0?
+            host.compute_by(caller, entries, read).await?.0.map_err(Refused::from)?
         };
         let (architecture, rows) = (&spec.architecture, inputs.rows);
         let memory = host.workspace(caller, predict_bytes(&model, rows))?;

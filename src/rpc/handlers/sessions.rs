@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
+use crate::fault::Violations;
 use crate::host::Host;
-use crate::nn::Violations;
+use crate::host::refused::Refused;
 use crate::rpc::call::caller;
 use crate::rpc::convert::model::{read_access, session as write_session};
 use crate::rpc::convert::request::{id, page_size, page_token, request_id, session_name};
@@ -43,7 +44,7 @@ impl SessionService for Sessions {
                 "both: a session whose name the server draws is not found again",
             );
         }
-        let name = SessionName(violations.into_result(id)?);
+        let name = SessionName(violations.into_result(id).map_err(Refused::from)?);
         let (host, caller) = (&self.0, caller());
         let session = host
             .create_session(&caller, name, (ttl, access), asked)
@@ -57,8 +58,12 @@ impl SessionService for Sessions {
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
-        let name = read_name(&request.into_inner().name)?;
-        let session = self.0.registry().session(&name, self.0.now())?;
+        let name = read_name(&request.into_inner().name).map_err(Refused::from)?;
+        let session = self
+            .0
+            .registry()
+            .session(&name, self.0.now())
+            .map_err(Refused::from)?;
         Ok(Response::new(pb::GetSessionResponse {
             session: Some(write_session(&session)),
         }))
@@ -78,7 +83,7 @@ impl SessionService for Sessions {
         let mut violations = Violations::new();
         let size = page_size(request.page_size, &mut violations);
         let after = page_token(&request.page_token, &mut violations).map(SessionName);
-        violations.into_result(Some(()))?;
+        violations.into_result(Some(())).map_err(Refused::from)?;
         let mut found = self
             .0
             .registry()
@@ -99,8 +104,11 @@ impl SessionService for Sessions {
         &self,
         request: Request<pb::DeleteSessionRequest>,
     ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
-        let name = read_name(&request.into_inner().name)?;
-        self.0.registry().check_to_delete(&name, self.0.now())?;
+        let name = read_name(&request.into_inner().name).map_err(Refused::from)?;
+        self.0
+            .registry()
+            .check_to_delete(&name, self.0.now())
+            .map_err(Refused::from)?;
         let models = self.0.delete_session(&name).await?;
         Ok(Response::new(pb::DeleteSessionResponse {
             deleted_models: to_i32(models),

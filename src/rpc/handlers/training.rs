@@ -6,8 +6,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::streams::{Streamed, model_events, run_events};
 use super::{check_gradients, create_model, parameters, reads, transfer};
+use crate::fault::Violations;
 use crate::host::Host;
-use crate::nn::Violations;
+use crate::host::refused::Refused;
 use crate::rpc::GradientsReply;
 use crate::rpc::call::caller;
 use crate::rpc::convert::model::write_model;
@@ -39,7 +40,9 @@ impl TrainingService for Training {
         let mut violations = Violations::new();
         let name = model_name(&request.model, "model", &mut violations);
         let parts = read_run(request, &mut violations);
-        let (name, parts) = violations.into_result(name.zip(parts))?;
+        let (name, parts) = violations
+            .into_result(name.zip(parts))
+            .map_err(Refused::from)?;
         let events = self.0.train(&caller(), &name, parts).await?;
         Ok(Response::new(run_events(events)))
     }
@@ -62,7 +65,10 @@ impl TrainingService for Training {
         &self,
         request: Request<pb::GetModelRequest>,
     ) -> Result<Response<pb::GetModelResponse>, Status> {
-        let (caller, name) = (caller(), read_name(&request.into_inner().name)?);
+        let (caller, name) = (
+            caller(),
+            read_name(&request.into_inner().name).map_err(Refused::from)?,
+        );
         let entry = self.0.find(&caller, &name).await?;
         let state = self.0.describe_one(&caller, entry).await?;
         Ok(Response::new(pb::GetModelResponse {
@@ -79,7 +85,7 @@ impl TrainingService for Training {
         let session = session_name(&request.session, "session", &mut violations);
         let size = page_size(request.page_size, &mut violations);
         let after = page_token(&request.page_token, &mut violations);
-        let session = violations.into_result(session)?;
+        let session = violations.into_result(session).map_err(Refused::from)?;
         let page = self
             .0
             .page_of_models(&caller, &session, after.as_ref(), size);
@@ -98,7 +104,7 @@ impl TrainingService for Training {
         &self,
         request: Request<pb::DeleteModelRequest>,
     ) -> Result<Response<pb::DeleteModelResponse>, Status> {
-        let name = read_name(&request.into_inner().name)?;
+        let name = read_name(&request.into_inner().name).map_err(Refused::from)?;
         self.0.delete_model(&caller(), &name).await?;
         Ok(Response::new(pb::DeleteModelResponse {}))
     }
@@ -130,7 +136,7 @@ impl TrainingService for Training {
         &self,
         request: Request<pb::ExportModelRequest>,
     ) -> Result<Response<Self::ExportModelStream>, Status> {
-        let name = read_name(&request.into_inner().name)?;
+        let name = read_name(&request.into_inner().name).map_err(Refused::from)?;
         transfer::export(&self.0, &caller(), &name).await
     }
 
@@ -151,7 +157,7 @@ impl TrainingService for Training {
         let mut violations = Violations::new();
         let name = model_name(&request.model, "model", &mut violations);
         let every = count(request.metrics_every, "metrics_every", 1, &mut violations) as u64;
-        let name = violations.into_result(name)?;
+        let name = violations.into_result(name).map_err(Refused::from)?;
         let (state, watch) = self.0.watch(&caller(), &name, every).await?;
         let model = write_model(&state, &self.0.grading.veil);
         Ok(Response::new(model_events(model, watch)))

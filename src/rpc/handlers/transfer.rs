@@ -10,11 +10,11 @@ use tonic::{Response, Status, Streaming};
 
 use super::streams::Streamed;
 use crate::encoded::Encoded;
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::file::Receiving;
 use crate::host::refused::{Refused, Stop};
-use crate::nn::Violations;
 use crate::rpc::convert::model::write_model;
 use crate::rpc::convert::request::{id, random_id, request_id, session_name};
 use crate::rpc::pb;
@@ -74,7 +74,7 @@ async fn receive(
     let model = id(&first.model_id, "model_id", &mut violations)?;
     // Refused before the file is sent in vain.
     request_id(first.request_id.clone(), || [0; 32], &mut violations);
-    let model = violations.into_result(model)?;
+    let model = violations.into_result(model).map_err(Refused::from)?;
 
     let names = pb::ImportModelRequest {
         data: Bytes::new(),
@@ -102,7 +102,7 @@ async fn receive(
         || fingerprint.finalize().into(),
         &mut violations,
     );
-    violations.into_result(Some(()))?;
+    violations.into_result(Some(())).map_err(Refused::from)?;
     let received = receiving.finish()?;
     let new_session = session.is_none();
     let session = match session {
@@ -147,7 +147,7 @@ fn check_repeated(first: &pb::ImportModelRequest, names: [&String; 3]) -> Result
             violations.add(field, format!("{given:?} in a later message"), allowed);
         }
     }
-    Ok(violations.into_result(Some(()))?)
+    Ok(violations.into_result(Some(())).map_err(Refused::from)?)
 }
 
 /// What tells this request from others, as far as its names go; the file is to follow.

@@ -1,0 +1,6 @@
+//! The engine of backpropd, and the faults that every request is checked for.
+//!
+//! Pure: no IO, no clock, no thread of its own.
+
+pub mod fault;
+pub mod nn;

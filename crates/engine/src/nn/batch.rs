@@ -1,0 +1,414 @@
+//! Batches: samples with their targets, and the order in which mini-batches take them.
+
+use rand::seq::SliceRandom as _;
+
+use super::elementwise::all_finite;
+use super::threads::take;
+use super::{Architecture, Loss, Objective, Scalar, init::generator};
+use crate::fault::Violations;
+
+/// How far a row of class probabilities may sum from 1.
+const PROBABILITY_SUM_TOLERANCE: f64 = 1e-6;
+
+/// A dense row-major matrix; `entries` has rows × columns of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix<T> {
+    /// How many rows; samples, as a rule.
+    pub rows: usize,
+    /// How many columns.
+    pub columns: usize,
+    /// Row after row.
+    pub entries: Vec<T>,
+}
+
+/// What the outputs are compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets<T> {
+    /// m × n_L values, row-major.
+    Values(Vec<T>),
+    /// One class for each sample, counted from 0.
+    Labels(Vec<u32>),
+}
+
+/// A view of [`Targets`].
+#[derive(Clone, Copy, Debug)]
+pub enum TargetsRef<'a, T> {
+    /// m × n_L values, row-major.
+    Values(&'a [T]),
+    /// One class for each sample, counted from 0.
+    Labels(&'a [u32]),
+}
+
+/// Samples and targets that fit a network and its loss.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch<T> {
+    inputs: Matrix<T>,
+    targets: Targets<T>,
+}
+
+/// A view of a batch or of a mini-batch.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRef<'a, T> {
+    /// x, m × n₀, row-major.
+    pub inputs: &'a [T],
+    /// y.
+    pub targets: TargetsRef<'a, T>,
+    /// m.
+    pub rows: usize,
+}
+
+impl<T> TargetsRef<'_, T> {
+    /// Takes the targets of the first `rows` samples, of `n` outputs, off these.
+    pub(super) fn take_rows(&mut self, rows: usize, n: usize) -> Self {
+        match self {
+            Self::Values(values) => Self::Values(take(values, rows * n)),
+            Self::Labels(labels) => Self::Labels(take(labels, rows)),
+        }
+    }
+}
+
+/// Checks inputs for a network: their shape, their number and that each is finite.
+///
+/// # Errors
+/// Everything that is wrong, at the field `inputs`.
+pub fn check_inputs<T: Scalar>(
+    architecture: &Architecture,
+    inputs: &Matrix<T>,
+    max_rows: usize,
+) -> Result<(), Violations> {
+    let mut violations = Violations::new();
+    let n0 = architecture.input_size();
+    if inputs.columns != n0 {
+        let given = format!("shape [{}, {}]", inputs.rows, inputs.columns);
+        let allowed =
+            format!("[m, {n0}]: a row for each sample, a column for each of the {n0} features");
+        violations.add("inputs", given, allowed);
+    }
+    check_rows(inputs.rows, max_rows, &mut violations);
+    check_finite("inputs", inputs, &mut violations);
+    violations.into_result(Some(()))
+}
+
+/// Notes that there are more rows than a batch may have.
+pub fn check_rows(rows: usize, most: usize, violations: &mut Violations) {
+    if rows > most {
+        let allowed = format!("at most {most} rows; send several batches");
+        violations.add("inputs", format!("{rows} rows"), allowed);
+    }
+}
+
+/// Notes the first entry that is infinite or not a number.
+pub fn check_finite<T: Scalar>(field: &str, matrix: &Matrix<T>, violations: &mut Violations) {
+    if all_finite(&matrix.entries) {
+        return;
+    }
+    if let Some(index) = matrix.entries.iter().position(|entry| !entry.finite()) {
+        let columns = matrix.columns.max(1);
+        let given = format!(
+            "{} at row {}, column {} (from 1)",
+            matrix.entries[index].to_f64(),
+            index / columns + 1,
+            index % columns + 1
+        );
+        violations.add(field, given, "finite numbers");
+    }
+}
+
+impl<T: Scalar> Batch<T> {
+    /// Puts samples and targets together, or names everything that keeps them from fitting. `targets` or `labels`
+    /// is given, not both.
+    ///
+    /// # Errors
+    /// Shapes that differ from the network's, entries that are not finite, targets that the loss does not take.
+    pub fn new(
+        architecture: &Architecture,
+        objective: Objective,
+        inputs: Matrix<T>,
+        targets: Option<Matrix<T>>,
+        labels: &[i32],
+        max_rows: usize,
+    ) -> Result<Self, Violations> {
+        let mut violations = Violations::new();
+        violations.take_own(check_inputs(architecture, &inputs, max_rows));
+        let targets = match (targets, labels) {
+            (Some(targets), []) => {
+                check_targets(
+                    architecture,
+                    objective.loss,
+                    inputs.rows,
+                    &targets,
+                    &mut violations,
+                );
+                Some(Targets::Values(targets.entries))
+            }
+            (None, [_, ..]) => check_labels(
+                architecture,
+                objective.loss,
+                inputs.rows,
+                labels,
+                &mut violations,
+            )
+            .map(Targets::Labels),
+            (Some(_), [_, ..]) => {
+                violations.add("labels", "targets and labels", "one of the two");
+                None
+            }
+            (None, []) => {
+                violations.add("targets", "neither targets nor labels", "one of the two");
+                None
+            }
+        };
+        violations.into_result(targets.map(|targets| Self { inputs, targets }))
+    }
+
+    /// m.
+    pub fn rows(&self) -> usize {
+        self.inputs.rows
+    }
+
+    /// The whole batch.
+    pub fn view(&self) -> BatchRef<'_, T> {
+        BatchRef {
+            inputs: &self.inputs.entries,
+            targets: match &self.targets {
+                Targets::Values(values) => TargetsRef::Values(values),
+                Targets::Labels(labels) => TargetsRef::Labels(labels),
+            },
+            rows: self.inputs.rows,
+        }
+    }
+}
+
+fn check_targets<T: Scalar>(
+    architecture: &Architecture,
+    loss: Loss,
+    rows: usize,
+    targets: &Matrix<T>,
+    violations: &mut Violations,
+) {
+    let n = architecture.output_size();
+    if (targets.rows, targets.columns) != (rows, n) {
+        let given = format!("shape [{}, {}]", targets.rows, targets.columns);
+        let allowed =
+            format!("[{rows}, {n}]: a row for each of the inputs, a column for each output");
+        violations.add("targets", given, allowed);
+        return;
+    }
+    check_finite("targets", targets, violations);
+    let row_of = |index: usize| index / n + 1;
+    match loss {
+        Loss::HalfSquaredError | Loss::MeanSquaredError => {}
+        Loss::CrossEntropy => {
+            let is_distribution = |row: &[T]| {
+                let sum: f64 = row.iter().map(|y| y.to_f64()).sum();
+                row.iter().all(|y| *y >= T::ZERO) && (sum - 1.0).abs() <= PROBABILITY_SUM_TOLERANCE
+            };
+            if let Some(row) = targets
+                .entries
+                .chunks_exact(n)
+                .position(|row| !is_distribution(row))
+            {
+                violations.add(
+                    "targets",
+                    format!("row {} (from 1) that is no distribution", row + 1),
+                    "one-hot rows, or probabilities that sum to 1; or send class numbers as labels",
+                );
+            }
+        }
+        Loss::BinaryCrossEntropy => {
+            let outside = |y: &T| !(T::ZERO..=T::ONE).contains(y);
+            if let Some(index) = targets.entries.iter().position(outside) {
+                let given = format!(
+                    "{} in row {}",
+                    targets.entries[index].to_f64(),
+                    row_of(index)
+                );
+                violations.add("targets", given, "0 to 1");
+            }
+        }
+    }
+}
+
+fn check_labels(
+    architecture: &Architecture,
+    loss: Loss,
+    rows: usize,
+    labels: &[i32],
+    violations: &mut Violations,
+) -> Option<Vec<u32>> {
+    let n = architecture.output_size();
+    let classes = match loss {
+        Loss::CrossEntropy => n,
+        Loss::BinaryCrossEntropy if n == 1 => 2,
+        Loss::BinaryCrossEntropy | Loss::HalfSquaredError | Loss::MeanSquaredError => {
+            violations.add(
+                "labels",
+                format!("labels for {loss:?} with {n} outputs"),
+                "targets; labels are for CROSS_ENTROPY, and for BINARY_CROSS_ENTROPY with one output",
+            );
+            return None;
+        }
+    };
+    if labels.len() != rows {
+        let given = format!("{} labels", labels.len());
+        violations.add(
+            "labels",
+            given,
+            format!("{rows}, one for each row of inputs"),
+        );
+    }
+    let mut checked = Vec::with_capacity(labels.len());
+    for (index, &label) in labels.iter().enumerate() {
+        match u32::try_from(label) {
+            Ok(class) if (class as usize) < classes => checked.push(class),
+            Ok(_) | Err(_) => {
+                let allowed = format!("0 to {}", classes - 1);
+                violations.add(format!("labels[{index}]"), label, allowed);
+                return None;
+            }
+        }
+    }
+    Some(checked)
+}
+
+/// The order in which a run's steps take a batch's samples: epoch after epoch, each in the order given or shuffled
+/// by ChaCha8 keyed by `seed` with the epoch as its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minibatches {
+    rows: usize,
+    size: usize,
+    seed: Option<i64>,
+    /// The epoch that `order` is of, from 1; 0 before the first.
+    epoch: u64,
+    order: Vec<usize>,
+}
+
+/// Where a mini-batch's rows are copied to; reused from step to step.
+#[derive(Clone, Debug)]
+pub struct MinibatchBuffers<T> {
+    inputs: Vec<T>,
+    values: Vec<T>,
+    labels: Vec<u32>,
+}
+
+impl<T> MinibatchBuffers<T> {
+    /// Empty buffers, which grow to the size of a mini-batch.
+    pub fn new() -> Self {
+        Self {
+            inputs: Vec::new(),
+            values: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+}
+
+impl<T> Default for MinibatchBuffers<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Minibatches {
+    /// Steps of `size` rows out of `rows`, the last of an epoch smaller where it does not divide; `size` from 1 to
+    /// `rows`. A seed shuffles.
+    pub fn new(rows: usize, size: usize, seed: Option<i64>) -> Self {
+        let size = size.clamp(1, rows.max(1));
+        Self {
+            rows,
+            size,
+            seed,
+            epoch: 0,
+            order: Vec::new(),
+        }
+    }
+
+    /// How many steps an epoch has.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.rows.div_ceil(self.size) as u64
+    }
+
+    /// The most rows that a step takes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What shuffles, if something does.
+    pub fn seed(&self) -> Option<i64> {
+        self.seed
+    }
+
+    /// The epoch of step `index`, both from 0 here, the epoch's number from 1.
+    pub fn epoch(&self, index: u64) -> u64 {
+        index / self.steps_per_epoch() + 1
+    }
+
+    /// The rows of step `index` (from 0). A step that takes the whole batch in its own order is the batch itself,
+    /// without a copy.
+    pub fn take<'a, T: Scalar>(
+        &mut self,
+        index: u64,
+        batch: BatchRef<'a, T>,
+        buffers: &'a mut MinibatchBuffers<T>,
+    ) -> BatchRef<'a, T> {
+        if self.size == self.rows {
+            return batch;
+        }
+        let from = (index % self.steps_per_epoch()) as usize * self.size;
+        let to = (from + self.size).min(self.rows);
+        let columns = batch.inputs.len() / batch.rows;
+        let Some(seed) = self.seed else {
+            return slice(batch, from, to, columns);
+        };
+        self.shuffle(seed, self.epoch(index));
+
+        buffers.inputs.clear();
+        buffers.values.clear();
+        buffers.labels.clear();
+        for &row in &self.order[from..to] {
+            buffers
+                .inputs
+                .extend_from_slice(&batch.inputs[row * columns..(row + 1) * columns]);
+            match batch.targets {
+                TargetsRef::Values(values) => {
+                    let n = values.len() / batch.rows;
+                    buffers
+                        .values
+                        .extend_from_slice(&values[row * n..(row + 1) * n]);
+                }
+                TargetsRef::Labels(labels) => buffers.labels.push(labels[row]),
+            }
+        }
+        BatchRef {
+            inputs: &buffers.inputs,
+            targets: match batch.targets {
+                TargetsRef::Values(_) => TargetsRef::Values(&buffers.values),
+                TargetsRef::Labels(_) => TargetsRef::Labels(&buffers.labels),
+            },
+            rows: to - from,
+        }
+    }
+
+    fn shuffle(&mut self, seed: i64, epoch: u64) {
+        if self.epoch == epoch {
+            return;
+        }
+        self.epoch = epoch;
+        self.order.clear();
+        self.order.extend(0..self.rows);
+        self.order.shuffle(&mut generator(seed, epoch));
+    }
+}
+
+fn slice<T>(batch: BatchRef<'_, T>, from: usize, to: usize, columns: usize) -> BatchRef<'_, T> {
+    BatchRef {
+        inputs: &batch.inputs[from * columns..to * columns],
+        targets: match batch.targets {
+            TargetsRef::Values(values) => {
+                let n = values.len() / batch.rows;
+                TargetsRef::Values(&values[from * n..to * n])
+            }
+            TargetsRef::Labels(labels) => TargetsRef::Labels(&labels[from..to]),
+        },
+        rows: to - from,
+    }
+}

@@ -1,0 +1,320 @@
+//! An assignment as its file says it: the network, the rubric and the questions. Reading it checks everything that
+//! needs no formula to be read; the formulas stay text here.
+
+mod network_file;
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Mistake;
+use network_file::NetworkFile;
+pub use network_file::NetworkSpec;
+
+/// The largest file, in bytes.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+/// The most questions of an assignment.
+pub const MAX_QUESTIONS: usize = 500;
+/// The longest id of an assignment or a question, in bytes.
+pub const MAX_ID_BYTES: usize = 64;
+/// The assignments that come with the program: file name and text.
+pub const BUILT_IN: &[(&str, &str)] = &[(
+    "hw-backprop.toml",
+    include_str!("../../../../assignments/hw-backprop.toml"),
+)];
+
+/// A file that is not an assignment: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {reason}")]
+pub struct AssignmentError {
+    /// The file's name, as the caller gave it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+/// A set of questions about the backward pass of one kind of network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// Names it among others.
+    pub id: String,
+    /// BLAKE3 of the file's text, in hexadecimal.
+    pub digest: String,
+    /// Its heading.
+    pub title: String,
+    /// What it is about.
+    pub description: String,
+    /// The network of every question.
+    pub network: NetworkSpec,
+    /// What a wrong answer still earns.
+    pub rubric: Rubric,
+    /// The questions, in the file's order; their ids differ.
+    pub questions: Vec<Question>,
+}
+
+/// The shares of a question's points, from 0 to 1, that answers earn which are not quite right.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rubric {
+    /// The result is the transpose of the right one.
+    pub transposed: f64,
+    /// The result is the right one times a constant.
+    pub constant_factor: f64,
+    /// The sign is the opposite one.
+    pub sign: f64,
+    /// One mask is left out, inverted or another one.
+    pub one_mask: f64,
+    /// One index is another one.
+    pub one_index: f64,
+    /// The result is right at one batch size only.
+    pub one_batch_size: f64,
+    /// What the share of right entries of a matrix written out is multiplied by.
+    pub entries: f64,
+    /// The result is right given the student's own earlier wrong answer.
+    pub carried_forward: f64,
+}
+
+/// How many samples the networks of a question have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchKind {
+    /// m = 1.
+    One,
+    /// m from 2, 3 and 5.
+    Many,
+}
+
+/// One derivative to derive.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// Names it within the assignment.
+    pub id: String,
+    /// The heading that it stands under.
+    pub part: String,
+    /// What the student reads.
+    pub prompt: String,
+    /// What the right answer earns; above 0.
+    pub points: f64,
+    /// How many samples there are.
+    pub batch: BatchKind,
+    /// What the derivative is of.
+    pub of: String,
+    /// What the derivative is with respect to.
+    pub wrt: String,
+    /// The indices that the answer leaves open: lower-case letters.
+    #[serde(default)]
+    pub free: Vec<char>,
+    /// The names of the scalar that a question about a function of one number asks about: lower-case letters.
+    #[serde(default)]
+    pub argument: Vec<String>,
+    /// Gradients that the answer may use besides the network's quantities.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Symbols that the answer may not use.
+    #[serde(default)]
+    pub forbid: Vec<String>,
+    /// One right answer, to be held against the derivative itself.
+    pub solution: String,
+    /// Hints, each says more than the one before.
+    #[serde(default)]
+    pub hints: Vec<String>,
+    /// Words to count by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Wrong answers to be expected.
+    #[serde(default)]
+    pub mistakes: Vec<CatalogueEntry>,
+    /// Earlier answers that this one may rest on.
+    #[serde(default)]
+    pub carry: Vec<Carry>,
+}
+
+/// A wrong answer to be expected.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueEntry {
+    /// What is wrong with it.
+    pub code: Mistake,
+    /// The answer itself.
+    pub answer: String,
+    /// What to tell who gives it.
+    pub hint: Option<String>,
+}
+
+/// How an answer rests on that to an earlier question.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Carry {
+    /// The earlier question's id.
+    pub from: String,
+    /// The derivative that the earlier answer takes the place of.
+    pub stands_for: String,
+    /// The right answer in terms of it.
+    pub formula: String,
+}
+
+impl Default for Rubric {
+    fn default() -> Self {
+        Self {
+            transposed: 0.75,
+            constant_factor: 0.75,
+            sign: 0.75,
+            one_mask: 0.5,
+            one_index: 0.5,
+            one_batch_size: 0.5,
+            entries: 0.5,
+            carried_forward: 0.5,
+        }
+    }
+}
+
+impl Assignment {
+    /// Reads the TOML `text` of the file called `file_name`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line: text that is not TOML, fields that are unknown or missing, ids
+    /// that repeat, points that are not above 0, shares outside 0 to 1, sizes beyond the limits, no question.
+    pub fn parse(text: &str, file_name: &str) -> Result<Self, AssignmentError> {
+        read(text).map_err(|(at, reason)| AssignmentError {
+            file: file_name.to_owned(),
+            line: 1 + text.bytes().take(at).filter(|&b| b == b'\n').count(),
+            reason,
+        })
+    }
+
+    /// The question called `id`.
+    pub fn question(&self, id: &str) -> Option<&Question> {
+        self.questions.iter().find(|question| question.id == id)
+    }
+
+    /// The points of all questions together.
+    pub fn max_score(&self) -> f64 {
+        self.questions.iter().map(|question| question.points).sum()
+    }
+}
+
+/// A fault: the byte where it is, and the reason.
+type Fault = (usize, String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    id: Spanned<String>,
+    title: String,
+    #[serde(default)]
+    description: String,
+    network: Spanned<NetworkFile>,
+    #[serde(default)]
+    rubric: Option<Spanned<Rubric>>,
+    #[serde(default)]
+    questions: Vec<Spanned<Question>>,
+}
+
+fn read(text: &str) -> Result<Assignment, Fault> {
+    if text.len() > MAX_FILE_BYTES {
+        let reason = format!("{} bytes; at most {MAX_FILE_BYTES} are read", text.len());
+        return Err((0, reason));
+    }
+    let file: File = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        (at, error.message().to_owned())
+    })?;
+    check_id(file.id.get_ref()).map_err(|reason| (file.id.span().start, reason))?;
+    let at = file.network.span().start;
+    let network =
+        NetworkSpec::of_assignment(file.network.get_ref()).map_err(|reason| (at, reason))?;
+    let rubric = match file.rubric {
+        None => Rubric::default(),
+        Some(rubric) => {
+            check_rubric(rubric.get_ref()).map_err(|reason| (rubric.span().start, reason))?;
+            rubric.into_inner()
+        }
+    };
+    Ok(Assignment {
+        id: file.id.into_inner(),
+        digest: blake3::hash(text.as_bytes()).to_string(),
+        title: file.title,
+        description: file.description,
+        network,
+        rubric,
+        questions: questions(file.questions)?,
+    })
+}
+
+fn questions(file: Vec<Spanned<Question>>) -> Result<Vec<Question>, Fault> {
+    if file.is_empty() || file.len() > MAX_QUESTIONS {
+        let reason = format!("{} questions; 1 to {MAX_QUESTIONS} are allowed", file.len());
+        return Err((0, reason));
+    }
+    let mut earlier = HashSet::new();
+    for question in &file {
+        let (at, question) = (question.span().start, question.get_ref());
+        check_question(question, &earlier)
+            .map_err(|reason| (at, format!("question {:?}: {reason}", question.id)))?;
+        earlier.insert(question.id.as_str());
+    }
+    Ok(file.into_iter().map(Spanned::into_inner).collect())
+}
+
+fn check_question(question: &Question, earlier: &HashSet<&str>) -> Result<(), String> {
+    check_id(&question.id)?;
+    if earlier.contains(question.id.as_str()) {
+        return Err("another question has this id".to_owned());
+    }
+    if !(question.points > 0.0 && question.points.is_finite()) {
+        return Err(format!("points {} are not above 0", question.points));
+    }
+    let mut letters = HashSet::new();
+    let free = question.free.iter().map(char::to_string);
+    for letter in free.chain(question.argument.iter().cloned()) {
+        if !matches!(letter.as_bytes(), [b'a'..=b'z']) {
+            return Err(format!("{letter:?} is not a lower-case letter from a to z"));
+        }
+        if !letters.insert(letter.clone()) {
+            return Err(format!("the letter {letter:?} stands twice"));
+        }
+    }
+    for carry in &question.carry {
+        if !earlier.contains(carry.from.as_str()) {
+            let from = &carry.from;
+            return Err(format!("carry from {from:?}, which is no earlier question"));
+        }
+    }
+    Ok(())
+}
+
+fn check_id(id: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(fits) {
+        let allowed = format!("1 to {MAX_ID_BYTES} of a-z, A-Z, 0-9, '.', '-' and '_'");
+        return Err(format!("id {id:?} is not made of {allowed}"));
+    }
+    Ok(())
+}
+
+fn check_rubric(rubric: &Rubric) -> Result<(), String> {
+    let shares = [
+        ("transposed", rubric.transposed),
+        ("constant_factor", rubric.constant_factor),
+        ("sign", rubric.sign),
+        ("one_mask", rubric.one_mask),
+        ("one_index", rubric.one_index),
+        ("one_batch_size", rubric.one_batch_size),
+        ("entries", rubric.entries),
+        ("carried_forward", rubric.carried_forward),
+    ];
+    match shares
+        .iter()
+        .find(|(_, share)| !(0.0..=1.0).contains(share))
+    {
+        None => Ok(()),
+        Some((name, share)) => Err(format!("{name} = {share} is not a share from 0 to 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,340 @@
+//! One sample network with one batch: what the symbols of a formula are evaluated on.
+
+mod quantities;
+
+use std::sync::Arc;
+
+use faer::Par;
+
+use self::quantities::Quantities;
+use super::NetworkSpec;
+use crate::formula::{Bindings, Matrix, Symbol};
+use backpropd_engine::nn::jacobian::Node;
+use backpropd_engine::nn::{
+    Activation, Architecture, ForwardBuffers, Mlp, Objective, Reduction, ReluAtZero, TargetsRef,
+};
+
+/// The numbers that make a network and a batch of a [`NetworkSpec`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbers {
+    /// W¹, b¹, W², …, as the architecture lays them out.
+    pub parameters: Vec<f64>,
+    /// x, m × n₀.
+    pub inputs: Vec<f64>,
+    /// y, m × n_L.
+    pub targets: Vec<f64>,
+    /// The scalar of questions about a function of one number.
+    pub argument: f64,
+}
+
+/// A network with a batch, and the value of everything that a formula can name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    architecture: Arc<Architecture>,
+    objective: Objective,
+    values: Quantities,
+    /// Whether a z or an h was moved, so that it no longer follows from what it is computed from.
+    detached: bool,
+}
+
+impl Network {
+    /// Computes every value.
+    ///
+    /// # Panics
+    /// Where the numbers are not as many as the network's parts have entries, or there is no sample.
+    pub fn new(spec: &NetworkSpec, numbers: &Numbers) -> Self {
+        let architecture = &spec.architecture;
+        let (n0, n) = (architecture.input_size(), architecture.output_size());
+        let m = numbers.inputs.len() / n0;
+        assert!(m > 0, "a batch has a sample");
+        assert_eq!(numbers.parameters.len(), architecture.parameter_count());
+        let mut values = Quantities::default();
+        let inputs = Matrix::new(m, n0, numbers.inputs.clone());
+        values.insert(Symbol::Activation(0), inputs);
+        let targets = Matrix::new(m, n, numbers.targets.clone());
+        values.insert(Symbol::Targets, targets);
+        values.insert(Symbol::BatchSize, Matrix::scalar(m as f64));
+        values.insert(Symbol::Units(0), Matrix::scalar(n0 as f64));
+        values.insert(Symbol::Argument, Matrix::scalar(numbers.argument));
+        for (i, layer) in (1..).zip(architecture.layers()) {
+            let w = numbers.parameters[layer.weights.clone()].to_vec();
+            values.insert(
+                Symbol::Weights(i),
+                Matrix::new(layer.units, layer.fan_in, w),
+            );
+            values.insert(Symbol::Units(i), Matrix::scalar(layer.units as f64));
+            if layer.has_bias() {
+                let b = numbers.parameters[layer.bias.clone()].to_vec();
+                values.insert(Symbol::Bias(i), Matrix::new(1, layer.units, b));
+            }
+        }
+        let mut network = Self {
+            architecture: Arc::clone(architecture),
+            objective: spec.objective,
+            values,
+            detached: false,
+        };
+        network.compute_from(0);
+        network
+    }
+
+    /// The shape.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The loss and its reduction.
+    pub fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    /// m.
+    pub fn samples(&self) -> usize {
+        self.of(Symbol::Targets).rows()
+    }
+
+    /// Computes what stands behind `position` along the forward pass: zⁱ = hⁱ⁻¹ Wⁱᵀ + bⁱ, hⁱ = σ(zⁱ), l and δ. In
+    /// plain loops, so that it bears witness for the engine's products.
+    fn compute_from(&mut self, position: usize) {
+        let architecture = Arc::clone(&self.architecture);
+        for (i, layer) in (1..).zip(architecture.layers()) {
+            if position < self.position(Symbol::PreActivation(i)) {
+                let z = self.pre_activation(i);
+                self.values.insert(Symbol::PreActivation(i), z);
+            }
+            if position < self.position(Symbol::Activation(i)) {
+                let mut h = self.of(Symbol::PreActivation(i)).clone();
+                for h in h.entries_mut() {
+                    *h = sigma(layer.activation, *h);
+                }
+                self.values.insert(Symbol::Activation(i), h);
+            }
+        }
+        self.compute_loss();
+    }
+
+    /// zⁱ_{k,j} = Σ_q hⁱ⁻¹_{k,q} Wⁱ_{j,q} + bⁱ_j.
+    fn pre_activation(&self, i: usize) -> Matrix {
+        let h = self.of(Symbol::Activation(i - 1));
+        let w = self.of(Symbol::Weights(i));
+        let mut z = Matrix::filled(h.rows(), w.rows(), 0.0);
+        for k in 0..h.rows() {
+            for j in 0..w.rows() {
+                let mut sum = self.values.get(Symbol::Bias(i)).map_or(0.0, |b| b.at(0, j));
+                for q in 0..h.columns() {
+                    sum += h.at(k, q) * w.at(j, q);
+                }
+                z.entries_mut()[k * w.rows() + j] = sum;
+            }
+        }
+        z
+    }
+
+    /// l, l_k and δ = ∂l/∂f ⊙ σ′(zᴸ).
+    fn compute_loss(&mut self) {
+        let (loss, per_sample, df) = self.evaluate_loss();
+        let z = self.of(Symbol::PreActivation(self.architecture.depth()));
+        let slopes = z.map(|z| slope(self.output_activation(), z, self.at_zero()));
+        let delta = slopes.zip(&df, |slope, df| slope * df);
+        self.values.insert(Symbol::Loss, Matrix::scalar(loss));
+        self.values.insert(Symbol::SampleLoss, per_sample);
+        self.values.insert(Symbol::Delta, delta);
+    }
+
+    /// l, l_k (m × 1) and ∂l/∂f (m × n_L).
+    fn evaluate_loss(&self) -> (f64, Matrix, Matrix) {
+        let f = self.of(Symbol::Activation(self.architecture.depth()));
+        let y = TargetsRef::Values(self.of(Symbol::Targets).entries());
+        let mut df = Matrix::filled(f.rows(), f.columns(), 0.0);
+        let mut per_sample = Matrix::filled(f.rows(), 1, 0.0);
+        let loss = self.objective.evaluate(
+            f.entries(),
+            y,
+            per_sample.entries_mut(),
+            df.entries_mut(),
+            faer::Par::Seq,
+        );
+        (loss, per_sample, df)
+    }
+
+    /// The value of a symbol that every network has.
+    fn of(&self, symbol: Symbol) -> &Matrix {
+        let value = self.values.get(symbol);
+        value.expect("a network has every symbol of its layers")
+    }
+
+    fn at_zero(&self) -> ReluAtZero {
+        self.architecture.relu_at_zero()
+    }
+
+    fn hidden_activation(&self) -> Activation {
+        self.architecture.layers()[0].activation
+    }
+
+    fn output_activation(&self) -> Activation {
+        self.architecture.layers()[self.architecture.depth() - 1].activation
+    }
+
+    /// Where a symbol stands along the forward pass: only what has a greater place depends on it.
+    fn position(&self, symbol: Symbol) -> usize {
+        match symbol {
+            Symbol::Activation(i) => 3 * i,
+            Symbol::Weights(i) | Symbol::Bias(i) => 3 * i - 2,
+            Symbol::PreActivation(i) => 3 * i - 1,
+            Symbol::Targets
+            | Symbol::Delta
+            | Symbol::Loss
+            | Symbol::SampleLoss
+            | Symbol::BatchSize
+            | Symbol::Units(_)
+            | Symbol::Argument => 3 * self.architecture.depth() + 1,
+        }
+    }
+
+    /// The engine's name of a quantity; `None` for what it does not differentiate, or the network does not have.
+    fn node(&self, symbol: Symbol) -> Option<Node> {
+        self.values.get(symbol)?;
+        match symbol {
+            Symbol::Activation(0) => Some(Node::Inputs),
+            Symbol::Activation(i) => Some(Node::Activation(i)),
+            Symbol::Weights(i) => Some(Node::Weights(i)),
+            Symbol::Bias(i) => Some(Node::Bias(i)),
+            Symbol::PreActivation(i) => Some(Node::PreActivation(i)),
+            Symbol::Loss => Some(Node::Loss),
+            Symbol::Targets
+            | Symbol::Delta
+            | Symbol::SampleLoss
+            | Symbol::BatchSize
+            | Symbol::Units(_)
+            | Symbol::Argument => None,
+        }
+    }
+
+    fn node_jacobian(&self, of: Node, with_respect_to: Node) -> Matrix {
+        let mut parameters = Vec::with_capacity(self.architecture.parameter_count());
+        for i in 1..=self.architecture.depth() {
+            parameters.extend_from_slice(self.of(Symbol::Weights(i)).entries());
+            if let Some(b) = self.values.get(Symbol::Bias(i)) {
+                parameters.extend_from_slice(b.entries());
+            }
+        }
+        let mut buffers = ForwardBuffers::new(&self.architecture, self.samples());
+        let jacobian = Mlp::new(&self.architecture, &parameters)
+            .forward(
+                self.of(Symbol::Activation(0)).entries(),
+                self.samples(),
+                &mut buffers,
+                Par::Seq,
+            )
+            .jacobian(
+                of,
+                with_respect_to,
+                self.objective,
+                TargetsRef::Values(self.of(Symbol::Targets).entries()),
+                Par::Seq,
+            );
+        Matrix::new(jacobian.rows, jacobian.columns, jacobian.entries)
+    }
+
+    /// ∂l_k/∂B = ∂l_k/∂f_k · ∂f_k/∂B, where l_k is l times m if l is the mean.
+    fn sample_loss_jacobian(&self, with_respect_to: Node) -> Matrix {
+        let depth = self.architecture.depth();
+        let through = self.node_jacobian(Node::Activation(depth), with_respect_to);
+        let (m, n) = (self.samples(), self.architecture.output_size());
+        let scale = match self.objective.reduction {
+            Reduction::Mean => m as f64,
+            Reduction::Sum => 1.0,
+        };
+        let mut own = Matrix::filled(m, m * n, 0.0);
+        let (_, _, df) = self.evaluate_loss();
+        for (entry, df) in df.entries().iter().enumerate() {
+            own.entries_mut()[entry / n * (m * n) + entry] = scale * df;
+        }
+        own.product(&through)
+    }
+}
+
+impl Bindings for Network {
+    fn value(&self, symbol: Symbol) -> Option<&Matrix> {
+        self.values.get(symbol)
+    }
+
+    fn depth(&self) -> usize {
+        self.architecture.depth()
+    }
+
+    fn activation(&self, z: f64) -> f64 {
+        sigma(self.hidden_activation(), z)
+    }
+
+    fn activation_slope(&self, z: f64) -> f64 {
+        slope(self.hidden_activation(), z, self.at_zero())
+    }
+
+    /// Not of δ, and not on a network whose z or h was moved.
+    fn jacobian(&self, of: Symbol, with_respect_to: Symbol) -> Option<Matrix> {
+        if self.detached {
+            return None;
+        }
+        let with_respect_to = self.node(with_respect_to)?;
+        match (of, with_respect_to) {
+            (Symbol::SampleLoss, Node::Loss) => None,
+            (Symbol::SampleLoss, _) => Some(self.sample_loss_jacobian(with_respect_to)),
+            _ => Some(self.node_jacobian(self.node(of)?, with_respect_to)),
+        }
+    }
+
+    fn moved(&self, symbol: Symbol, entry: usize, by: f64) -> Option<Box<dyn Bindings>> {
+        let is_free = match symbol {
+            Symbol::Weights(_)
+            | Symbol::Bias(_)
+            | Symbol::PreActivation(_)
+            | Symbol::Activation(_)
+            | Symbol::Targets
+            | Symbol::Argument => true,
+            Symbol::Delta
+            | Symbol::Loss
+            | Symbol::SampleLoss
+            | Symbol::BatchSize
+            | Symbol::Units(_) => false,
+        };
+        if !is_free {
+            return None;
+        }
+        let mut network = self.clone();
+        let value = network.values.get_mut(symbol)?;
+        *value.entries_mut().get_mut(entry)? += by;
+        network.detached |= match symbol {
+            Symbol::PreActivation(_) => true,
+            Symbol::Activation(i) => i > 0,
+            Symbol::Weights(_)
+            | Symbol::Bias(_)
+            | Symbol::Targets
+            | Symbol::Delta
+            | Symbol::Loss
+            | Symbol::SampleLoss
+            | Symbol::BatchSize
+            | Symbol::Units(_)
+            | Symbol::Argument => false,
+        };
+        network.compute_from(self.position(symbol));
+        Some(Box::new(network))
+    }
+}
+
+/// σ(z).
+pub(super) fn sigma(activation: Activation, z: f64) -> f64 {
+    let mut h = [0.0];
+    activation.forward(&[z], &mut h);
+    h[0]
+}
+
+/// σ′(z).
+pub(super) fn slope(activation: Activation, z: f64, at_zero: ReluAtZero) -> f64 {
+    let mut dz = [0.0];
+    activation.backward(&[z], &[1.0], &mut dz, at_zero);
+    dz[0]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Wrong gradients, each computed as the code that has the mistake computes it, with the question to ask.
+
+mod backward;
+mod budget;
+mod forward;
+mod masks;
+mod pass;
+mod walk;
+
+pub(super) use backward::Kinks;
+pub(super) use budget::Budget;
+pub(super) use forward::FullPass;
+pub(super) use pass::{Gradients, Pass, Tensor, dense, transposed};
+pub(super) use walk::Walk;
+
+use backward::{BiasSum, Factor, Slope, Start, Weights, Wrong};
+
+use super::Mistake;
+use backpropd_engine::nn::{Activation, Reduction};
+
+/// The most candidates: of many layers of one size, each pair can be mistaken for each other.
+const MOST_CANDIDATES: usize = 4096;
+
+/// The learning rates to try where the caller names none.
+const USUAL_RATES: [f64; 4] = [1.0, 0.1, 0.01, 0.001];
+
+/// A mistake and how to make it.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) mistake: Mistake,
+    /// Leads to the mistake, without the answer.
+    pub(super) question: String,
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// A backward pass with these switches.
+    Backward(Wrong),
+    /// All gradients at the weights after a step of this rate.
+    AfterStep(f64),
+    /// The gradients of the parameters, added to those of the batch before.
+    WithEarlier,
+}
+
+/// The gradients of a candidate, under way.
+pub(super) enum Computation {
+    /// Back through the same pass.
+    Backward(Box<Walk>),
+    /// A pass of its own.
+    Full(Box<FullPass>),
+    /// A sum.
+    Known(Box<Gradients>),
+}
+
+impl Candidate {
+    /// Begins to compute the gradients that code with this mistake gives.
+    pub(super) fn begin(
+        &self,
+        pass: &Pass,
+        right: &Gradients,
+        earlier: Option<&Gradients>,
+        (kinks, tau): (Kinks, f64),
+    ) -> Computation {
+        match (&self.source, earlier) {
+            (Source::Backward(wrong), _) => {
+                Computation::Backward(Box::new(Walk::new(wrong.clone(), kinks, tau)))
+            }
+            (Source::AfterStep(rate), _) => {
+                Computation::Full(Box::new(pass.after_step(*rate, right)))
+            }
+            (Source::WithEarlier, Some(earlier)) => {
+                Computation::Known(Box::new(right.added_to(earlier)))
+            }
+            (Source::WithEarlier, None) => Computation::Known(Box::new(right.clone())),
+        }
+    }
+}
+
+impl Computation {
+    /// Goes on for as long as `budget` lasts; the gradients at the end, which comes once.
+    pub(super) fn advance(&mut self, pass: &Pass, budget: &mut Budget) -> Option<Gradients> {
+        match self {
+            Self::Backward(walk) => walk.advance(pass, budget),
+            Self::Full(full) => full.advance(budget).map(|(_, gradients)| gradients),
+            Self::Known(gradients) => {
+                budget.spend(pass.work());
+                Some((**gradients).clone())
+            }
+        }
+    }
+}
+
+/// Every mistake that this network lets one make. The common ones come first: of several that give the same
+/// numbers the first is named, and where time is short the last are not tried.
+pub(super) fn candidates(
+    pass: &Pass,
+    has_earlier: bool,
+    learning_rate: Option<f64>,
+) -> Vec<Candidate> {
+    let mut list = List {
+        pass,
+        candidates: Vec::new(),
+    };
+    list.omitted_masks();
+    list.inverted_masks();
+    list.bias_sums();
+    if has_earlier {
+        let question = "What was in the gradient before this batch?";
+        list.push(Mistake::GradientNotZeroed, question, Source::WithEarlier);
+    }
+    list.samples();
+    list.broadcast();
+    list.weights();
+    list.other_masks();
+    list.wrong_activations();
+    list.factors();
+    list.rates(learning_rate);
+    list.candidates
+}
+
+struct List<'a> {
+    pass: &'a Pass,
+    candidates: Vec<Candidate>,
+}
+
+/// "z1", "z1 and z2", "z1, z2 and z3".
+fn names(kind: &str, layers: &[usize]) -> String {
+    let mut text = String::new();
+    for (at, layer) in layers.iter().enumerate() {
+        let before = match at {
+            0 => "",
+            _ if at + 1 == layers.len() => " and ",
+            _ => ", ",
+        };
+        text += &format!("{before}{kind}{layer}");
+    }
+    text
+}
+
+impl List<'_> {
+    fn is_full(&self) -> bool {
+        self.candidates.len() >= MOST_CANDIDATES
+    }
+
+    fn push(&mut self, mistake: Mistake, question: impl Into<String>, source: Source) {
+        self.candidates.push(Candidate {
+            mistake,
+            question: question.into(),
+            source,
+        });
+    }
+
+    fn wrong(&mut self, mistake: Mistake, question: impl Into<String>, wrong: Wrong) {
+        self.push(mistake, question, Source::Backward(wrong));
+    }
+
+    fn slope(&mut self, mistake: Mistake, question: String, layers: &[usize], slope: Slope) {
+        let slopes = layers.iter().map(|&i| (i, slope)).collect();
+        let wrong = Wrong {
+            slopes,
+            ..Wrong::default()
+        };
+        self.wrong(mistake, question, wrong);
+    }
+
+    fn depth(&self) -> usize {
+        self.pass.architecture.depth()
+    }
+
+    fn activation(&self, i: usize) -> Activation {
+        self.pass.architecture.layers()[i - 1].activation
+    }
+
+    /// Layers whose activation has a slope to forget.
+    fn curved(&self) -> Vec<usize> {
+        let curved = |&i: &usize| self.activation(i) != Activation::Linear;
+        (1..=self.depth()).filter(curved).collect()
+    }
+
+    fn bias_sums(&mut self) {
+        let tries = [
+            (BiasSum::Missing, "How many samples does one bias act on?"),
+            (
+                BiasSum::OverUnits,
+                "Along which axis of dz is the gradient of the bias summed: samples, or units?",
+            ),
+        ];
+        for (bias, question) in tries {
+            let wrong = Wrong {
+                bias,
+                ..Wrong::default()
+            };
+            self.wrong(Mistake::BiasNotSummed, question, wrong);
+        }
+    }
+
+    /// The factors that a sum over one batch of m may differ by.
+    fn scales(&self) -> Vec<Option<f64>> {
+        let mut scales = vec![None];
+        if self.pass.objective.reduction == Reduction::Mean {
+            scales.push(Some(self.pass.rows as f64));
+        }
+        scales
+    }
+
+    fn samples(&mut self) {
+        let last = self.pass.rows - 1;
+        if last == 0 {
+            return;
+        }
+        let first = "How does the loss depend on the other samples of the batch?";
+        let overwritten =
+            "Is the gradient added up over the samples, or does the last one overwrite the others?";
+        for (row, question) in [(0, first), (last, overwritten)] {
+            for scale in self.scales() {
+                for alone in [false, true] {
+                    let wrong = Wrong {
+                        start: Start::Sample { row, alone },
+                        scale,
+                        ..Wrong::default()
+                    };
+                    self.wrong(Mistake::FirstSampleOnly, question, wrong);
+                }
+            }
+        }
+    }
+
+    fn broadcast(&mut self) {
+        let m = self.pass.rows;
+        if self.pass.architecture.output_size() != 1 || m == 1 {
+            return;
+        }
+        let question = format!(
+            "Which shape do the outputs have, which the targets, and what is [{m}, 1] − [{m}]?"
+        );
+        for scale in self.scales() {
+            let wrong = Wrong {
+                start: Start::MeanTargets,
+                scale,
+                ..Wrong::default()
+            };
+            self.wrong(Mistake::ShapeMismatch, question.clone(), wrong);
+        }
+    }
+
+    fn weights(&mut self) {
+        let layers = self.pass.architecture.layers();
+        let square: Vec<usize> = (1..=layers.len())
+            .filter(|&i| layers[i - 1].units == layers[i - 1].fan_in && layers[i - 1].units > 1)
+            .collect();
+        let all = (square.len() > 1).then_some(None);
+        for at in square.iter().map(|&i| Some(i)).chain(all) {
+            let place = at.map_or_else(|| "each W".to_owned(), |i| format!("W{i}"));
+            let question = format!(
+                "Row j of {place} holds the weights of unit j: which way round does it stand in the backward pass?"
+            );
+            self.weights_of(Mistake::MissingTranspose, question, Weights::Transposed(at));
+        }
+        for &i in &square {
+            let question = format!(
+                "What is a change of {} multiplied by on its way to z{i}?",
+                below(i)
+            );
+            self.weights_of(Mistake::WeightDropped, question, Weights::Dropped(i));
+        }
+        for i in 1..=layers.len() {
+            let shape = |i: usize| (layers[i - 1].units, layers[i - 1].fan_in);
+            for other in (1..=layers.len()).filter(|&j| j != i && shape(j) == shape(i)) {
+                if self.is_full() {
+                    return;
+                }
+                let question = format!("Which W stands between {} and z{i}?", below(i));
+                let weights = Weights::Of { layer: i, other };
+                self.weights_of(Mistake::WrongWeight, question, weights);
+            }
+        }
+    }
+
+    fn weights_of(&mut self, mistake: Mistake, question: String, weights: Weights) {
+        let wrong = Wrong {
+            weights,
+            ..Wrong::default()
+        };
+        self.wrong(mistake, question, wrong);
+    }
+
+    fn factors(&mut self) {
+        let architecture = &self.pass.architecture;
+        let mut tries = vec![
+            (
+                Mistake::WrongWeight,
+                "Which does the next layer multiply by its W: z, or h?".to_owned(),
+                Factor::PreActivation,
+            ),
+            (
+                Mistake::MissingTranspose,
+                "The gradient of W sums over the samples: which index of dz counts them?"
+                    .to_owned(),
+                Factor::Untransposed,
+            ),
+        ];
+        for layer in 1..=self.depth() {
+            let size = architecture.size(layer - 1);
+            let same = |&j: &usize| j + 1 != layer && architecture.size(j) == size;
+            for other in (0..=self.depth()).filter(same) {
+                if tries.len() >= MOST_CANDIDATES {
+                    break;
+                }
+                let question = format!("Which h does W{layer} multiply in the forward pass?");
+                let factor = Factor::Of { layer, other };
+                tries.push((Mistake::WrongWeight, question, factor));
+            }
+        }
+        for (mistake, question, factor) in tries {
+            let wrong = Wrong {
+                factor,
+                ..Wrong::default()
+            };
+            self.wrong(mistake, question, wrong);
+        }
+    }
+
+    fn rates(&mut self, learning_rate: Option<f64>) {
+        let rates = learning_rate.map_or(USUAL_RATES.to_vec(), |rate| vec![rate]);
+        let question = "Which weights did the forward pass use, those before the step or after?";
+        let mistake = Mistake::UpdatedWeightsUsed;
+        for &rate in &rates {
+            self.weights_of(mistake, question.to_owned(), Weights::Updated(rate));
+        }
+        for rate in rates {
+            self.push(mistake, question, Source::AfterStep(rate));
+        }
+    }
+}
+
+/// What the weights of layer `i` multiply.
+fn below(i: usize) -> String {
+    match i {
+        1 => "x".to_owned(),
+        _ => format!("h{}", i - 1),
+    }
+}

@@ -1,0 +1,245 @@
+//! The ways in which a backward pass is wrong, and what each puts in the place of the right numbers.
+
+use std::ops::Range;
+
+use super::pass::Pass;
+use backpropd_engine::nn::{Activation, Loss, Objective, TargetsRef};
+
+/// What multiplies dhⁱ to make dzⁱ.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Slope {
+    /// σ′(zⁱ).
+    #[default]
+    Right,
+    /// 1: there is no mask.
+    Omitted,
+    /// The slope of the other side of the kink.
+    Inverted,
+    /// σ′ at another layer's z.
+    At(usize),
+    /// (zⁱ ≥ 0), whatever the activation.
+    Step,
+    /// σ(zⁱ).
+    Value,
+    /// σ′(hⁱ).
+    AtActivation,
+    /// hⁱ(1 − hⁱ).
+    Logistic,
+    /// 1 − hⁱ².
+    Tangent,
+    /// zⁱ(1 − zⁱ).
+    LogisticOfZ,
+    /// 1 − zⁱ².
+    TangentOfZ,
+}
+
+/// The slope of units that lie on their kink, where two are right.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::grade) enum Kinks {
+    /// As the network has it.
+    #[default]
+    AsTheyAre,
+    /// The other one.
+    Switched,
+    /// That of positive z.
+    On,
+    /// That of negative z.
+    Off,
+}
+
+/// ∂l/∂f, from which all else follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Start {
+    #[default]
+    Right,
+    /// One row of it; the others are 0, or absent.
+    Sample { row: usize, alone: bool },
+    /// The mean of f_k − y_l over all l: what m outputs against m × 1 targets broadcast to.
+    MeanTargets,
+    /// f − y, without the softmax or the sigmoid of the loss.
+    RawOutputs,
+}
+
+/// What dzⁱ is multiplied by to make dhⁱ⁻¹.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Weights {
+    #[default]
+    Right,
+    /// Its transpose, at one layer or wherever it is square.
+    Transposed(Option<usize>),
+    /// Wⁱ − rate·dWⁱ.
+    Updated(f64),
+    /// Nothing, at a layer whose W is square.
+    Dropped(usize),
+    /// The weights of another layer of that shape.
+    Of { layer: usize, other: usize },
+}
+
+/// What dzⁱ is multiplied by to make dWⁱ.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Factor {
+    #[default]
+    Right,
+    /// zⁱ⁻¹ for hⁱ⁻¹.
+    PreActivation,
+    /// Another layer's h of that shape.
+    Of { layer: usize, other: usize },
+    /// h, but dz is not transposed; it fits where m = nᵢ.
+    Untransposed,
+}
+
+/// How dzⁱ becomes dbⁱ.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum BiasSum {
+    #[default]
+    Right,
+    /// Not at all: a row for each sample.
+    Missing,
+    /// Over the units.
+    OverUnits,
+}
+
+/// Switches of a backward pass; the default is right everywhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Wrong {
+    /// The slopes that are not right, by layer.
+    pub(super) slopes: Vec<(usize, Slope)>,
+    pub(super) start: Start,
+    /// What ∂l/∂f is multiplied by besides, where it is not 1.
+    pub(super) scale: Option<f64>,
+    pub(super) weights: Weights,
+    pub(super) factor: Factor,
+    pub(super) bias: BiasSum,
+}
+
+impl Pass {
+    /// ∂l/∂f as code that is wrong in these ways has it.
+    pub(super) fn start(&self, wrong: &Wrong) -> Vec<f64> {
+        let n = self.architecture.output_size();
+        let mut df = match wrong.start {
+            Start::Right => self.df.clone(),
+            Start::Sample { row, .. } => {
+                let mut df = vec![0.0; self.df.len()];
+                let kept = row * n..(row + 1) * n;
+                df[kept.clone()].copy_from_slice(&self.df[kept]);
+                df
+            }
+            Start::MeanTargets => {
+                let mean = self.targets.iter().sum::<f64>() / self.targets.len() as f64;
+                self.output_gradient(self.objective.loss, &vec![mean; self.targets.len()])
+            }
+            Start::RawOutputs => {
+                // A squared error has f − y, and one of the two has the loss's divisor.
+                let (loss, constant) = match self.objective.loss {
+                    Loss::HalfSquaredError | Loss::CrossEntropy => (Loss::HalfSquaredError, 1.0),
+                    Loss::MeanSquaredError | Loss::BinaryCrossEntropy => {
+                        (Loss::MeanSquaredError, 0.5)
+                    }
+                };
+                let mut df = self.output_gradient(loss, &self.targets);
+                df.iter_mut().for_each(|df| *df *= constant);
+                df
+            }
+        };
+        for df in &mut df {
+            *df *= wrong.scale.unwrap_or(1.0);
+        }
+        df
+    }
+
+    /// ∂l/∂f of this loss and these targets.
+    pub(super) fn output_gradient(&self, loss: Loss, targets: &[f64]) -> Vec<f64> {
+        let objective = Objective {
+            loss,
+            ..self.objective
+        };
+        let (mut per_sample, mut df) = (vec![0.0; self.rows], vec![0.0; self.df.len()]);
+        let f = &self.h[self.architecture.depth()];
+        objective.evaluate(
+            f,
+            TargetsRef::Values(targets),
+            &mut per_sample,
+            &mut df,
+            faer::Par::Seq,
+        );
+        df
+    }
+
+    /// What these entries of dhⁱ are multiplied by.
+    pub(super) fn slopes(
+        &self,
+        i: usize,
+        slope: Slope,
+        (kinks, tau): (Kinks, f64),
+        range: Range<usize>,
+    ) -> Vec<f64> {
+        let activation = self.architecture.layers()[i - 1].activation;
+        let (z, h) = (&self.z[i - 1][range.clone()], &self.h[i][range.clone()]);
+        let of = |values: &[f64], f: &dyn Fn(f64) -> f64| values.iter().map(|&v| f(v)).collect();
+        match slope {
+            Slope::Right => self.derivative(activation, z, kinks, tau),
+            Slope::At(j) => self.derivative(activation, &self.z[j - 1][range], kinks, tau),
+            Slope::AtActivation => self.derivative(activation, h, Kinks::AsTheyAre, tau),
+            Slope::Omitted => vec![1.0; z.len()],
+            Slope::Inverted => {
+                let sum = 1.0 + low_slope(activation);
+                let mut slopes = self.derivative(activation, z, kinks, tau);
+                slopes.iter_mut().for_each(|slope| *slope = sum - *slope);
+                slopes
+            }
+            Slope::Step => self.derivative(Activation::Relu, z, kinks, tau),
+            Slope::Value => h.to_vec(),
+            Slope::Logistic => of(h, &|h| h * (1.0 - h)),
+            Slope::Tangent => of(h, &|h| 1.0 - h * h),
+            Slope::LogisticOfZ => of(z, &|z| z * (1.0 - z)),
+            Slope::TangentOfZ => of(z, &|z| 1.0 - z * z),
+        }
+    }
+
+    fn derivative(&self, activation: Activation, z: &[f64], kinks: Kinks, tau: f64) -> Vec<f64> {
+        let mut slopes = vec![0.0; z.len()];
+        let at_zero = self.architecture.relu_at_zero();
+        activation.backward(z, &vec![1.0; z.len()], &mut slopes, at_zero);
+        if !activation.has_kink() {
+            return slopes;
+        }
+        let low = low_slope(activation);
+        for (slope, z) in slopes.iter_mut().zip(z).filter(|(_, z)| z.abs() <= tau) {
+            *slope = match kinks {
+                Kinks::AsTheyAre => *slope,
+                Kinks::Switched => {
+                    if at_zero.passes(*z) {
+                        low
+                    } else {
+                        1.0
+                    }
+                }
+                Kinks::On => 1.0,
+                Kinks::Off => low,
+            };
+        }
+        slopes
+    }
+}
+
+impl Wrong {
+    pub(super) fn slope(&self, i: usize) -> Slope {
+        let own = self.slopes.iter().find(|(layer, _)| *layer == i);
+        own.map_or(Slope::Right, |(_, slope)| *slope)
+    }
+}
+
+/// The slope left of the kink.
+fn low_slope(activation: Activation) -> f64 {
+    match activation {
+        Activation::LeakyRelu { slope } => slope,
+        _ => 0.0,
+    }
+}
+
+/// to += scale·from.
+pub(super) fn add_scaled(to: &mut [f64], scale: f64, from: &[f64]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += scale * from;
+    }
+}

@@ -1,0 +1,394 @@
+//! A run: the steps of one TrainBatch, taken a few at a time so that others get their turn between them.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use faer::Par;
+
+use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
+use super::request_log::RequestId;
+use super::workspace::Workspace;
+use backpropd_engine::nn::pauses::{Pauses, is_long};
+use backpropd_engine::nn::threads::share;
+use backpropd_engine::nn::{
+    Batch, Descent, Minibatches, Mlp, Scalar, Updated, WeightsDigest, norm,
+};
+
+/// What a run does; valid by construction of its parts.
+#[derive(Clone, Debug)]
+pub struct Plan<T> {
+    /// The samples; shared with whoever writes down what was done with them.
+    pub batch: Arc<Batch<T>>,
+    /// How steps take them.
+    pub minibatches: Minibatches,
+    /// How many steps the request asks for, those of earlier tries included.
+    pub steps: u64,
+    /// In place of the spec's base learning rate.
+    pub learning_rate: Option<f64>,
+    /// Who asked, if it is to be remembered.
+    pub request: Option<RequestId>,
+}
+
+/// What one step measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepMetrics {
+    /// The model's step after the update.
+    pub step: u64,
+    /// The pass over the batch, from 1.
+    pub epoch: u64,
+    /// Before the update.
+    pub loss: f64,
+    /// Before the update; for losses with classes.
+    pub accuracy: Option<f64>,
+    /// Before clipping.
+    pub gradient_norm: f64,
+    /// Schedule included.
+    pub learning_rate: f64,
+}
+
+/// Where a run stands when [`Run::advance`] returns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Advance {
+    /// The observer broke off; there are steps left.
+    Paused,
+    /// Every step is committed.
+    Finished(RunSummary),
+    /// The next weights would not be finite; the last ones stay.
+    Diverged(Divergence),
+}
+
+/// What a step measures before it is committed.
+struct Measured {
+    loss: f64,
+    accuracy: Option<f64>,
+    gradient_norm: f64,
+    learning_rate: f64,
+}
+
+/// A run under way. Dropped before its end, it leaves a note of how far it came.
+#[derive(Debug)]
+pub struct Run<T: Scalar> {
+    model: Arc<Model<T>>,
+    plan: Plan<T>,
+    steps_done: u64,
+    last_loss: f64,
+    current: Arc<Committed<T>>,
+    /// Taken out when the run is over.
+    workspace: Workspace<T>,
+    par: Par,
+    ended: bool,
+}
+
+impl<T: Scalar> Run<T> {
+    /// A run that goes on after `steps_done` steps of an earlier try. The caller is the model's only writer until
+    /// the run is dropped.
+    pub fn new(model: Arc<Model<T>>, plan: Plan<T>, steps_done: u64, par: Par) -> Self {
+        Self::within(None, model, plan, steps_done, par)
+    }
+
+    /// The same, in the buffers of an earlier run where they have the right sizes.
+    pub fn within(
+        earlier: Option<Workspace<T>>,
+        model: Arc<Model<T>>,
+        plan: Plan<T>,
+        steps_done: u64,
+        par: Par,
+    ) -> Self {
+        let spec = model.spec();
+        let rows = plan.minibatches.size();
+        let workspace = earlier
+            .filter(|earlier| earlier.fits(spec, rows))
+            .unwrap_or_else(|| Workspace::new(spec, rows));
+        model.note_run(plan.request.clone(), steps_done);
+        Self {
+            workspace,
+            current: model.committed(),
+            last_loss: f64::NAN,
+            ended: false,
+            model,
+            plan,
+            steps_done,
+            par,
+        }
+    }
+
+    /// The last step's loss, before its update; not a number before the first.
+    pub fn last_loss(&self) -> f64 {
+        self.last_loss
+    }
+
+    /// The digest of the last committed parameters.
+    pub fn digest(&self) -> WeightsDigest {
+        self.current.digest(self.model.spec())
+    }
+
+    /// Steps committed for the request so far, earlier tries included.
+    pub fn steps_done(&self) -> u64 {
+        self.steps_done
+    }
+
+    /// What it trains.
+    pub fn model(&self) -> &Arc<Model<T>> {
+        &self.model
+    }
+
+    /// The last committed step.
+    pub fn current(&self) -> &Arc<Committed<T>> {
+        &self.current
+    }
+
+    /// What [`Workspace::bytes`] says of its buffers.
+    pub fn workspace_bytes(&self) -> usize {
+        Workspace::bytes(&self.model, self.plan.minibatches.size())
+    }
+
+    /// Ends the run here and returns its buffers.
+    pub fn into_workspace(mut self) -> Workspace<T> {
+        std::mem::take(&mut self.workspace)
+    }
+
+    /// How many threads the next steps may take; their bits are the same.
+    pub fn set_par(&mut self, par: Par) {
+        self.par = par;
+    }
+
+    /// Takes steps, each committed whole, until the end or until `observe`, called after each, breaks off. After the
+    /// first step nothing is allocated, unless a reader still holds the step before the last, or threads share a step.
+    pub fn advance(
+        &mut self,
+        observe: impl FnMut(&StepMetrics) -> ControlFlow<()> + Send,
+    ) -> Advance {
+        let (model, rows) = (Arc::clone(&self.model), self.plan.minibatches.size());
+        let architecture = &model.spec().architecture;
+        share(architecture, rows, self.par, |par| {
+            self.take_steps(par, observe)
+        })
+    }
+
+    fn take_steps(
+        &mut self,
+        par: Par,
+        mut observe: impl FnMut(&StepMetrics) -> ControlFlow<()>,
+    ) -> Advance {
+        while self.steps_done < self.plan.steps {
+            let metrics = match self.step(par) {
+                Ok(metrics) => metrics,
+                Err(divergence) => return self.diverge(divergence),
+            };
+            if observe(&metrics).is_break() && self.steps_done < self.plan.steps {
+                return Advance::Paused;
+            }
+        }
+        let digest = self.digest();
+        self.finish(digest)
+    }
+
+    /// Whether a step is so long that [`Self::advance_in_blocks`] is to take it.
+    pub fn is_long(&self) -> bool {
+        let rows = self.plan.minibatches.size();
+        is_long(&self.model.spec().architecture, rows, 3)
+    }
+
+    /// Takes one step with pauses, if there is one left, and ends after the last. What the step measured comes along, if it
+    /// was committed. Dropped before its end, it leaves the run at the step before.
+    pub async fn advance_in_blocks(
+        &mut self,
+        pauses: &impl Pauses,
+    ) -> (Option<StepMetrics>, Advance) {
+        let mut metrics = None;
+        if self.steps_done < self.plan.steps {
+            match self.step_in_blocks(pauses).await {
+                Ok(taken) => metrics = Some(taken),
+                Err(divergence) => return (None, self.diverge(divergence)),
+            }
+            if self.steps_done < self.plan.steps {
+                return (metrics, Advance::Paused);
+            }
+        }
+        let current = Arc::clone(&self.current);
+        let digest = current.digest_in_blocks(self.model.spec(), pauses).await;
+        (metrics, self.finish(digest))
+    }
+
+    fn diverge(&mut self, divergence: Divergence) -> Advance {
+        self.end(Outcome::Diverged(divergence));
+        Advance::Diverged(divergence)
+    }
+
+    fn finish(&mut self, digest: WeightsDigest) -> Advance {
+        let summary = RunSummary {
+            steps_done: self.steps_done,
+            step: self.current.step,
+            final_loss: self.last_loss,
+            digest,
+        };
+        self.end(Outcome::Finished(summary));
+        Advance::Finished(summary)
+    }
+
+    /// One step: forward, loss, backward, update, commit.
+    fn step(&mut self, par: Par) -> Result<StepMetrics, Divergence> {
+        let (mut next, learning_rate) = self.next();
+        let spec = self.model.spec();
+        let workspace = &mut self.workspace;
+        let batch = self.plan.minibatches.take(
+            self.steps_done,
+            self.plan.batch.view(),
+            &mut workspace.minibatch,
+        );
+        let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
+        let old = &self.current.state;
+        let mlp = Mlp::new(&spec.architecture, &old.parameters);
+        let trace = mlp.forward(batch.inputs, batch.rows, &mut workspace.forward, par);
+        let updates = target.state.updates;
+        let rule = |scale| spec.optimizer.rule(updates, scale, learning_rate);
+        let unclipped = rule(1.0);
+        let failed = AtomicBool::new(false);
+        let loss = {
+            let update = unclipped.update(old, &mut target.state);
+            let descent = Descent {
+                squares: &mut workspace.squares,
+                // A gradient that may be clipped has to be known whole first.
+                update: (!spec.clips()).then_some(update),
+                failed: &failed,
+            };
+            trace.descend(
+                spec.objective,
+                batch.targets,
+                &mut workspace.backward,
+                par,
+                descent,
+            )
+        };
+        let accuracy = spec
+            .objective
+            .accuracy(trace.outputs(), batch.targets, batch.rows);
+        let gradient = workspace.backward.parameters();
+        let gradient_norm = norm(&workspace.squares, gradient);
+        let mut updated = Updated::finite_unless(failed.into_inner());
+        if spec.clips() {
+            let rule = rule(spec.clipping(gradient_norm));
+            let update = rule.update(old, &mut target.state);
+            updated = update.apply_in_pieces(gradient, par);
+        }
+        let measured = Measured {
+            loss,
+            accuracy,
+            gradient_norm,
+            learning_rate,
+        };
+        self.conclude(next, updated, measured)
+    }
+
+    /// [`Self::step`] with pauses. Dropped before its end, it has done nothing.
+    async fn step_in_blocks(&mut self, pauses: &impl Pauses) -> Result<StepMetrics, Divergence> {
+        let (mut next, learning_rate) = self.next();
+        let spec = self.model.spec();
+        let workspace = &mut self.workspace;
+        let batch = self.plan.minibatches.take(
+            self.steps_done,
+            self.plan.batch.view(),
+            &mut workspace.minibatch,
+        );
+        let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
+        let old = &self.current.state;
+        let mlp = Mlp::new(&spec.architecture, &old.parameters);
+        let trace = mlp
+            .forward_in_blocks(batch.inputs, batch.rows, &mut workspace.forward, pauses)
+            .await;
+        let updates = target.state.updates;
+        let rule = |scale| spec.optimizer.rule(updates, scale, learning_rate);
+        let unclipped = rule(1.0);
+        let failed = AtomicBool::new(false);
+        let loss = {
+            let update = unclipped.update(old, &mut target.state);
+            let descent = Descent {
+                squares: &mut workspace.squares,
+                update: (!spec.clips()).then_some(update),
+                failed: &failed,
+            };
+            let backward = &mut workspace.backward;
+            trace
+                .descend_in_blocks(spec.objective, batch.targets, backward, pauses, descent)
+                .await
+        };
+        let accuracy = spec
+            .objective
+            .accuracy(trace.outputs(), batch.targets, batch.rows);
+        let gradient = workspace.backward.parameters();
+        let gradient_norm = norm(&workspace.squares, gradient);
+        let mut updated = Updated::finite_unless(failed.into_inner());
+        if spec.clips() {
+            let rule = rule(spec.clipping(gradient_norm));
+            let update = rule.update(old, &mut target.state);
+            updated = update.apply_in_blocks(gradient, pauses).await;
+        }
+        let measured = Measured {
+            loss,
+            accuracy,
+            gradient_norm,
+            learning_rate,
+        };
+        self.conclude(next, updated, measured)
+    }
+
+    /// Where the next step is written to, and its learning rate.
+    fn next(&mut self) -> (Arc<Committed<T>>, f64) {
+        let spec = self.model.spec();
+        let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
+        let learning_rate = base * spec.schedule.factor(self.current.step);
+        let mut next = self.workspace.take_spare(&self.current);
+        let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
+        target.step = self.current.step + 1;
+        target.digest = OnceLock::new();
+        target.state.updates = self.current.state.updates + 1;
+        (next, learning_rate)
+    }
+
+    /// Commits a step, unless its weights would not be finite.
+    fn conclude(
+        &mut self,
+        next: Arc<Committed<T>>,
+        updated: Updated,
+        measured: Measured,
+    ) -> Result<StepMetrics, Divergence> {
+        let index = self.steps_done;
+        if updated == Updated::NonFinite || !measured.gradient_norm.is_finite() {
+            self.workspace.keep_spare(next);
+            return Err(Divergence {
+                steps_done: index,
+                step: self.current.step,
+                loss: measured.loss,
+                gradient_norm: measured.gradient_norm,
+            });
+        }
+        self.model.commit(Arc::clone(&next));
+        let last = std::mem::replace(&mut self.current, next);
+        self.workspace.keep_spare(last);
+        self.steps_done += 1;
+        self.last_loss = measured.loss;
+        Ok(StepMetrics {
+            step: self.current.step,
+            epoch: self.plan.minibatches.epoch(index),
+            loss: measured.loss,
+            accuracy: measured.accuracy,
+            gradient_norm: measured.gradient_norm,
+            learning_rate: measured.learning_rate,
+        })
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.ended = true;
+        self.model.record(self.plan.request.take(), outcome);
+    }
+}
+
+impl<T: Scalar> Drop for Run<T> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let steps_done = self.steps_done;
+            self.end(Outcome::Interrupted { steps_done });
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A model as bytes: a safetensors file that holds all of it, so that one file written is the whole model written.
+//!
+//! Tensors are named `layer1.weight` (units × fan_in), `layer1.bias`, …; what the optimizer remembers lies beside them
+//! as `optimizer.first.layer1.weight`, `optimizer.second.layer1.weight`, …. The metadata's entry `backpropd` is JSON:
+//! the format's version, the spec, the step and the remembered requests. The last tensor, `checksum`, is BLAKE3 over
+//! every byte before it, header included.
+
+mod checks;
+mod reader;
+
+use std::time::SystemTime;
+
+use safetensors::tensor::{Dtype as TensorType, TensorView};
+use serde::{Deserialize, Serialize};
+
+pub use self::checks::Rules;
+pub use self::reader::{Body, Head};
+use super::compare::CompareTerms;
+use super::model::{Kept, Model, Outcome};
+use super::request_log::RequestId;
+use super::session::Access;
+use super::spec::{Spec, SpecParts};
+use super::tensor_file::{self, MetadataError, tensor_type, with_metadata};
+use backpropd_engine::nn::{Architecture, Scalar, State};
+
+/// The version of the format that is written, and the only one that is read so far.
+const VERSION: u32 = 1;
+/// Sorts behind every other tensor, because one-byte types come last in a safetensors file.
+const CHECKSUM: &str = "checksum";
+const CHECKSUM_BYTES: usize = blake3::OUT_LEN;
+
+/// What is kept beside the model itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The model's full name.
+    pub name: String,
+    /// When it was made.
+    pub created: SystemTime,
+    /// When it was last changed.
+    pub updated: SystemTime,
+    /// What may be done with it.
+    pub access: Access,
+    /// The CreateModel request that made it, if that wants to be done once.
+    pub made_by: Option<RequestId>,
+    /// What it is compared on, where only that may be done with it and its maker said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<CompareTerms>,
+}
+
+/// A model of either type, read back.
+#[derive(Debug)]
+pub enum Restored {
+    /// Computes in `f32`.
+    F32(Model<f32>),
+    /// Computes in `f64`.
+    F64(Model<f64>),
+}
+
+/// Why bytes are no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Bytes differ from those that were written.
+    #[error("the checksum does not fit: the file is cut off or damaged")]
+    Damaged,
+    /// Written by another version of this program.
+    #[error("format version {0}; this program reads version {VERSION}")]
+    Version(u32),
+    /// Undamaged, and still not what this program writes.
+    #[error("not a snapshot: {0}")]
+    Malformed(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Metadata {
+    version: u32,
+    about: About,
+    spec: SpecParts,
+    step: u64,
+    updates: u64,
+    requests: Vec<(RequestId, Outcome)>,
+}
+
+/// The model as bytes; the same model and `about` give the same bytes.
+///
+/// # Errors
+/// More parameters than a file can describe.
+pub fn encode<T: Scalar>(
+    spec: &Spec,
+    kept: &Kept<T>,
+    about: &About,
+) -> Result<Vec<u8>, SnapshotError> {
+    let state = &kept.committed.state;
+    let metadata = Metadata {
+        version: VERSION,
+        about: about.clone(),
+        spec: spec.parts(),
+        step: kept.committed.step,
+        updates: state.updates,
+        requests: kept.requests.clone(),
+    };
+    let metadata = serde_json::to_string(&metadata).map_err(malformed)?;
+    let tensor_type = tensor_type::<T>();
+    let mut tensors = Vec::new();
+    for (prefix, numbers) in parts(state) {
+        if numbers.is_empty() {
+            continue;
+        }
+        for (name, range, shape) in places(&spec.architecture) {
+            let bytes = bytemuck::cast_slice(&numbers[range]);
+            let tensor = TensorView::new(tensor_type, shape, bytes).map_err(malformed)?;
+            tensors.push((format!("{prefix}{name}"), tensor));
+        }
+    }
+    let blank = [0; CHECKSUM_BYTES];
+    let checksum =
+        TensorView::new(TensorType::U8, vec![CHECKSUM_BYTES], &blank).map_err(malformed)?;
+    tensors.push((CHECKSUM.to_owned(), checksum));
+    let mut bytes = safetensors::serialize(tensors, with_metadata(metadata)).map_err(malformed)?;
+    let covered = bytes.len() - CHECKSUM_BYTES;
+    let checksum = blake3::hash(&bytes[..covered]);
+    bytes[covered..].copy_from_slice(checksum.as_bytes());
+    Ok(bytes)
+}
+
+/// The model that `bytes` hold, and what was kept beside it.
+///
+/// # Errors
+/// Damaged bytes, another version, a model that `rules` refuse, numbers that are not finite.
+pub fn decode(bytes: &[u8], rules: &Rules) -> Result<(Restored, About), SnapshotError> {
+    if !is_sound(bytes) {
+        return Err(SnapshotError::Damaged);
+    }
+    let Some((head, read)) = Head::read(bytes, rules)? else {
+        return Err(malformed("the file ends within its header"));
+    };
+    if head.file_bytes() != bytes.len() {
+        return Err(malformed("the file is not as long as its header says"));
+    }
+    let mut body = head.into_body(None);
+    body.push(&bytes[read..])?;
+    body.finish()
+}
+
+/// Whether the checksum at the end fits the bytes before it. Every version of the format ends with one, so that a file
+/// of a version that is not known can be told from a damaged file.
+pub fn is_sound(bytes: &[u8]) -> bool {
+    bytes
+        .split_last_chunk::<CHECKSUM_BYTES>()
+        .is_some_and(|(covered, checksum)| blake3::hash(covered).as_bytes() == checksum)
+}
+
+/// The version of the format that a snapshot or a redo names in its header, where `start` holds all of that.
+pub fn version(start: &[u8]) -> Option<u32> {
+    tensor_file::version(start)
+}
+
+/// Whether this program reads that version of the format.
+pub fn is_known(version: u32) -> bool {
+    version == VERSION
+}
+
+const FIRST: &str = "optimizer.first.";
+const SECOND: &str = "optimizer.second.";
+
+fn parts<T>(state: &State<T>) -> [(&'static str, &[T]); 3] {
+    [
+        ("", &state.parameters),
+        (FIRST, &state.first),
+        (SECOND, &state.second),
+    ]
+}
+
+/// Every tensor of a network: its name, where it lies in the flat parameters, its shape.
+fn places(
+    architecture: &Architecture,
+) -> impl Iterator<Item = (String, std::ops::Range<usize>, Vec<usize>)> {
+    (1..).zip(architecture.layers()).flat_map(|(i, layer)| {
+        let weight = (
+            format!("layer{i}.weight"),
+            layer.weights.clone(),
+            vec![layer.units, layer.fan_in],
+        );
+        let bias = (
+            format!("layer{i}.bias"),
+            layer.bias.clone(),
+            vec![layer.units],
+        );
+        std::iter::once(weight).chain(layer.has_bias().then_some(bias))
+    })
+}
+
+impl From<MetadataError> for SnapshotError {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Version(version) => Self::Version(version),
+            MetadataError::Malformed(what) => Self::Malformed(what),
+        }
+    }
+}
+
+fn malformed(error: impl std::fmt::Display) -> SnapshotError {
+    SnapshotError::Malformed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

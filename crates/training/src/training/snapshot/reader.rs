@@ -1,0 +1,293 @@
+//! A snapshot read piece by piece: its head first, then numbers straight to their places, so that a model is held once
+//! while it is received.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use safetensors::tensor::{Dtype as TensorType, TensorInfo};
+use serde::Deserialize;
+
+use super::{
+    About, CHECKSUM, CHECKSUM_BYTES, FIRST, Metadata, Restored, Rules, SECOND, SnapshotError,
+    VERSION, malformed, places,
+};
+use crate::training::model::{Committed, Kept, Model};
+use crate::training::request_log::RequestId;
+use crate::training::spec::Spec;
+use crate::training::tensor_file::{self, LENGTH_BYTES, tensor_type};
+use backpropd_engine::nn::{Dtype, Scalar, State};
+
+/// Everything of a snapshot but its numbers.
+#[derive(Debug)]
+pub struct Head {
+    rules: Rules,
+    spec: Spec,
+    metadata: Metadata,
+    /// The tensors in the order of the file.
+    tensors: Vec<Tensor>,
+    file_bytes: usize,
+}
+
+/// Where a tensor's numbers go.
+#[derive(Debug)]
+struct Tensor {
+    slot: Slot,
+    range: Range<usize>,
+}
+
+/// A part of a model's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    Parameters,
+    First,
+    Second,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    metadata: HashMap<String, String>,
+    #[serde(flatten)]
+    tensors: BTreeMap<String, TensorInfo>,
+}
+
+impl Head {
+    /// The head that `bytes` begin with, and its length; `None` where they do not hold all of it yet.
+    ///
+    /// # Errors
+    /// Another version, a header that is too long, anything that this program does not write or `rules` refuse.
+    pub fn read(bytes: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, SnapshotError> {
+        let Some(length) = tensor_file::header_length(bytes) else {
+            return Ok(None);
+        };
+        let most = rules.largest_header();
+        let end = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= most)
+            .and_then(|length| length.checked_add(LENGTH_BYTES))
+            .ok_or_else(|| malformed(format!("a header of {length} bytes, {most} are allowed")))?;
+        let Some(header) = bytes.get(LENGTH_BYTES..end) else {
+            return Ok(None);
+        };
+        let header: Header = serde_json::from_slice(header).map_err(malformed)?;
+        let metadata: Metadata = tensor_file::read_metadata(&header.metadata, VERSION)?;
+        rules.check(&metadata)?;
+        let spec = metadata.spec.clone().validate(&rules.limits);
+        let spec = spec.map_err(malformed)?;
+        let (tensors, data_bytes) = match spec.dtype {
+            Dtype::Float32 => arrange::<f32>(&spec, &header.tensors)?,
+            Dtype::Float64 => arrange::<f64>(&spec, &header.tensors)?,
+        };
+        let head = Self {
+            rules: *rules,
+            spec,
+            metadata,
+            tensors,
+            file_bytes: end + data_bytes + CHECKSUM_BYTES,
+        };
+        Ok(Some((head, end)))
+    }
+
+    /// What the model is.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// What the model takes in memory: its state, and the requests that it remembers.
+    pub fn held_bytes(&self) -> usize {
+        self.spec.state_bytes() + requests_bytes(&self.metadata.requests)
+    }
+
+    /// The length of the whole file.
+    pub fn file_bytes(&self) -> usize {
+        self.file_bytes
+    }
+
+    /// Makes room for the numbers. `hasher` has read the head, and is to check what follows; none where the checksum is
+    /// known to fit.
+    pub fn into_body(self, hasher: Option<blake3::Hasher>) -> Body {
+        let parameters = self.spec.architecture.parameter_count();
+        let state = match self.spec.dtype {
+            Dtype::Float32 => {
+                AnyState::F32(State::new(vec![0.0; parameters], &self.spec.optimizer))
+            }
+            Dtype::Float64 => {
+                AnyState::F64(State::new(vec![0.0; parameters], &self.spec.optimizer))
+            }
+        };
+        Body {
+            head: self,
+            state,
+            hasher,
+            tensor: 0,
+            filled: 0,
+            checksum: Vec::with_capacity(CHECKSUM_BYTES),
+        }
+    }
+}
+
+/// The tensors of this spec in the order of its file, where that lists them and no others, and their length in bytes.
+fn arrange<T: Scalar>(
+    spec: &Spec,
+    listed: &BTreeMap<String, TensorInfo>,
+) -> Result<(Vec<Tensor>, usize), SnapshotError> {
+    let slots = [
+        (Slot::Parameters, ""),
+        (Slot::First, FIRST),
+        (Slot::Second, SECOND),
+    ];
+    let mut tensors = Vec::new();
+    for (slot, prefix) in slots.into_iter().take(1 + spec.optimizer.slots()) {
+        for (name, range, shape) in places(&spec.architecture) {
+            tensors.push((format!("{prefix}{name}"), shape, Tensor { slot, range }));
+        }
+    }
+    tensors.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    let mut at = 0_usize;
+    let mut check = |name: &str, dtype: TensorType, shape: &[usize], bytes: usize| {
+        let info = listed.get(name);
+        let info = info.ok_or_else(|| malformed(format!("{name} is missing")))?;
+        let end = at.saturating_add(bytes);
+        if info.dtype != dtype || info.shape != shape || info.data_offsets != (at, end) {
+            let TensorInfo {
+                dtype,
+                shape,
+                data_offsets: (from, to),
+            } = info;
+            return Err(malformed(format!(
+                "{name} is {shape:?} of {dtype:?} at {from} to {to}"
+            )));
+        }
+        at = end;
+        Ok(())
+    };
+    for (name, shape, tensor) in &tensors {
+        let bytes = tensor.range.len().saturating_mul(T::DTYPE.size());
+        check(name, tensor_type::<T>(), shape, bytes)?;
+    }
+    check(CHECKSUM, TensorType::U8, &[CHECKSUM_BYTES], CHECKSUM_BYTES)?;
+    if listed.len() > tensors.len() + 1 {
+        return Err(malformed("there are tensors that its spec does not have"));
+    }
+    let tensors = tensors.into_iter().map(|(_, _, tensor)| tensor).collect();
+    Ok((tensors, at - CHECKSUM_BYTES))
+}
+
+/// A snapshot whose head is known, while its numbers come in.
+#[derive(Debug)]
+pub struct Body {
+    head: Head,
+    state: AnyState,
+    hasher: Option<blake3::Hasher>,
+    /// The tensor that is being filled.
+    tensor: usize,
+    /// How many bytes of it are there.
+    filled: usize,
+    checksum: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum AnyState {
+    F32(State<f32>),
+    F64(State<f64>),
+}
+
+impl Body {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// More bytes than the head says.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), SnapshotError> {
+        while let Some(tensor) = self.head.tensors.get(self.tensor) {
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let place = match &mut self.state {
+                AnyState::F32(state) => place(state, tensor),
+                AnyState::F64(state) => place(state, tensor),
+            };
+            let rest = &mut place[self.filled..];
+            let (now, later) = bytes.split_at(bytes.len().min(rest.len()));
+            rest[..now.len()].copy_from_slice(now);
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(now);
+            }
+            self.filled += now.len();
+            if self.filled == place.len() {
+                (self.tensor, self.filled) = (self.tensor + 1, 0);
+            }
+            bytes = later;
+        }
+        if self.checksum.len() + bytes.len() > CHECKSUM_BYTES {
+            return Err(malformed("the file is longer than its header says"));
+        }
+        self.checksum.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The model, once all bytes are there.
+    ///
+    /// # Errors
+    /// The end is missing, the checksum does not fit, a number is not finite.
+    pub fn finish(self) -> Result<(Restored, About), SnapshotError> {
+        let is_sound = self.checksum.len() == CHECKSUM_BYTES
+            && self
+                .hasher
+                .is_none_or(|hasher| hasher.finalize().as_bytes() == self.checksum.as_slice());
+        if !is_sound {
+            return Err(SnapshotError::Damaged);
+        }
+        let about = self.head.metadata.about.clone();
+        let model = match self.state {
+            AnyState::F32(state) => Restored::F32(restore(self.head, state)?),
+            AnyState::F64(state) => Restored::F64(restore(self.head, state)?),
+        };
+        Ok((model, about))
+    }
+}
+
+/// The bytes that a tensor's numbers go to.
+fn place<'a, T: Scalar>(state: &'a mut State<T>, tensor: &Tensor) -> &'a mut [u8] {
+    let numbers = match tensor.slot {
+        Slot::Parameters => &mut state.parameters,
+        Slot::First => &mut state.first,
+        Slot::Second => &mut state.second,
+    };
+    bytemuck::cast_slice_mut(&mut numbers[tensor.range.clone()])
+}
+
+fn restore<T: Scalar>(head: Head, mut state: State<T>) -> Result<Model<T>, SnapshotError> {
+    let Head {
+        rules,
+        spec,
+        metadata,
+        ..
+    } = head;
+    let slots = [
+        ("layer*", &state.parameters),
+        ("optimizer.first.layer*", &state.first),
+        ("optimizer.second.layer*", &state.second),
+    ];
+    for (name, numbers) in slots {
+        if !numbers.iter().all(|number| number.finite()) {
+            return Err(malformed(format!("{name}: a number is not finite")));
+        }
+    }
+    // A mean of squares; its root is taken.
+    if rules.is_sent && state.second.iter().any(|number| *number < T::ZERO) {
+        return Err(malformed("optimizer.second.layer*: a number is negative"));
+    }
+    state.updates = metadata.updates;
+    let kept = Kept {
+        committed: Arc::new(Committed::new(state, metadata.step)),
+        requests: metadata.requests,
+    };
+    Ok(Model::restored(spec, kept, rules.remembered_requests))
+}
+
+/// About the memory that remembered requests take.
+fn requests_bytes<O>(requests: &[(RequestId, O)]) -> usize {
+    let ids: usize = requests.iter().map(|(request, _)| request.id.len()).sum();
+    ids + size_of_val(requests)
+}

@@ -1,0 +1,94 @@
+//! What snapshots and redos have in common as safetensors files: metadata as JSON with a version, and numbers.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype as TensorType, SafeTensors};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use backpropd_engine::nn::{Dtype, Scalar};
+
+const METADATA: &str = "backpropd";
+
+/// Why a file has not the metadata that is looked for.
+pub(super) enum MetadataError {
+    /// Written by another version of this program.
+    Version(u32),
+    /// Not what this program writes.
+    Malformed(String),
+}
+
+impl<E: std::fmt::Display> From<E> for MetadataError {
+    fn from(error: E) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// Metadata in the form that a file takes.
+pub(super) fn with_metadata(json: String) -> Option<HashMap<String, String>> {
+    Some(HashMap::from([(METADATA.to_owned(), json)]))
+}
+
+/// A file's metadata, whose entry `version` is this one. The version is told before the rest can be refused.
+pub(super) fn metadata<M: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<M, MetadataError> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let entries = header.metadata().clone().unwrap_or_default();
+    read_metadata(&entries, known)
+}
+
+/// The same from the entries of a file's metadata.
+pub(super) fn read_metadata<M: DeserializeOwned>(
+    entries: &HashMap<String, String>,
+    known: u32,
+) -> Result<M, MetadataError> {
+    let text = entries.get(METADATA);
+    let text = text.ok_or_else(|| format!("no {METADATA:?} metadata"))?;
+    let Versioned { version } = serde_json::from_str(text)?;
+    if version != known {
+        return Err(MetadataError::Version(version));
+    }
+    Ok(serde_json::from_str(text)?)
+}
+
+/// What every version of the format has in its metadata.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The bytes that a file begins with, which say how long its header is.
+pub(super) const LENGTH_BYTES: usize = 8;
+
+/// The length of a file's header without those.
+pub(super) fn header_length(bytes: &[u8]) -> Option<u64> {
+    let (length, _) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+    Some(u64::from_le_bytes(*length))
+}
+
+/// The version that a file names, where `start` holds all of its header.
+pub(super) fn version(start: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__")]
+        metadata: HashMap<String, String>,
+    }
+    let end = usize::try_from(header_length(start)?).ok()?;
+    let header = start.get(LENGTH_BYTES..end.checked_add(LENGTH_BYTES)?)?;
+    let header: Header = serde_json::from_slice(header).ok()?;
+    let versioned: Versioned = serde_json::from_str(header.metadata.get(METADATA)?).ok()?;
+    Some(versioned.version)
+}
+
+/// How a file calls this type.
+pub(super) fn tensor_type<T: Scalar>() -> TensorType {
+    match T::DTYPE {
+        Dtype::Float32 => TensorType::F32,
+        Dtype::Float64 => TensorType::F64,
+    }
+}
+
+/// The numbers of a tensor. Its bytes may lie anywhere; numbers want to lie at multiples of their size.
+pub(super) fn numbers<N: bytemuck::AnyBitPattern>(bytes: &[u8]) -> impl Iterator<Item = N> {
+    let numbers = bytes.chunks_exact(size_of::<N>());
+    numbers.map(bytemuck::pod_read_unaligned)
+}

@@ -1,0 +1,336 @@
+//! A run that was written down is done again bit by bit, or is refused.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use backpropd_engine::nn::{
+    ARITHMETIC, Activation, Batch, Decay, Loss, Matrix, Minibatches, Objective, Optimizer,
+    Reduction, Scalar, Schedule, initialize,
+};
+use backpropd_training::training::redo::redo;
+use backpropd_training::training::{
+    Advance, Committed, Kept, Model, Outcome, Plan, Redo, RedoError, RequestId, Run, Spec,
+};
+use faer::Par;
+
+use crate::cases::network;
+
+const ROWS: usize = 7;
+
+/// 5-9-3 with Adam, a schedule and clipping: all that a step depends on besides its batch.
+fn spec<T: Scalar>(loss: Loss) -> Spec {
+    Spec {
+        architecture: network(&[5, 9, 3], Activation::Tanh),
+        objective: Objective {
+            loss,
+            reduction: Reduction::Mean,
+        },
+        optimizer: Optimizer::Adam {
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            decoupled: true,
+        },
+        learning_rate: 0.05,
+        schedule: Schedule {
+            warmup_steps: 4,
+            decay: Decay::Cosine {
+                total_steps: 50,
+                final_factor: 0.1,
+            },
+        },
+        clip_norm: 0.5,
+        dtype: T::DTYPE,
+    }
+}
+
+fn matrix<T: Scalar>(columns: usize, scale: f64) -> Matrix<T> {
+    let entry = |i: usize| T::from_f64(((i * 37 % 19) as f64 - 9.0) * scale);
+    Matrix {
+        rows: ROWS,
+        columns,
+        entries: (0..ROWS * columns).map(entry).collect(),
+    }
+}
+
+fn plan<T: Scalar>(spec: &Spec, size: usize, seed: Option<i64>, steps: u64) -> Plan<T> {
+    let (targets, labels) = match spec.objective.loss {
+        Loss::CrossEntropy => (None, vec![0, 2, 1, 1, 0, 2, 2]),
+        Loss::HalfSquaredError | Loss::MeanSquaredError | Loss::BinaryCrossEntropy => {
+            (Some(matrix(3, 0.1)), Vec::new())
+        }
+    };
+    let (architecture, objective) = (&spec.architecture, spec.objective);
+    let batch = Batch::new(
+        architecture,
+        objective,
+        matrix(5, 0.2),
+        targets,
+        &labels,
+        ROWS,
+    );
+    Plan {
+        batch: Arc::new(batch.expect("it fits")),
+        minibatches: Minibatches::new(ROWS, size, seed),
+        steps,
+        learning_rate: seed.map(|_| 0.02),
+        request: Some(RequestId {
+            id: "once".into(),
+            fingerprint: [3; 32],
+        }),
+    }
+}
+
+fn model<T: Scalar>(loss: Loss) -> Arc<Model<T>> {
+    let spec = spec::<T>(loss);
+    let parameters = initialize(&spec.architecture, 3);
+    Arc::new(Model::new(spec, parameters, 8))
+}
+
+/// Another model that is what this one was.
+fn copy<T: Scalar>(spec: &Spec, kept: Kept<T>) -> Arc<Model<T>> {
+    Arc::new(Model::restored(spec.clone(), kept, 8))
+}
+
+/// Trains until the model is at this step, or to the end.
+fn train<T: Scalar>(model: &Arc<Model<T>>, plan: Plan<T>, first: u64, until: u64) -> Advance {
+    let mut run = Run::new(Arc::clone(model), plan, first, Par::Seq);
+    run.advance(|metrics| {
+        if metrics.step >= until {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })
+}
+
+fn later() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789)
+}
+
+fn same<T: Scalar>(left: &Committed<T>, right: &Committed<T>) -> bool {
+    let (a, b) = (&left.state, &right.state);
+    let states = a.parameters == b.parameters && a.first == b.first && a.second == b.second;
+    states && a.updates == b.updates && left.step == right.step
+}
+
+/// Writes a run down that began after 3 steps and was ended after `taken` more, and does it again.
+fn is_done_again<T: Scalar>(loss: Loss, size: usize, seed: Option<i64>, taken: u64) {
+    let model = model::<T>(loss);
+    let spec = model.spec().clone();
+    let plan = plan::<T>(&spec, size, seed, 20);
+    train(&model, plan.clone(), 0, 3);
+    let before = model.kept();
+    train(&model, plan.clone(), 3, 3 + taken);
+    let after = model.kept();
+    let written = Redo {
+        plan,
+        first: 3,
+        before: Arc::clone(&before.committed),
+        after: after.clone(),
+    };
+    let bytes = written.encode(&spec, later()).expect("it is written");
+    assert!(written.bytes() < bytes.len());
+
+    let again = copy(&spec, before);
+    let redone = redo(&[bytes], &again, Par::rayon(2)).expect("it is done again");
+    let redone = redone.expect("a run");
+    assert_eq!((redone.updated, redone.other_digest), (later(), None));
+    let found = again.kept();
+    assert!(
+        same(&found.committed, &after.committed),
+        "{size} {seed:?} {taken}"
+    );
+    assert_eq!(found.requests, after.requests);
+}
+
+#[test]
+fn whatever_a_run_was_doing_again_gives_its_bits_and_its_outcome() {
+    for loss in [Loss::MeanSquaredError, Loss::CrossEntropy] {
+        for (size, seed) in [(ROWS, None), (3, None), (3, Some(-5)), (ROWS, Some(1))] {
+            // Cut short, to its end, and not one step.
+            for taken in [5, 17, 0] {
+                is_done_again::<f32>(loss, size, seed, taken);
+                is_done_again::<f64>(loss, size, seed, taken);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_diverged_is_done_again_up_to_there() {
+    let model = model::<f32>(Loss::MeanSquaredError);
+    let mut spec = model.spec().clone();
+    spec.optimizer = Optimizer::Sgd {
+        momentum: 0.0,
+        nesterov: false,
+        weight_decay: 0.0,
+    };
+    spec.clip_norm = 0.0;
+    spec.architecture = network(&[5, 9, 3], Activation::Linear);
+    let model = copy(&spec, model.kept());
+    let before = model.kept();
+    let mut plan = plan::<f32>(&spec, ROWS, None, 10_000);
+    plan.learning_rate = Some(10.0);
+    let end = train(&model, plan.clone(), 0, u64::MAX);
+    let Advance::Diverged(divergence) = end else {
+        panic!("{end:?}");
+    };
+    assert!(divergence.steps_done > 0);
+    let after = model.kept();
+    let written = Redo {
+        plan,
+        first: 0,
+        before: Arc::clone(&before.committed),
+        after: after.clone(),
+    };
+    let bytes = written.encode(&spec, later()).expect("it is written");
+    let again = copy(&spec, before);
+    redo(&[bytes], &again, Par::Seq).expect("it is done again");
+    assert!(same(&again.committed(), &after.committed));
+    let (_, outcome) = again.kept().requests.pop().expect("remembered");
+    // Its gradient was not a number, which equals nothing.
+    assert!(matches!(outcome, Outcome::Diverged(told) if told.step == divergence.step));
+}
+
+/// A model before a run, the run, and its bytes.
+fn written() -> (Arc<Model<f64>>, Kept<f64>, Vec<u8>) {
+    let model = model::<f64>(Loss::CrossEntropy);
+    let before = model.kept();
+    let plan = plan::<f64>(model.spec(), 3, Some(2), 4);
+    train(&model, plan.clone(), 0, u64::MAX);
+    let written = Redo {
+        plan,
+        first: 0,
+        before: Arc::clone(&before.committed),
+        after: model.kept(),
+    };
+    let bytes = written.encode(model.spec(), later());
+    (model, before, bytes.expect("it is written"))
+}
+
+#[test]
+fn runs_are_done_again_one_after_the_other_or_not_at_all() {
+    let model = model::<f32>(Loss::CrossEntropy);
+    let spec = model.spec().clone();
+    let first = model.kept();
+    let mut runs = Vec::new();
+    for (size, seed, steps) in [(3, Some(2), 4), (ROWS, None, 2), (3, Some(9), 5)] {
+        let plan = Plan {
+            request: None,
+            ..plan::<f32>(&spec, size, seed, steps)
+        };
+        let before = model.committed();
+        train(&model, plan.clone(), 0, u64::MAX);
+        let after = model.kept();
+        let redo = Redo {
+            plan,
+            first: 0,
+            before,
+            after,
+        };
+        runs.push(redo.encode(&spec, later()).expect("it is written"));
+    }
+    let again = copy(&spec, first.clone());
+    let redone = redo(&runs, &again, Par::Seq)
+        .expect("done again")
+        .expect("runs");
+    assert_eq!(redone.other_digest, None);
+    assert!(same(&again.committed(), &model.committed()));
+
+    runs.remove(1);
+    let gap = redo(&runs, &copy(&spec, first), Par::Seq);
+    assert_eq!(gap, Err(RedoError::OtherModel { began: 6, found: 4 }));
+}
+
+#[test]
+fn a_run_of_another_model_is_not_done_at_all() {
+    let (model, before, bytes) = written();
+    let runs = [bytes];
+    let other_step = redo(&runs, &model, Par::Seq);
+    let refused = RedoError::OtherModel { began: 0, found: 4 };
+    assert_eq!(other_step, Err(refused));
+
+    let other_weights = copy(model.spec(), before.clone());
+    let mut weights = before.committed.state.parameters.clone();
+    weights[0] += 1.0;
+    other_weights.set_parameters(weights);
+    let untouched = other_weights.committed();
+    let refused = RedoError::OtherModel { began: 0, found: 0 };
+    assert_eq!(redo(&runs, &other_weights, Par::Seq), Err(refused));
+    assert!(Arc::ptr_eq(&other_weights.committed(), &untouched));
+}
+
+/// The same bytes with something else in place of `what`, which they hold.
+fn with(bytes: &[u8], what: &str, other: &str) -> Vec<u8> {
+    assert_eq!(what.len(), other.len());
+    let at = bytes
+        .windows(what.len())
+        .position(|bytes| bytes == what.as_bytes());
+    let at = at.expect("it is there");
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+    bytes
+}
+
+#[test]
+fn weights_that_come_out_otherwise_are_kept_and_told() {
+    let (model, before, bytes) = written();
+    let then = model.committed().digest(model.spec()).to_string();
+    let elsewhere = format!("{}{}", &then[1..], &then[..1]);
+    let runs = [with(&bytes, &then, &elsewhere)];
+    let again = copy(model.spec(), before);
+    let redone = redo(&runs, &again, Par::Seq)
+        .expect("it is done")
+        .expect("a run");
+    assert_eq!(
+        redone.other_digest.map(|digest| digest.to_string()),
+        Some(elsewhere)
+    );
+    assert!(same(&again.committed(), &model.committed()));
+}
+
+#[test]
+fn a_run_of_another_arithmetic_is_told_and_one_from_before_it_was_noted_is_of_the_first() {
+    let (model, before, bytes) = written();
+    let other = |runs: &[Vec<u8>]| {
+        let again = copy(model.spec(), before.clone());
+        let redone = redo(runs, &again, Par::Seq)
+            .expect("it is done")
+            .expect("a run");
+        redone.other_arithmetic
+    };
+    let noted = format!(r#"\"arithmetic\":{ARITHMETIC}"#);
+    assert_eq!(other(std::slice::from_ref(&bytes)), None);
+    assert_eq!(
+        other(&[with(&bytes, &noted, r#"\"arithmetic\":9"#)]),
+        Some(9)
+    );
+    assert_eq!(other(&[with(&bytes, "arithmetic", "arithmatic")]), Some(1));
+}
+
+#[test]
+fn a_run_that_diverges_where_it_did_not_is_told() {
+    let (model, before, bytes) = written();
+    let other_weights = copy(model.spec(), before.clone());
+    other_weights.set_parameters(vec![f64::MAX; model.committed().state.parameters.len()]);
+    let own = before.committed.digest(model.spec()).to_string();
+    let other = other_weights.committed().digest(model.spec()).to_string();
+    let told = redo(&[with(&bytes, &own, &other)], &other_weights, Par::Seq);
+    assert_eq!(told, Err(RedoError::Diverges(0)));
+}
+
+#[test]
+fn bytes_that_are_no_run_are_refused_and_end_nothing() {
+    let (model, before, bytes) = written();
+    for length in 0..bytes.len() {
+        let cut = [bytes[..length].to_vec()];
+        let refused = redo(&cut, &copy(model.spec(), before.clone()), Par::Seq);
+        assert!(refused.is_err(), "{length}");
+    }
+    let newer = [with(&bytes, r#"\"version\":1"#, r#"\"version\":7"#)];
+    let refused = redo(&newer, &copy(model.spec(), before), Par::Seq);
+    assert_eq!(refused, Err(RedoError::Version(7)));
+}
