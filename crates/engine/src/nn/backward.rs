@@ -18,7 +18,7 @@ use faer::Par;
 use self::layer::{BackwardLayer, Down, Own, OwnDescent, sum_squares};
 use super::mlp::Trace;
 use super::optimizer::{Update, Updated};
-use super::threads::take_mut;
+use super::slices::take_mut;
 use super::{Activation, Architecture, Layer, Objective, Scalar, TargetsRef};
 
 /// A gradient of so many numbers stays in the nearest cache: a step takes it whole.

@@ -3,7 +3,7 @@
 use rand::seq::SliceRandom as _;
 
 use super::elementwise::all_finite;
-use super::threads::take;
+use super::slices::take;
 use super::{Architecture, Loss, Objective, Scalar, init::generator};
 use crate::fault::Violations;
 

@@ -7,8 +7,9 @@ use faer::Par;
 use self::logits::{binary_cross_entropy, cross_entropy, softmax};
 use super::elementwise::{combine, exponentials_of_rows, map_smooth, scale, squares_of_rows};
 use super::pauses::{Pauses, WALK};
+use super::slices::{take, take_mut};
 use super::smooth::{Decay, Sigmoid, Smooth};
-use super::threads::{Cut, each, take, take_mut};
+use super::threads::{Cut, each};
 use super::{Scalar, TargetsRef};
 
 /// What training lowers.

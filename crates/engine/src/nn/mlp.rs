@@ -14,7 +14,8 @@ use faer::{MatMut, MatRef, Par};
 
 use super::elementwise::{add, add_to_rows};
 use super::product::{flops, is_small, min_rows, product, same_order, small_forward};
-use super::threads::{Cut, each, take, take_mut};
+use super::slices::{take, take_mut};
+use super::threads::{Cut, each};
 use super::{Activation, Architecture, Layer, Scalar};
 
 /// Rows of at least so many numbers are finished one by one.

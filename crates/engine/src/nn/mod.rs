@@ -23,6 +23,7 @@ pub mod pauses;
 mod product;
 pub mod scalar;
 pub mod schedule;
+mod slices;
 mod smooth;
 pub mod threads;
 
@@ -40,7 +41,6 @@ pub use pauses::Pauses;
 pub use scalar::{Dtype, Scalar};
 pub use schedule::{Decay, Schedule};
 
-pub use crate::fault::{Violation, Violations};
 
 /// Which arithmetic computes a step: the same number promises the same bits for the same model and batch, on one kind
 /// of processor. It grows with every change of the last bits of anything that training computes.

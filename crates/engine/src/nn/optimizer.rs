@@ -4,7 +4,8 @@
 use super::Scalar;
 use super::elementwise::update;
 use super::pauses::{Pauses, WALK};
-use super::threads::{Cut, each, take, take_mut};
+use super::slices::{take, take_mut};
+use super::threads::{Cut, each};
 use faer::Par;
 
 /// How the parameters follow the gradient.

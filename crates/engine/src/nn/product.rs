@@ -16,7 +16,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::Scalar;
-use super::threads::{take, take_mut};
+use super::slices::{take, take_mut};
 
 /// Above this many terms, faer's small kernel adds them up in another order than its large one.
 const SAME_ORDER_TERMS: usize = 64;

@@ -10,7 +10,8 @@ use super::super::product::{
     PANEL_SAMPLES, add_small_gradient, flops, gradient_panel, is_small, min_rows, same_order,
     same_order_of_gradient,
 };
-use super::super::threads::{Cut, each, take, take_mut};
+use super::super::slices::{take, take_mut};
+use super::super::threads::{Cut, each};
 use super::super::{Objective, Scalar, TargetsRef};
 use super::layer::{BLOCK_BYTES, BackwardLayer, Down, Own};
 use super::{Backward, Descent, FEW_PARAMETERS};

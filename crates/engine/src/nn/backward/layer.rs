@@ -12,7 +12,8 @@ use super::super::product::{
     flops, gradient_product, is_small, product, same_order, same_order_of_gradient, small_backward,
     small_gradient,
 };
-use super::super::threads::{Cut, each, take_mut};
+use super::super::slices::take_mut;
+use super::super::threads::{Cut, each};
 use super::super::{Activation, Layer, ReluAtZero, Scalar};
 
 /// A block of a gradient that stays in a core's own cache until it is used, in bytes.

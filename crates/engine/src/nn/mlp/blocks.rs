@@ -2,7 +2,8 @@
 
 use super::super::pauses::{Pauses, Tile};
 use super::super::product::{min_rows, same_order};
-use super::super::threads::{Cut, each, take, take_mut};
+use super::super::slices::{take, take_mut};
+use super::super::threads::{Cut, each};
 use super::{ForwardBuffers, ForwardLayer, Mlp, Scalar, Trace};
 
 impl<'a, T: Scalar> Mlp<'a, T> {
