@@ -62,8 +62,8 @@ pub(super) async fn carried(
 }
 
 async fn expected(prepared: &Prepared, carry: &PreparedCarry, answer: &Expr) -> Option<Values> {
-    let mut networks = Vec::with_capacity(prepared.networks.len());
-    for network in &prepared.networks {
+    let mut networks = Vec::with_capacity(prepared.solution.networks.len());
+    for network in &prepared.solution.networks {
         let given = evaluate(answer, network, &[]).ok()?.matrix;
         if given.shape() != network.value(carry.stands_for)?.shape() {
             return None;
@@ -76,5 +76,5 @@ async fn expected(prepared: &Prepared, carry: &PreparedCarry, answer: &Expr) -> 
         pause().await;
     }
     let bindings = networks.iter().map(|network| network as &dyn Bindings);
-    Some(evaluate_with(&carry.formula, bindings, &prepared.letters).await)
+    Some(evaluate_with(&carry.formula, bindings, &prepared.solution.letters).await)
 }

@@ -118,14 +118,15 @@ impl Grader {
             .iter()
             .find(|prepared| prepared.question.id == question)?;
         let shape = prepared
-            .reference
+            .solution
+            .values
             .networks
             .last()?
             .matrices
             .as_ref()?
             .first()?
             .shape();
-        Some(shape_text(shape, prepared.networks.last()?))
+        Some(shape_text(shape, prepared.solution.networks.last()?))
     }
 
     /// The questions, ready.
@@ -190,7 +191,7 @@ fn revealed(mut report: QuestionReport, prepared: &Prepared, reveal: Reveal) -> 
         report.hints.clone_from(&prepared.question.hints);
     }
     if reveal >= Reveal::Reference {
-        report.reference = Some(render(&prepared.solution, Notation::Latex));
+        report.reference = Some(render(&prepared.solution.formula, Notation::Latex));
     }
     report
 }

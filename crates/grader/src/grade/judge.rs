@@ -152,7 +152,7 @@ impl<'a> Judge<'a> {
         let candidates = self.values_of(&readings).await;
         let right = candidates
             .iter()
-            .position(|values| values.agrees_with(&prepared.reference));
+            .position(|values| values.agrees_with(&prepared.solution.values));
         let most = candidates.iter().map(Values::evaluated).max();
         let at = right.or_else(|| {
             candidates
@@ -188,7 +188,12 @@ impl<'a> Judge<'a> {
         let prepared = self.prepared;
         let mut all = Vec::with_capacity(readings.len());
         for reading in readings {
-            let values = evaluate_in_steps(reading, &prepared.networks, &prepared.letters).await;
+            let values = evaluate_in_steps(
+                reading,
+                &prepared.solution.networks,
+                &prepared.solution.letters,
+            )
+            .await;
             all.push(values);
         }
         all
@@ -196,7 +201,7 @@ impl<'a> Judge<'a> {
 
     fn add_counts(&self, values: &Values, report: &mut QuestionReport) {
         use std::fmt::Write as _;
-        let reference = &self.prepared.reference;
+        let reference = &self.prepared.solution.values;
         let shape = if values.has_shape_of(reference) {
             "shape-ok"
         } else {
@@ -227,7 +232,7 @@ impl<'a> Judge<'a> {
             }
             let values = best(self.values_of(&readings(expr)).await.into_iter());
             work += values.work;
-            if values.evaluated() > 0 && !values.holds(expr, &prepared.reference) {
+            if values.evaluated() > 0 && !values.holds(expr, &prepared.solution.values) {
                 report.first_wrong_step = Some(at + 1);
                 report.span = Some(side.span);
                 report.advice.push(format!(
@@ -240,7 +245,7 @@ impl<'a> Judge<'a> {
     }
 
     async fn verdict(&self, reading: &Expr, values: &Values) -> QuestionReport {
-        let (prepared, reference) = (self.prepared, &self.prepared.reference);
+        let (prepared, reference) = (self.prepared, &self.prepared.solution.values);
         if values.agrees_with(reference) {
             return self.report(Verdict::Correct, 1.0, None, "Right.".to_owned());
         }
@@ -267,7 +272,7 @@ impl<'a> Judge<'a> {
             report.mistake = Some(mistake);
             return report;
         }
-        let grid = values.grid(reference, &prepared.letters);
+        let grid = values.grid(reference, &prepared.solution.letters);
         let (mistake, hint) = named.unwrap_or_else(|| {
             let shape = values.has_shape_of(reference);
             let mistake = if shape {
@@ -304,7 +309,7 @@ impl<'a> Judge<'a> {
     }
 
     fn describe(&self, values: &Values, mistake: Mistake, hint: &str) -> String {
-        let reference = &self.prepared.reference;
+        let reference = &self.prepared.solution.values;
         if values.has_shape_of(reference) {
             return format!("{} {hint}", mistake.meaning());
         }
@@ -315,7 +320,7 @@ impl<'a> Judge<'a> {
         let (Some(given), Some(asked), Some(network)) = (
             first(values),
             first(reference),
-            self.prepared.networks.last(),
+            self.prepared.solution.networks.last(),
         ) else {
             return format!("{} {hint}", mistake.meaning());
         };
@@ -357,10 +362,12 @@ impl<'a> Judge<'a> {
         };
         let mistake = match mending_edit(prepared, reading, values.work, most).await {
             Some(mistake) => mistake,
-            None if evaluates && values.is_multiple_of(&prepared.reference) => {
+            None if evaluates && values.is_multiple_of(&prepared.solution.values) => {
                 Mistake::ConstantFactor
             }
-            None if evaluates && values.is_unsummed(&prepared.reference) => Mistake::BiasNotSummed,
+            None if evaluates && values.is_unsummed(&prepared.solution.values) => {
+                Mistake::BiasNotSummed
+            }
             None => return None,
         };
         Some((mistake, feedback::question(mistake).to_owned()))

@@ -115,7 +115,7 @@ fn begins_with_the_question(prepared: &Prepared, sides: &[Checked<'_>]) -> bool 
     sides
         .iter()
         .find(|side| side.values.is_some())
-        .is_some_and(|side| side.holds(&prepared.reference))
+        .is_some_and(|side| side.holds(&prepared.solution.values))
 }
 
 /// A side and its values, where it has any.
@@ -133,7 +133,11 @@ impl<'s> Checked<'s> {
         let values = expr.map(|expr| {
             let readings = readings(expr);
             let candidates = readings.iter().map(|reading| {
-                let values = evaluate_on(reading, &prepared.networks, &prepared.letters);
+                let values = evaluate_on(
+                    reading,
+                    &prepared.solution.networks,
+                    &prepared.solution.letters,
+                );
                 *left = left.saturating_sub(values.work.max(walked(reading, prepared)));
                 values
             });
@@ -171,7 +175,7 @@ fn lint_chain(
     left: &mut usize,
 ) -> Vec<Finding> {
     let truth = if answers {
-        &prepared.reference
+        &prepared.solution.values
     } else {
         match sides.first().and_then(|first| first.values.as_ref()) {
             Some(values) if values.evaluated() > 0 => values,
@@ -263,7 +267,7 @@ fn wrong(
     if let Some(mistake) = named {
         message = format!("{message} {mistake}: {}", mistake.meaning());
     }
-    let right = is_final.then(|| render(&prepared.solution, Notation::Latex));
+    let right = is_final.then(|| render(&prepared.solution.formula, Notation::Latex));
     finding(
         message,
         mended
@@ -275,7 +279,7 @@ fn wrong(
 /// The work of looking at each piece of a formula once on each network: also where it computes nothing, because two of its
 /// factors do not fit.
 fn walked(expr: &Expr, prepared: &Prepared) -> usize {
-    expr.pieces().count() * prepared.networks.len()
+    expr.pieces().count() * prepared.solution.networks.len()
 }
 
 /// The side with its slips mended: one edit that makes it right, else up to three that each make more of its entries
@@ -288,7 +292,7 @@ fn mend(
 ) -> Option<(Mistake, Expr)> {
     /// The most slips in one side.
     const MOST_SLIPS: usize = 3;
-    let network = prepared.networks.first()?;
+    let network = prepared.solution.networks.first()?;
     for reading in readings(expr) {
         let mut expr = reading;
         let mut right = 0;
@@ -303,7 +307,11 @@ fn mend(
                     if (edit.mended == Mistake::WrongIndex) != indices {
                         continue;
                     }
-                    let values = evaluate_on(edit.expr, &prepared.networks, &prepared.letters);
+                    let values = evaluate_on(
+                        edit.expr,
+                        &prepared.solution.networks,
+                        &prepared.solution.letters,
+                    );
                     *left = left.saturating_sub(values.work.max(walked));
                     if values.holds(edit.expr, truth) {
                         return Some((edit.mended, edit.expr.clone()));

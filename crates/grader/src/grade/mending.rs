@@ -23,15 +23,20 @@ pub(super) async fn mending_edit(
     let mut trials = Trials::new(prepared, answer);
     let mut numbered = answer.clone();
     numbered.number_pieces();
-    let mut edits = Edits::new(numbered, prepared.networks.first()?);
+    let mut edits = Edits::new(numbered, prepared.solution.networks.first()?);
     let mut left = most;
     while edits.work() < MAX_COPIES {
         left = left.checked_sub(each.max(1))?;
         let edit = edits.advance()?;
         let mut work = 0;
         if !trials.rule_out(edit.expr, &mut work).await {
-            let values = evaluate_in_steps(edit.expr, &prepared.networks, &prepared.letters).await;
-            if values.agrees_with(&prepared.reference) {
+            let values = evaluate_in_steps(
+                edit.expr,
+                &prepared.solution.networks,
+                &prepared.solution.letters,
+            )
+            .await;
+            if values.agrees_with(&prepared.solution.values) {
                 return Some(edit.mended);
             }
         }
@@ -60,7 +65,7 @@ impl<'p> Trials<'p> {
     fn new(prepared: &'p Prepared, answer: &Expr) -> Self {
         // Where one is taken by differences, values hold to fewer digits.
         let approximate = has_derivative(answer);
-        let networks = prepared.reference.networks.iter().enumerate();
+        let networks = prepared.solution.values.networks.iter().enumerate();
         let trials = networks.flat_map(|(network, reference)| {
             let tolerance = reference.tolerance(approximate);
             let matrices = reference.matrices.iter().flatten().enumerate();
@@ -96,8 +101,8 @@ impl<'p> Trials<'p> {
 impl Trial<'_> {
     fn passes(&mut self, prepared: &Prepared, candidate: &Expr, work: &mut usize) -> bool {
         let (network, letters) = (
-            &prepared.networks[self.network],
-            &prepared.letters[self.binding],
+            &prepared.solution.networks[self.network],
+            &prepared.solution.letters[self.binding],
         );
         let value = evaluate_again(candidate, network, letters, &mut self.memory, work);
         value.is_some_and(|value| {

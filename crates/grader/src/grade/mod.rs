@@ -5,6 +5,7 @@
 )]
 
 pub mod assignment;
+mod budget;
 mod carry;
 mod edit;
 mod feedback;
@@ -17,16 +18,20 @@ mod mending;
 mod mistake;
 mod near_miss;
 mod network;
+mod pass;
+mod quantity;
 mod question;
 pub mod receipt;
 mod report;
 pub mod sample;
+mod solution;
 mod steps;
 pub mod submission;
 mod tensor_mistakes;
 pub mod tensors;
 mod tolerance;
 mod values;
+mod wrong;
 
 pub use assignment::{
     Assignment, AssignmentError, BUILT_IN, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question,
@@ -37,11 +42,12 @@ pub use grading::Grading;
 pub use key::{Finding, Place, lint_key};
 pub use mistake::Mistake;
 pub use network::{Network, Numbers};
+pub use quantity::Quantity;
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
 pub use sample::{SampleError, Sampler, sample_networks};
 pub use tensors::{
-    Closeness, Detail, Extras, Quantity, References, SubmittedTensor, TensorGrading, TensorReport,
-    Worst, grade_tensors,
+    Closeness, Detail, Extras, References, SubmittedTensor, TensorGrading, TensorReport, Worst,
+    grade_tensors,
 };
 pub use tolerance::Tolerance;
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::Mistake;
 use super::edit::Edits;
-use super::question::Prepared;
+use super::solution::Solution;
 use super::steps::pause;
 use super::values::{OnNetwork, Values, evaluate_in_steps};
 use crate::formula::{Expr, Memory};
@@ -33,12 +33,12 @@ struct NearMiss {
 
 impl NearMisses {
     /// The mistake of the first one that has these values.
-    pub(super) async fn find(&self, prepared: &Prepared, values: &Values) -> Option<Mistake> {
+    pub(super) async fn find(&self, solution: &Solution, values: &Values) -> Option<Mistake> {
         let made = match self.0.get() {
             Some(made) => made,
             None => {
                 // Two that need them at once make them twice: neither can wait for the other in the midst of its steps.
-                let made = Made::new(prepared).await;
+                let made = Made::new(solution).await;
                 self.0.get_or_init(|| made)
             }
         };
@@ -50,7 +50,7 @@ impl NearMisses {
             let own = match miss.values.get() {
                 Some(own) => own,
                 None => {
-                    let own = miss.wrong_values(prepared).await;
+                    let own = miss.wrong_values(solution).await;
                     miss.values.get_or_init(|| own)
                 }
             };
@@ -63,25 +63,25 @@ impl NearMisses {
 }
 
 impl Made {
-    async fn new(prepared: &Prepared) -> Self {
+    async fn new(solution: &Solution) -> Self {
         let mut made = Self {
-            probe: probe(prepared),
+            probe: probe(solution),
             all: Vec::new(),
         };
-        let networks = &prepared.networks;
+        let networks = &solution.networks;
         let (Some(network), Some(first)) = (networks.get(made.probe), networks.first()) else {
             return made;
         };
-        let mut solution = prepared.solution.clone();
-        solution.number_pieces();
+        let mut formula = solution.formula.clone();
+        formula.number_pieces();
         let mut memories: Vec<Memory> = Vec::new();
-        memories.resize_with(prepared.letters.len(), Memory::default);
-        let size = solution.pieces().count();
-        let mut edits = Edits::new(solution, first);
+        memories.resize_with(solution.letters.len(), Memory::default);
+        let size = formula.pieces().count();
+        let mut edits = Edits::new(formula, first);
         while edits.work() + size * made.all.len() < MAX_COPIES
             && let Some(edit) = edits.advance()
         {
-            let on_probe = OnNetwork::again(edit.expr, network, &prepared.letters, &mut memories);
+            let on_probe = OnNetwork::again(edit.expr, network, &solution.letters, &mut memories);
             made.all.extend(on_probe.map(|on_probe| NearMiss {
                 code: edit.made,
                 expr: edit.expr.clone(),
@@ -95,16 +95,16 @@ impl Made {
 }
 
 /// The network with the fewest zeros in the right answer, where wrong ones show the most.
-fn probe(prepared: &Prepared) -> usize {
-    let networks = prepared.reference.networks.iter().enumerate();
+fn probe(solution: &Solution) -> usize {
+    let networks = solution.values.networks.iter().enumerate();
     let fewest = networks.min_by_key(|(_, network)| network.zeros());
     fewest.map_or(0, |(at, _)| at)
 }
 
 impl NearMiss {
-    async fn wrong_values(&self, prepared: &Prepared) -> Option<Values> {
-        let values = evaluate_in_steps(&self.expr, &prepared.networks, &prepared.letters).await;
-        let is_wrong = values.error.is_none() && !values.agrees_with(&prepared.reference);
+    async fn wrong_values(&self, solution: &Solution) -> Option<Values> {
+        let values = evaluate_in_steps(&self.expr, &solution.networks, &solution.letters).await;
+        let is_wrong = values.error.is_none() && !values.agrees_with(&solution.values);
         is_wrong.then_some(values)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::near_miss::NearMisses;
 use super::sample::{Sampler, fewest_networks, seed};
+use super::solution::Solution;
 use super::values::{Values, evaluate_on};
 use super::{Assignment, Mistake, Network, Question};
 use crate::formula::{Expr, Fault, Function, Kind, Scope, Side, Symbol, evaluate, parse, readings};
@@ -20,11 +21,7 @@ struct Expected {
 pub(super) struct Prepared {
     pub(super) question: Question,
     pub(super) scope: Scope,
-    pub(super) networks: Vec<Network>,
-    /// Every way to give the free indices values, from 1.
-    pub(super) letters: Vec<Vec<(char, usize)>>,
-    pub(super) reference: Values,
-    pub(super) solution: Expr,
+    pub(super) solution: Solution,
     /// The assignment's own expected mistakes, in the file's order.
     catalogue: Vec<Expected>,
     near_misses: NearMisses,
@@ -123,10 +120,12 @@ impl Prepared {
                     forbidden: forbidden(&question.forbid, &scope)?,
                     carries: carries(question, &scope)?,
                     question: question.clone(),
-                    networks,
-                    letters,
-                    reference,
-                    solution,
+                    solution: Solution {
+                        formula: solution,
+                        networks,
+                        letters,
+                        values: reference,
+                    },
                     catalogue,
                     near_misses: NearMisses::default(),
                     scope,
@@ -143,7 +142,7 @@ impl Prepared {
         let own = catalogue.find(|expected| values.agrees_with(&expected.values));
         match own {
             Some(expected) => Some((expected.code, expected.hint.as_deref())),
-            None => Some((self.near_misses.find(self, values).await?, None)),
+            None => Some((self.near_misses.find(&self.solution, values).await?, None)),
         }
     }
 

@@ -1,95 +1,26 @@
 //! Wrong gradients, each computed as the code that has the mistake computes it, with the question to ask.
 
 mod backward;
-mod budget;
+mod candidate;
 mod forward;
+mod list;
 mod masks;
-mod pass;
 mod walk;
 
-pub(super) use backward::Kinks;
-pub(super) use budget::Budget;
+pub(super) use candidate::{Candidate, Computation};
 pub(super) use forward::FullPass;
-pub(super) use pass::{Gradients, Pass, Tensor, dense, transposed};
 pub(super) use walk::Walk;
 
-use backward::{BiasSum, Factor, Slope, Start, Weights, Wrong};
+use backpropd_engine::nn::Reduction;
 
 use super::Mistake;
-use backpropd_engine::nn::{Activation, Reduction};
-
-/// The most candidates: of many layers of one size, each pair can be mistaken for each other.
-const MOST_CANDIDATES: usize = 4096;
+use super::pass::Pass;
+use super::wrong::{BiasSum, Factor, Start, Weights, Wrong};
+use candidate::Source;
+use list::{List, MOST_CANDIDATES};
 
 /// The learning rates to try where the caller names none.
 const USUAL_RATES: [f64; 4] = [1.0, 0.1, 0.01, 0.001];
-
-/// A mistake and how to make it.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    pub(super) mistake: Mistake,
-    /// Leads to the mistake, without the answer.
-    pub(super) question: String,
-    source: Source,
-}
-
-#[derive(Clone, Debug)]
-enum Source {
-    /// A backward pass with these switches.
-    Backward(Wrong),
-    /// All gradients at the weights after a step of this rate.
-    AfterStep(f64),
-    /// The gradients of the parameters, added to those of the batch before.
-    WithEarlier,
-}
-
-/// The gradients of a candidate, under way.
-pub(super) enum Computation {
-    /// Back through the same pass.
-    Backward(Box<Walk>),
-    /// A pass of its own.
-    Full(Box<FullPass>),
-    /// A sum.
-    Known(Box<Gradients>),
-}
-
-impl Candidate {
-    /// Begins to compute the gradients that code with this mistake gives.
-    pub(super) fn begin(
-        &self,
-        pass: &Pass,
-        right: &Gradients,
-        earlier: Option<&Gradients>,
-        (kinks, tau): (Kinks, f64),
-    ) -> Computation {
-        match (&self.source, earlier) {
-            (Source::Backward(wrong), _) => {
-                Computation::Backward(Box::new(Walk::new(wrong.clone(), kinks, tau)))
-            }
-            (Source::AfterStep(rate), _) => {
-                Computation::Full(Box::new(pass.after_step(*rate, right)))
-            }
-            (Source::WithEarlier, Some(earlier)) => {
-                Computation::Known(Box::new(right.added_to(earlier)))
-            }
-            (Source::WithEarlier, None) => Computation::Known(Box::new(right.clone())),
-        }
-    }
-}
-
-impl Computation {
-    /// Goes on for as long as `budget` lasts; the gradients at the end, which comes once.
-    pub(super) fn advance(&mut self, pass: &Pass, budget: &mut Budget) -> Option<Gradients> {
-        match self {
-            Self::Backward(walk) => walk.advance(pass, budget),
-            Self::Full(full) => full.advance(budget).map(|(_, gradients)| gradients),
-            Self::Known(gradients) => {
-                budget.spend(pass.work());
-                Some((**gradients).clone())
-            }
-        }
-    }
-}
 
 /// Every mistake that this network lets one make. The common ones come first: of several that give the same
 /// numbers the first is named, and where time is short the last are not tried.
@@ -119,65 +50,7 @@ pub(super) fn candidates(
     list.candidates
 }
 
-struct List<'a> {
-    pass: &'a Pass,
-    candidates: Vec<Candidate>,
-}
-
-/// "z1", "z1 and z2", "z1, z2 and z3".
-fn names(kind: &str, layers: &[usize]) -> String {
-    let mut text = String::new();
-    for (at, layer) in layers.iter().enumerate() {
-        let before = match at {
-            0 => "",
-            _ if at + 1 == layers.len() => " and ",
-            _ => ", ",
-        };
-        text += &format!("{before}{kind}{layer}");
-    }
-    text
-}
-
 impl List<'_> {
-    fn is_full(&self) -> bool {
-        self.candidates.len() >= MOST_CANDIDATES
-    }
-
-    fn push(&mut self, mistake: Mistake, question: impl Into<String>, source: Source) {
-        self.candidates.push(Candidate {
-            mistake,
-            question: question.into(),
-            source,
-        });
-    }
-
-    fn wrong(&mut self, mistake: Mistake, question: impl Into<String>, wrong: Wrong) {
-        self.push(mistake, question, Source::Backward(wrong));
-    }
-
-    fn slope(&mut self, mistake: Mistake, question: String, layers: &[usize], slope: Slope) {
-        let slopes = layers.iter().map(|&i| (i, slope)).collect();
-        let wrong = Wrong {
-            slopes,
-            ..Wrong::default()
-        };
-        self.wrong(mistake, question, wrong);
-    }
-
-    fn depth(&self) -> usize {
-        self.pass.architecture.depth()
-    }
-
-    fn activation(&self, i: usize) -> Activation {
-        self.pass.architecture.layers()[i - 1].activation
-    }
-
-    /// Layers whose activation has a slope to forget.
-    fn curved(&self) -> Vec<usize> {
-        let curved = |&i: &usize| self.activation(i) != Activation::Linear;
-        (1..=self.depth()).filter(curved).collect()
-    }
-
     fn bias_sums(&mut self) {
         let tries = [
             (BiasSum::Missing, "How many samples does one bias act on?"),

@@ -28,11 +28,18 @@ fn copies(expr: &Expr, bindings: &dyn Bindings) -> Vec<(Mistake, Expr)> {
 
 /// Holds for each candidate what a memory tells of it against what it comes to without one.
 fn assert_memory_tells_the_value(prepared: &Prepared, answer: &Expr) {
-    let first = &prepared.networks[0];
+    let first = &prepared.solution.networks[0];
     for (network, letters) in prepared
+        .solution
         .networks
         .iter()
-        .flat_map(|network| prepared.letters.iter().map(move |bound| (network, bound)))
+        .flat_map(|network| {
+            prepared
+                .solution
+                .letters
+                .iter()
+                .map(move |bound| (network, bound))
+        })
         .step_by(5)
     {
         let mut memory = Memory::default();
@@ -55,34 +62,38 @@ fn assert_memory_tells_the_value(prepared: &Prepared, answer: &Expr) {
 #[test]
 fn a_candidate_has_the_same_value_with_a_memory_and_without() {
     for prepared in homework().prepared() {
-        assert_memory_tells_the_value(prepared, &prepared.solution);
-        assert_memory_tells_the_value(prepared, &doubled(&prepared.solution));
+        assert_memory_tells_the_value(prepared, &prepared.solution.formula);
+        assert_memory_tells_the_value(prepared, &doubled(&prepared.solution.formula));
     }
 }
 
 #[test]
 fn the_formula_is_what_it_was_after_all_changes() {
     for prepared in homework().prepared() {
-        let mut numbered = prepared.solution.clone();
+        let mut numbered = prepared.solution.formula.clone();
         numbered.number_pieces();
-        let mut edits = Edits::new(numbered, &prepared.networks[0]);
+        let mut edits = Edits::new(numbered, &prepared.solution.networks[0]);
         let mut differ = 0;
         while let Some(edit) = edits.advance() {
-            differ += usize::from(*edit.expr != prepared.solution);
+            differ += usize::from(*edit.expr != prepared.solution.formula);
         }
-        assert!(differ > 5, "{:?}", prepared.solution);
-        assert_eq!(edits.into_formula(), prepared.solution);
+        assert!(differ > 5, "{:?}", prepared.solution.formula);
+        assert_eq!(edits.into_formula(), prepared.solution.formula);
     }
 }
 
 #[test]
 fn the_edit_that_mends_is_the_first_that_is_right_on_every_network() {
     for prepared in homework().prepared() {
-        let first = &prepared.networks[0];
-        for (_, slip) in copies(&prepared.solution, first).iter().step_by(16) {
+        let first = &prepared.solution.networks[0];
+        for (_, slip) in copies(&prepared.solution.formula, first).iter().step_by(16) {
             let exhaustive = copies(slip, first).into_iter().find(|(_, candidate)| {
-                evaluate_on(candidate, &prepared.networks, &prepared.letters)
-                    .agrees_with(&prepared.reference)
+                evaluate_on(
+                    candidate,
+                    &prepared.solution.networks,
+                    &prepared.solution.letters,
+                )
+                .agrees_with(&prepared.solution.values)
             });
             let exhaustive = exhaustive.map(|(mended, _)| mended);
             let found = complete(mending_edit(prepared, slip, 1, usize::MAX));

@@ -1,116 +1,11 @@
-//! The ways in which a backward pass is wrong, and what each puts in the place of the right numbers.
+//! What code that is wrong has in the place of the right numbers.
 
 use std::ops::Range;
 
-use super::pass::Pass;
 use backpropd_engine::nn::{Activation, Loss, Objective, TargetsRef};
 
-/// What multiplies dhⁱ to make dzⁱ.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Slope {
-    /// σ′(zⁱ).
-    #[default]
-    Right,
-    /// 1: there is no mask.
-    Omitted,
-    /// The slope of the other side of the kink.
-    Inverted,
-    /// σ′ at another layer's z.
-    At(usize),
-    /// (zⁱ ≥ 0), whatever the activation.
-    Step,
-    /// σ(zⁱ).
-    Value,
-    /// σ′(hⁱ).
-    AtActivation,
-    /// hⁱ(1 − hⁱ).
-    Logistic,
-    /// 1 − hⁱ².
-    Tangent,
-    /// zⁱ(1 − zⁱ).
-    LogisticOfZ,
-    /// 1 − zⁱ².
-    TangentOfZ,
-}
-
-/// The slope of units that lie on their kink, where two are right.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(in crate::grade) enum Kinks {
-    /// As the network has it.
-    #[default]
-    AsTheyAre,
-    /// The other one.
-    Switched,
-    /// That of positive z.
-    On,
-    /// That of negative z.
-    Off,
-}
-
-/// ∂l/∂f, from which all else follows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Start {
-    #[default]
-    Right,
-    /// One row of it; the others are 0, or absent.
-    Sample { row: usize, alone: bool },
-    /// The mean of f_k − y_l over all l: what m outputs against m × 1 targets broadcast to.
-    MeanTargets,
-    /// f − y, without the softmax or the sigmoid of the loss.
-    RawOutputs,
-}
-
-/// What dzⁱ is multiplied by to make dhⁱ⁻¹.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Weights {
-    #[default]
-    Right,
-    /// Its transpose, at one layer or wherever it is square.
-    Transposed(Option<usize>),
-    /// Wⁱ − rate·dWⁱ.
-    Updated(f64),
-    /// Nothing, at a layer whose W is square.
-    Dropped(usize),
-    /// The weights of another layer of that shape.
-    Of { layer: usize, other: usize },
-}
-
-/// What dzⁱ is multiplied by to make dWⁱ.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Factor {
-    #[default]
-    Right,
-    /// zⁱ⁻¹ for hⁱ⁻¹.
-    PreActivation,
-    /// Another layer's h of that shape.
-    Of { layer: usize, other: usize },
-    /// h, but dz is not transposed; it fits where m = nᵢ.
-    Untransposed,
-}
-
-/// How dzⁱ becomes dbⁱ.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum BiasSum {
-    #[default]
-    Right,
-    /// Not at all: a row for each sample.
-    Missing,
-    /// Over the units.
-    OverUnits,
-}
-
-/// Switches of a backward pass; the default is right everywhere.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Wrong {
-    /// The slopes that are not right, by layer.
-    pub(super) slopes: Vec<(usize, Slope)>,
-    pub(super) start: Start,
-    /// What ∂l/∂f is multiplied by besides, where it is not 1.
-    pub(super) scale: Option<f64>,
-    pub(super) weights: Weights,
-    pub(super) factor: Factor,
-    pub(super) bias: BiasSum,
-}
+use crate::grade::pass::Pass;
+use crate::grade::wrong::{Kinks, Slope, Start, Wrong};
 
 impl Pass {
     /// ∂l/∂f as code that is wrong in these ways has it.
@@ -222,24 +117,10 @@ impl Pass {
     }
 }
 
-impl Wrong {
-    pub(super) fn slope(&self, i: usize) -> Slope {
-        let own = self.slopes.iter().find(|(layer, _)| *layer == i);
-        own.map_or(Slope::Right, |(_, slope)| *slope)
-    }
-}
-
 /// The slope left of the kink.
 fn low_slope(activation: Activation) -> f64 {
     match activation {
         Activation::LeakyRelu { slope } => slope,
         _ => 0.0,
-    }
-}
-
-/// to += scale·from.
-pub(super) fn add_scaled(to: &mut [f64], scale: f64, from: &[f64]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to += scale * from;
     }
 }

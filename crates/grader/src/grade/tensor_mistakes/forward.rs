@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::backward::{Kinks, Wrong};
-use super::budget::{Budget, ELEMENTWISE};
-use super::pass::{Gradients, Pass};
-use super::walk::Walk;
 use backpropd_engine::nn::{Architecture, Objective};
+
+use super::walk::Walk;
+use crate::grade::budget::{Budget, ELEMENTWISE};
+use crate::grade::pass::{Gradients, Pass, add_scaled};
+use crate::grade::wrong::{Kinks, Wrong};
 
 /// A forward pass under way.
 #[derive(Clone, Debug)]
@@ -53,6 +54,20 @@ impl FullPass {
             layer: 1,
             at: 0,
         })))
+    }
+
+    /// The pass of `pass` on its parameters after one step of gradient descent.
+    pub(super) fn after_step(pass: &Pass, rate: f64, gradients: &Gradients) -> Self {
+        let mut parameters = pass.parameters.clone();
+        let layers = pass.architecture.layers().iter();
+        for ((layer, dw), db) in layers.zip(&gradients.weights).zip(&gradients.biases) {
+            add_scaled(&mut parameters[layer.weights.clone()], -rate, &dw.values);
+            if let Some(db) = db {
+                add_scaled(&mut parameters[layer.bias.clone()], -rate, &db.values);
+            }
+        }
+        let batch = (pass.h[0].clone(), pass.targets.clone(), pass.rows);
+        Self::new(&pass.architecture, parameters, pass.objective, batch)
     }
 
     /// Goes on for as long as `budget` lasts; the pass and its gradients at the end, which comes once.

@@ -1,9 +1,10 @@
 //! Slopes of activations that are left out, inverted, taken elsewhere, or those of another activation.
 
-use super::backward::{Slope, Start, Wrong};
-use super::{List, names};
-use crate::grade::Mistake;
 use backpropd_engine::nn::{Activation, Loss};
+
+use super::list::{List, names};
+use crate::grade::Mistake;
+use crate::grade::wrong::{Slope, Start, Wrong};
 
 /// With more activations than this, masks are left out one by one and all at once, and not in every combination.
 const MOST_COMBINED: usize = 4;

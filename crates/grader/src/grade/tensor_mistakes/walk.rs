@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::backward::{BiasSum, Factor, Kinks, Start, Weights, Wrong, add_scaled};
-use super::budget::{Budget, ELEMENTWISE};
-use super::pass::{Gradients, Pass, Tensor, transposed};
 use backpropd_engine::nn::Layer;
+
+use crate::grade::budget::{Budget, ELEMENTWISE};
+use crate::grade::pass::{Gradients, Pass, Tensor, add_scaled, transposed};
+use crate::grade::wrong::{BiasSum, Factor, Kinks, Start, Weights, Wrong};
 
 /// A backward pass under way: slopes, weights and the layer below, from the last layer down.
 #[derive(Clone, Debug)]

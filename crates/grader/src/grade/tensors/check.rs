@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Extras, Quantity, SubmittedTensor};
-use crate::grade::tensor_mistakes::Gradients;
 use backpropd_engine::fault::Violations;
 use backpropd_engine::nn::{Architecture, BatchRef, Loss, Objective, TargetsRef};
+
+use super::submitted::{Extras, SubmittedTensor};
+use crate::grade::Quantity;
+use crate::grade::pass::Gradients;
 
 pub(super) fn references(
     architecture: &Architecture,

@@ -1,8 +1,10 @@
 //! A submitted tensor beside the right one.
 
-use super::grading::Case;
-use super::{Closeness, Grid, SubmittedTensor, TensorReport, Tolerance, Verdict, Worst};
-use crate::grade::tensor_mistakes::Tensor;
+use super::report::{Closeness, TensorReport, Worst};
+use super::submitted::SubmittedTensor;
+use crate::grade::Tolerance;
+use crate::grade::pass::Tensor;
+use crate::grade::report::{Grid, Verdict};
 
 /// A larger tensor gets no grid: that many marks are not read.
 const MOST_GRID_ENTRIES: usize = 4096;
@@ -25,16 +27,16 @@ pub(super) struct Comparison {
     finite: bool,
 }
 
-/// The same with the numbers.
+/// A [`Comparison`] with the numbers that were compared.
 #[derive(Clone, Copy)]
-pub(super) struct Compared<'a> {
+pub(super) struct TensorComparison<'a> {
     pub(super) given: &'a SubmittedTensor,
     pub(super) expected: &'a Tensor,
     comparison: &'a Comparison,
 }
 
 impl Comparison {
-    /// That with one of the accepted gradients; a quantity that the network does not have gives nothing.
+    /// Compares with one of the accepted gradients.
     pub(super) fn new(
         given: &SubmittedTensor,
         (accepted, expected): (usize, &Tensor),
@@ -54,22 +56,28 @@ impl Comparison {
         }
     }
 
+    /// Which of the accepted gradients it is with.
+    pub(super) fn accepted(&self) -> usize {
+        self.accepted
+    }
+
     /// Whether it says more for the tensor than `other`, which came first.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
         self.count > other.count
     }
 }
 
-impl<'a> Compared<'a> {
-    /// Only a quantity that the network does not have gives nothing.
-    pub(super) fn new(case: &Case<'a>, at: usize) -> Option<Self> {
-        let (given, comparison) = (&case.submitted[at], &case.comparisons[at]);
-        let (_, gradients) = &case.accepted[comparison.accepted];
-        Some(Self {
+impl<'a> TensorComparison<'a> {
+    pub(super) fn new(
+        given: &'a SubmittedTensor,
+        expected: &'a Tensor,
+        comparison: &'a Comparison,
+    ) -> Self {
+        Self {
             given,
-            expected: gradients.get(given.quantity)?,
+            expected,
             comparison,
-        })
+        }
     }
 
     /// How many entries are right.

@@ -1,40 +1,15 @@
-//! Names, and the constants that gradients are off by.
+//! The constants that gradients are off by.
 
-use super::References;
-use crate::grade::{Mistake, feedback};
 use backpropd_engine::nn::{Loss, Reduction};
 
-/// A mistake, what was seen of it, and the question to ask.
-#[derive(Clone, Debug)]
-pub(super) struct Named {
-    pub(super) mistake: Mistake,
-    pub(super) found: String,
-    pub(super) question: String,
-}
+use super::diagnosis::Diagnosis;
+use super::references::References;
+use crate::grade::Mistake;
 
-impl Named {
-    pub(super) fn new(
-        mistake: Mistake,
-        found: impl Into<String>,
-        question: impl Into<String>,
-    ) -> Self {
-        Self {
-            mistake,
-            found: found.into(),
-            question: question.into(),
-        }
-    }
-
-    /// What the mistake means, and the usual question.
-    pub(super) fn usual(mistake: Mistake) -> Self {
-        Self::new(mistake, mistake.meaning(), feedback::question(mistake))
-    }
-}
-
-/// Constants that gradients are off by.
+/// A constant that gradients are off by.
 pub(super) struct Constant {
     pub(super) factor: f64,
-    pub(super) named: Named,
+    pub(super) diagnosis: Diagnosis,
 }
 
 impl Constant {
@@ -43,26 +18,26 @@ impl Constant {
         let pass = &references.pass;
         let (m, n) = (pass.rows as f64, pass.architecture.output_size() as f64);
         let mut list: Vec<Self> = Vec::new();
-        let mut add = |factor: f64, named: Named| {
+        let mut add = |factor: f64, diagnosis: Diagnosis| {
             if (factor - 1.0).abs() > 1e-9 {
-                list.push(Self { factor, named });
+                list.push(Self { factor, diagnosis });
             }
         };
-        add(-1.0, Named::usual(Mistake::SignFlipped));
+        add(-1.0, Diagnosis::usual(Mistake::SignFlipped));
         let constant =
-            |found: &str, question: &str| Named::new(Mistake::ConstantFactor, found, question);
+            |found: &str, question: &str| Diagnosis::new(Mistake::ConstantFactor, found, question);
         let averages_outputs = matches!(
             pass.objective.loss,
             Loss::MeanSquaredError | Loss::BinaryCrossEntropy
         ) && n > 1.0;
         match pass.objective.reduction {
             Reduction::Mean => {
-                add(m, Named::usual(Mistake::MissingBatchMean));
-                add(1.0 / m, Named::usual(Mistake::DoubleBatchMean));
+                add(m, Diagnosis::usual(Mistake::MissingBatchMean));
+                add(1.0 / m, Diagnosis::usual(Mistake::DoubleBatchMean));
                 if averages_outputs {
                     let found = "It lacks the mean over the outputs.";
                     let question = "Over how many numbers is the loss a mean: samples, or entries?";
-                    add(m * n, Named::usual(Mistake::MissingBatchMean));
+                    add(m * n, Diagnosis::usual(Mistake::MissingBatchMean));
                     add(n, constant(found, question));
                     add(
                         1.0 / n,
@@ -86,7 +61,7 @@ impl Constant {
             for factor in [m / size, size / m, 1.0 / size, size] {
                 add(
                     factor,
-                    Named::new(Mistake::HardcodedBatchSize, found, question),
+                    Diagnosis::new(Mistake::HardcodedBatchSize, found, question),
                 );
             }
         }
@@ -97,14 +72,14 @@ impl Constant {
     }
 
     /// What to say of this constant together with another mistake.
-    pub(super) fn besides(&self, mistake: Mistake, question: &str) -> Named {
+    pub(super) fn besides(&self, mistake: Mistake, question: &str) -> Diagnosis {
         let found = format!(
             "There seem to be two mistakes. {} ({}) {} ({mistake})",
-            self.named.found,
-            self.named.mistake,
+            self.diagnosis.observation,
+            self.diagnosis.mistake,
             mistake.meaning()
         );
-        let question = format!("{} {question}", self.named.question);
-        Named::new(Mistake::Other, found, question)
+        let question = format!("{} {question}", self.diagnosis.question);
+        Diagnosis::new(Mistake::Other, found, question)
     }
 }

@@ -1,29 +1,21 @@
 //! Grading block by block, so that other work gets its turn between the blocks.
 
-use super::comparison::{Compared, Comparison, MOST_NAMED_ENTRIES};
-use super::constant::Constant;
-use super::naming::Naming;
-use super::trying::{Found, Trying};
-use super::{
-    Closeness, Extras, PendingReferences, References, SubmittedTensor, TensorReport, Tolerance,
-    check,
-};
-use crate::grade::tensor_mistakes::{Budget, Gradients, Kinks, Tensor, Walk};
 use backpropd_engine::fault::Violations;
 use backpropd_engine::nn::{Architecture, BatchRef, Objective};
 
-/// With fewer entries a tensor could be found by trying: then only right and wrong are told, and no mistake.
-const FEWEST_COARSE_ENTRIES: usize = 4;
-
-/// How much a report tells of a wrong tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// Errors, the entries that are furthest off, a mark for each entry, and the mistake.
-    Full,
-    /// Whether it is right, within 1 % or wrong, and a mistake whose numbers it has: what a search for the right entries
-    /// cannot use.
-    Coarse,
-}
+use super::case::{Detail, Submission};
+use super::check;
+use super::comparison::Comparison;
+use super::naming::Naming;
+use super::references::{PendingReferences, References};
+use super::report::{Closeness, TensorReport};
+use super::search::{Findings, Search};
+use super::submitted::{Extras, SubmittedTensor};
+use crate::grade::Tolerance;
+use crate::grade::budget::Budget;
+use crate::grade::pass::Gradients;
+use crate::grade::tensor_mistakes::Walk;
+use crate::grade::wrong::Kinks;
 
 /// Gradients under grading, from the reference's forward pass to the last report.
 pub struct TensorGrading {
@@ -38,7 +30,7 @@ enum Stage {
 }
 
 impl TensorGrading {
-    /// Begins; the arguments are those of [`References::new`] and [`super::grade_tensors`].
+    /// Begins; the arguments are those of [`References::new`] and [`grade_tensors`].
     ///
     /// # Errors
     /// Whatever does not fit the network, all of it at once.
@@ -116,8 +108,30 @@ impl TensorGrading {
     }
 }
 
+/// Judges every tensor, in the order given, and tells all there is to tell.
+///
+/// # Errors
+/// Quantities that the network does not have or that come twice, and shapes that do not hold as many values as were
+/// given; at `submitted[i].layer` and `submitted[i].shape`.
+pub fn grade_tensors(
+    references: &References,
+    submitted: &[SubmittedTensor],
+    tolerance: &Tolerance,
+) -> Result<Vec<TensorReport>, Violations> {
+    check::submitted(&references.pass.architecture, submitted)?;
+    let (references, submitted) = (references.clone(), submitted.to_vec());
+    let mut judging = Judging::new(references, submitted, *tolerance, Detail::Full);
+    let mut budget = Budget::default();
+    loop {
+        budget.refill();
+        if judging.advance(&mut budget) {
+            return Ok(judging.into_reports());
+        }
+    }
+}
+
 /// Submitted tensors against references that are there.
-pub(super) struct Judging {
+struct Judging {
     references: References,
     submitted: Vec<SubmittedTensor>,
     tolerance: Tolerance,
@@ -134,25 +148,13 @@ enum Step {
     Accepting(Vec<Kinks>, Option<Box<Walk>>),
     /// The next tensor and the next of the accepted gradients.
     Comparing(usize, usize),
-    Trying(Box<Trying>),
-    Reporting(Box<Found>, Naming),
+    Searching(Box<Search>),
+    Reporting(Box<Findings>, Naming),
     Done,
 }
 
-/// What names are found by.
-#[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
-    pub(super) references: &'a References,
-    pub(super) submitted: &'a [SubmittedTensor],
-    pub(super) accepted: &'a [(Kinks, Gradients)],
-    pub(super) comparisons: &'a [Comparison],
-    pub(super) closeness: &'a [Closeness],
-    pub(super) tolerance: Tolerance,
-    pub(super) detail: Detail,
-}
-
 impl Judging {
-    pub(super) fn new(
+    fn new(
         references: References,
         submitted: Vec<SubmittedTensor>,
         tolerance: Tolerance,
@@ -176,8 +178,8 @@ impl Judging {
         }
     }
 
-    fn case(&self) -> Case<'_> {
-        Case {
+    fn submission(&self) -> Submission<'_> {
+        Submission {
             references: &self.references,
             submitted: &self.submitted,
             accepted: &self.accepted,
@@ -188,23 +190,24 @@ impl Judging {
         }
     }
 
-    pub(super) fn into_reports(self) -> Vec<TensorReport> {
+    fn into_reports(self) -> Vec<TensorReport> {
         self.reports
     }
 
     /// Goes on for as long as `budget` lasts; whether that was all.
-    pub(super) fn advance(&mut self, budget: &mut Budget) -> bool {
+    fn advance(&mut self, budget: &mut Budget) -> bool {
         while !budget.is_spent() {
             let step = std::mem::replace(&mut self.step, Step::Done);
             self.step = match step {
                 Step::Accepting(others, walk) => self.accept(others, walk, budget),
                 Step::Comparing(tensor, accepted) => self.compare(tensor, accepted, budget),
-                Step::Trying(mut trying) => match trying.advance(&self.case(), budget) {
-                    Some(found) => Step::Reporting(Box::new(found), Naming::new(&self.case())),
-                    None => Step::Trying(trying),
+                Step::Searching(mut search) => match search.advance(self.submission(), budget) {
+                    Some(found) => Step::Reporting(Box::new(found), Naming::new(self.submission())),
+                    None => Step::Searching(search),
                 },
                 Step::Reporting(found, mut naming) => {
-                    match naming.advance(&self.case(), &found, self.reports.len(), budget) {
+                    let at = self.reports.len();
+                    match naming.advance(self.submission(), &found, at, budget) {
                         Some(report) => self.reports.push(report),
                         None if self.reports.len() == self.submitted.len() => return true,
                         None => {}
@@ -240,8 +243,7 @@ impl Judging {
 
     fn compare(&mut self, tensor: usize, accepted: usize, budget: &mut Budget) -> Step {
         let Some(given) = self.submitted.get(tensor) else {
-            let constants = Constant::all(&self.references);
-            return Step::Trying(Box::new(Trying::new(&self.case(), constants, budget)));
+            return Step::Searching(Box::new(Search::new(self.submission(), budget)));
         };
         if let Some((_, gradients)) = self.accepted.get(accepted)
             && let Some(expected) = gradients.get(given.quantity)
@@ -256,93 +258,9 @@ impl Judging {
             return Step::Comparing(tensor, accepted + 1);
         }
         budget.spend(given.values.len().saturating_mul(self.accepted.len()));
-        let closeness = self.case().find_closeness(tensor);
+        let case = self.submission().case(tensor);
+        let closeness = case.map_or(Closeness::Wrong, |case| case.find_closeness());
         self.closeness.push(closeness);
         Step::Comparing(tensor + 1, 0)
-    }
-}
-
-impl<'a> Case<'a> {
-    /// The tensor beside the right one. Tensors that have none were refused before.
-    pub(super) fn compared(&self, at: usize) -> Option<Compared<'a>> {
-        Compared::new(self, at)
-    }
-
-    /// Whether reports tell errors, and not only verdicts.
-    pub(super) fn tells_all(&self) -> bool {
-        self.detail == Detail::Full
-    }
-
-    /// Whether a tensor's mistake is looked for.
-    pub(super) fn is_nameable(&self, at: usize) -> bool {
-        let entries = self.submitted[at].values.len();
-        let fewest = match self.detail {
-            Detail::Full => 0,
-            Detail::Coarse => FEWEST_COARSE_ENTRIES,
-        };
-        let is_finite = self
-            .compared(at)
-            .is_some_and(|compared| compared.is_finite());
-        is_finite && (fewest..=MOST_NAMED_ENTRIES).contains(&entries)
-    }
-
-    fn find_closeness(&self, at: usize) -> Closeness {
-        let Some(compared) = self.compared(at) else {
-            return Closeness::Wrong;
-        };
-        let is_small = compared.given.values.len() < FEWEST_COARSE_ENTRIES;
-        if is_small && !self.tells_all() && !compared.is_right() {
-            return Closeness::Wrong;
-        }
-        compared.closeness(self.right(at))
-    }
-
-    /// The right tensors of the quantity: one, or several at a kink.
-    pub(super) fn right(&self, at: usize) -> impl Iterator<Item = &'a Tensor> {
-        let quantity = self.submitted[at].quantity;
-        let accepted = self.accepted.iter();
-        accepted.filter_map(move |(_, gradients)| gradients.get(quantity))
-    }
-
-    /// The tolerance to recognise values with: mistakes in single precision are the same mistakes.
-    fn recognition(&self, at: usize) -> Tolerance {
-        let single = self.compared(at).is_some_and(|compared| compared.single());
-        if single && self.tells_all() {
-            Tolerance {
-                relative: self.tolerance.relative.max(Tolerance::FLOAT32.relative),
-                ..self.tolerance
-            }
-        } else {
-            self.tolerance
-        }
-    }
-
-    /// Whether the given values are these times a factor. Zeros prove nothing.
-    pub(super) fn is_multiple(&self, at: usize, values: &[f64], factor: f64) -> bool {
-        let given = &self.submitted[at].values;
-        self.recognition(at).accepts_multiple(given, values, factor)
-    }
-
-    /// Whether the tensor would be right, were it allowed the errors of single precision.
-    pub(super) fn is_single(&self, at: usize) -> bool {
-        self.tells_all()
-            && self.tolerance.relative < Tolerance::FLOAT32.relative
-            && self
-                .compared(at)
-                .is_some_and(|compared| compared.has_right_shape() && compared.single())
-            && self.equals_right(at)
-    }
-
-    /// Whether the numbers are those of a right answer, whatever their shape.
-    pub(super) fn equals_right(&self, at: usize) -> bool {
-        let given = &self.submitted[at].values;
-        let tolerance = self.recognition(at);
-        self.right(at)
-            .any(|right| tolerance.accepts(given, &right.values))
-    }
-
-    /// A mistake that the numbers of the submission alone tell.
-    pub(super) fn is_all_zeros(&self, at: usize) -> bool {
-        self.submitted[at].values.iter().all(|&value| value == 0.0)
     }
 }

@@ -1,8 +1,8 @@
 mod mistakes;
 mod student;
 
-use super::{Quantity, SubmittedTensor, TensorReport, Worst, grade_tensors};
-use crate::grade::{Mistake, Tolerance, Verdict};
+use super::{SubmittedTensor, TensorReport, Worst, grade_tensors};
+use crate::grade::{Mistake, Quantity, Tolerance, Verdict};
 use student::{Lab, M, had, map, mask, matrix, numbers, t, vector};
 
 fn grade(lab: &Lab, submitted: &[SubmittedTensor], tolerance: &Tolerance) -> Vec<TensorReport> {

@@ -150,8 +150,8 @@ impl Place<'_> {
 
 fn rewritten(prepared: &Prepared, expr: &Expr, choices: &[Choice]) -> Expr {
     let place = Place {
-        network: &prepared.networks[0],
-        is_batch: prepared.networks.iter().any(|network| {
+        network: &prepared.solution.networks[0],
+        is_batch: prepared.solution.networks.iter().any(|network| {
             network
                 .value(Symbol::BatchSize)
                 .is_some_and(|m| m.at(0, 0) > 1.0)
@@ -190,7 +190,7 @@ proptest! {
         let notation = if plain { Notation::Plain } else { Notation::Latex };
         let prepared = question.get(grader().prepared());
         let id = &prepared.question.id;
-        let right = render(&rewritten(prepared, &prepared.solution, &choices), notation);
+        let right = render(&rewritten(prepared, &prepared.solution.formula, &choices), notation);
         let report = grade(grader(), id, &right);
         prop_assert_eq!(report.verdict, Verdict::Correct, "{} {}: {}", id, right, report.message);
 

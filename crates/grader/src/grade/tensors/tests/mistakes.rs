@@ -1,10 +1,10 @@
 //! Every mistake, written out as code that makes it, and the name it gets.
 
-use super::super::{Quantity, References, SubmittedTensor, TensorReport, grade_tensors};
+use super::super::{References, SubmittedTensor, TensorReport, grade_tensors};
 use super::student::{
     Lab, M, column_sums, had, map, mask, matrix, mul, numbers, scaled, t, vector, zip,
 };
-use crate::grade::{Mistake, Tolerance, Verdict};
+use crate::grade::{Mistake, Quantity, Tolerance, Verdict};
 
 /// Grades, and expects the mistake in every tensor that is wrong, and that these are.
 fn expect(references: &References, given: &[SubmittedTensor], mistake: Mistake, wrong: &[&str]) {

@@ -4,23 +4,23 @@
 const BLOCK: usize = 1 << 18;
 
 /// What one entry of an activation, a slope or a loss takes, in multiplications.
-pub(in crate::grade) const ELEMENTWISE: usize = 32;
+pub(super) const ELEMENTWISE: usize = 32;
 
 /// The multiplications that are left to the block under way, and those spent in all.
 #[derive(Clone, Debug, Default)]
-pub(in crate::grade) struct Budget {
+pub(super) struct Budget {
     left: usize,
     spent: usize,
 }
 
 impl Budget {
     /// Begins the next block.
-    pub(in crate::grade) fn refill(&mut self) {
+    pub(super) fn refill(&mut self) {
         self.left = BLOCK;
     }
 
     /// How many of `items`, each of which takes `cost`, belong to this block: at least one, as long as anything is left.
-    pub(in crate::grade) fn take(&mut self, items: usize, cost: usize) -> usize {
+    pub(super) fn take(&mut self, items: usize, cost: usize) -> usize {
         if self.is_spent() || items == 0 {
             return 0;
         }
@@ -31,18 +31,18 @@ impl Budget {
     }
 
     /// Counts work that cannot be cut.
-    pub(in crate::grade) fn spend(&mut self, cost: usize) {
+    pub(super) fn spend(&mut self, cost: usize) {
         self.left = self.left.saturating_sub(cost);
         self.spent = self.spent.saturating_add(cost);
     }
 
     /// Whether the block is over.
-    pub(in crate::grade) fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         self.left == 0
     }
 
     /// The multiplications of all blocks.
-    pub(in crate::grade) fn spent(&self) -> usize {
+    pub(super) fn spent(&self) -> usize {
         self.spent
     }
 }

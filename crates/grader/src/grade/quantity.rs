@@ -42,7 +42,7 @@ impl Quantity {
     }
 
     /// Whether a network of this shape has a gradient for it.
-    pub(crate) fn is_of(self, architecture: &Architecture) -> bool {
+    pub(super) fn is_of(self, architecture: &Architecture) -> bool {
         let layer = self.layer().map(|i| i.checked_sub(1));
         let layer = layer.map(|at| at.and_then(|at| architecture.layers().get(at)));
         match (self, layer) {
@@ -58,7 +58,7 @@ impl Quantity {
     }
 
     /// Everything that a network of this shape has a gradient for.
-    pub(crate) fn all(architecture: &Architecture) -> Vec<Self> {
+    pub(super) fn all(architecture: &Architecture) -> Vec<Self> {
         let mut all = vec![Self::Inputs];
         for (i, layer) in (1..).zip(architecture.layers()) {
             all.extend([

@@ -1,16 +1,19 @@
 //! The wrong gradients of common mistakes, computed one after the other and compared with what was submitted.
 
-use super::Closeness;
-use super::constant::{Constant, Named};
-use super::grading::Case;
-use crate::grade::tensor_mistakes::{Budget, Candidate, Computation, Gradients, candidates};
+use super::case::Submission;
+use super::constant::Constant;
+use super::diagnosis::Diagnosis;
+use super::report::Closeness;
+use crate::grade::budget::Budget;
+use crate::grade::pass::Gradients;
+use crate::grade::tensor_mistakes::{Candidate, Computation, candidates};
 
 /// The multiplications that wrong backward passes and the comparisons with them may take in all; about a second of one
 /// core.
 const MOST_WORK: usize = 1_000_000_000;
 
 /// The search under way.
-pub(super) struct Trying {
+pub(super) struct Search {
     candidates: Vec<Candidate>,
     constants: Vec<Constant>,
     /// The tensors whose mistake is looked for.
@@ -19,7 +22,7 @@ pub(super) struct Trying {
     matches: Vec<Vec<usize>>,
     /// How many tensors each candidate gave.
     votes: Vec<usize>,
-    found: Found,
+    findings: Findings,
     /// The candidate and the kinks that are tried.
     candidate: usize,
     kinks: usize,
@@ -33,21 +36,24 @@ pub(super) struct Trying {
 
 /// What the search found, for each tensor.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct Findings {
     /// The mistake that gives it as it is.
-    pub(super) exact: Vec<Option<Named>>,
+    pub(super) exact: Vec<Option<Diagnosis>>,
     /// The mistake that gives it times a constant, for tensors that have two mistakes.
-    pub(super) scaled: Vec<Option<Named>>,
+    pub(super) scaled: Vec<Option<Diagnosis>>,
 }
 
-impl Trying {
-    pub(super) fn new(case: &Case<'_>, constants: Vec<Constant>, budget: &Budget) -> Self {
-        let count = case.submitted.len();
+impl Search {
+    pub(super) fn new(submission: Submission<'_>, budget: &Budget) -> Self {
+        let constants = Constant::all(submission.references);
+        let count = submission.submitted.len();
         let is_open = |&at: &usize| {
-            case.is_nameable(at) && case.closeness[at] != Closeness::Right && !case.is_single(at)
+            submission.case(at).is_some_and(|case| {
+                case.is_nameable() && case.closeness != Closeness::Right && !case.is_single()
+            })
         };
         let open: Vec<usize> = (0..count).filter(is_open).collect();
-        let references = case.references;
+        let references = submission.references;
         let candidates = if open.is_empty() {
             Vec::new()
         } else {
@@ -60,7 +66,7 @@ impl Trying {
             constants,
             open,
             matches: vec![Vec::new(); count],
-            found: Found {
+            findings: Findings {
                 exact: vec![None; count],
                 scaled: vec![None; count],
             },
@@ -74,8 +80,12 @@ impl Trying {
     }
 
     /// Goes on for as long as `budget` lasts; what was found at the end, which comes once.
-    pub(super) fn advance(&mut self, case: &Case<'_>, budget: &mut Budget) -> Option<Found> {
-        let references = case.references;
+    pub(super) fn advance(
+        &mut self,
+        submission: Submission<'_>,
+        budget: &mut Budget,
+    ) -> Option<Findings> {
+        let references = submission.references;
         while let Some(candidate) = self.candidates.get(self.candidate) {
             if budget.spent() > self.most_spent {
                 break;
@@ -83,7 +93,7 @@ impl Trying {
             let wrong = match self.wrong.take() {
                 Some(wrong) => wrong,
                 None => {
-                    let at_kinks = (case.accepted[self.kinks].0, case.tolerance.kink);
+                    let at_kinks = (submission.accepted[self.kinks].0, submission.tolerance.kink);
                     let (pass, right) = (&references.pass, &references.right);
                     let computation = self.computation.get_or_insert_with(|| {
                         candidate.begin(pass, right, references.earlier.as_ref(), at_kinks)
@@ -98,20 +108,28 @@ impl Trying {
                     self.wrong = Some(wrong);
                     return None;
                 }
-                self.compare(case, at, &wrong, budget);
+                self.compare(submission, at, &wrong, budget);
                 self.next += 1;
             }
             self.kinks += 1;
-            if self.kinks == case.accepted.len() {
+            if self.kinks == submission.accepted.len() {
                 (self.candidate, self.kinks) = (self.candidate + 1, 0);
             }
         }
         Some(self.vote())
     }
 
-    fn compare(&mut self, case: &Case<'_>, at: usize, wrong: &Gradients, budget: &mut Budget) {
-        let given = &case.submitted[at];
-        let index = self.candidate;
+    fn compare(
+        &mut self,
+        submission: Submission<'_>,
+        at: usize,
+        wrong: &Gradients,
+        budget: &mut Budget,
+    ) {
+        let Some(case) = submission.case(at) else {
+            return;
+        };
+        let (given, index) = (case.given, self.candidate);
         let Some(wrong) = wrong.get(given.quantity) else {
             return;
         };
@@ -119,37 +137,37 @@ impl Trying {
             return;
         }
         budget.spend(given.values.len());
-        if case.is_multiple(at, &wrong.values, 1.0) {
+        if case.is_multiple(&wrong.values, 1.0) {
             budget.spend(given.values.len());
             // At several kinks a candidate can give the same tensor.
             if self.matches[at].last() != Some(&index) {
                 self.matches[at].push(index);
                 self.votes[index] += 1;
             }
-        } else if self.found.scaled[at].is_none() && case.tells_all() {
+        } else if self.findings.scaled[at].is_none() && case.tells_all() {
             budget.spend(given.values.len().saturating_mul(self.constants.len()));
             let mut constants = self.constants.iter();
-            let found = constants.find(|c| case.is_multiple(at, &wrong.values, c.factor));
+            let found = constants.find(|c| case.is_multiple(&wrong.values, c.factor));
             let candidate = &self.candidates[index];
             let both = |c: &Constant| c.besides(candidate.mistake, &candidate.question);
-            self.found.scaled[at] = found.map(both);
+            self.findings.scaled[at] = found.map(both);
         }
     }
 
     /// Of the mistakes that explain a tensor the one that explains most tensors.
-    fn vote(&mut self) -> Found {
+    fn vote(&mut self) -> Findings {
         for &at in &self.open {
             // The first of those with most votes: `max_by_key` would take the last.
             let best = self.matches[at]
                 .iter()
                 .rev()
                 .max_by_key(|&&index| self.votes[index]);
-            self.found.exact[at] = best.map(|&index| {
+            self.findings.exact[at] = best.map(|&index| {
                 let candidate = &self.candidates[index];
                 let meaning = candidate.mistake.meaning();
-                Named::new(candidate.mistake, meaning, &candidate.question)
+                Diagnosis::new(candidate.mistake, meaning, &candidate.question)
             });
         }
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut self.findings)
     }
 }

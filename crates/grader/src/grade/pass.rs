@@ -1,21 +1,20 @@
 //! The numbers of a forward pass, and gradients.
 
-use super::super::tensors::Quantity;
-use super::backward::add_scaled;
-use super::budget::ELEMENTWISE;
-use super::forward::FullPass;
 use backpropd_engine::nn::{Architecture, Objective, TargetsRef};
+
+use super::Quantity;
+use super::budget::ELEMENTWISE;
 
 /// Numbers with their shape.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::grade) struct Tensor {
-    pub(in crate::grade) shape: Vec<usize>,
-    pub(in crate::grade) values: Vec<f64>,
+pub(super) struct Tensor {
+    pub(super) shape: Vec<usize>,
+    pub(super) values: Vec<f64>,
 }
 
 /// The gradient of everything.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::grade) struct Gradients {
+pub(super) struct Gradients {
     pub(super) dz: Vec<Tensor>,
     pub(super) dh: Vec<Tensor>,
     pub(super) dx: Tensor,
@@ -25,12 +24,12 @@ pub(in crate::grade) struct Gradients {
 
 /// A forward pass with all that the backward ones need.
 #[derive(Clone, Debug)]
-pub(in crate::grade) struct Pass {
-    pub(in crate::grade) architecture: Architecture,
+pub(super) struct Pass {
+    pub(super) architecture: Architecture,
     pub(super) parameters: Vec<f64>,
-    pub(in crate::grade) objective: Objective,
+    pub(super) objective: Objective,
     /// m.
-    pub(in crate::grade) rows: usize,
+    pub(super) rows: usize,
     /// y, one-hot where there were labels.
     pub(super) targets: Vec<f64>,
     /// z¹, z², ….
@@ -42,7 +41,7 @@ pub(in crate::grade) struct Pass {
 }
 
 /// Targets as numbers: labels become one-hot rows, or 0 and 1 for a single output.
-pub(in crate::grade) fn dense(targets: TargetsRef<'_, f64>, n: usize) -> Vec<f64> {
+pub(super) fn dense(targets: TargetsRef<'_, f64>, n: usize) -> Vec<f64> {
     match targets {
         TargetsRef::Values(values) => values.to_vec(),
         TargetsRef::Labels(labels) if n == 1 => labels.iter().map(|&y| f64::from(y)).collect(),
@@ -73,7 +72,7 @@ impl Tensor {
 
 impl Gradients {
     /// That of one quantity, where the network has it.
-    pub(in crate::grade) fn get(&self, quantity: Quantity) -> Option<&Tensor> {
+    pub(super) fn get(&self, quantity: Quantity) -> Option<&Tensor> {
         match quantity {
             Quantity::Weights(i) => self.weights.get(i.checked_sub(1)?),
             Quantity::Bias(i) => self.biases.get(i.checked_sub(1)?)?.as_ref(),
@@ -107,35 +106,28 @@ impl Gradients {
 }
 
 impl Pass {
-    /// The pass on parameters after one step of gradient descent, and the right gradients there.
-    pub(super) fn after_step(&self, rate: f64, gradients: &Gradients) -> FullPass {
-        let mut parameters = self.parameters.clone();
-        let layers = self.architecture.layers().iter();
-        for ((layer, dw), db) in layers.zip(&gradients.weights).zip(&gradients.biases) {
-            add_scaled(&mut parameters[layer.weights.clone()], -rate, &dw.values);
-            if let Some(db) = db {
-                add_scaled(&mut parameters[layer.bias.clone()], -rate, &db.values);
-            }
-        }
-        let batch = (self.h[0].clone(), self.targets.clone(), self.rows);
-        FullPass::new(&self.architecture, parameters, self.objective, batch)
-    }
-
     /// Whether a unit lies so near its kink that two slopes are right.
-    pub(in crate::grade) fn has_kinks(&self, tau: f64) -> bool {
+    pub(super) fn has_kinks(&self, tau: f64) -> bool {
         let mut layers = self.architecture.layers().iter().zip(&self.z);
         layers.any(|(layer, z)| layer.activation.has_kink() && z.iter().any(|z| z.abs() <= tau))
     }
 
     /// Multiplications of one backward pass, about.
-    pub(in crate::grade) fn work(&self) -> usize {
+    pub(super) fn work(&self) -> usize {
         let entries = self.rows * self.architecture.units_per_sample();
         2 * self.rows * self.parameters.len() + ELEMENTWISE * entries
     }
 }
 
 /// The transpose of a matrix of this many rows and columns.
-pub(in crate::grade) fn transposed(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+pub(super) fn transposed(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     let column = |j: usize| (0..rows).map(move |i| values[i * columns + j]);
     (0..columns).flat_map(column).collect()
+}
+
+/// to += scale·from.
+pub(super) fn add_scaled(to: &mut [f64], scale: f64, from: &[f64]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += scale * from;
+    }
 }

@@ -1,0 +1,30 @@
+//! The name of a mistake, and what is said with it.
+
+use crate::grade::{Mistake, feedback};
+
+/// A mistake, what was seen of it, and the question to ask.
+#[derive(Clone, Debug)]
+pub(super) struct Diagnosis {
+    pub(super) mistake: Mistake,
+    pub(super) observation: String,
+    pub(super) question: String,
+}
+
+impl Diagnosis {
+    pub(super) fn new(
+        mistake: Mistake,
+        observation: impl Into<String>,
+        question: impl Into<String>,
+    ) -> Self {
+        Self {
+            mistake,
+            observation: observation.into(),
+            question: question.into(),
+        }
+    }
+
+    /// What the mistake means, and the usual question.
+    pub(super) fn usual(mistake: Mistake) -> Self {
+        Self::new(mistake, mistake.meaning(), feedback::question(mistake))
+    }
+}
