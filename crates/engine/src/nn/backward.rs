@@ -123,6 +123,11 @@ impl<T: Scalar> Backward<T> {
         }
     }
 
+    /// Whether the backward pass goes on to dx.
+    pub fn has_input_gradient(&self) -> bool {
+        !self.dx.is_empty()
+    }
+
     /// l_k of the first `rows` samples.
     pub fn loss_per_sample(&self, rows: usize) -> &[f64] {
         &self.loss_per_sample[..rows]

@@ -5,6 +5,7 @@ use faer::Par;
 
 use super::backward::{Backward, InputGradient};
 use super::mlp::Trace;
+use super::quantity::{Pass, Quantity, Shape};
 use super::{Objective, Scalar, TargetsRef};
 
 /// A quantity that a derivative can be of, or be taken with respect to. Layers count from 1.
@@ -36,16 +37,37 @@ pub struct Jacobian<T> {
 }
 
 impl Node {
-    /// How many entries the quantity has in this pass.
-    pub fn entries<T: Scalar>(self, trace: &Trace<'_, T>) -> usize {
-        let layers = trace.mlp().architecture().layers();
+    /// The quantity itself, with its layer; `None` for the loss, which is one number.
+    pub fn value(self) -> Option<(Quantity, usize)> {
         match self {
-            Self::Inputs => trace.entries(0),
-            Self::Weights(i) => layers[i - 1].weights.len(),
-            Self::Bias(i) => layers[i - 1].bias.len(),
-            Self::PreActivation(i) | Self::Activation(i) => trace.entries(i),
-            Self::Loss => 1,
+            Self::Inputs => Some((Quantity::Inputs, 0)),
+            Self::Weights(i) => Some((Quantity::Weights, i)),
+            Self::Bias(i) => Some((Quantity::Bias, i)),
+            Self::PreActivation(i) => Some((Quantity::PreActivation, i)),
+            Self::Activation(i) => Some((Quantity::Activation, i)),
+            Self::Loss => None,
         }
+    }
+
+    /// ∂l/∂ the quantity, with its layer; `None` for the loss.
+    pub fn gradient(self) -> Option<(Quantity, usize)> {
+        match self {
+            Self::Inputs => Some((Quantity::InputsGradient, 0)),
+            Self::Weights(i) => Some((Quantity::WeightsGradient, i)),
+            Self::Bias(i) => Some((Quantity::BiasGradient, i)),
+            Self::PreActivation(i) => Some((Quantity::PreActivationGradient, i)),
+            Self::Activation(i) => Some((Quantity::ActivationGradient, i)),
+            Self::Loss => None,
+        }
+    }
+
+    /// How many entries the quantity has in this pass; none where the network does not have it.
+    pub fn entries<T: Scalar>(self, trace: &Trace<'_, T>) -> usize {
+        let Some((quantity, layer)) = self.value() else {
+            return 1;
+        };
+        let shape = quantity.shape(trace.mlp().architecture(), trace.rows(), layer);
+        shape.map_or(0, Shape::entries)
     }
 
     /// Its place along the forward pass: the greater may depend on the smaller.
@@ -85,7 +107,14 @@ impl<T: Scalar> Trace<'_, T> {
             );
             for (entry, row) in entries.chunks_exact_mut(columns.max(1)).enumerate() {
                 self.pull_back(of, entry, objective, targets, &mut backward, par);
-                row.copy_from_slice(self.gradient_of(with_respect_to, &backward));
+                let pass = Pass {
+                    trace: *self,
+                    backward: &backward,
+                    targets,
+                };
+                let gradient = with_respect_to.gradient();
+                let gradient = gradient.and_then(|(quantity, i)| pass.borrowed(quantity, i));
+                row.copy_from_slice(gradient.unwrap_or_default());
             }
         }
         Jacobian {
@@ -118,18 +147,6 @@ impl<T: Scalar> Trace<'_, T> {
                 self.pull_back_h(i, backward, par, None);
             }
             Node::Inputs | Node::Weights(_) | Node::Bias(_) => {}
-        }
-    }
-
-    fn gradient_of<'b>(&self, node: Node, backward: &'b Backward<T>) -> &'b [T] {
-        let layers = self.mlp().architecture().layers();
-        match node {
-            Node::Inputs => backward.dh(0, self.entries(0)),
-            Node::Weights(i) => &backward.parameters()[layers[i - 1].weights.clone()],
-            Node::Bias(i) => &backward.parameters()[layers[i - 1].bias.clone()],
-            Node::PreActivation(i) => backward.dz(i, self.entries(i)),
-            Node::Activation(i) => backward.dh(i, self.entries(i)),
-            Node::Loss => &[],
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Pure: no IO, no clock, no thread of its own; parallelism, seeds and scratch memory are arguments. In reading
 //! order: [`Architecture`] lays a network out, [`Mlp::forward`] makes a [`Trace`], [`Trace::backward`] every
-//! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`finite_difference`] judges the gradients,
-//! [`jacobian`] gives ∂A/∂B of any two quantities.
+//! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`Pass`] shows every [`Quantity`] of it;
+//! [`finite_difference`] judges the gradients, [`jacobian`] gives ∂A/∂B of any two quantities.
 
 pub mod activation;
 pub mod architecture;
@@ -21,6 +21,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod pauses;
 mod product;
+pub mod quantity;
 pub mod scalar;
 pub mod schedule;
 mod slices;
@@ -38,9 +39,9 @@ pub use mlp::{ForwardBuffers, Mlp, Trace};
 pub use norm::norm;
 pub use optimizer::{Optimizer, Rule, State, Update, Updated};
 pub use pauses::Pauses;
+pub use quantity::{Pass, Quantity, Shape};
 pub use scalar::{Dtype, Scalar};
 pub use schedule::{Decay, Schedule};
-
 
 /// Which arithmetic computes a step: the same number promises the same bits for the same model and batch, on one kind
 /// of processor. It grows with every change of the last bits of anything that training computes.

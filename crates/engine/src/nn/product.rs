@@ -6,7 +6,7 @@
 //! order beyond. For a single row or column it sums in SIMD lanes. k = 1 has one term and no order. So the order
 //! depends on m (and n) in two places only: at a single row or column, and at k > 64 where m·n·k passes 4096.
 //! [`min_rows`] says how many rows keep clear of both; the forward pass pads its buffers to that many, and
-//! [`same_order`] whether a piece of a product does. `tests/engine/determinism.rs` holds this.
+//! [`same_order`] whether a piece of a product does. `crates/training/tests/engine/determinism.rs` holds this.
 //!
 //! Where the weights are so few that the call costs more than the work, plain loops take faer's place: whether they
 //! do depends on the layer alone, never on the batch, and each entry's terms are added up one after the other.

@@ -12,7 +12,7 @@ use super::render::{Notation, render};
 pub const STACK_BYTES: usize = 2 << 20;
 
 /// How high a formula may be. The walk with the largest frames, times this, takes less than half of [`STACK_BYTES`]; the
-/// tests of `tests/formulas` run on such a half.
+/// tests of `crates/grader/tests/formulas` run on such a half.
 pub const MAX_HEIGHT: u32 = 100;
 
 /// The binary pieces down a left side, the outermost first.

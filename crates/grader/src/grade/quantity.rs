@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use backpropd_engine::nn::Architecture;
+use backpropd_engine::nn::{self, Architecture};
 
 /// The quantity that the loss is differentiated with respect to. Layers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,14 +23,41 @@ pub enum Quantity {
 }
 
 impl Quantity {
+    /// The gradient as the engine calls it, and its layer there.
+    pub fn gradient(self) -> (nn::Quantity, usize) {
+        match self {
+            Self::Weights(i) => (nn::Quantity::WeightsGradient, i),
+            Self::Bias(i) => (nn::Quantity::BiasGradient, i),
+            Self::PreActivation(i) => (nn::Quantity::PreActivationGradient, i),
+            Self::Activation(i) => (nn::Quantity::ActivationGradient, i),
+            Self::Inputs => (nn::Quantity::InputsGradient, 0),
+            Self::Delta => (nn::Quantity::Delta, 0),
+        }
+    }
+
+    /// The quantity whose gradient the engine calls so; `None` for what is no gradient.
+    pub fn of_gradient(gradient: nn::Quantity, layer: usize) -> Option<Self> {
+        match gradient {
+            nn::Quantity::WeightsGradient => Some(Self::Weights(layer)),
+            nn::Quantity::BiasGradient => Some(Self::Bias(layer)),
+            nn::Quantity::PreActivationGradient => Some(Self::PreActivation(layer)),
+            nn::Quantity::ActivationGradient => Some(Self::Activation(layer)),
+            nn::Quantity::InputsGradient => Some(Self::Inputs),
+            nn::Quantity::Delta => Some(Self::Delta),
+            nn::Quantity::Inputs
+            | nn::Quantity::PreActivation
+            | nn::Quantity::Activation
+            | nn::Quantity::Targets
+            | nn::Quantity::SampleLoss
+            | nn::Quantity::Weights
+            | nn::Quantity::Bias => None,
+        }
+    }
+
     /// The layer that its name counts.
     pub fn layer(self) -> Option<usize> {
-        match self {
-            Self::Weights(i) | Self::Bias(i) | Self::PreActivation(i) | Self::Activation(i) => {
-                Some(i)
-            }
-            Self::Inputs | Self::Delta => None,
-        }
+        let (gradient, layer) = self.gradient();
+        gradient.is_of_layers().then_some(layer)
     }
 
     /// Whether it is learned, so that its gradient is summed over the samples and kept between batches.
@@ -43,13 +70,8 @@ impl Quantity {
 
     /// Whether a network of this shape has a gradient for it.
     pub(super) fn is_of(self, architecture: &Architecture) -> bool {
-        let layer = self.layer().map(|i| i.checked_sub(1));
-        let layer = layer.map(|at| at.and_then(|at| architecture.layers().get(at)));
-        match (self, layer) {
-            (_, Some(None)) => false,
-            (Self::Bias(_), Some(Some(layer))) => layer.has_bias(),
-            (_, _) => true,
-        }
+        let (gradient, layer) = self.gradient();
+        gradient.shape(architecture, 1, layer).is_some()
     }
 
     /// The most tensors that a network of `depth` layers has: four a layer, and those of the input and the output.
@@ -59,30 +81,27 @@ impl Quantity {
 
     /// Everything that a network of this shape has a gradient for.
     pub(super) fn all(architecture: &Architecture) -> Vec<Self> {
-        let mut all = vec![Self::Inputs];
-        for (i, layer) in (1..).zip(architecture.layers()) {
-            all.extend([
+        let of_layer = |i| {
+            [
                 Self::Weights(i),
                 Self::PreActivation(i),
                 Self::Activation(i),
-            ]);
-            if layer.has_bias() {
-                all.push(Self::Bias(i));
-            }
-        }
-        all
+                Self::Bias(i),
+            ]
+        };
+        let all = (1..=architecture.depth()).flat_map(of_layer);
+        let all = [Self::Inputs].into_iter().chain(all);
+        all.filter(|quantity| quantity.is_of(architecture))
+            .collect()
     }
 }
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Weights(i) => f.pad(&format!("dW{i}")),
-            Self::Bias(i) => f.pad(&format!("db{i}")),
-            Self::PreActivation(i) => f.pad(&format!("dz{i}")),
-            Self::Activation(i) => f.pad(&format!("dh{i}")),
-            Self::Inputs => f.pad("dx"),
-            Self::Delta => f.pad("delta"),
+        let name = self.gradient().0.symbol();
+        match self.layer() {
+            Some(i) => f.pad(&format!("{name}{i}")),
+            None => f.pad(name),
         }
     }
 }
@@ -94,24 +113,21 @@ impl FromStr for Quantity {
         let unknown = || {
             format!("{word:?} names no gradient; dW2, db2, dz1, dh1, dx and delta are such names")
         };
-        match word {
-            "dx" => return Ok(Self::Inputs),
-            "delta" => return Ok(Self::Delta),
-            _ => {}
-        }
-        let (kind, digits) = word.split_at_checked(2).ok_or_else(unknown)?;
-        // `parse` alone would take "+2" and "02", and then two names would mean one quantity.
-        if digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let name = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        let digits = &word[name.len()..];
+        let mut all = nn::Quantity::ALL.into_iter();
+        let gradient = all.find(|quantity| quantity.symbol() == name);
+        let gradient = gradient.ok_or_else(unknown)?;
+        // `parse` alone would take "02", and then two names would mean one quantity.
+        if gradient.is_of_layers() == digits.is_empty() || digits.starts_with('0') {
             return Err(unknown());
         }
-        let layer = digits.parse().map_err(|_| unknown())?;
-        match kind {
-            "dW" => Ok(Self::Weights(layer)),
-            "db" => Ok(Self::Bias(layer)),
-            "dz" => Ok(Self::PreActivation(layer)),
-            "dh" => Ok(Self::Activation(layer)),
-            _ => Err(unknown()),
-        }
+        let layer = if digits.is_empty() {
+            0
+        } else {
+            digits.parse().map_err(|_| unknown())?
+        };
+        Self::of_gradient(gradient, layer).ok_or_else(unknown)
     }
 }
 
