@@ -213,3 +213,25 @@ fn the_documentation_lists_every_setting_with_its_default() {
         "docs/configuration.md is stale: run `UPDATE=1 cargo test --test tidy setting`"
     );
 }
+
+#[test]
+fn the_documentation_lists_every_reason_of_an_error() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    let text = fs::read_to_string(&page).expect("the page is part of the repository");
+    let (before, rest) = text
+        .split_once("<!-- reasons -->\n")
+        .expect("the page marks its table of reasons");
+    let (table, after) = rest
+        .split_once("<!-- /reasons -->\n")
+        .expect("the page marks the table's end");
+    let expected = backpropd::status::table();
+    if std::env::var_os("UPDATE").is_some() {
+        let text = format!("{before}<!-- reasons -->\n{expected}<!-- /reasons -->\n{after}");
+        fs::write(&page, text).expect("docs/ is writable");
+        return;
+    }
+    assert!(
+        table == expected,
+        "docs/errors.md is stale: run `UPDATE=1 cargo test --test tidy reason`"
+    );
+}

@@ -144,7 +144,7 @@ impl Host {
         };
         let remembered = host.config.request_ids_per_model;
         host.persistence
-            .load(
+            .load_all(
                 &mut host.registry(),
                 remembered,
                 host.config.compute_threads(),

@@ -33,7 +33,7 @@ impl Host {
                     // Whoever writes it now is not to wait: a newer commit frees this one, or a later look finds the
                     // model's turn free, or so much of it is in the log that it is written whole.
                     if let Some(turn) = entry.turn_if_free()
-                        && let Err(not_stored) = self.persistence.file(&entry, Arc::new(turn)).await
+                        && let Err(not_stored) = self.persistence.checkpoint(&entry, Arc::new(turn)).await
                     {
                         tracing::error!(model = %ModelTag(&entry.name), ?not_stored, "it stays in the log");
                     }
@@ -59,8 +59,9 @@ impl Host {
     pub async fn file_expired(&self, entry: &Arc<ModelEntry>) -> Result<Arc<WriteTurn>, NotStored> {
         let turn = entry.turn_to_store().await;
         let turn = Arc::new(turn.map_err(|_| NotStored::Failed)?);
-        self.persistence.catch_up(entry, Arc::clone(&turn)).await?;
-        self.persistence.file(entry, Arc::clone(&turn)).await?;
+        self.persistence
+            .checkpoint(entry, Arc::clone(&turn))
+            .await?;
         Ok(turn)
     }
 
@@ -68,12 +69,14 @@ impl Host {
         let Ok(turn) = entry.turn_to_store().await else {
             return;
         };
-        let turn = Arc::new(turn);
-        if let Err(not_stored) = self.persistence.catch_up(&entry, Arc::clone(&turn)).await {
-            tracing::error!(model = %ModelTag(&entry.name), ?not_stored, "its last steps are lost");
-        }
-        if let Err(not_stored) = self.persistence.file(&entry, turn).await {
-            tracing::error!(model = %ModelTag(&entry.name), ?not_stored, "it stays in the log");
+        let is_behind = entry.is_behind();
+        if let Err(not_stored) = self.persistence.checkpoint(&entry, Arc::new(turn)).await {
+            let model = ModelTag(&entry.name);
+            if is_behind {
+                tracing::error!(%model, ?not_stored, "its last steps are lost");
+            } else {
+                tracing::error!(%model, ?not_stored, "it stays in the log");
+            }
         }
     }
 }

@@ -26,6 +26,6 @@ pub(super) fn write_file<T: Scalar>(
     );
     entry.note_replacing();
     let file = store.put_model(&session, &id, &bytes, Some(mark))?;
-    entry.note_filed(kept.committed.step, file);
+    entry.committed(|on_disk| on_disk.filed(kept.committed.step, file));
     Ok(kept)
 }

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::about::about;
 use super::disk_thread::on_disk_thread;
 use super::marks::mark;
+use super::on_disk::OnDisk;
 use super::persistence::Persistence;
 use super::redo_budget::{Taken, UNIT};
 use crate::host::models::handle::{ModelEntry, WriteTurn};
@@ -43,7 +44,7 @@ impl Persistence {
         before: &Kept<T>,
         taken: Option<Taken<T>>,
     ) -> bool {
-        let (Some(queue), Some(file)) = (&self.queue, entry.file()) else {
+        let (Some(queue), Some(file)) = (&self.queue, entry.on_disk(OnDisk::file)) else {
             return false;
         };
         if entry.deleted.is_cancelled() {
@@ -79,10 +80,10 @@ impl Persistence {
         let (written, turn) = (Arc::clone(entry), Arc::clone(turn));
         let added = queue.add(record, move |segment| {
             let _turn = turn;
-            match work {
-                None => written.note_logged(step, file, vec![segment]),
-                Some(work) => written.note_redo(step, segment, work),
-            }
+            written.committed(|on_disk| match work {
+                None => on_disk.logged(step, file, vec![segment]),
+                Some(work) => on_disk.redo_logged(step, segment, work),
+            });
         });
         let is_durable = added.await;
         if !is_durable {

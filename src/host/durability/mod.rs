@@ -18,6 +18,7 @@ mod group_commit;
 mod log_policy;
 mod losses;
 mod marks;
+mod on_disk;
 mod persistence;
 mod redo_budget;
 mod restore;
@@ -25,6 +26,7 @@ mod startup;
 
 pub use self::about::about;
 pub use self::formats::FORMATS;
+pub use self::on_disk::OnDisk;
 pub use self::persistence::{NotRead, Persistence};
 pub use self::redo_budget::Taken;
 pub use self::restore::note_session;

@@ -74,7 +74,7 @@ impl Persistence {
     ///
     /// # Errors
     /// The disk does not read, or the last commit is damaged.
-    pub async fn read(
+    pub async fn load(
         &self,
         name: &ModelName,
         remembered_requests: usize,
@@ -93,7 +93,7 @@ impl Persistence {
             let restored = restored.and_then(|(entry, step)| {
                 check_mark(&entry, step, store.mark(&session, &model))
                     .map_err(Unusable::Damaged)?;
-                entry.note_filed(step, Anchor::of(&bytes));
+                entry.committed(|on_disk| on_disk.filed(step, Anchor::of(&bytes)));
                 Ok(entry)
             });
             restored.map_err(|unusable| match unusable {
@@ -153,7 +153,7 @@ impl Persistence {
     ///
     /// # Errors
     /// The disk refuses.
-    pub async fn put_new_model<T: Scalar>(
+    pub async fn keep_new<T: Scalar>(
         &self,
         entry: &Arc<ModelEntry>,
         model: &Arc<Model<T>>,
@@ -213,16 +213,18 @@ impl Persistence {
         stored.map(|_| ())
     }
 
-    /// Puts all of a model into its file, if something of it is in the log alone. `turn` is the turn to change the model.
+    /// Puts everything that was acknowledged of a model into its file, where that is not so. `turn` is the turn to change
+    /// the model.
     ///
     /// # Errors
-    /// The disk refuses; the log has it still.
-    pub async fn file(
+    /// The disk refuses; what the log has stays there.
+    pub async fn checkpoint(
         &self,
         entry: &Arc<ModelEntry>,
         turn: Arc<WriteTurn>,
     ) -> Result<(), NotStored> {
-        if !entry.is_logged() || entry.deleted.is_cancelled() {
+        let is_due = entry.is_behind() || entry.is_logged();
+        if !self.is_on() || !is_due || entry.deleted.is_cancelled() {
             return Ok(());
         }
         with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))

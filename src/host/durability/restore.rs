@@ -61,12 +61,12 @@ pub fn restore(
     };
     let (entry, step) = restore_model(&base, name, options.remembered_requests)?;
     let Some(logged) = logged else {
-        entry.note_filed(step, Anchor::of(&base));
+        entry.committed(|on_disk| on_disk.filed(step, Anchor::of(&base)));
         return Ok(entry);
     };
     let segments = logged.segments.clone();
     if logged.redos.is_empty() {
-        entry.note_logged(step, logged.anchor, segments);
+        entry.committed(|on_disk| on_disk.logged(step, logged.anchor, segments));
         return Ok(entry);
     }
     redo_all(&entry, logged, options.cores)?;
@@ -77,10 +77,10 @@ pub fn restore(
     });
     let file = file.map_err(Unusable::damaged)?;
     match store.put_model(session, &model, &file, None) {
-        Ok(file) => entry.note_filed(step, file),
+        Ok(file) => entry.committed(|on_disk| on_disk.filed(step, file)),
         Err(error) => {
             tracing::error!(%name, %error, "it stays in the log");
-            entry.note_logged(step, logged.anchor, segments);
+            entry.committed(|on_disk| on_disk.logged(step, logged.anchor, segments));
             // Its weights may be others than those that the log leads to elsewhere: nothing is to come after it there.
             entry.note_replacing();
         }

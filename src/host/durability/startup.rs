@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::losses::lose;
 use super::marks::MarkCheck;
+use super::on_disk::OnDisk;
 use super::persistence::Persistence;
 use super::restore::{Options, Unusable, restore};
 use crate::host::models::handle::ModelEntry;
@@ -24,7 +25,7 @@ impl Persistence {
     ///
     /// # Errors
     /// The folder cannot be listed, or holds a format that this program does not know.
-    pub fn load(
+    pub fn load_all(
         &self,
         registry: &mut Registry<ModelEntry>,
         remembered_requests: usize,
@@ -183,7 +184,7 @@ fn keep_in(registry: &mut Registry<ModelEntry>, entry: ModelEntry) {
     let bytes = entry.model.spec().state_bytes();
     let (name, created, request) = (entry.name.clone(), entry.created, entry.made_by.clone());
     // What the memory has no room for is read again when it is called for, where the file has all of it.
-    let may_leave = entry.file().is_some() && !entry.is_logged();
+    let may_leave = entry.on_disk(OnDisk::is_whole_in_file);
     let model = if registry.has_memory_for(bytes) || !may_leave {
         Some(Arc::new(entry))
     } else {

@@ -135,7 +135,7 @@ impl Host {
         if kept.is_ok() {
             let turn = Arc::new(turn);
             let put = with_model!(&entry.model, model => {
-                self.persistence.put_new_model(entry, model, turn).await
+                self.persistence.keep_new(entry, model, turn).await
             });
             kept = put.map_err(Refused::from);
         }

@@ -31,15 +31,9 @@ impl Host {
             self.expire().await;
             self.age_trash(trash_every).await;
             if self.persistence.is_on() {
-                let is_safe = |entry: &ModelEntry| {
-                    entry.durable_step().is_some()
-                        // After a commit that failed, memory knows what counts, and the disk may not.
-                        && entry.file().is_some()
-                        && !entry.is_behind()
-                        && !entry.is_logged()
-                        && !entry.is_training()
-                };
-                let evicted = self.registry().evict(idle, self.now(), is_safe);
+                let evicted = self
+                    .registry()
+                    .evict(idle, self.now(), ModelEntry::may_leave_memory);
                 if evicted > 0 {
                     tracing::debug!(models = evicted, "idle models left memory");
                 }

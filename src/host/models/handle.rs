@@ -8,10 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::host::durability::OnDisk;
 use crate::host::models::any_model::AnyModel;
 use crate::host::refused::Refused;
 use crate::host::runs::step_feed::Feed;
-use crate::store::{Anchor, Segment};
+use crate::store::Segment;
 use crate::training::{Access, CompareTerms, ModelName, RequestId};
 
 /// A model and what surrounds it on the server.
@@ -33,24 +34,17 @@ pub struct ModelEntry {
     pub created: SystemTime,
     /// Since 1970, in nanoseconds.
     updated: AtomicU64,
-    stored: Mutex<Stored>,
+    durable: Mutex<Durable>,
     writer: Arc<Semaphore>,
     /// Writers at work and waiting.
     writers: Arc<AtomicUsize>,
     feeds: Mutex<Vec<Arc<Feed>>>,
 }
 
-/// How much of a model is on disk.
+/// What is durable of a model, and what is not yet.
 #[derive(Debug, Default)]
-struct Stored {
-    /// The step of its last commit there.
-    step: Option<u64>,
-    /// Its file, where it is known which one the disk has.
-    file: Option<Anchor>,
-    /// The parts of the log that hold what was committed after its file.
-    segments: Vec<Segment>,
-    /// The work that a start would have with that; one of the server's permits a unit.
-    redo: Option<OwnedSemaphorePermit>,
+struct Durable {
+    on_disk: OnDisk,
     /// Whether something was acknowledged that no commit holds yet.
     is_behind: bool,
 }
@@ -90,7 +84,7 @@ impl ModelEntry {
             made_by,
             created: now,
             updated: AtomicU64::new(0),
-            stored: Mutex::default(),
+            durable: Mutex::default(),
             writer: Arc::new(Semaphore::new(1)),
             writers: Arc::new(AtomicUsize::new(0)),
             feeds: Mutex::new(Vec::new()),
@@ -107,96 +101,75 @@ impl ModelEntry {
     /// The same model after a deletion that the disk refused: nothing is lost of it, and it can be trained again. The
     /// caller has the turn to change it.
     pub fn revived(&self) -> Self {
-        let stored = std::mem::take(&mut *self.lock_stored());
+        let durable = std::mem::take(&mut *self.durable());
         let model = self.model.clone();
         let (access, made_by) = (self.access, self.made_by.clone());
         let revived = Self::new(self.name.clone(), model, access, made_by, self.created);
         let revived = revived.with_compare(self.compare);
         revived.set_updated(self.updated());
-        *revived.lock_stored() = stored;
+        *revived.durable() = durable;
         revived
     }
 
     /// The step of its last commit on disk, if there is one.
     pub fn durable_step(&self) -> Option<u64> {
-        self.lock_stored().step
+        self.durable().on_disk.step()
     }
 
     /// Whether something was acknowledged that no commit on disk holds.
     pub fn is_behind(&self) -> bool {
-        self.lock_stored().is_behind
-    }
-
-    /// Notes a commit, to this file, of everything acknowledged so far.
-    pub fn note_filed(&self, step: u64, file: Anchor) {
-        *self.lock_stored() = Stored {
-            step: Some(step),
-            file: Some(file),
-            ..Stored::default()
-        };
-    }
-
-    /// Notes that these parts of the log hold, after this file, everything acknowledged so far.
-    pub fn note_logged(&self, step: u64, file: Anchor, segments: Vec<Segment>) {
-        *self.lock_stored() = Stored {
-            step: Some(step),
-            file: Some(file),
-            segments,
-            ..Stored::default()
-        };
-    }
-
-    /// Notes that the log holds what leads from the last commit to this step, and the work to do that again.
-    pub fn note_redo(&self, step: u64, segment: Segment, work: OwnedSemaphorePermit) {
-        let mut stored = self.lock_stored();
-        stored.step = Some(step);
-        if !stored.segments.contains(&segment) {
-            stored.segments.push(segment);
-        }
-        match &mut stored.redo {
-            Some(before) => before.merge(work),
-            none => *none = Some(work),
-        }
-    }
-
-    /// The parts of the log that hold what was committed after its file, and the units of work to do that again;
-    /// `None` unless this step is the last one on disk and no other was acknowledged.
-    pub fn redo_after(&self, step: u64) -> Option<(usize, usize)> {
-        let stored = self.lock_stored();
-        let is_last = stored.step == Some(step) && !stored.is_behind;
-        let work = stored.redo.as_ref();
-        let work = work.map_or(0, OwnedSemaphorePermit::num_permits);
-        is_last.then_some((stored.segments.len(), work))
-    }
-
-    /// Notes that its file is about to be replaced: until that is done nobody knows which one the disk has, and nothing
-    /// goes into the log.
-    pub fn note_replacing(&self) {
-        self.lock_stored().file = None;
-    }
-
-    /// Its file, where it is known which one the disk has.
-    pub fn file(&self) -> Option<Anchor> {
-        self.lock_stored().file
-    }
-
-    /// Whether something of it is in the log and not in its file.
-    pub fn is_logged(&self) -> bool {
-        !self.lock_stored().segments.is_empty()
-    }
-
-    /// Whether that part of the log is to be emptied.
-    pub fn is_to_be_filed(&self) -> bool {
-        self.lock_stored().segments.iter().any(Segment::is_closed)
+        self.durable().is_behind
     }
 
     /// Notes that something is acknowledged from memory. Returns whether nothing was before.
     pub fn note_behind(&self) -> bool {
-        !std::mem::replace(&mut self.lock_stored().is_behind, true)
+        !std::mem::replace(&mut self.durable().is_behind, true)
     }
 
-    fn lock_stored(&self) -> MutexGuard<'_, Stored> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What `look` makes of what the disk has of it.
+    pub fn on_disk<V>(&self, look: impl FnOnce(&OnDisk) -> V) -> V {
+        look(&self.durable().on_disk)
+    }
+
+    /// Moves what the disk has of it on. `commit` is a transition to a commit of everything acknowledged so far.
+    pub fn committed(&self, commit: impl FnOnce(&mut OnDisk)) {
+        let mut durable = self.durable();
+        commit(&mut durable.on_disk);
+        durable.is_behind = false;
+    }
+
+    /// Notes that its file is about to be replaced, or that a commit to the log has failed.
+    pub fn note_replacing(&self) {
+        self.durable().on_disk.replacing();
+    }
+
+    /// Whether the disk has the step `last` as its last commit, and nothing was acknowledged after it: then how many parts
+    /// of the log come after its file, and the units of work to replay them.
+    pub fn redo_after(&self, last: u64) -> Option<(usize, usize)> {
+        let durable = self.durable();
+        let redo = durable.on_disk.redo_after(last);
+        redo.filter(|_| !durable.is_behind)
+    }
+
+    /// Whether memory may forget it: its file has everything that was acknowledged, and no writer is at work.
+    pub fn may_leave_memory(&self) -> bool {
+        let durable = self.durable();
+        durable.on_disk.is_whole_in_file() && !durable.is_behind && !self.is_training()
+    }
+
+    /// Whether something of it is in the log and not in its file.
+    pub fn is_logged(&self) -> bool {
+        !self.durable().on_disk.segments().is_empty()
+    }
+
+    /// Whether a part of the log that holds something of it is to be emptied.
+    pub fn is_to_be_filed(&self) -> bool {
+        let durable = self.durable();
+        durable.on_disk.segments().iter().any(Segment::is_closed)
+    }
+
+    fn durable(&self) -> MutexGuard<'_, Durable> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a step or SetParameters last changed it.

@@ -34,7 +34,7 @@ impl Host {
     /// Its snapshot is damaged; the disk does not read; it was deleted meanwhile.
     pub async fn bring_back(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
         let remembered = self.config.request_ids_per_model;
-        let read = self.persistence.read(name, remembered).await;
+        let read = self.persistence.load(name, remembered).await;
         match read {
             Ok(entry) => Ok(self
                 .registry()
@@ -63,7 +63,7 @@ impl Host {
             Ok(Some(entry)) => entry,
             Ok(None) => {
                 let remembered = self.config.request_ids_per_model;
-                let read = self.persistence.read(name, remembered).await;
+                let read = self.persistence.load(name, remembered).await;
                 Arc::new(read.map_err(|_| Refused::NotRead)?)
             }
         };
