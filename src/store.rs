@@ -32,6 +32,7 @@ mod quarantine;
 mod record;
 mod scan;
 mod sessions;
+mod storage;
 mod strays;
 mod survey;
 mod trash;
@@ -53,6 +54,7 @@ pub use log::{Logged, SEGMENT_BYTES, Segment};
 pub use manifest::{Mark, Marks};
 pub use record::{Anchor, Kind, Record};
 pub use sessions::FoundSession;
+pub use storage::Storage;
 pub use trash::TrashedSession;
 
 const SESSIONS: &str = "sessions";

@@ -6,12 +6,12 @@ use super::about::about;
 use super::marks::mark;
 use crate::host::models::handle::ModelEntry;
 use crate::nn::Scalar;
-use crate::store::Store;
+use crate::store::Storage;
 use crate::training::{Kept, Model, snapshot};
 
 /// Writes a model into its file, and returns what was written. The caller has the turn to change it.
 pub(super) fn write_file<T: Scalar>(
-    store: &Store,
+    store: &dyn Storage,
     entry: &ModelEntry,
     model: &Model<T>,
 ) -> io::Result<Kept<T>> {

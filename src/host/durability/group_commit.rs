@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::store::{Record, SEGMENT_BYTES, Segment, Store};
+use crate::store::{Record, SEGMENT_BYTES, Segment, Storage};
 
 /// What goes to the disk at once, in bytes, as long as more has gathered.
 const GROUP_BYTES: usize = SEGMENT_BYTES / 4;
@@ -32,11 +32,11 @@ struct Waiting {
 
 impl CommitQueue {
     /// A queue into the log of this store; none where the system starts no more threads.
-    pub fn start(store: Arc<Store>) -> Option<Self> {
+    pub fn start(store: Arc<dyn Storage + Send + Sync>) -> Option<Self> {
         let (sender, receiver) = mpsc::channel();
         let writer = thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write(&store, &receiver));
+            .spawn(move || write(&*store, &receiver));
         Some(Self {
             sender: Some(sender),
             writer: Some(writer.ok()?),
@@ -97,7 +97,7 @@ impl Drop for CommitQueue {
     }
 }
 
-fn write(store: &Store, receiver: &mpsc::Receiver<Waiting>) {
+fn write(store: &dyn Storage, receiver: &mpsc::Receiver<Waiting>) {
     while let Ok(first) = receiver.recv() {
         let mut bytes = first.record.bytes();
         let mut group = vec![first];

@@ -14,7 +14,7 @@ use super::persistence::Persistence;
 use super::redo_budget::{Taken, UNIT};
 use crate::host::models::handle::{ModelEntry, WriteTurn};
 use crate::nn::Scalar;
-use crate::store::{Kind, Record, Store};
+use crate::store::{Kind, Record, Storage};
 use crate::training::{Kept, Model, Redo, snapshot};
 
 /// Models above this, in bytes, are not logged whole: the log would soon be full of them, and the disk is busier with
@@ -130,7 +130,7 @@ impl Persistence {
 
     /// Looks after the folder: makes the manifest durable, and notices when the folder or the log was removed.
     pub async fn check(&self) {
-        let check = |store: &Store| {
+        let check = |store: &dyn Storage| {
             store.check();
             Ok(())
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::host::models::any_model::AnyModel;
-use crate::store::Store;
+use crate::store::Storage;
 use crate::training::ModelName;
 use crate::training::snapshot::{self, Rules};
 
@@ -12,7 +12,7 @@ use crate::training::snapshot::{self, Rules};
 pub type Losses = BTreeMap<ModelName, String>;
 
 /// Notes a model whose last commit cannot be used, and moves the file out of the way.
-pub fn lose(store: &Store, lost: &Mutex<Losses>, name: ModelName, reason: &str) {
+pub fn lose(store: &dyn Storage, lost: &Mutex<Losses>, name: ModelName, reason: &str) {
     let (session, model) = (name.session.0.to_string(), name.model.to_string());
     let what = match store.quarantine(&session, &model) {
         Err(error) => format!("it cannot be moved away ({error})"),

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use super::about::about;
 use crate::host::models::handle::ModelEntry;
-use crate::store::{FoundSession, Mark, Marks, Store};
+use crate::store::{FoundSession, Mark, Marks, Storage};
 use crate::training::snapshot::About;
 use crate::training::{ModelName, Now, Registry};
 
@@ -48,7 +48,7 @@ pub struct MarkCheck {
 }
 
 impl MarkCheck {
-    pub fn begin(store: &Store) -> Self {
+    pub fn begin(store: &dyn Storage) -> Self {
         let marks = store.take_marks();
         Self {
             is_known: marks.is_some(),
@@ -62,7 +62,7 @@ impl MarkCheck {
     ///
     /// # Errors
     /// It is older.
-    pub fn check(&mut self, store: &Store, entry: ModelEntry) -> Result<ModelEntry, String> {
+    pub fn check(&mut self, store: &dyn Storage, entry: ModelEntry) -> Result<ModelEntry, String> {
         let step = entry.model.step();
         let (session, model) = (
             entry.name.session.0.to_string(),

@@ -21,14 +21,14 @@ use crate::host::models::handle::{ModelEntry, WriteTurn};
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::refused::{NotStored, Refused};
 use crate::nn::Scalar;
-use crate::store::{Anchor, Store, StoreError};
+use crate::store::{Anchor, Storage, Store, StoreError};
 use crate::training::session::leases;
 use crate::training::{Kept, Model, ModelName, SessionName, SessionRecord};
 
 /// The folder, if there is one, and what could not be read in it.
 #[derive(Debug)]
 pub struct Persistence {
-    pub(super) store: Option<Arc<Store>>,
+    pub(super) store: Option<Arc<dyn Storage + Send + Sync>>,
     /// The way into the log.
     pub(super) queue: Option<CommitQueue>,
     /// The work that a start may have with what is in the log.
@@ -52,7 +52,7 @@ impl Persistence {
     /// # Errors
     /// The folder is in use, or cannot be read or written.
     pub fn open(folder: &str) -> Result<Self, StoreError> {
-        let store = match folder {
+        let store: Option<Arc<dyn Storage + Send + Sync>> = match folder {
             "" => None,
             folder => Some(Arc::new(Store::open_checked(Path::new(folder), &FORMATS)?)),
         };
@@ -98,7 +98,7 @@ impl Persistence {
             });
             restored.map_err(|unusable| match unusable {
                 Unusable::Damaged(reason) => {
-                    lose(&store, &lost, name, &reason);
+                    lose(&*store, &lost, name, &reason);
                     NotRead::Lost
                 }
                 Unusable::Format(what) => {
@@ -307,12 +307,12 @@ impl Persistence {
     /// Does `work` on a thread that may block, where there is a store.
     pub(super) async fn with_store<V: Default + Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> io::Result<V> + Send + 'static,
+        work: impl FnOnce(&dyn Storage) -> io::Result<V> + Send + 'static,
     ) -> Result<V, NotStored> {
         let Some(store) = self.store.clone() else {
             return Ok(V::default());
         };
-        let done = on_disk_thread(move || work(&store)).await;
+        let done = on_disk_thread(move || work(&*store)).await;
         let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         done.map_err(|error| NotStored::of(&error))
     }

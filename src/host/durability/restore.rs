@@ -7,7 +7,7 @@ use super::marks::mark;
 use crate::host::compute::parallelism;
 use crate::host::models::any_model::{AnyModel, with_model};
 use crate::host::models::handle::ModelEntry;
-use crate::store::{Anchor, FoundSession, Logged, Segment, Store};
+use crate::store::{Anchor, FoundSession, Logged, Segment, Storage};
 use crate::training::snapshot::{self, Rules, SnapshotError};
 use crate::training::{ModelName, RedoError, redo};
 
@@ -45,7 +45,7 @@ impl From<SnapshotError> for Unusable {
 
 /// The model that was found under this name: its last commit in the log, else in its file.
 pub fn restore(
-    store: &Store,
+    store: &dyn Storage,
     found: &FoundSession,
     name: &ModelName,
     logged: Option<&Logged>,
@@ -145,7 +145,7 @@ pub fn restore_model(
 ///
 /// # Errors
 /// The disk refuses.
-pub fn note_session(store: &Store, session: &str) -> io::Result<()> {
+pub fn note_session(store: &dyn Storage, session: &str) -> io::Result<()> {
     for model in store.models(session)? {
         let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));
         let Some(name) = name else { continue };

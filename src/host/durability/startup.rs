@@ -13,7 +13,7 @@ use super::persistence::Persistence;
 use super::restore::{Options, Unusable, restore};
 use crate::host::models::handle::ModelEntry;
 use crate::host::tags::SessionTag;
-use crate::store::{FoundSession, Logged, Segment, Store};
+use crate::store::{FoundSession, Logged, Segment, Storage};
 use crate::training::session::leases;
 use crate::training::{
     Id, ModelName, Now, RecordError, Registry, RestoredModel, SessionName, SessionRecord,
@@ -35,6 +35,7 @@ impl Persistence {
         let Some(store) = &self.store else {
             return Ok(());
         };
+        let store: &dyn Storage = &**store;
         let options = Options {
             remembered_requests,
             cores,
@@ -91,7 +92,7 @@ impl Persistence {
     /// Models that were lost before this start are lost still, unless somebody has made them anew.
     fn remember_losses(
         &self,
-        store: &Store,
+        store: &dyn Storage,
         registry: &mut Registry<ModelEntry>,
         now: Now,
     ) -> io::Result<()> {
@@ -110,7 +111,7 @@ impl Persistence {
 }
 
 /// Sees to it that quarantine gets the last commit of a model that cannot be used.
-fn set_aside(store: &Store, name: &ModelName, logged: Logged) {
+fn set_aside(store: &dyn Storage, name: &ModelName, logged: Logged) {
     if !logged.redos.is_empty() {
         logged.segments.iter().for_each(Segment::note_damage);
     } else if let Some(snapshot) = logged.snapshot {
@@ -125,7 +126,7 @@ fn set_aside(store: &Store, name: &ModelName, logged: Logged) {
 type Leases = BTreeMap<SessionName, Duration>;
 
 /// What the last orderly stop noted; nothing where that cannot be used, so that every lease starts anew.
-fn take_leases(store: &Store) -> Leases {
+fn take_leases(store: &dyn Storage) -> Leases {
     match store.take_leases() {
         Ok(bytes) => bytes.and_then(|bytes| leases::decode(&bytes)),
         Err(error) => {
@@ -138,7 +139,7 @@ fn take_leases(store: &Store) -> Leases {
 
 /// Puts a session back, sound or damaged; none where the folder holds no session.
 fn restore_session(
-    store: &Store,
+    store: &dyn Storage,
     registry: &mut Registry<ModelEntry>,
     found: &FoundSession,
     leases: &Leases,

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
+mod behaviour;
 mod crashes;
 mod damage;
 mod forgetful_disk;
