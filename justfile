@@ -22,6 +22,7 @@ lint:
 docs:
     UPDATE=1 cargo test --test readme api
     UPDATE=1 cargo test --test tidy setting
+    UPDATE=1 cargo test --test tidy reason
     cargo test --test readme
 
 # A server on port 50051 that keeps nothing.
