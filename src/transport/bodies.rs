@@ -1,5 +1,5 @@
-//! The bytes of requests and replies on their way: counted as memory for as long as they are here, and given up where
-//! the other side neither sends nor takes any more.
+//! Bodies of requests and replies in transit: counted as memory while the server holds them, and abandoned when the
+//! other side stops sending or reading.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::host::limits::memory::{Account, Reservation};
 use crate::status::{Reason, Refusal, malformed};
 use crate::transport::peer::{Active, Peer, SLOWEST, Waiting, pace};
 
-/// A reply is handed on in pieces of this size, each of which has to be taken in time.
+/// Replies are sent in pieces of this size, each of which has to be read in time.
 const PIECE: usize = 64 << 10;
 
-/// What may arrive, and how fast.
+/// Limits on the arrival of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// Bytes of the whole body.
+    /// Limit on the whole body, in bytes.
     pub most: usize,
-    /// Whether its bytes are counted as memory.
+    /// Whether the body counts as memory.
     pub is_counted: bool,
-    /// How long the sender may take for [`SLOWEST`] times as many seconds of bytes; `None` where it may for ever.
+    /// The period over which at least [`SLOWEST`] bytes a second have to arrive; `None` for no limit.
     pub patience: Option<Duration>,
-    /// How long the whole body may take; `None` where it may for ever.
+    /// The time limit for the whole body; `None` for no limit.
     pub whole: Option<Duration>,
 }
 
-/// The bytes of a request.
+/// The body of a request.
 pub struct RequestBody<B> {
     inner: B,
     caller: Arc<Caller>,
@@ -42,18 +42,18 @@ pub struct RequestBody<B> {
     /// Bytes so far, and since the clock was last set.
     arrived: usize,
     lately: usize,
-    /// Set when the sender is first waited for.
+    /// Set when the server first waits for the sender.
     clock: Option<Clock>,
 }
 
 struct Clock {
     pause: Pin<Box<Sleep>>,
-    /// When the whole body must be here.
+    /// When the whole body has to be complete.
     end: Option<Instant>,
 }
 
 impl<B> RequestBody<B> {
-    /// Counts `inner` in the memory of `caller`, and gives up when it does not arrive as it has to.
+    /// Counts `inner` in the memory of `caller`, and fails when it arrives too slowly.
     pub fn new(inner: B, caller: Arc<Caller>, arrival: Arrival) -> Self {
         Self {
             inner,
@@ -82,8 +82,8 @@ impl<B> RequestBody<B> {
             )
         } else {
             format!(
-                "the request stalled: {} bytes came in {} s (stall_seconds), at least {SLOWEST} bytes a second have \
-                 to: send it again, faster",
+                "the request stalled: {} bytes arrived in {} s (stall_seconds), allowed: at least {SLOWEST} bytes a \
+                 second: send it again, faster",
                 self.lately,
                 patience.as_secs()
             )
@@ -94,7 +94,7 @@ impl<B> RequestBody<B> {
     fn take(&mut self, bytes: usize) -> Result<(), Status> {
         self.arrived = self.arrived.saturating_add(bytes);
         if self.arrived > self.arrival.most {
-            // In the words of tonic, which says this of a message by its head; they are explained like its own.
+            // tonic's own wording for a message whose header states such a length; `explain` rewrites both alike.
             let most = self.arrival.most;
             return Err(Status::out_of_range(format!("more than {most} bytes came")));
         }
@@ -136,8 +136,8 @@ where
         let checked = match &frame {
             Some(Ok(frame)) => match frame.data_ref() {
                 Some(data) => this.take(data.len()),
-                // A gRPC request has none. What HTTP/2 forbids in them, pseudo-headers, is not to be seen from here,
-                // so that no trailers are taken at all.
+                // A gRPC request has no trailers. HTTP/2 forbids pseudo-headers in them, which cannot be seen here, so
+                // all trailers are refused.
                 None => Err(malformed("a gRPC request ends without trailers")),
             },
             Some(Err(_)) | None => Ok(()),
@@ -160,13 +160,13 @@ where
 /// How a reply is counted and watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Every piece is counted, and has to be taken in time.
+    /// Every piece is counted and has to be read in time.
     Watched,
-    /// The reader may pause for as long as it likes. What it can hold up was counted when the call began.
+    /// The reader may pause for as long as it likes. The memory it can hold up was reserved when the call began.
     Patient,
 }
 
-/// The bytes of a reply.
+/// The body of a reply.
 #[derive(Default)]
 pub struct ReplyBody(Option<Reply>);
 
@@ -175,23 +175,23 @@ struct Reply {
     memory: ReplyMemory,
     peer: Option<Arc<Peer>>,
     delivery: Delivery,
-    /// Taken from `inner`, and not handed on yet; with what it holds.
+    /// Taken from `inner` but not sent yet, with its memory.
     rest: Bytes,
     held: Option<Arc<Reservation>>,
-    /// The connection is busy until the reply is handed on.
+    /// Keeps the connection busy until the reply is sent.
     _active: Option<Active>,
 }
 
-/// Where the memory of a reply comes from.
+/// The source of a reply's memory.
 pub enum ReplyMemory {
-    /// All of it was counted before the call was answered, so that none of its pieces can be refused.
+    /// All of it was reserved before the call was answered, so no piece can be refused.
     Counted(Arc<Reservation>),
-    /// Each part is counted when it is made; the first takes over what is held already.
+    /// Each part is reserved as it is encoded; the first takes over the memory held already.
     InParts(Reservation, Arc<Account>),
 }
 
 impl ReplyMemory {
-    /// What a part of `bytes` holds.
+    /// The reservation for a part of `bytes`.
     fn for_part(&mut self, bytes: usize) -> Result<Held, Status> {
         let mut held = match self {
             Self::Counted(held) => return Ok(Held::Part(Arc::clone(held))),
@@ -203,23 +203,23 @@ impl ReplyMemory {
     }
 }
 
-/// A piece of a reply. HTTP/2 keeps it until the other side has room for it; so long it is counted.
+/// A piece of a reply. It stays counted while HTTP/2 waits for window to send it.
 pub struct Piece {
     bytes: Bytes,
     waiting: Option<Waiting>,
     _held: Held,
 }
 
-/// A piece's part of the memory of its reply.
+/// A piece's share of the memory of its reply.
 enum Held {
-    /// It is all of the reply.
+    /// The piece holds all of it.
     Whole(Reservation),
-    /// The bytes of a reply are one allocation, which its last piece gives back.
+    /// The reply is one allocation, which its last piece frees.
     Part(Arc<Reservation>),
 }
 
 impl ReplyBody {
-    /// Counts `inner` in `memory` and watches that `peer` takes it.
+    /// Counts `inner` in `memory` and watches that `peer` reads it.
     pub fn new(
         inner: Body,
         memory: ReplyMemory,
@@ -267,7 +267,7 @@ impl Buf for Piece {
 }
 
 impl Reply {
-    /// A new part of the reply, or its first piece where it is a long one.
+    /// The next part of the reply, or the first piece of a long part.
     fn piece_of(&mut self, data: Bytes) -> Result<Piece, Status> {
         if self.delivery == Delivery::Patient {
             return Ok(Piece::new(data, Held::Whole(Reservation::default()), None));
@@ -317,7 +317,7 @@ impl HttpBody for ReplyBody {
             Ok(data) => match reply.piece_of(data) {
                 Ok(piece) => Frame::data(piece),
                 Err(status) => {
-                    // The headers are gone: the status ends the reply in its trailers.
+                    // The headers are already sent: the status ends the reply in its trailers.
                     self.0 = None;
                     let mut trailers = HeaderMap::new();
                     status.add_header(&mut trailers)?;
@@ -339,7 +339,7 @@ impl HttpBody for ReplyBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            // Exact only where nothing is held back here; hyper asks before the first frame.
+            // Exact only while nothing is held back here; hyper asks before the first frame.
             Some(reply) if reply.rest.is_empty() => reply.inner.size_hint(),
             Some(_) => SizeHint::default(),
             None => SizeHint::with_exact(0),

@@ -1,7 +1,7 @@
-//! Around every call: an id, a log line when it ends, no way out for a panic, and the error table's words for what
-//! tonic answers by itself. Reads that succeed are logged at `debug`, everything else at `info`, bugs at `error`.
-//! No numbers of a tensor are ever logged, no session's name above `debug`, and of what a client chooses no more than
-//! fits a line.
+//! Wraps every call: gives it an id, logs it when it ends, catches panics, and rewrites tonic's own errors into those
+//! of the registry of reasons. Successful reads are logged at `debug`, everything else at `info`, bugs at `error`.
+//!
+//! The log never holds entries of a tensor, names sessions only at `debug`, and truncates text that a client chose.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -32,7 +32,7 @@ use crate::status::{explain, internal, with_request};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// One call under way, as the log tells of it.
+/// A call in progress, with what its log line needs.
 struct Call {
     caller: Arc<Caller>,
     method: String,
@@ -41,7 +41,7 @@ struct Call {
 }
 
 impl Call {
-    /// What its reply holds from now on: work on the request is over.
+    /// Reduces the call's memory to what a reply holds, because work on the request is over.
     fn memory_of_reply(&self) -> Reservation {
         let mut memory = std::mem::take(&mut *self.caller.memory());
         memory.shrink_to(REPLY_BYTES);
@@ -96,7 +96,7 @@ impl Call {
     }
 }
 
-/// The services, with a log line and a limit around each call.
+/// The services, with a log line and limits around each call.
 #[derive(Clone)]
 pub struct CallLog<S> {
     inner: S,
@@ -106,7 +106,7 @@ pub struct CallLog<S> {
 }
 
 impl<S> CallLog<S> {
-    /// Wraps `inner`, whose messages take of the memory of `account` as much as `config` says.
+    /// Wraps `inner`. Messages reserve memory from `account`, within the limits of `config`.
     pub fn new(inner: S, config: &Config, account: Arc<Account>) -> Self {
         Self {
             inner,
@@ -116,7 +116,7 @@ impl<S> CallLog<S> {
         }
     }
 
-    /// For the calls of one connection.
+    /// A copy for the calls of one connection.
     pub fn for_peer(self, peer: Arc<Peer>) -> Self {
         Self {
             account: Arc::clone(&peer.account),
@@ -169,7 +169,7 @@ where
         let arrival = self.limits.arrival(kind);
         let mut request = request.map(|body| RequestBody::new(body, Arc::clone(&caller), arrival));
         request.extensions_mut().insert(caller);
-        // The instance that was polled ready is the one to call.
+        // Call the instance that was polled ready.
         let inner = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, inner);
         let max_request_bytes = self.limits.request_bytes;
@@ -185,7 +185,7 @@ where
             let mut response = match answered {
                 Ok(Ok(response)) => response,
                 Ok(Err(never)) => match never {},
-                // The panic hook has written what happened.
+                // The panic hook has logged the cause.
                 Err(_) => internal().into_http(),
             };
             let Some(call) = unanswered.0.take() else {
@@ -205,7 +205,8 @@ where
                 }
             });
             let mut id = HeaderValue::from(id);
-            // A number that never comes again is not to fill the table of headers that the connection remembers.
+            // Marked as sensitive because it never repeats: HPACK would otherwise fill the connection's header table
+            // with it.
             id.set_sensitive(true);
             response.headers_mut().insert(REQUEST_ID, id);
             if let Some(code) = refused {
@@ -239,7 +240,7 @@ where
     }
 }
 
-/// Logs a call whose caller left before it was answered.
+/// Logs a call that its client abandoned before the reply.
 struct Unanswered(Option<Call>);
 
 impl Drop for Unanswered {
@@ -250,7 +251,7 @@ impl Drop for Unanswered {
     }
 }
 
-/// A stream that logs its own end.
+/// A reply stream that logs its own end.
 struct LoggedBody {
     inner: Body,
     call: Option<Call>,

@@ -1,6 +1,8 @@
-//! Connections: accepted up to a number, cut off when they say or take nothing, drained within a time. HTTP/2 is served
-//! by hyper itself rather than by tonic's server, whose timeouts answer CANCELLED, whose limits are per connection and
-//! whose shutdown waits for silent peers.
+//! Accepts connections up to a limit, cuts off silent and stalled ones, and drains them on shutdown within a time
+//! limit.
+//!
+//! hyper serves HTTP/2 here rather than tonic's server, whose timeouts answer CANCELLED, whose limits apply per
+//! connection and whose shutdown waits for silent peers.
 
 mod porch;
 
@@ -32,34 +34,34 @@ use crate::transport::source::Source;
 /// The upload window of a connection; see [`STREAM_WINDOW`].
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// The largest frame of an upload: at the protocol's 16 KiB, a batch of 200 KB is read in a dozen pieces, which takes a
-/// tenth of the time of training on it. A frame is seen when it is whole: one that a slow line takes long for would pass
-/// for silence.
+/// The largest frame of an upload. At the protocol's 16 KiB, a batch of 200 KB arrives in a dozen pieces, and reading
+/// them takes a tenth of the time of training on it. The server sees a frame only once it is complete, so a larger
+/// frame on a slow line would look like silence.
 const FRAME: u32 = 128 << 10;
 
-/// What a stream holds of a reply besides what its reader has room for.
+/// Send buffer of a stream, beyond the flow-control window of the client.
 const SEND_BUFFER: usize = 128 << 10;
 
-/// Streams that a peer may have reset before it is cut off.
+/// Streams that a peer may reset before the connection is cut off.
 const MAX_RESET_STREAMS: usize = 1024;
 
-/// A peer that answers no ping for this long is gone.
+/// A peer that answers no ping for this long is considered gone.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long to wait when the system has no file descriptor for another connection.
+/// Pause before the next accept when the system has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection that was asked to leave may take to do so.
+/// How long a connection that was asked to leave may take to close.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// Files that the server opens besides its connections: snapshots, folders, the runtime's own.
+/// Files that the server opens besides its connections: snapshots, folders, and those of the runtime.
 const OTHER_FILES: u64 = 64;
 
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
-/// Serves connections, each by a service of its own, until `shutdown`, then drains them, and returns at the latest
-/// `drain_seconds` later. What calls hold is taken from `account`.
+/// Serves each connection with its own instance of the service until `shutdown`, then drains them and returns at most
+/// `drain_seconds` later. Calls reserve their memory from `account`.
 pub async fn serve<S: Serves>(
     listener: TcpListener,
     service: impl Fn(Arc<Peer>) -> S,
@@ -85,7 +87,7 @@ pub async fn serve<S: Serves>(
             biased;
             () = door.shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
-            // Collects those that have ended, so that the set does not grow.
+            // Collect the connections that have ended, so that the set does not grow.
             Some(_) = door.connections.join_next(), if !door.connections.is_empty() => continue,
         };
         match accepted {
@@ -102,18 +104,18 @@ pub async fn serve<S: Serves>(
     drop(listener);
     let mut connections = door.connections;
     let drained = async { while connections.join_next().await.is_some() {} };
-    // The last commits belong to the shutdown, too.
+    // Leave part of `drain_seconds` for the last commits.
     let limit = Duration::from_secs(config.drain_seconds).mul_f64(0.95);
     if tokio::time::timeout(limit, drained).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "cut off what did not end in time"
+            "cut off connections that did not drain in time"
         );
         connections.shutdown().await;
     }
 }
 
-/// As many connections as are asked for, or as this process may open files for.
+/// The requested number of connections, or fewer if the process may not open that many files.
 fn connection_limit(asked: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -142,7 +144,7 @@ fn connection_limit(asked: usize) -> usize {
     asked.min(usize::try_from(possible).unwrap_or(usize::MAX))
 }
 
-/// Lets connections in.
+/// Accepts or refuses connections.
 struct Door {
     seats: Arc<Seats>,
     porch: Porch,
@@ -163,7 +165,7 @@ impl Door {
             Ok((seat, evicted)) => {
                 if let Some(idle) = evicted {
                     let connection = idle.source.connection;
-                    tracing::debug!(connection, peer = %idle.source, "an idle connection gives way");
+                    tracing::debug!(connection, peer = %idle.source, "closed an idle connection to admit another");
                     if idle.has_spoken() && self.porch.may_leave(&idle) {
                         idle.leave.cancel();
                     } else {
@@ -187,7 +189,7 @@ impl Door {
                     connection.serve(stream, service).await;
                 });
                 self.connections.spawn(async move {
-                    // Whether it left by itself is of no interest.
+                    // How the task ended does not matter.
                     let _ = stay.await;
                 });
             }
@@ -206,7 +208,7 @@ impl Door {
     }
 }
 
-/// What every connection has to keep to.
+/// Settings that apply to every connection.
 #[derive(Clone)]
 struct Terms {
     builder: http2::Builder<TokioExecutor>,
@@ -252,7 +254,7 @@ impl Connection {
             peer,
         } = self;
         let _ended = Ended(&peer);
-        // Small messages are to leave at once; a peer that is gone already is noticed below.
+        // Send small messages at once. If the peer is already gone, the failure shows below.
         let _ = stream.set_nodelay(true);
         let stream = PatientStream::new(stream, &peer, terms.handshake, terms.stall);
         let service = TowerToHyperService::new(service);
@@ -267,7 +269,7 @@ impl Connection {
             leaves: None,
             watch: Watch::new(&peer, &terms),
         };
-        // The connection is polled with every message; what may end it, only when it has something to say.
+        // The connection is polled with every message; the watch on it only when a timer or token fires.
         let mut endings = FuturesUnordered::new();
         endings.push(ending.next());
         let ended = loop {
@@ -289,27 +291,27 @@ impl Connection {
     }
 }
 
-/// What ends a connection from outside.
+/// The reasons to end a connection that do not come from the connection itself.
 struct Ending {
     peer: Arc<Peer>,
     shutdown: CancellationToken,
-    /// Whether it was told that the server stops.
+    /// Whether the connection has been told that the server is shutting down.
     stops: bool,
-    /// When it is to be gone, where it was told to leave.
+    /// The time by which a connection that was asked to leave is cut off.
     leaves: Option<Instant>,
     watch: Watch,
 }
 
-/// How a connection ends.
+/// How to end a connection.
 enum End {
-    /// With the calls under way.
+    /// Abort the calls in progress.
     Now,
-    /// When the calls under way are answered.
+    /// Finish the calls in progress first.
     Gracefully,
 }
 
 impl Ending {
-    /// The next thing to do, and what comes after it.
+    /// The next way to end the connection, and the state to wait for the one after it.
     async fn next(mut self) -> (End, Self) {
         let end = self.wait().await;
         (end, self)
@@ -336,7 +338,7 @@ impl Ending {
                     Watched::Stalled => {
                         tracing::info!(
                             peer = %self.peer.source,
-                            "a connection was cut off that took nothing of a reply (stall_seconds)"
+                            "cut off a connection that stopped reading its reply (stall_seconds)"
                         );
                         return End::Now;
                     }
@@ -346,26 +348,26 @@ impl Ending {
     }
 }
 
-/// Looks after a connection from time to time, so that its calls need not.
+/// Checks a connection periodically, so that its calls need not.
 struct Watch {
     peer: Arc<Peer>,
     ticks: tokio::time::Interval,
-    /// When replies grow older next, and how long that takes.
+    /// When the replies age next, and the interval between two such steps.
     next_age: Instant,
     age: Duration,
-    /// Since when no call has been seen, and after which one it fell idle.
+    /// When the connection was last seen idle, and the call number at which it became idle.
     idle_since: Instant,
     last_call: Option<u64>,
     idle: Duration,
 }
 
-/// What [`Watch`] sees.
+/// The result of a check by [`Watch`].
 enum Watched {
-    /// Calls under way, or that have been so lately.
+    /// Calls are in progress or have been recently.
     Well,
     /// No call for as long as a connection may be idle.
     Idle,
-    /// A reply that is not taken.
+    /// The peer does not take a reply.
     Stalled,
 }
 
@@ -405,7 +407,7 @@ impl Watch {
     }
 }
 
-/// Tells on its end that a connection is silent no more.
+/// Marks the peer as no longer silent when its connection ends.
 struct Ended<'a>(&'a Peer);
 
 impl Drop for Ended<'_> {

@@ -1,5 +1,5 @@
-//! A socket whose peer has to speak HTTP/2 soon after it connects, may not leave what is written to it lying for ever, and
-//! is read no faster than its frames are worth.
+//! A socket that makes its peer speak HTTP/2 soon after connecting, fails a write that makes no progress, and limits
+//! how fast small frames are read.
 
 use std::future::Future as _;
 use std::io;
@@ -16,16 +16,16 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use crate::transport::frame_pace::{ACK, FramePace, HEAD, SETTINGS};
 use crate::transport::peer::Peer;
 
-/// The bytes that every HTTP/2 client begins with, and the header of its first frame behind them.
+/// The preface that every HTTP/2 client starts with, and the header of its first frame after it.
 const PREFACE: usize = 24;
 const OPENING: usize = PREFACE + HEAD;
 
-/// Where in an opening the first frame's type and flags are. It has to be SETTINGS, and no acknowledgement (RFC 9113,
-/// 3.4); h2 takes any frame.
+/// Position of the first frame's type and flags. It has to be SETTINGS without ACK (RFC 9113, 3.4), but h2 accepts any
+/// frame.
 const TYPE: usize = PREFACE + 3;
 const FLAGS: usize = PREFACE + 4;
 
-/// GOAWAY of the last stream that can be, with ENHANCE_YOUR_CALM (RFC 9113, 6.8 and 7).
+/// GOAWAY with the highest stream id and ENHANCE_YOUR_CALM (RFC 9113, 6.8 and 7).
 const CALM_DOWN: [u8; 17] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0xb,
 ];
@@ -34,18 +34,18 @@ const CALM_DOWN: [u8; 17] = [
 pub struct PatientStream {
     stream: TcpStream,
     peer: Arc<Peer>,
-    /// Bytes of the opening that are here, and how long all of them may take.
+    /// Bytes of the opening received so far, and the time limit for all of them.
     said: usize,
     handshake: Pin<Box<Sleep>>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
     pace: FramePace,
-    /// Set once its frames have come too fast: until when it was not read.
+    /// Set while the peer sends frames too fast: reading pauses until then.
     paused: Option<Pin<Box<Sleep>>>,
 }
 
 impl PatientStream {
-    /// Notes when `peer` has spoken, which it has to within `handshake`; waits with a write for at most `stall`.
+    /// Marks `peer` as having spoken, which it has to do within `handshake`. A write waits at most `stall`.
     pub fn new(stream: TcpStream, peer: &Arc<Peer>, handshake: Duration, stall: Duration) -> Self {
         Self {
             stream,
@@ -59,7 +59,7 @@ impl PatientStream {
         }
     }
 
-    /// Looks at the next bytes of the opening.
+    /// Checks the next bytes of the opening.
     fn check_opening(&mut self, bytes: &[u8]) -> io::Result<()> {
         let at = |place: usize| {
             let index = place.checked_sub(self.said)?;
@@ -87,7 +87,7 @@ impl PatientStream {
     /// Ready when the next bytes may be read.
     fn poll_pace(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.pace.is_flood() {
-            // h2 has no way to send this. Where the socket has no room for it, the connection ends without.
+            // h2 has no way to send this. If the socket has no room for it, the connection ends without it.
             let _ = self.stream.try_write(&CALM_DOWN);
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -101,7 +101,7 @@ impl PatientStream {
             }
         }
         if self.pace.is_turn_over() {
-            // The others first, then the rest of what is here.
+            // Let other connections run first, then read the rest.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -112,13 +112,13 @@ impl PatientStream {
         match &mut self.paused {
             Some(paused) => paused.as_mut().reset(end),
             None => {
-                tracing::debug!(peer = %self.peer.source, "a connection sends too many small frames: it is slowed down");
+                tracing::debug!(peer = %self.peer.source, "slowed down a connection that sends too many small frames");
                 self.paused = Some(Box::pin(sleep_until(end)));
             }
         }
     }
 
-    /// Reads about as many bytes as others can wait for.
+    /// Reads roughly the amount of bytes that other connections can wait for.
     fn read(
         &mut self,
         context: &mut Context<'_>,
@@ -135,7 +135,7 @@ impl PatientStream {
         read
     }
 
-    /// Passes a write's outcome on, unless it has been waited for too long.
+    /// Passes a write's result on, or an error if it has been pending too long.
     fn watch<V>(
         &mut self,
         context: &mut Context<'_>,

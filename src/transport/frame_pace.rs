@@ -1,22 +1,22 @@
-//! How fast a connection may send HTTP/2 frames that carry next to nothing.
+//! Limits the rate of HTTP/2 frames that carry almost no data.
 //!
-//! A frame costs the server about a microsecond however little is in it, and HTTP/2 handles all that has arrived before it
-//! lets another connection go on. A million frames of one byte, a flood of PING, SETTINGS, WINDOW_UPDATE, PRIORITY or
-//! unknown frames, or calls that are reset as soon as they are opened then keep the threads from everything else. So
-//! frames are counted as they arrive: a connection with many small ones gives way to the others after a few dozen, and one
-//! that sends more of them than any call needs is read at a fixed rate, then cut off.
+//! A frame costs the server about a microsecond however small it is, and h2 handles everything that has arrived before
+//! another connection runs. A million one-byte frames, a flood of PING, SETTINGS, WINDOW_UPDATE, PRIORITY or unknown
+//! frames, or calls that are reset as soon as they are opened would keep the threads from all other work. So frames are
+//! counted as they arrive: a connection with many small ones yields to the others every few dozen frames, and one that
+//! sends more of them than any call needs is read at a fixed rate, then cut off.
 //!
-//! Calls pay for themselves: what a client sends about one (window updates, pings, an end of stream by itself) costs less
+//! Calls pay for themselves: the frames that a client sends about a call (window updates, pings, a separate end of
 //! than its HEADERS earn, and every KiB of a message, sent or received, earns a frame.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The bytes before a frame's payload.
+/// The size of a frame header, in bytes.
 pub const HEAD: usize = 9;
 
-/// Types of frames (RFC 9113, 6), and the flags that matter here.
+/// Frame types (RFC 9113, 6) and the flags used here.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -24,56 +24,57 @@ pub const SETTINGS: u8 = 4;
 const END_STREAM: u8 = 1;
 pub const ACK: u8 = 1;
 
-/// A DATA frame of so many bytes is worth its handling.
+/// A DATA frame of this many bytes is worth its handling.
 const WORTH: usize = 1 << 10;
 
-/// What a call earns, in frames: no client sends as many about one besides its message.
+/// What a call earns, in frames: more than any client sends about a call, its message aside.
 const EARNED_BY_CALL: i64 = 4;
 
-/// What a reset costs: more than its call has earned, since the call's work was for nothing.
+/// The cost of a reset: more than its call has earned, since the call's work was wasted.
 const COST_OF_RESET: i64 = 8;
 
-/// What SETTINGS cost: every stream may have to be looked at, and they are acknowledged.
+/// The cost of SETTINGS: it may touch every stream, and it is acknowledged.
 const COST_OF_SETTINGS: i64 = 8;
 
-/// Frames that a connection may send at once beyond what its calls earn.
+/// Frames that a connection may send at once beyond those its calls earn.
 const BURST: i64 = 10_000;
 
-/// Frames a second that it may send beyond that: about one hundredth of a core.
+/// Further frames a second at the fixed rate: about one hundredth of a core.
 const PER_SECOND: i64 = 10_000;
 
-/// Frames that it may send one after the other at that rate: one that floods for ten seconds has nothing else to say.
+/// Frames in a row at that rate before the connection is cut off: a peer that floods for ten seconds sends nothing
+/// useful.
 const FLOOD: i64 = 10 * PER_SECOND;
 
-/// Frames after which others have their turn: some tens of microseconds of work.
+/// Frames after which other connections run: some tens of microseconds of work.
 const TURN: usize = 64;
 
-/// The fewest bytes that are read at once.
+/// The fewest bytes to read at once.
 const LEAST_READ: usize = 1 << 10;
 
-/// The frames that a connection sends.
+/// Counts the frames that a connection sends.
 #[derive(Debug)]
 pub struct FramePace {
-    /// Bytes that are not looked at before the next frame's head: the preface, then payloads.
+    /// Bytes to skip before the next frame header: the preface, then payloads.
     skip: usize,
     head: [u8; HEAD],
-    /// Bytes of the head that are here.
+    /// Bytes of the current frame header received so far.
     known: usize,
-    /// Frames that may come before the connection is slowed down; below 0 it is.
+    /// Frames left before the connection is slowed down; negative while it is.
     left: i64,
     refilled: Instant,
-    /// Frames that came at the fixed rate, without a second of calm between them.
+    /// Frames received at the fixed rate, without a second of calm between them.
     slowed: i64,
     /// Bytes sent and received that have not earned a frame yet.
     bytes: usize,
-    /// Frames since others had their turn.
+    /// Frames since other connections last ran.
     turn: usize,
-    /// The mean length of frames lately.
+    /// The recent mean length of frames.
     mean: usize,
 }
 
 impl FramePace {
-    /// That of a new connection, whose first `preface` bytes are no frames.
+    /// For a new connection, whose first `preface` bytes are not frames.
     pub fn new(preface: usize) -> Self {
         Self {
             skip: preface,
@@ -88,13 +89,13 @@ impl FramePace {
         }
     }
 
-    /// How many bytes to read at most, so that about a turn of frames comes with them.
+    /// How many bytes to read at most, so that they hold about one turn of frames.
     pub fn most_to_read(&self) -> usize {
         let turn = self.mean.saturating_mul(TURN);
         self.skip.saturating_add(turn).max(LEAST_READ)
     }
 
-    /// Looks at bytes that have arrived.
+    /// Counts the frames in bytes that have arrived.
     pub fn received(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
@@ -111,12 +112,12 @@ impl FramePace {
         }
     }
 
-    /// Notes that bytes were sent.
+    /// Counts bytes that were sent.
     pub fn sent(&mut self, bytes: usize) {
         self.earn_by(bytes);
     }
 
-    /// Whether it is others' turn; asked once, the next turn begins.
+    /// Whether other connections should run now. Asking begins the next turn.
     pub fn is_turn_over(&mut self) -> bool {
         let is_over = self.turn >= TURN;
         if is_over {
@@ -125,7 +126,7 @@ impl FramePace {
         is_over
     }
 
-    /// When the next bytes may be read, where that is not now.
+    /// When the next bytes may be read, if not now.
     pub fn pause(&mut self) -> Option<Instant> {
         if self.left >= 0 {
             return None;
@@ -144,17 +145,17 @@ impl FramePace {
         let missing = u64::try_from(-self.left)
             .ok()
             .filter(|missing| *missing > 0)?;
-        // At least a timer's tick, since less than one frame is earned in none.
+        // At least a timer tick: less than one frame is earned in a shorter pause.
         let wait = Duration::from_micros(missing * 1_000_000 / PER_SECOND.cast_unsigned());
         Some(now + wait.max(Duration::from_millis(1)))
     }
 
-    /// Whether it does nothing but send such frames, so that it is to be cut off.
+    /// Whether the connection sends nothing but such frames and has to be cut off.
     pub fn is_flood(&self) -> bool {
         self.slowed > FLOOD
     }
 
-    /// Notes the frame whose head is here.
+    /// Counts the frame whose header is complete.
     fn note(&mut self) {
         let [a, b, c, kind, flags, ..] = self.head;
         let length = u32::from_be_bytes([0, a, b, c]) as usize;

@@ -1,5 +1,5 @@
-//! The methods of the server as a call meets them, whatever they do: how their messages come and go, and what that may
-//! take.
+//! What the transport knows about each method: how its messages travel, what they may cost, and how its calls are
+//! logged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use crate::config::Config;
 use crate::host::limits::memory::{Account, OutOfMemory, Reservation};
 use crate::transport::bodies::{Arrival, Delivery};
 
-/// Upload windows, so that a batch of some megabytes travels without waiting for permission: at the protocol's 64 KiB, calls
-/// of 0.2 to 6 MB take 1.7 to 2.5 times as long; at four times these sizes they take no less.
+/// Upload window of a stream, so that a batch of some megabytes travels without waiting for window updates. At the
+/// protocol's 64 KiB, calls of 0.2 to 6 MB take 1.7 to 2.5 times as long; four times these sizes bring no further gain.
 pub const STREAM_WINDOW: u32 = 4 << 20;
 
-/// What a call under way takes besides its messages, in bytes: its headers, the buffers that its message is read and
-/// written by, and what HTTP/2 keeps of a stream.
+/// Memory of a call in progress besides its messages, in bytes: its headers, its read and write buffers, and the HTTP/2
+/// state of its stream.
 const CALL_BYTES: usize = 16 << 10;
 
-/// Bytes that a call holds to spare: enough for the messages and the workspace of a small network.
+/// Spare bytes of a call: enough for the messages and the workspace of a small network.
 const SPARE_BYTES: usize = 8 << 10;
 
-/// What a reply that waits holds of its call's memory, at least.
+/// The least that a waiting reply keeps of its call's memory, in bytes.
 pub const REPLY_BYTES: usize = CALL_BYTES + SPARE_BYTES;
 
-/// Bytes that may come beyond the largest message: its head, and as much as is read before a head is looked at. A
-/// message that is too large is refused by its head, which says how large.
+/// Bytes that may arrive beyond the largest message: its header, and what is read before the header is checked. A
+/// message that is too large is refused by its header, which states its length.
 const SLACK: usize = 256 << 10;
 
-/// The longest request for health, in bytes: the name of a service.
+/// The longest health request, in bytes: the name of a service.
 const LARGEST_HEALTH_CHECK: usize = 1 << 10;
 
-/// The longest method that a log line shows, in bytes.
+/// The longest method name that a log line shows, in bytes.
 const LONGEST_METHOD: usize = 120;
 
-/// Methods that read.
+/// Methods that only read.
 const READS: [&str; 10] = [
     "/Gradients",
     "/Predict",
@@ -46,28 +46,28 @@ const READS: [&str; 10] = [
     "/ServerReflectionInfo",
 ];
 
-/// The service that tells whether this one is well.
+/// The health service.
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// How the messages of a method come and go.
+/// How the messages of a method travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One message each way.
     Unary,
-    /// One message, answered by the events of training, which a reader may let wait.
+    /// One message, answered by a stream of training events, whose reader may pause.
     Events,
-    /// One message, answered by a file.
+    /// One message, answered by a file in pieces.
     Export,
-    /// A file.
+    /// A file in pieces, answered by one message.
     Import,
-    /// About the server's health.
+    /// A health check.
     Health,
-    /// About the server's methods: messages each way, for as long as the caller likes.
+    /// Server reflection: messages each way, for as long as the client likes.
     Reflection,
 }
 
 impl Kind {
-    /// That of the method at `path`.
+    /// The kind of the method at `path`.
     pub fn of(path: &str) -> Self {
         match path.rsplit('/').next() {
             Some("TrainBatch" | "WatchModel") => Self::Events,
@@ -79,7 +79,8 @@ impl Kind {
         }
     }
 
-    /// How a reply is delivered. Training goes on while a reader pauses: its stream is thinned rather than cut.
+    /// How a reply is delivered. Training continues while a reader pauses: the server thins its stream instead of
+    /// cutting it.
     pub fn delivery(self) -> Delivery {
         match self {
             Self::Events => Delivery::Patient,
@@ -89,20 +90,20 @@ impl Kind {
         }
     }
 
-    /// Whether a call ends long after its headers are sent.
+    /// Whether a call may end long after its headers are sent.
     pub fn ends_late(self) -> bool {
         matches!(self, Self::Events | Self::Export)
     }
 
-    /// Whether a call keeps its connection busy. Those that only listen to the server itself do not.
+    /// Whether a call keeps its connection busy. Calls that only listen to the server itself do not.
     pub fn keeps_busy(self) -> bool {
         !matches!(self, Self::Health | Self::Reflection)
     }
 
-    /// The memory that a call takes whatever it does.
+    /// Reserves the memory that every call takes, whatever its request.
     pub fn hold(self, account: &Arc<Account>) -> Result<Reservation, OutOfMemory> {
         match self {
-            // Health is answered however full the server is. What a check takes is bounded by the number of calls.
+            // Health is answered even when memory is full: the number of calls bounds the memory of the checks.
             Self::Health => Ok(Reservation::default()),
             Self::Reflection => {
                 let window = STREAM_WINDOW as usize;
@@ -115,10 +116,10 @@ impl Kind {
     }
 }
 
-/// What requests have to keep to.
+/// Limits on requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of one message.
+    /// Limit on one message, in bytes.
     pub request_bytes: usize,
     import_bytes: usize,
     patience: Duration,
@@ -126,11 +127,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As the configuration says.
+    /// The limits that the configuration sets.
     pub fn new(config: &Config) -> Self {
         Self {
             request_bytes: config.max_request_bytes,
-            // Without a limit of its own a file is as long as its head says, which the limits on models bound.
+            // 0 means no limit on the file itself: its header states its length, which the limits on models bound.
             import_bytes: match config.max_import_bytes {
                 0 => usize::MAX,
                 bytes => bytes,
@@ -151,7 +152,7 @@ impl Limits {
         match kind {
             Kind::Unary | Kind::Events | Kind::Export => message,
             Kind::Import => Arrival {
-                // Names and headers come with each piece of the file, however small the pieces are.
+                // Every piece of the file carries names and headers, however small the piece is.
                 most: self.import_bytes.saturating_mul(2).max(message.most),
                 whole: None,
                 ..message
@@ -171,12 +172,12 @@ impl Limits {
     }
 }
 
-/// Whether the method at `path` reads: its successes are many, and of little interest.
+/// Whether the method at `path` only reads. Successful reads are frequent and logged at `debug`.
 pub fn is_read(path: &str) -> bool {
     READS.iter().any(|read| path.ends_with(read))
 }
 
-/// A method as the log shows it: whole where it is one of ours.
+/// A method path for the log: unusual characters escaped, cut to [`LONGEST_METHOD`].
 pub fn bounded(path: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_');
     if path.len() <= LONGEST_METHOD && path.bytes().all(is_plain) {

@@ -1,5 +1,5 @@
-//! Connections and bytes: which connections are open, how fast bytes come and go and what they hold, and a log line for
-//! each call. It knows no service and no message.
+//! Connections and bytes: accepts and limits connections, paces and counts the bytes they carry, and logs each call. It
+//! depends on no service and no message.
 
 pub mod bodies;
 pub mod call_log;

@@ -1,4 +1,4 @@
-//! A connection as its calls see it: where it comes from, what it holds, whether it still takes what it is sent.
+//! A connection as its calls see it: its source, the memory it holds, and whether it still reads its replies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -11,50 +11,50 @@ use crate::host::limits::memory::Account;
 use crate::host::models::creation_turns::OF_CONNECTION;
 use crate::transport::source::Source;
 
-/// The slowest that a message may travel, in bytes a second: a connection over which less arrives in `stall_seconds`,
-/// or less is taken, counts as stalled.
+/// The slowest allowed transfer, in bytes a second. A connection counts as stalled when less arrives, or is read, over
+/// `stall_seconds`.
 pub const SLOWEST: usize = 2 << 10;
 
-/// Ages that replies are told apart by: this one, the one before, older ones, and one that is free.
+/// Age buckets of waiting replies: the current one, the previous one, all older ones, and one free.
 const AGES: usize = 4;
 
 static NEXT_CALL: AtomicU64 = AtomicU64::new(1);
 
-/// A number for a new call. The numbers serve as a clock, too: connections are compared by the last call before which
-/// they fell idle.
+/// A number for a new call. The numbers also serve as a clock: idle connections are compared by the call number at
+/// which they became idle.
 pub fn next_call() -> u64 {
     NEXT_CALL.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What is known of a call's connection.
+/// State of a connection, shared by its calls.
 #[derive(Debug)]
 pub struct Peer {
-    /// Where it comes from.
+    /// The source of its calls.
     pub source: Source,
-    /// The memory that its calls hold.
+    /// The memory account of its calls.
     pub account: Arc<Account>,
-    /// Cuts it off.
+    /// Cuts the connection off.
     pub cut: CancellationToken,
-    /// Asks it to leave: calls under way are finished.
+    /// Asks the connection to close once the calls in progress are finished.
     pub leave: CancellationToken,
-    /// Whether it has begun to speak HTTP/2, or has ended.
+    /// Whether the peer has begun to speak HTTP/2, or the connection has ended.
     pub spoken: AtomicBool,
     /// Turns to create sessions and models.
     pub creation_turns: Arc<Semaphore>,
-    /// Calls under way that do something.
+    /// Calls in progress that keep the connection busy.
     active: AtomicUsize,
-    /// The next call's number when it fell idle.
+    /// The next call's number at the time the connection became idle.
     idle_since: AtomicU64,
     /// The age of replies that make progress now.
     age: AtomicU8,
-    /// Pieces of replies that wait to be taken, by the age in which they last made progress.
+    /// Pieces of replies that wait to be read, by the age in which they last made progress.
     waiting: [AtomicUsize; AGES],
-    /// Bytes of a piece that must be taken within an age.
+    /// Bytes of a piece that have to be read within an age.
     pace: usize,
 }
 
 impl Peer {
-    /// A new connection, which has to take what it is sent within `stall`.
+    /// A new connection, which has to read its replies within `stall`.
     pub fn new(source: Source, account: Arc<Account>, stall: Duration) -> Arc<Self> {
         Arc::new(Self {
             source,
@@ -71,27 +71,27 @@ impl Peer {
         })
     }
 
-    /// Whether it has begun to speak HTTP/2, or has ended.
+    /// Whether the peer has begun to speak HTTP/2, or the connection has ended.
     pub fn has_spoken(&self) -> bool {
         self.spoken.load(Ordering::Relaxed)
     }
 
-    /// When it fell idle, in calls; `None` while it has calls under way.
+    /// The call number at which the connection became idle; `None` while calls are in progress.
     pub fn idle_since(&self) -> Option<u64> {
         (self.active.load(Ordering::Relaxed) == 0).then(|| self.idle_since.load(Ordering::Relaxed))
     }
 
-    /// Notes that a call begins.
+    /// Counts a call that begins.
     pub fn call_begins(self: &Arc<Self>) -> Active {
         self.active.fetch_add(1, Ordering::Relaxed);
         Active(Arc::clone(self))
     }
 
-    /// Called twice in `stall_seconds`. Returns whether a piece of a reply has waited for at least as long without
+    /// Called twice in `stall_seconds`. Returns whether a piece of a reply has waited at least that long without
     /// progress.
     pub fn grow_older(&self) -> bool {
         let age = self.age.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        // Pieces of the age before have had between half of the time and all of it.
+        // Pieces of the previous age have waited between half of the time and all of it.
         let oldest = usize::from(age.wrapping_sub(3)) % AGES;
         self.waiting[oldest].load(Ordering::Relaxed) > 0
     }
@@ -107,7 +107,7 @@ pub fn pace(stall: Duration) -> usize {
     SLOWEST.saturating_mul(seconds)
 }
 
-/// A call under way, as far as its connection counts as busy.
+/// A call in progress that keeps its connection busy.
 #[derive(Debug)]
 pub struct Active(Arc<Peer>);
 
@@ -120,7 +120,7 @@ impl Drop for Active {
     }
 }
 
-/// A piece of a reply that waits to be taken.
+/// A piece of a reply that waits to be read.
 #[derive(Debug)]
 pub struct Waiting {
     peer: Arc<Peer>,
@@ -129,7 +129,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// For `peer`, which is to take it.
+    /// A piece that `peer` has to read.
     pub fn new(peer: Arc<Peer>) -> Self {
         let age = peer.age.load(Ordering::Relaxed);
         peer.bucket(age).fetch_add(1, Ordering::Relaxed);
@@ -140,7 +140,7 @@ impl Waiting {
         }
     }
 
-    /// Notes that so many bytes are on their way.
+    /// Counts bytes that were sent.
     pub fn progress(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_add(bytes);
         if self.taken < self.peer.pace {

@@ -1,5 +1,5 @@
-//! Which connections may be open: so many at once, of which each address has a share. Where there is no seat left, the
-//! connection that has been idle for longest gives up its own, if it does not belong to an address with fewer of them.
+//! Seats for connections: a total, and a share for each address. When no seat is free, the connection that has been
+//! idle longest loses its seat, unless its address has fewer connections than the newcomer's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,13 +9,13 @@ use crate::host::limits::memory::{Account, Holdings};
 use crate::transport::peer::Peer;
 use crate::transport::source::{Address, Source};
 
-/// All seats.
+/// All the seats.
 #[derive(Debug)]
 pub struct Seats {
     state: Mutex<HashMap<Address, Table>>,
-    /// Connections open at once.
+    /// Limit on open connections.
     limit: usize,
-    /// Connections of one address.
+    /// Limit on the open connections of one address.
     limit_of_address: usize,
     account: Arc<Account>,
     stall: Duration,
@@ -28,7 +28,7 @@ struct Table {
     peers: Vec<Arc<Peer>>,
 }
 
-/// A connection's seat; free again when dropped.
+/// A connection's seat; dropping it frees the seat.
 #[derive(Debug)]
 pub struct Seat {
     seats: Arc<Seats>,
@@ -36,18 +36,18 @@ pub struct Seat {
     pub peer: Arc<Peer>,
 }
 
-/// There is no seat.
+/// No seat is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full {
-    /// What says how many there are.
+    /// The setting that limits the seats.
     pub setting: &'static str,
-    /// How many there are.
+    /// The value of that setting.
     pub limit: usize,
 }
 
 impl Seats {
-    /// `limit` seats, of which one address may have `limit_of_address`. Connections take memory from `account`, and
-    /// take what they are sent within `stall`.
+    /// Creates `limit` seats, of which one address may have `limit_of_address`. Connections reserve memory from
+    /// `account` and have to read their replies within `stall`.
     pub fn new(
         limit: usize,
         limit_of_address: usize,
@@ -63,10 +63,10 @@ impl Seats {
         })
     }
 
-    /// A seat for a new connection, and the connection that gives way to it, if one has to.
+    /// Takes a seat for a new connection. Also returns the idle connection that lost its seat for it, if any.
     ///
     /// # Errors
-    /// All seats are taken by connections that are busy.
+    /// All seats are taken by busy connections.
     pub fn take(self: &Arc<Self>, source: Source) -> Result<(Seat, Option<Arc<Peer>>), Full> {
         let mut tables = self.lock();
         let own = tables
@@ -105,7 +105,7 @@ impl Seats {
         Ok((seat, evicted))
     }
 
-    /// Frees the seat of the connection that has been idle for longest, if there is one.
+    /// Frees the seat of the connection that has been idle longest, if any is idle.
     pub fn free_one(&self) -> Option<Arc<Peer>> {
         let mut tables = self.lock();
         let largest = tables
@@ -116,7 +116,7 @@ impl Seats {
         remove_longest_idle(&mut tables, largest)
     }
 
-    /// What a connection beyond the limit counts as.
+    /// A peer without a seat, for a connection beyond the limit.
     pub fn standing(&self, source: Source) -> Arc<Peer> {
         let account = self.account.of_connection(Arc::default());
         Peer::new(source, account, self.stall)
@@ -127,8 +127,8 @@ impl Seats {
     }
 }
 
-/// Takes the seat of an idle connection: of the address that has most of them, among the newcomer's own and those that
-/// have more than it. Where its own has all that one may, its own gives way.
+/// Takes the seat of an idle connection. Candidates are the newcomer's address and the addresses with more connections
+/// than it; the one with the most loses a seat. An address at its own limit loses one of its own.
 fn give_way(
     tables: &mut HashMap<Address, Table>,
     newcomer: Address,
@@ -154,7 +154,7 @@ fn remove_longest_idle(
 ) -> Option<Arc<Peer>> {
     let table = tables.get_mut(&address)?;
     let index = table.longest_idle()?;
-    // In the order in which they came, so that the oldest is found first.
+    // In order of arrival, so that the oldest is found first.
     let evicted = table.peers.remove(index);
     if table.peers.is_empty() {
         tables.remove(&address);
@@ -163,7 +163,7 @@ fn remove_longest_idle(
 }
 
 impl Table {
-    /// The index of the connection that has said nothing yet, or else that has had no call for longest.
+    /// The index of a connection that has sent nothing yet, or else of the one idle longest.
     fn longest_idle(&self) -> Option<usize> {
         let idle = self.peers.iter().enumerate().filter_map(|(index, peer)| {
             let since = peer.idle_since()?;
@@ -178,7 +178,7 @@ impl Drop for Seat {
         let address = self.peer.source.address;
         let mut tables = self.seats.lock();
         if let Some(table) = tables.get_mut(&address) {
-            // One that gave way is not there any more.
+            // A connection that lost its seat is no longer in the table.
             table.peers.retain(|peer| !Arc::ptr_eq(peer, &self.peer));
             if table.peers.is_empty() {
                 tables.remove(&address);

@@ -1,4 +1,4 @@
-//! What a connection answers by.
+//! The service behind a connection, as a trait alias.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use tower::Service;
 
 use super::bodies::ReplyBody;
 
-/// A service that a connection can answer by.
+/// A service that can answer the calls of a connection.
 pub trait Serves:
     Service<Request<Incoming>, Response = Response<ReplyBody>, Error = Infallible, Future: Send>
     + Clone

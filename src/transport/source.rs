@@ -1,20 +1,20 @@
-//! Where calls come from: one connection of a peer.
+//! The source of a call: one connection of a peer.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::host::party::{Parties, Party};
 
-/// Bits of an IPv6 address that tell networks apart: one household or host is given all the addresses of a /64.
+/// Prefix length that identifies an IPv6 network: a household or host is assigned a whole /64.
 const IPV6_NETWORK_BITS: u32 = 64;
 
-/// A peer's address as limits see it: an IPv4 address, or the /64 of an IPv6 address.
+/// A peer's address as the limits count it: an IPv4 address, or the /64 of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address(IpAddr);
 
 impl From<IpAddr> for Address {
     fn from(address: IpAddr) -> Self {
-        // An IPv4 address can come as IPv6 (::ffff:127.0.0.1).
+        // An IPv4 address can arrive mapped to IPv6 (::ffff:127.0.0.1).
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 let network = u128::MAX << (128 - IPV6_NETWORK_BITS);
@@ -25,12 +25,12 @@ impl From<IpAddr> for Address {
     }
 }
 
-/// Where calls come from: one connection.
+/// The source of a call: one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     /// The connection's number, unique within the process.
     pub connection: u64,
-    /// The peer's address, by which shares are counted.
+    /// The peer's address, which the limits per address count by.
     pub address: Address,
     /// The parties of a call on this connection that names no session.
     pub parties: Parties,
@@ -38,7 +38,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The connection of this number, from `peer`.
+    /// The source for connection number `connection` from `peer`.
     pub fn new(connection: u64, peer: SocketAddr) -> Self {
         let address = Address::from(peer.ip());
         let link = Party::of(("connection", connection));

@@ -1,5 +1,5 @@
-//! The header by which a gRPC client tells how long it waits. tonic reads it as well, but answers with the wrong code and
-//! forgets it once a stream has begun.
+//! The `grpc-timeout` header. tonic reads it too, but answers with the wrong code and ignores it once a stream has
+//! begun.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::host::deadline::Deadline;
 
-/// The deadline that a request's `grpc-timeout` sets from now on; an unreadable one is none.
+/// The deadline that the request's `grpc-timeout` sets; an unreadable header sets none.
 pub fn deadline(headers: &HeaderMap) -> Deadline {
     let timeout = headers
         .get("grpc-timeout")
@@ -16,7 +16,7 @@ pub fn deadline(headers: &HeaderMap) -> Deadline {
     timeout.map_or(Deadline::NONE, Deadline::after)
 }
 
-/// At most eight digits and a unit, as the gRPC specification writes it.
+/// Parses at most eight digits and a unit, as the gRPC specification defines the header.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {

@@ -1,4 +1,5 @@
-//! Where connections stand that find no seat: for a moment, in which they are told so, or how the server is.
+//! Connections beyond the limit. They stay open for a moment, so that the client reads why it is refused, or the
+//! server's health.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,13 +18,13 @@ use crate::transport::seats::Full;
 use crate::transport::serves::Serves;
 use tonic::Status;
 
-/// Connections beyond the limit at once; the oldest gives way.
+/// Connections beyond the limit at once; a further one replaces the oldest.
 pub const MOST_STANDING: usize = 64;
 
-/// How long one may stand there.
+/// How long such a connection stays open.
 pub const STAY: Duration = Duration::from_secs(5);
 
-/// Those beyond the limit, the oldest first, and those that were asked to leave.
+/// The connections beyond the limit, oldest first, and those that were asked to leave.
 #[derive(Default)]
 pub struct Porch {
     standing: VecDeque<Weak<Peer>>,
@@ -31,7 +32,8 @@ pub struct Porch {
 }
 
 impl Porch {
-    /// Lets one more stand there. One that has said nothing gives way first, else the oldest.
+    /// Admits a connection beyond the limit. If there are too many, cuts off one that has sent nothing yet, or else the
+    /// oldest.
     pub fn admit(&mut self, peer: &Arc<Peer>) {
         self.standing.retain(|other| other.strong_count() > 0);
         if self.standing.len() >= MOST_STANDING {
@@ -47,7 +49,7 @@ impl Porch {
         self.standing.push_back(Arc::downgrade(peer));
     }
 
-    /// Whether there is time for one more to leave in order: while few do.
+    /// Whether this connection may close gracefully; false while too many are doing so already.
     pub fn may_leave(&mut self, peer: &Arc<Peer>) -> bool {
         self.leaving.retain(|other| other.strong_count() > 0);
         let may = self.leaving.len() < MOST_STANDING;
@@ -58,7 +60,7 @@ impl Porch {
     }
 }
 
-/// `service` as far as it tells of health; everything else is refused for want of a seat.
+/// Lets `service` answer health checks and refuses every other call, because the connection is beyond the limit.
 pub fn refusing<S: Serves>(service: S, full: Full) -> impl Serves {
     tower::service_fn(move |request: Request<Incoming>| {
         let is_check = request
