@@ -1,4 +1,4 @@
-//! The rooms put together and served: what surrounds a call, reflection, health, start and stop.
+//! Assembles the rooms into a server: services, call log, reflection, health, startup and shutdown.
 
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -27,7 +27,7 @@ use crate::rpc::pb::session_service_server::SessionServiceServer;
 use crate::transport::call_log::CallLog;
 use crate::transport::connections;
 
-/// The largest request without tensors, in bytes: names and numbers do not fill it.
+/// The largest request without tensors, in bytes: ample for names and numbers.
 const SMALL_REQUEST: usize = 64 << 10;
 
 /// Why the server could not start.
@@ -41,23 +41,23 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// A server that has what it needs and serves nobody yet.
+/// A server that is initialized but not yet serving.
 pub struct Opened(Arc<Host>);
 
-/// Reads what is kept and makes ready what is to be graded by.
+/// Loads the stored sessions and models, and the assignments.
 ///
 /// # Errors
-/// The server could not be started: its threads, its data folder, its assignments.
+/// Starting the threads, reading the data folder or loading the assignments failed.
 pub fn open(config: Config) -> Result<Opened, ServeError> {
     open_with_clock(config, Clock::of_the_machine())
 }
 
-/// [`open`] with clocks of the caller's own.
+/// [`open`] with the caller's clocks.
 ///
 /// # Errors
-/// The same.
+/// As [`open`].
 pub fn open_with_clock(config: Config, clock: Clock) -> Result<Opened, ServeError> {
-    // Products name their own parallelism; faer's operators, should one be used, must not start threads of theirs.
+    // Products set their own parallelism; faer's operators, should one be used, must not start threads.
     faer::set_global_parallelism(Par::Seq);
     Ok(Opened(Arc::new(Host::start(config, clock)?)))
 }
@@ -65,7 +65,7 @@ pub fn open_with_clock(config: Config, clock: Clock) -> Result<Opened, ServeErro
 /// [`open`], then [`Opened::serve`].
 ///
 /// # Errors
-/// Those of the two.
+/// Those of both.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
@@ -76,7 +76,7 @@ pub async fn serve(
 
 impl Opened {
     /// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends
-    /// within a step, calls under way are finished, and after at most `drain_seconds` it returns.
+    /// within a step, the calls in progress finish, and this returns after at most `drain_seconds`.
     ///
     /// # Errors
     /// The reflection service could not be built.
@@ -124,7 +124,7 @@ async fn serve_on(
     Ok(())
 }
 
-/// Every service, added to `routes`, with what surrounds a call.
+/// Adds every service to `routes`, and wraps them in the call log.
 fn wrapped(host: &Arc<Host>, routes: Routes) -> Result<CallLog<Router>, ServeError> {
     let receive = host.config.max_request_bytes;
     let routes = routes
@@ -156,7 +156,7 @@ fn wrapped(host: &Arc<Host>, routes: Routes) -> Result<CallLog<Router>, ServeErr
 }
 
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {
-    // Without tonic_types' descriptors the details of an error print as base64.
+    // Without tonic_types' descriptors, error details print as base64.
     Ok(tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

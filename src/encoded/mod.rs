@@ -1,7 +1,7 @@
-//! Replies that are bytes already when the call is answered. Tonic copies a message into a buffer when HTTP/2 asks for it,
-//! on a thread that answers calls: a megabyte takes it half a millisecond, and a thousand such replies a second in which
-//! no health check is answered. A large reply is written by the compute thread that made it, and its bytes go out from
-//! there.
+//! Large replies that are encoded before the call is answered. tonic encodes a message when HTTP/2 asks for it, on a
+//! thread that answers calls: a megabyte takes half a millisecond, and a thousand such replies a second would block
+//! every health check. So the compute thread that produces a large reply also encodes it, and its bytes are sent
+//! without a copy.
 
 mod rope;
 
@@ -21,23 +21,23 @@ pub use self::rope::SMALL_PART;
 use crate::host::limits::memory::Reservation;
 use crate::host::limits::stream_slots::StreamSlot;
 
-/// The bytes before a message (gRPC over HTTP/2): whether it is compressed, and how long it is.
+/// The header of a gRPC message: one byte for compression, four for the length.
 const PREFIX: usize = 5;
 
-/// A reply whose messages are written, with all that it holds.
+/// An encoded reply, with the memory and the stream slot that it holds.
 pub struct Encoded {
     parts: VecDeque<Bytes>,
     memory: Arc<Reservation>,
     _slot: Option<StreamSlot>,
 }
 
-/// An [`Encoded`] in a response's extensions, which want to be cloned. It is taken out once.
+/// Carries an [`Encoded`] in a response's extensions, which have to be `Clone`. It can be taken out once.
 #[derive(Clone)]
 struct Carried(Arc<Mutex<Option<Encoded>>>);
 
 impl Encoded {
-    /// A file in messages of a single field of bytes, number 1, which holds up to `piece` of them. The memory of the
-    /// file is held until the last piece has gone.
+    /// A file as a stream of messages with a single bytes field, number 1, of up to `piece` bytes each. The memory of
+    /// the file stays reserved until the last piece is sent.
     pub fn of_file(file: Bytes, piece: usize, memory: Reservation, slot: StreamSlot) -> Self {
         let mut file = file;
         let mut parts = VecDeque::with_capacity(2 * file.len().div_ceil(piece));
@@ -54,7 +54,7 @@ impl Encoded {
         }
     }
 
-    /// A single message, whose memory is held until all of it has gone.
+    /// A single message, whose memory stays reserved until all of it is sent.
     pub fn of_message(message: Rope, memory: Reservation) -> Self {
         Self {
             parts: with_prefix(message),
@@ -63,7 +63,7 @@ impl Encoded {
         }
     }
 
-    /// A response whose body these bytes are; `blank` stands where tonic wants a message.
+    /// A response with these bytes as its body; tonic gets `blank` in place of a message.
     pub fn answer<V>(self, blank: V) -> Response<V> {
         let mut response = Response::new(blank);
         let carried = Carried(Arc::new(Mutex::new(Some(self))));
@@ -71,25 +71,25 @@ impl Encoded {
         response
     }
 
-    /// The reply that a response carries, if it carries one.
+    /// Takes the encoded reply out of a response, if it carries one.
     pub fn taken_from<B>(response: &mut http::Response<B>) -> Option<Self> {
         let carried = response.extensions_mut().remove::<Carried>()?;
         let mut carried = carried.0.lock().unwrap_or_else(PoisonError::into_inner);
         carried.take()
     }
 
-    /// The memory that it holds.
+    /// The memory reserved for the reply.
     pub fn memory(&self) -> Arc<Reservation> {
         Arc::clone(&self.memory)
     }
 
-    /// Its bytes, and the status OK behind them.
+    /// The body of the reply, which ends with the status OK.
     pub fn into_body(self) -> EncodedBody {
         EncodedBody(Some(self))
     }
 }
 
-/// A message behind its prefix: it is not compressed, and so long.
+/// A message after its header.
 fn with_prefix(message: Rope) -> VecDeque<Bytes> {
     // `check_reply` keeps a message far below 4 GiB.
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
@@ -98,7 +98,6 @@ fn with_prefix(message: Rope) -> VecDeque<Bytes> {
     message.into_parts(&prefix)
 }
 
-/// The body of an [`Encoded`] reply.
 pub struct EncodedBody(Option<Encoded>);
 
 impl HttpBody for EncodedBody {
@@ -115,7 +114,7 @@ impl HttpBody for EncodedBody {
         let frame = match encoded.parts.pop_front() {
             Some(part) => Frame::data(part),
             None => {
-                // The stream's place is free again before the other side hears that the stream has ended.
+                // Free the stream's slot before the client learns that the stream has ended.
                 self.0 = None;
                 let mut trailers = HeaderMap::new();
                 trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));

@@ -1,5 +1,5 @@
-//! Messages as they go out, in parts: the numbers of a tensor stay where the compute thread wrote them, and what is around
-//! them is written beside them.
+//! Outgoing messages in parts: the entries of a tensor stay where the compute thread wrote them, and the fields around
+//! them are parts of their own.
 
 use std::collections::VecDeque;
 
@@ -7,10 +7,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
-/// The most bytes of a key and a length.
+/// The largest size of a key and a length, in bytes.
 const KEY_AND_LENGTH: usize = 15;
 
-/// Parts below this are copied together, since each would be a frame of its own.
+/// Parts below this are merged, because each part is sent as a frame.
 pub const SMALL_PART: usize = 4 << 10;
 
 /// A message, or a part of one.
@@ -21,12 +21,12 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// The bytes of it.
+    /// The encoded length, in bytes.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// These bytes.
+    /// A rope of already encoded bytes.
     pub fn of_bytes(bytes: Bytes) -> Self {
         let length = bytes.len();
         Self {
@@ -35,18 +35,18 @@ impl Rope {
         }
     }
 
-    /// A small message.
+    /// Encodes a small message.
     pub fn of(message: &impl Message) -> Self {
         Self::of_bytes(message.encode_to_vec().into())
     }
 
-    /// Adds what follows it.
+    /// Appends the parts of `other`.
     pub fn append(&mut self, other: Self) {
         self.length += other.length;
         self.parts.extend(other.parts);
     }
 
-    /// Adds a field of this number.
+    /// Appends a length-delimited field.
     pub fn put(&mut self, field: u32, content: Self) {
         let mut head = BytesMut::with_capacity(KEY_AND_LENGTH);
         encode_key(field, WireType::LengthDelimited, &mut head);
@@ -55,7 +55,7 @@ impl Rope {
         self.append(content);
     }
 
-    /// Its parts behind `head`, small ones together.
+    /// The parts after `head`, with small ones merged.
     pub fn into_parts(self, head: &[u8]) -> VecDeque<Bytes> {
         let mut parts = VecDeque::new();
         let mut small = BytesMut::from(head);

@@ -1,4 +1,4 @@
-//! The call that a request is decoded and handled in.
+//! The call in which a request is decoded and handled.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ tokio::task_local! {
     static CALLER: Arc<Caller>;
 }
 
-/// `work` for a call by `caller`. tonic's decoders and handlers take no argument for it; the host's functions do.
+/// Runs `work` for a call by `caller`. A task local carries it because tonic's decoders and handlers have no argument
+/// for it.
 pub fn scope<W: Future>(caller: Arc<Caller>, work: W) -> InCall<W> {
     CALLER.scope(caller, work)
 }
@@ -18,7 +19,7 @@ pub fn scope<W: Future>(caller: Arc<Caller>, work: W) -> InCall<W> {
 /// What [`scope`] returns.
 pub type InCall<W> = tokio::task::futures::TaskLocalFuture<Arc<Caller>, W>;
 
-/// Who asks, in a handler.
+/// The caller of the current call, for handlers.
 ///
 /// # Panics
 /// Outside of [`scope`].
@@ -26,11 +27,11 @@ pub fn caller() -> Arc<Caller> {
     CALLER.get()
 }
 
-/// The caller of the request that is being decoded holds `bytes` more, until it is answered. A client's own decoder, which
-/// is outside of a call, counts nothing.
+/// Reserves `bytes` more for the caller of the request being decoded, until it is answered. A client's own decoder runs
+/// outside of a call and reserves nothing.
 ///
 /// # Errors
-/// There are not so many left for it.
+/// The memory for calls is used up.
 pub fn hold(bytes: usize) -> Result<(), OutOfMemory> {
     CALLER
         .try_with(|caller| caller.hold(bytes))

@@ -1,8 +1,8 @@
-//! Protobuf as tonic reads it, with a look at each request before anything is made of it.
+//! The protobuf codec for tonic, which checks each request before decoding it.
 //!
-//! An empty part of a message takes two bytes on its way and a hundred in memory, and a small label one byte and four.
-//! Within the limit on a request's bytes a client could so ask for gigabytes; a count of what is in the message, read
-//! off the wire, is there before it is.
+//! An empty part of a message takes two bytes on the wire and a hundred in memory; a small label takes one byte and
+//! four. Within the limit on request bytes, a client could thus make the server allocate gigabytes. So the codec counts
+//! the parts of a message on the wire first, and refuses or reserves memory before it decodes.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -21,23 +21,23 @@ use super::pb;
 use crate::fault::Violations;
 use crate::host::refused::Refused;
 
-/// Parts of one request: messages in it, and elements of repeated texts. Tensors' numbers are none.
+/// Limit on the parts of a request: its messages and the elements of its repeated texts. Entries of tensors do not
+/// count.
 const MOST_PARTS: usize = 100_000;
 
-/// The bytes of memory that a part takes at most: the largest message that repeats, and its vector's spare room.
+/// The most memory that a part takes, in bytes: the largest repeated message and the spare capacity of its vector.
 const PART_BYTES: usize = 256;
 
-/// What a vector of numbers has in memory for each of them, at most twice the number itself, since it doubles as it
-/// grows.
+/// Memory of a vector of numbers relative to its entries: up to twice their size, since it doubles as it grows.
 const SPARE: usize = 2;
 
-/// Messages below this take no memory to speak of besides what is counted for every call.
+/// Messages below this size take no memory worth counting beyond what every call reserves.
 const SMALL_MESSAGE: usize = 2 << 10;
 
-/// Requests are told by their names; replies come from a server that one trusts.
+/// Only requests are checked, and this suffix identifies them. Replies come from a server that the client trusts.
 const REQUEST: &str = "Request";
 
-/// Prost's codec with that look.
+/// Prost's codec with that check.
 #[derive(Clone, Debug)]
 pub struct CountingCodec<T, U>(PhantomData<(T, U)>);
 
@@ -66,12 +66,12 @@ where
     }
 }
 
-/// What goes out as a message.
+/// A message that can be encoded.
 pub trait Encodable: Send + 'static {
-    /// The bytes that it takes.
+    /// The encoded size, in bytes.
     fn size(&self) -> usize;
 
-    /// Writes them.
+    /// Encodes the message.
     fn put(&self, buffer: &mut impl BufMut);
 }
 
@@ -86,7 +86,7 @@ impl<M: Message + Send + 'static> Encodable for M {
     }
 }
 
-/// The half that writes, into a buffer that is made as large as it has to be at once.
+/// The encoder. It reserves the whole buffer at once.
 #[derive(Clone, Debug)]
 pub struct SizingEncoder<T>(PhantomData<T>);
 
@@ -101,7 +101,7 @@ impl<T: Encodable> Encoder for SizingEncoder<T> {
     }
 }
 
-/// The half that reads.
+/// The decoder.
 #[derive(Clone, Debug)]
 pub struct CountingDecoder<U>(PhantomData<U>);
 
@@ -112,7 +112,7 @@ impl<U: Message + Name + Default> Decoder for CountingDecoder<U> {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
         if U::NAME.ends_with(REQUEST) {
-            // What it takes decoded, besides its bytes, which are counted and may be shared.
+            // Reserve the decoded size; the bytes of the request itself are counted already and may be shared.
             hold(check(U::NAME, &bytes)?)?;
         }
         let message = U::decode(bytes).map_err(|error| Status::internal(error.to_string()))?;
@@ -120,7 +120,7 @@ impl<U: Message + Name + Default> Decoder for CountingDecoder<U> {
     }
 }
 
-/// What can be inside a message, by the numbers of its fields.
+/// The fields of a message that can grow, by field number.
 type Shape = HashMap<u64, Field>;
 
 struct Field {
@@ -147,7 +147,7 @@ static SHAPES: LazyLock<HashMap<String, Shape>> = LazyLock::new(|| {
     shapes
 });
 
-/// Messages go by the last part of their names, which is enough within one package.
+/// Keyed by the last part of the message's name, which is unique within the package.
 fn note(message: &DescriptorProto, shapes: &mut HashMap<String, Shape>) {
     let parts = message.field.iter().filter_map(|field| {
         let number = u64::try_from(field.number()).ok()?;
@@ -175,10 +175,10 @@ fn note(message: &DescriptorProto, shapes: &mut HashMap<String, Shape>) {
     }
 }
 
-/// The bytes of memory that a request of this name takes besides its own.
+/// The memory that a request of this name takes decoded, besides its own bytes.
 ///
 /// # Errors
-/// It has more parts than any request that is meant.
+/// It has more than [`MOST_PARTS`] parts.
 fn check(name: &str, bytes: &[u8]) -> Result<usize, Status> {
     if bytes.len() < SMALL_MESSAGE {
         return Ok(0);
@@ -202,21 +202,21 @@ fn check(name: &str, bytes: &[u8]) -> Result<usize, Status> {
     Ok(parts * PART_BYTES + content.numbers * SPARE)
 }
 
-/// What is in a message.
+/// Counts the content of a message.
 struct Content {
-    /// Parts that it may have besides those counted.
+    /// Parts left before the limit.
     parts_left: usize,
-    /// The bytes of its repeated numbers in memory.
+    /// Memory of its repeated numbers, in bytes.
     numbers: usize,
 }
 
-/// The path of the part that is one too many.
+/// The path of the first part beyond the limit.
 #[derive(Debug, PartialEq, Eq)]
 struct TooMany(String);
 
 const DELIMITED: u64 = 2;
 
-/// The next field's key and content; `None` where the bytes are no message, since reading them ends there, too.
+/// The next field's key and content; `None` for malformed bytes, because decoding also stops there.
 fn next_field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
     const VARINT: u64 = 0;
     const EIGHT: u64 = 1;
@@ -234,14 +234,14 @@ fn next_field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
     Some((key, field))
 }
 
-/// The path of the field of this key that ends where `rest` begins, with the place of `inner` in it.
+/// The path of the field of this key that ends where `rest` begins, followed by `inner`.
 fn path(message: &[u8], rest: &[u8], key: u64, field: &Field, inner: &str) -> TooMany {
     let mut path = field.name.clone();
     if field.is_repeated {
         let mut before = &message[..message.len() - rest.len()];
         let fields = std::iter::from_fn(|| next_field(&mut before));
         let count = fields.filter(|(other, _)| other >> 3 == key >> 3).count();
-        // Writing into a text does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(path, "[{}]", count.saturating_sub(1));
     }
     if !inner.is_empty() {
@@ -252,7 +252,7 @@ fn path(message: &[u8], rest: &[u8], key: u64, field: &Field, inner: &str) -> To
 }
 
 impl Content {
-    /// Counts what is in `message`.
+    /// Counts the parts of `message`.
     ///
     /// # Errors
     /// It has more parts than are left.
@@ -280,7 +280,7 @@ impl Content {
                     } else if *size == 8 {
                         content.len() / size
                     } else {
-                        // The last byte of each has its highest bit clear.
+                        // The last byte of a varint has its highest bit clear.
                         content.iter().filter(|byte| **byte < 0x80).count()
                     };
                     self.numbers += count * size;
@@ -290,7 +290,7 @@ impl Content {
         Ok(())
     }
 
-    /// Counts one part, if there is one left.
+    /// Counts one part, or returns `None` at the limit.
     fn part(&mut self) -> Option<()> {
         self.parts_left = self.parts_left.checked_sub(1)?;
         Some(())

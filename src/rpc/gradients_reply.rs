@@ -1,6 +1,5 @@
-//! The reply of Gradients. It holds every matrix of a pass, two dozen of them even for a small network, and messages
-//! made of each first would take longer than the pass itself; so they are written as bytes straight from where the
-//! pass has left them.
+//! The reply of Gradients. It holds every matrix of a pass, two dozen even for a small network. Building a message for
+//! each would take longer than the pass, so the entries are encoded straight from the buffers of the pass.
 
 use bytes::BufMut;
 use prost::Message as _;
@@ -12,23 +11,24 @@ use crate::rpc::codec::Encodable;
 use crate::rpc::convert::tensor::{Encoding, dtype};
 use crate::rpc::pb;
 
-/// The types of fields on the wire.
+/// Wire types.
 const VARINT: u8 = 0;
 const DELIMITED: u8 = 2;
 
-/// The most bytes of a tensor besides its entries: six keys, four lengths, two sizes, quantity, layer and type.
+/// The largest size of a tensor besides its entries, in bytes: six keys, four lengths, two sizes, quantity, layer and
+/// type.
 const OVERHEAD: usize = 48;
 
 /// A `GradientsResponse`.
 #[derive(Clone, Debug)]
 pub struct GradientsReply {
-    /// All of it but its tensors.
+    /// All fields but the tensors.
     pub(super) head: pb::GradientsResponse,
     pub(super) tensors: Tensors,
 }
 
 impl GradientsReply {
-    /// Its bytes as they are, and a reply without any to stand for it.
+    /// The encoded reply, and a blank message for tonic.
     pub(super) fn into_rope(self) -> (Rope, Self) {
         let Tensors { bytes, encoding } = self.tensors;
         let mut rope = Rope::of(&self.head);
@@ -47,13 +47,13 @@ impl Encodable for GradientsReply {
     }
 
     fn put(&self, buffer: &mut impl BufMut) {
-        // Two messages of a type, one behind the other, are one message with the fields of both.
+        // Two concatenated messages of a type decode as one message with the fields of both.
         Encodable::put(&self.head, buffer);
         buffer.put_slice(&self.tensors.bytes);
     }
 }
 
-/// The field `tensors` as bytes.
+/// The field `tensors`, encoded.
 #[derive(Clone, Debug)]
 pub(super) struct Tensors {
     bytes: Vec<u8>,
@@ -61,7 +61,7 @@ pub(super) struct Tensors {
 }
 
 impl Tensors {
-    /// None yet; room for `count`, whose entries take `bytes`.
+    /// Room for `count` tensors, whose entries take `bytes`.
     pub(super) fn new(encoding: Encoding, count: usize, bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes + count * OVERHEAD),
@@ -69,7 +69,7 @@ impl Tensors {
         }
     }
 
-    /// Writes a `NamedTensor`; `layer` is 0 where the quantity is no layer's.
+    /// Appends a `NamedTensor`; `layer` is 0 for a quantity that belongs to no layer.
     pub(super) fn push<T: Scalar>(
         &mut self,
         quantity: pb::Quantity,
@@ -99,7 +99,7 @@ impl Tensors {
         self.tail::<T>();
     }
 
-    /// What comes before the entries of a tensor.
+    /// Writes the fields before the entries of a tensor.
     fn head<T: Scalar>(
         &mut self,
         quantity: pb::Quantity,
@@ -113,7 +113,7 @@ impl Tensors {
             Encoding::Values => 2,
             Encoding::Raw => 3,
         };
-        // Type and quantity are below 128: a byte each.
+        // Type and quantity are below 128, so one byte each.
         let tensor = delimited_len(sizes) + delimited_len(data) + 2;
         let layer_len = if layer == 0 { 0 } else { 1 + varint_len(layer) };
         self.start(2, 2 + layer_len + delimited_len(tensor));
@@ -140,12 +140,12 @@ impl Tensors {
         }
     }
 
-    /// What comes after them.
+    /// Writes the fields after the entries.
     fn tail<T: Scalar>(&mut self) {
         self.bytes.extend([key(4, VARINT), dtype(T::DTYPE) as u8]);
     }
 
-    /// Begins a field of `length` bytes.
+    /// Starts a field of `length` bytes.
     fn start(&mut self, field: u8, length: usize) {
         self.bytes.push(key(field, DELIMITED));
         self.varint(length);
@@ -169,7 +169,7 @@ fn varint_len(value: usize) -> usize {
     (value.max(1).ilog2() / 7 + 1) as usize
 }
 
-/// The bytes of a field that holds `length`.
+/// The encoded size of a field with `length` bytes of content.
 fn delimited_len(length: usize) -> usize {
     1 + varint_len(length) + length
 }

@@ -1,4 +1,4 @@
-//! Replies too large to be copied message by message, as [`Rope`]s.
+//! Encodes large replies as [`Rope`]s, so that they are not copied message by message.
 
 use bytes::Bytes;
 use tonic::Status;
@@ -9,14 +9,14 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::limits::memory::Reservation;
 
-/// Replies from this size on are worth it, in bytes.
+/// The size from which this pays off, in bytes.
 const LARGE: usize = 64 << 10;
 
 /// The fields of a tensor that hold its entries.
 const VALUES: u32 = 2;
 const RAW: u32 = 3;
 
-/// Numbers as the bytes that they are on the wire, too.
+/// Entries whose memory is also their wire format.
 struct Numbers(Vec<f64>);
 
 impl AsRef<[u8]> for Numbers {
@@ -25,10 +25,10 @@ impl AsRef<[u8]> for Numbers {
     }
 }
 
-/// Memory for a reply of so many bytes: its own where it is large, the call's where it is not.
+/// Reserves memory for a reply of `bytes`: separately if it is large, otherwise as part of the call's memory.
 ///
 /// # Errors
-/// More than is free, or than the caller's connection or address may hold.
+/// The server has not enough free memory, or the connection or address would exceed its share.
 pub fn room_for(host: &Host, caller: &Caller, bytes: usize) -> Result<Option<Reservation>, Status> {
     if bytes < LARGE {
         caller.hold(bytes)?;
@@ -37,7 +37,7 @@ pub fn room_for(host: &Host, caller: &Caller, bytes: usize) -> Result<Option<Res
     Ok(Some(host.reserve(caller, bytes)?))
 }
 
-/// A tensor.
+/// A tensor message.
 fn tensor(mut tensor: pb::Tensor) -> Rope {
     let values = std::mem::take(&mut tensor.values);
     let raw = std::mem::take(&mut tensor.raw);
@@ -51,7 +51,7 @@ fn tensor(mut tensor: pb::Tensor) -> Rope {
     rope
 }
 
-/// Parameters as GetParameters answers them.
+/// The reply of GetParameters.
 pub fn parameters(mut reply: pb::GetParametersResponse) -> Rope {
     let parameters = std::mem::take(&mut reply.parameters);
     let mut rope = Rope::of(&reply);
@@ -64,7 +64,7 @@ pub fn parameters(mut reply: pb::GetParametersResponse) -> Rope {
     rope
 }
 
-/// What Predict answers.
+/// The reply of Predict.
 pub fn prediction(mut reply: pb::PredictResponse) -> Rope {
     let (outputs, probabilities) = (reply.outputs.take(), reply.probabilities.take());
     let trace = std::mem::take(&mut reply.trace);

@@ -1,5 +1,5 @@
-//! Protobuf in, protobuf out: a call finds its service (`router`), a handler converts its request (`convert`), asks the
-//! host, and converts what it answers. Large replies are encoded where they are computed (`gradients_reply`,
+//! Protobuf in, protobuf out. `router` finds the service of a call, a handler converts its request (`convert`), calls
+//! the host, and converts the result. Large replies are encoded on the compute threads (`gradients_reply`,
 //! `large_reply`).
 
 mod call;

@@ -1,4 +1,4 @@
-//! Which service answers a call, and by whom it is asked.
+//! Routes a call to its service and attaches its caller.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use crate::host::deadline::Deadline;
 use crate::host::limits::memory::Reservation;
 use crate::host::party::Parties;
 
-/// What the router of the other services returns.
+/// The future of the router for the other services.
 type OfRoutes<B> = <Routes as Service<Request<B>>>::Future;
 
-/// All services. TrainingService, whose calls are many and small, is looked for first and called without the router's
-/// boxes around it, which cost a call as much as the forward and the backward pass of a small network.
+/// All services. TrainingService, whose calls are many and small, is matched first and called without the boxes of
+/// tonic's router, which cost a call as much as the forward and the backward pass of a small network.
 #[derive(Clone)]
 pub struct Router {
     training: TrainingServiceServer<Training>,
     others: Routes,
-    /// The server itself, as it asks where no connection does.
+    /// The server itself, as the caller of requests that come from no connection.
     own: Arc<Caller>,
 }
 
 impl Router {
-    /// TrainingService on `host`, beside `others`.
+    /// TrainingService on `host`, next to `others`.
     pub fn new(host: &Arc<Host>, others: Routes) -> Self {
         let training = TrainingServiceServer::new(Training(Arc::clone(host)));
         Self {
@@ -64,7 +64,7 @@ where
     type Error = Infallible;
     type Future = Either<InCall<BoxFuture<Response<Body>, Infallible>>, InCall<OfRoutes<B>>>;
 
-    /// A service is always ready; what it takes on it refuses by its own measures.
+    /// Always ready: the host limits its own load and refuses what exceeds it.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
@@ -73,7 +73,7 @@ where
         let path = request.uri().path().strip_prefix('/');
         let method = path.and_then(|path| path.strip_prefix(SERVICE_NAME));
         let is_training = method.is_some_and(|method| method.starts_with('/'));
-        // The transport notes who asks; a request without is the server's own.
+        // The transport sets the caller; a request without one is the server's own.
         let caller = request.extensions().get::<Arc<Caller>>().map(Arc::clone);
         let caller = caller.unwrap_or_else(|| Arc::clone(&self.own));
         if is_training {

@@ -1,4 +1,4 @@
-//! A server without sockets, for the fuzzer: bytes in, the code of the answer out.
+//! A server without sockets for the fuzzer: takes the bytes of a request, returns the code of the reply.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::rpc::Router;
 use crate::transport::call_log::CallLog;
 
-/// The methods that take a message and may be called in any order.
+/// The methods that take one message and may be called in any order.
 pub const METHODS: [&str; 17] = [
     "TrainingService/CreateModel",
     "TrainingService/TrainBatch",
@@ -40,14 +40,14 @@ pub const METHODS: [&str; 17] = [
 
 type Bytestream = futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
 
-/// The server and a thread to call it from.
+/// The server, and a runtime to call it from.
 pub struct Calls {
     runtime: tokio::runtime::Runtime,
     service: CallLog<Router>,
 }
 
 impl Calls {
-    /// A server in memory, with limits that keep a call short.
+    /// An in-memory server whose limits keep calls short.
     ///
     /// # Panics
     /// The system starts no threads.
@@ -75,10 +75,10 @@ impl Calls {
         Self { runtime, service }
     }
 
-    /// Calls a method with one message and reads its answer to the end.
+    /// Calls a method with one message and reads its reply to the end.
     ///
     /// # Panics
-    /// The answer is INTERNAL: a bug.
+    /// The reply is INTERNAL, which means a bug.
     pub fn call(&self, method: usize, message: &[u8]) -> Code {
         let method = METHODS[method % METHODS.len()];
         let mut framed = BytesMut::with_capacity(5 + message.len());

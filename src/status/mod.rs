@@ -1,4 +1,4 @@
-//! A refusal as a caller sees it: one code, one reason, and the google.rpc details that fit it.
+//! Refusals as clients see them: a code, a reason, and the matching google.rpc details.
 
 mod reason;
 
@@ -17,19 +17,19 @@ use crate::training::{
     RequestIdReused,
 };
 
-/// Who says so, in `ErrorInfo.domain`.
+/// The `ErrorInfo.domain` of every refusal.
 pub const DOMAIN: &str = "backpropd";
 
-/// Longer messages break some clients, which limit the header list that a status travels in.
+/// The longest message, in bytes. Longer ones break clients that limit the header list in which a status travels.
 const LONGEST_MESSAGE: usize = 900;
 
-/// As above, for the violations of a `BadRequest`, before base64.
+/// The same for the violations of a `BadRequest`, before base64.
 const LARGEST_DETAILS: usize = 2_600;
 
-/// When a caller that met a full queue or a stopping server should try again.
+/// The retry delay for a full queue or a server that is shutting down.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
-/// A status with a reason, and details to add to.
+/// A status with a reason, under construction.
 pub struct Refusal {
     reason: Reason,
     message: String,
@@ -122,13 +122,12 @@ impl From<Refused> for Status {
             } => stopped(stop, Some((steps_done, step))),
             Refused::Diverged(divergence) => diverged(&divergence),
             Refused::SlowReader => {
-                let message = "the stream was read too slowly and too much has gathered: read faster, or set metrics_every";
+                let message = "the stream was read too slowly and its buffer is full: read faster, or set metrics_every";
                 Refusal::new(Reason::SlowReader, message).status()
             }
             Refused::NotStored(why) => not_stored(why),
             Refused::NotRead => {
-                let message =
-                    "the disk failed: the model cannot be read now. Send the request again later";
+                let message = "the disk failed: the model cannot be read now; retry later";
                 Refusal::new(Reason::NotRead, message).status()
             }
             Refused::Lost(message) => Refusal::new(Reason::DataLoss, message).status(),
@@ -151,18 +150,17 @@ fn not_stored(why: NotStored) -> Status {
         NotStored::Full => (Reason::DiskFull, "the disk is full"),
         NotStored::InTheWay => (
             Reason::NotStored,
-            "something in the data folder that is not the server's stands in the way (the server's log names it; move it \
-             away)",
+            "a file or folder that the server did not create is in the way (the server's log names it: move it away)",
         ),
         NotStored::Failed => (Reason::NotStored, "the disk failed"),
     };
     let message = format!(
-        "{what}: the change could not be made durable and was taken back. Reading goes on; send the request again later"
+        "{what}: the change could not be made durable and was rolled back. Reads still work; retry later"
     );
     Refusal::new(reason, message).status()
 }
 
-/// Every violation as a `BadRequest`, and the message names them too.
+/// All violations, as a `BadRequest` and in the message.
 fn invalid(violations: &Violations) -> Status {
     let count = violations.len();
     let plural = if count == 1 { "field is" } else { "fields are" };
@@ -190,7 +188,7 @@ fn invalid(violations: &Violations) -> Status {
 
 fn request_id_reused(error: RequestIdReused) -> Status {
     let message = format!(
-        "{error}. A request_id stands for one request: repeat that one unchanged, or choose a new id"
+        "{error}. A request_id identifies one request: repeat that request unchanged, or choose a new id"
     );
     let mut refusal = Refusal::new(Reason::RequestIdReused, message);
     refusal.details.set_bad_request(vec![FieldViolation::new(
@@ -208,7 +206,7 @@ fn not_begun(error: BeginError) -> Status {
         BeginError::Reused(error) => request_id_reused(error),
         BeginError::StepMismatch { expected, actual } => {
             let message = format!(
-                "{error}. Somebody else has trained it, or an earlier call of yours went through: read it with \
+                "{error}. Another client has changed it, or an earlier call of yours succeeded: read it with \
                  GetModel and decide again"
             );
             Refusal::new(Reason::StepMismatch, message)
@@ -248,8 +246,8 @@ fn taken(kind: &str, name: &str, message: &str) -> Status {
 /// A session whose record is damaged.
 fn session_damaged(message: &str) -> Status {
     let message = format!(
-        "{message}. Its models are on disk, and those that were made for every use can be exported (ExportModel); \
-         DeleteSession removes it, so that the name is free again"
+        "{message}. Its models are on disk, and those with full access can be exported (ExportModel); \
+         DeleteSession removes it and frees its name"
     );
     Refusal::new(Reason::DataLoss, message).status()
 }
@@ -258,36 +256,36 @@ fn over_quota(quota: Quota, limit: usize) -> Status {
     let (setting, way_out) = match quota {
         Quota::Sessions => (
             "max_sessions",
-            "delete sessions that are done, or wait for idle ones to expire",
+            "delete sessions you no longer need, or wait for idle ones to expire",
         ),
-        Quota::Models => ("max_models", "delete models or sessions that are done"),
+        Quota::Models => ("max_models", "delete models or sessions you no longer need"),
         Quota::ModelsPerSession => (
             "max_models_per_session",
             "delete models of this session, or use another one",
         ),
         Quota::BytesPerSession => (
             "max_session_parameter_bytes",
-            "delete models of this session, make a smaller one, or use another session",
+            "delete models of this session, create a smaller one, or use another session",
         ),
         Quota::CompareTries => (
             "max_compare_tries_per_session",
-            "use a session for each student, whose tries are counted apart, or have the limit raised",
+            "use one session per student, since tries are counted per session, or have the limit raised",
         ),
         Quota::SessionsPerAddress => (
             "max_sessions_per_address",
-            "delete sessions that are done, or wait for idle ones to expire",
+            "delete sessions you no longer need, or wait for idle ones to expire",
         ),
         Quota::ModelsPerAddress => (
             "max_models_per_address",
-            "delete models or sessions that are done",
+            "delete models or sessions you no longer need",
         ),
         Quota::BytesPerAddress => (
             "max_parameter_bytes_per_address",
-            "delete models that are done, or make a smaller one",
+            "delete models you no longer need, or create a smaller one",
         ),
         Quota::Bytes => (
             "max_total_parameter_bytes",
-            "delete models that are done, or make a smaller one",
+            "delete models you no longer need, or create a smaller one",
         ),
     };
     limited(
@@ -298,7 +296,7 @@ fn over_quota(quota: Quota, limit: usize) -> Status {
     )
 }
 
-/// A limit that a request would pass, and the way out.
+/// A limit that a request would exceed, and the way out.
 pub fn limited(reason: Reason, setting: &str, limit: u64, message: &str) -> Status {
     Refusal::new(reason, message)
         .fact("setting", setting)
@@ -307,7 +305,7 @@ pub fn limited(reason: Reason, setting: &str, limit: u64, message: &str) -> Stat
         .status()
 }
 
-/// Something that is used up for now; trying again later helps.
+/// A resource that is used up for now, so that a later retry helps.
 fn busy(setting: &str, limit: u64, message: &str) -> Status {
     Refusal::new(Reason::QueueFull, message)
         .fact("setting", setting)
@@ -316,11 +314,11 @@ fn busy(setting: &str, limit: u64, message: &str) -> Status {
         .status()
 }
 
-/// A run that would go beyond the largest step.
+/// A run beyond the largest step.
 fn too_many_steps(step: u64, planned: u64) -> Status {
     let message = format!(
-        "the model is at step {step}, and {planned} steps more go beyond {LARGEST_STEP} (2^53), the largest step: take \
-         fewer steps, or create a model with these parameters, which begins at step 0"
+        "the model is at step {step}, and {planned} more steps would exceed {LARGEST_STEP} (2^53), the largest step: take \
+         fewer steps, or create a model with these parameters, which starts at step 0"
     );
     Refusal::new(Reason::StepLimit, message)
         .fact("step", step)
@@ -329,11 +327,11 @@ fn too_many_steps(step: u64, planned: u64) -> Status {
         .status()
 }
 
-/// A run that met weights that are not finite.
+/// A run whose weights became non-finite.
 fn diverged(divergence: &Divergence) -> Status {
     let message = format!(
-        "training diverged: the step after step {} would make weights that are not finite (loss {}, gradient norm \
-         {}). The weights of step {} stay. Lower learning_rate, set clip_norm, or scale the inputs",
+        "training diverged: the step after step {} would make the weights non-finite (loss {}, gradient norm {}). \
+         The model keeps the weights of step {}. Lower learning_rate, set clip_norm, or scale the inputs",
         divergence.step, divergence.loss, divergence.gradient_norm, divergence.step
     );
     Refusal::new(Reason::Diverged, message)
@@ -344,7 +342,7 @@ fn diverged(divergence: &Divergence) -> Status {
         .status()
 }
 
-/// A call that was ended; with the steps that a run has committed, as (of this request, the model's).
+/// A call that was stopped. `committed` holds the steps that a run has committed, as (of this request, of the model).
 fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
     let (reason, what) = match stop {
         Stop::Deadline => (Reason::Deadline, "the deadline passed"),
@@ -356,7 +354,7 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
         ),
         Stop::RunTime => (
             Reason::RunTime,
-            "the run took longer than one call may (max_run_seconds)",
+            "the run exceeded the time limit of one call (max_run_seconds)",
         ),
     };
     let message = match committed {
@@ -365,8 +363,8 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
             format!("{what}; {steps_done} steps were committed, up to step {step}")
         }
         Some((steps_done, step)) => format!(
-            "{what}; {steps_done} steps are committed, the model is at step {step}. A request that has a \
-             request_id goes on from there when it is sent again"
+            "{what}; {steps_done} steps are committed, the model is at step {step}. A request with a \
+             request_id continues from there when resent"
         ),
     };
     let mut refusal = Refusal::new(reason, message);
@@ -379,7 +377,7 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
     }
 }
 
-/// A model that cannot be changed while a limit is lower than it was when the model was made.
+/// A change to a model that exceeds a limit lowered after its creation.
 fn over_limit(name: &ModelName, over: OverLimit) -> Status {
     let (setting, what) = match over.limit {
         Limit::Layers => ("max_layers", "layers"),
@@ -391,12 +389,12 @@ fn over_limit(name: &ModelName, over: OverLimit) -> Status {
         Limit::Layers | Limit::Units | Limit::Parameters => {
             "train an export of it elsewhere, or have the limit raised"
         }
-        Limit::Quota(_) => "delete what is done with, or have the limit raised",
+        Limit::Quota(_) => "delete models you no longer need, or have the limit raised",
     };
     let OverLimit { found, allowed, .. } = over;
     let message = format!(
-        "{name} does not train: there are {found} {what}, the server now allows {allowed} ({setting}). It can be read, \
-         exported and deleted as before. Way out: {way_out}"
+        "{name} cannot be trained: there are {found} {what}, the server now allows {allowed} ({setting}). It can still \
+         be read, exported and deleted. Way out: {way_out}"
     );
     Refusal::new(Reason::OverLimit, message)
         .fact("setting", setting)
@@ -405,7 +403,7 @@ fn over_limit(name: &ModelName, over: OverLimit) -> Status {
         .status()
 }
 
-/// A quota's setting, and what it counts.
+/// A quota's setting, and the noun that it limits.
 fn counted_by(quota: Quota) -> (&'static str, &'static str) {
     match quota {
         Quota::Sessions => ("max_sessions", "sessions on the server"),
@@ -423,36 +421,36 @@ fn counted_by(quota: Quota) -> (&'static str, &'static str) {
     }
 }
 
-/// A model that is for grading only.
+/// A request that a COMPARE_ONLY model refuses.
 fn compare_only() -> Status {
     let message = "this is for grading only (COMPARE_ONLY, or the server's `compare_only`): GradeFormulas and \
-                   GradeGradients compare with it; what would show its numbers, train or change it is refused";
+                   GradeGradients compare with it; requests that show its numbers, train or change it are refused";
     Refusal::new(Reason::CompareOnly, message).status()
 }
 
-/// A model that is for grading only, and that no batch was fixed for.
+/// A comparison with a COMPARE_ONLY model that was created without a batch.
 fn no_compare_batch() -> Status {
-    let message = "this COMPARE_ONLY model was made without a batch to compare on, and a batch of the caller's own would \
-                   turn verdicts into a search for its numbers: make it with `compare.inputs` and `compare.targets` in \
+    let message = "this COMPARE_ONLY model was created without a batch to compare on, and verdicts on a batch of the \
+                   client's choice would reveal its numbers: create it with `compare.inputs` and `compare.targets` in \
                    CreateModel, or start the server with compare_any_batch = true";
     Refusal::new(Reason::CompareBatchMissing, message).status()
 }
 
-/// A bug: a fixed text, the cause is in the log. [`with_request`] adds under which number.
+/// A bug: the message is fixed, the cause is in the log. [`with_request`] adds the request's number.
 pub fn internal() -> Status {
     Refusal::new(
         Reason::Internal,
-        "backpropd failed at this request; nothing that was acknowledged is lost",
+        "backpropd failed to handle this request; no acknowledged change is lost",
     )
     .status()
 }
 
-/// An answer of [`internal`] with the number by which the log knows the request; `None` for every other status.
+/// The status of [`internal`] with the number of the request in the log; `None` for every other status.
 pub fn with_request(status: &Status, request: u64) -> Option<Status> {
     let is_bug = status.code() == Code::Internal && status.message() == internal().message();
     is_bug.then(|| {
         let message = format!(
-            "{}. Its log tells more under request {request}",
+            "{}. The server's log has the cause, under request {request}",
             status.message()
         );
         Refusal::new(Reason::Internal, message)
@@ -461,15 +459,15 @@ pub fn with_request(status: &Status, request: u64) -> Option<Status> {
     })
 }
 
-/// A request that is no message.
+/// A request that cannot be decoded.
 pub fn malformed(what: &str) -> Status {
-    let message = format!("the request cannot be read: {what}");
+    let message = format!("the request cannot be decoded: {what}");
     Refusal::new(Reason::MalformedMessage, message).status()
 }
 
-/// What tonic itself answers, in the words and codes of this table.
+/// Rewrites tonic's own errors with the codes and reasons of this registry.
 pub fn explain(status: &Status, max_request_bytes: usize) -> Option<Status> {
-    // Ours carry details; these come from tonic's own layers.
+    // The server's own errors carry details; tonic's do not.
     if !status.details().is_empty() {
         return None;
     }
@@ -480,7 +478,7 @@ pub fn explain(status: &Status, max_request_bytes: usize) -> Option<Status> {
             "max_request_bytes",
             max_request_bytes as u64,
             &format!(
-                "the request is larger than the server takes ({message}): send raw FLOAT32 tensors, or fewer rows \
+                "the request is larger than the server accepts ({message}): send raw FLOAT32 tensors, or fewer rows \
                  at a time"
             ),
         ),

@@ -1,13 +1,13 @@
-//! The reasons that an error can carry in `google.rpc.ErrorInfo`: one registry, which the documentation is generated from.
+//! The registry of reasons that an error carries in `google.rpc.ErrorInfo`. The documentation is generated from it.
 
 use tonic::Code;
 
 /// Whether sending the same request again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// It cannot: change the request, or what it is about.
+    /// No: change the request or its subject first.
     No,
-    /// It can, a while later. Errors that know when carry `RetryInfo`.
+    /// Yes, later. Errors that know when carry `RetryInfo`.
     Later,
 }
 
@@ -21,7 +21,7 @@ struct Entry {
 
 macro_rules! reasons {
     ($($reason:ident: $name:literal, $code:ident, $retry:ident, $meaning:literal;)*) => {
-        /// Why a call failed, as clients tell errors apart.
+        /// Why a call failed, for clients to tell errors apart.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Reason {
             $(#[doc = $meaning] $reason,)*
@@ -51,9 +51,9 @@ reasons! {
     RequestIdReused: "REQUEST_ID_REUSED", InvalidArgument, No,
         "The `request_id` belongs to another request.";
     MalformedMessage: "MALFORMED_MESSAGE", InvalidArgument, No,
-        "The bytes are no message of this method.";
+        "The bytes are not a message of this method.";
     NotFound: "NOT_FOUND", NotFound, No,
-        "There is no such session, model or assignment.";
+        "No session, model or assignment has this name.";
     Deleted: "DELETED", NotFound, No,
         "The model was deleted, or its session expired, during the call.";
     AlreadyExists: "ALREADY_EXISTS", AlreadyExists, No,
@@ -61,11 +61,11 @@ reasons! {
     StepMismatch: "STEP_MISMATCH", Aborted, No,
         "The model is not at `expected_step`: read it with GetModel and decide again.";
     Diverged: "DIVERGED", FailedPrecondition, No,
-        "The next weights would not be finite; those before stay.";
+        "The next weights would not be finite; the model keeps the last ones.";
     StepLimit: "STEP_LIMIT", FailedPrecondition, No,
-        "The run would go beyond step 2^53.";
+        "The run would exceed step 2^53.";
     OverLimit: "OVER_LIMIT", FailedPrecondition, No,
-        "The model is above a limit that was lowered after it was created: it is read and exported as before, and not changed.";
+        "The model is above a limit that was lowered after it was created: it can still be read and exported, but not changed.";
     CompareBatchMissing: "COMPARE_ONLY", FailedPrecondition, No,
         "The COMPARE_ONLY model was created without a batch to compare on.";
     CompareOnly: "COMPARE_ONLY", PermissionDenied, No,
@@ -85,39 +85,39 @@ reasons! {
     TooMuchToGrade: "TOO_MUCH_TO_GRADE", ResourceExhausted, No,
         "Grading would take more than `max_graded_flops` operations.";
     SlowReader: "SLOW_READER", ResourceExhausted, No,
-        "A stream was read too slowly, and too much has gathered.";
+        "A stream was read too slowly, and its buffer is full.";
     QueueFull: "QUEUE_FULL", ResourceExhausted, Later,
         "A queue, the memory for calls or the number of connections is used up for now; `QuotaFailure` names the setting.";
     RunTime: "RUN_TIME", ResourceExhausted, Later,
-        "The run took longer than `max_run_seconds`; what it committed stays, and a `request_id` goes on from there.";
+        "The run took longer than `max_run_seconds`; its committed steps stay, and the same `request_id` continues from there.";
     DiskFull: "DISK_FULL", ResourceExhausted, Later,
-        "The disk is full: the change was taken back.";
+        "The disk is full: the change was rolled back.";
     NotStored: "NOT_STORED", Unavailable, Later,
-        "The disk failed: the change was taken back.";
+        "The disk failed: the change was rolled back.";
     NotRead: "NOT_READ", Unavailable, Later,
         "The disk failed: the model cannot be read now.";
     Shutdown: "SHUTDOWN", Unavailable, Later,
         "The server is stopping.";
     Deadline: "DEADLINE", DeadlineExceeded, No,
-        "The caller's deadline passed, or its request came too slowly.";
+        "The caller's deadline passed, or its request arrived too slowly.";
     Cancelled: "CANCELLED", Cancelled, No,
         "The caller cancelled or disconnected.";
     DataLoss: "DATA_LOSS", DataLoss, No,
-        "What was acknowledged cannot be read from disk; the message says what is left.";
+        "An acknowledged change cannot be read from disk; the message says what is left.";
     UnknownMethod: "UNKNOWN_METHOD", Unimplemented, No,
-        "There is no such method, or the request is compressed in an unknown way.";
+        "The method does not exist, or the request is compressed in an unknown way.";
     Internal: "INTERNAL", Internal, No,
-        "A bug. The log has the cause, under the request's number.";
+        "A bug. The server's log has the cause, under the request's number.";
 }
 
 impl Reason {
-    /// As `ErrorInfo.reason` spells it.
+    /// The spelling in `ErrorInfo.reason`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.entry().name
     }
 
-    /// The gRPC code that it comes with.
+    /// The gRPC code of the error.
     #[must_use]
     pub fn code(self) -> Code {
         self.entry().code
@@ -129,14 +129,14 @@ impl Reason {
         self.entry().retry
     }
 
-    /// What it means, in a sentence of Markdown.
+    /// The meaning, in a sentence of Markdown.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.entry().meaning
     }
 }
 
-/// The registry as a table of Markdown, for the documentation.
+/// The registry as a Markdown table, for the documentation.
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from("| reason | code | retry | meaning |\n|---|---|---|---|\n");
@@ -152,7 +152,7 @@ pub fn table() -> String {
     table
 }
 
-/// "NotFound" as gRPC spells it: "NOT_FOUND".
+/// Converts "NotFound" to gRPC's spelling, "NOT_FOUND".
 fn screaming(camel: &str) -> String {
     let mut spelled = String::new();
     for (at, letter) in camel.char_indices() {

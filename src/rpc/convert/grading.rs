@@ -1,4 +1,4 @@
-//! Assignments and reports as messages, and reports back from them.
+//! Assignments and grade reports to messages; grade reports also from messages, for the client.
 
 use crate::fault::Violations;
 use crate::formula::Span;
@@ -8,7 +8,7 @@ use crate::grade::{
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
 
-/// Reads how much to reveal.
+/// Reads the level of `reveal`.
 pub fn reveal(reveal: i32, violations: &mut Violations) -> Option<Reveal> {
     match pb::Reveal::try_from(reveal) {
         Ok(pb::Reveal::Verdict) => Some(Reveal::Verdict),
@@ -36,7 +36,7 @@ pub fn summary(assignment: &Assignment) -> pb::AssignmentSummary {
     }
 }
 
-/// An assignment as students may see it: no solutions, no expected mistakes.
+/// An assignment as students may see it: without solutions and expected mistakes.
 pub fn assignment(grader: &Grader) -> pb::GetAssignmentResponse {
     let assignment = grader.assignment();
     let architecture = &assignment.network.architecture;
@@ -61,7 +61,6 @@ pub fn assignment(grader: &Grader) -> pb::GetAssignmentResponse {
     }
 }
 
-/// A report.
 pub fn report(report: GradeReport) -> pb::GradeReport {
     pb::GradeReport {
         assignment: report.assignment,
@@ -105,7 +104,6 @@ fn question_report(question: QuestionReport) -> pb::QuestionReport {
     }
 }
 
-/// A verdict.
 pub fn verdict(verdict: Verdict) -> pb::Verdict {
     match verdict {
         Verdict::Correct => pb::Verdict::Correct,
@@ -115,12 +113,12 @@ pub fn verdict(verdict: Verdict) -> pb::Verdict {
     }
 }
 
-/// A mistake. The two enums carry the same words; a test holds them together.
+/// The two enums have the same names, which a test checks.
 pub fn mistake(mistake: Mistake) -> pb::Mistake {
     pb::Mistake::from_str_name(&format!("MISTAKE_{mistake}")).unwrap_or(pb::Mistake::Other)
 }
 
-/// Which entries are right.
+/// Marks the right entries.
 pub fn grid(grid: Grid) -> pb::Grid {
     pb::Grid {
         rows: to_i32(grid.rows),
@@ -129,7 +127,7 @@ pub fn grid(grid: Grid) -> pb::Grid {
     }
 }
 
-/// How much to reveal, as a request asks for it.
+/// The `reveal` of a request, for a client.
 pub fn asked_reveal(reveal: Reveal) -> pb::Reveal {
     match reveal {
         Reveal::Verdict => pb::Reveal::Verdict,
@@ -139,7 +137,7 @@ pub fn asked_reveal(reveal: Reveal) -> pb::Reveal {
     }
 }
 
-/// A client's report from a server's reply.
+/// Reads a report from a server's reply, for a client.
 ///
 /// # Errors
 /// The id of a question whose verdict this version does not know.

@@ -1,4 +1,4 @@
-//! Between protobuf and the domain: what comes in is checked once, here; what goes out cannot fail.
+//! Converts between protobuf and the domain. Requests are validated here, once; replies cannot fail.
 
 pub mod grading;
 pub mod model;

@@ -1,4 +1,4 @@
-//! Models and sessions as a reply shows them.
+//! Models and sessions as messages.
 
 use crate::fault::Violations;
 use crate::host::models::any_model::ModelScalar;
@@ -11,7 +11,7 @@ use crate::rpc::convert::tensor::{Encoding, write, write_in_blocks};
 use crate::rpc::pb;
 use crate::training::{Access, SessionInfo};
 
-/// A model as a reply shows it.
+/// A model as a message.
 pub fn write_model(state: &ModelState, veil: &Veil) -> pb::Model {
     let entry = &*state.entry;
     let spec = entry.model.spec();
@@ -29,7 +29,7 @@ pub fn write_model(state: &ModelState, veil: &Veil) -> pb::Model {
     }
 }
 
-/// A session.
+/// A session as a message.
 pub fn session(info: &SessionInfo) -> pb::Session {
     pb::Session {
         name: info.name.to_string(),
@@ -40,7 +40,6 @@ pub fn session(info: &SessionInfo) -> pb::Session {
     }
 }
 
-/// What may be done with a model.
 fn access(access: Access) -> pb::Access {
     match access {
         Access::Full => pb::Access::Full,
@@ -48,7 +47,7 @@ fn access(access: Access) -> pb::Access {
     }
 }
 
-/// Reads what may be done with a model or a session's models.
+/// Reads the access of a model, or the default access of a session's models.
 pub fn read_access(access: i32, violations: &mut Violations) -> Access {
     match pb::Access::try_from(access) {
         Ok(pb::Access::Unspecified | pb::Access::Full) => Access::Full,

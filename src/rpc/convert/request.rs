@@ -1,4 +1,4 @@
-//! The parts that many requests share: names, ids, request ids, pages, limits on the reply.
+//! Fields that many requests share: names, ids, request ids, pages, limits on the reply.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,14 +11,14 @@ use crate::training::names::ID_PATTERN;
 use crate::training::request_log::LONGEST_REQUEST_ID;
 use crate::training::{Fingerprint, Id, ModelName, RequestId, SessionName};
 
-/// What a gRPC client takes unless it is told otherwise, in bytes.
+/// The default limit of gRPC clients on a message, in bytes.
 pub const DEFAULT_REPLY_BYTES: usize = 4 << 20;
 
-/// What a reply takes besides its tensors' entries: shapes, names, digest, timings; enough for every quantity of 64
-/// layers.
+/// Reserve for a reply besides its tensors' entries, in bytes: shapes, names, digest, timings. Enough for every
+/// quantity of 64 layers.
 const REPLY_OVERHEAD: usize = 64 << 10;
 
-/// The most entries of a page, and how many there are unless asked.
+/// The largest page, which is also the default.
 const LARGEST_PAGE: usize = 1000;
 const DEFAULT_PAGE: usize = 100;
 
@@ -40,10 +40,10 @@ pub fn session_name(text: &str, field: &str, violations: &mut Violations) -> Opt
     name
 }
 
-/// Reads an id that the caller chose, or draws one.
+/// Reads an id that the client chose, or draws one.
 ///
 /// # Errors
-/// The system has no random bits.
+/// The system's random number generator failed.
 pub fn id(text: &str, field: &str, violations: &mut Violations) -> Result<Option<Id>, Status> {
     if text.is_empty() {
         return random_id().map(Some);
@@ -59,10 +59,10 @@ pub fn id(text: &str, field: &str, violations: &mut Violations) -> Result<Option
     Ok(id)
 }
 
-/// An id of 128 random bits.
+/// Draws an id of 128 random bits.
 ///
 /// # Errors
-/// The system has no random bits.
+/// The system's random number generator failed.
 pub fn random_id() -> Result<Id, Status> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|error| {
@@ -72,7 +72,7 @@ pub fn random_id() -> Result<Id, Status> {
     Ok(Id::from_random(u128::from_le_bytes(bits)))
 }
 
-/// Reads a request id; empty is none. The fingerprint is computed only where there is an id.
+/// Reads a request id; empty means none. The fingerprint is computed only if there is an id.
 pub fn request_id(
     id: String,
     fingerprint: impl FnOnce() -> Fingerprint,
@@ -95,7 +95,7 @@ pub fn request_id(
     })
 }
 
-/// A count that may not be negative; 0 is the default.
+/// Reads a count; 0 means the default.
 pub fn count(given: i32, field: &str, default: usize, violations: &mut Violations) -> usize {
     match usize::try_from(given) {
         Ok(0) => default,
@@ -111,7 +111,7 @@ pub fn count(given: i32, field: &str, default: usize, violations: &mut Violation
     }
 }
 
-/// How large the reply may be.
+/// Reads the limit on the reply, in bytes.
 pub fn reply_limit(given: i32, most: usize, violations: &mut Violations) -> usize {
     let limit = count(given, "max_reply_bytes", DEFAULT_REPLY_BYTES, violations);
     if limit > most && given != 0 {
@@ -124,7 +124,7 @@ pub fn reply_limit(given: i32, most: usize, violations: &mut Violations) -> usiz
     limit.min(most)
 }
 
-/// Refuses a reply of about `bytes` where `limit` are allowed.
+/// Refuses a reply of about `bytes` that exceeds `limit`.
 ///
 /// # Errors
 /// The reply is too large.
@@ -152,7 +152,7 @@ pub fn page_size(given: i32, violations: &mut Violations) -> usize {
     size.min(LARGEST_PAGE)
 }
 
-/// Reads a page token, which is the last id of the page before.
+/// Reads a page token, which is the last id of the previous page.
 pub fn page_token(text: &str, violations: &mut Violations) -> Option<Id> {
     if text.is_empty() {
         return None;
@@ -162,7 +162,7 @@ pub fn page_token(text: &str, violations: &mut Violations) -> Option<Id> {
         violations.add(
             "page_token",
             format!("{text:?}"),
-            "next_page_token of the page before, unchanged",
+            "next_page_token of the previous page, unchanged",
         );
     }
     id
@@ -177,7 +177,7 @@ pub fn timestamp(time: SystemTime) -> prost_types::Timestamp {
 pub fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        // Below 10⁹, by Duration's own invariant.
+        // Below 10⁹, an invariant of `Duration`.
         nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0),
     }
 }

@@ -1,4 +1,4 @@
-//! Model specifications: what a request asks for with every default filled in, and back.
+//! Model specifications, from messages with every default filled in, and back.
 
 use crate::fault::Violations;
 use crate::nn::{
@@ -11,14 +11,14 @@ use crate::training::{DecayParts, ScheduleParts, Spec, SpecParts};
 /// PyTorch's default slope of leaky ReLU.
 const DEFAULT_SLOPE: f64 = 0.01;
 
-/// Reads a spec, or names everything that is wrong with it, at `spec`'s own paths.
+/// Reads a spec, or returns every violation, at the field paths of `spec`.
 pub fn read(spec: Option<pb::ModelSpec>, limits: &ArchitectureLimits) -> Result<Spec, Violations> {
     let mut violations = Violations::new();
     let Some(spec) = spec else {
         violations.add("", "nothing", "a ModelSpec with input_size and layers");
         return Err(violations);
     };
-    // Before anything is made of them: the number of layers is the caller's word.
+    // Checked before anything is allocated, because the client chooses the number of layers.
     if spec.layers.len() > limits.layers {
         let given = format!("{} layers", spec.layers.len());
         violations.add("layers", given, format!("1 to {} layers", limits.layers));
@@ -88,7 +88,7 @@ pub fn read(spec: Option<pb::ModelSpec>, limits: &ArchitectureLimits) -> Result<
     violations.into_result(spec)
 }
 
-/// An enum's value; an unknown number is a fault, read as the default.
+/// Reads an enum. An unknown number is a violation and reads as the default.
 pub fn read_enum<E: TryFrom<i32> + Default>(
     given: i32,
     field: &str,
@@ -157,7 +157,7 @@ fn read_layer(
     }
 }
 
-/// The optimizer and its learning rate, with PyTorch's defaults.
+/// Reads the optimizer and its learning rate, with PyTorch's defaults.
 fn read_optimizer(optimizer: Option<model_spec::Optimizer>) -> (Optimizer, f64) {
     use model_spec::Optimizer as Asked;
     match optimizer.unwrap_or(Asked::Sgd(pb::Sgd::default())) {
@@ -219,7 +219,7 @@ fn read_schedule(given: Option<pb::Schedule>) -> ScheduleParts {
     }
 }
 
-/// The spec as a reply shows it: every default filled in.
+/// The spec as a message, with every default filled in.
 pub fn write(spec: &Spec) -> pb::ModelSpec {
     pb::ModelSpec {
         input_size: to_i32(spec.architecture.input_size()),
@@ -244,7 +244,6 @@ pub fn write(spec: &Spec) -> pb::ModelSpec {
     }
 }
 
-/// The name of a reduction on the wire.
 pub fn reduction(reduction: Reduction) -> pb::Reduction {
     match reduction {
         Reduction::Mean => pb::Reduction::Mean,
@@ -252,7 +251,7 @@ pub fn reduction(reduction: Reduction) -> pb::Reduction {
     }
 }
 
-/// A size that a limit keeps far below 2³¹.
+/// Converts a size that a limit keeps far below 2³¹.
 pub fn to_i32(size: usize) -> i32 {
     i32::try_from(size).unwrap_or(i32::MAX)
 }

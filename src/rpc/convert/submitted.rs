@@ -1,4 +1,5 @@
-//! Submitted gradients: read leniently, since a wrong one is the student's work and not a broken call.
+//! Reads submitted gradients. A wrong tensor is the student's mistake to grade, not an invalid request, so it is read
+//! leniently.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::rpc::convert::grading::{grid, mistake, verdict};
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
 
-/// A submitted tensor whose numbers are still as they came.
+/// A submitted tensor whose entries are not decoded yet.
 pub struct SubmittedParts {
     quantity: Quantity,
     shape: Vec<usize>,
@@ -26,7 +27,7 @@ enum Numbers {
 }
 
 impl SubmittedParts {
-    /// How many numbers there are to read.
+    /// The number of entries to decode.
     pub fn entries(&self) -> u64 {
         match &self.numbers {
             Numbers::Values(values) => values.len() as u64,
@@ -35,7 +36,7 @@ impl SubmittedParts {
         }
     }
 
-    /// The tensor with its numbers.
+    /// Decodes the entries.
     pub fn into_tensor(self) -> SubmittedTensor {
         let values = match self.numbers {
             Numbers::Values(values) => values,
@@ -60,8 +61,8 @@ impl SubmittedParts {
     }
 }
 
-/// Reads the tensors at `submitted[…]`, at most as many as a network of `most_layers` has, one for each quantity and layer.
-/// Shapes and numbers are judged later.
+/// Reads the tensors at `submitted[…]`: one for each quantity and layer, at most as many as a network of `most_layers`
+/// has. Shapes and entries are graded later.
 pub fn read(
     submitted: Vec<pb::NamedTensor>,
     most_layers: usize,
@@ -170,7 +171,7 @@ fn numbers(
     field: &impl Fn(&str) -> String,
     violations: &mut Violations,
 ) -> Option<Numbers> {
-    // Gradients may vanish, and are judged as they are; only small integers are a mistake in the bytes.
+    // Gradients may vanish and are graded as they are; only small integers suggest a mistake in the bytes.
     let suspicion = Suspicion::SmallIntegers;
     if tensor.raw.is_empty() {
         if let Some(mistaken) = suspicion.of_values(&tensor.values) {
@@ -236,7 +237,7 @@ pub fn tolerance(
     Some(tolerance)
 }
 
-/// A judgement.
+/// A tensor's report as a message.
 pub fn report(report: TensorReport) -> pb::TensorReport {
     let quantity = match report.quantity {
         Quantity::Weights(_) => pb::Quantity::DW,

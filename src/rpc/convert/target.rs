@@ -1,4 +1,4 @@
-//! What a read works on: a model of a session or a network sent along, and a batch for it.
+//! The target of a read, which is a stored model or a network in the request, and the batch for it.
 
 use super::tensor::{self, Rank};
 use super::{request, spec};
@@ -10,11 +10,11 @@ use crate::host::target::Target;
 use crate::nn::ArchitectureLimits;
 use crate::rpc::pb;
 
-/// A target as a request names it, of whichever RPC.
+/// The target that a request names, for every RPC that takes one.
 pub enum Asked {
-    /// By name.
+    /// A model, by name.
     Model(String),
-    /// Sent along.
+    /// A network in the request.
     Inline(Box<pb::InlineModel>),
 }
 
@@ -55,7 +55,7 @@ impl From<pb::check_gradients_request::Target> for Asked {
 }
 
 impl Asked {
-    /// Reads a target, or notes everything that is wrong with it. A network that was sent along is held by `caller`.
+    /// Reads a target, or records every violation. The caller's memory is charged for a network in the request.
     pub fn read(
         asked: Option<impl Into<Self>>,
         limits: &ArchitectureLimits,
@@ -85,7 +85,7 @@ impl Asked {
     }
 }
 
-/// Reads layers' parameters at `parameters[…]`; more than `most` of them are a fault by their number alone.
+/// Reads the parameters of layers at `parameters[…]`; more than `most` layers are a violation in themselves.
 pub fn read_parameters(
     parameters: Vec<pb::LayerParameters>,
     most: usize,
@@ -111,7 +111,7 @@ pub fn read_parameters(
     (violations.len() == before).then_some(parts)
 }
 
-/// Reads inputs and targets or labels, or notes what is wrong with them.
+/// Reads inputs, and targets or labels, or records the violations.
 pub fn read_batch(
     inputs: Option<pb::Tensor>,
     targets: Option<pb::Tensor>,

@@ -1,4 +1,4 @@
-//! Tensors: read from a request, written into a reply.
+//! Reads tensors from requests and writes them into replies.
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Dtype, Scalar};
 use crate::rpc::pb;
 
-/// How a reply's tensors are written.
+/// The encoding of the tensors in a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// As numbers, readable in JSON.
@@ -18,7 +18,7 @@ pub enum Encoding {
     Raw,
 }
 
-/// How many dimensions a tensor has here.
+/// The rank of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
     /// `[n]`; becomes a matrix of one column.
@@ -28,7 +28,7 @@ pub enum Rank {
 }
 
 impl Encoding {
-    /// What a reply uses: what is asked for, else what the request's own tensor used.
+    /// The encoding of a reply: the requested one, or else that of the request's own tensor.
     pub fn of_reply(
         asked: i32,
         request: Option<&TensorParts>,
@@ -53,7 +53,7 @@ impl Encoding {
         }
     }
 
-    /// The bytes that `entries` numbers of type `dtype` take in a reply.
+    /// The size of `entries` numbers of type `dtype` in a reply, in bytes.
     pub fn bytes(self, entries: usize, dtype: Dtype) -> usize {
         entries.saturating_mul(match self {
             Self::Values => size_of::<f64>(),
@@ -62,7 +62,7 @@ impl Encoding {
     }
 }
 
-/// Reads a tensor's shape and counts its entries; nothing is allocated by what the shape claims.
+/// Reads a tensor's shape and counts its entries. It allocates nothing for the size that the shape claims.
 pub fn read(
     tensor: Option<pb::Tensor>,
     field: &str,
@@ -97,7 +97,7 @@ pub fn read(
     if violations.len() > before {
         return None;
     }
-    // Two dimensions below 2³¹ multiply without overflow in 64 bits.
+    // The product of two dimensions below 2³¹ fits 64 bits.
     let count = rows as u64 * columns as u64;
     let (given, unit) = if tensor.raw.is_empty() {
         (tensor.values.len() as u64, 1)
@@ -172,7 +172,6 @@ fn read_shape(
     }
 }
 
-/// The name of a type on the wire.
 pub fn dtype(dtype: Dtype) -> pb::Dtype {
     match dtype {
         Dtype::Float32 => pb::Dtype::Float32,
@@ -180,7 +179,7 @@ pub fn dtype(dtype: Dtype) -> pb::Dtype {
     }
 }
 
-/// A tensor for a reply; sizes come from models and batches, whose limits lie far below 2³¹.
+/// A tensor message. Sizes come from models and batches, whose limits are far below 2³¹.
 pub fn write<T: Scalar>(shape: &[usize], entries: &[T], encoding: Encoding) -> pb::Tensor {
     let (values, raw) = match encoding {
         Encoding::Values => (

@@ -1,4 +1,4 @@
-//! TrainBatch: a request into the parts of a run, a run's events into messages.
+//! TrainBatch: converts a request into the parts of a run, and the events of a run into messages.
 
 use super::request::{count, duration, request_id};
 use super::spec::{read_enum, to_i32};
@@ -12,7 +12,7 @@ use crate::rpc::pb;
 use crate::training::StepMetrics;
 use crate::training::spec::not_negative;
 
-/// Reads everything but the model's name, or notes what is wrong.
+/// Reads everything but the model's name, or records the violations.
 pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> Option<RunParts> {
     let batch = read_batch(request.inputs, request.targets, request.labels, violations);
     if request.steps != 0 && request.epochs != 0 {
@@ -42,7 +42,7 @@ pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> 
         "ON_DISCONNECT_STOP (1) or ON_DISCONNECT_CONTINUE (2)",
         violations,
     );
-    // Checked here as well, so that a request without a model hears of it.
+    // Checked here as well, so that the violation is reported even if the request names no model.
     request_id(request.request_id.clone(), || [0; 32], violations);
     Some(RunParts {
         batch: Some(batch?),
@@ -65,7 +65,6 @@ pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> 
     })
 }
 
-/// Where the time went.
 pub fn timings(timing: Timing) -> pb::Timings {
     pb::Timings {
         queued: Some(duration(timing.queued)),
@@ -73,7 +72,6 @@ pub fn timings(timing: Timing) -> pb::Timings {
     }
 }
 
-/// A run's beginning.
 pub fn started(start: &RunStart) -> pb::Started {
     pb::Started {
         step: start.step.cast_signed(),
@@ -100,7 +98,7 @@ pub fn progress(steps: &[StepMetrics]) -> pb::Progress {
     }
 }
 
-/// A run's end, for whatever reason.
+/// The end of a run, for any reason.
 pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
     let reason = match end.reason {
         EndReason::Finished => pb::StopReason::Finished,

@@ -1,4 +1,4 @@
-//! CheckGradients: central differences against backward, in `f64`, a quantum at a time.
+//! CheckGradients: compares backward's gradients with central differences, in `f64`, a quantum at a time.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::training::{Committed, Model, Spec};
 /// Answers CheckGradients.
 ///
 /// # Errors
-/// Invalid fields, no such model, too much work, no memory, the deadline.
+/// Invalid fields, an unknown model, too much work, no memory, or a passed deadline.
 pub async fn check(
     host: &Host,
     caller: &Caller,
@@ -60,7 +60,7 @@ pub async fn check(
         let batch = reads::typed::<f64>(host, caller, model.spec(), batch).await?;
         let options = CheckOptions { step_size, max_entries_per_tensor: most };
         let check = GradientCheck::new(&model, batch, options, tolerance, host, caller)?;
-        // Never at once: it differentiates by many passes, however small each is.
+        // Never inline: it takes many passes, however small each is.
         let (flops, work) = (u64::MAX, |turns| async move { check.reply(&turns).await });
         let (mut reply, timing) = host.compute_in_blocks(caller, flops, work).await?;
         reply.timings = Some(timings(timing));
@@ -68,7 +68,7 @@ pub async fn check(
     })
 }
 
-/// A comparison and what its reply needs.
+/// A gradient check and the data for its reply.
 pub struct GradientCheck<T> {
     committed: Arc<Committed<T>>,
     spec: Spec,
@@ -79,7 +79,7 @@ pub struct GradientCheck<T> {
 }
 
 impl<T: ModelScalar> GradientCheck<T> {
-    /// A comparison of the model's last committed weights.
+    /// A check of the model's last committed weights.
     ///
     /// # Errors
     /// It would take more forward passes, or more memory, than allowed.
@@ -121,7 +121,7 @@ impl<T: ModelScalar> GradientCheck<T> {
         })
     }
 
-    /// Compares every entry that is asked for.
+    /// Compares every requested entry.
     pub async fn reply(self, pauses: &impl Pauses) -> pb::CheckGradientsResponse {
         let mut parameters = Vec::with_capacity(self.committed.state.parameters.len());
         for block in self.committed.state.parameters.chunks(WALK) {
@@ -187,7 +187,7 @@ fn name(tensor: Checked) -> (Quantity, usize) {
     }
 }
 
-/// Row and column from 1, or the one index of a bias.
+/// The position of an entry, counted from 1: row and column, or the one index of a bias.
 fn place(architecture: &Architecture, tensor: Checked, index: usize) -> Vec<i32> {
     let columns = match tensor {
         Checked::Weights(i) => architecture.layers()[i - 1].fan_in,

@@ -1,4 +1,4 @@
-//! CreateModel: a request into a model to create.
+//! CreateModel: converts a request into a new model.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::training::{Fingerprint, ModelName, Placement, SessionName};
 /// Answers CreateModel.
 ///
 /// # Errors
-/// Invalid fields, parameters that do not fit, a taken id, no room.
+/// Invalid fields, parameters that do not fit, a taken id, or a limit.
 pub async fn create(
     host: &Arc<Host>,
     caller: &Arc<Caller>,
@@ -43,7 +43,8 @@ async fn read(
     caller: &Caller,
 ) -> Result<NewModel, Status> {
     let mut violations = Violations::new();
-    // Computed before the request is taken apart, and only where it is needed.
+    // Take the id out first: the fingerprint covers everything else in the request. It is computed only if there is an
+    // id.
     let id_of_request = std::mem::take(&mut request.request_id);
     let mut known = [0; 32];
     if !id_of_request.is_empty() {
@@ -62,7 +63,7 @@ async fn read(
     };
     let model = id(&request.model_id, "model_id", &mut violations)?;
     let request_id = request_id(id_of_request, || known, &mut violations);
-    // What was made once is answered again, also where the limits are lower by now.
+    // A repeated request is answered even if the limits have been lowered since.
     let is_made = match (&session, &request_id) {
         (Some(session), Some(request)) => host.has_made(session, request),
         _ => false,
@@ -105,7 +106,7 @@ async fn read(
     })
 }
 
-/// Reads what a COMPARE_ONLY model is to be compared on.
+/// Reads the batch that a COMPARE_ONLY model is compared on.
 fn read_compare(terms: pb::CompareTerms, violations: &mut Violations) -> Option<(BatchParts, f64)> {
     let mut faults = Violations::new();
     let batch = read_batch(terms.inputs, terms.targets, terms.labels, &mut faults);
@@ -114,8 +115,8 @@ fn read_compare(terms: pb::CompareTerms, violations: &mut Violations) -> Option<
     Some((batch?, tolerance?.relative))
 }
 
-/// Everything a CreateModel request asks for, its id left out. The message is encoded for it: it is made once, and seldom
-/// large.
+/// A fingerprint of a CreateModel request without its id. It encodes the message, which is cheap enough: a model is
+/// created once and requests are seldom large.
 async fn fingerprint(request: &pb::CreateModelRequest, pauses: &impl Pauses) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"CreateModel 1");

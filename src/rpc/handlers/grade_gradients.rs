@@ -1,4 +1,4 @@
-//! GradeGradients: gradients of a student's code against the right ones, a block at a time.
+//! GradeGradients: compares gradients from a student's code with the correct ones, a block at a time.
 
 use std::sync::Arc;
 
@@ -20,35 +20,36 @@ use crate::rpc::convert::{grading as convert, spec::to_i32};
 use crate::rpc::pb;
 use crate::training::Model;
 
-/// What an entry of an activation, its slope and its loss takes in floating-point operations, roughly.
+/// Estimated cost of an activation, its slope and its share of the loss, in floating-point operations.
 const FLOPS_PER_ACTIVATION: u64 = 100;
 
-/// What an entry that was submitted takes: to be read, compared, and searched for the largest error.
+/// Estimated cost of a submitted entry, in floating-point operations: decoding, comparison, and search for the largest
+/// error.
 const FLOPS_PER_ENTRY: u64 = 20;
 
-/// What was asked for, besides the network.
+/// The request besides its network.
 struct Submission {
     batch: BatchParts,
     submitted: Vec<SubmittedParts>,
     tolerance: Tolerance,
-    /// Whether the caller names a preset, and a number of its own.
+    /// Whether the request names a preset, and a tolerance of its own.
     names_tolerance: (bool, bool),
     learning_rate: Option<f64>,
     dataset_size: Option<usize>,
 }
 
-/// What is graded, and what the reply tells besides.
+/// The work to grade, and the data for its reply.
 struct Work {
     grading: TensorGrading,
     step: u64,
     digest: String,
 }
 
-/// Answers a request. Only its outline is read on the caller's thread; whatever depends on how much it holds is done on a
+/// Answers a request. Only its outline is read on the caller's thread; all work that grows with its size runs on a
 /// compute thread, in turns.
 ///
 /// # Errors
-/// A request that does not fit the network or its terms, no such model, too much work, no try left.
+/// A request that does not fit the network or its terms, an unknown model, too much work, or no try left.
 pub async fn grade(
     host: &Host,
     caller: &Caller,
@@ -133,8 +134,8 @@ fn reply(
     }
 }
 
-/// Refuses what takes too long: a pass by its matrices and its activations, and each entry that was submitted. Naming
-/// mistakes has a limit of its own, of about twenty times the default one of a pass.
+/// Refuses requests that cost too much: a pass, by its matrices and activations, plus each submitted entry. The search
+/// for mistakes has its own limit, about twenty times the default one of a pass.
 fn check_work<T: ModelScalar>(
     host: &Host,
     model: &Model<T>,
@@ -165,7 +166,7 @@ fn check_work<T: ModelScalar>(
 }
 
 impl Submission {
-    /// Reads the outline of a request: everything but the numbers.
+    /// Reads the outline of a request: everything but the entries.
     fn read(
         request: pb::GradeGradientsRequest,
         host: &Host,
@@ -200,14 +201,14 @@ impl Submission {
         Ok((target, submission))
     }
 
-    /// How many numbers there are to read.
+    /// The number of entries to decode.
     fn entries(&self) -> u64 {
         let submitted = self.submitted.iter().map(SubmittedParts::entries);
         self.batch.entries() + submitted.sum::<u64>()
     }
 
-    /// Takes the tolerance that was fixed, and refuses what would make a search of verdicts: a tolerance of the caller's
-    /// choice, and numbers of its choice that mistakes are named by.
+    /// Sets the fixed tolerance, and refuses fields that would let a client probe for the reference values: its own
+    /// tolerance, and its own values for the numbers by which mistakes are recognized.
     fn keep_to(&mut self, limits: &CompareLimits) -> Result<(), Violations> {
         let mut violations = Violations::new();
         let (preset, number) = self.names_tolerance;
@@ -237,7 +238,7 @@ impl Submission {
         violations.into_result(Some(()))
     }
 
-    /// Reads the numbers, and begins to grade in FLOAT64, whatever the model computes in.
+    /// Decodes the entries and starts grading in FLOAT64, whatever type the model computes in.
     fn begin<T: ModelScalar>(
         self,
         model: &Model<T>,

@@ -1,4 +1,4 @@
-//! What Gradients shows of the last committed weights.
+//! Computes the reply of Gradients from the last committed weights.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::rpc::gradients_reply::{GradientsReply, Tensors};
 use crate::rpc::pb::{self, Quantity};
 use crate::training::{Model, Spec};
 
-/// Every quantity, in the order of a reply.
+/// Every quantity, in the order of the reply.
 pub const QUANTITIES: [Quantity; 13] = [
     Quantity::X,
     Quantity::Z,
@@ -33,7 +33,7 @@ pub const QUANTITIES: [Quantity; 13] = [
     Quantity::B,
 ];
 
-/// How many numbers a quantity holds over all layers, for `rows` samples.
+/// The number of entries of a quantity over all layers, for `rows` samples.
 pub fn entries(quantity: Quantity, architecture: &Architecture, rows: usize) -> usize {
     let layers = architecture.layers().iter();
     match quantity {
@@ -49,14 +49,14 @@ pub fn entries(quantity: Quantity, architecture: &Architecture, rows: usize) -> 
     }
 }
 
-/// The bytes of memory that [`gradients`] takes besides its reply.
+/// The memory that [`gradients`] takes besides its reply, in bytes.
 pub fn gradients_bytes<T: ModelScalar>(model: &Model<T>, rows: usize) -> usize {
     let architecture = &model.spec().architecture;
     ForwardBuffers::<T>::bytes(architecture, rows)
         .saturating_add(Backward::<T>::bytes(architecture, rows))
 }
 
-/// The gradients of a batch, and whatever else is asked for.
+/// The gradients of a batch, and the other requested quantities.
 pub fn gradients<T: ModelScalar>(
     model: &Arc<Model<T>>,
     batch: &Batch<T>,
@@ -152,7 +152,7 @@ fn input_gradient(include: &[Quantity]) -> InputGradient {
     }
 }
 
-/// A forward and a backward pass to show.
+/// The forward and backward pass to show.
 struct Shown<'a, T> {
     trace: Trace<'a, T>,
     backward: &'a Backward<T>,
@@ -178,7 +178,8 @@ impl<T: ModelScalar> Shown<'_, T> {
         }
     }
 
-    /// Hands out a quantity of every layer that has it, from where the pass left it; `false` where it has to be made first.
+    /// Writes a quantity of every layer that has it, straight from the buffers of the pass; `false` if it has to be
+    /// computed first.
     #[inline]
     fn parts<'s>(
         &'s self,
@@ -232,7 +233,7 @@ impl<T: ModelScalar> Shown<'_, T> {
         true
     }
 
-    /// All of a reply but its tensors.
+    /// All fields of the reply but its tensors.
     fn head(
         &self,
         spec: &Spec,
@@ -253,7 +254,7 @@ impl<T: ModelScalar> Shown<'_, T> {
         }
     }
 
-    /// y as numbers: labels become one-hot rows, or 0 and 1 for a single output.
+    /// The targets as numbers: labels become one-hot rows, or 0 and 1 for a single output.
     fn target_values(&self) -> Vec<T> {
         let n = self.trace.mlp().architecture().output_size();
         match self.targets {

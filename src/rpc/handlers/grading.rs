@@ -21,7 +21,7 @@ use crate::status::{Reason, Refusal};
 /// The longest name of a student, in bytes.
 const LONGEST_STUDENT: usize = 256;
 
-/// The handlers.
+/// The handlers of GradingService.
 #[derive(Clone)]
 pub struct Gradings(pub Arc<Host>);
 
@@ -35,7 +35,7 @@ impl GradingService for Gradings {
         let mut violations = Violations::new();
         let size = page_size(request.page_size, &mut violations);
         violations.into_result(Some(())).map_err(Refused::from)?;
-        // The token is the last id of the page before; every id comes after the empty one.
+        // The token is the last id of the previous page. The empty token sorts before every id.
         let after = request.page_token;
         let mut graders: Vec<&Arc<Grader>> = self.0.grading.graders.iter().collect();
         graders.sort_by(|a, b| a.assignment().id.cmp(&b.assignment().id));
@@ -79,7 +79,7 @@ impl GradingService for Gradings {
             let allowed = format!("at most {MAX_SUBMISSION_BYTES} in one call");
             violations.add("answers", given, allowed);
         }
-        // What no question of the assignment has comes back in the reply.
+        // The reply repeats ids that match no question, so their length is limited.
         if let Some(id) = request.answers.keys().find(|id| id.len() > MAX_ID_BYTES) {
             let given = format!("an id of {} bytes", id.len());
             violations.add("answers", given, format!("at most {MAX_ID_BYTES} bytes"));
@@ -133,7 +133,7 @@ impl Gradings {
         let graders = &self.0.grading.graders;
         let found = graders.iter().find(|grader| grader.assignment().id == id);
         found.cloned().ok_or_else(|| {
-            let message = "there is no such assignment; ListAssignments names those that there are";
+            let message = "there is no such assignment; ListAssignments lists the available ones";
             Refusal::new(Reason::NotFound, message)
                 .resource("assignment", id, message)
                 .status()

@@ -1,4 +1,4 @@
-//! A file for each service, and for each method that takes more than converting.
+//! One file for each service, and for each method that does more than convert and call the host.
 
 mod check_gradients;
 mod create_model;

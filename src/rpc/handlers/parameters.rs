@@ -20,7 +20,7 @@ use crate::rpc::{large_reply, pb};
 /// Answers GetParameters.
 ///
 /// # Errors
-/// No such model, a reply that is too large, a full queue.
+/// An unknown model, a reply that is too large, or a full queue.
 pub async fn get(
     host: &Host,
     caller: &Caller,
@@ -59,7 +59,7 @@ pub async fn get(
 /// Answers SetParameters.
 ///
 /// # Errors
-/// No such model, parameters that do not fit it, another step than expected, a limit, a disk that refuses.
+/// An unknown model, parameters that do not fit it, an unexpected step, a limit, or a failed write.
 pub async fn set(
     host: &Arc<Host>,
     caller: &Arc<Caller>,
@@ -67,7 +67,7 @@ pub async fn set(
 ) -> Result<Response<pb::SetParametersResponse>, Status> {
     let mut violations = Violations::new();
     let name = model_name(&request.model, "model", &mut violations);
-    // The model may have more layers than a new one may.
+    // An existing model may have more layers than the limit for new ones.
     let parameters = read_parameters(request.parameters, usize::MAX, &mut violations);
     request_id(request.request_id.clone(), || [0; 32], &mut violations);
     let (name, parameters) = violations

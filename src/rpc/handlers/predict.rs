@@ -1,4 +1,4 @@
-//! What Predict answers of the last committed weights.
+//! Computes the reply of Predict from the last committed weights.
 
 use std::sync::Arc;
 
@@ -15,27 +15,27 @@ use crate::rpc::convert::tensor::{Encoding, write, write_in_blocks};
 use crate::rpc::pb::{self, Quantity};
 use crate::training::{Model, Spec};
 
-/// The bytes of memory that [`predict`] takes besides its reply.
+/// The memory that [`predict`] takes besides its reply, in bytes.
 pub fn predict_bytes<T: ModelScalar>(model: &Model<T>, rows: usize) -> usize {
     ForwardBuffers::<T>::bytes(&model.spec().architecture, rows)
 }
 
-/// What else Predict returns besides the outputs.
+/// The optional parts of the reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
     /// Softmax or sigmoid of the outputs.
     pub probabilities: bool,
-    /// The class of each sample.
+    /// The predicted class of each sample.
     pub classes: bool,
     /// Every z and h.
     pub trace: bool,
 }
 
 impl Extras {
-    /// Refuses probabilities and classes where the loss has none.
+    /// Refuses probabilities and classes for a loss that has none.
     ///
     /// # Errors
-    /// One of them is asked for there.
+    /// One of them is requested for such a loss.
     pub fn check(self, spec: &Spec) -> Result<(), Violations> {
         let mut violations = Violations::new();
         let loss = spec.objective.loss;
@@ -68,7 +68,7 @@ impl Extras {
     }
 }
 
-/// How many numbers a reply holds for each sample.
+/// The number of entries of the reply for each sample.
 pub fn entries_per_row(architecture: &Architecture, extras: Extras) -> usize {
     architecture.output_size() * (1 + usize::from(extras.probabilities))
         + usize::from(extras.classes)
@@ -185,7 +185,7 @@ pub async fn predict_in_blocks<T: ModelScalar>(
     }
 }
 
-/// The class of a sample with these outputs.
+/// The predicted class of a sample with these outputs.
 fn class<T: ModelScalar>(objective: Objective, row: &[T]) -> i32 {
     match objective.loss {
         Loss::BinaryCrossEntropy => i32::from(row[0] > T::ZERO),
@@ -195,7 +195,7 @@ fn class<T: ModelScalar>(objective: Objective, row: &[T]) -> i32 {
     }
 }
 
-/// Every z, then every h: its layer, shape and entries.
+/// Every z, then every h, each with its layer, shape and entries.
 fn matrices<'t, T: ModelScalar>(
     trace: &'t Trace<'_, T>,
 ) -> Vec<(Quantity, usize, [usize; 2], &'t [T])> {

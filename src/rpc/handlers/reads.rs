@@ -1,4 +1,5 @@
-//! Gradients and Predict: reads of the last committed weights. Small ones are computed whole, large ones in blocks.
+//! Gradients and Predict, which read the last committed weights. Small ones are computed in one turn, large ones in
+//! blocks.
 
 use std::sync::Arc;
 
@@ -25,10 +26,10 @@ use crate::rpc::convert::training::timings;
 use crate::rpc::{large_reply, pb};
 use crate::training::{Model, Spec};
 
-/// A batch that fits the spec, in the model's type or another one.
+/// A batch that fits the spec, in the type of the model or another one.
 ///
 /// # Errors
-/// Everything that does not fit; the deadline; a full queue.
+/// All violations, a passed deadline, or a full queue.
 pub async fn typed<T: ModelScalar>(
     host: &Host,
     caller: &Caller,
@@ -113,7 +114,7 @@ pub async fn gradients(
     })
 }
 
-/// [`typed`] in the model's own type, which a small batch is read into without a copy of the spec.
+/// [`typed`] in the model's own type. It reads a small batch without copying the spec.
 async fn typed_for<T: ModelScalar>(
     host: &Host,
     caller: &Caller,

@@ -9,7 +9,7 @@ use crate::nn::init::PRNG;
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb::{self, server_service_server::ServerService};
 
-/// The handlers.
+/// The handlers of ServerService.
 #[derive(Clone)]
 pub struct ServerInfo(pub Arc<Host>);
 
@@ -40,8 +40,8 @@ impl ServerService for ServerInfo {
     }
 }
 
-/// Whether a client may know a setting: limits and switches are what it has to keep to. Text names folders, files and
-/// addresses of the machine, which are of no use to it but to an attacker.
+/// Whether clients may see a setting. They need limits and switches. Texts name folders, files and addresses of the
+/// machine, which help only an attacker.
 fn is_public(name: &str, value: &str) -> bool {
     let is_text = value.starts_with(['"', '\'']);
     !is_text || name == "reveal_limit"

@@ -16,7 +16,7 @@ use crate::rpc::pb::{self, session_service_server::SessionService};
 use crate::status::{Reason, Refusal};
 use crate::training::SessionName;
 
-/// The handlers.
+/// The handlers of SessionService.
 #[derive(Clone)]
 pub struct Sessions(pub Arc<Host>);
 
@@ -41,7 +41,7 @@ impl SessionService for Sessions {
             violations.add(
                 "request_id",
                 "a request_id without a session_id",
-                "both: a session whose name the server draws is not found again",
+                "both: a retry cannot find a session whose name the server chose",
             );
         }
         let name = SessionName(violations.into_result(id).map_err(Refused::from)?);

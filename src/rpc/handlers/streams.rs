@@ -1,4 +1,4 @@
-//! Events as streams of messages: of one run, and of a model that is watched.
+//! Events as streams of messages, for one run or for a watched model.
 
 use std::pin::Pin;
 
@@ -35,7 +35,7 @@ pub fn run_events(events: RunEvents) -> Streamed<pb::TrainBatchResponse> {
     Box::pin(events)
 }
 
-/// The model as it is, then the events of every run.
+/// The model's current state, then the events of every run.
 pub fn model_events(model: pb::Model, watch: Watch) -> Streamed<pb::WatchModelResponse> {
     use watch_model_response::Event as Message;
     let first = Ok(Message::Model(model));

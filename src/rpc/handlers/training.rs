@@ -17,7 +17,7 @@ use crate::rpc::convert::training::read_run;
 use crate::rpc::pb::{self, training_service_server::TrainingService};
 use crate::training::ModelName;
 
-/// The handlers.
+/// The handlers of TrainingService.
 #[derive(Clone)]
 pub struct Training(pub Arc<Host>);
 

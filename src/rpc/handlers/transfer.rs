@@ -1,4 +1,4 @@
-//! ExportModel and ImportModel: a model as the file that the server itself keeps of it, in pieces.
+//! ExportModel and ImportModel: a model as a stream of pieces of its snapshot file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::rpc::pb;
 use crate::status::{Reason, Refusal};
 use crate::training::{ModelName, SessionName};
 
-/// Bytes in one message: any client takes as many.
+/// Bytes in one message, within the default limit of every client.
 const PIECE: usize = 1 << 20;
 
-/// Answers ExportModel with a model's file, piece by piece.
+/// Answers ExportModel with the model's file, piece by piece.
 ///
 /// # Errors
-/// No such model, no memory for the file, a full queue.
+/// An unknown model, no memory for the file, or a full queue.
 pub async fn export(
     host: &Host,
     caller: &Caller,
@@ -43,10 +43,11 @@ pub async fn export(
     Ok(file.answer(stream::empty().boxed()))
 }
 
-/// Receives a file and answers ImportModel. The numbers go straight to their places, so that the model is held once.
+/// Receives a file and answers ImportModel. The entries are decoded straight into the model, so that memory holds it
+/// once.
 ///
 /// # Errors
-/// Invalid names, a file that is too long or no model, a sender who stops, a taken id, no room.
+/// Invalid names, a file that is too long or not a model, a sender that stalls, a taken id, or a limit.
 pub async fn import(
     host: &Arc<Host>,
     caller: &Arc<Caller>,
@@ -72,7 +73,7 @@ async fn receive(
         session_name(&first.session, "session", &mut violations)
     };
     let model = id(&first.model_id, "model_id", &mut violations)?;
-    // Refused before the file is sent in vain.
+    // Refuse a bad request id before the client sends the file.
     request_id(first.request_id.clone(), || [0; 32], &mut violations);
     let model = violations.into_result(model).map_err(Refused::from)?;
 
@@ -114,7 +115,7 @@ async fn receive(
     Ok(write_model(&state, &host.grading.veil))
 }
 
-/// The next piece, as long as the sender sends.
+/// The next piece, unless the sender stalls.
 async fn next(
     pieces: &mut Streaming<pb::ImportModelRequest>,
     host: &Host,
@@ -125,7 +126,7 @@ async fn next(
         () = host.shutdown.cancelled() => Err(Refused::Stopped(Stop::Shutdown).into()),
         piece = tokio::time::timeout(patience, pieces.message()) => piece.unwrap_or_else(|_| {
             let message = format!(
-                "no piece of the file came for {} s (stall_seconds): send it again, faster",
+                "no piece of the file arrived for {} s (stall_seconds): send it again, faster",
                 patience.as_secs()
             );
             Err(Refusal::new(Reason::Deadline, message).status())
@@ -133,7 +134,7 @@ async fn next(
     }
 }
 
-/// Names belong into the first message; a client that repeats them means the same ones.
+/// Names belong in the first message; later messages may repeat them unchanged.
 fn check_repeated(first: &pb::ImportModelRequest, names: [&String; 3]) -> Result<(), Status> {
     let allowed = [&first.session, &first.model_id, &first.request_id];
     let mut violations = Violations::new();
@@ -150,7 +151,7 @@ fn check_repeated(first: &pb::ImportModelRequest, names: [&String; 3]) -> Result
     Ok(violations.into_result(Some(())).map_err(Refused::from)?)
 }
 
-/// What tells this request from others, as far as its names go; the file is to follow.
+/// The part of the request's fingerprint that covers its names; the file is added as it arrives.
 fn fingerprint(names: &pb::ImportModelRequest) -> Hasher {
     let mut hasher = Hasher::new();
     hasher.update(b"ImportModel 1");
