@@ -1,5 +1,5 @@
-//! What backpropd trains: models and their steps, runs, snapshots, sessions and their quotas.
+//! Training for backpropd: models and their steps, runs, snapshots, sessions and quotas.
 //!
-//! Pure: no IO, no clock, no thread of its own. Here the engine's numbers become `f32` or `f64`.
+//! Pure: no IO, no clock, no thread of its own. The engine's generic numbers become `f32` or `f64` here.
 
 pub mod training;

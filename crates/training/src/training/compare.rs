@@ -1,4 +1,4 @@
-//! What a COMPARE_ONLY model is compared on, as its maker fixed it.
+//! The fixed comparison of a COMPARE_ONLY model, set by its creator.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,18 +10,18 @@ use backpropd_engine::nn::{Batch, Scalar, TargetsRef};
 pub struct CompareTerms {
     /// [`batch_digest`] of the batch.
     pub batch: Fingerprint,
-    /// How far an entry may be off, of itself and of the largest.
+    /// The allowed error of an entry, relative to the entry itself and to the largest one.
     pub relative_tolerance: f64,
 }
 
-/// A digest of a batch's numbers in single precision, so that the same batch in either precision is the same.
+/// A digest of a batch in single precision, so that the same batch in either precision has the same digest.
 pub fn batch_digest<T: Scalar>(batch: &Batch<T>) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     let mut numbers = |kind: u8, numbers: &mut dyn Iterator<Item = f64>, count: usize| {
         hasher.update(&[kind]);
         hasher.update(&(count as u64).to_le_bytes());
         for number in numbers {
-            // Zeros of both signs are the same number.
+            // Zeros of both signs are equal.
             hasher.update(&(number as f32 + 0.0).to_le_bytes());
         }
     };

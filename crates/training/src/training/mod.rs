@@ -1,8 +1,7 @@
 //! Models and the sessions that hold them.
 //!
-//! Pure state: no IO, no clock (times are arguments), no thread. A [`Model`] is a [`Spec`] and its last committed
-//! step; a [`Run`] takes it further, one whole step at a time; the [`Registry`] finds models and says how much is
-//! allowed.
+//! Pure state: no IO, no clock (times are arguments), no thread. A [`Model`] is a [`Spec`] and its last committed step;
+//! a [`Run`] advances it one whole step at a time; the [`Registry`] finds models and enforces quotas.
 
 pub mod compare;
 pub mod model;

@@ -1,4 +1,4 @@
-//! A model: a spec, the last committed step, and the requests that made it.
+//! A model: a spec, the last committed step, and the requests that led to it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,66 +11,66 @@ use backpropd_engine::nn::{
     Matrix, Mlp, Pauses, Scalar, State, WeightsDigest, batch::check_finite,
 };
 
-/// The largest step that training may reach: up to here every step is an exact number in every client's language.
+/// The largest step that training may reach: every client language represents steps up to here exactly.
 pub const LARGEST_STEP: u64 = 1 << 53;
 
-/// One committed step: immutable, so that readers, snapshots and the next step share it without waiting.
+/// One committed step. It is immutable, so that readers, snapshots and the next step share it without locks.
 #[derive(Debug)]
 pub struct Committed<T> {
     /// Parameters and optimizer state.
     pub state: State<T>,
-    /// How many steps are committed.
+    /// The number of committed steps.
     pub step: u64,
     pub(super) digest: OnceLock<WeightsDigest>,
 }
 
-/// A model that computes in `T`. One writer at a time (its caller sees to that), any number of readers.
+/// A model that computes in `T`. It allows any number of readers and one writer at a time, which the caller ensures.
 #[derive(Debug)]
 pub struct Model<T> {
     spec: Spec,
     current: Mutex<Current<T>>,
 }
 
-/// What changes of a model, under one lock, so that no look at it mixes two steps.
+/// The mutable part of a model, under one lock, so that no reader sees a mix of two steps.
 #[derive(Debug)]
 struct Current<T> {
     committed: Arc<Committed<T>>,
     requests: RequestLog<Outcome>,
-    /// The run under way, where it is to be remembered: steps that an earlier try took, and the step it began at.
+    /// The current run, if its request is remembered: steps of its earlier tries, and the step at which it began.
     running: Option<(RequestId, u64, u64)>,
 }
 
-/// All of a model that changes: the last committed step, and the requests that made it.
+/// The mutable part of a model as a value: the last committed step, and the requests that led to it.
 #[derive(Clone, Debug)]
 pub struct Kept<T> {
-    /// The step.
+    /// The last committed step.
     pub committed: Arc<Committed<T>>,
-    /// What became of the last requests, from the oldest to the newest.
+    /// The outcomes of the latest requests, oldest first.
     pub requests: Vec<(RequestId, Outcome)>,
 }
 
-/// What became of a request that changes a model.
+/// The outcome of a request that changes a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// A run that was cut short: this many of its steps are committed.
+    /// A run that was interrupted after committing some of its steps.
     Interrupted {
         /// Steps committed for this request.
         steps_done: u64,
     },
     /// A run that took every step.
     Finished(RunSummary),
-    /// A run that met weights that are not finite.
+    /// A run whose weights became non-finite.
     Diverged(Divergence),
-    /// Parameters that were replaced.
+    /// Parameters were replaced.
     ParametersSet {
-        /// The model's step then.
+        /// The model's step at that time.
         step: u64,
         /// The new parameters' digest.
         digest: WeightsDigest,
     },
 }
 
-/// How a finished run ended.
+/// The result of a completed run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Steps committed for the request, earlier tries included.
@@ -84,52 +84,52 @@ pub struct RunSummary {
     pub digest: WeightsDigest,
 }
 
-/// Where a run would have lost the weights.
+/// The last finite state of a run that diverged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
-    /// Steps committed for the request before.
+    /// Steps committed for the request before the divergence.
     pub steps_done: u64,
-    /// The model's step, whose weights stay.
+    /// The model's step; its weights are unchanged.
     pub step: u64,
-    /// The loss of the step that was not taken.
+    /// The loss of the step that was not committed.
     #[serde(with = "any_float")]
     pub loss: f64,
-    /// The length of its gradient.
+    /// The norm of its gradient.
     #[serde(with = "any_float")]
     pub gradient_norm: f64,
 }
 
-/// How a request that changes a model may begin.
+/// How a request that changes a model begins.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begin {
-    /// With nothing done.
+    /// From the start.
     Fresh,
-    /// After the steps that an earlier try has committed.
+    /// After the steps that an earlier try committed.
     Resume {
-        /// How many.
+        /// The number of those steps.
         steps_done: u64,
     },
-    /// Not at all: this became of it.
+    /// Not at all: return the recorded outcome.
     Replay(Outcome),
 }
 
-/// Why a request that changes a model may not begin.
+/// Why a request that changes a model cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BeginError {
     /// Its id belongs to another request.
     #[error(transparent)]
     Reused(#[from] RequestIdReused),
-    /// The model is at another step than the caller thinks.
+    /// The model is not at the expected step.
     #[error("expected_step is {expected}, the model is at step {actual}")]
     StepMismatch {
-        /// What the caller expects.
+        /// The step that the client expects.
         expected: i64,
-        /// Where the model is.
+        /// The model's step.
         actual: u64,
     },
 }
 
-/// The parameters of one layer as somebody sends them.
+/// The parameters of one layer as a client sends them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerParameters<T> {
     /// W.
@@ -139,10 +139,10 @@ pub struct LayerParameters<T> {
 }
 
 impl Spec {
-    /// Puts the layers' parameters into one flat vector, or names everything that does not fit, at `parameters[…]`.
+    /// Flattens the layers' parameters into one vector, or returns every violation, at `parameters[…]`.
     ///
     /// # Errors
-    /// A number of layers, a shape or a bias other than the architecture's; entries that are not finite.
+    /// A number of layers, a shape or a bias that differs from the architecture; entries that are not finite.
     pub fn flatten<T: Scalar>(
         &self,
         parameters: Vec<LayerParameters<T>>,
@@ -193,7 +193,7 @@ impl Spec {
 }
 
 impl<T: Scalar> Committed<T> {
-    /// This state at this step.
+    /// Creates a committed step.
     pub fn new(state: State<T>, step: u64) -> Self {
         Self {
             state,
@@ -202,12 +202,12 @@ impl<T: Scalar> Committed<T> {
         }
     }
 
-    /// The network, to compute with.
+    /// The network with this step's parameters.
     pub fn mlp<'a>(&'a self, spec: &'a Spec) -> Mlp<'a, T> {
         Mlp::new(&spec.architecture, &self.state.parameters)
     }
 
-    /// The parameters' digest, computed when first asked for.
+    /// The parameters' digest, computed on first use.
     pub fn digest(&self, spec: &Spec) -> WeightsDigest {
         *self
             .digest
@@ -233,7 +233,7 @@ impl<T: Scalar> Committed<T> {
 }
 
 impl<T: Scalar> Model<T> {
-    /// A model at step 0 with these parameters, which fit the spec's architecture. It remembers the last
+    /// Creates a model at step 0. The parameters have to fit the spec's architecture. It remembers the last
     /// `remembered_requests` requests.
     pub fn new(spec: Spec, parameters: Vec<T>, remembered_requests: usize) -> Self {
         let state = State::new(parameters, &spec.optimizer);
@@ -244,7 +244,7 @@ impl<T: Scalar> Model<T> {
         Self::restored(spec, kept, remembered_requests)
     }
 
-    /// A model as it was when it was written down.
+    /// Recreates a model from its persisted state.
     pub fn restored(spec: Spec, kept: Kept<T>, remembered_requests: usize) -> Self {
         let mut requests = RequestLog::new(remembered_requests);
         requests.replace(kept.requests);
@@ -259,7 +259,7 @@ impl<T: Scalar> Model<T> {
         }
     }
 
-    /// What has to be kept of it: of a run under way, the steps that it has taken so far.
+    /// The state to persist; during a run, with the steps it has committed so far.
     pub fn kept(&self) -> Kept<T> {
         let current = self.lock();
         let mut requests = current.requests.clone();
@@ -273,36 +273,36 @@ impl<T: Scalar> Model<T> {
         }
     }
 
-    /// Goes back to what was kept. The caller is the model's only writer.
+    /// Reverts to a persisted state. The caller is the model's only writer.
     pub fn restore(&self, kept: Kept<T>) {
         let mut current = self.lock();
         current.requests.replace(kept.requests);
         current.committed = kept.committed;
     }
 
-    /// What it is.
+    /// The model's spec.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// The last committed step. Training goes on without changing it.
+    /// The last committed step. Training replaces it and never changes it.
     pub fn committed(&self) -> Arc<Committed<T>> {
         Arc::clone(&self.lock().committed)
     }
 
-    /// Replaces the last committed step, all of it at once.
+    /// Replaces the last committed step as a whole.
     pub(super) fn commit(&self, committed: Arc<Committed<T>>) {
         self.lock().committed = committed;
     }
 
-    /// Notes a run that goes on after `steps_done` steps of an earlier try.
+    /// Records that a run is in progress, after `steps_done` steps of an earlier try.
     pub(super) fn note_run(&self, request: Option<RequestId>, steps_done: u64) {
         let mut current = self.lock();
         let step = current.committed.step;
         current.running = request.map(|request| (request, steps_done, step));
     }
 
-    /// Whether a request of this id has changed the model, so that its outcome is known.
+    /// Whether the outcome of a request with this id is remembered.
     pub fn knows(&self, request_id: &str) -> bool {
         !request_id.is_empty() && self.lock().requests.knows(request_id)
     }
@@ -310,7 +310,7 @@ impl<T: Scalar> Model<T> {
     /// Decides how a request that changes the model begins. The caller is the model's only writer.
     ///
     /// # Errors
-    /// A reused id, or another step than expected; a remembered request is answered whatever step it expects.
+    /// A reused id or an unexpected step. A remembered request gets its answer whatever step it expects.
     pub fn begin(
         &self,
         request: Option<&RequestId>,
@@ -320,7 +320,7 @@ impl<T: Scalar> Model<T> {
             && let Some(outcome) = self.lock().requests.find(request)?
         {
             match outcome {
-                // Nothing was done, so whatever it expects of the model still has to hold.
+                // Nothing was committed, so its expected step still has to match.
                 Outcome::Interrupted { steps_done: 0 } => {}
                 Outcome::Interrupted { steps_done } => return Ok(Begin::Resume { steps_done }),
                 Outcome::Finished(_) | Outcome::Diverged(_) | Outcome::ParametersSet { .. } => {
@@ -337,7 +337,7 @@ impl<T: Scalar> Model<T> {
         }
     }
 
-    /// Notes what became of a request; a run is over then.
+    /// Records the outcome of a request, which also ends its run.
     pub fn record(&self, request: Option<RequestId>, outcome: Outcome) {
         let mut current = self.lock();
         current.running = None;
@@ -346,7 +346,7 @@ impl<T: Scalar> Model<T> {
         }
     }
 
-    /// Replaces the parameters and clears the optimizer's state. The caller is the model's only writer.
+    /// Replaces the parameters and resets the optimizer's state. The caller is the model's only writer.
     pub fn set_parameters(&self, parameters: Vec<T>) -> Arc<Committed<T>> {
         let state = State::new(parameters, &self.spec.optimizer);
         let committed = Arc::new(Committed::new(state, self.committed().step));
@@ -354,13 +354,13 @@ impl<T: Scalar> Model<T> {
         committed
     }
 
-    /// Even after a panic elsewhere: each part is replaced whole, never left half-written.
+    /// Ignores poisoning: each part is replaced as a whole, so a panic elsewhere leaves no half-written state.
     fn lock(&self) -> MutexGuard<'_, Current<T>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Floating-point numbers as text, because JSON has neither infinities nor NaN.
+/// Serializes floats as text, because JSON has neither infinities nor NaN.
 mod any_float {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 

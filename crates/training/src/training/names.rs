@@ -5,7 +5,7 @@ use std::fmt;
 /// The longest id, in characters.
 const LONGEST_ID: usize = 63;
 
-/// What an id may look like, for messages.
+/// The pattern of an id, for messages.
 pub const ID_PATTERN: &str = "[a-z][a-z0-9-]{0,62}";
 
 /// The id of a session or a model: `[a-z][a-z0-9-]{0,62}`.
@@ -13,7 +13,7 @@ pub const ID_PATTERN: &str = "[a-z][a-z0-9-]{0,62}";
 pub struct Id(String);
 
 impl Id {
-    /// An id, unless `text` is none.
+    /// Parses an id; `None` if `text` is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase());
         let goes_on_well = text
@@ -22,7 +22,7 @@ impl Id {
         (starts_well && goes_on_well && text.len() <= LONGEST_ID).then(|| Self(text.to_owned()))
     }
 
-    /// An id made of 128 bits, which the caller drew at random; nobody can guess it.
+    /// An id from 128 bits that the caller drew at random, so that it cannot be guessed.
     pub fn from_random(bits: u128) -> Self {
         Self(format!("x{bits:032x}"))
     }
@@ -41,27 +41,27 @@ pub struct SessionName(pub Id);
 /// `sessions/{session}/models/{model}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName {
-    /// The session that holds it.
+    /// The session of the model.
     pub session: SessionName,
-    /// Its own id.
+    /// The model's id within the session.
     pub model: Id,
 }
 
 impl SessionName {
-    /// What the name looks like, for messages.
+    /// The pattern of the name, for messages.
     pub const PATTERN: &str = "\"sessions/{session}\"";
 
-    /// A name, unless `text` is none.
+    /// Parses a name; `None` if `text` is not one.
     pub fn parse(text: &str) -> Option<Self> {
         Id::parse(text.strip_prefix("sessions/")?).map(Self)
     }
 }
 
 impl ModelName {
-    /// What the name looks like, for messages.
+    /// The pattern of the name, for messages.
     pub const PATTERN: &str = "\"sessions/{session}/models/{model}\"";
 
-    /// A name, unless `text` is none.
+    /// Parses a name; `None` if `text` is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let (session, model) = text.split_once("/models/")?;
         Some(Self {

@@ -1,53 +1,53 @@
-//! How much a registry keeps, and what it says where that is not enough.
+//! Quotas of a registry, and the errors when they are exceeded.
 
 use std::time::Duration;
 
 use super::names::{ModelName, SessionName};
 use super::request_log::RequestIdReused;
 
-/// How much may be kept.
+/// The quotas of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryLimits {
-    /// Sessions in all.
+    /// Sessions in total.
     pub sessions: usize,
-    /// Models in all.
+    /// Models in total.
     pub models: usize,
     /// Models of one session.
     pub models_per_session: usize,
-    /// Bytes of parameters and optimizer state in all.
+    /// Bytes of parameters and optimizer state in total.
     pub bytes: usize,
     /// Bytes of parameters and optimizer state of one session's models.
     pub bytes_per_session: usize,
-    /// Sessions that callers from one address made.
+    /// Sessions created from one address.
     pub sessions_per_owner: usize,
-    /// Models in the sessions that callers from one address made.
+    /// Models in the sessions created from one address.
     pub models_per_owner: usize,
     /// Bytes of those models.
     pub bytes_per_owner: usize,
-    /// How long a session without a model lives without a call, unless it asked for a time of its own.
+    /// How long a session without a model survives without a call, unless it asked for its own ttl.
     pub empty_session_ttl: Duration,
-    /// How long a session lives without a call, and the most that one may ask for.
+    /// How long a session survives without a call, which is also the longest ttl that a client may request.
     pub session_ttl: Duration,
     /// CreateModel requests that a session remembers.
     pub requests_per_session: usize,
 }
 
-/// A quota that is used up.
+/// A quota that is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
-    /// Sessions in all.
+    /// Sessions in total.
     Sessions,
-    /// Models in all.
+    /// Models in total.
     Models,
     /// Models of one session.
     ModelsPerSession,
-    /// Bytes in all.
+    /// Bytes in total.
     Bytes,
     /// Bytes of one session.
     BytesPerSession,
     /// Calls of one session that compare with COMPARE_ONLY models.
     CompareTries,
-    /// Sessions that callers from one address made.
+    /// Sessions created from one address.
     SessionsPerAddress,
     /// Models in those sessions.
     ModelsPerAddress,
@@ -55,18 +55,18 @@ pub enum Quota {
     BytesPerAddress,
 }
 
-/// A limit that a model is above, because the limit was lowered after the model was made.
+/// A limit that a model exceeds because it was lowered after the model was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverLimit {
-    /// Which limit.
+    /// The exceeded limit.
     pub limit: Limit,
-    /// What counts against it.
+    /// The size that counts against it.
     pub found: usize,
-    /// What is allowed now.
+    /// The value of the limit now.
     pub allowed: usize,
 }
 
-/// A limit on one model, or on what the registry keeps.
+/// A limit on one model, or on the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Layers of a model.
@@ -75,11 +75,11 @@ pub enum Limit {
     Units,
     /// Parameters of a model.
     Parameters,
-    /// Of the registry.
+    /// A quota of the registry.
     Quota(Quota),
 }
 
-/// Why the registry refuses.
+/// Why the registry refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// No such session, or it has expired.
@@ -91,23 +91,23 @@ pub enum RegistryError {
     /// The session's record is damaged.
     #[error("the record of {name} cannot be used: {reason}")]
     SessionDamaged {
-        /// Which session.
+        /// The session.
         name: SessionName,
-        /// What is wrong with the record.
+        /// The damage.
         reason: String,
     },
     /// The session's id is taken.
-    #[error("{0} exists already")]
+    #[error("{0} already exists")]
     SessionTaken(SessionName),
     /// The model's id is taken.
-    #[error("{0} exists already")]
+    #[error("{0} already exists")]
     ModelTaken(ModelName),
     /// A quota is used up.
     #[error("{quota:?}: {limit} are allowed")]
     Quota {
-        /// Which.
+        /// The exhausted quota.
         quota: Quota,
-        /// How much is allowed.
+        /// The value of the quota.
         limit: usize,
     },
     /// The request's id belongs to another request.

@@ -1,8 +1,8 @@
-//! What a run did to a model, as bytes: the batch, and how its steps took it. Whoever has the model as it was before can
-//! do it again, bit by bit; of a large model and a small batch that is much less to keep than the model itself.
+//! The record of a run as bytes: its batch, and how its steps used it. Replaying it on the model's earlier state gives
+//! the same result, bit for bit. For a large model and a small batch the record is much smaller than the model.
 //!
-//! The bytes are a safetensors file: `inputs`, `targets` or `labels`, and in the metadata's entry `backpropd` JSON with
-//! all else. It has no checksum of its own.
+//! The bytes are a safetensors file: `inputs`, `targets` or `labels`, and everything else as JSON in the metadata's
+//! entry `backpropd`. It has no checksum of its own.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -22,60 +22,60 @@ use backpropd_engine::nn::{
     ARITHMETIC, Batch, Matrix, Minibatches, Scalar, TargetsRef, WeightsDigest,
 };
 
-/// The format that is written, and the only one that is read so far.
+/// The format version that is written, and the only one that is read.
 const VERSION: u32 = 1;
 const INPUTS: &str = "inputs";
 const TARGETS: &str = "targets";
 const LABELS: &str = "labels";
 
-/// Operations that a byte of the model's state is worth in one step: it is read forward, backward and for the update, and
-/// written. Steps of 784-1024-1024-10 on 1, 8 and 64 samples took 5, 5 and 16 ms, on two cores of an AMD EPYC that make
-/// 100,000 operations in a microsecond.
+/// The floating-point operations that take as long as one step's memory traffic for a byte of the model's state, which
+/// is read forward, backward and for the update, and written. Measured: steps of 784-1024-1024-10 on 1, 8 and 64
+/// samples took 5, 5 and 16 ms on two cores of an AMD EPYC that do 100,000 operations in a microsecond.
 const OPERATIONS_PER_BYTE: u64 = 70;
 
-/// The steps that a run took, or the last of them.
+/// The steps of a run, or the last of them.
 #[derive(Debug)]
 pub struct Redo<T> {
-    /// What the run was to do.
+    /// The plan of the run.
     pub plan: Plan<T>,
-    /// Steps of the request before the first one here, those of earlier tries included.
+    /// Steps of the request before the first one here, including those of earlier tries.
     pub first: u64,
-    /// The model before them.
+    /// The model before these steps.
     pub before: Arc<Committed<T>>,
-    /// The model after them.
+    /// The model after these steps.
     pub after: Kept<T>,
 }
 
-/// What doing runs again came to.
+/// The result of replaying runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redone {
-    /// When the last one was over.
+    /// When the last run ended.
     pub updated: SystemTime,
-    /// The digest of the parameters that they came to then, where it is another one now. A processor with other
-    /// instructions may round otherwise.
+    /// The digest recorded after the run, if the replay gives another one. A processor with different instructions may
+    /// round differently.
     pub other_digest: Option<WeightsDigest>,
-    /// The arithmetic that took the last of the steps then, where it is another one now.
+    /// The arithmetic recorded for the last steps, if it differs from the current one.
     pub other_arithmetic: Option<u32>,
 }
 
-/// Why a run cannot be done again.
+/// Why a run cannot be replayed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedoError {
     /// Written by another version of this program.
     #[error("format version {0}; this program reads version {VERSION}")]
     Version(u32),
-    /// It began with another model.
+    /// The run began with another model.
     #[error("it began at step {began}, the model is at step {found} or has other weights")]
     OtherModel {
-        /// The step it began at.
+        /// The step at which the run began.
         began: u64,
-        /// The model's.
+        /// The model's step.
         found: u64,
     },
-    /// It comes to weights that are not finite, which it did not then.
+    /// The replay diverges, which the run did not.
     #[error("it diverges after {0} steps")]
     Diverges(u64),
-    /// Undamaged, and still not what this program writes.
+    /// Undamaged, but not written by this program.
     #[error("not a run: {0}")]
     Malformed(String),
 }
@@ -88,11 +88,11 @@ struct Metadata {
     learning_rate: Option<f64>,
     first: u64,
     steps: u64,
-    /// The model's step before.
+    /// The model's step before the run.
     began: u64,
     before: WeightsDigest,
     after: WeightsDigest,
-    /// The arithmetic that took the steps; records from before it was noted have the first.
+    /// The arithmetic that took the steps. Older records lack it and used the first.
     #[serde(default = "first_arithmetic")]
     arithmetic: u32,
     updated: SystemTime,
@@ -104,12 +104,12 @@ fn first_arithmetic() -> u32 {
 }
 
 impl<T: Scalar> Redo<T> {
-    /// How many steps.
+    /// The number of steps.
     fn steps(&self) -> u64 {
         self.after.committed.step - self.before.step
     }
 
-    /// About the bytes that it takes.
+    /// The approximate size of the record, in bytes.
     pub fn bytes(&self) -> usize {
         let batch = self.plan.batch.view();
         let targets = match batch.targets {
@@ -119,7 +119,7 @@ impl<T: Scalar> Redo<T> {
         size_of_val(batch.inputs) + targets
     }
 
-    /// About the floating-point operations of doing it again.
+    /// The approximate cost of a replay, in floating-point operations.
     pub fn operations(&self, spec: &Spec) -> u64 {
         let products = 3 * spec
             .architecture
@@ -128,7 +128,7 @@ impl<T: Scalar> Redo<T> {
         self.steps().saturating_mul(products.saturating_add(passes))
     }
 
-    /// As bytes, with the time when the run was over.
+    /// Encodes the record, with the time when the run ended.
     ///
     /// # Errors
     /// More entries than a file can describe.
@@ -170,16 +170,15 @@ impl<T: Scalar> Redo<T> {
     }
 }
 
-/// Whether this program reads that version of the format.
+/// Whether this program reads that format version.
 pub fn is_known(version: u32) -> bool {
     version == VERSION
 }
 
-/// Does runs again, one after the other, on `par` threads. The caller is the model's only writer. `None` where there are
-/// none.
+/// Replays runs in order, on `par` threads. The caller is the model's only writer. `None` if there are no runs.
 ///
 /// # Errors
-/// The model is what it was, or stands in the midst of it.
+/// The model is unchanged, or partway through the replay.
 pub fn redo<T: Scalar>(
     runs: &[Vec<u8>],
     model: &Arc<Model<T>>,
@@ -192,7 +191,7 @@ pub fn redo<T: Scalar>(
         let (metadata, batch) = decode(bytes, spec)?;
         let found = model.committed();
         let weights = match &last {
-            // Whether these are the model's own, the end of all of them tells.
+            // The digest after all runs shows whether these are the model's own.
             Some(last) => last.after,
             None => found.digest(spec),
         };
@@ -216,7 +215,7 @@ pub fn redo<T: Scalar>(
     }))
 }
 
-/// Takes the steps of one run, in the buffers of the run before.
+/// Takes the steps of one run, in the buffers of the previous run.
 fn take_steps<T: Scalar>(
     metadata: &Metadata,
     batch: Batch<T>,
@@ -230,7 +229,8 @@ fn take_steps<T: Scalar>(
     let plan = Plan {
         minibatches: Minibatches::new(batch.rows(), size, seed),
         batch: Arc::new(batch),
-        // Left off where it was then: what the end of a run computes is known.
+        // Never reached, so that the run stops where the recorded one did and its final summary, which is known, is not
+        // computed.
         steps: u64::MAX,
         learning_rate: metadata.learning_rate,
         request: None,

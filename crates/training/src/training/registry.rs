@@ -1,4 +1,4 @@
-//! Sessions and the models in them: which exist, how much is allowed, which have expired.
+//! Sessions and their models: which exist, which quotas apply, which have expired.
 
 mod limits;
 mod restored;
@@ -22,7 +22,7 @@ pub use restored::RestoredModel;
 pub use shares::Owner;
 use shares::{Share, Shares};
 
-/// Every session and its models. `M` is what the caller keeps of a model.
+/// Every session and its models. `M` is the caller's representation of a model.
 #[derive(Debug)]
 pub struct Registry<M> {
     limits: RegistryLimits,
@@ -30,61 +30,61 @@ pub struct Registry<M> {
     models: usize,
     bytes: usize,
     shares: Shares,
-    /// Whether some model is above a limit that was lowered.
+    /// Whether a model exceeds a limit that was lowered.
     is_over: bool,
 }
 
 #[derive(Debug)]
 struct Session<M> {
     models: BTreeMap<Id, Held<M>>,
-    /// What its models take.
+    /// Bytes of its models.
     bytes: usize,
     requests: RequestLog<Id>,
-    /// The CreateSession request that made it, if that is to be executed once.
+    /// The CreateSession request that created it, if it has a request id.
     made_by: Option<RequestId>,
     created: SystemTime,
     /// The uptime at the last call.
     used: Duration,
-    /// Time without a call before this start, as far as no call has come since.
+    /// Time without a call before this start, until the first call.
     idle_before: Duration,
     ttl: Duration,
     access: Access,
-    /// How often its COMPARE_ONLY models were compared with.
+    /// The number of comparisons with its COMPARE_ONLY models.
     compare_tries: u64,
     /// Whether its record is on disk.
     is_stored: bool,
-    /// Whether it is being deleted: no call finds it any more.
+    /// Whether it is being deleted, so that calls no longer find it.
     is_closing: bool,
-    /// Who made it, where that is known: not after a restart.
+    /// The address that created it; unknown after a restart.
     owner: Option<Owner>,
-    /// How long it lives without a call while it has no model.
+    /// How long it survives without a call while it has no model.
     empty_ttl: Duration,
-    /// What is wrong with its record on disk, if that is damaged.
+    /// The damage to its record on disk, if any.
     damage: Option<String>,
 }
 
 #[derive(Debug)]
 struct Held<M> {
-    /// `None` while it is on disk alone.
+    /// `None` while the model is only on disk.
     model: Option<Arc<M>>,
     bytes: usize,
     created: SystemTime,
-    /// The limit that it is above.
+    /// The limit that the model exceeds.
     over: Option<OverLimit>,
 }
 
-/// Where a model is to go.
+/// The place of a new model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// The session; made anew where it does not exist and `new_session` says so.
+    /// The model's name. Its session is created with it if it does not exist and `new_session` is set.
     pub name: ModelName,
-    /// Whether the session is to be made along with the model.
+    /// Whether to create the session along with the model.
     pub new_session: bool,
-    /// How many bytes the model takes.
+    /// The size of the model, in bytes.
     pub bytes: usize,
-    /// Who asked, if it is to be remembered.
+    /// The request, if it is remembered.
     pub request: Option<RequestId>,
-    /// Whose share a new session counts for.
+    /// The owner whose share a new session counts against.
     pub owner: Option<Owner>,
 }
 
@@ -101,7 +101,7 @@ impl<M> Registry<M> {
         }
     }
 
-    /// How many sessions and models there are, and how many of the models are in memory.
+    /// The numbers of sessions, of models, and of models in memory.
     pub fn counts(&self) -> (usize, usize, usize) {
         let models = self
             .sessions
@@ -111,7 +111,7 @@ impl<M> Registry<M> {
         (self.sessions.len(), self.models, resident)
     }
 
-    /// Whether this very request made a model of this session that is still there.
+    /// Whether this request created a model of the session that still exists.
     pub fn has_made(&self, session: &SessionName, request: &RequestId) -> bool {
         let Some(session) = self.sessions.get(session) else {
             return false;
@@ -122,11 +122,11 @@ impl<M> Registry<M> {
         }
     }
 
-    /// Whether a model could be added now, or which one the same request made before: its name. Asked before the model is
-    /// built, so that a refusal costs nothing.
+    /// Checks whether a model can be added, or returns the name of the one that the same request created. Called before
+    /// the model is built, so that a refusal costs nothing.
     ///
     /// # Errors
-    /// What [`Registry::insert`] would answer.
+    /// As [`Registry::insert`].
     pub fn check(
         &mut self,
         placement: &Placement,
@@ -171,11 +171,11 @@ impl<M> Registry<M> {
         Ok(None)
     }
 
-    /// Adds a model, and its session where that is new; or adds nothing and returns the name of the one that the same
-    /// request made before.
+    /// Adds a model, and its session if that is new; or adds nothing and returns the name of the model that the same
+    /// request created.
     ///
     /// # Errors
-    /// No such session, a taken id, a reused request id, no room.
+    /// An unknown session, a taken id, a reused request id, or an exhausted quota.
     pub fn insert(
         &mut self,
         placement: Placement,
@@ -209,7 +209,7 @@ impl<M> Registry<M> {
         Ok(None)
     }
 
-    /// Finds a model and renews its session; `None` where it is not in memory.
+    /// Finds a model and renews its session's lease; `None` if the model is not in memory.
     ///
     /// # Errors
     /// No such session or model.
@@ -217,10 +217,10 @@ impl<M> Registry<M> {
         Ok(self.held(name, now)?.model.clone())
     }
 
-    /// Takes a model back into memory, unless somebody else has: then that one counts.
+    /// Adds a reloaded model, unless another call has reloaded it first: then that one is used.
     ///
     /// # Errors
-    /// No such session or model, any more.
+    /// The session or model no longer exists.
     pub fn bring_back(
         &mut self,
         name: &ModelName,
@@ -231,8 +231,8 @@ impl<M> Registry<M> {
         Ok(Arc::clone(held.model.get_or_insert(model)))
     }
 
-    /// Drops from memory what nobody uses of sessions that were not called for `idle`, and tells how many models that
-    /// were. `is_safe` says whether a model can be brought back as it is.
+    /// Evicts unused models of sessions without a call for `idle`, and returns their number. `is_safe` says whether the
+    /// disk holds the model's current state.
     pub fn evict(&mut self, idle: Duration, now: Now, is_safe: impl Fn(&M) -> bool) -> usize {
         let mut evicted = 0;
         for session in self.sessions.values_mut() {
@@ -240,7 +240,7 @@ impl<M> Registry<M> {
                 continue;
             }
             for held in session.models.values_mut() {
-                // Every user has a handle of its own; the last one left is this.
+                // Every user holds a reference; if this is the last one, the model is unused.
                 let is_unused =
                     |model: &mut Arc<M>| Arc::strong_count(model) == 1 && is_safe(model);
                 evicted += usize::from(held.model.take_if(is_unused).is_some());
@@ -256,7 +256,7 @@ impl<M> Registry<M> {
             .ok_or_else(|| RegistryError::NoModel(name.clone()))
     }
 
-    /// The ids of at most `count` models of a session after `after`, in their order; renews the session.
+    /// The ids of at most `count` models of a session after `after`, in order. Renews the session's lease.
     ///
     /// # Errors
     /// No such session.

@@ -1,30 +1,31 @@
-//! What a model remembers of the requests that changed it, so that a repeated request is answered, not done again.
+//! The requests that changed a model and their outcomes, so that a repeated request gets the recorded answer and is not
+//! executed twice.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// A digest of everything that a request asks for, its id left out.
+/// A digest of everything that a request asks for, except its id.
 pub type Fingerprint = [u8; 32];
 
 /// The longest request id, in bytes.
 pub const LONGEST_REQUEST_ID: usize = 128;
 
-/// A request that is to be executed once.
+/// A request to execute at most once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestId {
-    /// The id that the caller chose.
+    /// The id that the client chose.
     pub id: String,
-    /// What it asks for.
+    /// The digest of its content.
     pub fingerprint: Fingerprint,
 }
 
-/// The id was used before, for something else.
+/// The id was used before, for a different request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("request_id {0:?} was used before for another request")]
 pub struct RequestIdReused(pub String);
 
-/// The last requests and their outcomes; the oldest is forgotten when the log is full.
+/// The latest requests and their outcomes; when the log is full, the oldest is dropped.
 #[derive(Clone, Debug)]
 pub struct RequestLog<O> {
     entries: VecDeque<(RequestId, O)>,
@@ -32,7 +33,7 @@ pub struct RequestLog<O> {
 }
 
 impl<O: Clone> RequestLog<O> {
-    /// Remembers at most `capacity` requests.
+    /// An empty log of at most `capacity` requests.
     pub fn new(capacity: usize) -> Self {
         Self {
             entries: VecDeque::new(),
@@ -40,15 +41,15 @@ impl<O: Clone> RequestLog<O> {
         }
     }
 
-    /// Whether a request of this id is remembered.
+    /// Whether the log holds a request with this id.
     pub fn knows(&self, id: &str) -> bool {
         self.entries.iter().any(|(known, _)| known.id == id)
     }
 
-    /// What became of `request`, if it is remembered.
+    /// The outcome of `request`, if the log holds it.
     ///
     /// # Errors
-    /// The id belongs to a request with another content.
+    /// The id belongs to a request with different content.
     pub fn find(&self, request: &RequestId) -> Result<Option<O>, RequestIdReused> {
         match self
             .entries
@@ -63,24 +64,24 @@ impl<O: Clone> RequestLog<O> {
         }
     }
 
-    /// Every request that is remembered, from the oldest to the newest.
+    /// Every request in the log, oldest first.
     pub fn into_entries(self) -> Vec<(RequestId, O)> {
         self.entries.into()
     }
 
-    /// Remembers these instead, given from the oldest to the newest. More than the capacity stay: a limit that was
-    /// lowered at a start takes no answer away.
+    /// Replaces the log with these entries, oldest first. Entries beyond the capacity stay: lowering the limit before a
+    /// restart takes no recorded answer away.
     pub fn replace(&mut self, entries: Vec<(RequestId, O)>) {
         self.entries = entries.into();
     }
 
-    /// Adds an entry to those that were remembered before a start, as [`RequestLog::replace`] does.
+    /// Adds an entry from before the restart, beyond the capacity if need be, as [`RequestLog::replace`] does.
     pub fn restore(&mut self, request: RequestId, outcome: O) {
         self.entries.push_back((request, outcome));
     }
 
-    /// Notes what became of `request`, in place of an earlier note; it is now the newest. A log above its capacity gives
-    /// up two entries for each new one.
+    /// Records the outcome of `request` as the newest entry, replacing an earlier one with its id. A log above its
+    /// capacity drops two entries for each new one.
     pub fn record(&mut self, request: RequestId, outcome: O) {
         self.entries.retain(|(known, _)| known.id != request.id);
         for _ in 0..2 {

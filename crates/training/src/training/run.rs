@@ -1,4 +1,4 @@
-//! A run: the steps of one TrainBatch, taken a few at a time so that others get their turn between them.
+//! A run: the steps of one TrainBatch, taken a few at a time so that other work runs between them.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -15,22 +15,22 @@ use backpropd_engine::nn::{
     Batch, Descent, Minibatches, Mlp, Scalar, Updated, WeightsDigest, norm,
 };
 
-/// What a run does; valid by construction of its parts.
+/// The plan of a run, valid by construction of its parts.
 #[derive(Clone, Debug)]
 pub struct Plan<T> {
-    /// The samples; shared with whoever writes down what was done with them.
+    /// The samples, shared with the code that persists the run.
     pub batch: Arc<Batch<T>>,
-    /// How steps take them.
+    /// How the steps split the samples.
     pub minibatches: Minibatches,
-    /// How many steps the request asks for, those of earlier tries included.
+    /// The number of steps of the request, including those of earlier tries.
     pub steps: u64,
-    /// In place of the spec's base learning rate.
+    /// Replaces the spec's base learning rate.
     pub learning_rate: Option<f64>,
-    /// Who asked, if it is to be remembered.
+    /// The request, if it is remembered.
     pub request: Option<RequestId>,
 }
 
-/// What one step measured.
+/// The metrics of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepMetrics {
     /// The model's step after the update.
@@ -47,10 +47,10 @@ pub struct StepMetrics {
     pub learning_rate: f64,
 }
 
-/// Where a run stands when [`Run::advance`] returns.
+/// The state of a run when [`Run::advance`] returns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Advance {
-    /// The observer broke off; there are steps left.
+    /// The observer paused the run; steps remain.
     Paused,
     /// Every step is committed.
     Finished(RunSummary),
@@ -58,7 +58,7 @@ pub enum Advance {
     Diverged(Divergence),
 }
 
-/// What a step measures before it is committed.
+/// Metrics of a step before it is committed.
 struct Measured {
     loss: f64,
     accuracy: Option<f64>,
@@ -66,7 +66,7 @@ struct Measured {
     learning_rate: f64,
 }
 
-/// A run under way. Dropped before its end, it leaves a note of how far it came.
+/// A run in progress. Dropping it early records how far it came.
 #[derive(Debug)]
 pub struct Run<T: Scalar> {
     model: Arc<Model<T>>,
@@ -74,20 +74,20 @@ pub struct Run<T: Scalar> {
     steps_done: u64,
     last_loss: f64,
     current: Arc<Committed<T>>,
-    /// Taken out when the run is over.
+    /// Moved out at the end of the run.
     workspace: Workspace<T>,
     par: Par,
     ended: bool,
 }
 
 impl<T: Scalar> Run<T> {
-    /// A run that goes on after `steps_done` steps of an earlier try. The caller is the model's only writer until
-    /// the run is dropped.
+    /// Starts a run after `steps_done` steps of an earlier try. The caller is the model's only writer until the run is
+    /// dropped.
     pub fn new(model: Arc<Model<T>>, plan: Plan<T>, steps_done: u64, par: Par) -> Self {
         Self::within(None, model, plan, steps_done, par)
     }
 
-    /// The same, in the buffers of an earlier run where they have the right sizes.
+    /// The same, reusing the buffers of an earlier run if they fit.
     pub fn within(
         earlier: Option<Workspace<T>>,
         model: Arc<Model<T>>,
@@ -113,7 +113,7 @@ impl<T: Scalar> Run<T> {
         }
     }
 
-    /// The last step's loss, before its update; not a number before the first.
+    /// The last step's loss, before its update; NaN before the first step.
     pub fn last_loss(&self) -> f64 {
         self.last_loss
     }
@@ -123,12 +123,12 @@ impl<T: Scalar> Run<T> {
         self.current.digest(self.model.spec())
     }
 
-    /// Steps committed for the request so far, earlier tries included.
+    /// Steps committed for the request so far, including earlier tries.
     pub fn steps_done(&self) -> u64 {
         self.steps_done
     }
 
-    /// What it trains.
+    /// The model being trained.
     pub fn model(&self) -> &Arc<Model<T>> {
         &self.model
     }
@@ -138,7 +138,7 @@ impl<T: Scalar> Run<T> {
         &self.current
     }
 
-    /// What [`Workspace::bytes`] says of its buffers.
+    /// The size of its buffers, as [`Workspace::bytes`] computes it.
     pub fn workspace_bytes(&self) -> usize {
         Workspace::bytes(&self.model, self.plan.minibatches.size())
     }
@@ -148,13 +148,14 @@ impl<T: Scalar> Run<T> {
         std::mem::take(&mut self.workspace)
     }
 
-    /// How many threads the next steps may take; their bits are the same.
+    /// Sets the threads for the next steps. The bits of the result do not depend on it.
     pub fn set_par(&mut self, par: Par) {
         self.par = par;
     }
 
-    /// Takes steps, each committed whole, until the end or until `observe`, called after each, breaks off. After the
-    /// first step nothing is allocated, unless a reader still holds the step before the last, or threads share a step.
+    /// Takes steps, each committed as a whole, until the end or until `observe`, called after each, pauses the run.
+    /// After the first step it allocates nothing, unless a reader still holds the step before the last or threads share
+    /// a step.
     pub fn advance(
         &mut self,
         observe: impl FnMut(&StepMetrics) -> ControlFlow<()> + Send,
@@ -184,14 +185,14 @@ impl<T: Scalar> Run<T> {
         self.finish(digest)
     }
 
-    /// Whether a step is so long that [`Self::advance_in_blocks`] is to take it.
+    /// Whether steps are long enough for [`Self::advance_in_blocks`].
     pub fn is_long(&self) -> bool {
         let rows = self.plan.minibatches.size();
         is_long(&self.model.spec().architecture, rows, 3)
     }
 
-    /// Takes one step with pauses, if there is one left, and ends after the last. What the step measured comes along, if it
-    /// was committed. Dropped before its end, it leaves the run at the step before.
+    /// Takes one step with pauses, if one is left, and finishes the run after the last. Returns the step's metrics if
+    /// it was committed. Dropped before it resolves, it leaves the model at the previous step.
     pub async fn advance_in_blocks(
         &mut self,
         pauses: &impl Pauses,
@@ -249,7 +250,7 @@ impl<T: Scalar> Run<T> {
             let update = unclipped.update(old, &mut target.state);
             let descent = Descent {
                 squares: &mut workspace.squares,
-                // A gradient that may be clipped has to be known whole first.
+                // Clipping needs the norm of the whole gradient before any update.
                 update: (!spec.clips()).then_some(update),
                 failed: &failed,
             };
@@ -281,7 +282,7 @@ impl<T: Scalar> Run<T> {
         self.conclude(next, updated, measured)
     }
 
-    /// [`Self::step`] with pauses. Dropped before its end, it has done nothing.
+    /// [`Self::step`] with pauses. Dropped before it resolves, it has no effect.
     async fn step_in_blocks(&mut self, pauses: &impl Pauses) -> Result<StepMetrics, Divergence> {
         let (mut next, learning_rate) = self.next();
         let spec = self.model.spec();
@@ -333,7 +334,7 @@ impl<T: Scalar> Run<T> {
         self.conclude(next, updated, measured)
     }
 
-    /// Where the next step is written to, and its learning rate.
+    /// The state to write the next step to, and its learning rate.
     fn next(&mut self) -> (Arc<Committed<T>>, f64) {
         let spec = self.model.spec();
         let base = self.plan.learning_rate.unwrap_or(spec.learning_rate);
@@ -346,7 +347,7 @@ impl<T: Scalar> Run<T> {
         (next, learning_rate)
     }
 
-    /// Commits a step, unless its weights would not be finite.
+    /// Commits a step, unless its weights are not finite.
     fn conclude(
         &mut self,
         next: Arc<Committed<T>>,

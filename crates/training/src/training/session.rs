@@ -1,4 +1,4 @@
-//! What is known of a session besides its models.
+//! A session without its models.
 
 pub mod leases;
 mod record;
@@ -11,53 +11,53 @@ use super::names::SessionName;
 use super::request_log::RequestId;
 pub use record::{ReadRecord, RecordError};
 
-/// A reading of the clocks. The caller takes it: pure code holds no clock.
+/// A reading of the clocks, passed in by the caller because pure code holds no clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Time since the server's start by a clock that never jumps. Leases are measured by it.
+    /// Time since the server started, by a monotonic clock. Leases are measured by it.
     pub uptime: Duration,
-    /// The date, which an operator or a time server may set to anything. It is shown, and nothing depends on it.
+    /// The date, which may jump in either direction. It is only shown, and nothing depends on it.
     pub date: SystemTime,
 }
 
-/// What may be done with a model, or with all models of a session.
+/// The access to a model, or to all models of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
-    /// Everything.
+    /// All requests.
     #[default]
     Full,
-    /// Grading against it: nothing that shows its numbers, trains or changes it.
+    /// Grading against it only: no request shows its numbers, trains or changes it.
     CompareOnly,
 }
 
-/// What is kept of a session besides its models.
+/// The persistent part of a session, without its models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// The CreateSession request that made it, if that wants to be done once.
+    /// The CreateSession request that created it, if it has a request id.
     pub made_by: Option<RequestId>,
-    /// When it was made.
+    /// The creation time.
     pub created: SystemTime,
-    /// How long it lives without a call.
+    /// How long it survives without a call.
     pub ttl: Duration,
-    /// What may be done with its models.
+    /// The access to its models.
     pub access: Access,
-    /// How often its COMPARE_ONLY models were compared with.
+    /// The number of comparisons with its COMPARE_ONLY models.
     pub compare_tries: u64,
 }
 
-/// What is told about a session.
+/// A description of a session for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// Its name.
+    /// The session's name.
     pub name: SessionName,
-    /// How many models it holds.
+    /// The number of its models.
     pub models: usize,
-    /// When it was made.
+    /// The creation time.
     pub created: SystemTime,
-    /// The date at which it expires unless a call renews it.
+    /// The date at which it expires unless a call renews its lease.
     pub expires: SystemTime,
     /// The time until then.
     pub remaining: Duration,
-    /// What may be done with its models.
+    /// The access to its models.
     pub access: Access,
 }

@@ -1,9 +1,10 @@
-//! A model as bytes: a safetensors file that holds all of it, so that one file written is the whole model written.
+//! A model as bytes: one safetensors file that holds all of its state, so that a model is persisted by writing a single
+//! file.
 //!
-//! Tensors are named `layer1.weight` (units × fan_in), `layer1.bias`, …; what the optimizer remembers lies beside them
-//! as `optimizer.first.layer1.weight`, `optimizer.second.layer1.weight`, …. The metadata's entry `backpropd` is JSON:
-//! the format's version, the spec, the step and the remembered requests. The last tensor, `checksum`, is BLAKE3 over
-//! every byte before it, header included.
+//! Tensors are named `layer1.weight` (units × fan_in), `layer1.bias`, …; the optimizer's state follows as
+//! `optimizer.first.layer1.weight`, `optimizer.second.layer1.weight`, …. The metadata's entry `backpropd` is JSON: the
+//! format's version, the spec, the step and the remembered requests. The last tensor, `checksum`, is BLAKE3 over every
+//! byte before it, header included.
 
 mod checks;
 mod reader;
@@ -23,31 +24,31 @@ use super::spec::{Spec, SpecParts};
 use super::tensor_file::{self, MetadataError, tensor_type, with_metadata};
 use backpropd_engine::nn::{Architecture, Scalar, State};
 
-/// The version of the format that is written, and the only one that is read so far.
+/// The format version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
-/// Sorts behind every other tensor, because one-byte types come last in a safetensors file.
+/// Sorts after every other tensor, because one-byte types come last in a safetensors file.
 const CHECKSUM: &str = "checksum";
 const CHECKSUM_BYTES: usize = blake3::OUT_LEN;
 
-/// What is kept beside the model itself.
+/// Data stored with a model besides its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct About {
     /// The model's full name.
     pub name: String,
-    /// When it was made.
+    /// The creation time.
     pub created: SystemTime,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated: SystemTime,
-    /// What may be done with it.
+    /// The access to the model.
     pub access: Access,
-    /// The CreateModel request that made it, if that wants to be done once.
+    /// The CreateModel request that created it, if it has a request id.
     pub made_by: Option<RequestId>,
-    /// What it is compared on, where only that may be done with it and its maker said.
+    /// The fixed comparison of a COMPARE_ONLY model, if its creator set one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<CompareTerms>,
 }
 
-/// A model of either type, read back.
+/// A decoded model of either type.
 #[derive(Debug)]
 pub enum Restored {
     /// Computes in `f32`.
@@ -56,16 +57,16 @@ pub enum Restored {
     F64(Model<f64>),
 }
 
-/// Why bytes are no snapshot.
+/// Why bytes are not a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// Bytes differ from those that were written.
-    #[error("the checksum does not fit: the file is cut off or damaged")]
+    /// The bytes differ from those that were written.
+    #[error("the checksum does not match: the file is truncated or damaged")]
     Damaged,
     /// Written by another version of this program.
     #[error("format version {0}; this program reads version {VERSION}")]
     Version(u32),
-    /// Undamaged, and still not what this program writes.
+    /// Undamaged, but not written by this program.
     #[error("not a snapshot: {0}")]
     Malformed(String),
 }
@@ -80,7 +81,7 @@ struct Metadata {
     requests: Vec<(RequestId, Outcome)>,
 }
 
-/// The model as bytes; the same model and `about` give the same bytes.
+/// Encodes a model; the same model and `about` give the same bytes.
 ///
 /// # Errors
 /// More parameters than a file can describe.
@@ -122,10 +123,10 @@ pub fn encode<T: Scalar>(
     Ok(bytes)
 }
 
-/// The model that `bytes` hold, and what was kept beside it.
+/// Decodes a model and the data stored with it.
 ///
 /// # Errors
-/// Damaged bytes, another version, a model that `rules` refuse, numbers that are not finite.
+/// Damaged bytes, another format version, a model that `rules` refuse, or numbers that are not finite.
 pub fn decode(bytes: &[u8], rules: &Rules) -> Result<(Restored, About), SnapshotError> {
     if !is_sound(bytes) {
         return Err(SnapshotError::Damaged);
@@ -141,20 +142,20 @@ pub fn decode(bytes: &[u8], rules: &Rules) -> Result<(Restored, About), Snapshot
     body.finish()
 }
 
-/// Whether the checksum at the end fits the bytes before it. Every version of the format ends with one, so that a file
-/// of a version that is not known can be told from a damaged file.
+/// Whether the checksum at the end matches the bytes before it. Every format version ends with one, which tells a file
+/// of an unknown version from a damaged file.
 pub fn is_sound(bytes: &[u8]) -> bool {
     bytes
         .split_last_chunk::<CHECKSUM_BYTES>()
         .is_some_and(|(covered, checksum)| blake3::hash(covered).as_bytes() == checksum)
 }
 
-/// The version of the format that a snapshot or a redo names in its header, where `start` holds all of that.
+/// The format version in the header of a snapshot or a redo, if `start` holds the whole header.
 pub fn version(start: &[u8]) -> Option<u32> {
     tensor_file::version(start)
 }
 
-/// Whether this program reads that version of the format.
+/// Whether this program reads that format version.
 pub fn is_known(version: u32) -> bool {
     version == VERSION
 }
@@ -170,7 +171,7 @@ fn parts<T>(state: &State<T>) -> [(&'static str, &[T]); 3] {
     ]
 }
 
-/// Every tensor of a network: its name, where it lies in the flat parameters, its shape.
+/// Every tensor of a network: its name, its range in the flat parameters, its shape.
 fn places(
     architecture: &Architecture,
 ) -> impl Iterator<Item = (String, std::ops::Range<usize>, Vec<usize>)> {

@@ -1,4 +1,4 @@
-//! What a model is and how it is trained.
+//! The specification of a model and of its training.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,26 +9,26 @@ use backpropd_engine::nn::{
     Schedule,
 };
 
-/// A valid model specification; only [`SpecParts::validate`] makes one.
+/// A valid model specification; [`SpecParts::validate`] is the only constructor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// The network's shape.
     pub architecture: Architecture,
     /// The loss and its reduction.
     pub objective: Objective,
-    /// How parameters follow the gradient.
+    /// The optimizer.
     pub optimizer: Optimizer,
     /// The base learning rate.
     pub learning_rate: f64,
-    /// The learning rate's course.
+    /// The learning rate schedule.
     pub schedule: Schedule,
-    /// The longest gradient; 0 for any length.
+    /// The gradient norm above which gradients are clipped; 0 to never clip.
     pub clip_norm: f64,
     /// The type it computes in.
     pub dtype: Dtype,
 }
 
-/// What somebody asks for, with every default filled in and nothing checked.
+/// An unchecked specification, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpecParts {
     /// n₀.
@@ -39,28 +39,28 @@ pub struct SpecParts {
     pub relu_at_zero: ReluAtZero,
     /// The loss and its reduction.
     pub objective: Objective,
-    /// How parameters follow the gradient.
+    /// The optimizer.
     pub optimizer: Optimizer,
     /// The base learning rate.
     pub learning_rate: f64,
-    /// The learning rate's course.
+    /// The learning rate schedule.
     pub schedule: ScheduleParts,
-    /// The longest gradient; 0 for any length.
+    /// The gradient norm above which gradients are clipped; 0 to never clip.
     pub clip_norm: f64,
     /// The type it computes in.
     pub dtype: Dtype,
 }
 
-/// A schedule with nothing checked.
+/// An unchecked schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleParts {
     /// w.
     pub warmup_steps: i64,
-    /// What follows.
+    /// The decay after the warmup.
     pub decay: DecayParts,
 }
 
-/// A decay with nothing checked.
+/// An unchecked decay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum DecayParts {
     /// None.
@@ -74,25 +74,25 @@ pub enum DecayParts {
     },
     /// Along half a cosine.
     Cosine {
-        /// Steps of the fall.
+        /// The length of the decay, in steps.
         total_steps: i64,
-        /// Where it ends.
+        /// The final factor.
         final_factor: f64,
     },
 }
 
 impl Spec {
-    /// What the parameters and the optimizer's memory take, in bytes.
+    /// The size of the parameters and the optimizer's state, in bytes.
     pub fn state_bytes(&self) -> usize {
         (1 + self.optimizer.slots()) * self.architecture.parameter_count() * self.dtype.size()
     }
 
-    /// Whether a gradient may be clipped.
+    /// Whether gradients may be clipped.
     pub fn clips(&self) -> bool {
         self.clip_norm > 0.0
     }
 
-    /// What a gradient of this length is multiplied by where it may be clipped.
+    /// The factor that clips a gradient of this norm.
     pub fn clipping(&self, gradient_norm: f64) -> f64 {
         if gradient_norm > self.clip_norm {
             self.clip_norm / gradient_norm
@@ -101,7 +101,7 @@ impl Spec {
         }
     }
 
-    /// The limit that the network is above, if it is above one: those may have been lowered since it was made.
+    /// The limit that the network exceeds, if any; limits may have been lowered since its creation.
     pub fn over_limit(&self, limits: &ArchitectureLimits) -> Option<OverLimit> {
         let architecture = &self.architecture;
         let units = architecture.layers().iter().map(|layer| layer.units);
@@ -124,7 +124,7 @@ impl Spec {
         })
     }
 
-    /// What it was made of; `validate` makes the same spec of it again.
+    /// The parts of the spec; `validate` turns them into the same spec.
     pub fn parts(&self) -> SpecParts {
         let signed = |steps: u64| i64::try_from(steps).unwrap_or(i64::MAX);
         SpecParts {
@@ -168,10 +168,10 @@ impl Spec {
 }
 
 impl SpecParts {
-    /// A spec, or everything that is wrong with this one, with paths as the proto names its fields.
+    /// The spec, or every violation, with field paths as in the proto.
     ///
     /// # Errors
-    /// Every number out of its range.
+    /// A number out of its range.
     pub fn validate(self, limits: &ArchitectureLimits) -> Result<Spec, Violations> {
         let mut violations = Violations::new();
         let architecture =
@@ -282,14 +282,14 @@ fn check_schedule(parts: &ScheduleParts, violations: &mut Violations) -> Schedul
     }
 }
 
-/// Notes a number that is negative, infinite or none.
+/// Records a number that is negative, infinite or NaN.
 pub fn not_negative(field: &str, given: f64, violations: &mut Violations) {
     if !(given.is_finite() && given >= 0.0) {
         violations.add(field, given, "0 or more, finite");
     }
 }
 
-/// Notes a number that is not above 0 in the type that the model computes in, or not finite.
+/// Records a number that is not finite, or not above 0 in the type that the model computes in.
 fn positive(field: &str, given: f64, dtype: Dtype, violations: &mut Violations) {
     let least = match dtype {
         Dtype::Float32 => f64::from(f32::MIN_POSITIVE),

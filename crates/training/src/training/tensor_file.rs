@@ -1,4 +1,4 @@
-//! What snapshots and redos have in common as safetensors files: metadata as JSON with a version, and numbers.
+//! What snapshots and redos share as safetensors files: JSON metadata with a version, and numbers.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use backpropd_engine::nn::{Dtype, Scalar};
 
 const METADATA: &str = "backpropd";
 
-/// Why a file has not the metadata that is looked for.
+/// Why a file lacks the expected metadata.
 pub(super) enum MetadataError {
     /// Written by another version of this program.
     Version(u32),
-    /// Not what this program writes.
+    /// Not written by this program.
     Malformed(String),
 }
 
@@ -24,19 +24,19 @@ impl<E: std::fmt::Display> From<E> for MetadataError {
     }
 }
 
-/// Metadata in the form that a file takes.
+/// Wraps metadata for a safetensors header.
 pub(super) fn with_metadata(json: String) -> Option<HashMap<String, String>> {
     Some(HashMap::from([(METADATA.to_owned(), json)]))
 }
 
-/// A file's metadata, whose entry `version` is this one. The version is told before the rest can be refused.
+/// Reads a file's metadata. The version is checked before the rest, so that a newer file reports its version.
 pub(super) fn metadata<M: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<M, MetadataError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let entries = header.metadata().clone().unwrap_or_default();
     read_metadata(&entries, known)
 }
 
-/// The same from the entries of a file's metadata.
+/// Reads the metadata from a parsed header.
 pub(super) fn read_metadata<M: DeserializeOwned>(
     entries: &HashMap<String, String>,
     known: u32,
@@ -50,22 +50,22 @@ pub(super) fn read_metadata<M: DeserializeOwned>(
     Ok(serde_json::from_str(text)?)
 }
 
-/// What every version of the format has in its metadata.
+/// The metadata that every format version has.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
 }
 
-/// The bytes that a file begins with, which say how long its header is.
+/// The length prefix at the start of a file, which holds the size of its header.
 pub(super) const LENGTH_BYTES: usize = 8;
 
-/// The length of a file's header without those.
+/// The length of a file's header after that prefix.
 pub(super) fn header_length(bytes: &[u8]) -> Option<u64> {
     let (length, _) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
     Some(u64::from_le_bytes(*length))
 }
 
-/// The version that a file names, where `start` holds all of its header.
+/// The version of a file, if `start` holds its whole header.
 pub(super) fn version(start: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
     struct Header {
@@ -79,7 +79,7 @@ pub(super) fn version(start: &[u8]) -> Option<u32> {
     Some(versioned.version)
 }
 
-/// How a file calls this type.
+/// The safetensors type of `T`.
 pub(super) fn tensor_type<T: Scalar>() -> TensorType {
     match T::DTYPE {
         Dtype::Float32 => TensorType::F32,
@@ -87,7 +87,7 @@ pub(super) fn tensor_type<T: Scalar>() -> TensorType {
     }
 }
 
-/// The numbers of a tensor. Its bytes may lie anywhere; numbers want to lie at multiples of their size.
+/// The numbers of a tensor, read from bytes of any alignment.
 pub(super) fn numbers<N: bytemuck::AnyBitPattern>(bytes: &[u8]) -> impl Iterator<Item = N> {
     let numbers = bytes.chunks_exact(size_of::<N>());
     numbers.map(bytemuck::pod_read_unaligned)

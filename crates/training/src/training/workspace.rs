@@ -1,4 +1,4 @@
-//! The buffers of a run. Making them takes about as long as a step, so the next run of the same shape uses them again.
+//! The buffers of a run. Allocating them takes about as long as a step, so the next run of the same shape reuses them.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use backpropd_engine::nn::{
     Architecture, Backward, ForwardBuffers, InputGradient, MinibatchBuffers, Scalar, State,
 };
 
-/// What a run computes in; nothing of one run is seen in the next. The default one fits no run.
+/// Buffers for a run, which carry no state from one run to the next. The default workspace fits no run.
 #[derive(Debug)]
 pub struct Workspace<T> {
-    /// What it was made for.
+    /// The architecture that the buffers are sized for.
     architecture: Option<Architecture>,
     /// The most rows of a step.
     rows: usize,
@@ -20,12 +20,12 @@ pub struct Workspace<T> {
     pub(super) minibatch: MinibatchBuffers<T>,
     /// The sum of squares of each unit's gradient.
     pub(super) squares: Vec<f64>,
-    /// Becomes the next committed step; the last one's predecessor once that is free.
+    /// The buffer for the next committed step, once no reader holds the step that it came from.
     spare: Option<Arc<Committed<T>>>,
 }
 
 impl<T: Scalar> Workspace<T> {
-    /// For steps of at most `rows` rows.
+    /// Buffers for steps of at most `rows` rows.
     pub fn new(spec: &Spec, rows: usize) -> Self {
         let architecture = &spec.architecture;
         Self {
@@ -39,13 +39,13 @@ impl<T: Scalar> Workspace<T> {
         }
     }
 
-    /// Whether a run of these steps can use it.
+    /// Whether a run of these steps can use the buffers.
     pub fn fits(&self, spec: &Spec, rows: usize) -> bool {
         self.rows == rows && self.architecture.as_ref() == Some(&spec.architecture)
     }
 
-    /// The bytes that one of at most `rows` rows takes: its buffers, a mini-batch, and the state that the next step is
-    /// written to.
+    /// The size of a workspace for at most `rows` rows, in bytes: its buffers, a mini-batch, and the state of the next
+    /// step.
     pub fn bytes(model: &Model<T>, rows: usize) -> usize {
         let spec = model.spec();
         let architecture = &spec.architecture;
@@ -61,7 +61,7 @@ impl<T: Scalar> Workspace<T> {
             )
     }
 
-    /// A state of the sizes of `current` to write the next step to, held by nobody else. What it holds is left over.
+    /// A state of the size of `current` for the next step, with no other references. Its contents are arbitrary.
     pub(super) fn take_spare(&mut self, current: &Committed<T>) -> Arc<Committed<T>> {
         self.spare
             .take()
@@ -71,7 +71,7 @@ impl<T: Scalar> Workspace<T> {
             .unwrap_or_else(|| Arc::new(Committed::new(State::blank(&current.state), 0)))
     }
 
-    /// Keeps a state for [`Self::take_spare`].
+    /// Stores a state for [`Self::take_spare`].
     pub(super) fn keep_spare(&mut self, spare: Arc<Committed<T>>) {
         self.spare = Some(spare);
     }

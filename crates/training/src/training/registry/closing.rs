@@ -1,4 +1,5 @@
-//! Sessions that are being deleted: what disk and memory hold of one goes in several steps, and no call comes between.
+//! Sessions that are being deleted. Disk and memory are cleared in several steps, and no call may see a state between
+//! them.
 
 use std::sync::Arc;
 
@@ -7,11 +8,11 @@ use crate::training::names::{ModelName, SessionName};
 use crate::training::quota::RegistryError;
 
 impl<M> Registry<M> {
-    /// Begins to delete a session, and hands out its models that are in memory: until it is deleted or reopened, no call
-    /// finds it, and its name is taken.
+    /// Starts to delete a session and returns its models in memory. Until it is deleted or reopened, no call finds it
+    /// and its name stays taken.
     ///
     /// # Errors
-    /// No such session, or one that is being deleted.
+    /// An unknown session, or one that is being deleted already.
     pub fn close_session(&mut self, name: &SessionName) -> Result<Vec<Arc<M>>, RegistryError> {
         match self.sessions.get_mut(name) {
             Some(session) if !session.is_closing => session.is_closing = true,
@@ -20,14 +21,14 @@ impl<M> Registry<M> {
         Ok(self.all_models(name))
     }
 
-    /// Takes a session back that could not be deleted.
+    /// Reopens a session whose deletion failed.
     pub fn reopen_session(&mut self, name: &SessionName) {
         if let Some(session) = self.sessions.get_mut(name) {
             session.is_closing = false;
         }
     }
 
-    /// Puts `model` in the place of the one in memory that has this name.
+    /// Replaces the model in memory that has this name.
     pub fn replace_model(&mut self, name: &ModelName, model: Arc<M>) {
         let session = self.sessions.get_mut(&name.session);
         if let Some(held) = session.and_then(|session| session.models.get_mut(&name.model)) {

@@ -1,4 +1,4 @@
-//! Comparisons with models that are for grading only, counted by session.
+//! Comparisons with COMPARE_ONLY models, counted per session.
 
 use super::Registry;
 use crate::training::names::SessionName;
@@ -6,11 +6,12 @@ use crate::training::quota::{Quota, RegistryError};
 use crate::training::session::Now;
 
 impl<M> Registry<M> {
-    /// Counts a comparison with a COMPARE_ONLY model of the session, renews it, and tells how many more there may be. The
-    /// count is part of the session's record, which is to be kept before the comparison is answered.
+    /// Counts a comparison with a COMPARE_ONLY model of the session, renews its lease, and returns the number of
+    /// comparisons left. The count is part of the session's record, which has to be persisted before the comparison is
+    /// answered.
     ///
     /// # Errors
-    /// No such session; `limit` comparisons were made.
+    /// An unknown session, or `limit` comparisons have been counted.
     pub fn count_compare_try(
         &mut self,
         name: &SessionName,

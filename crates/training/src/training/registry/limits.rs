@@ -1,4 +1,4 @@
-//! Which models are above a limit that was lowered after they were made: the newest beyond what is allowed.
+//! Finds the models that exceed a limit lowered after their creation: the newest ones beyond the limit.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use super::{Held, Registry};
 use crate::training::names::{Id, ModelName};
 use crate::training::quota::{Limit, OverLimit, Quota};
 
-/// The models of one session in the order in which they were made, or of all.
+/// The models of one session, or all models, in the order of their creation.
 type Ordered<'a, M> = Vec<&'a mut Held<M>>;
 
 impl<M> Registry<M> {
-    /// The limit that a model is above, if it is above one.
+    /// The limit that the model exceeds, if any.
     pub fn over_limit(&self, name: &ModelName) -> Option<OverLimit> {
         let session = self.sessions.get(&name.session)?;
         session.models.get(&name.model)?.over
     }
 
-    /// Looks again which models are above a limit: after a start, and after what makes room.
+    /// Finds again which models exceed a limit, after startup and whenever capacity is freed.
     pub fn find_over_limits(&mut self) {
         let limits = self.limits;
         let is_over = self.sessions.len() > limits.sessions
@@ -26,7 +26,7 @@ impl<M> Registry<M> {
                 session.models.len() > limits.models_per_session
                     || session.bytes > limits.bytes_per_session
             });
-        // Both ways: what was above a limit may be below it now.
+        // Both ways: a model that exceeded a limit may fit again.
         if !is_over && !self.is_over {
             return;
         }
@@ -65,12 +65,12 @@ impl<M> Registry<M> {
 
 fn in_order<M>(models: &mut BTreeMap<Id, Held<M>>) -> Ordered<'_, M> {
     let mut models: Vec<_> = models.values_mut().collect();
-    // Stable: models of the same time stay in the order of their ids.
+    // The sort is stable, so models of the same time stay in the order of their ids.
     models.sort_by_key(|held| held.created);
     models
 }
 
-/// Marks every model with which the sum of those before it passes the limit.
+/// Marks every model that takes the running total above the limit.
 fn mark<M>(models: &mut Ordered<'_, M>, quota: Quota, allowed: usize) {
     let counted = |held: &Held<M>| match quota {
         Quota::Bytes | Quota::BytesPerSession | Quota::BytesPerAddress => held.bytes,

@@ -1,4 +1,4 @@
-//! What is told of sessions, and the models that are in memory.
+//! Lists of sessions, and of the models in memory.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,7 +10,7 @@ use crate::training::names::SessionName;
 use crate::training::session::{Now, SessionInfo, SessionRecord};
 
 impl<M> Registry<M> {
-    /// At most `count` sessions after `after`, in the order of their names. Renews none.
+    /// At most `count` sessions after `after`, in the order of their names. Renews no lease.
     pub fn sessions(
         &self,
         after: Option<&SessionName>,
@@ -26,7 +26,7 @@ impl<M> Registry<M> {
             .collect()
     }
 
-    /// All models of a session that are in memory; does not renew it.
+    /// All models of a session that are in memory. Does not renew its lease.
     pub fn all_models(&self, session: &SessionName) -> Vec<Arc<M>> {
         let models = self.sessions.get(session).map(|session| &session.models);
         models
@@ -36,7 +36,7 @@ impl<M> Registry<M> {
             .collect()
     }
 
-    /// All models of all sessions that are in memory; renews none.
+    /// All models of all sessions that are in memory. Renews no lease.
     pub fn every_model(&self) -> Vec<Arc<M>> {
         let models = self
             .sessions
@@ -47,7 +47,7 @@ impl<M> Registry<M> {
 }
 
 impl<M> Session<M> {
-    /// How long it lives without a call.
+    /// How long the session survives without a call.
     pub(super) fn life(&self) -> Duration {
         if self.models.is_empty() {
             self.ttl.min(self.empty_ttl)

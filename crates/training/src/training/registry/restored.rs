@@ -1,4 +1,5 @@
-//! What a start puts back. No limit refuses it: limits decide what is made anew and what may grow, not what stays.
+//! Restores sessions and models at startup. Limits do not apply here: they restrict what is created or grows, not what
+//! exists.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,24 +10,24 @@ use crate::training::quota::RegistryError;
 use crate::training::request_log::RequestId;
 use crate::training::session::{Access, Now, SessionRecord};
 
-/// The longest time to live that any setting allows; a longer one in a record cannot be meant.
+/// The longest ttl that any setting allows; a longer one in a record is invalid.
 const LONGEST_TTL: Duration = Duration::from_secs(31_536_000);
 
-/// A model that was found on disk.
+/// A model found on disk.
 #[derive(Debug)]
 pub struct RestoredModel<M> {
-    /// The model; none where it is to stay on disk until it is called for.
+    /// The model; `None` if it stays on disk until it is used.
     pub model: Option<Arc<M>>,
-    /// How many bytes it takes.
+    /// The size of the model, in bytes.
     pub bytes: usize,
-    /// When it was made.
+    /// The creation time.
     pub created: SystemTime,
-    /// The request that made it, if that is to be executed once.
+    /// The request that created it, if it has a request id.
     pub request: Option<RequestId>,
 }
 
 impl<M> Registry<M> {
-    /// Puts back a session whose last call was `idle` before this start, with the time to live that it was promised.
+    /// Restores a session whose last call was `idle` before startup, with the ttl that it was promised.
     pub fn restore_session(
         &mut self,
         name: SessionName,
@@ -35,7 +36,7 @@ impl<M> Registry<M> {
         now: Now,
     ) {
         record.ttl = record.ttl.min(LONGEST_TTL);
-        // The default is no wish of its own.
+        // A ttl equal to the default is not treated as the session's own choice.
         let is_default = record.ttl == self.limits.session_ttl;
         let empty_ttl = if is_default {
             self.limits.empty_session_ttl
@@ -49,13 +50,13 @@ impl<M> Registry<M> {
         self.sessions.entry(name).or_insert(session);
     }
 
-    /// Puts back a session whose record is damaged. Its name stays taken, and every call but a deletion hears `reason`.
+    /// Restores a session whose record is damaged. Its name stays taken, and every call but a deletion gets `reason`.
     pub fn restore_damaged_session(&mut self, name: SessionName, reason: String, now: Now) {
         let record = SessionRecord {
             made_by: None,
             created: now.date,
             ttl: LONGEST_TTL,
-            // What it was is not known, so nothing may be opened that it might have closed.
+            // The original access is unknown, so choose the restrictive one.
             access: Access::CompareOnly,
             compare_tries: u64::MAX,
         };
@@ -65,7 +66,7 @@ impl<M> Registry<M> {
         self.sessions.entry(name).or_insert(session);
     }
 
-    /// Puts back a model of a session that is there.
+    /// Restores a model of an existing session.
     pub fn restore_model(&mut self, name: &ModelName, restored: RestoredModel<M>) {
         let Some(session) = self.sessions.get_mut(&name.session) else {
             return;
@@ -93,12 +94,13 @@ impl<M> Registry<M> {
         self.bytes += bytes;
     }
 
-    /// Whether `bytes` more of models fit into memory.
+    /// Whether models of `bytes` more fit in memory.
     pub fn has_memory_for(&self, bytes: usize) -> bool {
         self.bytes.saturating_add(bytes) <= self.limits.bytes
     }
 
-    /// Finds a model of a session whose record is damaged, for what is allowed there; `None` where it is not in memory.
+    /// Finds a model of a session whose record is damaged, for the requests allowed there; `None` if it is not in
+    /// memory.
     ///
     /// # Errors
     /// No such session or model, or a session that is not damaged.

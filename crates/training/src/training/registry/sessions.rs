@@ -1,4 +1,4 @@
-//! Sessions as leases: made, renewed by every call, expired without one, deleted.
+//! Sessions as leases: created, renewed by every call, expired without one, deleted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::training::request_log::{RequestId, RequestIdReused, RequestLog};
 use crate::training::session::{Access, Now, SessionInfo, SessionRecord};
 
 impl<M> Registry<M> {
-    /// Makes a session, or returns the one that the same request made before.
+    /// Creates a session, or returns the one that the same request created.
     ///
     /// # Errors
-    /// A taken id, a reused request id, no room.
+    /// A taken id, a reused request id, or an exhausted quota.
     pub fn create_session(
         &mut self,
         name: SessionName,
@@ -62,8 +62,8 @@ impl<M> Registry<M> {
         Ok(info)
     }
 
-    /// What is to be written of a session, if its record is not on disk. One that is being deleted counts as well: its
-    /// deletion waits.
+    /// The record of a session if it is not on disk yet. This includes a session that is being deleted, because its
+    /// deletion waits for the record.
     ///
     /// # Errors
     /// No such session.
@@ -76,22 +76,22 @@ impl<M> Registry<M> {
         Ok((!session.is_stored).then(|| session.record()))
     }
 
-    /// Notes that this record of a session is on disk, unless another session has its name by now.
+    /// Marks this record as stored, unless the name belongs to another session by now.
     pub fn note_stored(&mut self, name: &SessionName, record: &SessionRecord) {
         if let Some(session) = self.sessions.get_mut(name) {
             session.is_stored = session.record() == *record;
         }
     }
 
-    /// Describes a session and renews it.
+    /// Describes a session and renews its lease.
     ///
     /// # Errors
-    /// No such session; one whose record is damaged.
+    /// An unknown session, or one whose record is damaged.
     pub fn session(&mut self, name: &SessionName, now: Now) -> Result<SessionInfo, RegistryError> {
         Ok(self.renew(name, now)?.info(name.clone(), now))
     }
 
-    /// Refuses where there is nothing to delete under this name. A damaged session can be deleted.
+    /// Checks that this name can be deleted. A damaged session can.
     ///
     /// # Errors
     /// No such session.
@@ -102,7 +102,7 @@ impl<M> Registry<M> {
         }
     }
 
-    /// Removes a session and its models, hands out those in memory, and tells how many there were in all.
+    /// Removes a session and its models. Returns the models in memory, and the number of all.
     ///
     /// # Errors
     /// No such session.
@@ -128,8 +128,8 @@ impl<M> Registry<M> {
         Ok((models.filter_map(|held| held.model).collect(), count))
     }
 
-    /// Every session without a call for its time to live. Calls no longer find it, and it stays until it is deleted. A
-    /// damaged one does not expire.
+    /// Every session whose ttl has passed without a call. Calls no longer find it, but it exists until it is deleted. A
+    /// damaged session does not expire.
     pub fn expired(&self, now: Now) -> Vec<SessionName> {
         self.sessions
             .iter()
@@ -139,7 +139,7 @@ impl<M> Registry<M> {
             .collect()
     }
 
-    /// How long each session has been without a call.
+    /// The time each session has been without a call.
     pub fn ages(&self, now: Now) -> BTreeMap<SessionName, Duration> {
         let sessions = self.sessions.iter();
         sessions
@@ -180,7 +180,7 @@ impl<M> Session<M> {
         now.uptime.saturating_sub(self.used) + self.idle_before
     }
 
-    /// Notes a call.
+    /// Restarts the lease at a call.
     pub(super) fn renew(&mut self, now: Now) {
         self.used = self.used.max(now.uptime);
         self.idle_before = Duration::ZERO;

@@ -1,7 +1,6 @@
-//! What callers from one address have of the server's sessions, models and bytes, so that one of them cannot take all.
+//! Shares of sessions, models and bytes for the clients of one address, so that no address can exhaust the server.
 //!
-//! A session, with all that is in it, counts for the address that it was made from, for as long as the server runs: after a
-//! restart it counts for none.
+//! A session and its content count for the address that created it, until the server restarts: then it counts for none.
 
 use std::collections::HashMap;
 
@@ -9,11 +8,11 @@ use super::Registry;
 use crate::training::names::SessionName;
 use crate::training::quota::{Quota, RegistryError};
 
-/// Who makes sessions: an address, or an identity where there is one.
+/// The creator of sessions: an address, or an identity if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner(pub u64);
 
-/// What an owner has, or is about to have.
+/// What an owner uses, or is about to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) sessions: usize,
@@ -21,12 +20,12 @@ pub(super) struct Share {
     pub(super) bytes: usize,
 }
 
-/// The share of each owner that has one.
+/// The usage of each owner.
 #[derive(Debug, Default)]
 pub(super) struct Shares(HashMap<Owner, Share>);
 
 impl Share {
-    /// One model of so many bytes.
+    /// One model of `bytes`.
     pub(super) fn model(bytes: usize) -> Self {
         Self {
             sessions: 0,
@@ -65,7 +64,7 @@ impl Shares {
 }
 
 impl<M> Registry<M> {
-    /// Refuses what would pass an owner's share.
+    /// Refuses usage that would exceed an owner's share.
     pub(super) fn room_in_share(
         &self,
         owner: Option<Owner>,
@@ -103,10 +102,10 @@ impl<M> Registry<M> {
         Ok(())
     }
 
-    /// Refuses a session that would pass its maker's share, unless it is there already.
+    /// Refuses a session that would exceed its creator's share, unless the session exists already.
     ///
     /// # Errors
-    /// The owner has as many as allowed.
+    /// The share is exhausted.
     pub fn room_for_session(
         &self,
         name: &SessionName,
@@ -122,7 +121,7 @@ impl<M> Registry<M> {
         self.room_in_share(owner, one)
     }
 
-    /// Counts a session that was just made, and has no model, for its maker, unless it counts for somebody already.
+    /// Counts a newly created session without models for its owner, unless it has an owner already.
     pub fn count_for(&mut self, name: &SessionName, owner: Option<Owner>) {
         if let Some(session) = self.sessions.get_mut(name)
             && session.owner.is_none()

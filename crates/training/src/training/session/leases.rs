@@ -1,4 +1,4 @@
-//! How long each session had been without a call, as bytes.
+//! The idle times of sessions, as bytes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +18,10 @@ struct Leases {
     idle: BTreeMap<String, u64>,
 }
 
-/// Ages as bytes, under a checksum.
+/// Encodes idle times, with a checksum.
 ///
 /// # Errors
-/// None that is known: these are names and numbers.
+/// None in practice: the data are names and numbers.
 pub fn encode(ages: &BTreeMap<SessionName, Duration>) -> Result<Vec<u8>, serde_json::Error> {
     let ages = ages.iter();
     let leases = Leases {
@@ -33,7 +33,7 @@ pub fn encode(ages: &BTreeMap<SessionName, Duration>) -> Result<Vec<u8>, serde_j
     Ok(seal(serde_json::to_string(&leases)?))
 }
 
-/// The ages that `bytes` hold; none where they are damaged or of another version: then every lease starts anew.
+/// Decodes idle times; `None` if the bytes are damaged or of another version, so that every lease restarts.
 pub fn decode(bytes: &[u8]) -> Option<BTreeMap<SessionName, Duration>> {
     unseal(bytes)?;
     let leases: Leases = serde_json::from_slice(bytes).ok()?;

@@ -4,8 +4,8 @@
 //! {"version":2,"session":"lab","made_by":null,"created":…,"ttl":…,"access":"Full","checksum":"BLAKE3 in hexadecimal"}
 //! ```
 //!
-//! The first version had neither `version` nor `session` nor `checksum`. It is read, and written anew by the start that
-//! reads it.
+//! The first version had neither `version` nor `session` nor `checksum`. It is still read, and startup rewrites it in
+//! the current version.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,28 +15,28 @@ use super::{Access, SessionRecord};
 use crate::training::names::SessionName;
 use crate::training::request_log::RequestId;
 
-/// The version that is written; it and the one before are read.
+/// The version that is written. It and the previous one are read.
 const VERSION: u32 = 2;
 
 const CHECKSUM: &str = ",\"checksum\":\"";
 const END: &str = "\"}";
 const HEX: usize = 2 * blake3::OUT_LEN;
 
-/// Why bytes are no record of a session.
+/// Why bytes are not a session record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// Bytes differ from those that were written, or were written for another session.
+    /// The bytes differ from those that were written, or belong to another session.
     #[error("session.json is damaged: {0}")]
     Damaged(String),
-    /// Written by a version of the program that is not known.
+    /// Written by an unknown version of the program.
     #[error("session.json has format version {0}; this program reads up to version {VERSION}")]
     Version(u32),
 }
 
-/// A record that was read.
+/// The result of reading a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRecord {
-    /// What it says.
+    /// The record.
     pub record: SessionRecord,
     /// Whether a checksum protects it on disk.
     pub is_sealed: bool,
@@ -54,7 +54,7 @@ struct Sealed {
     compare_tries: u64,
 }
 
-/// The first version. A record of the second that lost its checksum is none of the first.
+/// The first version. A record of version 2 that lost its checksum does not parse as this.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unsealed {
@@ -72,7 +72,7 @@ struct Versioned {
 }
 
 impl SessionRecord {
-    /// The record of this session as bytes.
+    /// Encodes the record of this session.
     ///
     /// # Errors
     /// A date before 1970.
@@ -89,10 +89,10 @@ impl SessionRecord {
         Ok(seal(text))
     }
 
-    /// The record that `bytes` hold of this session.
+    /// Decodes the record of this session.
     ///
     /// # Errors
-    /// Damaged bytes, another session's record, another version.
+    /// Damaged bytes, another session's record, or another version.
     pub fn from_bytes(bytes: &[u8], name: &SessionName) -> Result<ReadRecord, RecordError> {
         let Some((covered, checksum)) = split(bytes) else {
             let Unsealed {
@@ -115,9 +115,9 @@ impl SessionRecord {
             });
         };
         if !fits(covered, checksum) {
-            return Err(damaged("the checksum does not fit"));
+            return Err(damaged("the checksum does not match"));
         }
-        // Undamaged from here on: what cannot be read was written by another program.
+        // The bytes are undamaged, so anything unreadable was written by another program.
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
         if version != VERSION {
             return Err(RecordError::Version(version));
@@ -140,7 +140,7 @@ impl SessionRecord {
     }
 }
 
-/// A JSON object with a checksum over itself as its last entry.
+/// Appends a checksum to a JSON object, as its last entry.
 pub(super) fn seal(mut object: String) -> Vec<u8> {
     // The closing brace comes after the checksum.
     object.pop();
@@ -151,7 +151,7 @@ pub(super) fn seal(mut object: String) -> Vec<u8> {
     object.into_bytes()
 }
 
-/// What the checksum at the end covers, where there is one and it fits.
+/// The bytes that the checksum at the end covers, if it matches.
 pub(super) fn unseal(bytes: &[u8]) -> Option<&[u8]> {
     split(bytes)
         .filter(|(covered, checksum)| fits(covered, checksum))
@@ -162,7 +162,7 @@ fn fits(covered: &[u8], checksum: &[u8]) -> bool {
     blake3::hash(covered).to_hex().as_bytes() == checksum
 }
 
-/// What a checksum covers, and the checksum, where the bytes end with one.
+/// Splits bytes that end with a checksum into the covered part and the checksum.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = bytes.strip_suffix(END.as_bytes())?;
     let (rest, checksum) = rest.split_at_checked(rest.len().checked_sub(HEX)?)?;

@@ -1,4 +1,4 @@
-//! What a file has to satisfy besides its checksum, which tells damage and does not tell who wrote the file.
+//! Checks on a snapshot file beyond its checksum, which detects damage but does not prove who wrote the file.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +8,30 @@ use crate::training::names::ModelName;
 use crate::training::request_log::LONGEST_REQUEST_ID;
 use backpropd_engine::nn::ArchitectureLimits;
 
-/// The largest step of a file that this server wrote, which is what the wire can carry. Training ends earlier, at
-/// [`LARGEST_STEP`], and earlier versions went past that: such a model is read, and refuses to train.
+/// The largest step to read, which is the largest that the wire can carry. Training stops at [`LARGEST_STEP`], but
+/// earlier versions went past it: such a model loads, and refuses to train.
 const LARGEST_STEP_READ: u64 = i64::MAX.cast_unsigned();
 
-/// Room in a header for everything but layers and requests, in bytes.
+/// Header bytes reserved for everything but layers and requests.
 const HEADER_BASE: usize = 64 << 10;
-/// Room for a layer: its spec, and six tensors with their names, shapes and offsets.
+/// Header bytes for a layer: its spec, and six tensors with their names, shapes and offsets.
 const HEADER_PER_LAYER: usize = 1 << 10;
-/// Room for a remembered request, whose id is escaped twice.
+/// Header bytes for a remembered request, whose id is escaped twice.
 const HEADER_PER_REQUEST: usize = 2 << 10;
 
-/// What a file may hold, by who sends it.
+/// What a file may hold, depending on its source.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// The largest network.
     pub(super) limits: ArchitectureLimits,
-    /// How many requests a model made of it remembers.
+    /// Limit on the requests that a model from this file remembers.
     pub(super) remembered_requests: usize,
-    /// Whether it comes from outside, and everything in it is checked as in a request.
+    /// Whether the file comes from a client, so that everything in it is checked as in a request.
     pub(super) is_sent: bool,
 }
 
 impl Rules {
-    /// For a file that this server wrote, under whatever limits.
+    /// For a file that this server wrote, under any limits.
     pub fn own(remembered_requests: usize) -> Self {
         Self {
             limits: ArchitectureLimits::LARGEST,
@@ -40,7 +40,7 @@ impl Rules {
         }
     }
 
-    /// For a file that a client sends: what no request could have brought about is refused.
+    /// For a file from a client: refuses state that no request could have produced.
     pub fn sent(limits: ArchitectureLimits, remembered_requests: usize) -> Self {
         Self {
             limits,
@@ -60,7 +60,7 @@ impl Rules {
         }
     }
 
-    /// Whether these numbers can have come about.
+    /// Refuses a step, updates or requests that contradict each other.
     pub(super) fn check(&self, metadata: &Metadata) -> Result<(), SnapshotError> {
         let done = |outcome: &Outcome| match outcome {
             Outcome::Interrupted { steps_done } => *steps_done,

@@ -1,5 +1,5 @@
-//! A snapshot read piece by piece: its head first, then numbers straight to their places, so that a model is held once
-//! while it is received.
+//! Reads a snapshot piece by piece: first its header, then each number straight to its final place, so that receiving a
+//! model needs its memory only once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -18,7 +18,7 @@ use crate::training::spec::Spec;
 use crate::training::tensor_file::{self, LENGTH_BYTES, tensor_type};
 use backpropd_engine::nn::{Dtype, Scalar, State};
 
-/// Everything of a snapshot but its numbers.
+/// A snapshot without its numbers.
 #[derive(Debug)]
 pub struct Head {
     rules: Rules,
@@ -29,7 +29,7 @@ pub struct Head {
     file_bytes: usize,
 }
 
-/// Where a tensor's numbers go.
+/// The destination of a tensor's numbers.
 #[derive(Debug)]
 struct Tensor {
     slot: Slot,
@@ -53,10 +53,11 @@ struct Header {
 }
 
 impl Head {
-    /// The head that `bytes` begin with, and its length; `None` where they do not hold all of it yet.
+    /// Reads the header at the start of `bytes`, and returns it with its length; `None` if it is incomplete.
     ///
     /// # Errors
-    /// Another version, a header that is too long, anything that this program does not write or `rules` refuse.
+    /// Another format version, a header that is too long, or content that this program does not write or `rules`
+    /// refuse.
     pub fn read(bytes: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, SnapshotError> {
         let Some(length) = tensor_file::header_length(bytes) else {
             return Ok(None);
@@ -89,23 +90,23 @@ impl Head {
         Ok(Some((head, end)))
     }
 
-    /// What the model is.
+    /// The model's spec.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// What the model takes in memory: its state, and the requests that it remembers.
+    /// The memory that the model takes, in bytes: its state and the requests that it remembers.
     pub fn held_bytes(&self) -> usize {
         self.spec.state_bytes() + requests_bytes(&self.metadata.requests)
     }
 
-    /// The length of the whole file.
+    /// The length of the whole file, in bytes.
     pub fn file_bytes(&self) -> usize {
         self.file_bytes
     }
 
-    /// Makes room for the numbers. `hasher` has read the head, and is to check what follows; none where the checksum is
-    /// known to fit.
+    /// Allocates the numbers. `hasher` has read the header and will check what follows; `None` if the checksum has been
+    /// verified.
     pub fn into_body(self, hasher: Option<blake3::Hasher>) -> Body {
         let parameters = self.spec.architecture.parameter_count();
         let state = match self.spec.dtype {
@@ -127,7 +128,7 @@ impl Head {
     }
 }
 
-/// The tensors of this spec in the order of its file, where that lists them and no others, and their length in bytes.
+/// The tensors of this spec in the order of the file, which has to list exactly those, and their total length in bytes.
 fn arrange<T: Scalar>(
     spec: &Spec,
     listed: &BTreeMap<String, TensorInfo>,
@@ -174,15 +175,15 @@ fn arrange<T: Scalar>(
     Ok((tensors, at - CHECKSUM_BYTES))
 }
 
-/// A snapshot whose head is known, while its numbers come in.
+/// A snapshot whose header is complete, while its numbers arrive.
 #[derive(Debug)]
 pub struct Body {
     head: Head,
     state: AnyState,
     hasher: Option<blake3::Hasher>,
-    /// The tensor that is being filled.
+    /// The index of the tensor being filled.
     tensor: usize,
-    /// How many bytes of it are there.
+    /// Bytes of that tensor received so far.
     filled: usize,
     checksum: Vec<u8>,
 }
@@ -194,10 +195,10 @@ enum AnyState {
 }
 
 impl Body {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     ///
     /// # Errors
-    /// More bytes than the head says.
+    /// More bytes than the header announces.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), SnapshotError> {
         while let Some(tensor) = self.head.tensors.get(self.tensor) {
             if bytes.is_empty() {
@@ -226,10 +227,10 @@ impl Body {
         Ok(())
     }
 
-    /// The model, once all bytes are there.
+    /// The model, after the last byte.
     ///
     /// # Errors
-    /// The end is missing, the checksum does not fit, a number is not finite.
+    /// The file is incomplete, the checksum does not match, or a number is not finite.
     pub fn finish(self) -> Result<(Restored, About), SnapshotError> {
         let is_sound = self.checksum.len() == CHECKSUM_BYTES
             && self
@@ -247,7 +248,7 @@ impl Body {
     }
 }
 
-/// The bytes that a tensor's numbers go to.
+/// The bytes of a tensor's numbers.
 fn place<'a, T: Scalar>(state: &'a mut State<T>, tensor: &Tensor) -> &'a mut [u8] {
     let numbers = match tensor.slot {
         Slot::Parameters => &mut state.parameters,
@@ -274,7 +275,7 @@ fn restore<T: Scalar>(head: Head, mut state: State<T>) -> Result<Model<T>, Snaps
             return Err(malformed(format!("{name}: a number is not finite")));
         }
     }
-    // A mean of squares; its root is taken.
+    // The second moment is a mean of squares, whose root is taken.
     if rules.is_sent && state.second.iter().any(|number| *number < T::ZERO) {
         return Err(malformed("optimizer.second.layer*: a number is negative"));
     }
@@ -286,7 +287,7 @@ fn restore<T: Scalar>(head: Head, mut state: State<T>) -> Result<Model<T>, Snaps
     Ok(Model::restored(spec, kept, rules.remembered_requests))
 }
 
-/// About the memory that remembered requests take.
+/// An estimate of the memory for remembered requests.
 fn requests_bytes<O>(requests: &[(RequestId, O)]) -> usize {
     let ids: usize = requests.iter().map(|(request, _)| request.id.len()).sum();
     ids + size_of_val(requests)
