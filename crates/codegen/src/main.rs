@@ -1,7 +1,7 @@
-//! Generates `proto/generated` from `proto/backprop`; with `--check`, says which of its files are stale instead.
+//! Generates `proto/generated` from `proto/backprop`; with `--check`, reports which of its files are stale instead.
 //!
-//! The output is committed because the compiler of protos and the formatter of code are a third of a clean build, and the
-//! protos change a few times a year. protox is a compiler in Rust: no `protoc` is needed.
+//! The output is committed because the protobuf compiler and the code formatter make up a third of a clean build, while
+//! the protos change a few times a year. protox is a compiler in Rust, so `protoc` is not needed.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,13 +12,13 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-/// Where the generated code finds what it shares with the server.
+/// The path of the types that the generated code shares with the server.
 const CODEC: &str = "crate::rpc::CountingCodec";
 const MESSAGES: &str = "crate::rpc::pb";
-/// The one reply that is written straight to the wire, in place of the message of the same name.
+/// The one reply that is encoded straight to the wire; it replaces the message of the same name.
 const GRADIENTS_REPLY: &str = "crate::rpc::GradientsReply";
 
-/// The names of the generated files, with their bytes.
+/// The generated files: names and bytes.
 type Output = BTreeMap<&'static str, Vec<u8>>;
 
 fn main() -> ExitCode {
@@ -109,7 +109,7 @@ fn write(output: &Output, folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The names of the files that differ from what would be generated now.
+/// The names of the files that differ from the generated output.
 fn stale(output: &Output, folder: &Path) -> Vec<&'static str> {
     let differs = |(name, bytes): (&&str, &Vec<u8>)| {
         !fs::read(folder.join(name)).is_ok_and(|committed| committed == *bytes)

@@ -1,6 +1,6 @@
-//! The grading of backpropd: formulas are read and evaluated, and answers and gradients are judged.
+//! Grading for backpropd: reads and evaluates formulas, and grades answers and gradients.
 //!
-//! Pure: no IO, no clock, no thread of its own. [`grade`] builds on [`formula`], never the other way round.
+//! Pure: no IO, no clock, no thread of its own. [`grade`] builds on [`formula`], never the reverse.
 
 pub mod formula;
 pub mod grade;

@@ -1,4 +1,4 @@
-//! The smallest readable pieces: numbers, names, functions with their arguments.
+//! Parses the smallest expressions: numbers, names, functions with their arguments.
 
 use super::expr::{Expr, Function, Kind, Operator};
 use super::lexer::Token;
@@ -11,11 +11,11 @@ impl Parser<'_> {
         match self.peek() {
             Some(Token::Number(digits)) => {
                 self.at += 1;
-                // `1(z > 0)` needs no rule of its own: it is a product with one.
+                // `1(z > 0)` needs no rule: it is a product with one.
                 if digits == "1" && self.is("_") && self.is_indicator_body() {
                     return self.indicator(start);
                 }
-                // `0_{1 \times 3}`: a zero fills its block whatever shape is written below it.
+                // `0_{1 \times 3}`: a zero fills its block, so the shape below it is ignored.
                 if digits == "0" && self.eat("_") {
                     self.skip_group();
                 }
@@ -36,7 +36,7 @@ impl Parser<'_> {
             }
             Some(Token::Mark("(")) => self.enclosed("(", ")"),
             Some(Token::Mark("{")) => match (self.peek_at(1), self.peek_at(2)) {
-                // `{h}^2`, and `\mathbf{h}^2`: scripts behind the braces belong to the letter.
+                // `{h}^2`, and `\mathbf{h}^2`: scripts after the braces belong to the letter.
                 (Some(Token::Name(name)), Some(Token::Mark("}"))) => {
                     self.at += 3;
                     self.named(name, start)
@@ -211,7 +211,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The 2 of `\tanh^2 x`. On σ it would be taken for a layer's, and −1 for the inverse function: neither is read.
+    /// The 2 of `\tanh^2 x`. On σ it would be read as a layer, and −1 as the inverse function, so neither is accepted.
     fn power_of_value(&mut self, function: Function) -> Result<Option<Expr>, FormulaError> {
         let is_sigma = matches!(function, Function::Sigma | Function::SigmaPrime);
         if is_sigma || !self.eat("^") {
@@ -250,7 +250,7 @@ impl Parser<'_> {
         self.node(kind, start)
     }
 
-    /// x, y, δ: indices below, transposes and powers as anything else has them.
+    /// x, y, δ: indices, transposes and powers as for any other symbol.
     pub(super) fn plain_symbol(
         &mut self,
         symbol: Symbol,

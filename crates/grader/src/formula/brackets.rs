@@ -1,4 +1,4 @@
-//! Matrices, rows, cases and the conditions of indicators.
+//! Parses matrices, rows, cases and the conditions of indicators.
 
 use super::ellipsis::pattern;
 use super::expr::{Expr, Function, Kind, Operator};

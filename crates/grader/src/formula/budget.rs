@@ -1,4 +1,4 @@
-//! How much one evaluation may compute, counted in entries: what is paid for before and after it is computed.
+//! The work limit of one evaluation, counted in entries and charged before or after they are computed.
 
 use super::eval::Evaluator;
 use super::expr::Expr;

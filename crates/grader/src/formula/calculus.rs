@@ -1,4 +1,4 @@
-//! Fractions, derivatives and sums.
+//! Parses fractions, derivatives and sums.
 
 use super::expr::{Expr, Index, Kind, Operator};
 use super::lexer::Token;

@@ -1,4 +1,4 @@
-//! A text as chains `a = b = c`, each side a tree of its own.
+//! Parses a text into chains `a = b = c`, with a separate tree for each side.
 
 use super::expr::Expr;
 use super::lexer::{Lexeme, Token, lex};

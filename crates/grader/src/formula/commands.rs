@@ -1,4 +1,4 @@
-//! LaTeX's commands and environments as tokens.
+//! Tokenizes LaTeX commands and environments.
 
 use super::FormulaError;
 use super::lexer::{Lexer, Token};

@@ -1,4 +1,4 @@
-//! ∂A/∂B inside a formula: exact between quantities of the network, by central differences for anything else.
+//! Evaluates ∂A/∂B inside a formula: exactly between quantities of the network, by central differences otherwise.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use super::eval::Evaluator;
 use super::expr::{Expr, Function, Kind};
 use super::{Fault, FormulaError, Matrix, Symbol};
 
-/// How far an entry is moved to each side. Between kinks a ReLU network's loss is quadratic in any one entry, so the
-/// difference is exact there; the step is small enough for the smooth activations and large enough for rounding.
+/// How far an entry is moved to each side. Between kinks, a ReLU network's loss is quadratic in any one entry, so the
+/// difference is exact there. The step is small enough for the smooth activations and large enough for rounding.
 const STEP: f64 = 1e-4;
 
-/// What a pass through a small network costs about, in computed entries.
+/// The approximate cost of a pass through a small network, in computed entries.
 const WORK: usize = 20;
 
-/// Entries of a symbol, as a matrix of their own.
+/// Selected entries of a symbol, as a matrix.
 struct Entries {
     symbol: Symbol,
     rows: Range<usize>,
@@ -27,7 +27,7 @@ impl Entries {
         (self.rows.len(), self.columns.len())
     }
 
-    /// Their places in the symbol, row-major.
+    /// Their indices in the symbol, row-major.
     fn places(&self) -> impl Iterator<Item = usize> + '_ {
         let columns = move |row: usize| {
             let columns = self.columns.clone();
@@ -127,8 +127,8 @@ fn by_differences(
     shaped(entries.collect(), shape, below.shape(), whole)
 }
 
-/// Of one entry: in the shape of what it is taken with respect to. With respect to one entry: in the shape of what it
-/// is of. Anything else has four indices and is no matrix.
+/// The derivative of one entry has the shape of the denominator; with respect to one entry, the shape of the numerator.
+/// Any other derivative has four indices and is not a matrix.
 fn shaped(
     values: Vec<f64>,
     above: (usize, usize),

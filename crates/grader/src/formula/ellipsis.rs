@@ -1,4 +1,4 @@
-//! What the dots in `a_1 + a_2 + … + a_m` and in matrices stand for: the one formula in which only an index runs.
+//! Expands the dots in `a_1 + a_2 + … + a_m` and in matrices into the one formula in which only an index varies.
 
 use super::expr::{Expr, Index, Indices, Kind, Operator};
 use super::parser::Parser;
@@ -12,8 +12,8 @@ pub(super) struct Pattern {
     pub(super) body: Expr,
 }
 
-/// The formula whose index runs from that of `before`'s first piece to that of `last`, where there is one that agrees
-/// with every piece written out.
+/// The formula whose index runs from that of `before`'s first term to that of `last`, if one agrees with every term
+/// that is written out.
 pub(super) fn pattern(before: &[&Expr], last: &Expr) -> Option<Pattern> {
     let first = *before.first()?;
     let letter = ('a'..='z')
@@ -50,7 +50,7 @@ fn mentions(expr: &Expr, letter: char) -> bool {
     })
 }
 
-/// `last` with `letter` wherever an index of `first` differs from its own, which must be everywhere in the same way.
+/// `last` with `letter` in place of each index that differs in `first`, if all of them differ in the same way.
 fn generalise(
     first: &Expr,
     last: &Expr,
@@ -98,7 +98,7 @@ fn unite(
 }
 
 impl Parser<'_> {
-    /// `… + a_m` behind `a_1 + a_2 +`: the terms before that fit become one sum with the last.
+    /// `… + a_m` after `a_1 + a_2 +`: the preceding terms that fit become one sum with the last.
     pub(super) fn dotted_sum(
         &mut self,
         terms: &mut Vec<(Operator, Expr)>,

@@ -1,15 +1,15 @@
-//! Why a formula cannot be read or evaluated: where, what was found, what was expected.
+//! Errors of parsing and evaluation: their place, what was found, what was expected.
 
 use std::fmt;
 
 use super::Span;
 
-/// What kind of fault it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The text is not a formula.
     Syntax,
-    /// A name that means nothing here.
+    /// A name without a meaning here.
     UnknownSymbol,
     /// An index that nothing gives a value.
     UnboundIndex,
@@ -17,23 +17,23 @@ pub enum Fault {
     Shape,
     /// Too long, too deep, too many parts or too much work.
     TooLarge,
-    /// It means something that cannot be computed as one matrix.
+    /// The meaning cannot be computed as one matrix.
     NotEvaluable,
 }
 
-/// A fault and its place.
+/// An error and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormulaError {
     /// Its kind.
     pub fault: Fault,
-    /// The piece of the text that is meant.
+    /// The part of the text in question.
     pub span: Span,
     /// What was found and what was expected, as a sentence.
     pub message: String,
 }
 
 impl FormulaError {
-    /// A fault at `span`.
+    /// An error at `span`.
     pub fn new(fault: Fault, span: Span, message: impl Into<String>) -> Self {
         Self {
             fault,
@@ -56,10 +56,10 @@ impl fmt::Display for FormulaError {
 
 impl std::error::Error for FormulaError {}
 
-/// The widest piece of a line that is shown, in characters.
+/// The widest part of a line to show, in characters.
 const WIDEST: usize = 100;
 
-/// The line of `text` that `span` begins in, or what of it lies around the piece, and `^^^` below the piece.
+/// The line of `text` in which `span` begins, shortened around it if need be, with `^^^` below the span.
 pub fn underline(text: &str, span: Span) -> String {
     let floor = |at: usize| text.floor_char_boundary(at.min(text.len()));
     let (start, end) = (floor(span.start), floor(span.end.max(span.start)));

@@ -1,4 +1,4 @@
-//! The value of a formula on one network: shapes are checked where an operator meets its operands.
+//! Evaluates a formula on one network. Shapes are checked where an operator meets its operands.
 
 use std::ops::Range;
 
@@ -10,14 +10,14 @@ use super::memory::Begun;
 use super::reading::products_first;
 use super::{Bindings, Fault, FormulaError, Matrix, Memory, Symbol};
 
-/// A value and how exactly it is known.
+/// A value and its accuracy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
     /// The entries.
     pub matrix: Matrix,
-    /// Whether a derivative in it was taken by differences, so that about six digits hold.
+    /// Whether it contains a derivative computed by differences, so that only about six digits are accurate.
     pub approximate: bool,
-    /// How many entries were computed on the way.
+    /// The number of entries computed on the way.
     pub work: usize,
 }
 
@@ -33,7 +33,7 @@ pub fn evaluate(
     evaluate_counting(expr, bindings, letters, &mut 0)
 }
 
-/// The same; `work` grows by the entries that were computed, whether or not there is a value.
+/// The same; `work` grows by the computed entries, whether or not there is a value.
 ///
 /// # Errors
 /// As [`evaluate`].
@@ -46,7 +46,7 @@ pub fn evaluate_counting(
     Evaluator::new(bindings, letters).finish(expr, work)
 }
 
-/// A shape for people, with m where the size is the batch's alone.
+/// A shape for messages, with m where the size can only be the batch's.
 pub fn shape_text((rows, columns): (usize, usize), bindings: &dyn Bindings) -> String {
     let number = |symbol| bindings.value(symbol).and_then(Matrix::as_scalar);
     let batch = number(Symbol::BatchSize).unwrap_or(1.0) as usize;
@@ -64,17 +64,17 @@ pub fn shape_text((rows, columns): (usize, usize), bindings: &dyn Bindings) -> S
 
 pub(super) struct Evaluator<'b> {
     pub(super) bindings: &'b dyn Bindings,
-    /// The indices that have a value: the question's, then those of the sums and stacks around the piece.
+    /// The indices that have a value: the question's, then those of the enclosing sums and stacks.
     pub(super) letters: Vec<(char, usize)>,
-    /// How many of them are the question's.
+    /// The number of the question's indices.
     pub(super) given: usize,
     pub(super) work: usize,
     pub(super) approximate: bool,
-    /// What is known of the formula already.
+    /// Values known from earlier evaluations of the formula.
     pub(super) memory: Option<&'b mut Memory>,
 }
 
-/// Whether it is a number that is written out.
+/// Whether the expression is a literal number.
 pub(super) fn is_constant(expr: &Expr) -> bool {
     expr.pieces().all(|piece| {
         matches!(
@@ -106,7 +106,7 @@ impl<'b> Evaluator<'b> {
         })
     }
 
-    /// The value of a piece, remembered or computed.
+    /// The value of an expression, remembered or computed.
     pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
         match &expr.kind {
             Kind::Binary(_, left, _) if matches!(left.kind, Kind::Binary(..)) => self.row(expr),
@@ -125,8 +125,7 @@ impl<'b> Evaluator<'b> {
         value
     }
 
-    /// The value of a row of operands, from left to right: a row of a thousand takes no more of the stack than one of
-    /// two.
+    /// The value of a row of operands, from left to right. A row of a thousand uses no more stack than a row of two.
     fn row(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
         let mut open: SmallVec<[(&Expr, Begun); 4]> = SmallVec::new();
         let mut at = expr;
@@ -150,7 +149,7 @@ impl<'b> Evaluator<'b> {
         value
     }
 
-    /// The value of a binary piece whose left side has this one.
+    /// The value of a binary expression whose left side has this value.
     fn joined(&mut self, piece: &Expr, left: Matrix) -> Result<Matrix, FormulaError> {
         match &piece.kind {
             Kind::Binary(operator, left_side, right) => {
@@ -216,7 +215,7 @@ impl<'b> Evaluator<'b> {
         }
     }
 
-    /// A fault whose message nobody reads where a memory is at work.
+    /// An error. Its message is only written if there is no memory, because searches with one discard it.
     fn fault(&self, fault: Fault, expr: &Expr, message: impl FnOnce() -> String) -> FormulaError {
         let message = match self.memory {
             Some(_) => String::new(),
@@ -306,7 +305,7 @@ impl<'b> Evaluator<'b> {
         Err(self.fault(Fault::Shape, expr, message))
     }
 
-    /// Both sides in one shape; only a written-out number stands for a matrix of itself.
+    /// Broadcasts both sides to one shape; only a literal number stands for a matrix of itself.
     pub(super) fn spread(
         &self,
         a: Matrix,

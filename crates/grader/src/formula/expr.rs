@@ -1,25 +1,25 @@
-//! The tree of a formula.
+//! The expression tree of a formula.
 
 use super::{Span, Symbol};
 
-/// A piece of a formula and where it was written. Equality is about what it says, not where.
+/// A node of a formula's tree, with the text it was parsed from. Equality ignores that text.
 ///
-/// A row of a thousand factors or terms is a tree that leans to the left, a thousand levels deep. So no walk over trees
-/// recurses down the left side of [`Kind::Binary`]; down everything else it may, since [`Self::height`] is bounded.
-/// The module `tree` has the walks that the compiler would derive with a recursion.
+/// A row of a thousand factors or terms is a tree that leans to the left, a thousand levels deep. So no traversal
+/// recurses down the left side of [`Kind::Binary`]; it may recurse down everything else, because [`Self::height`] is
+/// bounded. The module `tree` has the traversals that the compiler would derive recursively.
 pub struct Expr {
-    /// What it says.
+    /// The meaning of the node.
     pub kind: Kind,
-    /// Where it was written.
+    /// The text of the node.
     pub span: Span,
-    /// By what number a [`super::Memory`] knows its value; 0 where none does. A copy keeps the number, and a piece that
-    /// gives out its parts to be changed loses it.
+    /// The number under which a [`super::Memory`] knows its value; 0 if none does. A copy keeps the number; a node
+    /// whose parts are borrowed mutably loses it.
     pub(super) number: u32,
-    /// As [`Self::height`] tells it.
+    /// The value of [`Self::height`].
     pub(super) height: u32,
 }
 
-/// What a piece of a formula says.
+/// The meaning of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// A number.
@@ -32,23 +32,23 @@ pub enum Kind {
     Ones(Option<Box<Expr>>),
     /// One entry, a row or a column.
     Select(Box<Expr>, Indices),
-    /// Rows become columns.
+    /// The transpose.
     Transpose(Box<Expr>),
-    /// The opposite sign.
+    /// The negation.
     Negate(Box<Expr>),
-    /// A scalar's, or elementwise, power.
+    /// The power of a scalar, or an elementwise power.
     Power(Box<Expr>, Box<Expr>),
     /// Two operands.
     Binary(Operator, Box<Expr>, Box<Expr>),
-    /// Factors joined by ⊙ and by products without parentheses: to be read by [`super::readings`].
+    /// Factors joined by ⊙ and by products without parentheses, to be grouped by [`super::readings`].
     Mixed(Box<Expr>, Vec<(Operator, Expr)>),
-    /// 1 where it holds, else 0.
+    /// 1 if the comparison holds, else 0.
     Compare(Comparison, Box<Expr>, Box<Expr>),
     /// A function of its arguments.
     Call(Function, Vec<Expr>),
-    /// Σ over an index, from and to; without limits where the body tells them.
+    /// Σ over an index, from and to; without limits if the body implies them.
     Sum(char, Option<(Box<Expr>, Box<Expr>)>, Box<Expr>),
-    /// A row for every value of an index, from and to: what the dots of a matrix stand for.
+    /// A row for every value of an index, from and to: the meaning of the dots in a matrix.
     Stack(char, Box<Expr>, Box<Expr>, Box<Expr>),
     /// Rows of blocks.
     Rows(Vec<Vec<Expr>>),
@@ -58,7 +58,7 @@ pub enum Kind {
     Derivative(Box<Expr>, Box<Expr>),
 }
 
-/// The indices behind a quantity.
+/// The indices of a quantity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Indices {
     /// One index: of a row or a column, or a row of a matrix.
@@ -91,7 +91,7 @@ pub enum Operator {
     Times,
     /// Entry by entry, ⊙.
     Hadamard,
-    /// By a scalar.
+    /// Division by a scalar.
     Divide,
 }
 
@@ -117,17 +117,17 @@ pub enum Comparison {
 pub enum Function {
     /// The network's own activation.
     Sigma,
-    /// Its derivative.
+    /// The derivative of the network's own activation.
     SigmaPrime,
     /// max(z, 0).
     Relu,
-    /// Its derivative.
+    /// The derivative of max(z, 0).
     ReluPrime,
     /// 1/(1 + e⁻ᶻ).
     Sigmoid,
     /// The hyperbolic tangent.
     Tanh,
-    /// Its derivative.
+    /// The derivative of the hyperbolic tangent.
     TanhPrime,
     /// eᶻ.
     Exp,
@@ -141,13 +141,13 @@ pub enum Function {
     Sign,
     /// 1 where z ≥ 0.
     Step,
-    /// Of each row.
+    /// Softmax of each row.
     Softmax,
     /// The square matrix with a row on its diagonal, or the diagonal of a square matrix as a row.
     Diag,
-    /// Entry by entry the larger one.
+    /// The elementwise maximum.
     Max,
-    /// Entry by entry the smaller one.
+    /// The elementwise minimum.
     Min,
     /// The sum over the rows, as a row.
     ColumnSums,
@@ -158,7 +158,7 @@ pub enum Function {
 }
 
 impl Expr {
-    /// A piece written at `span`.
+    /// A node parsed from `span`.
     pub fn new(kind: Kind, span: Span) -> Self {
         let height = kind.height();
         Self {
@@ -169,20 +169,20 @@ impl Expr {
         }
     }
 
-    /// How deep a walk over it recurses: how many pieces lie inside each other, a row of operands counted once. As
-    /// it was when the piece was made.
+    /// The recursion depth of a traversal: how many nodes are nested, with a row of operands counted once. Set when the
+    /// node is created.
     pub fn height(&self) -> u32 {
         self.height
     }
 
-    /// Its transpose, written where it is.
+    /// The transpose, with the same span.
     #[must_use]
     pub fn transposed(self) -> Self {
         let span = self.span;
         Self::new(Kind::Transpose(Box::new(self)), span)
     }
 
-    /// The same with `index` wherever `letter` is an index.
+    /// A copy with `index` in place of the index `letter`.
     #[must_use]
     pub fn with_index(&self, letter: char, index: Index) -> Self {
         let mut expr = self.clone();
@@ -202,12 +202,12 @@ impl Expr {
         expr
     }
 
-    /// Its direct parts.
+    /// The direct parts.
     pub fn parts(&self) -> Vec<&Expr> {
         self.kind.parts()
     }
 
-    /// How many direct parts it has.
+    /// The number of direct parts.
     pub fn part_count(&self) -> usize {
         match &self.kind {
             Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) => 0,
@@ -217,7 +217,7 @@ impl Expr {
         }
     }
 
-    /// The direct part at a place of [`Self::parts`].
+    /// The direct part at an index of [`Self::parts`].
     pub fn part(&self, at: usize) -> Option<&Expr> {
         match (&self.kind, at) {
             (Kind::Select(part, _) | Kind::Transpose(part) | Kind::Negate(part), 0)
@@ -228,7 +228,7 @@ impl Expr {
         }
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn part_mut(&mut self, at: usize) -> Option<&mut Expr> {
         self.number = 0;
         match (&mut self.kind, at) {
@@ -240,13 +240,13 @@ impl Expr {
         }
     }
 
-    /// Its direct parts, to be changed.
+    /// The direct parts, mutable.
     pub fn parts_mut(&mut self) -> Vec<&mut Expr> {
         self.number = 0;
         self.kind.parts_mut()
     }
 
-    /// Whether matrices or samples are written out one by one, so that it may be meant for one batch size.
+    /// Whether matrices or samples are written out one by one, so that it may be intended for one batch size.
     pub fn is_written_out(&self) -> bool {
         self.pieces().any(|piece| match &piece.kind {
             Kind::Rows(_) => true,

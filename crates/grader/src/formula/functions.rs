@@ -1,4 +1,4 @@
-//! The values of functions, matrices of blocks, and cases.
+//! Evaluates functions, block matrices and cases.
 
 use super::eval::{Evaluator, is_constant, shape_text};
 use super::expr::{Expr, Function};

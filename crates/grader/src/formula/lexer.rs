@@ -1,4 +1,4 @@
-//! Text into tokens, LaTeX and plain text alike. What only decorates is dropped here; every token knows its bytes.
+//! Tokenizes LaTeX and plain text alike. Decoration is dropped here; every token knows its bytes.
 
 use super::vocabulary::{CHARACTERS, WORDS};
 use super::{Fault, FormulaError, Span};
@@ -9,7 +9,7 @@ pub const MAX_BYTES: usize = 8 << 10;
 /// The smallest piece of a formula.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token {
-    /// A number as it is written.
+    /// A number as written.
     Number(String),
     /// A letter, a known word, or a LaTeX command without its backslash.
     Name(String),
@@ -38,10 +38,10 @@ pub(super) struct Lexer<'t> {
     out: Vec<Lexeme>,
 }
 
-/// The tokens of `text`.
+/// Tokenizes `text`.
 ///
 /// # Errors
-/// Text that is too long, characters and commands that mean nothing, a LaTeX group that never ends.
+/// Text that is too long, characters and commands without a meaning, a LaTeX group that never ends.
 pub fn lex(text: &str) -> Result<Vec<Lexeme>, FormulaError> {
     if text.len() > MAX_BYTES {
         let message = format!(
@@ -286,7 +286,7 @@ impl<'t> Lexer<'t> {
 /// Keeps separators only where they separate: `&` and `\\` inside matrices and cases, wide spaces inside brackets.
 fn layout(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
     const ENVIRONMENT: &str = "env";
-    // How many of the open brackets are environments: a search for each separator would take long.
+    // Counted, because a search among the open brackets for each separator would be slow.
     let mut environments = 0_usize;
     let mut brackets: Vec<&'static str> = Vec::new();
     let mut kept = Vec::with_capacity(tokens.len());

@@ -1,11 +1,11 @@
-//! A small dense matrix, the only kind of value a formula has; a scalar is 1 × 1.
+//! A small dense matrix, the only type of a formula's value; a scalar is 1 × 1.
 
 use std::ops::Range;
 
 use smallvec::{SmallVec, smallvec};
 
-/// So many entries lie in the matrix itself: a formula's values are mostly scalars, rows and small matrices, made and
-/// dropped by the million.
+/// Up to this many entries are stored inline: the values of a formula are mostly scalars, rows and small matrices,
+/// created and dropped by the million.
 const INLINE: usize = 6;
 type Entries = SmallVec<[f64; INLINE]>;
 
@@ -18,10 +18,10 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// `entries`, row after row.
+    /// A matrix of `entries`, row by row.
     ///
     /// # Panics
-    /// Where there are not `rows · columns` entries.
+    /// If there are not `rows · columns` entries.
     pub fn new(rows: usize, columns: usize, entries: Vec<f64>) -> Self {
         Self::of(rows, columns, Entries::from_vec(entries))
     }
@@ -46,17 +46,17 @@ impl Matrix {
         Self::filled(1, self.rows, 1.0).product(self)
     }
 
-    /// The same number everywhere.
+    /// A matrix of one repeated number.
     pub fn filled(rows: usize, columns: usize, value: f64) -> Self {
         Self::of(rows, columns, smallvec![value; rows * columns])
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many columns there are.
+    /// The number of columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
@@ -76,12 +76,12 @@ impl Matrix {
         &mut self.entries
     }
 
-    /// The entry of a row and a column, both from 0.
+    /// The entry at a row and a column, both from 0.
     pub fn at(&self, row: usize, column: usize) -> f64 {
         self.entries[row * self.columns + column]
     }
 
-    /// The entries of some rows and columns, both from 0.
+    /// The entries at the given rows and columns, both from 0.
     #[must_use]
     pub fn block(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
         let mut entries = Entries::with_capacity(rows.len() * columns.len());
@@ -91,7 +91,7 @@ impl Matrix {
         Self::of(rows.len(), columns.len(), entries)
     }
 
-    /// The number, if it is one.
+    /// The number, if the matrix is 1 × 1.
     pub fn as_scalar(&self) -> Option<f64> {
         match self.entries[..] {
             [value] => Some(value),
@@ -99,17 +99,17 @@ impl Matrix {
         }
     }
 
-    /// `f` of every entry.
+    /// Applies `f` to every entry.
     #[must_use]
     pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
         let entries = self.entries.iter().map(|&entry| f(entry)).collect();
         Self::of(self.rows, self.columns, entries)
     }
 
-    /// `f` of every pair of entries of two matrices of one shape.
+    /// Applies `f` to every pair of entries of two matrices of one shape.
     ///
     /// # Panics
-    /// Where the shapes differ.
+    /// If the shapes differ.
     #[must_use]
     pub fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         assert_eq!(self.shape(), other.shape());
@@ -118,7 +118,7 @@ impl Matrix {
         Self::of(self.rows, self.columns, entries)
     }
 
-    /// Rows become columns.
+    /// The transpose.
     #[must_use]
     pub fn transposed(&self) -> Self {
         let mut entries = Entries::with_capacity(self.entries.len());
@@ -131,7 +131,7 @@ impl Matrix {
     /// The matrix product.
     ///
     /// # Panics
-    /// Where `self` does not have as many columns as `other` has rows.
+    /// If `self` does not have as many columns as `other` has rows.
     #[must_use]
     pub fn product(&self, other: &Self) -> Self {
         assert_eq!(self.columns, other.rows);

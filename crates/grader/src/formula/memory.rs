@@ -1,19 +1,19 @@
-//! The values of a formula's pieces, kept from one evaluation to the next, so that a changed copy of the formula costs
-//! what changed and the path from there to its root, no more.
+//! Caches the values of a formula's subexpressions between evaluations, so that evaluating a changed copy costs only
+//! the changed part and the path from there to the root.
 
 use super::eval::Evaluator;
 use super::expr::{Expr, Kind};
 use super::{Bindings, Fault, FormulaError, Matrix, Value};
 
-/// The most pieces of a formula that are remembered: far more than a derivation has, and a bound on the memory.
+/// The most subexpressions to remember: far more than a derivation has, and a bound on the memory.
 const MOST_PIECES: u32 = 256;
-/// A piece inside one sum or stack has a value for each value of the index there, up to this one.
+/// A subexpression inside one sum or stack has a value for each value of that index, up to this one.
 const MOST_TERMS: usize = 8;
 
-/// What the numbered pieces of one formula came to, on one network with one binding of the question's indices.
+/// The values of the numbered subexpressions of one formula, on one network with one binding of the question's indices.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// For each piece and each value of the index around it: where in `known` it is, from 1; 0 where nothing is known.
+    /// For each subexpression and each value of the index around it: its position in `known`, from 1; 0 if unknown.
     places: Vec<u32>,
     known: Vec<Known>,
 }
@@ -25,9 +25,8 @@ struct Known {
     work: usize,
 }
 
-/// The value of `expr` as [`super::evaluate`] finds it. What `memory` knows of the numbered pieces is not computed
-/// again, and what it does not know yet is remembered. `work` grows by what was computed or remembered, whether or not
-/// there is a value.
+/// The value of `expr` as [`super::evaluate`] computes it. Takes known values of numbered subexpressions from `memory`,
+/// and adds new ones. `work` grows by the computed or remembered entries, whether or not there is a value.
 pub fn evaluate_again(
     expr: &Expr,
     bindings: &dyn Bindings,
@@ -41,12 +40,12 @@ pub fn evaluate_again(
 }
 
 impl Expr {
-    /// Numbers the pieces, so that a [`Memory`] knows them again here and in changed copies.
+    /// Numbers the subexpressions, so that a [`Memory`] recognizes them here and in changed copies.
     pub fn number_pieces(&mut self) {
         let mut next = 0;
         self.for_each_piece_mut(|piece| {
             next += 1;
-            // A symbol is as soon read as remembered.
+            // Reading a symbol is as fast as remembering it.
             let is_leaf = matches!(
                 piece.kind,
                 Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_)
@@ -59,18 +58,18 @@ impl Expr {
         });
     }
 
-    /// Its number; 0 where it has none.
+    /// The subexpression's number; 0 if it has none.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// Gives a piece the number that it had before its parts were changed, once they are again what they were.
+    /// Restores the number that a subexpression had before its parts were changed, once they are restored.
     pub fn number_again(&mut self, number: u32) {
         self.number = number;
     }
 }
 
-/// What an evaluation had come to when it began with a piece.
+/// The state of an evaluation at the beginning of a subexpression.
 pub(super) struct Begun {
     place: Option<usize>,
     work: usize,
@@ -78,7 +77,7 @@ pub(super) struct Begun {
 }
 
 impl Evaluator<'_> {
-    /// What is remembered of a piece, if anything is.
+    /// The remembered value of a subexpression.
     pub(super) fn recall(&mut self, expr: &Expr) -> Option<Result<Matrix, FormulaError>> {
         let place = self.place(expr)?;
         let known = self.memory.as_ref()?.at(place)?;
@@ -91,7 +90,7 @@ impl Evaluator<'_> {
         )
     }
 
-    /// Begins with a piece of which nothing is remembered.
+    /// Begins a subexpression without a remembered value.
     pub(super) fn begin(&mut self, expr: &Expr) -> Begun {
         let begun = Begun {
             place: self.place(expr),
@@ -104,7 +103,7 @@ impl Evaluator<'_> {
         begun
     }
 
-    /// Ends with a piece whose value was computed, and remembers it.
+    /// Ends a subexpression whose value was computed, and remembers it.
     pub(super) fn end(&mut self, begun: &Begun, value: &Result<Matrix, FormulaError>) {
         let Some(place) = begun.place else { return };
         let known = Known {
@@ -116,7 +115,7 @@ impl Evaluator<'_> {
             work: self.work - begun.work,
         };
         self.approximate |= begun.approximate;
-        // Whether the budget lasts depends on what was computed before.
+        // Whether the budget suffices depends on what was computed before, so that failure is not remembered.
         if known.value != Err(Fault::TooLarge)
             && let Some(memory) = &mut self.memory
         {
@@ -124,8 +123,8 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Where a piece's value is remembered. It depends on the piece and on the one index that a sum or stack around
-    /// it gives a value; inside two of them nothing is remembered.
+    /// The position of a subexpression's value. It depends on the subexpression and on the one index that an enclosing
+    /// sum or stack binds; inside two of them nothing is remembered.
     fn place(&self, expr: &Expr) -> Option<usize> {
         if expr.number == 0 || self.memory.is_none() {
             return None;

@@ -1,4 +1,4 @@
-//! Formulas of the backward pass: read from LaTeX or plain text, evaluated, written again. Pure.
+//! Formulas of the backward pass: parsed from LaTeX or plain text, evaluated, and rendered. Pure.
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "a walk over tokens or trees treats the kinds it is about and passes by all others"

@@ -1,27 +1,27 @@
-//! Tokens into a tree: precedence climbing.
+//! Parses tokens into a tree, by precedence climbing.
 //!
-//! Tight to loose: scripts · products, `/` · ⊙ · `+ −` · comparisons. Products and ⊙ that stand side by side without
-//! parentheses are kept together in [`Kind::Mixed`], since authors differ in which they mean to bind tighter.
+//! Tight to loose: scripts · products, `/` · ⊙ · `+ −` · comparisons. Adjacent products and ⊙ without parentheses stay
+//! together in [`Kind::Mixed`], because authors differ in which of them binds tighter.
 
 use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::{Lexeme, Token};
 use super::{Fault, FormulaError, MAX_HEIGHT, Span, Symbol};
 
-/// How deep a formula may nest.
+/// The deepest nesting of a formula.
 pub const MAX_DEPTH: usize = 64;
-/// How many pieces a formula may have.
+/// The most nodes of a formula.
 pub const MAX_NODES: usize = 2000;
 
-/// What names mean beyond the symbols that every network has.
+/// The meaning of names beyond the symbols that every network has.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// L, the number of layers.
     pub depth: usize,
-    /// Names of the scalar that a question about a function of one number asks about.
+    /// The names of the scalar in a question about a function of one number.
     pub argument: Vec<String>,
 }
 
-/// Reads one side's tokens from left to right.
+/// Parses the tokens of one side from left to right.
 pub(super) struct Parser<'t> {
     pub(super) tokens: &'t [Lexeme],
     pub(super) at: usize,
@@ -77,7 +77,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The place of the next token, or just behind the last.
+    /// The position of the next token, or just after the last.
     pub(super) fn here(&self) -> Span {
         let end = self.tokens.last().map_or(0, |last| last.span.end);
         let behind = Span { start: end, end };
@@ -86,7 +86,7 @@ impl<'t> Parser<'t> {
             .map_or(behind, |lexeme| lexeme.span)
     }
 
-    /// From `start` to the last token that was read.
+    /// The span from `start` to the last token read.
     pub(super) fn since(&self, start: Span) -> Span {
         let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
         Span {

@@ -1,4 +1,4 @@
-//! Which of ⊙ and the matrix product binds tighter where an author wrote no parentheses: every way it can be meant.
+//! All readings of a formula without parentheses between ⊙ and matrix products, for either precedence.
 
 use std::mem;
 
@@ -11,8 +11,8 @@ enum Binding {
     LeftToRight,
 }
 
-/// The formula with every ambiguous row of factors put together: products first, ⊙ first, from left to right.
-/// One reading where nothing is ambiguous; equal ones are listed once.
+/// All groupings of the ambiguous rows of factors: products first, ⊙ first, from left to right. One reading if nothing
+/// is ambiguous; equal ones are listed once.
 pub fn readings(expr: &Expr) -> Vec<Expr> {
     if !is_ambiguous(expr) {
         return vec![expr.clone()];
@@ -44,7 +44,7 @@ fn is_ambiguous(expr: &Expr) -> bool {
         .any(|piece| matches!(piece.kind, Kind::Mixed(..)))
 }
 
-/// Puts together every ambiguous row in it.
+/// Groups every ambiguous row in the tree.
 fn read(expr: &mut Expr, binding: Binding) {
     let mut at = expr;
     while matches!(at.kind, Kind::Binary(..)) {

@@ -1,10 +1,10 @@
-//! A tree as text again, in LaTeX or plainly, so that a reader can see what was understood. Reading it again gives
-//! the same tree.
+//! Renders a tree as LaTeX or plain text, so that a student can see how an answer was understood. Parsing the result
+//! gives the same tree.
 
 use super::Symbol;
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 
-/// How to write.
+/// The notation of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notation {
     /// For a math environment.
@@ -13,7 +13,7 @@ pub enum Notation {
     Plain,
 }
 
-// How tightly a piece holds together; a piece looser than its place gets parentheses.
+// Precedences; a node looser than its context gets parentheses.
 const COMPARE: u8 = 1;
 const ADD: u8 = 2;
 const TERM: u8 = 3;
@@ -31,7 +31,7 @@ fn write(expr: &Expr, place: u8, notation: Notation) -> String {
     enclosed(text, tightness, place, notation)
 }
 
-/// The text of a piece in parentheses, where it is looser than its place.
+/// The text of a node, in parentheses if it is looser than its context.
 fn enclosed(text: String, tightness: u8, place: u8, notation: Notation) -> String {
     if tightness >= place {
         text
@@ -197,7 +197,7 @@ fn operator_text(operator: Operator, notation: Notation) -> &'static str {
     }
 }
 
-/// The most divisions of one row that are written as fractions; more of them, inside each other, are not read again.
+/// The most divisions of one row to render as fractions; more nested fractions would exceed the parser's depth.
 const MOST_FRACTIONS: usize = 8;
 
 /// A row of operands, from its first to its last.
@@ -308,7 +308,7 @@ fn matrix(rows: &[Vec<Expr>], notation: Notation) -> String {
         Notation::Latex => " \\\\ ",
         Notation::Plain => "; ",
     };
-    // Brackets in brackets would be rows of their own.
+    // Brackets directly in brackets would be rows of a matrix.
     if let ([row], Notation::Plain) = (rows, notation)
         && row.iter().all(|entry| matches!(entry.kind, Kind::Rows(_)))
     {
@@ -326,7 +326,7 @@ fn matrix(rows: &[Vec<Expr>], notation: Notation) -> String {
     }
 }
 
-/// The first and the last row, dots between.
+/// The first and the last row, with dots between them.
 fn stack(letter: char, from: &Expr, to: &Expr, body: &Expr, notation: Notation) -> String {
     let row = |index: &Expr| {
         let index = match index.kind {

@@ -1,11 +1,11 @@
-//! Layers, transposes and indices: what stands above and below a symbol.
+//! Parses superscripts and subscripts: layers, transposes and indices.
 
 use super::expr::{Expr, Function, Index, Indices, Kind};
 use super::lexer::Token;
 use super::parser::Parser;
 use super::{Fault, FormulaError, Span, Symbol};
 
-/// What stands above and below a layered symbol.
+/// The superscripts and subscripts of a layered symbol.
 #[derive(Default)]
 pub(super) struct Scripts {
     layer: Option<usize>,
@@ -166,7 +166,7 @@ impl Parser<'_> {
         Some(index)
     }
 
-    /// What stands below a symbol: `{1,j}`, `{11}`, `{\cdot,1}`, or one token.
+    /// A subscript: `{1,j}`, `{11}`, `{\cdot,1}`, or one token.
     pub(super) fn indices(&mut self) -> Result<Indices, FormulaError> {
         const WANTED: &str = "an index: an integer, a letter, or \\cdot for all";
         if !self.eat("{") {
@@ -204,7 +204,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `[1, j]` right behind a symbol, or nothing where the brackets hold something else.
+    /// `[1, j]` right after a symbol, or nothing if the brackets hold something else.
     pub(super) fn bracketed_indices(&mut self) -> Option<Indices> {
         let start = self.at;
         let found = self.try_bracketed_indices();
@@ -259,7 +259,7 @@ impl Parser<'_> {
         self.with_scripts(expr, &scripts, start)
     }
 
-    /// The parentheses of `l(\theta)` and `f(x, \theta)` say what is fixed anyway.
+    /// The parentheses of `l(\theta)` and `f(x, \theta)` carry no information.
     pub(super) fn skip_definition_arguments(&mut self) {
         let arguments = self.is("(")
             && match self.peek_at(1) {
@@ -288,7 +288,7 @@ impl Parser<'_> {
         false
     }
 
-    /// Steps over a bracket with all it holds, or over one token.
+    /// Skips a bracket with its content, or one token.
     pub(super) fn skip_group(&mut self) {
         let mut depth = 0_usize;
         while let Some(token) = self.peek() {

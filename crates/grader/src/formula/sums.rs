@@ -1,4 +1,4 @@
-//! Sums over an index, and matrices with a row for each value of one.
+//! Evaluates sums over an index, and matrices with a row for each value of one.
 
 use super::eval::Evaluator;
 use super::expr::{Expr, Index, Indices, Kind};
@@ -63,7 +63,7 @@ impl Evaluator<'_> {
         Ok(Matrix::new(rows, columns, entries))
     }
 
-    /// The one range that an index without limits can have, from what it indexes.
+    /// The only range that an index without limits can have, given the quantities that it indexes.
     pub(super) fn length_of(
         &mut self,
         letter: char,

@@ -1,4 +1,4 @@
-//! The quantities of a network that a formula can name, and what tells their values.
+//! The quantities of a network that a formula can name, and the interface to their values.
 
 use super::Matrix;
 
@@ -19,19 +19,19 @@ pub enum Symbol {
     Delta,
     /// l, one number.
     Loss,
-    /// l_k, m × 1: each sample's own loss.
+    /// l_k, m × 1: the loss of each sample.
     SampleLoss,
     /// m.
     BatchSize,
     /// nᵢ.
     Units(usize),
-    /// The scalar that a question about a function of one number calls x.
+    /// The scalar x in a question about a function of one number.
     Argument,
 }
 
-/// Where the symbols of a formula get their values: one network with one batch.
+/// The values of a formula's symbols: one network with one batch.
 pub trait Bindings: Sync {
-    /// The symbol's value; `None` where the network has no such quantity.
+    /// The symbol's value; `None` if the network has no such quantity.
     fn value(&self, symbol: Symbol) -> Option<&Matrix>;
 
     /// L.
@@ -43,11 +43,11 @@ pub trait Bindings: Sync {
     /// σ′ of the hidden layers.
     fn activation_slope(&self, z: f64) -> f64;
 
-    /// ∂`of`/∂`with_respect_to`, exactly: a row for each entry of the one, a column for each entry of the other, both
-    /// row-major. `None` where either cannot be differentiated (a size, say).
+    /// ∂`of`/∂`with_respect_to`, exactly: a row for each entry of the former, a column for each entry of the latter,
+    /// both row-major. `None` if either cannot be differentiated (a size, say).
     fn jacobian(&self, of: Symbol, with_respect_to: Symbol) -> Option<Matrix>;
 
     /// The same network with one entry (row-major) of `symbol` moved by `by`, and everything that depends on it
-    /// computed anew; what `symbol` itself depends on stays. `None` where it cannot be moved.
+    /// recomputed; what `symbol` itself depends on stays. `None` if it cannot be moved.
     fn moved(&self, symbol: Symbol, entry: usize, by: f64) -> Option<Box<dyn Bindings>>;
 }

@@ -1,5 +1,5 @@
-//! Walks over trees that do not recurse down a row of operands: copying, comparing, dropping, printing, and going
-//! through all pieces.
+//! Tree traversals that do not recurse down a row of operands: copying, comparing, dropping, printing, and visiting
+//! every node.
 
 use std::{fmt, mem};
 
@@ -8,18 +8,19 @@ use smallvec::SmallVec;
 use super::expr::{Expr, Kind};
 use super::render::{Notation, render};
 
-/// The smallest stack on which formulas are read, judged and dropped; each thread that does so has at least this one.
+/// The smallest stack on which formulas are parsed, graded and dropped; each thread that does so has at least this
+/// much.
 pub const STACK_BYTES: usize = 2 << 20;
 
-/// How high a formula may be. The walk with the largest frames, times this, takes less than half of [`STACK_BYTES`]; the
-/// tests of `crates/grader/tests/formulas` run on such a half.
+/// The limit on the height of a formula. The traversal with the largest frames, times this, takes less than half of
+/// [`STACK_BYTES`]; the tests in `crates/grader/tests/formulas` run on such a half.
 pub const MAX_HEIGHT: u32 = 100;
 
-/// The binary pieces down a left side, the outermost first.
+/// The binary nodes down a left side, the outermost first.
 pub(super) type Spine<'e> = SmallVec<[&'e Expr; 8]>;
 
 impl Kind {
-    /// The height of a piece of this kind.
+    /// The height of a node of this kind.
     pub(super) fn height(&self) -> u32 {
         match self {
             Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => 1,
@@ -32,7 +33,7 @@ impl Kind {
             _ => {
                 let parts = self.parts();
                 let highest = parts.iter().map(|part| part.height).max().unwrap_or(0);
-                // Put together, it is a row of rows.
+                // Grouped, it is a row of rows.
                 let own = if matches!(self, Kind::Mixed(..)) {
                     2
                 } else {
@@ -43,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// Whether another piece says the same, but for what its parts say.
+    /// Whether another node has the same meaning, apart from its parts.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Kind::Number(a), Kind::Number(b)) => a == b,
@@ -76,12 +77,12 @@ impl Kind {
 }
 
 impl Expr {
-    /// What it says, without its place.
+    /// The meaning, without the span.
     pub fn into_kind(mut self) -> Kind {
         mem::replace(&mut self.kind, Kind::Number(0.0))
     }
 
-    /// The pieces down the left side that are binary, and the one below them that is not.
+    /// The binary nodes down the left side, and the first one below them that is not binary.
     pub(super) fn spine(&self) -> (Spine<'_>, &Expr) {
         let mut spine = Spine::new();
         let mut base = self;
@@ -92,7 +93,7 @@ impl Expr {
         (spine, base)
     }
 
-    /// It and all pieces in it, each before its parts.
+    /// The node and all nodes below it, each before its parts.
     pub fn pieces(&self) -> impl Iterator<Item = &Expr> {
         let mut open = vec![self];
         std::iter::from_fn(move || {
@@ -102,7 +103,7 @@ impl Expr {
         })
     }
 
-    /// Changes it and all pieces in it, each before its parts; they lose their numbers first.
+    /// Changes the node and all nodes below it, each before its parts; they lose their numbers first.
     pub fn for_each_piece_mut(&mut self, mut change: impl FnMut(&mut Expr)) {
         let mut open = vec![self];
         while let Some(piece) = open.pop() {
@@ -152,7 +153,7 @@ impl PartialEq for Expr {
 impl Drop for Expr {
     fn drop(&mut self) {
         let leaf = || Expr::new(Kind::Number(0.0), super::Span::default());
-        // Each piece of a row gives up its left side before it is dropped itself.
+        // Each node of a row gives up its left side before it is dropped.
         let mut row = match &mut self.kind {
             Kind::Binary(_, left, _) if matches!(left.kind, Kind::Binary(..)) => {
                 mem::replace(&mut **left, leaf())

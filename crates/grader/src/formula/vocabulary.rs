@@ -1,6 +1,6 @@
-//! The words, commands and characters that formulas are written with, and what they stand for.
+//! The words, commands and characters of formulas, and their meanings.
 
-/// Words that are one name; any other run of letters is a product of single letters.
+/// Words that are a single name; any other run of letters is a product of single letters.
 #[rustfmt::skip]
 pub(super) const WORDS: &[&str] = &[
     "delta", "theta", "sigma", "sigmoid", "relu", "tanh", "exp", "log", "ln", "softmax", "max", "min",
@@ -9,7 +9,7 @@ pub(super) const WORDS: &[&str] = &[
     "true", "otherwise", "if", "else", "for", "and", "ones",
 ];
 
-/// What a command or a character stands for among the marks.
+/// The mark for a command or a character.
 #[rustfmt::skip]
 pub(super) const MARKS: &[(&str, &str)] = &[
     ("cdot", "·"), ("times", "·"), ("odot", "⊙"), ("circ", "⊙"), ("ast", "⊙"), ("star", "⊙"), ("geq", ">="),
@@ -37,7 +37,7 @@ pub(super) const SPACES: &[char] = &[
     ',', ';', '!', ':', ' ', '>', '/', '-',
 ];
 
-/// Commands that could make a reader do something; they are refused by name.
+/// Commands that could make a TeX engine do something; they are refused by name.
 #[rustfmt::skip]
 pub(super) const REFUSED: &[&str] = &[
     "def", "gdef", "edef", "newcommand", "renewcommand", "providecommand", "let", "input", "include",
@@ -45,7 +45,7 @@ pub(super) const REFUSED: &[&str] = &[
     "loop",
 ];
 
-/// Characters that stand for more than themselves.
+/// Abbreviating characters.
 #[rustfmt::skip]
 pub(super) const CHARACTERS: &[(char, &str)] = &[
     ('δ', "delta"), ('σ', "sigma"), ('θ', "theta"), ('∂', "partial"), ('∇', "nabla"), ('Σ', "sum"),

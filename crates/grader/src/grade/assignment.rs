@@ -1,5 +1,5 @@
-//! An assignment as its file says it: the network, the rubric and the questions. Reading it checks everything that
-//! needs no formula to be read; the formulas stay text here.
+//! An assignment as its file defines it: the network, the rubric and the questions. Reading it checks everything that
+//! does not need a formula to be parsed; formulas stay text here.
 
 mod network_file;
 
@@ -24,7 +24,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[(
     include_str!("../../../../assignments/hw-backprop.toml"),
 )];
 
-/// A file that is not an assignment: where, and why.
+/// An error in an assignment file: its place and its reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {reason}")]
 pub struct AssignmentError {
@@ -39,45 +39,45 @@ pub struct AssignmentError {
 /// A set of questions about the backward pass of one kind of network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
-    /// Names it among others.
+    /// The assignment's id.
     pub id: String,
     /// BLAKE3 of the file's text, in hexadecimal.
     pub digest: String,
-    /// Its heading.
+    /// The assignment's title.
     pub title: String,
-    /// What it is about.
+    /// A description of the assignment.
     pub description: String,
     /// The network of every question.
     pub network: NetworkSpec,
-    /// What a wrong answer still earns.
+    /// The partial credit for wrong answers.
     pub rubric: Rubric,
     /// The questions, in the file's order; their ids differ.
     pub questions: Vec<Question>,
 }
 
-/// The shares of a question's points, from 0 to 1, that answers earn which are not quite right.
+/// The shares of a question's points, from 0 to 1, for answers that are nearly right.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rubric {
     /// The result is the transpose of the right one.
     pub transposed: f64,
-    /// The result is the right one times a constant.
+    /// The result is a constant multiple of the right one.
     pub constant_factor: f64,
-    /// The sign is the opposite one.
+    /// The result has the opposite sign.
     pub sign: f64,
-    /// One mask is left out, inverted or another one.
+    /// One mask is missing, inverted or another one.
     pub one_mask: f64,
-    /// One index is another one.
+    /// One index is wrong.
     pub one_index: f64,
     /// The result is right at one batch size only.
     pub one_batch_size: f64,
-    /// What the share of right entries of a matrix written out is multiplied by.
+    /// Multiplied by the share of right entries in a matrix that is written out.
     pub entries: f64,
-    /// The result is right given the student's own earlier wrong answer.
+    /// The result follows from the student's own wrong answer to an earlier question.
     pub carried_forward: f64,
 }
 
-/// How many samples the networks of a question have.
+/// The numbers of samples in a question's networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchKind {
@@ -91,24 +91,24 @@ pub enum BatchKind {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    /// Names it within the assignment.
+    /// The question's id within the assignment.
     pub id: String,
-    /// The heading that it stands under.
+    /// The heading above the question.
     pub part: String,
-    /// What the student reads.
+    /// The question's text.
     pub prompt: String,
-    /// What the right answer earns; above 0.
+    /// The points for the right answer; above 0.
     pub points: f64,
-    /// How many samples there are.
+    /// The numbers of samples in its networks.
     pub batch: BatchKind,
-    /// What the derivative is of.
+    /// The quantity to differentiate.
     pub of: String,
-    /// What the derivative is with respect to.
+    /// The quantity to differentiate with respect to.
     pub wrt: String,
     /// The indices that the answer leaves open: lower-case letters.
     #[serde(default)]
     pub free: Vec<char>,
-    /// The names of the scalar that a question about a function of one number asks about: lower-case letters.
+    /// The names of the scalar in a question about a function of one number: lower-case letters.
     #[serde(default)]
     pub argument: Vec<String>,
     /// Gradients that the answer may use besides the network's quantities.
@@ -117,41 +117,41 @@ pub struct Question {
     /// Symbols that the answer may not use.
     #[serde(default)]
     pub forbid: Vec<String>,
-    /// One right answer, to be held against the derivative itself.
+    /// A right answer, which is checked against the derivative itself.
     pub solution: String,
-    /// Hints, each says more than the one before.
+    /// Hints, each more specific than the one before.
     #[serde(default)]
     pub hints: Vec<String>,
-    /// Words to count by.
+    /// Tags for class statistics.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Wrong answers to be expected.
+    /// Expected wrong answers.
     #[serde(default)]
     pub mistakes: Vec<CatalogueEntry>,
-    /// Earlier answers that this one may rest on.
+    /// Earlier answers that this one may build on.
     #[serde(default)]
     pub carry: Vec<Carry>,
 }
 
-/// A wrong answer to be expected.
+/// An expected wrong answer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogueEntry {
-    /// What is wrong with it.
+    /// The mistake in it.
     pub code: Mistake,
-    /// The answer itself.
+    /// The answer.
     pub answer: String,
-    /// What to tell who gives it.
+    /// The hint for students who give it.
     pub hint: Option<String>,
 }
 
-/// How an answer rests on that to an earlier question.
+/// How an answer builds on the answer to an earlier question.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Carry {
     /// The earlier question's id.
     pub from: String,
-    /// The derivative that the earlier answer takes the place of.
+    /// The derivative that the earlier answer replaces.
     pub stands_for: String,
     /// The right answer in terms of it.
     pub formula: String,
@@ -191,13 +191,13 @@ impl Assignment {
         self.questions.iter().find(|question| question.id == id)
     }
 
-    /// The points of all questions together.
+    /// The points of all questions.
     pub fn max_score(&self) -> f64 {
         self.questions.iter().map(|question| question.points).sum()
     }
 }
 
-/// A fault: the byte where it is, and the reason.
+/// An error: the position of its byte, and the reason.
 type Fault = (usize, String);
 
 #[derive(Deserialize)]

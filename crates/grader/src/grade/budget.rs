@@ -1,12 +1,12 @@
-//! How much is computed at once: what takes long is cut into blocks, between which other work gets its turn.
+//! Limits how much is computed at once: long work is cut into blocks, between which other work runs.
 
-/// Multiplications of one block, about: a fraction of a millisecond.
+/// Approximate multiplications in one block, a fraction of a millisecond.
 const BLOCK: usize = 1 << 18;
 
-/// What one entry of an activation, a slope or a loss takes, in multiplications.
+/// The cost of one entry of an activation, a slope or a loss, in multiplications.
 pub(super) const ELEMENTWISE: usize = 32;
 
-/// The multiplications that are left to the block under way, and those spent in all.
+/// The multiplications left in the current block, and those spent in total.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Budget {
     left: usize,
@@ -19,7 +19,7 @@ impl Budget {
         self.left = BLOCK;
     }
 
-    /// How many of `items`, each of which takes `cost`, belong to this block: at least one, as long as anything is left.
+    /// How many of `items`, which cost `cost` each, fit in this block: at least one while any is left.
     pub(super) fn take(&mut self, items: usize, cost: usize) -> usize {
         if self.is_spent() || items == 0 {
             return 0;
@@ -30,7 +30,7 @@ impl Budget {
         count
     }
 
-    /// Counts work that cannot be cut.
+    /// Charges work that cannot be cut.
     pub(super) fn spend(&mut self, cost: usize) {
         self.left = self.left.saturating_sub(cost);
         self.spent = self.spent.saturating_add(cost);

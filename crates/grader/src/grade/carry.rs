@@ -8,7 +8,7 @@ use super::steps::pause;
 use super::values::{Values, evaluate_with};
 use crate::formula::{Bindings, Expr, Matrix, Symbol, evaluate};
 
-/// A network on which one gradient is what a student said it is.
+/// A network with one gradient replaced by the student's answer for it.
 struct Carried<'n> {
     network: &'n Network,
     stands_for: Symbol,
@@ -44,7 +44,7 @@ impl Bindings for Carried<'_> {
     }
 }
 
-/// Whether `values` follow from a wrong earlier answer.
+/// Whether `values` follow from a wrong answer to an earlier question.
 pub(super) async fn carried(
     prepared: &Prepared,
     values: &Values,

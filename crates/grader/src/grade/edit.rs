@@ -1,4 +1,4 @@
-//! One-edit changes of a formula, each with the mistake that it stands for.
+//! Single-edit changes of a formula, each with the mistake that it represents.
 
 mod indices;
 mod masks;
@@ -14,38 +14,38 @@ use crate::formula::{Bindings, Expr, Index, Kind, Operator, Symbol};
 /// A formula that differs from another in one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edit<'e> {
-    /// The mistake of an author who wrote this where the other is right.
+    /// The mistake of writing this formula where the original is right.
     pub made: Mistake,
-    /// The mistake of an author who wrote the other where this is right.
+    /// The mistake of writing the original where this formula is right.
     pub mended: Mistake,
     /// The changed formula.
     pub expr: &'e Expr,
 }
 
-/// The one-edit changes of a formula, those at its root first. The formula is changed in place, so that what did not
-/// change keeps the numbers by which its values are remembered. The walk keeps its own stack: a formula may have a
-/// thousand factors.
+/// Iterates over the single-edit changes of a formula, those at its root first. The formula is edited in place, so that
+/// unchanged parts keep the numbers under which their values are cached. The walk has an explicit stack, because a
+/// formula may have a thousand factors.
 pub(super) struct Edits<'b> {
     whole: Expr,
     bindings: &'b dyn Bindings,
-    /// The pieces from the root to the one that is being changed.
+    /// The nodes from the root to the one being changed.
     path: Vec<Piece>,
-    /// Whether the changes that make a new root are done.
+    /// Whether the changes that create a new root are done.
     in_formula: bool,
     work: usize,
 }
 
-/// A piece on the way from the root to the one that is being changed.
+/// A node on the path from the root to the one being changed.
 struct Piece {
-    /// Its place among its parent's parts.
+    /// Its index among its parent's parts.
     at: usize,
     inside: Inside,
     number: u32,
     parts: usize,
-    /// Which of its parts comes next.
+    /// The next of its parts to visit.
     next: usize,
     changes: vec::IntoIter<Change>,
-    /// The piece itself, while a change stands in its place.
+    /// The original node, while a change replaces it.
     original: Option<Expr>,
 }
 
@@ -70,7 +70,7 @@ impl<'b> Edits<'b> {
         }
     }
 
-    /// The next change, until there is none left.
+    /// The next change, or `None` at the end.
     pub(super) fn advance(&mut self) -> Option<Edit<'_>> {
         loop {
             let piece = self.path.last_mut()?;
@@ -94,18 +94,18 @@ impl<'b> Edits<'b> {
         }
     }
 
-    /// How many pieces were copied and passed by so far.
+    /// The number of nodes copied and visited so far.
     pub(super) fn work(&self) -> usize {
         self.work
     }
 
-    /// The formula itself, once all changes are done.
+    /// The original formula, once all changes are done.
     #[cfg(test)]
     pub(super) fn into_formula(self) -> Expr {
         self.whole
     }
 
-    /// Puts a change in the place of the piece here.
+    /// Replaces the current node by a change.
     fn replace(&mut self, changed: Expr) {
         self.work += self.path.len();
         if let Some(place) = piece_mut(&mut self.whole, &self.path) {
@@ -116,7 +116,7 @@ impl<'b> Edits<'b> {
         }
     }
 
-    /// Puts the piece here back in its place.
+    /// Restores the current node.
     fn restore(&mut self) {
         let original = self.path.last_mut().and_then(|piece| piece.original.take());
         if let Some(original) = original
@@ -126,7 +126,7 @@ impl<'b> Edits<'b> {
         }
     }
 
-    /// Goes on with a part of the piece here.
+    /// Descends to a part of the current node.
     fn enter(&mut self, at: usize) {
         let mut inside = self
             .path
@@ -145,7 +145,7 @@ impl<'b> Edits<'b> {
         }
     }
 
-    /// Goes back to the parent of the piece here, every part of which is again what it was.
+    /// Returns to the parent of the current node, all of whose parts are restored.
     fn leave(&mut self) {
         if !self.in_formula {
             self.in_formula = true;
@@ -165,7 +165,7 @@ impl<'b> Edits<'b> {
     }
 }
 
-/// A piece, the part `at` of its parent, and how many pieces its changes copy.
+/// A node, which is the part `at` of its parent, and the number of nodes that its changes copy.
 fn piece(expr: &Expr, at: usize, inside: Inside, bindings: &dyn Bindings) -> (Piece, usize) {
     let changes = match inside {
         Inside::Formula => changes(expr, bindings),
@@ -189,7 +189,7 @@ fn piece_of<'e>(whole: &'e Expr, path: &[Piece]) -> Option<&'e Expr> {
     below_root.try_fold(whole, |piece, step| piece.part(step.at))
 }
 
-/// The piece at the end of the path, to be changed; what stands around it loses its numbers.
+/// The node at the end of the path, to be changed; the nodes above it lose their numbers.
 fn piece_mut<'e>(whole: &'e mut Expr, path: &[Piece]) -> Option<&'e mut Expr> {
     let mut below_root = path.iter().skip(1);
     below_root.try_fold(whole, |piece, step| piece.part_mut(step.at))
@@ -236,7 +236,7 @@ fn root_changes(expr: &Expr) -> Vec<Change> {
     ]
 }
 
-/// Where a piece stands: inside a mask only its indices are worth changing, since the mask changes as a whole.
+/// The position of a node: inside a mask only its indices are changed, since the mask changes as a whole.
 #[derive(Clone, Copy)]
 enum Inside {
     Formula,

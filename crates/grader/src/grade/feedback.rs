@@ -1,4 +1,4 @@
-//! What to say about a mistake: a question that leads to it, never the answer.
+//! Feedback on a mistake: a question that leads the student to it, never the answer.
 
 use super::Mistake;
 

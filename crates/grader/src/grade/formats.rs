@@ -1,4 +1,4 @@
-//! A report in the formats of terminals and autograders. Strings out, nothing written.
+//! Renders a report in the formats of terminals and autograders. Returns strings and writes nothing.
 
 mod gradescope;
 mod json;
@@ -14,23 +14,23 @@ use std::str::FromStr;
 pub use self::printable::{printable, printable_name};
 use super::{GradeReport, QuestionReport, Verdict};
 
-/// What a format may want besides the report.
+/// Input of a format besides the report.
 #[derive(Clone, Debug, Default)]
 pub struct Style<'a> {
-    /// Colours, for a terminal.
+    /// Whether to colour the output, for a terminal.
     pub colour: bool,
-    /// The answers as they were given, to underline pieces of them.
+    /// The submitted answers, to underline parts of them.
     pub answers: Option<&'a BTreeMap<String, String>>,
-    /// How long grading took, in seconds, where the format has a place for it.
+    /// The duration of grading, in seconds, for formats that show it.
     pub seconds: f64,
 }
 
-/// Who reads the report.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A person at a terminal.
+    /// Text for a terminal.
     Text,
-    /// Programs: the report itself.
+    /// The report itself, for programs.
     Json,
     /// Gradescope's `results.json`.
     Gradescope,
@@ -40,7 +40,7 @@ pub enum Format {
     Junit,
     /// GitHub Classroom's autograder.
     GitHub,
-    /// Autolab: the last line is the scores.
+    /// Autolab, whose last line is the scores.
     Autolab,
 }
 
@@ -103,13 +103,13 @@ impl FromStr for Format {
     }
 }
 
-/// A share of points, written without a trailing `.0`.
+/// A number of points, without a trailing `.0`.
 fn points(points: f64) -> String {
     let text = format!("{points:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What a student reads of one question, in paragraphs of plain text.
+/// The feedback on one question, in paragraphs of plain text.
 fn explanation(question: &QuestionReport, style: &Style<'_>) -> Vec<String> {
     let mut paragraphs = vec![question.message.clone()];
     if question.verdict != Verdict::Correct {

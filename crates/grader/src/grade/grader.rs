@@ -1,4 +1,4 @@
-//! An assignment made ready, and submissions graded by it.
+//! Prepares an assignment and grades submissions with it.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use super::steps::{complete, pause};
 use super::{Assignment, GradeReport, Question, QuestionReport, Verdict};
 use crate::formula::{Expr, Notation, render, shape_text};
 
-/// How much a report may tell.
+/// The level of detail of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reveal {
     /// The verdict and the points.
@@ -24,7 +24,7 @@ pub enum Reveal {
 }
 
 impl Reveal {
-    /// All, from the least to the most.
+    /// All levels, from the least to the most detail.
     pub const ALL: [Self; 4] = [Self::Verdict, Self::Mistake, Self::Hints, Self::Reference];
 
     /// Its name, as on the command line and in the configuration.
@@ -37,23 +37,23 @@ impl Reveal {
         }
     }
 
-    /// The one of this name.
+    /// The level of this name.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reveal| reveal.word() == word)
     }
 }
 
-/// An assignment that cannot be graded: which question, and why.
+/// An assignment that cannot be graded: the question, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("question {question}: {reason}")]
 pub struct GraderError {
     /// The question's id.
     pub question: String,
-    /// What is wrong with it.
+    /// The error.
     pub reason: String,
 }
 
-/// An assignment, ready to grade submissions.
+/// An assignment that is ready to grade submissions.
 pub struct Grader {
     assignment: Assignment,
     questions: Vec<Prepared>,
@@ -71,8 +71,8 @@ impl Grader {
         })
     }
 
-    /// The same, with the questions prepared in any order or at once: `run` gets how many there are and what prepares
-    /// the one at a place.
+    /// The same, with the questions prepared in any order or in parallel: `run` gets their number and a function that
+    /// prepares the question at an index.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -129,12 +129,12 @@ impl Grader {
         Some(shape_text(shape, prepared.solution.networks.last()?))
     }
 
-    /// The questions, ready.
+    /// The prepared questions.
     pub(super) fn prepared(&self) -> &[Prepared] {
         &self.questions
     }
 
-    /// Grades the answers, by the ids of their questions, at once. [`super::Grading`] grades them step by step.
+    /// Grades the answers, which are keyed by question id, in one go. [`super::Grading`] grades them step by step.
     pub fn grade(&self, answers: &BTreeMap<String, String>, reveal: Reveal) -> GradeReport {
         complete(self.grade_in_steps(answers, reveal))
     }

@@ -1,4 +1,4 @@
-//! A submission graded step by step, for a caller that shares its thread with others.
+//! Grades a submission step by step, for a caller that shares its thread with other work.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::steps::Steps;
 use super::{GradeReport, Grader, Reveal};
 
-/// The grading of one submission, which stops between any two evaluations of a formula. It takes its steps when
-/// [`Self::advance`] is called and holds no clock: the caller decides when to stop, and dropping it ends it.
+/// The grading of one submission, which can stop between any two evaluations of a formula. It only advances in
+/// [`Self::advance`] and holds no clock: the caller decides when to stop, and dropping it ends it.
 pub struct Grading(State);
 
 enum State {
@@ -16,7 +16,7 @@ enum State {
 }
 
 impl Grading {
-    /// Nothing is done yet.
+    /// Prepares the grading without starting it.
     pub fn new(
         grader: Arc<Grader>,
         answers: Arc<BTreeMap<String, String>>,
@@ -26,8 +26,8 @@ impl Grading {
         Self(State::Working(Steps::new(work)))
     }
 
-    /// Takes one step: at most one formula is evaluated on one network, or the changes of one piece of an answer are
-    /// written. Returns whether there is more to do.
+    /// Takes one step: evaluates at most one formula on one network, or writes the changes of one node of an answer.
+    /// Returns whether work is left.
     pub fn advance(&mut self) -> bool {
         let State::Working(steps) = &mut self.0 else {
             return false;
@@ -41,7 +41,7 @@ impl Grading {
         }
     }
 
-    /// The report, after all steps that are left.
+    /// Takes all remaining steps and returns the report.
     pub fn report(mut self) -> GradeReport {
         loop {
             match self.0 {

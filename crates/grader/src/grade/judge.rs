@@ -1,4 +1,4 @@
-//! One answer judged: what was understood, whether it is right, and if not, which mistake it is.
+//! Grades one answer: how it was understood, whether it is right, and which mistake it has if not.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,14 @@ use crate::formula::{
     Expr, Fault, FormulaError, Notation, Side, Span, parse, readings, render, shape_text,
 };
 
-/// The most entries that would be computed, were every candidate tried on every network, in search of the one edit that mends an answer, so that a verdict comes soon
-/// whatever was sent; the homework's longest answers need a tenth of it.
+/// The work limit of the search for the one edit that corrects an answer, in entries computed if every candidate were
+/// evaluated on every network. It bounds the time to a verdict for any input; the homework's longest answers need a
+/// tenth of it.
 const MAX_EDIT_WORK: usize = 4_000_000;
-/// The same for the steps of a chain.
+/// The same limit for the steps of a chain.
 const MAX_STEP_WORK: usize = 500_000;
 
-/// A judgement, and the answer as it was read.
+/// A verdict, and the answer as it was parsed.
 pub(super) struct Judged {
     pub(super) report: QuestionReport,
     pub(super) answer: Option<Expr>,
@@ -215,7 +216,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The first side that differs from the right value, wherever it can be computed.
+    /// The first side that differs from the right value, among those that can be computed.
     async fn check_steps(&self, sides: &[Side], answer: &Expr, report: &mut QuestionReport) {
         let prepared = self.prepared;
         let mut work = 0;
@@ -347,7 +348,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The mistake whose values these are, or whose mending makes them right, and what to say of it.
+    /// The mistake that has these values, or whose correction makes them right, and the feedback on it.
     async fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
         let prepared = self.prepared;
         let evaluates = values.error.is_none();

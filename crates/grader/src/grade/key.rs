@@ -1,4 +1,4 @@
-//! Reads an answer key and finds what is wrong in it: final answers, and steps of its chains.
+//! Checks an answer key: its final answers, and the steps of its chains.
 
 use std::collections::BTreeMap;
 
@@ -10,50 +10,49 @@ use super::steps::complete;
 use super::values::{Values, evaluate_on};
 use crate::formula::{Expr, Fault, Notation, Side, Span, parse, readings, render};
 
-/// The most entries that may be computed for one answer of a key: several times what its longest needs, and about a
-/// second.
+/// The work limit for one answer of a key, in entries: several times what the longest needs, and about a second.
 const MAX_WORK: usize = 20_000_000;
 
-/// The most for all answers of a key together: several seconds. The printed key needs a quarter to a third of it.
+/// The work limit for all answers of a key: several seconds. The printed key needs a quarter to a third of it.
 pub(super) const MAX_WORK_OF_KEY: usize = 120_000_000;
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The last side of the chain that answers the question.
     FinalAnswer,
-    /// A side on the way.
+    /// An intermediate side.
     Step,
-    /// A side that cannot be read, so that nothing is known of it.
+    /// A side that cannot be parsed, so that it is not checked.
     Unreadable,
 }
 
-/// Something wrong in a key.
+/// An error in a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The question's id.
     pub question: String,
-    /// What it is about.
+    /// The subject of the finding.
     pub place: Place,
-    /// Which chain of the answer, from 1.
+    /// The chain of the answer, from 1.
     pub chain: usize,
-    /// Which side of the chain, from 1.
+    /// The side of the chain, from 1.
     pub side: usize,
     /// Its bytes in the key's text.
     pub span: Span,
-    /// What is wrong.
+    /// The error.
     pub message: String,
-    /// In LaTeX, what it should have been: the side with its slips mended, or else the right answer.
+    /// The correction in LaTeX: the side with its slips corrected, or else the right answer.
     pub should_be: Option<String>,
 }
 
-/// Checks every side of every chain: those of the chain that answers the question against the computed derivative,
-/// those of another chain against its own first side. Sides that cannot be computed as one matrix are passed over.
+/// Checks every side of every chain: in the chain that answers the question against the computed derivative, in other
+/// chains against their own first side. Sides that cannot be computed as one matrix are skipped.
 pub fn lint_key(grader: &Grader, answers: &BTreeMap<String, String>) -> Vec<Finding> {
     lint_within(grader, answers, MAX_WORK_OF_KEY)
 }
 
-/// [`lint_key`] in at most this much work. Sides for which none is left are told.
+/// [`lint_key`] with a work limit. Sides beyond the limit are reported.
 pub(super) fn lint_within(
     grader: &Grader,
     answers: &BTreeMap<String, String>,
@@ -101,7 +100,7 @@ fn lint(prepared: &Prepared, text: &str, left: &mut usize) -> Vec<Finding> {
         .iter()
         .map(|sides| begins_with_the_question(prepared, sides))
         .collect();
-    // Where no chain begins with what is asked for, the last one answers.
+    // If no chain begins with the requested derivative, the last one is the answer.
     let none = !answers.contains(&true);
     let mut findings = Vec::new();
     for (at, sides) in values.iter().enumerate() {
@@ -118,11 +117,11 @@ fn begins_with_the_question(prepared: &Prepared, sides: &[Checked<'_>]) -> bool 
         .is_some_and(|side| side.holds(&prepared.solution.values))
 }
 
-/// A side and its values, where it has any.
+/// A side, and its values if it has any.
 struct Checked<'s> {
     side: &'s Side,
     values: Option<Values>,
-    /// Whether the sides before it took all the work that an answer may take.
+    /// Whether the sides before it used up the work limit of an answer.
     is_passed_over: bool,
 }
 
@@ -158,7 +157,7 @@ impl<'s> Checked<'s> {
         }
     }
 
-    /// Whether it has values, and they are right.
+    /// Whether it has values and they are right.
     fn holds(&self, truth: &Values) -> bool {
         match (&self.side.expr, &self.values) {
             (Ok(expr), Some(values)) => values.holds(expr, truth),
@@ -276,14 +275,14 @@ fn wrong(
     )
 }
 
-/// The work of looking at each piece of a formula once on each network: also where it computes nothing, because two of its
-/// factors do not fit.
+/// The cost of visiting each node of a formula once on each network, even if nothing is computed because two factors do
+/// not fit.
 fn walked(expr: &Expr, prepared: &Prepared) -> usize {
     expr.pieces().count() * prepared.solution.networks.len()
 }
 
-/// The side with its slips mended: one edit that makes it right, else up to three that each make more of its entries
-/// right. A mended index says more of a slip than any other change, so it comes first.
+/// The side with its slips corrected: by one edit that makes it right, or else by up to three that each make more
+/// entries right. A corrected index is the most specific change, so it comes first.
 fn mend(
     prepared: &Prepared,
     truth: &Values,

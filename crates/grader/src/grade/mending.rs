@@ -1,5 +1,5 @@
-//! The search for the one edit that makes a wrong answer right: hundreds of candidates, nearly all of them wrong on the
-//! first network that one looks at.
+//! Searches for the single edit that corrects a wrong answer, among hundreds of candidates of which nearly all fail on
+//! the first network.
 
 use super::Mistake;
 use super::edit::Edits;
@@ -8,12 +8,12 @@ use super::steps::pause;
 use super::values::{evaluate_in_steps, is_near};
 use crate::formula::{Expr, Kind, Matrix, Memory, evaluate_again};
 
-/// The most pieces that the changes of one answer may copy and pass by.
+/// The most nodes that the changes of one answer may copy and visit.
 const MAX_COPIES: usize = 2_000_000;
 
-/// The mistake that the first edit mends by which `answer` becomes right on every network. The search ends where it has
-/// cost `most`, counted in computed entries: a candidate costs `each`, what it would come to on every network, or what
-/// it took until it was ruled out, if that is more.
+/// The mistake corrected by the first edit that makes `answer` right on every network. The search ends when it has cost
+/// `most`, in computed entries. A candidate costs `each`, the cost of evaluating it on every network, or what it took
+/// to refute it, if that is more.
 pub(super) async fn mending_edit(
     prepared: &Prepared,
     answer: &Expr,
@@ -45,11 +45,11 @@ pub(super) async fn mending_edit(
     None
 }
 
-/// The networks with the bindings of the free indices, on each of which a candidate is tried alone.
+/// The networks with the bindings of the free indices; a candidate is tried on one pair at a time.
 struct Trials<'p> {
     prepared: &'p Prepared,
-    /// For each trial its network and binding, the right value, how far off an entry may be, and what is known of the
-    /// answer there.
+    /// For each trial: its network and binding, the right value, the tolerance of an entry, and the cached values of
+    /// the answer there.
     trials: Vec<Trial<'p>>,
 }
 
@@ -63,7 +63,7 @@ struct Trial<'p> {
 
 impl<'p> Trials<'p> {
     fn new(prepared: &'p Prepared, answer: &Expr) -> Self {
-        // Where one is taken by differences, values hold to fewer digits.
+        // Values with a derivative by differences have fewer accurate digits.
         let approximate = has_derivative(answer);
         let networks = prepared.solution.values.networks.iter().enumerate();
         let trials = networks.flat_map(|(network, reference)| {
@@ -83,8 +83,8 @@ impl<'p> Trials<'p> {
         }
     }
 
-    /// Whether the candidate is wrong in some trial. The trial that told so comes first for the next candidate: where
-    /// the units of a network are live, more shows than where they are dead.
+    /// Whether the candidate is wrong in some trial. The trial that refuted it is first for the next candidate, because
+    /// networks with live units show more differences than networks with dead ones.
     async fn rule_out(&mut self, candidate: &Expr, work: &mut usize) -> bool {
         for at in 0..self.trials.len() {
             let passes = self.trials[at].passes(self.prepared, candidate, work);

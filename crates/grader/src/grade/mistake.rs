@@ -1,6 +1,6 @@
-//! The names of mistakes.
+//! The codes of mistakes.
 
-/// Declares the codes, their words and what each means, in one table.
+/// Declares the codes, their names and their meanings in one table.
 macro_rules! mistakes {
     ($($name:ident $word:literal $meaning:literal,)*) => {
         /// What is wrong with an answer.
@@ -10,7 +10,7 @@ macro_rules! mistakes {
         }
 
         impl Mistake {
-            /// Every code.
+            /// All codes.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The code as reports write it, such as `MISSING_MASK`.
@@ -18,7 +18,7 @@ macro_rules! mistakes {
                 match self { $(Self::$name => $word,)* }
             }
 
-            /// What it means, as a sentence.
+            /// The meaning, as a sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$name => $meaning,)* }
             }

@@ -1,4 +1,4 @@
-//! Grading of backpropagation work: formulas that a student derived, gradients that a student's code computed. Pure.
+//! Grades backpropagation work: formulas that a student derived, and gradients that a student's code computed. Pure.
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "a walk over formulas treats the kinds it is about and passes by all others"

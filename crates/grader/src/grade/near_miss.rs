@@ -1,4 +1,4 @@
-//! The answers of an author who slipped once: the one-edit changes of a question's solution.
+//! Near misses: the single-edit changes of a question's solution.
 
 use std::sync::OnceLock;
 
@@ -9,16 +9,16 @@ use super::steps::pause;
 use super::values::{OnNetwork, Values, evaluate_in_steps};
 use crate::formula::{Expr, Memory};
 
-/// The most pieces that the near misses of one question may copy: a bound on their memory, hundreds of times what the
-/// homework's longest solutions need.
+/// The most nodes that the near misses of one question may copy, which bounds their memory: hundreds of times the need
+/// of the homework's longest solutions.
 const MAX_COPIES: usize = 1_000_000;
 
-/// The near misses of one question, made when the first wrong answer asks for them.
+/// The near misses of one question, computed on the first wrong answer.
 #[derive(Default)]
 pub(super) struct NearMisses(OnceLock<Made>);
 
 struct Made {
-    /// On which network their values are known, so that few have to be compared on all.
+    /// The network on which their values are cached, so that few have to be compared on all.
     probe: usize,
     all: Vec<NearMiss>,
 }
@@ -27,17 +27,18 @@ struct NearMiss {
     code: Mistake,
     expr: Expr,
     on_probe: OnNetwork,
-    /// On every network; `None` where it fails on one, or is right after all.
+    /// On every network; `None` if it fails on one, or is right after all.
     values: OnceLock<Option<Values>>,
 }
 
 impl NearMisses {
-    /// The mistake of the first one that has these values.
+    /// The mistake of the first near miss with these values.
     pub(super) async fn find(&self, solution: &Solution, values: &Values) -> Option<Mistake> {
         let made = match self.0.get() {
             Some(made) => made,
             None => {
-                // Two that need them at once make them twice: neither can wait for the other in the midst of its steps.
+                // Two gradings that need them at once both compute them: neither can wait for the other between its
+                // steps.
                 let made = Made::new(solution).await;
                 self.0.get_or_init(|| made)
             }
@@ -94,7 +95,7 @@ impl Made {
     }
 }
 
-/// The network with the fewest zeros in the right answer, where wrong ones show the most.
+/// The network with the fewest zeros in the right answer, which distinguishes the most mistakes.
 fn probe(solution: &Solution) -> usize {
     let networks = solution.values.networks.iter().enumerate();
     let fewest = networks.min_by_key(|(_, network)| network.zeros());

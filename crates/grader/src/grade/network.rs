@@ -1,4 +1,4 @@
-//! One sample network with one batch: what the symbols of a formula are evaluated on.
+//! One sample network with one batch, on which formulas are evaluated.
 
 mod quantities;
 
@@ -14,26 +14,26 @@ use backpropd_engine::nn::{
     Activation, Architecture, ForwardBuffers, Mlp, Objective, Reduction, ReluAtZero, TargetsRef,
 };
 
-/// The numbers that make a network and a batch of a [`NetworkSpec`].
+/// The parameters and the batch of a [`NetworkSpec`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Numbers {
-    /// W¹, b¹, W², …, as the architecture lays them out.
+    /// W¹, b¹, W², …, in the layout of the architecture.
     pub parameters: Vec<f64>,
     /// x, m × n₀.
     pub inputs: Vec<f64>,
     /// y, m × n_L.
     pub targets: Vec<f64>,
-    /// The scalar of questions about a function of one number.
+    /// The scalar in questions about a function of one number.
     pub argument: f64,
 }
 
-/// A network with a batch, and the value of everything that a formula can name.
+/// A network with a batch, and the value of every quantity that a formula can name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     architecture: Arc<Architecture>,
     objective: Objective,
     values: Quantities,
-    /// Whether a z or an h was moved, so that it no longer follows from what it is computed from.
+    /// Whether a z or an h was moved, so that it no longer follows from its inputs.
     detached: bool,
 }
 
@@ -41,7 +41,7 @@ impl Network {
     /// Computes every value.
     ///
     /// # Panics
-    /// Where the numbers are not as many as the network's parts have entries, or there is no sample.
+    /// If the number of parameters does not match the network, or there is no sample.
     pub fn new(spec: &NetworkSpec, numbers: &Numbers) -> Self {
         let architecture = &spec.architecture;
         let (n0, n) = (architecture.input_size(), architecture.output_size());
@@ -93,8 +93,8 @@ impl Network {
         self.of(Symbol::Targets).rows()
     }
 
-    /// Computes what stands behind `position` along the forward pass: zⁱ = hⁱ⁻¹ Wⁱᵀ + bⁱ, hⁱ = σ(zⁱ), l and δ. In
-    /// plain loops, so that it bears witness for the engine's products.
+    /// Computes everything after `position` in the forward pass: zⁱ = hⁱ⁻¹ Wⁱᵀ + bⁱ, hⁱ = σ(zⁱ), l and δ. It uses plain
+    /// loops, which makes it an independent check of the engine's products.
     fn compute_from(&mut self, position: usize) {
         let architecture = Arc::clone(&self.architecture);
         for (i, layer) in (1..).zip(architecture.layers()) {
@@ -175,7 +175,7 @@ impl Network {
         self.architecture.layers()[self.architecture.depth() - 1].activation
     }
 
-    /// Where a symbol stands along the forward pass: only what has a greater place depends on it.
+    /// The position of a symbol in the forward pass: only symbols with a greater position depend on it.
     fn position(&self, symbol: Symbol) -> usize {
         match symbol {
             Symbol::Activation(i) => 3 * i,
@@ -191,7 +191,8 @@ impl Network {
         }
     }
 
-    /// The engine's name of a quantity; `None` for what it does not differentiate, or the network does not have.
+    /// The engine's name of a quantity; `None` if the engine does not differentiate it, or the network does not have
+    /// it.
     fn node(&self, symbol: Symbol) -> Option<Node> {
         self.values.get(symbol)?;
         match symbol {
@@ -271,7 +272,7 @@ impl Bindings for Network {
         slope(self.hidden_activation(), z, self.at_zero())
     }
 
-    /// Not of δ, and not on a network whose z or h was moved.
+    /// Not for δ, and not on a network whose z or h was moved.
     fn jacobian(&self, of: Symbol, with_respect_to: Symbol) -> Option<Matrix> {
         if self.detached {
             return None;

@@ -12,7 +12,7 @@ pub(super) struct Tensor {
     pub(super) values: Vec<f64>,
 }
 
-/// The gradient of everything.
+/// The gradients of all quantities.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gradients {
     pub(super) dz: Vec<Tensor>,
@@ -22,7 +22,7 @@ pub(super) struct Gradients {
     pub(super) biases: Vec<Option<Tensor>>,
 }
 
-/// A forward pass with all that the backward ones need.
+/// A forward pass with everything that backward passes need.
 #[derive(Clone, Debug)]
 pub(super) struct Pass {
     pub(super) architecture: Architecture,
@@ -30,7 +30,7 @@ pub(super) struct Pass {
     pub(super) objective: Objective,
     /// m.
     pub(super) rows: usize,
-    /// y, one-hot where there were labels.
+    /// y, one-hot if the batch has labels.
     pub(super) targets: Vec<f64>,
     /// z¹, z², ….
     pub(super) z: Vec<Vec<f64>>,
@@ -71,7 +71,7 @@ impl Tensor {
 }
 
 impl Gradients {
-    /// That of one quantity, where the network has it.
+    /// The gradient of one quantity, if the network has it.
     pub(super) fn get(&self, quantity: Quantity) -> Option<&Tensor> {
         match quantity {
             Quantity::Weights(i) => self.weights.get(i.checked_sub(1)?),
@@ -83,7 +83,7 @@ impl Gradients {
         }
     }
 
-    /// What is left where the gradients of the parameters were added to those of an earlier batch.
+    /// The remainder if the gradients of the parameters were added to those of an earlier batch.
     pub(super) fn added_to(&self, earlier: &Self) -> Self {
         let add = |to: &mut Tensor, from: &Tensor| add_scaled(&mut to.values, 1.0, &from.values);
         let mut sum = self.clone();
@@ -106,13 +106,13 @@ impl Gradients {
 }
 
 impl Pass {
-    /// Whether a unit lies so near its kink that two slopes are right.
+    /// Whether a unit is so near its kink that two slopes are right.
     pub(super) fn has_kinks(&self, tau: f64) -> bool {
         let mut layers = self.architecture.layers().iter().zip(&self.z);
         layers.any(|(layer, z)| layer.activation.has_kink() && z.iter().any(|z| z.abs() <= tau))
     }
 
-    /// Multiplications of one backward pass, about.
+    /// Approximate multiplications of one backward pass.
     pub(super) fn work(&self) -> usize {
         let entries = self.rows * self.architecture.units_per_sample();
         2 * self.rows * self.parameters.len() + ELEMENTWISE * entries

@@ -1,11 +1,11 @@
-//! What a gradient is taken with respect to.
+//! The quantities that a gradient is taken with respect to.
 
 use std::fmt;
 use std::str::FromStr;
 
 use backpropd_engine::nn::{self, Architecture};
 
-/// The quantity that the loss is differentiated with respect to. Layers count from 1.
+/// A quantity that the loss is differentiated with respect to. Layers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Quantity {
     /// Wⁱ, nᵢ × nᵢ₋₁.
@@ -23,7 +23,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// The gradient as the engine calls it, and its layer there.
+    /// The engine's name of the gradient, and its layer there.
     pub fn gradient(self) -> (nn::Quantity, usize) {
         match self {
             Self::Weights(i) => (nn::Quantity::WeightsGradient, i),
@@ -35,7 +35,7 @@ impl Quantity {
         }
     }
 
-    /// The quantity whose gradient the engine calls so; `None` for what is no gradient.
+    /// The quantity whose gradient the engine names so; `None` if it is not a gradient.
     pub fn of_gradient(gradient: nn::Quantity, layer: usize) -> Option<Self> {
         match gradient {
             nn::Quantity::WeightsGradient => Some(Self::Weights(layer)),
@@ -54,13 +54,13 @@ impl Quantity {
         }
     }
 
-    /// The layer that its name counts.
+    /// The layer number in its name.
     pub fn layer(self) -> Option<usize> {
         let (gradient, layer) = self.gradient();
         gradient.is_of_layers().then_some(layer)
     }
 
-    /// Whether it is learned, so that its gradient is summed over the samples and kept between batches.
+    /// Whether it is a parameter, so that its gradient is summed over the samples and accumulates between batches.
     pub fn is_parameter(self) -> bool {
         match self {
             Self::Weights(_) | Self::Bias(_) => true,
@@ -74,12 +74,12 @@ impl Quantity {
         gradient.shape(architecture, 1, layer).is_some()
     }
 
-    /// The most tensors that a network of `depth` layers has: four a layer, and those of the input and the output.
+    /// The most tensors of a network of `depth` layers: four per layer, and those of the input and the output.
     pub fn most(depth: usize) -> usize {
         depth.saturating_mul(4).saturating_add(2)
     }
 
-    /// Everything that a network of this shape has a gradient for.
+    /// All quantities for which a network of this shape has a gradient.
     pub(super) fn all(architecture: &Architecture) -> Vec<Self> {
         let of_layer = |i| {
             [
@@ -118,7 +118,7 @@ impl FromStr for Quantity {
         let mut all = nn::Quantity::ALL.into_iter();
         let gradient = all.find(|quantity| quantity.symbol() == name);
         let gradient = gradient.ok_or_else(unknown)?;
-        // `parse` alone would take "02", and then two names would mean one quantity.
+        // `parse` alone would accept "02", and two names would mean one quantity.
         if gradient.is_of_layers() == digits.is_empty() || digits.starts_with('0') {
             return Err(unknown());
         }

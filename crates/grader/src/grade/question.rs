@@ -1,4 +1,4 @@
-//! A question made ready: its networks, the right values on each, and what its expected mistakes come to.
+//! Prepares a question: its networks, the right values on each, and the values of its expected mistakes.
 
 use super::near_miss::NearMisses;
 use super::sample::{Sampler, fewest_networks, seed};
@@ -7,17 +7,17 @@ use super::values::{Values, evaluate_on};
 use super::{Assignment, Mistake, Network, Question};
 use crate::formula::{Expr, Fault, Function, Kind, Scope, Side, Symbol, evaluate, parse, readings};
 
-/// The most networks that are added so that mistakes differ from the right answer and from each other.
+/// The most networks to add to tell mistakes from the right answer and from each other.
 const MOST_NETWORKS: usize = 32;
 
-/// A wrong answer with its values.
+/// A wrong answer and its values.
 struct Expected {
     code: Mistake,
     hint: Option<String>,
     values: Values,
 }
 
-/// A question, ready to grade answers.
+/// A question that is ready to grade answers.
 pub(super) struct Prepared {
     pub(super) question: Question,
     pub(super) scope: Scope,
@@ -30,7 +30,7 @@ pub(super) struct Prepared {
     pub(super) carries: Vec<PreparedCarry>,
 }
 
-/// How the question rests on an earlier one.
+/// How the question builds on an earlier one.
 pub(super) struct PreparedCarry {
     pub(super) from: String,
     pub(super) stands_for: Symbol,
@@ -38,7 +38,7 @@ pub(super) struct PreparedCarry {
 }
 
 impl Prepared {
-    /// Samples networks and computes the right values; holds the solution and the expected mistakes against them.
+    /// Samples networks and computes the right values; checks the solution and the expected mistakes against them.
     ///
     /// # Errors
     /// A formula of the question that cannot be read or evaluated, a solution that is not right, a mistake that is.
@@ -135,8 +135,8 @@ impl Prepared {
         }
     }
 
-    /// The mistake that has these values, all of which exist, with the hint that the assignment has for it: one of
-    /// the assignment's own, or else a one-edit change of the solution.
+    /// The mistake with these values, all of which exist, and the assignment's hint for it: one of the assignment's
+    /// own, or else a single-edit change of the solution.
     pub(super) async fn mistake_of(&self, values: &Values) -> Option<(Mistake, Option<&str>)> {
         let mut catalogue = self.catalogue.iter();
         let own = catalogue.find(|expected| values.agrees_with(&expected.values));
@@ -146,7 +146,7 @@ impl Prepared {
         }
     }
 
-    /// The first piece of `expr` that this question does not accept.
+    /// The first node of `expr` that this question does not accept.
     pub(super) fn forbidden_piece<'e>(&self, expr: &'e Expr) -> Option<&'e Expr> {
         let mut open = vec![expr];
         while let Some(piece) = open.pop() {
@@ -179,8 +179,8 @@ impl Prepared {
     }
 }
 
-/// The first mistake that the networks do not tell from the right answer (`None` beside it), or from an earlier mistake
-/// with another code.
+/// The first mistake that the networks do not tell from the right answer (paired with `None`), or from an earlier
+/// mistake with another code.
 fn confused(catalogue: &[Expected], reference: &Values) -> Option<(usize, Option<usize>)> {
     catalogue.iter().enumerate().find_map(|(at, expected)| {
         if expected.values.agrees_with(reference) {
@@ -193,13 +193,13 @@ fn confused(catalogue: &[Expected], reference: &Values) -> Option<(usize, Option
     })
 }
 
-/// The values of the reading that goes furthest.
+/// The values of the reading that evaluates furthest.
 pub(super) fn best(candidates: impl Iterator<Item = Values>) -> Values {
     let most = candidates.max_by_key(Values::evaluated);
     most.unwrap_or_default()
 }
 
-/// The formula of an assignment's text: one side, readable.
+/// A formula from an assignment file: a single side that parses.
 fn read(text: &str, scope: &Scope) -> Result<Expr, String> {
     let chains = parse(text, scope).map_err(|error| error.show(text))?;
     match chains.into_iter().next().and_then(|mut sides| sides.pop()) {
@@ -248,7 +248,7 @@ fn carries(question: &Question, scope: &Scope) -> Result<Vec<PreparedCarry>, Str
     question.carry.iter().map(carry).collect()
 }
 
-/// Every way to give the free indices values for which the derivative exists.
+/// All values of the free indices for which the derivative exists.
 fn letters(
     target: &Expr,
     free: &[char],

@@ -1,22 +1,22 @@
-//! Receipts: proof that a student's answers got a score from a holder of the secret.
+//! Receipts prove that a holder of the secret graded a student's answers with this score.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::GradeReport;
 
-/// What keys are derived for, so that no other use of the secret makes the same one.
+/// The context of key derivation, so that no other use of the secret derives the same key.
 const CONTEXT: &str = "backpropd 2026-12 grading receipt v2";
-/// The same for the names of keys.
+/// The context for the names of keys.
 const NAME_CONTEXT: &str = "backpropd 2026-12 name of a receipt key";
 const VERSION: &str = "v2";
-/// The secret of commands that are given none; everybody knows it, so it proves nothing.
+/// The default secret of commands. It is public, so it proves nothing.
 pub const PUBLIC_SECRET: &[u8] = b"public";
-/// The most secrets of a file.
+/// The most secrets in a file.
 pub const MAX_SECRETS: usize = 64;
 
-/// The secrets of a file's content, without the blanks around them: a line of text is a secret, the first of them signs;
-/// what is not text is one secret. `None` where one of them is empty, public, or there are too many.
+/// The secrets in a file's content, with surrounding whitespace removed: each line of text is a secret, of which the
+/// first signs; binary content is a single secret. `None` if one of them is empty or public, or there are too many.
 pub fn secrets(content: &[u8]) -> Option<Vec<Vec<u8>>> {
     let secrets: Vec<Vec<u8>> = match std::str::from_utf8(content) {
         Ok(text) => text
@@ -31,7 +31,7 @@ pub fn secrets(content: &[u8]) -> Option<Vec<Vec<u8>>> {
     (fits && secrets.iter().all(is_secret)).then_some(secrets)
 }
 
-/// Names a key without telling it.
+/// A name for a key that does not reveal it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyId(String);
 
@@ -46,27 +46,27 @@ struct Key {
     mac: [u8; 32],
 }
 
-/// Keys of receipts: the first signs, all verify.
+/// The keys of receipts: the first signs, all verify.
 pub struct Keys(Vec<Key>);
 
-/// Why a receipt proves nothing.
+/// Why a receipt is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGenuine {
-    /// There is none.
+    /// The report has no receipt.
     #[error("the report has no receipt: a report is signed where it is graded with a secret")]
     Missing,
-    /// One of a form that binds neither student nor time.
+    /// An old format that binds neither student nor time.
     #[error(
         "the receipt is of an older version, which names no student and no time: grade the answers again"
     )]
     Old,
-    /// It is not of the form of a receipt.
+    /// Not in the format of a receipt.
     #[error("the receipt is not one: it is cut off or altered")]
     Malformed,
-    /// It was made with another secret.
+    /// Signed with another secret.
     #[error("the receipt was made with the key {0}, and the secrets given have another one")]
     OtherKey(String),
-    /// It belongs to another report.
+    /// Signed for another report.
     #[error(
         "the receipt is not that of this report: the student, the time, the assignment, the answers or the score is another one"
     )]
@@ -74,7 +74,7 @@ pub enum NotGenuine {
 }
 
 impl Keys {
-    /// The keys of these secrets; `None` where there is none, or one is empty or public: it would prove nothing.
+    /// The keys of these secrets; `None` if there is none, or one is empty or public and would prove nothing.
     pub fn new<S: AsRef<[u8]>>(secrets: &[S]) -> Option<Self> {
         let proves = |secret: &S| {
             let secret = secret.as_ref().trim_ascii();
@@ -92,7 +92,7 @@ impl Keys {
         all_prove.then(|| Self(secrets.iter().map(key).collect()))
     }
 
-    /// Signs a report on these answers as it is now, its student and time included.
+    /// Signs a report on these answers in its current state, including its student and time.
     pub fn sign(&self, report: &mut GradeReport, answers: &BTreeMap<String, String>) {
         report.receipt = self.0.first().map(|key| {
             let mac = mac(key, report, answers).to_hex();
@@ -100,10 +100,10 @@ impl Keys {
         });
     }
 
-    /// Which key signed this report on these answers; compared in constant time.
+    /// The key that signed this report on these answers, compared in constant time.
     ///
     /// # Errors
-    /// None did.
+    /// No key did.
     pub fn verify(
         &self,
         report: &GradeReport,
@@ -122,7 +122,7 @@ impl Keys {
         let given = blake3::Hash::from_hex(given).map_err(|_| NotGenuine::Malformed)?;
         let mut keys = self.0.iter().filter(|key| key.id.0 == id).peekable();
         if keys.peek().is_none() {
-            // The id is the report's own, and may be of any length.
+            // The id comes from the report and may have any length.
             let shown = id.chars().take(16).collect();
             return Err(NotGenuine::OtherKey(shown));
         }
@@ -133,8 +133,8 @@ impl Keys {
     }
 }
 
-/// A keyed BLAKE3 hash, which is a message authentication code. Every part goes in behind its length, every list behind
-/// its own, and what may be absent behind a mark: no two contents run together to the same bytes.
+/// A keyed BLAKE3 hash, used as a message authentication code. Every string and every list is hashed after its length,
+/// and every optional part after a flag, so that different contents never hash the same bytes.
 fn mac(key: &Key, report: &GradeReport, answers: &BTreeMap<String, String>) -> blake3::Hash {
     let mut parts = Parts(blake3::Hasher::new_keyed(&key.mac));
     parts.text(&key.id.0);

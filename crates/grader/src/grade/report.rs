@@ -1,4 +1,4 @@
-//! What grading says: one report, from which every format is written.
+//! The result of grading: one report, which every format renders.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::Mistake;
 use crate::formula::Span;
 
-/// How an answer was judged.
+/// The verdict on an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
-    /// It has the right value and shape on every network.
+    /// The right value and shape on every network.
     Correct,
-    /// It is wrong and earns a share of the points.
+    /// Wrong, but with partial credit.
     Partial,
-    /// It evaluates, and the value or the shape is wrong.
+    /// It evaluates, but its value or shape is wrong.
     Incorrect,
-    /// It cannot be read, or shapes inside it do not fit; it costs no attempt.
+    /// It cannot be parsed, or its shapes do not fit; it does not count as an attempt.
     Invalid,
 }
 
@@ -59,7 +59,7 @@ impl Grid {
 }
 
 impl fmt::Display for Grid {
-    /// A line for each row, ✓ and ✗.
+    /// One line per row, of ✓ and ✗.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, row) in self.right.chunks(self.columns.max(1)).enumerate() {
             if at > 0 {
@@ -74,7 +74,7 @@ impl fmt::Display for Grid {
     }
 }
 
-/// What an answer was read as.
+/// How an answer was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Understood {
     /// As LaTeX, for a math environment.
@@ -83,51 +83,51 @@ pub struct Understood {
     pub plain: String,
 }
 
-/// The judgement of one answer.
+/// The grading of one answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuestionReport {
     /// The question's id, such as `1.11`.
     pub id: String,
-    /// How the answer was judged.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What it earns.
+    /// The points that the answer earns.
     pub points: f64,
-    /// What a right answer earns.
+    /// The points of a right answer.
     pub max_points: f64,
-    /// What is wrong, where that was found.
+    /// The mistake, if one was recognized.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mistake: Option<Mistake>,
-    /// The judgement in sentences, for the student.
+    /// The feedback for the student, in sentences.
     pub message: String,
-    /// What was read; absent where nothing could be.
+    /// How the answer was understood; absent if it could not be parsed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub understood: Option<Understood>,
-    /// The piece of the answer that is meant, in bytes.
+    /// The part of the answer in question, in bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub span: Option<Span>,
     /// The first side of a chain `a = b = c` that is wrong, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_wrong_step: Option<usize>,
-    /// Which entries are right, where the shape is.
+    /// The right entries, if the shape is right.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grid: Option<Grid>,
-    /// Advice on how the answer is written, not on what it says.
+    /// Advice on the notation, not on the content.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub advice: Vec<String>,
-    /// As many of the question's hints as were asked for and allowed.
+    /// The question's hints, as far as requested and allowed.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub hints: Vec<String>,
-    /// The right formula in LaTeX, only where it was asked for and allowed.
+    /// The right formula in LaTeX, only if requested and allowed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reference: Option<String>,
-    /// What the question is about, as the assignment says.
+    /// The question's tags from the assignment.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub tags: Vec<String>,
-    /// One stable line for class statistics.
+    /// A stable line for class statistics.
     pub note: String,
 }
 
-/// The judgement of a submission.
+/// The grading of a submission.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GradeReport {
     /// The assignment's id.
@@ -135,22 +135,22 @@ pub struct GradeReport {
     /// BLAKE3 of the assignment's file, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub assignment_digest: Option<String>,
-    /// Who handed the answers in, as the caller of the grader says.
+    /// The student, as given by the caller of the grader.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub student: Option<String>,
-    /// When they were graded, in seconds since 1970, as the caller of the grader says.
+    /// The time of grading in seconds since 1970, as given by the caller of the grader.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub graded_at: Option<u64>,
-    /// What the answers earn.
+    /// The points that the answers earn.
     pub score: f64,
-    /// What right answers earn.
+    /// The points of right answers.
     pub max_score: f64,
     /// Every question of the assignment, in its order.
     pub questions: Vec<QuestionReport>,
-    /// Answers that no question of the assignment has, by their ids.
+    /// The ids of answers that match no question of the assignment.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unknown_answers: Vec<String>,
-    /// Proves that a holder of the grading secret made the report, where there is one.
+    /// The receipt, which proves that a holder of the grading secret made the report.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receipt: Option<String>,
 }

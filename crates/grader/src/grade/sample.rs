@@ -1,9 +1,9 @@
-//! The networks that an answer is tried on, drawn from a seed.
+//! Samples the networks on which an answer is evaluated, from a seed.
 //!
-//! Networks with arbitrary numbers make a poor judge: where every unit is dead all gradients vanish and every wrong
-//! answer agrees; where every unit is live a missing mask does not show. So a network is built unit by unit, each
-//! drawn until it is as it should be: far from its kink, live or dead as a plan wants it, its output and δ far from
-//! 0. What a shape of network cannot have is demanded less and less; see `LEVELS`.
+//! Arbitrary parameters make a poor test: where every unit is dead, all gradients vanish and every wrong answer agrees;
+//! where every unit is live, a missing mask has no effect. So a network is built unit by unit, each redrawn until it
+//! qualifies: far from its kink, live or dead as planned, with its output and δ far from 0. Requirements that a
+//! network's shape cannot satisfy are relaxed step by step; see `LEVELS`.
 
 mod draft;
 mod plan;
@@ -18,44 +18,44 @@ use plan::Plan;
 /// The key of a question's networks.
 pub type Seed = [u8; 32];
 
-/// The least and the largest magnitude of a weight, a bias, an input, a target value and an argument.
+/// The range of the magnitudes of weights, biases, inputs, targets and arguments.
 pub const MAGNITUDES: (f64, f64) = (0.2, 1.5);
-/// How far from 0 a hidden unit with a kink there is.
+/// The least distance from 0 of a hidden unit whose kink is there.
 pub const LEAST_PRE_ACTIVATION: f64 = 0.1;
-/// How far from 0 every output is, but for those that no live unit reaches.
+/// The least distance from 0 of every output that a live unit reaches.
 pub const LEAST_OUTPUT: f64 = 0.2;
-/// How far from 0 every entry of δ is, times m; less for losses and outputs that cannot have as much.
+/// The least distance from 0 of every entry of δ, times m; relaxed for losses and outputs that cannot reach it.
 pub const LEAST_DELTA: f64 = 0.2;
-/// How far apart any two weights and biases are, if there are at most 20.
+/// The least distance between any two weights and biases, if there are at most 20.
 pub const LEAST_GAP: f64 = 0.05;
-/// The batch sizes of a question on many samples, in turn.
+/// The batch sizes of a question on many samples, in rotation.
 pub const BATCH_SIZES: [usize; 3] = [2, 3, 5];
 
-/// A network with at most so many weights and biases is tried as often as [`LEVELS`] says.
+/// Networks with at most this many weights and biases are tried as often as [`LEVELS`] says.
 const SMALL_NETWORK: usize = 64;
 /// How often the largest network is tried at each level.
 const FEWEST_ATTEMPTS: usize = 10;
 
-/// What is demanded of a network.
+/// Requirements on a network.
 #[derive(Clone, Copy, Debug)]
 struct Demands {
     /// Whether the units of the last hidden layer are live and dead as planned.
     is_planned: bool,
     /// Whether each hidden layer has a live and a dead unit, if it is not planned.
     is_mixed: bool,
-    /// What the distances of units and outputs from 0 are multiplied by.
+    /// The factor for the distances of units and outputs from 0.
     distance: f64,
-    /// What the distance of δ from 0 is multiplied by.
+    /// The factor for the distance of δ from 0.
     delta: f64,
     /// Whether each entry of δ is far from 0, rather than one of each sample.
     is_every_delta: bool,
-    /// What the distance between weights is multiplied by.
+    /// The factor for the distance between weights.
     gap: f64,
-    /// How many small networks are tried before less is demanded.
+    /// How many small networks to try before relaxing the requirements.
     attempts: usize,
 }
 
-/// From the most to the least demanding.
+/// From the strictest to the most relaxed.
 const LEVELS: [Demands; 5] = [
     Demands {
         is_planned: true,
@@ -104,20 +104,20 @@ const LEVELS: [Demands; 5] = [
     },
 ];
 
-/// A shape of network for which no numbers were found.
+/// No parameters were found for a shape of network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no numbers for network {index} (from 0) make it tell right from wrong, in {attempts} attempts: its outputs or \
      gradients are 0, or out of all proportion; use fewer or smaller layers"
 )]
 pub struct SampleError {
-    /// Which network of the sequence, from 0.
+    /// The index of the network in the sequence, from 0.
     pub index: usize,
-    /// How often it was tried.
+    /// The number of tries.
     pub attempts: usize,
 }
 
-/// The networks of one question: an endless sequence, each of which depends on the seed and its place alone.
+/// The networks of one question: an endless sequence, in which each depends only on the seed and its index.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a> {
     spec: &'a NetworkSpec,
@@ -126,7 +126,7 @@ pub struct Sampler<'a> {
     plan: Plan,
 }
 
-/// The fewest networks that an answer is tried on: every batch size comes up equally often.
+/// The fewest networks on which an answer is evaluated: every batch size occurs equally often.
 pub fn fewest_networks(kind: BatchKind) -> usize {
     match kind {
         BatchKind::One => 8,
@@ -134,7 +134,7 @@ pub fn fewest_networks(kind: BatchKind) -> usize {
     }
 }
 
-/// The seed of a question's networks: the same on resubmission, unknown to who does not know the secret.
+/// The seed of a question's networks: the same on resubmission, and unpredictable without the secret.
 pub fn seed(secret: &[u8], assignment: &str, question: &str) -> Seed {
     let mut hasher = blake3::Hasher::new_derive_key("backpropd: sample networks of a question, v1");
     for part in [secret, assignment.as_bytes(), question.as_bytes()] {
@@ -147,7 +147,7 @@ pub fn seed(secret: &[u8], assignment: &str, question: &str) -> Seed {
 /// The first `count` networks of a question, or [`fewest_networks`] if that is more.
 ///
 /// # Errors
-/// A shape of network for which no numbers were found.
+/// No parameters were found for this shape of network.
 pub fn sample_networks(
     spec: &NetworkSpec,
     kind: BatchKind,
@@ -161,7 +161,7 @@ pub fn sample_networks(
 }
 
 impl<'a> Sampler<'a> {
-    /// The sequence of `seed`.
+    /// The sequence for `seed`.
     pub fn new(spec: &'a NetworkSpec, kind: BatchKind, seed: Seed) -> Self {
         let mut generator = generator(seed, u64::MAX);
         Self {
@@ -172,10 +172,10 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// The network at place `index`, from 0.
+    /// The network at `index`, from 0.
     ///
     /// # Errors
-    /// No numbers were found for it.
+    /// No parameters were found for it.
     pub fn network(&self, index: usize) -> Result<Network, SampleError> {
         let mut generator = generator(self.seed, index as u64);
         let samples = samples(self.kind, index);
@@ -192,7 +192,7 @@ impl<'a> Sampler<'a> {
             for _ in 0..self.attempts(demands) {
                 let draft = Draft::new(self.spec, demands, samples, &mut generator);
                 if let Some(mut numbers) = draft.numbers(planned) {
-                    // Both signs come up in turn.
+                    // Both signs alternate.
                     let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
                     numbers.argument = sign * numbers.argument.abs();
                     return Ok(Network::new(self.spec, &numbers));
@@ -205,7 +205,7 @@ impl<'a> Sampler<'a> {
         })
     }
 
-    /// How many networks are tried: fewer large ones, each of which is much work.
+    /// The number of networks to try: fewer large ones, which cost more.
     fn attempts(&self, demands: &Demands) -> usize {
         let parameters = self.spec.architecture.parameter_count();
         let attempts = demands.attempts * SMALL_NETWORK / parameters.max(SMALL_NETWORK);
@@ -219,7 +219,7 @@ fn generator(seed: Seed, stream: u64) -> ChaCha8Rng {
     generator
 }
 
-/// m of the network at place `index`.
+/// m of the network at `index`.
 fn samples(kind: BatchKind, index: usize) -> usize {
     match kind {
         BatchKind::One => 1,
@@ -227,7 +227,7 @@ fn samples(kind: BatchKind, index: usize) -> usize {
     }
 }
 
-/// How many samples the networks before place `index` have.
+/// The number of samples in the networks before `index`.
 fn first_sample(kind: BatchKind, index: usize) -> usize {
     match kind {
         BatchKind::One => index,

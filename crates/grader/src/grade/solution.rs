@@ -8,8 +8,8 @@ use crate::formula::Expr;
 pub(super) struct Solution {
     pub(super) formula: Expr,
     pub(super) networks: Vec<Network>,
-    /// Every way to give the free indices values, from 1.
+    /// All values of the free indices, from 1.
     pub(super) letters: Vec<Vec<(char, usize)>>,
-    /// Those of the derivative itself, which the formula has too.
+    /// The values of the derivative itself, which the formula matches.
     pub(super) values: Values,
 }

@@ -1,5 +1,5 @@
-//! Work that can stop between its steps: an `async` function that pauses after each of them, and what polls it. There
-//! is no executor and no waker behind it; the compiler turns the function into the struct that holds its state.
+//! Work that can stop between its steps: an `async` function that pauses after each step, and the code that polls it.
+//! It needs no executor and no waker; the compiler turns the function into a struct that holds its state.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -13,7 +13,7 @@ impl<V> Steps<V> {
         Self(Box::pin(work))
     }
 
-    /// Takes one step; the result once that was the last one.
+    /// Takes one step; returns the result after the last one.
     pub(super) fn advance(&mut self) -> Option<V> {
         match self
             .0
@@ -39,7 +39,7 @@ pub(super) async fn pause() {
     .await;
 }
 
-/// All steps at once.
+/// Takes all steps.
 pub(super) fn complete<V>(work: impl Future<Output = V>) -> V {
     let mut work = pin!(work);
     loop {

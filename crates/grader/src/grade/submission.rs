@@ -16,17 +16,17 @@ pub const MAX_ANSWERS: usize = 256;
 /// The longest id of a question or an assignment, in bytes.
 pub const MAX_ID_BYTES: usize = 64;
 
-/// What a student hands in.
+/// A student's submission.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Submission {
-    /// The assignment's id, where the file names it.
+    /// The assignment's id, if the file names it.
     pub assignment: Option<String>,
-    /// The answers by the ids of their questions; none is blank.
+    /// The answers by question id; none is blank.
     pub answers: BTreeMap<String, String>,
 }
 
 impl Submission {
-    /// Reads a submission of the format that the file's extension names, or else of the one that it looks like.
+    /// Reads a submission in the format of the file's extension, or else in the format that it resembles.
     pub fn parse(text: &str, extension: Option<&str>) -> Result<Self, SubmissionError> {
         let extension = extension.unwrap_or_default().trim_start_matches('.');
         match extension.to_ascii_lowercase().as_str() {
@@ -57,7 +57,7 @@ impl Submission {
     }
 }
 
-/// Where a submission cannot be read, and why.
+/// Why a submission cannot be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmissionError {
     /// The line, counted from 1.
@@ -94,7 +94,7 @@ impl fmt::Display for SubmissionError {
 
 impl std::error::Error for SubmissionError {}
 
-/// What some editors put before the first character.
+/// The byte order mark that some editors write.
 const BOM: char = '\u{feff}';
 
 /// The text without a byte order mark, unless it is too long.
@@ -115,7 +115,7 @@ fn line_of(text: &str, byte: usize) -> usize {
     before.matches('\n').count() + 1
 }
 
-/// The id without the space around it, if it is one.
+/// The id without surrounding whitespace, if it is valid.
 fn id(text: &str) -> Result<String, String> {
     let id = text.trim();
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -128,7 +128,7 @@ fn id(text: &str) -> Result<String, String> {
     Ok(id.to_owned())
 }
 
-/// Answers as they are read: each question once, and not too many.
+/// Collects answers: one per question, and not too many.
 #[derive(Default)]
 struct Answers(BTreeMap<String, String>);
 
@@ -150,7 +150,7 @@ impl Answers {
         }
     }
 
-    /// The answers that say something, without the space around them.
+    /// The answers that are not blank, without surrounding whitespace.
     fn filled(self) -> BTreeMap<String, String> {
         let trimmed = self.0.into_iter();
         let trimmed = trimmed.map(|(id, answer)| (id, answer.trim().to_owned()));

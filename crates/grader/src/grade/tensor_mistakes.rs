@@ -1,4 +1,4 @@
-//! Wrong gradients, each computed as the code that has the mistake computes it, with the question to ask.
+//! Wrong gradients, computed in the way of code with a known mistake, each with a question for the student.
 
 mod backward;
 mod candidate;
@@ -19,11 +19,11 @@ use super::wrong::{BiasSum, Factor, Start, Weights, Wrong};
 use candidate::Source;
 use list::{List, MOST_CANDIDATES};
 
-/// The learning rates to try where the caller names none.
+/// The learning rates to try if the client names none.
 const USUAL_RATES: [f64; 4] = [1.0, 0.1, 0.01, 0.001];
 
-/// Every mistake that this network lets one make. The common ones come first: of several that give the same
-/// numbers the first is named, and where time is short the last are not tried.
+/// Every mistake that is possible on this network. Common ones come first: among several with the same numbers the
+/// first is named, and if time is short the last are not tried.
 pub(super) fn candidates(
     pass: &Pass,
     has_earlier: bool,
@@ -207,7 +207,7 @@ impl List<'_> {
     }
 }
 
-/// What the weights of layer `i` multiply.
+/// The input of layer `i`'s weights.
 fn below(i: usize) -> String {
     match i {
         1 => "x".to_owned(),

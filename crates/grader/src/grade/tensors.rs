@@ -1,7 +1,7 @@
-//! Gradients that a student's code computed, against the right ones.
+//! Compares gradients from a student's code with the right ones.
 //!
-//! [`References`] computes the right gradients; [`grade_tensors`] compares and, where a tensor is wrong, computes the
-//! wrong gradients of common mistakes to name the one that was made. [`TensorGrading`] does both block by block.
+//! [`References`] computes the right gradients. [`grade_tensors`] compares and, if a tensor is wrong, computes the
+//! wrong gradients of common mistakes to identify the student's. [`TensorGrading`] does both block by block.
 
 mod case;
 mod check;

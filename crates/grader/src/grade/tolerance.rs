@@ -1,11 +1,11 @@
-//! When a number that somebody computed is the right one.
+//! The comparison of computed numbers with the right ones.
 
-/// How far an entry may be off.
+/// The allowed error of an entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
-    /// Of the larger of the two entries, and of the largest reference entry.
+    /// Relative to the larger of the two entries, and to the largest reference entry.
     pub relative: f64,
-    /// How near its kink a unit may be so that either subgradient is right.
+    /// How close to its kink a unit may be for either subgradient to be right.
     pub kink: f64,
 }
 
@@ -26,7 +26,7 @@ impl Tolerance {
         kink: 1e-4,
     };
 
-    /// The preset for code of about this precision, with `relative` in place of its own.
+    /// The preset for code of about this precision, with `relative` instead of its own value.
     pub fn of(relative: f64) -> Self {
         let presets = [Self::EXACT, Self::FLOAT32, Self::FINITE_DIFFERENCE];
         let fits = |preset: &Self| relative <= preset.relative;
@@ -50,19 +50,19 @@ impl Tolerance {
         given.iter().enumerate().map(entry).collect()
     }
 
-    /// Whether all of a tensor is right; an empty one never is.
+    /// Whether a whole tensor is right; an empty one never is.
     pub fn accepts(&self, given: &[f64], reference: &[f64]) -> bool {
         self.accepts_scaled(given, reference, 1.0)
     }
 
-    /// Whether all of a tensor is `factor` times the reference, which has an entry that is not 0.
+    /// Whether a whole tensor is `factor` times the reference, which has a nonzero entry.
     pub fn accepts_multiple(&self, given: &[f64], reference: &[f64], factor: f64) -> bool {
         given.len() == reference.len()
             && reference.iter().any(|&value| value != 0.0)
             && self.accepts_scaled(given, reference, factor)
     }
 
-    /// Ends at the first entry that is wrong.
+    /// Stops at the first wrong entry.
     fn accepts_scaled(&self, given: &[f64], reference: &[f64], factor: f64) -> bool {
         if given.is_empty() || given.len() != reference.len() {
             return false;

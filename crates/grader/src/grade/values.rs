@@ -1,4 +1,4 @@
-//! The values of a formula on all networks of a question, and when two of them are the same.
+//! The values of a formula on all networks of a question, and their comparison.
 
 use super::steps::{complete, pause};
 use super::{Grid, Network};
@@ -7,24 +7,24 @@ use crate::formula::{
     too_much_work,
 };
 
-/// How far an entry may be off, relative to the reference's largest entry.
+/// The allowed error of an entry, relative to the reference's largest entry.
 const RELATIVE: f64 = 1e-9;
-/// The same where a derivative was taken by differences.
+/// The same for derivatives by differences.
 const RELATIVE_APPROXIMATE: f64 = 1e-5;
-/// Rounding around a reference of zero.
+/// The allowed rounding around a reference of zero.
 const ABSOLUTE: f64 = 1e-12;
 
-/// The most entries that one formula may compute on all networks with all bindings; the homework's longest needs a
-/// hundredth of it.
+/// The work limit of one formula on all networks with all bindings, in entries; the homework's longest needs a
+/// hundredth.
 const MAX_WORK: usize = 1_000_000;
-/// It may compute so many with each binding, however many those are: indices of a large network have thousands.
+/// The minimum work per binding, however many there are: indices of a large network have thousands of values.
 const WORK_OF_EACH: usize = 200;
 
-/// The values on one network: a matrix for each way to bind the free indices.
+/// The values on one network: a matrix for each binding of the free indices.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OnNetwork {
     pub(super) samples: usize,
-    /// `None` where the formula does not evaluate there.
+    /// `None` if the formula does not evaluate there.
     pub(super) matrices: Option<Vec<Matrix>>,
     approximate: bool,
 }
@@ -33,9 +33,9 @@ pub(super) struct OnNetwork {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Values {
     pub(super) networks: Vec<OnNetwork>,
-    /// Why it does not evaluate, on the largest batch where it does not.
+    /// Why it does not evaluate, on the largest batch on which it does not.
     pub(super) error: Option<FormulaError>,
-    /// How many entries were computed for them.
+    /// The number of entries computed for them.
     pub(super) work: usize,
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn evaluate_with<'b>(
         let mut approximate = false;
         let mut matrices = Vec::with_capacity(letters.len());
         for bound in letters {
-            // What is too much work once is so everywhere.
+            // Work that exceeds the limit once would exceed it every time.
             if values.is_too_large() {
                 break;
             }
@@ -108,7 +108,7 @@ pub(super) async fn evaluate_with<'b>(
 }
 
 impl OnNetwork {
-    /// The values of `expr` on one network, where it evaluates with every binding; each binding has its memory.
+    /// The values of `expr` on one network, if it evaluates with every binding. Each binding has its own memory.
     pub(super) fn again(
         expr: &Expr,
         network: &Network,
@@ -129,7 +129,7 @@ impl OnNetwork {
         })
     }
 
-    /// How many entries are 0.
+    /// The number of zero entries.
     pub(super) fn zeros(&self) -> usize {
         let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
         entries.filter(|&&entry| entry == 0.0).count()
@@ -140,7 +140,7 @@ impl OnNetwork {
         entries.fold(0.0, |largest: f64, entry| largest.max(entry.abs()))
     }
 
-    /// How far an entry may be off from these values.
+    /// The allowed error of an entry relative to these values.
     pub(super) fn tolerance(&self, approximate: bool) -> f64 {
         let relative = if approximate || self.approximate {
             RELATIVE_APPROXIMATE
@@ -159,7 +159,7 @@ impl OnNetwork {
         }
     }
 
-    /// Whether the values are those of `reference`, shape included.
+    /// Whether the values match those of `reference`, including the shape.
     pub(super) fn agrees_with(&self, reference: &Self) -> bool {
         self.shapes_agree(reference) && self.right_entries(reference).all(|right| right)
     }
@@ -188,7 +188,7 @@ impl Values {
         matches!(&self.error, Some(error) if error.fault == Fault::TooLarge)
     }
 
-    /// On how many networks it evaluates.
+    /// The number of networks on which it evaluates.
     pub(super) fn evaluated(&self) -> usize {
         self.networks
             .iter()
@@ -196,13 +196,13 @@ impl Values {
             .count()
     }
 
-    /// Whether the values are those of `reference` on every network.
+    /// Whether the values match those of `reference` on every network.
     pub(super) fn agrees_with(&self, reference: &Self) -> bool {
         let mut pairs = self.networks.iter().zip(&reference.networks);
         self.networks.len() == reference.networks.len() && pairs.all(|(a, b)| a.agrees_with(b))
     }
 
-    /// On how many networks the values are those of `reference`.
+    /// The number of networks on which the values match those of `reference`.
     pub(super) fn agreeing(&self, reference: &Self) -> usize {
         let pairs = self.networks.iter().zip(&reference.networks);
         pairs.filter(|(a, b)| a.agrees_with(b)).count()
@@ -220,7 +220,7 @@ impl Values {
             })
     }
 
-    /// How many entries are right, over all networks.
+    /// The number of right entries, over all networks.
     pub(super) fn right_entries(&self, reference: &Self) -> usize {
         let pairs = self
             .networks
@@ -232,7 +232,7 @@ impl Values {
             .sum()
     }
 
-    /// The batch size of the only networks where the values are right, if they are right on all of those.
+    /// The only batch size at which the values are right, if they are right on all of its networks.
     pub(super) fn only_batch_size(&self, reference: &Self) -> Option<usize> {
         let mut sizes: Vec<usize> = reference
             .networks
@@ -275,7 +275,7 @@ impl Values {
         rows > Some(1) && self.map(Matrix::column_sums).agrees_with(reference)
     }
 
-    /// Whether the values are those of `reference` times one number, the same everywhere.
+    /// Whether the values are a constant multiple of those of `reference`.
     pub(super) fn is_multiple_of(&self, reference: &Self) -> bool {
         if !self.has_shape_of(reference) {
             return false;
@@ -292,7 +292,7 @@ impl Values {
         factor.abs() > RELATIVE && self.agrees_with(&scaled)
     }
 
-    /// The same with every matrix changed.
+    /// The same with every matrix transformed.
     fn map(&self, change: impl Fn(&Matrix) -> Matrix) -> Self {
         let mut changed = self.clone();
         for network in &mut changed.networks {

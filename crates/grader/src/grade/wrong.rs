@@ -1,12 +1,12 @@
-//! The ways in which the code of a backward pass is wrong.
+//! Switches for the known mistakes in the code of a backward pass.
 
-/// What multiplies dhⁱ to make dzⁱ.
+/// The factor from dhⁱ to dzⁱ.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Slope {
     /// σ′(zⁱ).
     #[default]
     Right,
-    /// 1: there is no mask.
+    /// 1: the mask is missing.
     Omitted,
     /// The slope of the other side of the kink.
     Inverted,
@@ -28,21 +28,21 @@ pub(super) enum Slope {
     TangentOfZ,
 }
 
-/// The slope of units that lie on their kink, where two are right.
+/// The slope of units on their kink, where two are right.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Kinks {
-    /// As the network has it.
+    /// As the network defines it.
     #[default]
     AsTheyAre,
     /// The other one.
     Switched,
-    /// That of positive z.
+    /// The slope of positive z.
     On,
-    /// That of negative z.
+    /// The slope of negative z.
     Off,
 }
 
-/// ∂l/∂f, from which all else follows.
+/// ∂l/∂f, from which everything else follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Start {
     #[default]
@@ -55,7 +55,7 @@ pub(super) enum Start {
     RawOutputs,
 }
 
-/// What dzⁱ is multiplied by to make dhⁱ⁻¹.
+/// The factor from dzⁱ to dhⁱ⁻¹.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Weights {
     #[default]
@@ -70,7 +70,7 @@ pub(super) enum Weights {
     Of { layer: usize, other: usize },
 }
 
-/// What dzⁱ is multiplied by to make dWⁱ.
+/// The factor from dzⁱ to dWⁱ.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Factor {
     #[default]
@@ -79,16 +79,16 @@ pub(super) enum Factor {
     PreActivation,
     /// Another layer's h of that shape.
     Of { layer: usize, other: usize },
-    /// h, but dz is not transposed; it fits where m = nᵢ.
+    /// h, but with dz not transposed; it fits if m = nᵢ.
     Untransposed,
 }
 
-/// How dzⁱ becomes dbⁱ.
+/// The reduction from dzⁱ to dbⁱ.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum BiasSum {
     #[default]
     Right,
-    /// Not at all: a row for each sample.
+    /// None: a row for each sample.
     Missing,
     /// Over the units.
     OverUnits,
@@ -97,10 +97,10 @@ pub(super) enum BiasSum {
 /// Switches of a backward pass; the default is right everywhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Wrong {
-    /// The slopes that are not right, by layer.
+    /// The wrong slopes, by layer.
     pub(super) slopes: Vec<(usize, Slope)>,
     pub(super) start: Start,
-    /// What ∂l/∂f is multiplied by besides, where it is not 1.
+    /// An additional factor of ∂l/∂f, if not 1.
     pub(super) scale: Option<f64>,
     pub(super) weights: Weights,
     pub(super) factor: Factor,

@@ -1,4 +1,4 @@
-//! Long, flat, wide and nested answers on a small stack: each has a verdict, in bounded work.
+//! Long, flat, wide and nested answers on a small stack: each gets a verdict within bounded work.
 
 mod shapes;
 
@@ -22,17 +22,17 @@ static HOMEWORK: LazyLock<Arc<Grader>> = LazyLock::new(|| {
     Arc::new(Grader::new(assignment, b"secret").expect("it can be graded"))
 });
 
-/// The longest that one answer may take here, in a build for tests on a busy machine. A hundredth of it is usual.
+/// The time limit of one answer, in a test build on a busy machine. It usually takes a hundredth.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Runs on half of the smallest stack that a formula meets. An overflow would end the process.
+/// Runs on half of the smallest stack on which formulas are parsed. An overflow would end the process.
 fn on_half_a_stack<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> V {
     let thread = thread::Builder::new().stack_size(STACK_BYTES / 2);
     let handle = thread.spawn(work).expect("a thread starts");
     handle.join().expect("no panic")
 }
 
-/// The way of an answer through GradeFormulas: judged step by step, written in every format.
+/// Processes an answer as GradeFormulas does: grades it step by step, and renders it in every format.
 fn judge(id: &str, text: &str) -> QuestionReport {
     let answers = Arc::new(BTreeMap::from([(id.to_owned(), text.to_owned())]));
     let mut grading = Grading::new(Arc::clone(&HOMEWORK), Arc::clone(&answers), Reveal::Hints);
@@ -51,7 +51,7 @@ fn judge(id: &str, text: &str) -> QuestionReport {
         .expect("the question exists")
 }
 
-/// What holds of every verdict, however an answer is made.
+/// Holds for every verdict on any answer.
 fn assert_sound(report: &QuestionReport, text: &str) {
     let start: String = text.chars().take(60).collect();
     let is_blank = report.message == "No answer was given.";
@@ -68,7 +68,7 @@ fn assert_sound(report: &QuestionReport, text: &str) {
     assert!(!report.message.is_empty(), "{start}");
 }
 
-/// Every form with each of its operators, suffixes, prefixes and brackets, at places and lengths that change.
+/// Every form with each of its operators, suffixes, prefixes and brackets, at varying positions and lengths.
 fn cases() -> impl Iterator<Item = (usize, String)> {
     const BYTES: [usize; 7] = [2000, 8192, 300, 1000, 8192, 50, 4000];
     let kinds = (0..shapes::FORMS).flat_map(|kind| {
@@ -272,7 +272,7 @@ fn the_formulas_of_an_assignment_are_held_to_the_same_bounds() {
             }
         }
         assert!(graders > 0, "some are assignments");
-        // A long row is a solution like any other, and its near misses are searched within bounds.
+        // A long row is a valid solution, and the search for its near misses is bounded.
         let long = format!("{} {right}", vec!["1"; 900].join(" "));
         let parsed = Assignment::parse(&assignment(&long, "m"), "small.toml").expect("a file");
         let grader = Grader::new(parsed, b"secret").expect("it is right");

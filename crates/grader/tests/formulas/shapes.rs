@@ -1,7 +1,7 @@
 //! Formulas that are long, flat, wide or nested, from a few numbers. The fuzz target `formula_shapes` includes this file
 //! too, so it stands alone.
 
-/// What a row is made of.
+/// The unit of a row.
 pub const UNITS: [&str; 16] = [
     "m",
     "x",
@@ -21,13 +21,13 @@ pub const UNITS: [&str; 16] = [
     "q",
 ];
 
-/// What stands between the units of a row.
+/// The separator between the units of a row.
 pub const OPERATORS: [&str; 16] = [
     " ", r" \odot ", " / ", " @ ", " + ", " - ", " * ", r" \cdot ", " = ", ", ", " & ", r" \\ ",
     "; ", " > ", "^", "_",
 ];
 
-/// What stands behind one.
+/// The suffix of a unit.
 pub const SUFFIXES: [&str; 12] = [
     "'",
     r"^\top",
@@ -43,7 +43,7 @@ pub const SUFFIXES: [&str; 12] = [
     ".transpose()",
 ];
 
-/// What stands before one.
+/// The prefix of a unit.
 pub const PREFIXES: [&str; 18] = [
     "-",
     "+",
@@ -65,7 +65,7 @@ pub const PREFIXES: [&str; 18] = [
     r"\text{if} ",
 ];
 
-/// What lies around one.
+/// The brackets around a unit.
 pub const BRACKETS: [(&str, &str); 26] = [
     ("(", ")"),
     ("{", "}"),
@@ -95,7 +95,7 @@ pub const BRACKETS: [(&str, &str); 26] = [
     (r"[m; \dots; ", "]"),
 ];
 
-/// Where the form stands in an answer.
+/// The position of the form in an answer.
 pub const PLACES: [&str; 12] = [
     "{}",
     "{} = m",
@@ -111,10 +111,10 @@ pub const PLACES: [&str; 12] = [
     r"\[ {} \] \[ {} \]",
 ];
 
-/// How many forms there are.
+/// The number of forms.
 pub const FORMS: usize = 13;
 
-/// As often as it fits, with `between` between.
+/// Repeated as often as it fits, with `between` between.
 fn row(unit: &str, between: &str, bytes: usize) -> String {
     let mut text = unit.to_owned();
     while text.len() + between.len() + unit.len() <= bytes {
@@ -128,7 +128,7 @@ fn times(piece: &str, bytes: usize) -> String {
     piece.repeat(bytes / piece.len())
 }
 
-/// A form of about `bytes` bytes, made of what `first` and `second` choose.
+/// A form of about `bytes` bytes, selected by `first` and `second`.
 pub fn form(form: usize, first: usize, second: usize, bytes: usize) -> String {
     let unit = UNITS[first % UNITS.len()];
     let operator = OPERATORS[second % OPERATORS.len()];
@@ -178,7 +178,7 @@ pub fn form(form: usize, first: usize, second: usize, bytes: usize) -> String {
             }
             format!(r"{text}\dots + {unit} h^1_{{1,m}}")
         }
-        // A tree that leans to the right, and nests as deep as it may.
+        // A tree that leans to the right and nests as deeply as allowed.
         10 => {
             let step = format!("({unit}{operator}");
             let levels = (bytes / (step.len() + 1)).min(1 + second);
@@ -190,7 +190,7 @@ pub fn form(form: usize, first: usize, second: usize, bytes: usize) -> String {
             OPERATORS[first % 8],
             bytes,
         ),
-        // As deep as it may be, with a script at each level and a row inside.
+        // As deep as allowed, with a script at each level and a row inside.
         _ => {
             let suffix = SUFFIXES[second % SUFFIXES.len()];
             let levels = 1 + second;
@@ -208,7 +208,7 @@ pub fn form(form: usize, first: usize, second: usize, bytes: usize) -> String {
     }
 }
 
-/// A form at a place, of at most `bytes` bytes or nearly so.
+/// A form at a position, of at most about `bytes` bytes.
 pub fn answer(kind: usize, first: usize, second: usize, place: usize, bytes: usize) -> String {
     let place = PLACES[place % PLACES.len()];
     let holes = place.matches("{}").count();

@@ -1,4 +1,4 @@
-//! The network of an assignment, as its file says it.
+//! The network of an assignment, as its file defines it.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use backpropd_engine::nn::{
     ReluAtZero,
 };
 
-/// The largest network that an assignment may be about: every Jacobian of it has to be cheap.
+/// Limits on the network of an assignment, small enough that every Jacobian is cheap.
 const NETWORK_LIMITS: ArchitectureLimits = ArchitectureLimits {
     layers: 8,
     units: 32,
     parameters: 2048,
 };
 
-/// The network that an assignment asks about: its shape and its loss, without numbers.
+/// The network that an assignment is about: its shape and loss, without parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkSpec {
     /// The shape.
@@ -44,7 +44,7 @@ struct LayerFile {
     bias: bool,
 }
 
-/// Declares the words of the file for the values of the engine.
+/// Maps the words of the file to the values of the engine.
 macro_rules! words {
     ($name:ident: $value:ty { $($variant:ident => $meaning:expr,)+ }) => {
         #[derive(Clone, Copy, Deserialize)]
@@ -80,7 +80,7 @@ words!(ActivationWord: Activation {
 /// The slope of every leaky ReLU left of 0.
 const LEAKY_SLOPE: f64 = 0.01;
 
-/// The largest network that a file of its own may describe: whatever a course's code trains.
+/// Limits on a network file: the sizes that a course's code trains.
 const FREE_LIMITS: ArchitectureLimits = ArchitectureLimits {
     layers: 64,
     units: 65_536,
@@ -88,7 +88,7 @@ const FREE_LIMITS: ArchitectureLimits = ArchitectureLimits {
 };
 
 impl NetworkSpec {
-    /// Reads a network from TOML of its own: what an assignment says under `[network]`, without that heading.
+    /// Reads a network from its own TOML file: the content of an assignment's `[network]` without that heading.
     ///
     /// # Errors
     /// Text that is not TOML, unknown or missing fields, sizes beyond the limits.

@@ -1,11 +1,11 @@
-//! Changes of masks: inverted, of another layer, of another activation, put where there is none.
+//! Changes of masks: inverted, of another layer, of another activation, or added.
 
 use super::{Change, Mistake};
 use crate::formula::{
     Bindings, Comparison, Expr, Function, Index, Indices, Kind, Operator, Symbol,
 };
 
-/// Whether a piece is a derivative of an activation, as comparisons and σ′ are.
+/// Whether a node is a derivative of an activation, as comparisons and σ′ are.
 pub(in crate::grade) fn is_mask(expr: &Expr) -> bool {
     match &expr.kind {
         Kind::Compare(comparison, ..) => {
@@ -20,7 +20,7 @@ pub(in crate::grade) fn is_mask(expr: &Expr) -> bool {
     }
 }
 
-/// The layer whose z or h a mask looks at.
+/// The layer whose z or h a mask depends on.
 pub(super) fn mask_layer(expr: &Expr) -> Option<usize> {
     expr.pieces().find_map(|piece| match &piece.kind {
         Kind::Symbol(Symbol::PreActivation(layer) | Symbol::Activation(layer)) => Some(*layer),

@@ -26,7 +26,7 @@ fn copies(expr: &Expr, bindings: &dyn Bindings) -> Vec<(Mistake, Expr)> {
     found
 }
 
-/// Holds for each candidate what a memory tells of it against what it comes to without one.
+/// Checks for each candidate that evaluation with a memory gives the same result as without one.
 fn assert_memory_tells_the_value(prepared: &Prepared, answer: &Expr) {
     let first = &prepared.solution.networks[0];
     for (network, letters) in prepared

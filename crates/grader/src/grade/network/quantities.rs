@@ -1,4 +1,4 @@
-//! The values of a network's symbols, each in its place: formulas ask for them by the thousand.
+//! The values of a network's symbols in an array, because formulas look them up by the thousand.
 
 use crate::formula::{Matrix, Symbol};
 
@@ -20,7 +20,7 @@ impl Quantities {
         self.0.get_mut(place(symbol)).and_then(Option::as_mut)
     }
 
-    /// For a symbol of a network that there is: a place is made for each one before it.
+    /// Only for symbols that the network has, because it allocates a slot for each one before it.
     pub(super) fn insert(&mut self, symbol: Symbol, value: Matrix) {
         let place = place(symbol);
         if self.0.len() <= place {
@@ -30,7 +30,7 @@ impl Quantities {
     }
 }
 
-/// Formulas name layers of any number, so the product is not to overflow.
+/// Saturates, because formulas may name layers of any number.
 fn place(symbol: Symbol) -> usize {
     let of_layer = |layer: usize, kind: usize| {
         let before = layer.saturating_mul(OF_LAYER);

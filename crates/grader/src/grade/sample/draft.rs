@@ -1,4 +1,4 @@
-//! One attempt at a network.
+//! One attempt at sampling a network.
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -9,30 +9,30 @@ use crate::grade::network::{sigma, slope};
 use crate::grade::{NetworkSpec, Numbers};
 use backpropd_engine::nn::{Activation, Layer, Loss, Objective, Reduction, TargetsRef};
 
-/// How often a unit's weights are drawn before the attempt is given up.
+/// How often a unit's weights are drawn before the attempt is abandoned.
 const UNIT_DRAWS: usize = 200;
-/// How often the last layer is drawn before the attempt is given up.
+/// How often the last layer is drawn before the attempt is abandoned.
 const OUTPUT_DRAWS: usize = 10;
 /// How often one number is drawn.
 const NUMBER_DRAWS: usize = 64;
-/// Up to as many weights and biases keep their whole distance from each other.
+/// Up to this many weights and biases keep their full distance from each other.
 const FEW_PARAMETERS: f64 = 20.0;
-/// Beyond as many weights and biases nothing keeps them apart.
+/// Beyond this many weights and biases there is no distance between them.
 const MANY_PARAMETERS: usize = 256;
 
-/// A network that is being drawn, layer by layer.
+/// A network being drawn, layer by layer.
 pub(super) struct Draft<'a> {
     spec: &'a NetworkSpec,
     demands: &'a Demands,
     samples: usize,
     generator: &'a mut ChaCha8Rng,
-    /// How far apart parameters are.
+    /// The distance between parameters.
     gap: f64,
     /// W¹, b¹, W², … so far.
     parameters: Vec<f64>,
 }
 
-/// What the units of a layer have to be like.
+/// Requirements on the units of a layer.
 struct Wanted<'a> {
     layer: &'a Layer,
     is_output: bool,
@@ -64,7 +64,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Draws everything; `None` where a demand was not met in time.
+    /// Draws everything; `None` if a requirement was not met in time.
     pub(super) fn numbers(mut self, planned: &[Option<Vec<bool>>]) -> Option<Numbers> {
         let architecture = &self.spec.architecture;
         let depth = architecture.depth();
@@ -171,7 +171,7 @@ impl<'a> Draft<'a> {
         None
     }
 
-    /// Whether a unit with pre-activation `z` over `h` is as it should be: unit j on sample k.
+    /// Whether unit j with pre-activation `z` over `h` meets the requirements on sample k.
     fn is_wanted(&self, wanted: &Wanted<'_>, h: &[f64], z: f64, (k, j): (usize, usize)) -> bool {
         let (layer, distance) = (wanted.layer, self.demands.distance);
         if wanted.is_output {
@@ -206,7 +206,7 @@ impl<'a> Draft<'a> {
         Some(targets)
     }
 
-    /// A class, one-hot, for one sample's outputs: the first from a random one on that leaves δ far from 0.
+    /// A one-hot class for one sample's outputs: starting from a random one, the first that leaves δ far from 0.
     fn class(&mut self, z: &[f64], f: &[f64]) -> Option<Vec<f64>> {
         let n = f.len();
         let start = self.generator.random_range(0..n);
@@ -261,7 +261,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A number with its distance from all parameters; `None` where there is no room.
+    /// A number at a distance from all parameters; `None` if there is no room.
     fn apart(&mut self, biases: &[f64]) -> Option<f64> {
         for _ in 0..NUMBER_DRAWS {
             let number = self.magnitude();
@@ -289,8 +289,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// How far from 0 δ can be asked to be, before any mean is taken: the probabilities of many classes are small, and
-/// the slope of a sigmoid is at most ¼.
+/// The distance from 0 that δ can reach, before any mean is taken: the probabilities of many classes are small, and the
+/// slope of a sigmoid is at most ¼.
 pub(super) fn least_delta(spec: &NetworkSpec) -> f64 {
     let architecture = &spec.architecture;
     let of_loss = match spec.objective.loss {

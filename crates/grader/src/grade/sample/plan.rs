@@ -1,4 +1,4 @@
-//! Which units of the last hidden layer are live on which sample.
+//! Plans which units of the last hidden layer are live on which sample.
 
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -6,19 +6,19 @@ use rand_chacha::ChaCha8Rng;
 use crate::grade::BatchKind;
 use backpropd_engine::nn::Architecture;
 
-/// The masks of so many units come up among the samples of the fewest networks, 8 or 30.
+/// With this many units, every mask occurs among the samples of the fewest networks, 8 or 30.
 const FEW_UNITS: usize = 3;
-/// Of this many samples one has every unit live and one has none.
+/// Of this many samples, one has every unit live and one has none.
 const PERIOD: usize = 8;
 const ALL_LIVE_AT: usize = 3;
 const ALL_DEAD_AT: usize = 6;
 
-/// For each sample of a sequence the units that are live.
+/// The live units for each sample of a sequence.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// How many units the layer has; 0 where nothing is planned.
+    /// The number of units in the layer; 0 without a plan.
     units: usize,
-    /// Masks with a live and a dead unit, in the order in which samples take them; empty where there are too many.
+    /// Masks with a live and a dead unit, in the order in which samples use them; empty if there are too many.
     mixed: Vec<Vec<bool>>,
     /// Whether all units may be dead.
     can_be_dead: bool,
@@ -59,7 +59,7 @@ impl Plan {
         }
     }
 
-    /// The units that are live on a sample of the sequence; `None` where that is left to chance.
+    /// The live units on a sample of the sequence; `None` if left to chance.
     pub(super) fn live_units(&self, sample: usize) -> Option<Vec<bool>> {
         if self.units == 0 {
             return None;

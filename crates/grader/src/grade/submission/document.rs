@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{Answers, Submission, SubmissionError, id};
 
-/// The file as it is written.
+/// The file's structure.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -27,7 +27,7 @@ impl Document {
 
 pub(super) fn from_json(text: &str) -> Result<Submission, SubmissionError> {
     let document: Document = serde_json::from_str(text).map_err(|error| {
-        // serde_json ends its messages with the place, which the error states itself.
+        // serde_json ends its messages with the position, which the error states itself.
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
         SubmissionError {

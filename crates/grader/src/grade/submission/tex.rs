@@ -40,7 +40,7 @@ pub(super) fn from_tex(source: &str) -> Result<Submission, SubmissionError> {
     reader.finish()
 }
 
-/// What has been read so far.
+/// The state of reading.
 struct Reader<'a> {
     text: &'a str,
     submission: Submission,
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The text with each comment taken out and its line kept, so that lines count as in the file.
+/// The text without comments but with their line breaks, so that line numbers match the file.
 fn without_comments(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let (mut escaped, mut comment) = (false, false);

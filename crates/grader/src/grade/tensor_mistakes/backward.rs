@@ -1,4 +1,4 @@
-//! What code that is wrong has in the place of the right numbers.
+//! The wrong numbers that mistaken code uses in place of the right ones.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::grade::pass::Pass;
 use crate::grade::wrong::{Kinks, Slope, Start, Wrong};
 
 impl Pass {
-    /// ∂l/∂f as code that is wrong in these ways has it.
+    /// ∂l/∂f as computed by code with these mistakes.
     pub(super) fn start(&self, wrong: &Wrong) -> Vec<f64> {
         let n = self.architecture.output_size();
         let mut df = match wrong.start {
@@ -60,7 +60,7 @@ impl Pass {
         df
     }
 
-    /// What these entries of dhⁱ are multiplied by.
+    /// The factors of these entries of dhⁱ.
     pub(super) fn slopes(
         &self,
         i: usize,

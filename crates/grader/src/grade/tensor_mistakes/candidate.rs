@@ -7,11 +7,11 @@ use crate::grade::budget::Budget;
 use crate::grade::pass::{Gradients, Pass};
 use crate::grade::wrong::{Kinks, Wrong};
 
-/// A mistake and how to make it.
+/// A mistake and the way to reproduce it.
 #[derive(Clone, Debug)]
 pub(in crate::grade) struct Candidate {
     pub(in crate::grade) mistake: Mistake,
-    /// Leads to the mistake, without the answer.
+    /// The question that leads to the mistake without giving the answer.
     pub(in crate::grade) question: String,
     pub(super) source: Source,
 }
@@ -26,7 +26,7 @@ pub(super) enum Source {
     WithEarlier,
 }
 
-/// The gradients of a candidate, under way.
+/// The gradients of a candidate, in progress.
 pub(in crate::grade) enum Computation {
     /// Back through the same pass.
     Backward(Box<Walk>),
@@ -37,7 +37,7 @@ pub(in crate::grade) enum Computation {
 }
 
 impl Candidate {
-    /// Begins to compute the gradients that code with this mistake gives.
+    /// Starts to compute the gradients of code with this mistake.
     pub(in crate::grade) fn begin(
         &self,
         pass: &Pass,
@@ -61,7 +61,7 @@ impl Candidate {
 }
 
 impl Computation {
-    /// Goes on for as long as `budget` lasts; the gradients at the end, which comes once.
+    /// Continues while `budget` lasts; returns the gradients once, at the end.
     pub(in crate::grade) fn advance(
         &mut self,
         pass: &Pass,

@@ -9,7 +9,7 @@ use crate::grade::budget::{Budget, ELEMENTWISE};
 use crate::grade::pass::{Gradients, Pass, add_scaled};
 use crate::grade::wrong::{Kinks, Wrong};
 
-/// A forward pass under way.
+/// A forward pass in progress.
 #[derive(Clone, Debug)]
 struct Forward {
     pass: Pass,
@@ -19,7 +19,7 @@ struct Forward {
     at: usize,
 }
 
-/// A forward pass and the right gradients behind it, under way.
+/// A forward pass and the right gradients of it, in progress.
 #[derive(Clone, Debug)]
 pub(in crate::grade) struct FullPass(Stage);
 
@@ -70,7 +70,7 @@ impl FullPass {
         Self::new(&pass.architecture, parameters, pass.objective, batch)
     }
 
-    /// Goes on for as long as `budget` lasts; the pass and its gradients at the end, which comes once.
+    /// Continues while `budget` lasts; returns the pass and its gradients once, at the end.
     pub(in crate::grade) fn advance(&mut self, budget: &mut Budget) -> Option<(Pass, Gradients)> {
         if let Stage::Forward(forward) = &mut self.0
             && !forward.advance(budget)
@@ -96,7 +96,7 @@ impl FullPass {
         }
     }
 
-    /// The same at once.
+    /// The same in one go.
     #[cfg(test)]
     pub(in crate::grade) fn compute(mut self) -> (Pass, Gradients) {
         let mut budget = Budget::default();
@@ -110,7 +110,7 @@ impl FullPass {
 }
 
 impl Forward {
-    /// Whether every z and h is there.
+    /// Whether every z and h is computed.
     fn advance(&mut self, budget: &mut Budget) -> bool {
         while self.layer <= self.pass.architecture.depth() {
             let layer = &self.pass.architecture.layers()[self.layer - 1];

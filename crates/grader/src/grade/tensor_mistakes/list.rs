@@ -7,10 +7,10 @@ use crate::grade::Mistake;
 use crate::grade::pass::Pass;
 use crate::grade::wrong::{Slope, Wrong};
 
-/// The most candidates: of many layers of one size, each pair can be mistaken for each other.
+/// The most candidates: among many layers of one size, each pair can be confused.
 pub(super) const MOST_CANDIDATES: usize = 4096;
 
-/// The candidates of one pass, under way.
+/// The candidates of one pass, being collected.
 pub(super) struct List<'a> {
     pub(super) pass: &'a Pass,
     pub(super) candidates: Vec<Candidate>,
@@ -70,7 +70,7 @@ impl List<'_> {
         self.pass.architecture.layers()[i - 1].activation
     }
 
-    /// Layers whose activation has a slope to forget.
+    /// Layers whose activation has a slope that code can forget.
     pub(super) fn curved(&self) -> Vec<usize> {
         let curved = |&i: &usize| self.activation(i) != Activation::Linear;
         (1..=self.depth()).filter(curved).collect()

@@ -1,4 +1,4 @@
-//! Slopes of activations that are left out, inverted, taken elsewhere, or those of another activation.
+//! Slopes of activations that are missing, inverted, taken elsewhere, or those of another activation.
 
 use backpropd_engine::nn::{Activation, Loss};
 
@@ -6,7 +6,7 @@ use super::list::{List, names};
 use crate::grade::Mistake;
 use crate::grade::wrong::{Slope, Start, Wrong};
 
-/// With more activations than this, masks are left out one by one and all at once, and not in every combination.
+/// With more activations than this, masks are omitted one by one and all together, but not in every combination.
 const MOST_COMBINED: usize = 4;
 
 impl List<'_> {

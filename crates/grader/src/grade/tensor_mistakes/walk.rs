@@ -1,4 +1,4 @@
-//! The backward pass in plain loops, block by block: right, or wrong in one of the ways in which code is.
+//! The backward pass in plain loops, block by block: right, or with one of the known mistakes.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::grade::budget::{Budget, ELEMENTWISE};
 use crate::grade::pass::{Gradients, Pass, Tensor, add_scaled, transposed};
 use crate::grade::wrong::{BiasSum, Factor, Kinks, Start, Weights, Wrong};
 
-/// A backward pass under way: slopes, weights and the layer below, from the last layer down.
+/// A backward pass in progress: slopes, weights and the layer below, from the last layer down.
 #[derive(Clone, Debug)]
 pub(in crate::grade) struct Walk {
     wrong: Wrong,
@@ -24,7 +24,7 @@ pub(in crate::grade) struct Walk {
     dw: Vec<f64>,
     /// dh of the layer below.
     below: Vec<f64>,
-    /// W of a backward pass that takes others.
+    /// The weights of a backward pass that uses wrong ones.
     other_weights: Option<Vec<f64>>,
     gradients: Gradients,
 }
@@ -37,12 +37,12 @@ enum Phase {
 }
 
 impl Walk {
-    /// That of code that is right, with the slopes of `kinks` within `tau` of a kink.
+    /// The pass of right code, with the slopes of `kinks` within `tau` of a kink.
     pub(in crate::grade) fn new_right(kinks: Kinks, tau: f64) -> Self {
         Self::new(Wrong::default(), kinks, tau)
     }
 
-    /// That of code that is wrong in these ways, with the slopes of `kinks` within `tau` of a kink.
+    /// The pass of code with these mistakes, with the slopes of `kinks` within `tau` of a kink.
     pub(super) fn new(wrong: Wrong, kinks: Kinks, tau: f64) -> Self {
         Self {
             wrong,
@@ -66,8 +66,8 @@ impl Walk {
         }
     }
 
-    /// Goes on through `pass`, the same in each call, for as long as `budget` lasts; the gradients at the end, which comes
-    /// once.
+    /// Continues through `pass`, which has to be the same in each call, while `budget` lasts; returns the gradients
+    /// once, at the end.
     pub(in crate::grade) fn advance(
         &mut self,
         pass: &Pass,
@@ -131,7 +131,7 @@ impl Walk {
         i
     }
 
-    /// Returns the layer that comes next, 0 behind the first.
+    /// Moves to the next layer and returns it; 0 after the first.
     fn next_phase(&mut self, pass: &Pass, i: usize, budget: &mut Budget) -> usize {
         match self.phase {
             Phase::Slopes => self.phase = Phase::Weights,
@@ -214,7 +214,7 @@ impl Pass {
         }
     }
 
-    /// What a wrong backward pass has in the place of Wⁱ; `None` for Wⁱ itself.
+    /// The wrong weights that a mistaken pass uses in place of Wⁱ; `None` for Wⁱ itself.
     fn other_weights(&self, i: usize, dw: &[f64], weights: Weights) -> Option<Vec<f64>> {
         let layer = &self.architecture.layers()[i - 1];
         let square = layer.units == layer.fan_in;

@@ -1,4 +1,4 @@
-//! Tensors that were submitted together beside the right ones: what their mistakes are named by.
+//! The tensors of one submission with the right ones, from which mistakes are identified.
 
 use super::comparison::{Comparison, MOST_NAMED_ENTRIES, TensorComparison};
 use super::references::References;
@@ -8,20 +8,20 @@ use crate::grade::Tolerance;
 use crate::grade::pass::{Gradients, Tensor};
 use crate::grade::wrong::Kinks;
 
-/// With fewer entries a tensor could be found by trying: then only right and wrong are told, and no mistake.
+/// Smaller tensors could be found by trial and error: their reports give only the verdict, and no mistake.
 const FEWEST_COARSE_ENTRIES: usize = 4;
 
-/// How much a report tells of a wrong tensor.
+/// The level of detail in the report on a wrong tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Errors, the entries that are furthest off, a mark for each entry, and the mistake.
+    /// Errors, the entries with the largest errors, a mark for each entry, and the mistake.
     Full,
-    /// Whether it is right, within 1 % or wrong, and a mistake whose numbers it has: what a search for the right entries
-    /// cannot use.
+    /// Whether it is right, within 1 % or wrong, and a mistake that matches it exactly: nothing that a search for the
+    /// right entries can use.
     Coarse,
 }
 
-/// All tensors of one submission, and all that they are judged by.
+/// All tensors of one submission, with the data to grade them.
 #[derive(Clone, Copy)]
 pub(super) struct Submission<'a> {
     pub(super) references: &'a References,
@@ -29,13 +29,13 @@ pub(super) struct Submission<'a> {
     /// The gradients that are right: one, or several where a unit lies on its kink.
     pub(super) accepted: &'a [(Kinks, Gradients)],
     pub(super) comparisons: &'a [Comparison],
-    /// How near each tensor is to the right one, as far as that is known.
+    /// How close each tensor is to the right one, if known.
     pub(super) closeness: &'a [Closeness],
     pub(super) tolerance: Tolerance,
     pub(super) detail: Detail,
 }
 
-/// One tensor of a submission beside the right one.
+/// One tensor of a submission with the right one.
 #[derive(Clone, Copy)]
 pub(super) struct Case<'a> {
     pub(super) submission: Submission<'a>,
@@ -45,7 +45,7 @@ pub(super) struct Case<'a> {
 }
 
 impl<'a> Submission<'a> {
-    /// The case of a tensor that is compared already; a quantity that the network does not have gives none.
+    /// The case of a tensor that is compared already; `None` for a quantity that the network does not have.
     pub(super) fn case(self, at: usize) -> Option<Case<'a>> {
         let (given, comparison) = (self.submitted.get(at)?, self.comparisons.get(at)?);
         let (_, gradients) = self.accepted.get(comparison.accepted())?;
@@ -66,19 +66,19 @@ impl<'a> Submission<'a> {
         (0..self.submitted.len()).filter_map(move |at| self.case(at))
     }
 
-    /// Whether reports tell errors, and not only verdicts.
+    /// Whether reports include errors, and not only verdicts.
     pub(super) fn tells_all(self) -> bool {
         self.detail == Detail::Full
     }
 }
 
 impl<'a> Case<'a> {
-    /// Whether reports tell errors, and not only verdicts.
+    /// Whether reports include errors, and not only verdicts.
     pub(super) fn tells_all(&self) -> bool {
         self.submission.tells_all()
     }
 
-    /// Whether the tensor's mistake is looked for.
+    /// Whether to search for the tensor's mistake.
     pub(super) fn is_nameable(&self) -> bool {
         let fewest = match self.submission.detail {
             Detail::Full => 0,
@@ -88,7 +88,7 @@ impl<'a> Case<'a> {
         self.compared.is_finite() && (fewest..=MOST_NAMED_ENTRIES).contains(&entries)
     }
 
-    /// How near the tensor is to the right one, computed anew.
+    /// How close the tensor is to the right one, computed anew.
     pub(super) fn find_closeness(&self) -> Closeness {
         let is_small = self.given.values.len() < FEWEST_COARSE_ENTRIES;
         if is_small && !self.tells_all() && !self.compared.is_right() {
@@ -104,7 +104,7 @@ impl<'a> Case<'a> {
         accepted.filter_map(move |(_, gradients)| gradients.get(quantity))
     }
 
-    /// The tolerance to recognise values with: mistakes in single precision are the same mistakes.
+    /// The tolerance for recognizing values: a mistake in single precision is the same mistake.
     fn recognition(&self) -> Tolerance {
         let tolerance = self.submission.tolerance;
         if self.compared.single() && self.tells_all() {
@@ -123,7 +123,7 @@ impl<'a> Case<'a> {
         self.recognition().accepts_multiple(given, values, factor)
     }
 
-    /// Whether the tensor would be right, were it allowed the errors of single precision.
+    /// Whether the tensor would be right with the tolerance of single precision.
     pub(super) fn is_single(&self) -> bool {
         self.tells_all()
             && self.submission.tolerance.relative < Tolerance::FLOAT32.relative
@@ -132,14 +132,14 @@ impl<'a> Case<'a> {
             && self.equals_right()
     }
 
-    /// Whether the numbers are those of a right answer, whatever their shape.
+    /// Whether the numbers are those of a right answer, in any shape.
     pub(super) fn equals_right(&self) -> bool {
         let tolerance = self.recognition();
         self.right()
             .any(|right| tolerance.accepts(&self.given.values, &right.values))
     }
 
-    /// Whether the submission alone shows the mistake.
+    /// Whether the submission alone reveals the mistake.
     pub(super) fn is_all_zeros(&self) -> bool {
         self.given.values.iter().all(|&value| value == 0.0)
     }

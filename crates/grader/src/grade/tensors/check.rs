@@ -1,4 +1,4 @@
-//! Whether what was handed in can be compared at all.
+//! Checks that the submitted tensors can be compared at all.
 
 use std::collections::BTreeMap;
 
@@ -84,7 +84,7 @@ fn batch_fits(
     }
 }
 
-/// Refuses networks whose right gradient is no number: every answer would be wrong.
+/// Refuses networks whose right gradient is not finite: every answer would be wrong.
 pub(super) fn finite(architecture: &Architecture, right: &Gradients) -> Result<(), Violations> {
     let finite = |quantity: &Quantity| {
         let tensor = right.get(*quantity);

@@ -1,4 +1,4 @@
-//! A submitted tensor beside the right one.
+//! Compares a submitted tensor with the right one.
 
 use super::report::{Closeness, TensorReport, Worst};
 use super::submitted::SubmittedTensor;
@@ -6,23 +6,23 @@ use crate::grade::Tolerance;
 use crate::grade::pass::Tensor;
 use crate::grade::report::{Grid, Verdict};
 
-/// A larger tensor gets no grid: that many marks are not read.
+/// Larger tensors get no grid, which would be unreadable.
 const MOST_GRID_ENTRIES: usize = 4096;
-/// How many of the entries that are furthest off are shown.
+/// How many of the entries with the largest errors to show.
 const WORST: usize = 5;
-/// A larger tensor is judged, and its mistake is not looked for.
+/// Larger tensors are graded without a search for their mistake.
 pub(super) const MOST_NAMED_ENTRIES: usize = 1 << 20;
-/// The most entries whose decimals are looked at to tell single precision.
+/// The most entries whose decimals are examined to recognize single precision.
 const MOST_DECIMALS: usize = 1000;
 
-/// What a tensor's entries came to.
+/// The result of comparing a tensor.
 pub(super) struct Comparison {
-    /// Which of the gradients that are accepted: the one with most entries right.
+    /// The accepted gradient it was compared with: the one with most entries right.
     accepted: usize,
-    /// Which entries are right; empty where shapes differ.
+    /// The right entries; empty if shapes differ.
     right: Vec<bool>,
     count: usize,
-    /// Whether every number is one of `f32`.
+    /// Whether every number is an `f32`.
     single: bool,
     finite: bool,
 }
@@ -56,12 +56,12 @@ impl Comparison {
         }
     }
 
-    /// Which of the accepted gradients it is with.
+    /// The index of the accepted gradient.
     pub(super) fn accepted(&self) -> usize {
         self.accepted
     }
 
-    /// Whether it says more for the tensor than `other`, which came first.
+    /// Whether it fits the tensor better than `other`, which came first.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
         self.count > other.count
     }
@@ -80,12 +80,12 @@ impl<'a> TensorComparison<'a> {
         }
     }
 
-    /// How many entries are right.
+    /// The number of right entries.
     pub(super) fn count(&self) -> usize {
         self.comparison.count
     }
 
-    /// Whether every number is one of `f32`.
+    /// Whether every number is an `f32`.
     pub(super) fn single(&self) -> bool {
         self.comparison.single
     }
@@ -113,7 +113,7 @@ impl<'a> TensorComparison<'a> {
         self.expected.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// How near it is to one of the tensors that are `right`.
+    /// How close it is to one of the tensors that are `right`.
     pub(super) fn closeness(&self, mut right: impl Iterator<Item = &'a Tensor>) -> Closeness {
         let near = |right: &Tensor| {
             Tolerance::FINITE_DIFFERENCE.accepts(&self.given.values, &right.values)
@@ -127,7 +127,7 @@ impl<'a> TensorComparison<'a> {
         }
     }
 
-    /// The verdict, and nothing else of it.
+    /// The verdict alone.
     pub(super) fn verdict(&self, closeness: Closeness) -> TensorReport {
         TensorReport {
             quantity: self.given.quantity,
@@ -204,13 +204,13 @@ fn relative_error(a: f64, b: f64) -> f64 {
     }
 }
 
-/// A number rounded so that it tells a size and no more.
+/// A number rounded to its order of magnitude and two digits.
 fn two_digits(number: f64) -> f64 {
     format!("{number:.1e}").parse().unwrap_or(number)
 }
 
-/// Whether all are numbers of `f32`, exactly or as their shortest decimals; of those that are not exactly, the first
-/// thousand speak for the rest.
+/// Whether all are `f32` numbers, exactly or as their shortest decimals; of those that are not exact, only the first
+/// thousand are examined.
 fn all_single(values: &[f64]) -> bool {
     let is_exact = |value: f64| value == f64::from(value as f32);
     let is_decimal = |value: f64| (value as f32).to_string().parse() == Ok(value);

@@ -1,4 +1,4 @@
-//! The constants that gradients are off by.
+//! Constant factors by which gradients are wrong.
 
 use backpropd_engine::nn::{Loss, Reduction};
 
@@ -6,14 +6,14 @@ use super::diagnosis::Diagnosis;
 use super::references::References;
 use crate::grade::Mistake;
 
-/// A constant that gradients are off by.
+/// A constant factor by which gradients are wrong.
 pub(super) struct Constant {
     pub(super) factor: f64,
     pub(super) diagnosis: Diagnosis,
 }
 
 impl Constant {
-    /// The constants that gradients are off by, those with most meaning first.
+    /// The constant factors, the most meaningful first.
     pub(super) fn all(references: &References) -> Vec<Self> {
         let pass = &references.pass;
         let (m, n) = (pass.rows as f64, pass.architecture.output_size() as f64);
@@ -71,7 +71,7 @@ impl Constant {
         list
     }
 
-    /// What to say of this constant together with another mistake.
+    /// The feedback on this constant in combination with another mistake.
     pub(super) fn besides(&self, mistake: Mistake, question: &str) -> Diagnosis {
         let found = format!(
             "There seem to be two mistakes. {} ({}) {} ({mistake})",

@@ -1,4 +1,4 @@
-//! The name of a mistake, and what is said with it.
+//! A recognized mistake and the feedback on it.
 
 use crate::grade::{Mistake, feedback};
 
@@ -23,7 +23,7 @@ impl Diagnosis {
         }
     }
 
-    /// What the mistake means, and the usual question.
+    /// The meaning of the mistake, and the usual question.
     pub(super) fn usual(mistake: Mistake) -> Self {
         Self::new(mistake, mistake.meaning(), feedback::question(mistake))
     }

@@ -1,4 +1,4 @@
-//! Grading block by block, so that other work gets its turn between the blocks.
+//! Grades block by block, so that other work runs between the blocks.
 
 use backpropd_engine::fault::Violations;
 use backpropd_engine::nn::{Architecture, BatchRef, Objective};
@@ -17,7 +17,7 @@ use crate::grade::pass::Gradients;
 use crate::grade::tensor_mistakes::Walk;
 use crate::grade::wrong::Kinks;
 
-/// Gradients under grading, from the reference's forward pass to the last report.
+/// Gradients being graded, from the reference's forward pass to the last report.
 pub struct TensorGrading {
     stage: Stage,
     budget: Budget,
@@ -33,7 +33,7 @@ impl TensorGrading {
     /// Begins; the arguments are those of [`References::new`] and [`grade_tensors`].
     ///
     /// # Errors
-    /// Whatever does not fit the network, all of it at once.
+    /// All violations at once.
     pub fn new(
         (architecture, objective): (&Architecture, Objective),
         parameters: Vec<f64>,
@@ -58,7 +58,7 @@ impl TensorGrading {
         })
     }
 
-    /// The bytes that it takes besides what was submitted, about.
+    /// Its approximate memory besides the submission, in bytes.
     pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
         // The accepted gradients, the wrong ones, and the working copies of a layer; see `Kinks` for how many.
         const GRADIENTS: usize = 7;
@@ -70,7 +70,7 @@ impl TensorGrading {
         gradients.saturating_mul(GRADIENTS * size_of::<f64>())
     }
 
-    /// Computes one more block, a fraction of a millisecond as a rule; `false` at the end.
+    /// Computes one more block, usually a fraction of a millisecond; `false` at the end.
     pub fn advance(&mut self) -> bool {
         self.budget.refill();
         match &mut self.stage {
@@ -95,7 +95,7 @@ impl TensorGrading {
         }
     }
 
-    /// The reports, in the order in which the tensors were submitted.
+    /// The reports, in the order of the submitted tensors.
     ///
     /// # Errors
     /// The right gradients overflow.
@@ -108,7 +108,7 @@ impl TensorGrading {
     }
 }
 
-/// Judges every tensor, in the order given, and tells all there is to tell.
+/// Grades every tensor, in the given order, with full detail.
 ///
 /// # Errors
 /// Quantities that the network does not have or that come twice, and shapes that do not hold as many values as were
@@ -130,7 +130,7 @@ pub fn grade_tensors(
     }
 }
 
-/// Submitted tensors against references that are there.
+/// Submitted tensors and their finished references.
 struct Judging {
     references: References,
     submitted: Vec<SubmittedTensor>,
@@ -194,7 +194,7 @@ impl Judging {
         self.reports
     }
 
-    /// Goes on for as long as `budget` lasts; whether that was all.
+    /// Continues while `budget` lasts; returns whether it is done.
     fn advance(&mut self, budget: &mut Budget) -> bool {
         while !budget.is_spent() {
             let step = std::mem::replace(&mut self.step, Step::Done);

@@ -1,4 +1,4 @@
-//! The reports on tensors that are wrong: each gets the name that the first rule that explains it gives.
+//! Reports on wrong tensors: each is named by the first rule that explains it.
 
 use super::case::{Case, Submission};
 use super::comparison::{MOST_NAMED_ENTRIES, TensorComparison};
@@ -11,12 +11,12 @@ use crate::grade::budget::Budget;
 use crate::grade::report::Verdict;
 use crate::grade::{Mistake, feedback};
 
-/// What is known of all tensors of a submission, and how far the naming has come.
+/// What is known of all tensors of a submission, and the progress of the rules.
 pub(super) struct Naming {
     constants: Vec<Constant>,
-    /// Whether the gradients of all parameters are twice the right ones, and those of nothing else.
+    /// Whether the gradients of all parameters, and no others, are twice the right ones.
     doubled: bool,
-    /// The next rule to try on the tensor under way.
+    /// The next rule to try on the current tensor.
     rule: usize,
 }
 
@@ -29,7 +29,7 @@ impl Naming {
         }
     }
 
-    /// Goes on for as long as `budget` lasts; the report on tensor `at` once it is there.
+    /// Continues while `budget` lasts; returns the report on tensor `at` when it is ready.
     pub(super) fn advance(
         &mut self,
         submission: Submission<'_>,
@@ -67,7 +67,7 @@ impl Naming {
     }
 }
 
-/// The report on a tensor that has this diagnosis, if it is wrong.
+/// The report on a wrong tensor with this diagnosis.
 fn report(case: &Case<'_>, diagnosis: Option<Diagnosis>) -> TensorReport {
     let mut report = if case.tells_all() {
         case.compared.report(case.closeness)
@@ -84,7 +84,7 @@ fn report(case: &Case<'_>, diagnosis: Option<Diagnosis>) -> TensorReport {
     report
 }
 
-/// What is said of a tensor that no rule explains.
+/// The feedback on a tensor that no rule explains.
 fn unexplained(case: &Case<'_>) -> Diagnosis {
     let compared = &case.compared;
     let question = feedback::question(Mistake::Other);
@@ -110,7 +110,7 @@ fn unexplained(case: &Case<'_>) -> Diagnosis {
     }
 }
 
-/// In what the tensor differs: its shape, or how many entries and by how much, where that is told.
+/// How the tensor differs: its shape, or how many entries and by how much, if the report may say so.
 fn difference(case: &Case<'_>, report: &TensorReport) -> String {
     let (compared, quantity) = (&case.compared, report.quantity);
     if !compared.has_right_shape() {

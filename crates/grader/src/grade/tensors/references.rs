@@ -1,4 +1,4 @@
-//! The right gradients, and what the wrong ones are computed from.
+//! The right gradients, and the data from which wrong ones are computed.
 
 use backpropd_engine::fault::Violations;
 use backpropd_engine::nn::{Architecture, BatchRef, Objective};
@@ -9,7 +9,7 @@ use crate::grade::budget::Budget;
 use crate::grade::pass::{Gradients, Pass, dense};
 use crate::grade::tensor_mistakes::FullPass;
 
-/// The right gradients of one network on one batch, and what the wrong ones are computed from.
+/// The right gradients of one network on one batch, and the data from which wrong ones are computed.
 #[derive(Clone, Debug)]
 pub struct References {
     pub(super) pass: Pass,
@@ -19,7 +19,7 @@ pub struct References {
     pub(super) dataset_size: Option<usize>,
 }
 
-/// [`References`] under way.
+/// [`References`] in progress.
 pub(super) struct PendingReferences {
     architecture: Architecture,
     own: FullPass,
@@ -79,7 +79,7 @@ impl PendingReferences {
         })
     }
 
-    /// Goes on for as long as `budget` lasts; the references at the end, which comes once.
+    /// Continues while `budget` lasts; returns the references once, at the end.
     pub(super) fn advance(
         &mut self,
         budget: &mut Budget,

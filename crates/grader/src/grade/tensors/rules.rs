@@ -1,4 +1,4 @@
-//! The rules that name a mistake: each explains a wrong tensor, or says nothing.
+//! The rules that recognize a mistake: each explains a wrong tensor, or does not apply.
 
 use backpropd_engine::nn::Reduction;
 
@@ -9,31 +9,31 @@ use super::report::Closeness;
 use crate::grade::pass::{Tensor, transposed};
 use crate::grade::{Mistake, Quantity, feedback};
 
-/// A wrong tensor, and all that its mistake is named by.
+/// A wrong tensor, and the data to recognize its mistake.
 pub(super) struct Clues<'a> {
     pub(super) case: Case<'a>,
-    /// The mistake whose wrong gradient it is.
+    /// The mistake whose wrong gradient equals it.
     pub(super) exact: Option<&'a Diagnosis>,
-    /// The mistake whose wrong gradient, times a constant, it is.
+    /// The mistake whose wrong gradient equals it up to a constant.
     pub(super) scaled: Option<&'a Diagnosis>,
     pub(super) constants: &'a [Constant],
-    /// Whether the gradients of all parameters are twice the right ones, and those of nothing else.
+    /// Whether the gradients of all parameters, and no others, are twice the right ones.
     pub(super) doubled: bool,
 }
 
 /// One way to explain a tensor.
 pub(super) type Rule = fn(&Clues<'_>) -> Option<Diagnosis>;
 
-/// For a tensor of the right shape, the one that says most first.
+/// For a tensor of the right shape, the most specific rule first.
 const VALUES: &[Rule] = &[
     single, zeros, exact, transpose, multiple, scaled, of_another, near,
 ];
 /// For a tensor of another shape.
 const SHAPES: &[Rule] = &[exact, transpose, reshaped, of_another, broadcast];
-/// Where no more than a coarse answer is told: rules that need every entry to be that of a known wrong gradient. A factor
-/// that is fitted, or one that the caller chose, would be a search of its own.
+/// For coarse reports: only rules that match every entry of a known wrong gradient. A fitted factor, or one that the
+/// client chose, would allow a search for the right entries.
 const COARSE_VALUES: &[Rule] = &[zeros, exact, transpose, constant, of_another];
-/// For a tensor that is too large or, where answers are coarse, too small.
+/// For a tensor that is too large or, in coarse reports, too small.
 const OF_ITSELF: &[Rule] = &[zeros];
 
 /// The rules to try on a wrong tensor, in this order.
@@ -124,7 +124,7 @@ fn constant_of(clues: &Clues<'_>, right: &Tensor) -> Option<Diagnosis> {
 fn multiple(clues: &Clues<'_>) -> Option<Diagnosis> {
     let case = &clues.case;
     if clues.doubled && case.given.quantity.is_parameter() {
-        // With two samples a lost mean doubles too; what is not summed over them would then show it.
+        // With two samples a lost mean also doubles; gradients that are not summed over the samples would then show it.
         let mut all = case.submission.submitted.iter();
         let only_parameters = all.all(|given| given.quantity.is_parameter());
         if !(only_parameters && mean(case) == Some(2.0)) {
@@ -195,7 +195,7 @@ fn near(clues: &Clues<'_>) -> Option<Diagnosis> {
     (clues.case.closeness == Closeness::WithinOnePercent).then(close)
 }
 
-/// What is said of a tensor whose every entry is right within 1 %.
+/// The feedback on a tensor whose every entry is right within 1 %.
 pub(super) fn close() -> Diagnosis {
     let question = "Does it come from finite differences, or were numbers rounded on the way?";
     Diagnosis::new(
@@ -205,7 +205,7 @@ pub(super) fn close() -> Diagnosis {
     )
 }
 
-/// The m of a mean over the batch, where the loss is one over several samples.
+/// The m of a mean over the batch, if the loss has one over several samples.
 fn mean(case: &Case<'_>) -> Option<f64> {
     let pass = &case.submission.references.pass;
     let mean = pass.objective.reduction == Reduction::Mean && pass.rows > 1;

@@ -1,4 +1,4 @@
-//! The wrong gradients of common mistakes, computed one after the other and compared with what was submitted.
+//! Searches the wrong gradients of common mistakes: computes them one by one and compares them with the submission.
 
 use super::case::Submission;
 use super::constant::Constant;
@@ -8,38 +8,37 @@ use crate::grade::budget::Budget;
 use crate::grade::pass::Gradients;
 use crate::grade::tensor_mistakes::{Candidate, Computation, candidates};
 
-/// The multiplications that wrong backward passes and the comparisons with them may take in all; about a second of one
-/// core.
+/// The work limit of all wrong backward passes and their comparisons, in multiplications; about a second of one core.
 const MOST_WORK: usize = 1_000_000_000;
 
-/// The search under way.
+/// The search in progress.
 pub(super) struct Search {
     candidates: Vec<Candidate>,
     constants: Vec<Constant>,
-    /// The tensors whose mistake is looked for.
+    /// The tensors whose mistake is searched.
     open: Vec<usize>,
-    /// The candidates that gave each of the tensors, in their order.
+    /// The candidates that match each of the tensors, in their order.
     matches: Vec<Vec<usize>>,
-    /// How many tensors each candidate gave.
+    /// The number of tensors that each candidate matches.
     votes: Vec<usize>,
     findings: Findings,
-    /// The candidate and the kinks that are tried.
+    /// The current candidate and kinks.
     candidate: usize,
     kinks: usize,
     computation: Option<Computation>,
     wrong: Option<Gradients>,
     /// The next of those that are open.
     next: usize,
-    /// What `Budget::spent` may come to.
+    /// The limit on `Budget::spent`.
     most_spent: usize,
 }
 
-/// What the search found, for each tensor.
+/// The result of the search, for each tensor.
 #[derive(Default)]
 pub(super) struct Findings {
-    /// The mistake that gives it as it is.
+    /// The mistake that gives it exactly.
     pub(super) exact: Vec<Option<Diagnosis>>,
-    /// The mistake that gives it times a constant, for tensors that have two mistakes.
+    /// The mistake that gives it up to a constant, for tensors with two mistakes.
     pub(super) scaled: Vec<Option<Diagnosis>>,
 }
 
@@ -79,7 +78,7 @@ impl Search {
         }
     }
 
-    /// Goes on for as long as `budget` lasts; what was found at the end, which comes once.
+    /// Continues while `budget` lasts; returns the result once, at the end.
     pub(super) fn advance(
         &mut self,
         submission: Submission<'_>,
@@ -154,10 +153,10 @@ impl Search {
         }
     }
 
-    /// Of the mistakes that explain a tensor the one that explains most tensors.
+    /// Of the mistakes that explain a tensor, the one that explains most tensors.
     fn vote(&mut self) -> Findings {
         for &at in &self.open {
-            // The first of those with most votes: `max_by_key` would take the last.
+            // The first with the most votes; `max_by_key` would return the last.
             let best = self.matches[at]
                 .iter()
                 .rev()

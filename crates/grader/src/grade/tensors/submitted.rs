@@ -1,4 +1,4 @@
-//! What is graded, and what helps to name its mistakes.
+//! The submission, and facts that help to recognize its mistakes.
 
 use backpropd_engine::nn::BatchRef;
 
@@ -7,21 +7,21 @@ use crate::grade::Quantity;
 /// A gradient that a student's code computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubmittedTensor {
-    /// With respect to what.
+    /// The quantity that the gradient is with respect to.
     pub quantity: Quantity,
-    /// Its axes; [`Quantity`] says which it should have.
+    /// Its axes; [`Quantity`] defines the right ones.
     pub shape: Vec<usize>,
-    /// Row after row.
+    /// The entries, row by row.
     pub values: Vec<f64>,
 }
 
-/// What helps to name mistakes, where the caller knows it.
+/// Facts that help to recognize mistakes, as far as the client knows them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extras<'a> {
-    /// The batch whose gradients were computed before.
+    /// The batch before this one, whose gradients the code may have added.
     pub earlier: Option<BatchRef<'a, f64>>,
-    /// Of the step that the code takes.
+    /// The learning rate of the code.
     pub learning_rate: Option<f64>,
-    /// N, how many samples the batch was taken from.
+    /// N, the size of the data set that the batch is from.
     pub dataset_size: Option<usize>,
 }
