@@ -1,31 +1,31 @@
-//! What is wrong with a value that a client sent: every fault of it, each with its place.
+//! Violations: everything that is wrong with a value from a client, each with its field.
 
 use std::fmt::{self, Write as _};
 
-/// The longest piece of a caller's value that a message repeats, in characters.
+/// The longest part of a client's value that a message repeats, in characters.
 const LONGEST_GIVEN: usize = 60;
 
-/// The most faults that are kept; of further ones only the number is.
+/// The most violations to store; further ones are only counted.
 const MOST_KEPT: usize = 100;
 
-/// One fault: where it is, what was given there and what is allowed.
+/// A violation: the field, the given value, and the allowed ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The path of the field, such as `layers[2].units`.
     pub field: String,
-    /// What was given, what is allowed and what to do.
+    /// The given value, the allowed ones, and what to do.
     pub description: String,
 }
 
-/// The faults of one value, in the order in which they were found. A client chooses how many there are, so only the first
-/// hundred are kept, and what each repeats of the client's value is short.
+/// The violations of one value, in the order of detection. The client decides how many there are, so only the first
+/// hundred are stored, and each repeats only a short part of the client's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     kept: Vec<Violation>,
     more: usize,
 }
 
-/// Takes what is written until that is long enough, and then ends the writing.
+/// A writer that stops with an error at a maximum length.
 struct Shortened {
     text: String,
     left: usize,
@@ -46,12 +46,12 @@ impl fmt::Write for Shortened {
 }
 
 impl Violations {
-    /// No faults so far.
+    /// No violations yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes that `field` holds `given` where only `allowed` is.
+    /// Records that `field` holds `given` where `allowed` is expected.
     pub fn add(
         &mut self,
         field: impl Into<String>,
@@ -66,7 +66,7 @@ impl Violations {
             text: String::new(),
             left: LONGEST_GIVEN,
         };
-        // An error says that it is long enough.
+        // An error only means that the maximum length is reached.
         let _ = write!(shortened, "{given}");
         let given = shortened.text;
         self.push(Violation {
@@ -83,7 +83,7 @@ impl Violations {
         }
     }
 
-    /// Takes the value of a part whose paths need no prefix, or its faults.
+    /// The value of a part whose paths need no prefix; records its violations.
     pub fn take_own<V>(&mut self, part: Result<V, Self>) -> Option<V> {
         let absorb = |faults: Self| {
             self.more += faults.more;
@@ -92,7 +92,7 @@ impl Violations {
         part.map_err(absorb).ok()
     }
 
-    /// Takes over the faults of a part that sits at `prefix`.
+    /// Adds the violations of a part at `prefix`.
     pub fn extend_at(&mut self, prefix: &str, part: Self) {
         self.more += part.more;
         for violation in part.kept {
@@ -107,27 +107,27 @@ impl Violations {
         }
     }
 
-    /// Takes the value of a part that sits at `prefix`, or its faults.
+    /// The value of a part at `prefix`; records its violations.
     pub fn take_at<V>(&mut self, prefix: &str, part: Result<V, Self>) -> Option<V> {
         part.map_err(|faults| self.extend_at(prefix, faults)).ok()
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there is no violation.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// The first hundred faults.
+    /// The first hundred violations.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.kept.iter()
     }
 
-    /// How many faults were found.
+    /// The number of violations.
     pub fn len(&self) -> usize {
         self.kept.len() + self.more
     }
 
-    /// `value` where nothing is wrong, else the faults.
+    /// `value` if there is no violation, else the violations.
     pub fn into_result<V>(self, value: Option<V>) -> Result<V, Self> {
         match value {
             Some(value) if self.is_empty() => Ok(value),

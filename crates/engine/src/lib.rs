@@ -1,4 +1,4 @@
-//! The engine of backpropd, and the faults that every request is checked for.
+//! The engine of backpropd, and the violations that every request is checked for.
 //!
 //! Pure: no IO, no clock, no thread of its own.
 

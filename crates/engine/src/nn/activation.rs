@@ -1,4 +1,4 @@
-//! Activations: h = σ(z), entry by entry, and the pull-back dz = dh ⊙ σ′(z), σ′ taken from z.
+//! Activations: h = σ(z), entry by entry, and the pull-back dz = dh ⊙ σ′(z), with σ′ computed from z.
 
 use super::Scalar;
 use super::elementwise::{combine, map, map_smooth, pull_back_smooth};
@@ -26,7 +26,7 @@ pub enum Activation {
     Silu,
 }
 
-/// σ′(0) of ReLU and leaky ReLU, which have no derivative there: either end of the subdifferential is right.
+/// σ′(0) of ReLU and leaky ReLU, which have no derivative there: either end of the subdifferential is correct.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ReluAtZero {
     /// σ′(0) = 1, the mask z ≥ 0.
@@ -37,7 +37,7 @@ pub enum ReluAtZero {
 }
 
 impl ReluAtZero {
-    /// The mask of a unit with pre-activation `z`: whether it passes its gradient on.
+    /// The mask of a unit with pre-activation `z`: whether its gradient passes.
     pub fn passes<T: Scalar>(self, z: T) -> bool {
         match self {
             Self::One => z >= T::ZERO,
@@ -47,7 +47,7 @@ impl ReluAtZero {
 }
 
 impl Activation {
-    /// Whether σ has a kink at 0, where central differences say nothing.
+    /// Whether σ has a kink at 0, where central differences are meaningless.
     pub fn has_kink(self) -> bool {
         matches!(self, Self::Relu | Self::LeakyRelu { .. })
     }
@@ -56,7 +56,7 @@ impl Activation {
     pub fn forward<T: Scalar>(self, z: &[T], h: &mut [T]) {
         match self {
             Self::Linear => h.copy_from_slice(z),
-            // Not a number where z is not, so that a broken network shows.
+            // NaN stays NaN, so that a broken network is visible.
             Self::Relu => map(z, h, |z| if z <= T::ZERO { T::ZERO } else { z }),
             Self::LeakyRelu { slope } => {
                 let slope = T::from_f64(slope);
@@ -88,9 +88,9 @@ fn pull_back<T: Scalar>(z: &[T], dh: &[T], dz: &mut [T], df: impl Fn(T) -> T) {
     combine(z, dh, dz, move |z, dh| dh * df(z));
 }
 
-/// dz = dh where the mask passes it, `slope`·dh elsewhere.
+/// dz = dh where the mask is set, `slope`·dh elsewhere.
 fn mask<T: Scalar>(z: &[T], dh: &[T], dz: &mut [T], slope: T, at_zero: ReluAtZero) {
-    // Chosen outside the loop, which then needs no branch.
+    // Selected outside the loop, which then needs no branch.
     match at_zero {
         ReluAtZero::One => pull_back(z, dh, dz, move |z| {
             if ReluAtZero::One.passes(z) {

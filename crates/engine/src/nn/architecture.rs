@@ -1,11 +1,11 @@
-//! The shape of a network: its layers and where each one's parameters lie.
+//! The shape of a network: its layers, and the ranges of their parameters.
 
 use std::ops::Range;
 
 use super::{Activation, Init, ReluAtZero};
 use crate::fault::Violations;
 
-/// The largest network that may be built.
+/// Limits on the size of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArchitectureLimits {
     /// The most layers.
@@ -17,7 +17,7 @@ pub struct ArchitectureLimits {
 }
 
 impl ArchitectureLimits {
-    /// The largest network that any setting allows. A network within it may exist, also where today's limits are lower.
+    /// The largest limits that any setting allows. A network within them is valid even if the current limits are lower.
     pub const LARGEST: Self = Self {
         layers: 10_000,
         units: 1 << 30,
@@ -25,16 +25,16 @@ impl ArchitectureLimits {
     };
 }
 
-/// One layer as somebody asks for it.
+/// One layer as a client requests it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LayerSpec {
-    /// nᵢ; anything below 1 is a fault.
+    /// nᵢ; values below 1 are violations.
     pub units: i64,
     /// σ.
     pub activation: Activation,
-    /// Whether there is a b.
+    /// Whether the layer has a b.
     pub bias: bool,
-    /// How the weights start.
+    /// The initialization of the weights.
     pub init: Init,
 }
 
@@ -47,11 +47,11 @@ pub struct Layer {
     pub units: usize,
     /// σ.
     pub activation: Activation,
-    /// How the weights start.
+    /// The initialization of the weights.
     pub init: Init,
-    /// Where W (units × fan_in, row-major) lies in the flat parameters.
+    /// The range of W (units × fan_in, row-major) in the flat parameters.
     pub weights: Range<usize>,
-    /// Where b (units) lies in the flat parameters; empty without a bias.
+    /// The range of b (units) in the flat parameters; empty without a bias.
     pub bias: Range<usize>,
 }
 
@@ -62,7 +62,7 @@ impl Layer {
     }
 }
 
-/// A network's shape. The parameters of all layers lie in one flat vector: W¹, b¹, W², b², ….
+/// A network's shape. One flat vector holds the parameters of all layers: W¹, b¹, W², b², ….
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
     input_size: usize,
@@ -71,10 +71,10 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// Lays the layers out, or names everything that is wrong with them.
+    /// Lays out the layers, or returns every violation.
     ///
     /// # Errors
-    /// Sizes below 1 or above `limits`, no layers, too many, or more parameters than allowed.
+    /// No layers, too many layers or parameters, or sizes below 1 or above `limits`.
     pub fn new(
         input_size: i64,
         specs: &[LayerSpec],
@@ -174,12 +174,12 @@ impl Architecture {
         self.relu_at_zero
     }
 
-    /// How many weights and biases there are.
+    /// The number of weights and biases.
     pub fn parameter_count(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.bias.end)
     }
 
-    /// The numbers that z and h of all layers hold for one sample.
+    /// The number of entries of z and h over all layers, for one sample.
     pub fn units_per_sample(&self) -> usize {
         self.layers.iter().map(|layer| layer.units).sum()
     }
@@ -192,7 +192,7 @@ impl Architecture {
             .saturating_mul(rows as u64)
     }
 
-    /// The layer's size n for every i from 0 to L.
+    /// The size nᵢ for i from 0 to L.
     pub fn size(&self, layer: usize) -> usize {
         match layer.checked_sub(1) {
             None => self.input_size,

@@ -21,25 +21,25 @@ use super::optimizer::{Update, Updated};
 use super::slices::take_mut;
 use super::{Activation, Architecture, Layer, Objective, Scalar, TargetsRef};
 
-/// A gradient of so many numbers stays in the nearest cache: a step takes it whole.
+/// A gradient of this many numbers stays in the nearest cache, so a step uses it as a whole.
 const FEW_PARAMETERS: usize = 4096;
 
-/// What the backward pass computes.
+/// The results of the backward pass.
 #[derive(Clone, Debug)]
 pub struct Backward<T> {
     /// dzⁱ, rows × nᵢ.
     dz: Vec<Vec<T>>,
     /// dhⁱ, rows × nᵢ; empty for a linear layer, whose dhⁱ is dzⁱ.
     dh: Vec<Vec<T>>,
-    /// dx, rows × n₀; empty unless asked for.
+    /// dx, rows × n₀; empty unless requested.
     dx: Vec<T>,
-    /// dW¹, db¹, dW², …, laid out as the parameters.
+    /// dW¹, db¹, dW², …, in the layout of the parameters.
     parameters: Vec<T>,
-    /// l_k, one for each row.
+    /// l_k, one per row.
     loss_per_sample: Vec<f64>,
 }
 
-/// Whether the backward pass goes on to the inputs.
+/// Whether the backward pass computes dx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputGradient {
     /// Compute dx.
@@ -48,14 +48,14 @@ pub enum InputGradient {
     Skip,
 }
 
-/// What a training step makes of the gradient.
+/// What a training step does with the gradient.
 #[derive(Debug)]
 pub struct Descent<'a, T> {
-    /// Gets the sum of squares of each unit's dW and db, for the units of all layers.
+    /// Receives the sum of squares of each unit's dW and db, for the units of all layers.
     pub squares: &'a mut [f64],
-    /// The update of all parameters, where it can be made before the length of the whole gradient is known.
+    /// The update of all parameters, if it does not need the norm of the whole gradient first.
     pub update: Option<Update<'a, T>>,
-    /// Set where a number that was written is not finite.
+    /// Set if a number that was written is not finite.
     pub failed: &'a AtomicBool,
 }
 
@@ -73,7 +73,7 @@ impl<T> Default for Backward<T> {
 }
 
 impl<T: Scalar> Backward<T> {
-    /// The most bytes that [`Self::new`] takes.
+    /// The most bytes that [`Self::new`] allocates.
     pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
         let per_row = 2 * architecture.units_per_sample() + architecture.input_size();
         rows.saturating_mul(per_row * size_of::<T>() + size_of::<f64>())
@@ -104,7 +104,7 @@ impl<T: Scalar> Backward<T> {
         }
     }
 
-    /// The gradients of all parameters, laid out as the parameters.
+    /// The gradients of all parameters, in their layout.
     pub fn parameters(&self) -> &[T] {
         &self.parameters
     }
@@ -123,7 +123,7 @@ impl<T: Scalar> Backward<T> {
         }
     }
 
-    /// Whether the backward pass goes on to dx.
+    /// Whether the backward pass computes dx.
     pub fn has_input_gradient(&self) -> bool {
         !self.dx.is_empty()
     }
@@ -150,8 +150,8 @@ impl<T: Scalar> Backward<T> {
 }
 
 impl<T: Scalar> Trace<'_, T> {
-    /// Computes the loss and its gradient with respect to everything, and returns the loss. `backward` holds at
-    /// least as many rows; it was made with or without dx, and so is what it gets.
+    /// Computes the loss and its gradient with respect to everything, and returns the loss. `backward` has to hold at
+    /// least as many rows; dx is computed if it was allocated.
     pub fn backward(
         &self,
         objective: Objective,
@@ -164,7 +164,7 @@ impl<T: Scalar> Trace<'_, T> {
         loss
     }
 
-    /// [`Self::backward`], and a training step on the way.
+    /// [`Self::backward`] combined with a training step.
     pub fn descend(
         &self,
         objective: Objective,
@@ -239,8 +239,8 @@ impl<T: Scalar> Trace<'_, T> {
         }
     }
 
-    /// What layer i of the backward pass reads, and what it writes: the gradient of its parameters, and what it passes
-    /// down where something below wants that.
+    /// The inputs and outputs of layer i of the backward pass: the gradient of its parameters, and what it passes down
+    /// if anything below needs that.
     #[inline]
     fn layer_below<'b, 'd: 'b>(
         &'b self,
@@ -301,7 +301,7 @@ impl<T: Scalar> Trace<'_, T> {
 }
 
 impl<'a, T: Scalar> Descent<'a, T> {
-    /// Takes the whole gradient, laid out as the parameters.
+    /// Uses the whole gradient, in the layout of the parameters.
     fn take_gradient(self, architecture: &Architecture, gradient: &[T]) {
         let mut squares = self.squares;
         for layer in architecture.layers() {
@@ -318,7 +318,7 @@ impl<'a, T: Scalar> Descent<'a, T> {
         }
     }
 
-    /// Takes the part of the last layer, `layer`, off this one.
+    /// Splits off the part of the last layer, `layer`.
     fn take_last(&mut self, layer: &Layer) -> OwnDescent<'a, T> {
         let before = self.squares.len() - layer.units;
         let (head, squares) = std::mem::take(&mut self.squares).split_at_mut(before);

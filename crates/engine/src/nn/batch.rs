@@ -1,4 +1,4 @@
-//! Batches: samples with their targets, and the order in which mini-batches take them.
+//! Batches: samples with their targets, and the order in which mini-batches visit them.
 
 use rand::seq::SliceRandom as _;
 
@@ -7,21 +7,21 @@ use super::slices::take;
 use super::{Architecture, Loss, Objective, Scalar, init::generator};
 use crate::fault::Violations;
 
-/// How far a row of class probabilities may sum from 1.
+/// How far the sum of a row of class probabilities may differ from 1.
 const PROBABILITY_SUM_TOLERANCE: f64 = 1e-6;
 
-/// A dense row-major matrix; `entries` has rows × columns of them.
+/// A dense row-major matrix of rows × columns entries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix<T> {
-    /// How many rows; samples, as a rule.
+    /// The number of rows, usually samples.
     pub rows: usize,
-    /// How many columns.
+    /// The number of columns.
     pub columns: usize,
-    /// Row after row.
+    /// The entries, row by row.
     pub entries: Vec<T>,
 }
 
-/// What the outputs are compared with.
+/// The desired outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets<T> {
     /// m × n_L values, row-major.
@@ -58,7 +58,7 @@ pub struct BatchRef<'a, T> {
 }
 
 impl<T> TargetsRef<'_, T> {
-    /// Takes the targets of the first `rows` samples, of `n` outputs, off these.
+    /// Splits the targets of the first `rows` samples, of `n` outputs each, off these.
     pub(super) fn take_rows(&mut self, rows: usize, n: usize) -> Self {
         match self {
             Self::Values(values) => Self::Values(take(values, rows * n)),
@@ -67,10 +67,10 @@ impl<T> TargetsRef<'_, T> {
     }
 }
 
-/// Checks inputs for a network: their shape, their number and that each is finite.
+/// Checks the inputs of a network: their shape, their number, and that each is finite.
 ///
 /// # Errors
-/// Everything that is wrong, at the field `inputs`.
+/// All violations, at the field `inputs`.
 pub fn check_inputs<T: Scalar>(
     architecture: &Architecture,
     inputs: &Matrix<T>,
@@ -89,7 +89,7 @@ pub fn check_inputs<T: Scalar>(
     violations.into_result(Some(()))
 }
 
-/// Notes that there are more rows than a batch may have.
+/// Records a batch of too many rows.
 pub fn check_rows(rows: usize, most: usize, violations: &mut Violations) {
     if rows > most {
         let allowed = format!("at most {most} rows; send several batches");
@@ -97,7 +97,7 @@ pub fn check_rows(rows: usize, most: usize, violations: &mut Violations) {
     }
 }
 
-/// Notes the first entry that is infinite or not a number.
+/// Records the first entry that is infinite or NaN.
 pub fn check_finite<T: Scalar>(field: &str, matrix: &Matrix<T>, violations: &mut Violations) {
     if all_finite(&matrix.entries) {
         return;
@@ -115,11 +115,10 @@ pub fn check_finite<T: Scalar>(field: &str, matrix: &Matrix<T>, violations: &mut
 }
 
 impl<T: Scalar> Batch<T> {
-    /// Puts samples and targets together, or names everything that keeps them from fitting. `targets` or `labels`
-    /// is given, not both.
+    /// Combines samples and targets, or returns every violation. Exactly one of `targets` and `labels` has to be given.
     ///
     /// # Errors
-    /// Shapes that differ from the network's, entries that are not finite, targets that the loss does not take.
+    /// Shapes that differ from the network's, entries that are not finite, targets that the loss does not accept.
     pub fn new(
         architecture: &Architecture,
         objective: Objective,
@@ -271,19 +270,19 @@ fn check_labels(
     Some(checked)
 }
 
-/// The order in which a run's steps take a batch's samples: epoch after epoch, each in the order given or shuffled
-/// by ChaCha8 keyed by `seed` with the epoch as its stream.
+/// The order in which a run's steps visit a batch's samples: epoch after epoch, each in the given order or shuffled by
+/// ChaCha8, keyed by `seed`, with the epoch as its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Minibatches {
     rows: usize,
     size: usize,
     seed: Option<i64>,
-    /// The epoch that `order` is of, from 1; 0 before the first.
+    /// The epoch of `order`, from 1; 0 before the first.
     epoch: u64,
     order: Vec<usize>,
 }
 
-/// Where a mini-batch's rows are copied to; reused from step to step.
+/// Buffers for the rows of a mini-batch, reused from step to step.
 #[derive(Clone, Debug)]
 pub struct MinibatchBuffers<T> {
     inputs: Vec<T>,
@@ -309,8 +308,8 @@ impl<T> Default for MinibatchBuffers<T> {
 }
 
 impl Minibatches {
-    /// Steps of `size` rows out of `rows`, the last of an epoch smaller where it does not divide; `size` from 1 to
-    /// `rows`. A seed shuffles.
+    /// Steps of `size` rows (1 to `rows`) out of `rows`; the last of an epoch is smaller if `size` does not divide
+    /// `rows`. A seed enables shuffling.
     pub fn new(rows: usize, size: usize, seed: Option<i64>) -> Self {
         let size = size.clamp(1, rows.max(1));
         Self {
@@ -322,28 +321,27 @@ impl Minibatches {
         }
     }
 
-    /// How many steps an epoch has.
+    /// The number of steps in an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.rows.div_ceil(self.size) as u64
     }
 
-    /// The most rows that a step takes.
+    /// The most rows of a step.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// What shuffles, if something does.
+    /// The seed for shuffling, if enabled.
     pub fn seed(&self) -> Option<i64> {
         self.seed
     }
 
-    /// The epoch of step `index`, both from 0 here, the epoch's number from 1.
+    /// The epoch, from 1, of step `index`, from 0.
     pub fn epoch(&self, index: u64) -> u64 {
         index / self.steps_per_epoch() + 1
     }
 
-    /// The rows of step `index` (from 0). A step that takes the whole batch in its own order is the batch itself,
-    /// without a copy.
+    /// The rows of step `index`, from 0. A step over the whole unshuffled batch borrows it without a copy.
     pub fn take<'a, T: Scalar>(
         &mut self,
         index: u64,

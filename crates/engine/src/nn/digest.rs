@@ -27,7 +27,7 @@ impl WeightsDigest {
         Self(hasher.finalize())
     }
 
-    /// One that has read what comes before the parameters.
+    /// A hasher that has read everything before the parameters.
     fn hasher<T: Scalar>(architecture: &Architecture) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"backpropd weights 1");
@@ -76,9 +76,9 @@ pub async fn update_in_blocks<T: bytemuck::Pod>(
     }
 }
 
-/// Feeds the little-endian bytes of `values`.
+/// Hashes the little-endian bytes of `values`.
 pub fn update_with<T: bytemuck::Pod>(hasher: &mut blake3::Hasher, values: &[T]) {
-    // On a big-endian machine the bytes would have to be swapped first; this refuses to compile there instead.
+    // A big-endian machine would have to swap the bytes first; refuse to compile there instead.
     const {
         assert!(
             cfg!(target_endian = "little"),

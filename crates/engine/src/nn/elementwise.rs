@@ -1,5 +1,5 @@
-//! Walks over memory, compiled for the widest instructions that the machine has. No entry depends on another, and what
-//! is added up is added up in an order that its length alone decides, so that the bits are the same for any width.
+//! Loops over memory, compiled for the widest vector instructions of the machine. No entry depends on another, and the
+//! order of every sum depends on its length alone, so that the bits are the same for any vector width.
 
 mod curved;
 
@@ -8,10 +8,10 @@ use pulp::{Arch, Simd, WithSimd};
 pub use self::curved::{exponentials_of_rows, map_smooth, pull_back_smooth};
 use super::Scalar;
 
-/// Loops of fewer rounds than this do not win back what choosing the instructions costs.
+/// Loops of fewer rounds than this cost less than selecting the instructions.
 const SHORT: usize = 32;
 
-/// A loop. `run` has to be `#[inline(always)]`: only what is inlined is compiled for the instructions chosen.
+/// A loop. `run` has to be `#[inline(always)]`: only inlined code is compiled for the selected instructions.
 trait Walk {
     type Output;
     fn rounds(&self) -> usize;
@@ -38,8 +38,8 @@ fn dispatch<W: Walk>(walk: W) -> W::Output {
     }
 }
 
-/// `to[i] = f(from[i])`. Here and below, what `f` needs is to be moved into it: a reference would be read again in
-/// every round, and keep the loop from being vectorized.
+/// `to[i] = f(from[i])`. Here and below, move captured values into `f`: a reference would be read again in every round
+/// and prevent vectorization.
 #[inline]
 pub fn map<T: Scalar>(from: &[T], to: &mut [T], f: impl Fn(T) -> T) {
     struct Map<'a, T, F>(&'a [T], &'a mut [T], F);
@@ -253,8 +253,8 @@ pub fn update<const N: usize, T: Scalar>(
     })
 }
 
-/// `sums[r]` = Σ x² over row r of `entries`, of `columns` each, in `f64`: sixteen sums side by side where there are
-/// that many, then those one after the other.
+/// `sums[r]` = Σ x² over row r of `entries`, of `columns` each, in `f64`: sixteen partial sums side by side, then the
+/// remaining entries one by one.
 #[inline]
 pub fn squares_of_rows<T: Scalar>(sums: &mut [f64], entries: &[T], columns: usize) {
     const LANES: usize = 16;
@@ -324,7 +324,7 @@ pub fn squares_of_rows<T: Scalar>(sums: &mut [f64], entries: &[T], columns: usiz
     });
 }
 
-/// Whether no entry is infinite or not a number.
+/// Whether no entry is infinite or NaN.
 pub fn all_finite<T: Scalar>(entries: &[T]) -> bool {
     struct AllFinite<'a, T>(&'a [T]);
 
@@ -336,7 +336,7 @@ pub fn all_finite<T: Scalar>(entries: &[T]) -> bool {
         }
         #[inline(always)]
         fn run(self) -> bool {
-            // Without a way out, so that it is vectorized: entries that are not finite are the exception.
+            // No early exit, so that the loop is vectorized: non-finite entries are the exception.
             let mut finite = true;
             for &entry in self.0 {
                 finite &= entry.finite();

@@ -1,5 +1,5 @@
-//! eˣ in arithmetic of our own: the same bits on every machine, exact enough for what is built on it, and without a
-//! branch or a call, so that the loops over it are vectorized.
+//! eˣ in the engine's own arithmetic: the same bits on every machine, accurate enough for everything built on it, and
+//! without a branch or a call, so that loops over it are vectorized.
 //!
 //! x = k ln 2 + r with |r| ≤ ½ ln 2, and eˣ = 2ᵏ (1 + (eʳ − 1)). The parts stay apart in [`Exponential`]: eʳ − 1 keeps
 //! its digits where eˣ is near 1, and 2ᵏ keeps them where eˣ is below the smallest normal number.
@@ -40,8 +40,8 @@ impl Exponential {
     /// e to the power `x` + `rest`, where `rest` is what rounding `x` lost.
     #[inline(always)]
     pub fn new(x: f64, rest: f64) -> Self {
-        // Beyond these the result is 0 or infinite all the same, and half of k has to be an exponent. A comparison with
-        // what is not a number leaves it.
+        // Beyond these bounds the result is 0 or infinite anyway, and half of k has to be an exponent. The comparison
+        // keeps NaN.
         let x = if x < -1400.0 { -1400.0 } else { x };
         let x = if x > 1000.0 { 1000.0 } else { x };
         let k = (x * std::f64::consts::LOG2_E + INTEGER) - INTEGER;

@@ -1,21 +1,22 @@
-//! Central differences, (l(p + h) − l(p − h)) / 2h: the judge of the backward pass, always in `f64`.
+//! Central differences, (l(p + h) − l(p − h)) / 2h: the check of the backward pass, always in `f64`.
 
 use super::backward::{Backward, InputGradient};
 use super::mlp::{ForwardBuffers, Mlp};
 use super::pauses::{Pauses, WALK};
 use super::{Architecture, Batch, Objective, Scalar as _};
 
-/// Kinks beyond this many are counted, not named.
+/// Kinks beyond this number are only counted.
 const NAMED_KINKS: usize = 20;
 
-/// Entries smaller than this share of their tensor's largest are held to that share: their own digits are rounding.
+/// Entries below this share of their tensor's largest are compared relative to that share, because their own digits are
+/// rounding.
 const RELATIVE_FLOOR: f64 = 1e-3;
 
 /// Units in the last place by which two evaluations of the loss may differ by rounding alone; divided by 2h, that is
 /// an error of the difference and none of the gradient.
 const LOSS_ROUNDING: f64 = 16.0 * f64::EPSILON;
 
-/// A gradient tensor that is checked. Layers count from 1.
+/// A gradient tensor to check. Layers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// dWⁱ.
@@ -26,19 +27,19 @@ pub enum Checked {
     Inputs,
 }
 
-/// One entry and its two derivatives.
+/// An entry and its two derivatives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CheckedEntry {
-    /// Of which tensor.
+    /// The tensor of the entry.
     pub tensor: Checked,
     /// The entry's index in row-major order, from 0.
     pub index: usize,
-    /// What backward computed.
+    /// The derivative from the backward pass.
     pub analytic: f64,
-    /// What central differences computed.
+    /// The derivative from central differences.
     pub numeric: f64,
-    /// |analytic − numeric|, less what rounding of the loss can make of it, / max(|analytic|, |numeric|, 10⁻³ of the
-    /// tensor's largest).
+    /// |analytic − numeric|, less the effect of rounding in the loss, / max(|analytic|, |numeric|, 10⁻³ of the tensor's
+    /// largest).
     pub relative_error: f64,
 }
 
@@ -55,14 +56,14 @@ pub struct Kink {
     pub sample: usize,
     /// The unit, from 0.
     pub unit: usize,
-    /// z where nothing is moved.
+    /// z at p.
     pub z: f64,
 }
 
-/// How one tensor did.
+/// The result for one tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorReport {
-    /// Which.
+    /// The tensor.
     pub tensor: Checked,
     /// Entries compared.
     pub checked: usize,
@@ -72,16 +73,16 @@ pub struct TensorReport {
     pub worst: Option<CheckedEntry>,
 }
 
-/// How to differentiate.
+/// Parameters of the differentiation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CheckOptions {
     /// h, times max(1, |p|).
     pub step_size: f64,
-    /// How many entries of each tensor to check, evenly spread.
+    /// The number of entries of each tensor to check, evenly spread.
     pub max_entries_per_tensor: usize,
 }
 
-/// A comparison under way; [`Check::advance`] takes it one entry further.
+/// A comparison in progress; [`Check::advance`] compares the next entry.
 #[derive(Debug)]
 pub struct Check {
     architecture: Architecture,
@@ -90,7 +91,7 @@ pub struct Check {
     inputs: Vec<f64>,
     parameters: Vec<f64>,
     analytic: Backward<f64>,
-    /// Every z as it is, layer after layer.
+    /// Every z at p, layer by layer.
     pre_activations: Vec<Vec<f64>>,
     options: CheckOptions,
     buffers: ForwardBuffers<f64>,
@@ -98,7 +99,7 @@ pub struct Check {
     /// The masks at p + h and at p − h.
     masks: [Vec<bool>; 2],
     tensors: Vec<Checked>,
-    /// The largest entry of each tensor's gradient, without its sign.
+    /// The largest absolute entry of each tensor's gradient.
     largest: Vec<f64>,
     next: (usize, usize),
     reports: Vec<TensorReport>,
@@ -106,7 +107,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// The bytes of the intermediate quantities for a batch of so many rows: of the analytic pass, and of the moved ones.
+    /// The size of the intermediate quantities for `rows` rows, in bytes: of the analytic pass and of the moved ones.
     pub fn workspace_bytes(architecture: &Architecture, rows: usize) -> usize {
         let gradients = Backward::<f64>::bytes(architecture, rows);
         ForwardBuffers::<f64>::bytes(architecture, rows)
@@ -114,7 +115,7 @@ impl Check {
             .saturating_add(rows.saturating_mul(architecture.units_per_sample() * size_of::<f64>()))
     }
 
-    /// The most bytes that a comparison takes: the above, the parameters in `f64`, and the inputs twice.
+    /// The most memory of a comparison, in bytes: the above, the parameters in `f64`, and the inputs twice.
     pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
         let inputs = rows.saturating_mul(2 * architecture.input_size());
         let numbers = architecture.parameter_count().saturating_add(inputs);
@@ -191,7 +192,7 @@ impl Check {
         check
     }
 
-    /// How many forward passes a check of this network takes: two for each entry.
+    /// The number of forward passes that a check of this network takes: two per entry.
     pub fn evaluations(architecture: &Architecture, rows: usize, max_entries: usize) -> u64 {
         let inputs = rows
             .saturating_mul(architecture.input_size())
@@ -204,7 +205,7 @@ impl Check {
         2 * (inputs as u64).saturating_add(layers as u64)
     }
 
-    /// Compares the next entry; `false` when none is left.
+    /// Compares the next entry; `false` if none is left.
     pub async fn advance(&mut self, pauses: &impl Pauses) -> bool {
         let (which, taken) = self.next;
         let Some(&tensor) = self.tensors.get(which) else {
@@ -217,13 +218,13 @@ impl Check {
             return self.next.0 < self.tensors.len();
         }
         self.next = (which, taken + 1);
-        // Evenly spread over the tensor; every entry where all are wanted.
+        // Evenly spread over the tensor; every entry if all are requested.
         self.compare(which, tensor, taken * entries / wanted, pauses)
             .await;
         true
     }
 
-    /// The tensors' reports, the kinks met (the first ones by name) and how many entries were skipped.
+    /// The tensors' reports, the kinks (the first of them in detail) and the number of skipped entries.
     pub fn into_report(self) -> (Vec<TensorReport>, Vec<Kink>, usize) {
         let skipped = self.reports.iter().map(|report| report.skipped).sum();
         (self.reports, self.kinks, skipped)
@@ -281,12 +282,12 @@ impl Check {
             .max(RELATIVE_FLOOR * largest);
         let rounding = LOSS_ROUNDING * loss_above.abs().max(loss_below.abs()) / (above - below);
         let excess = (analytic - numeric).abs() - rounding;
-        // Not `max`, which would turn an error that is not a number into none.
+        // Not `max`, which would turn a NaN error into 0.
         let error = if excess <= 0.0 { 0.0 } else { excess };
         let relative_error = if error == 0.0 { 0.0 } else { error / scale };
         let report = &mut self.reports[which];
         report.checked += 1;
-        // Not a number is worse than any number.
+        // NaN is worse than any number.
         if report
             .worst
             .is_none_or(|worst| relative_error > worst.relative_error || relative_error.is_nan())
@@ -301,7 +302,7 @@ impl Check {
         }
     }
 
-    /// The loss as things stand; `masks` becomes the mask of every unit with a kink, layer after layer.
+    /// The current loss; `masks` becomes the mask of every unit with a kink, layer by layer.
     async fn loss(&mut self, masks: &mut Vec<bool>, pauses: &impl Pauses) -> f64 {
         let rows = self.batch.rows();
         let mlp = Mlp::new(&self.architecture, &self.parameters);
@@ -318,7 +319,7 @@ impl Check {
             .await
     }
 
-    /// The kink that moving an entry meets; `position` counts the masks of [`Self::loss`].
+    /// The kink that moving an entry crosses; `position` indexes the masks of [`Self::loss`].
     fn kink(&self, tensor: Checked, index: usize, mut position: usize) -> Kink {
         let mut layer = 0;
         for i in kinked_layers(&self.architecture) {

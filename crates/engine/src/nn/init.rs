@@ -13,11 +13,11 @@ use rand_distr::{Distribution as _, StandardNormal};
 use super::pauses::{Pauses, Unpaused, WALK, without_pauses};
 use super::{Activation, Architecture, Scalar};
 
-/// The generator's name, to be shown to those who want the same numbers elsewhere.
+/// The generator's name, for clients that want to reproduce the same numbers.
 pub const PRNG: &str =
     "ChaCha8 (rand_chacha 0.10), key = seed as 8 little-endian bytes and 24 zeros";
 
-/// How the weights of a layer start. Biases start at 0, except with [`Init::PytorchLinear`].
+/// The initialization of a layer's weights. Biases start at 0, except with [`Init::PytorchLinear`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Init {
     /// N(0, 2 / fan_in) (He et al. 2015).
@@ -39,7 +39,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// The usual choice before an activation.
+    /// The usual choice for an activation.
     pub fn default_for(activation: Activation) -> Self {
         match activation {
             Activation::Relu
@@ -57,7 +57,7 @@ enum Draw {
     Zero,
 }
 
-/// A generator for `seed`; each `stream` is a sequence of its own.
+/// A generator for `seed`; each `stream` is an independent sequence.
 pub(super) fn generator(seed: i64, stream: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -66,7 +66,7 @@ pub(super) fn generator(seed: i64, stream: u64) -> ChaCha8Rng {
     generator
 }
 
-/// The parameters that `seed` gives: the same bits on every machine.
+/// The parameters for `seed`: the same bits on every machine.
 pub fn initialize<T: Scalar>(architecture: &Architecture, seed: i64) -> Vec<T> {
     without_pauses(initialize_in_blocks(
         architecture,

@@ -1,4 +1,4 @@
-//! ∂A/∂B of any two quantities of one forward pass, parameters held fixed: one vector–Jacobian product for each
+//! ∂A/∂B of any two quantities of one forward pass, with the parameters fixed: one vector–Jacobian product for each
 //! entry of A.
 
 use faer::Par;
@@ -8,7 +8,7 @@ use super::mlp::Trace;
 use super::quantity::{Pass, Quantity, Shape};
 use super::{Objective, Scalar, TargetsRef};
 
-/// A quantity that a derivative can be of, or be taken with respect to. Layers count from 1.
+/// A quantity to differentiate or to differentiate with respect to. Layers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// x = h⁰, m × n₀.
@@ -28,11 +28,11 @@ pub enum Node {
 /// ∂A/∂B: a row for each entry of A, a column for each entry of B, both in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Jacobian<T> {
-    /// How many entries A has.
+    /// The number of entries of A.
     pub rows: usize,
-    /// How many entries B has.
+    /// The number of entries of B.
     pub columns: usize,
-    /// Row after row.
+    /// The entries, row by row.
     pub entries: Vec<T>,
 }
 
@@ -61,7 +61,7 @@ impl Node {
         }
     }
 
-    /// How many entries the quantity has in this pass; none where the network does not have it.
+    /// The number of its entries in this pass; 0 if the network does not have it.
     pub fn entries<T: Scalar>(self, trace: &Trace<'_, T>) -> usize {
         let Some((quantity, layer)) = self.value() else {
             return 1;
@@ -70,7 +70,7 @@ impl Node {
         shape.map_or(0, Shape::entries)
     }
 
-    /// Its place along the forward pass: the greater may depend on the smaller.
+    /// Its position in the forward pass: a quantity can only depend on those with a smaller one.
     fn depth(self, layers: usize) -> usize {
         match self {
             Self::Inputs => 0,
@@ -83,7 +83,7 @@ impl Node {
 }
 
 impl<T: Scalar> Trace<'_, T> {
-    /// ∂`of`/∂`with_respect_to`. The targets are read where `of` is the loss.
+    /// ∂`of`/∂`with_respect_to`. The targets are used only if `of` is the loss.
     pub fn jacobian(
         &self,
         of: Node,
@@ -152,7 +152,7 @@ impl<T: Scalar> Trace<'_, T> {
 }
 
 impl Node {
-    /// Whether nothing it is computed from can be differentiated with respect to.
+    /// Whether it depends on nothing that can be differentiated with respect to.
     fn is_leaf(self) -> bool {
         match self {
             Self::Inputs | Self::Weights(_) | Self::Bias(_) => true,
@@ -161,7 +161,7 @@ impl Node {
     }
 }
 
-/// The cotangent that picks one entry.
+/// The cotangent that selects one entry.
 fn place_unit<T: Scalar>(cotangent: &mut [T], entry: usize) {
     cotangent.fill(T::ZERO);
     cotangent[entry] = T::ONE;

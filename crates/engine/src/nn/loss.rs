@@ -12,7 +12,7 @@ use super::smooth::{Decay, Sigmoid, Smooth};
 use super::threads::{Cut, each};
 use super::{Scalar, TargetsRef};
 
-/// What training lowers.
+/// The loss function that training minimizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Loss {
     /// l_k = ½‖f_k − y_k‖².
@@ -25,7 +25,7 @@ pub enum Loss {
     BinaryCrossEntropy,
 }
 
-/// How the samples' losses make one number.
+/// How the losses of the samples combine into one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Reduction {
     /// l = 1/m Σ l_k.
@@ -37,14 +37,14 @@ pub enum Reduction {
 /// A loss and its reduction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Objective {
-    /// Each sample's loss.
+    /// The loss of each sample.
     pub loss: Loss,
-    /// What becomes of them.
+    /// How they combine.
     pub reduction: Reduction,
 }
 
 impl Loss {
-    /// Whether the loss compares classes, so that accuracy means something.
+    /// Whether the loss compares classes, so that accuracy is defined.
     pub fn is_classification(self) -> bool {
         match self {
             Self::HalfSquaredError | Self::MeanSquaredError => false,
@@ -54,8 +54,8 @@ impl Loss {
 }
 
 impl Objective {
-    /// Evaluates the loss of outputs `f` (m × n, row-major): writes each sample's loss to `per_sample` (m) and
-    /// ∂l/∂f to `df` (m × n), and returns l. The targets have m rows of n, or m labels below n.
+    /// Evaluates the loss of outputs `f` (m × n, row-major): writes each sample's loss to `per_sample` (m) and ∂l/∂f to
+    /// `df` (m × n), and returns l. The targets have m rows of n, or m labels below n.
     pub fn evaluate<T: Scalar>(
         self,
         f: &[T],
@@ -102,7 +102,7 @@ impl Objective {
         }
     }
 
-    /// The samples' losses, and ∂l/∂f, on a thread for each piece of the rows where there are many numbers.
+    /// The losses of the samples and ∂l/∂f, in pieces of rows on several threads if there are many entries.
     fn evaluate_rows<T: Scalar>(
         self,
         f: &[T],
@@ -135,7 +135,7 @@ impl Objective {
         });
     }
 
-    /// The samples' losses, and ∂l_k/∂f without the factor that all entries share.
+    /// The losses of the samples, and ∂l_k/∂f without the factor that all entries share.
     fn evaluate_here<T: Scalar>(
         self,
         f: &[T],
@@ -169,7 +169,7 @@ impl Objective {
         }
     }
 
-    /// What ∂l_k/∂f, without the constants of the loss, is multiplied by.
+    /// The constant factor of ∂l/∂f, which [`Self::evaluate_here`] leaves out.
     fn gradient_scale(self, rows: usize, n: usize) -> f64 {
         let per_loss = match self.loss {
             Loss::HalfSquaredError | Loss::CrossEntropy | Loss::BinaryCrossEntropy => 1.0,
@@ -185,7 +185,7 @@ impl Objective {
         per_loss / divisor
     }
 
-    /// The share of samples whose class is right (of entries, for binary cross-entropy): the largest output against
+    /// The share of samples whose class is correct (of entries, for binary cross-entropy): the largest output against
     /// the largest target, or f > 0 against y > ½. `None` for losses without classes.
     pub fn accuracy<T: Scalar>(
         self,
@@ -223,7 +223,7 @@ impl Objective {
         }
     }
 
-    /// Turns a row of outputs into probabilities, in place: softmax or sigmoid; other losses have none and leave it.
+    /// Turns a row of outputs into probabilities in place, by softmax or sigmoid; leaves it unchanged for other losses.
     pub fn probabilities<T: Scalar>(self, row: &mut [T]) {
         match self.loss {
             Loss::HalfSquaredError | Loss::MeanSquaredError => {}
@@ -237,7 +237,7 @@ impl Objective {
     }
 }
 
-/// The index of the first of the largest entries.
+/// The index of the largest entry, or of the first of them.
 #[inline]
 pub fn largest<T: Scalar>(row: &[T]) -> usize {
     let mut best = 0;

@@ -18,7 +18,7 @@ use super::slices::{take, take_mut};
 use super::threads::{Cut, each};
 use super::{Activation, Architecture, Layer, Scalar};
 
-/// Rows of at least so many numbers are finished one by one.
+/// Rows of at least this many numbers are finished one by one.
 const LONG_ROW: usize = 64;
 
 /// A network: its shape and its parameters, in the layout of [`Architecture`].
@@ -28,10 +28,10 @@ pub struct Mlp<'a, T> {
     parameters: &'a [T],
 }
 
-/// Where the forward pass writes; made for a most number of rows.
+/// Buffers of the forward pass, allocated for a maximum number of rows.
 #[derive(Clone, Debug)]
 pub struct ForwardBuffers<T> {
-    /// x with rows of padding, for batches smaller than the first layer's product wants them.
+    /// x with padding rows, for batches smaller than the first layer's product needs.
     inputs: Vec<T>,
     /// zⁱ, padded rows × nᵢ.
     z: Vec<Vec<T>>,
@@ -39,7 +39,7 @@ pub struct ForwardBuffers<T> {
     h: Vec<Vec<T>>,
 }
 
-/// What a forward pass computed; only [`Mlp::forward`] makes one.
+/// The result of a forward pass, which only [`Mlp::forward`] creates.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace<'a, T> {
     mlp: Mlp<'a, T>,
@@ -48,7 +48,7 @@ pub struct Trace<'a, T> {
     buffers: &'a ForwardBuffers<T>,
 }
 
-/// The rows that buffers are made for, so that every layer's product has its fewest.
+/// The rows to allocate, so that every layer's product has its minimum.
 fn padded_rows(architecture: &Architecture, rows: usize) -> usize {
     architecture
         .layers()
@@ -57,7 +57,7 @@ fn padded_rows(architecture: &Architecture, rows: usize) -> usize {
         .fold(rows, usize::max)
 }
 
-/// The entries of a batch that has as many rows as the first layer's product wants: larger ones are read where they are.
+/// The entries of a batch with the minimum of rows for the first layer's product; larger batches are read in place.
 fn padded_inputs(architecture: &Architecture) -> usize {
     let first = &architecture.layers()[0];
     min_rows(first.fan_in, first.units) * first.fan_in
@@ -75,7 +75,7 @@ impl<T> Default for ForwardBuffers<T> {
 }
 
 impl<T: Scalar> ForwardBuffers<T> {
-    /// The most bytes that [`Self::new`] takes.
+    /// The most bytes that [`Self::new`] allocates.
     pub fn bytes(architecture: &Architecture, rows: usize) -> usize {
         let per_row = 2 * architecture.units_per_sample() * size_of::<T>();
         let inputs = padded_inputs(architecture) * size_of::<T>();
@@ -114,7 +114,7 @@ impl<T: Scalar> ForwardBuffers<T> {
 }
 
 impl<'a, T: Scalar> Mlp<'a, T> {
-    /// A network with these parameters, as many as its architecture counts.
+    /// A network with these parameters, whose number has to match the architecture.
     pub fn new(architecture: &'a Architecture, parameters: &'a [T]) -> Self {
         assert_eq!(
             architecture.parameter_count(),
@@ -127,7 +127,7 @@ impl<'a, T: Scalar> Mlp<'a, T> {
         }
     }
 
-    /// The shape.
+    /// The network's shape.
     pub fn architecture(&self) -> &'a Architecture {
         self.architecture
     }
@@ -147,8 +147,8 @@ impl<'a, T: Scalar> Mlp<'a, T> {
         MatRef::from_row_major_slice(self.weights(layer), shape.units, shape.fan_in)
     }
 
-    /// Computes every z and h for `inputs` (rows × n₀, row-major). The buffers hold at least `rows` rows. Each row
-    /// of the result has the same bits alone and in any batch, for any `par`.
+    /// Computes every z and h for `inputs` (rows × n₀, row-major). The buffers have to hold at least `rows` rows. Each
+    /// row of the result has the same bits alone and in any batch, for any `par`.
     pub fn forward<'b>(
         &self,
         inputs: &'b [T],
@@ -219,7 +219,7 @@ impl<T: Scalar> Trace<'_, T> {
         self.rows
     }
 
-    /// The network that made it.
+    /// The network that computed it.
     pub fn mlp(&self) -> Mlp<'_, T> {
         self.mlp
     }
@@ -251,7 +251,7 @@ impl<T: Scalar> Trace<'_, T> {
     }
 }
 
-/// Some units of a layer: columns of z and h, and these units' parameters.
+/// A range of a layer's units: columns of z and h, and the parameters of these units.
 struct UnitPiece<'a, T> {
     z: MatMut<'a, T>,
     h: MatMut<'a, T>,
@@ -259,7 +259,7 @@ struct UnitPiece<'a, T> {
     b: &'a [T],
 }
 
-/// One layer of a forward pass: what it reads.
+/// The inputs of one layer in a forward pass.
 #[derive(Clone, Copy)]
 struct ForwardLayer<'a, T> {
     layer: &'a Layer,
@@ -269,9 +269,9 @@ struct ForwardLayer<'a, T> {
     b: &'a [T],
     /// padded × k.
     h_before: &'a [T],
-    /// The rows that count.
+    /// The rows of the batch.
     rows: usize,
-    /// The rows that are computed.
+    /// The rows to compute.
     padded: usize,
 }
 
@@ -319,14 +319,14 @@ impl<T: Scalar> ForwardLayer<'_, T> {
         self.finish_rows(z, h);
     }
 
-    /// Some units of all rows, on a thread for each piece.
+    /// A range of units for all rows, with a thread for each piece.
     fn compute_units(&self, units: Cut, z: &mut [T], h: &mut [T]) {
         each(self.unit_pieces(units, z, h), |piece| {
             self.compute_piece(piece);
         });
     }
 
-    /// The layer, cut into pieces of some units each.
+    /// The layer, cut into pieces of units.
     fn unit_pieces<'p>(
         &'p self,
         units: Cut,
@@ -364,7 +364,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
         }
     }
 
-    /// z += b and h = σ(z), for all units of some rows: row by row where a row is long, while it is at hand.
+    /// z += b and h = σ(z) for all units of some rows: row by row if a row is long, while it is in the cache.
     fn finish_rows(&self, z: &mut [T], h: &mut [T]) {
         let n = self.layer.units;
         let kept = z.len().min(self.rows * n);
@@ -382,7 +382,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
         self.finish(z, h, &[]);
     }
 
-    /// z += b and h = σ(z); without b or h, less.
+    /// z += b and h = σ(z), omitting an absent b or h.
     fn finish(&self, z: &mut [T], h: &mut [T], b: &[T]) {
         if !b.is_empty() {
             add(z, b);

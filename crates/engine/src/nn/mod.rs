@@ -1,9 +1,9 @@
-//! The engine: multi-layer perceptrons, their backward pass and how they learn, generic over `f32` and `f64`.
+//! The engine: multi-layer perceptrons, their backward pass and their training, generic over `f32` and `f64`.
 //!
-//! Pure: no IO, no clock, no thread of its own; parallelism, seeds and scratch memory are arguments. In reading
-//! order: [`Architecture`] lays a network out, [`Mlp::forward`] makes a [`Trace`], [`Trace::backward`] every
-//! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`Pass`] shows every [`Quantity`] of it;
-//! [`finite_difference`] judges the gradients, [`jacobian`] gives ∂A/∂B of any two quantities.
+//! Pure: no IO, no clock, no thread of its own; parallelism, seeds and scratch memory are arguments. In reading order:
+//! [`Architecture`] lays out a network, [`Mlp::forward`] returns a [`Trace`], [`Trace::backward`] computes every
+//! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`Pass`] gives access to every [`Quantity`];
+//! [`finite_difference`] checks the gradients, [`jacobian`] computes ∂A/∂B of any two quantities.
 
 pub mod activation;
 pub mod architecture;
@@ -43,8 +43,9 @@ pub use quantity::{Pass, Quantity, Shape};
 pub use scalar::{Dtype, Scalar};
 pub use schedule::{Decay, Schedule};
 
-/// Which arithmetic computes a step: the same number promises the same bits for the same model and batch, on one kind
-/// of processor. It grows with every change of the last bits of anything that training computes.
+/// The version of the arithmetic that computes a step. The same number promises the same bits for the same model and
+/// batch, on one kind of processor. It increases with every change of the last bits of anything that training computes.
 ///
-/// 1: exponentials of the platform's library. 2: of our own, and slopes that keep their digits where they saturate.
+/// 1: exponentials of the platform's library. 2: the engine's own, and slopes that keep their digits where they
+/// saturate.
 pub const ARITHMETIC: u32 = 2;

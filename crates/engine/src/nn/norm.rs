@@ -1,13 +1,13 @@
-//! The length of a gradient, added up in `f64` in an order that does not depend on how it was cut.
+//! The norm of a gradient, summed in `f64` in an order that does not depend on how it was cut.
 
 use super::Scalar;
-/// The length of `gradient`, whose parts have these sums of squares; infinite or not a number where the gradient is.
+/// The norm of `gradient`, whose parts have these sums of squares; infinite or NaN if the gradient is.
 pub fn norm<T: Scalar>(squares: &[f64], gradient: &[T]) -> f64 {
     let sum: f64 = squares.iter().sum();
     if sum.is_normal() || sum == 0.0 && gradient.iter().all(|g| *g == T::ZERO) {
         return sum.sqrt();
     }
-    // The squares overflowed or vanished: once more, scaled by the largest entry.
+    // The squares overflowed or vanished: sum again, scaled by the largest entry.
     let top = gradient
         .iter()
         .map(|g| g.to_f64().abs())

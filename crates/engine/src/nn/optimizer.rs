@@ -1,4 +1,4 @@
-//! Optimizers. An update reads one state and writes another, so that the old one stays whole until the new one is
+//! Optimizers. An update reads one state and writes another, so that the old one stays intact until the new one is
 //! known to be finite. Formulas and defaults are PyTorch's (torch.optim).
 
 use super::Scalar;
@@ -8,7 +8,7 @@ use super::slices::{take, take_mut};
 use super::threads::{Cut, each};
 use faer::Par;
 
-/// How the parameters follow the gradient.
+/// The update rule of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Optimizer {
     /// v ← μ v + g; p ← p − η v, or p − η (g + μ v) with Nesterov's form.
@@ -46,16 +46,16 @@ pub enum Optimizer {
     },
 }
 
-/// Parameters and what an optimizer remembers of earlier gradients. One commit of training replaces all of it.
+/// Parameters and the optimizer's state. Each commit of training replaces all of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State<T> {
     /// All parameters, in the layout of the architecture.
     pub parameters: Vec<T>,
-    /// Momentum, or the first moment; empty where the optimizer keeps none.
+    /// Momentum, or the first moment; empty if the optimizer has none.
     pub first: Vec<T>,
-    /// The second moment; empty where the optimizer keeps none.
+    /// The second moment; empty if the optimizer has none.
     pub second: Vec<T>,
-    /// Updates since the optimizer started afresh.
+    /// Updates since the optimizer was last reset.
     pub updates: u64,
 }
 
@@ -65,15 +65,15 @@ pub struct State<T> {
 pub enum Updated {
     /// Every number of the new state is finite.
     Finite,
-    /// Some number of the new state is not; the old state is untouched.
+    /// A number of the new state is not finite; the old state is unchanged.
     NonFinite,
 }
 
-/// An optimizer's formula with the numbers of one step filled in.
+/// An optimizer's formula with the constants of one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule<T> {
     formula: Formula<T>,
-    /// What the gradient is multiplied by first: below 1 where it is clipped.
+    /// The factor for the gradient: below 1 if it is clipped.
     scale: T,
 }
 
@@ -99,9 +99,9 @@ enum Formula<T> {
         /// β₂ and 1 − β₂.
         second: [T; 2],
         epsilon: T,
-        /// λ, where it is added to the gradient.
+        /// λ, if it is added to the gradient.
         lambda: T,
-        /// 1 − η λ, where it shrinks the parameters instead; else 1.
+        /// 1 − η λ, if weight decay shrinks the parameters instead; else 1.
         shrink: T,
     },
     RmsProp {
@@ -114,17 +114,17 @@ enum Formula<T> {
     },
 }
 
-/// An update of some of the parameters: what it reads of the old state, and where it writes the new one.
+/// An update of a range of the parameters: the old state that it reads and the new one that it writes.
 #[derive(Debug)]
 pub struct Update<'a, T> {
     rule: &'a Rule<T>,
-    /// Parameters, first and second moment; empty where none is kept.
+    /// Parameters, first and second moment; empty if the optimizer has none.
     old: [&'a [T]; 3],
     new: [&'a mut [T]; 3],
 }
 
 impl<T: Scalar> State<T> {
-    /// Parameters with no memory of gradients.
+    /// Parameters with a new optimizer state.
     pub fn new(parameters: Vec<T>, optimizer: &Optimizer) -> Self {
         let count = parameters.len();
         let slots = optimizer.slots();
@@ -137,7 +137,7 @@ impl<T: Scalar> State<T> {
         }
     }
 
-    /// Zeros, as many as another has. The system hands them out as they are first touched, where a copy would touch all of
+    /// Zeros, of the sizes of another state. The system maps zero pages on first touch, where a copy would touch all of
     /// them at once.
     pub fn blank(other: &Self) -> Self {
         let zeros = |slot: &Vec<T>| vec![T::ZERO; slot.len()];
@@ -149,7 +149,7 @@ impl<T: Scalar> State<T> {
         }
     }
 
-    /// Whether both keep as many numbers of as many parameters.
+    /// Whether both have the same sizes.
     pub fn has_sizes_of(&self, other: &Self) -> bool {
         let sizes = |state: &Self| [&state.parameters, &state.first, &state.second].map(Vec::len);
         sizes(self) == sizes(other)
@@ -157,7 +157,7 @@ impl<T: Scalar> State<T> {
 }
 
 impl Optimizer {
-    /// How many numbers it remembers for each parameter: 0, 1 or 2.
+    /// The optimizer's numbers per parameter: 0, 1 or 2.
     pub fn slots(&self) -> usize {
         match self {
             Self::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
@@ -165,8 +165,8 @@ impl Optimizer {
         }
     }
 
-    /// The formula of update number `t` (from 1) along a gradient that is scaled by `scale` first, at this learning
-    /// rate.
+    /// The formula of update number `t`, from 1, at this learning rate, for a gradient that is first multiplied by
+    /// `scale`.
     pub fn rule<T: Scalar>(&self, t: u64, scale: f64, learning_rate: f64) -> Rule<T> {
         let eta = T::from_f64(learning_rate);
         let halves = |beta: f64| [T::from_f64(beta), T::from_f64(1.0 - beta)];
@@ -233,7 +233,7 @@ impl Optimizer {
 }
 
 impl<T: Scalar> Rule<T> {
-    /// An update of all of `old` by this rule, which writes `new`.
+    /// An update by this rule of all of `old`, which writes `new`.
     pub fn update<'a>(&'a self, old: &'a State<T>, new: &'a mut State<T>) -> Update<'a, T> {
         Update {
             rule: self,
@@ -244,7 +244,7 @@ impl<T: Scalar> Rule<T> {
 }
 
 impl<'a, T: Scalar> Update<'a, T> {
-    /// Takes the update of the first `count` parameters off this one.
+    /// Splits off the update of the first `count` parameters.
     pub fn take(&mut self, count: usize) -> Self {
         let of = |slot: &[T]| count.min(slot.len());
         Self {
@@ -260,13 +260,13 @@ impl<'a, T: Scalar> Update<'a, T> {
         }
     }
 
-    /// Takes the update of all but the first `count` parameters off this one.
+    /// Splits off the update of all but the first `count` parameters.
     pub fn take_after(&mut self, count: usize) -> Self {
         let head = self.take(count);
         std::mem::replace(self, head)
     }
 
-    /// Updates every parameter along its entry of `gradient`, in pieces between threads.
+    /// Updates every parameter by its entry of `gradient`, in pieces on several threads.
     pub fn apply_in_pieces(mut self, gradient: &[T], par: Par) -> Updated {
         let cut = Cut::of_entries(gradient.len(), par);
         if cut.is_whole() {
@@ -286,7 +286,7 @@ impl<'a, T: Scalar> Update<'a, T> {
         Updated::finite_unless(failed.into_inner())
     }
 
-    /// Updates every parameter along its entry of `gradient`, with pauses.
+    /// Updates every parameter by its entry of `gradient`, with pauses.
     pub async fn apply_in_blocks(mut self, gradient: &[T], pauses: &impl Pauses) -> Updated {
         let mut failed = false;
         for gradient in gradient.chunks(WALK) {
@@ -296,7 +296,7 @@ impl<'a, T: Scalar> Update<'a, T> {
         Updated::finite_unless(failed)
     }
 
-    /// Updates every parameter along its entry of `gradient`.
+    /// Updates every parameter by its entry of `gradient`.
     pub fn apply(self, gradient: &[T]) -> Updated {
         let scale = self.rule.scale;
         let (old, new) = (self.old, self.new);
@@ -354,7 +354,7 @@ impl<'a, T: Scalar> Update<'a, T> {
 }
 
 impl Updated {
-    /// From whether something was not finite.
+    /// `NonFinite` if `failed`.
     pub fn finite_unless(failed: bool) -> Self {
         if failed {
             Self::NonFinite

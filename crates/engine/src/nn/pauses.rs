@@ -1,8 +1,8 @@
 //! Long passes in blocks, with pauses between them.
 //!
-//! A pass over a large network or batch takes seconds, and others wait for the same cores. So a long pass is an `async fn`
-//! that computes a block of about [`Pauses::block`] operations and then pauses; whoever drives it decides when it goes on, or
-//! drops it. Nothing else is awaited. The bits are those of the same pass without pauses, however it is cut.
+//! A pass over a large network or batch takes seconds, while other calls wait for the same cores. So a long pass is an
+//! `async fn` that computes a block of about [`Pauses::block`] operations and then pauses; its driver decides when to
+//! resume or drop it. Nothing else is awaited. The bits are those of the same pass without pauses, however it is cut.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -11,40 +11,40 @@ use faer::Par;
 
 use super::Architecture;
 
-/// What reading one weight is worth, in floating-point operations: a product with few rows waits for the memory.
+/// The cost of reading one weight, in floating-point operations: a product with few rows waits for memory.
 const FLOPS_PER_READ: usize = 32;
 
-/// What an entry of a matrix costs that is walked over, an activation's or a loss's, in floating-point operations.
+/// The cost of an entry in a loop over a matrix, such as an activation or a loss, in floating-point operations.
 const FLOPS_PER_ENTRY: usize = 32;
 
-/// Passes of up to this many operations, a few milliseconds, are computed whole: threads that share one stay awake throughout.
+/// Passes of up to this many operations, a few milliseconds, are not cut: threads that share one stay awake throughout.
 const LONG: u64 = 1 << 28;
 
-/// Parameters whose digest takes a few milliseconds.
+/// The number of parameters whose digest takes a few milliseconds.
 const MANY_PARAMETERS: usize = 1 << 21;
 
-/// A product with fewer rows than this is cut by columns first: packing the weights again for each block would cost as much
-/// as multiplying them.
+/// A product with fewer rows than this is cut by columns first: packing the weights again for each block would cost as
+/// much as multiplying them.
 const FEW_ROWS: usize = 64;
 
-/// Where a product is cut both ways, its blocks have so many rows.
+/// The rows of a block if a product is cut both ways.
 const TILE_ROWS: usize = 128;
 
-/// Rows and columns of a block are whole vectors, and enough of them to keep the bits.
+/// Blocks have whole vectors of rows and columns, and enough of them to keep the bits.
 const VECTOR: usize = 16;
 
-/// Entries that are walked over between two pauses.
+/// Entries of a loop between two pauses.
 pub const WALK: usize = 1 << 17;
 
-/// What drives a long computation.
+/// The driver of a long computation.
 pub trait Pauses: Sync {
-    /// The threads that the next block may take.
+    /// The threads available to the next block.
     fn par(&self) -> Par;
 
-    /// About how many floating-point operations a block is to have on each of them.
+    /// The floating-point operations that a block should have per thread, approximately.
     fn block(&self) -> usize;
 
-    /// Resolves at once, or after others have had their turn.
+    /// Resolves at once, or after other work has run.
     fn pause(&self) -> impl Future<Output = ()> + Send;
 }
 
@@ -64,7 +64,7 @@ impl Pauses for Unpaused {
     async fn pause(&self) {}
 }
 
-/// Does a computation that never pauses.
+/// Runs a computation that never pauses.
 ///
 /// # Panics
 /// It pauses.
@@ -75,14 +75,14 @@ pub fn without_pauses<V>(work: impl Future<Output = V>) -> V {
     }
 }
 
-/// Whether so many passes of `rows` samples, or what else a call does to every parameter, take longer than others are to wait.
-/// A backward pass costs as much as two forward ones.
+/// Whether `passes` passes of `rows` samples, or other work on every parameter, take too long to run without a pause. A
+/// backward pass costs as much as two forward ones.
 pub fn is_long(architecture: &Architecture, rows: usize, passes: u64) -> bool {
     architecture.parameter_count() > MANY_PARAMETERS
         || cost(architecture, rows).saturating_mul(passes) > LONG
 }
 
-/// About what a forward pass costs, in floating-point operations.
+/// The approximate cost of a forward pass, in floating-point operations.
 fn cost(architecture: &Architecture, rows: usize) -> u64 {
     let layers = architecture.layers().iter();
     let products = layers.map(|layer| product_cost(rows, layer.units, layer.fan_in) as u64);
@@ -93,7 +93,7 @@ fn cost(architecture: &Architecture, rows: usize) -> u64 {
     )
 }
 
-/// About what a rows × columns product of so many terms costs, whose right side is read from memory.
+/// The approximate cost of a rows × columns product of `terms` terms whose right side is read from memory.
 fn product_cost(rows: usize, columns: usize, terms: usize) -> usize {
     let per_weight = rows.saturating_mul(2).saturating_add(FLOPS_PER_READ);
     columns.saturating_mul(terms).saturating_mul(per_weight)
@@ -107,8 +107,8 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    /// The next block of a rows × columns product of `terms` terms, about `block` operations; of at least `least_rows` rows, as
-    /// are those that it leaves.
+    /// The next block of a rows × columns product of `terms` terms, of about `block` operations. It has at least
+    /// `least_rows` rows, and leaves at least as many.
     pub(super) fn of(
         rows: usize,
         columns: usize,
@@ -120,7 +120,7 @@ impl Tile {
         if product_cost(rows, columns, terms) <= block {
             return whole;
         }
-        // As many rows as a block has room for where it has this many columns.
+        // The number of rows that fits in a block of this many columns.
         let rows_for =
             |columns: usize| (block / (columns * terms)).saturating_sub(FLOPS_PER_READ) / 2;
         let (tile_rows, tile_columns) = if product_cost(rows.min(FEW_ROWS), columns, terms) <= block

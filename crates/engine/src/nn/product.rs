@@ -1,15 +1,15 @@
-//! The matrix product, on faer, with the two promises that faer's own entry point does not make: the bits of a
-//! product do not depend on how it is cut between threads, and those of one row not on the rows beside it.
+//! The matrix product, on faer, with two promises that faer's own entry point does not make: the bits of a product do
+//! not depend on how it is cut between threads, and the bits of a row do not depend on the rows beside it.
 //!
-//! faer 0.24 has four ways to compute C = A B (m × k by k × n). For large products it adds up each entry's k terms
-//! in one fixed order (in panels of 512 terms). For m·n·k ≤ 4096 it does the same up to k = 64, and in another
-//! order beyond. For a single row or column it sums in SIMD lanes. k = 1 has one term and no order. So the order
-//! depends on m (and n) in two places only: at a single row or column, and at k > 64 where m·n·k passes 4096.
-//! [`min_rows`] says how many rows keep clear of both; the forward pass pads its buffers to that many, and
-//! [`same_order`] whether a piece of a product does. `crates/training/tests/engine/determinism.rs` holds this.
+//! faer 0.24 has four ways to compute C = A B (m × k by k × n). For large products it adds up each entry's k terms in
+//! one fixed order (in panels of 512 terms). For m·n·k ≤ 4096 it does the same up to k = 64, and uses another order
+//! beyond. For a single row or column it sums in SIMD lanes. k = 1 has one term and no order. So the order depends on m
+//! (and n) in two cases only: at a single row or column, and at k > 64 where m·n·k passes 4096. [`min_rows`] gives the
+//! number of rows that avoids both, to which the forward pass pads its buffers; [`same_order`] tells whether a piece of
+//! a product avoids them. `crates/training/tests/engine/determinism.rs` checks this.
 //!
-//! Where the weights are so few that the call costs more than the work, plain loops take faer's place: whether they
-//! do depends on the layer alone, never on the batch, and each entry's terms are added up one after the other.
+//! For layers with so few weights that the call costs more than the work, plain loops replace faer. This depends on the
+//! layer alone, never on the batch, and they add up each entry's terms one after the other.
 #![allow(non_snake_case, reason = "matrices have the names of the mathematics")]
 
 use faer::linalg::matmul::matmul;
@@ -18,15 +18,15 @@ use faer::{Accum, MatMut, MatRef, Par};
 use super::Scalar;
 use super::slices::{take, take_mut};
 
-/// Above this many terms, faer's small kernel adds them up in another order than its large one.
+/// Above this many terms, faer's small kernel adds them in a different order than its large one.
 const SAME_ORDER_TERMS: usize = 64;
 
-/// Up to this m·n·k faer takes its small kernel.
+/// Up to this m·n·k, faer uses its small kernel.
 const SMALL_PRODUCT: usize = 4096;
 
-/// A dW of more samples is added up in panels of so many. The rows of dz and h lie far apart, at a power of two where
-/// the units are one: many of them at once would push each other out of the nearest cache. For 512 samples of
-/// 2048 × 2048 units, panels double the speed (73 to 143 GFLOP/s in f32 on an Intel Xeon with AVX-512).
+/// Panels of samples in which a larger dW is added up. The rows of dz and h lie far apart, at powers of two if the
+/// units are: many at once would evict each other from the nearest cache. For 512 samples of 2048 × 2048 units, panels
+/// double the speed (73 to 143 GFLOP/s in f32 on an Intel Xeon with AVX-512).
 pub const PANEL_SAMPLES: usize = 128;
 
 /// Layers of at most this many weights are computed by plain loops: a call of faer's takes 30 to 50 ns, as much as
@@ -38,10 +38,10 @@ pub fn is_small(units: usize, fan_in: usize) -> bool {
     units * fan_in <= FEW_WEIGHTS && fan_in <= MOST_COLUMNS
 }
 
-/// The most columns that [`for_columns`] knows.
+/// The most columns that [`for_columns`] supports.
 const MOST_COLUMNS: usize = 8;
 
-/// Calls a function for a number of columns that is known when it is compiled: so few rounds cost less than a loop.
+/// Calls a function with the number of columns as a constant: unrolling so few rounds is cheaper than a loop.
 macro_rules! for_columns {
     ($k:expr, $function:ident($($argument:expr),*)) => {
         match $k {
@@ -58,8 +58,7 @@ macro_rules! for_columns {
     };
 }
 
-/// The fewest rows m at which every row of an m × n product of `terms` terms has the bits that it has in a larger
-/// one.
+/// The fewest rows m at which every row of an m × n product of `terms` terms has the same bits as in a larger one.
 pub fn min_rows(terms: usize, n: usize) -> usize {
     if is_small(n, terms) {
         1
@@ -70,14 +69,14 @@ pub fn min_rows(terms: usize, n: usize) -> usize {
     }
 }
 
-/// Whether an m × n piece of a larger product of `terms` terms has the bits that it has there.
+/// Whether an m × n piece of a larger product of `terms` terms has the same bits as within it.
 pub fn same_order(m: usize, n: usize, terms: usize) -> bool {
     m > 1
         && n > 1
         && (terms <= SAME_ORDER_TERMS || m.saturating_mul(n).saturating_mul(terms) > SMALL_PRODUCT)
 }
 
-/// The floating-point operations of a product.
+/// The number of floating-point operations of a product.
 pub fn flops(m: usize, n: usize, terms: usize) -> usize {
     m.saturating_mul(n).saturating_mul(terms).saturating_mul(2)
 }
@@ -95,7 +94,7 @@ pub fn gradient_product<T: Scalar>(dW: MatMut<'_, T>, dz: MatRef<'_, T>, h: MatR
     }
 }
 
-/// What the panel of samples that begins at `first` adds to dW; the first panel replaces what is there.
+/// Adds the panel of samples that begins at `first` to dW; the first panel overwrites it.
 pub fn gradient_panel<T: Scalar>(
     dW: MatMut<'_, T>,
     dz: MatRef<'_, T>,
@@ -160,7 +159,7 @@ pub fn small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
     add_small_gradient(dW, dz, h, k);
 }
 
-/// What further samples add to a small dW.
+/// Adds further samples to a small dW.
 pub fn add_small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
     fn unrolled<T: Scalar, const K: usize>(dW: &mut [T], dz: &[T], h: &[T]) {
         let (dW, _) = dW.as_chunks_mut::<K>();

@@ -1,7 +1,7 @@
-//! What a pass can show: every quantity of the forward and the backward pass, with its shape and its entries.
+//! Every quantity of the forward and the backward pass that can be shown, with its shape and entries.
 //!
-//! This is the one list of them. [`super::jacobian::Node`] names those that can be differentiated; the protobuf edge and
-//! the grader map theirs to it.
+//! This is the only list of them. [`super::jacobian::Node`] names those that can be differentiated; the protobuf layer
+//! and the grader map their own names to it.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -10,7 +10,7 @@ use super::backward::Backward;
 use super::mlp::Trace;
 use super::{Architecture, Scalar, TargetsRef};
 
-/// A quantity of every layer that has it. The network's own, such as x, belong to layer 0.
+/// A quantity, for every layer that has it. Quantities of the whole network, such as x, belong to layer 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Quantity {
     /// x, m × n₀.
@@ -21,7 +21,7 @@ pub enum Quantity {
     Activation,
     /// y, m × n_L: labels are one-hot rows, or 0 and 1 for a single output.
     Targets,
-    /// l_k, m: each sample's own loss.
+    /// l_k, m: the loss of each sample.
     SampleLoss,
     /// dWⁱ = ∂l/∂Wⁱ, nᵢ × nᵢ₋₁.
     WeightsGradient,
@@ -53,7 +53,7 @@ pub struct Shape {
 pub struct Pass<'a, T> {
     /// The forward pass.
     pub trace: Trace<'a, T>,
-    /// What the backward pass computed from it.
+    /// The gradients computed from it.
     pub backward: &'a Backward<T>,
     /// The targets of that backward pass.
     pub targets: TargetsRef<'a, T>,
@@ -77,7 +77,7 @@ impl Quantity {
         Self::Bias,
     ];
 
-    /// Its symbol in plain text; a layer's number follows it.
+    /// The symbol in plain text; a layer's number follows it.
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Inputs => "x",
@@ -96,7 +96,7 @@ impl Quantity {
         }
     }
 
-    /// Whether each layer has its own, and not the network as a whole.
+    /// Whether it belongs to the layers and not to the whole network.
     pub fn is_of_layers(self) -> bool {
         match self {
             Self::Inputs
@@ -127,7 +127,7 @@ impl Quantity {
         layers.filter(move |&i| !needs_bias || architecture.layers()[i - 1].has_bias())
     }
 
-    /// Its shape at a layer, for a batch of `rows` samples; `None` where the layer does not have it.
+    /// Its shape at a layer, for a batch of `rows` samples; `None` if the layer does not have it.
     #[inline]
     pub fn shape(self, architecture: &Architecture, rows: usize, layer: usize) -> Option<Shape> {
         let own = || architecture.layers().get(layer.checked_sub(1)?);
@@ -155,7 +155,7 @@ impl Quantity {
         }
     }
 
-    /// How many numbers it has over all layers, for a batch of `rows` samples.
+    /// The number of its entries over all layers, for a batch of `rows` samples.
     pub fn entries(self, architecture: &Architecture, rows: usize) -> usize {
         let shapes = self
             .layers(architecture)
@@ -179,7 +179,7 @@ impl Shape {
         }
     }
 
-    /// How many numbers fill it.
+    /// The number of entries of this shape.
     pub fn entries(self) -> usize {
         self.axes[0] * self.axes[1]
     }
@@ -194,11 +194,11 @@ impl Deref for Shape {
 }
 
 impl<T: Scalar> Pass<'_, T> {
-    /// The shape and the entries of a quantity at a layer, row after row. `None` where the layer does not have it, and for
-    /// dx of a backward pass that left it out.
+    /// The shape and the entries of a quantity at a layer, row by row. `None` if the layer does not have it, and for dx
+    /// of a backward pass that skipped it.
     ///
-    /// The entries are where the pass left them, but for two that are made here: targets given as labels, and each sample's
-    /// loss.
+    /// The entries are borrowed from the pass, except for two that are computed here: targets given as labels, and the
+    /// loss of each sample.
     #[inline]
     pub fn entries(&self, quantity: Quantity, layer: usize) -> Option<(Shape, Cow<'_, [T]>)> {
         let architecture = self.trace.mlp().architecture();
@@ -214,7 +214,7 @@ impl<T: Scalar> Pass<'_, T> {
         Some((shape, entries))
     }
 
-    /// The entries of a quantity that need not be made, at a layer that has it.
+    /// The entries of a quantity that are stored in the pass, for a layer that has it.
     #[inline]
     pub(super) fn borrowed(&self, quantity: Quantity, layer: usize) -> Option<&[T]> {
         let (trace, backward) = (&self.trace, self.backward);

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
-/// Which of the two types a model computes in.
+/// The type that a model computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Dtype {
     /// IEEE 754 binary32.
@@ -22,7 +22,7 @@ impl Dtype {
     }
 }
 
-/// `f32` or `f64`: what the engine asks of its numbers.
+/// `f32` or `f64`, with the operations that the engine needs.
 pub trait Scalar:
     faer::traits::ComplexField
     + bytemuck::Pod
@@ -36,7 +36,7 @@ pub trait Scalar:
     + AddAssign
     + MulAssign
 {
-    /// The type's name on the wire.
+    /// The corresponding [`Dtype`].
     const DTYPE: Dtype;
     /// 0.
     const ZERO: Self;
@@ -45,9 +45,9 @@ pub trait Scalar:
 
     /// Rounds to the nearest value of this type.
     fn from_f64(value: f64) -> Self;
-    /// Exact.
+    /// Converts without rounding.
     fn to_f64(self) -> f64;
-    /// Neither infinite nor not a number.
+    /// Whether the number is neither infinite nor NaN.
     fn finite(self) -> bool;
     /// √x.
     fn square_root(self) -> Self;

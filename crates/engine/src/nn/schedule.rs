@@ -1,15 +1,15 @@
 //! Learning-rate schedules, as a factor of the base rate.
 
-/// The course of the learning rate over a model's steps.
+/// The learning rate over a model's steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// w: step t of the first w, counted from 1, uses t/w.
     pub warmup_steps: u64,
-    /// What follows.
+    /// The decay after the warmup.
     pub decay: Decay,
 }
 
-/// How the learning rate falls after the warm-up.
+/// How the learning rate decays after the warmup.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decay {
     /// Not at all.
@@ -31,7 +31,7 @@ pub enum Decay {
 }
 
 impl Schedule {
-    /// What the base rate is multiplied by for the update that follows `step` committed ones.
+    /// The factor of the base rate for the update that follows `step` committed ones.
     pub fn factor(&self, step: u64) -> f64 {
         if step < self.warmup_steps {
             return (step + 1) as f64 / self.warmup_steps as f64;

@@ -1,13 +1,13 @@
-//! Slices that are handed out piece by piece.
+//! Splits slices piece by piece.
 
-/// Takes the first `count` entries off a slice.
+/// Splits the first `count` entries off a slice.
 pub fn take<'a, T>(slice: &mut &'a [T], count: usize) -> &'a [T] {
     let (head, tail) = slice.split_at(count);
     *slice = tail;
     head
 }
 
-/// Takes the first `count` entries off a slice.
+/// Splits the first `count` entries off a slice.
 pub fn take_mut<'a, T>(slice: &mut &'a mut [T], count: usize) -> &'a mut [T] {
     let (head, tail) = std::mem::take(slice).split_at_mut(count);
     *slice = tail;

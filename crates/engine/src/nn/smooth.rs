@@ -1,8 +1,8 @@
-//! The activations that are curved, and their slopes: within 8 units in the last place of the truth on all of ±40.
+//! The curved activations and their slopes, within 8 units in the last place of the exact value on all of ±40.
 //!
-//! No formula here subtracts what may be nearly equal: not 1 − tanh², which is 0 from z = 20 where the truth is 10⁻¹⁷, and
-//! not Φ(z) + z φ(z), which has a zero. Each takes one exponential, computes in `f64`, and is inlined into the loop
-//! over a layer.
+//! No formula here subtracts numbers that may be nearly equal: not 1 − tanh², which is 0 from z = 20 where the exact
+//! value is 10⁻¹⁷, and not Φ(z) + z φ(z), which has a zero. Each takes one exponential, computes in `f64`, and is
+//! inlined into the loop over a layer.
 
 use super::exponential::{Exponential, difference, polynomial};
 
@@ -34,7 +34,7 @@ pub struct Gelu;
 /// z / (1 + exp(−z)).
 pub struct Silu;
 
-/// exp(−|z|), which a sigmoid and its logarithm are made of.
+/// exp(−|z|), the common part of a sigmoid and its logarithm.
 pub struct Decay;
 
 impl Smooth for Decay {

@@ -1,7 +1,7 @@
-//! How a pass is cut between threads.
+//! How a pass is divided between threads.
 //!
-//! Within [`share`] the threads stay awake between two cuts, so that one costs well under a microsecond; without
-//! it each cut wakes them. What a piece computes does not depend on the others: the bits are the same for any `par`.
+//! Within [`share`] the threads stay awake between two cuts, so that a cut costs well under a microsecond; otherwise
+//! each cut wakes them. No piece depends on another, so the bits are the same for any `par`.
 
 use faer::Par;
 use rayon::iter::IntoParallelIterator as _;
@@ -9,18 +9,18 @@ use rayon::iter::IntoParallelIterator as _;
 use super::Architecture;
 use super::product::flops;
 
-/// Work of fewer floating-point operations than this stays on one thread: handing a half of it over, and fetching
-/// what the other thread has written, takes about as long as doing it. At twice as many, two threads take a fifth off
-/// a step, at six times as many a third (AMD EPYC, f32; `benches/compare/compare.py --only sizes`).
+/// Work of fewer floating-point operations than this stays on one thread: handing over half of it and fetching the
+/// results takes about as long as doing it. At twice as many, two threads save a fifth of a step; at six times as many,
+/// a third (AMD EPYC, f32; `benches/compare/compare.py --only sizes`).
 const PARALLEL_FLOPS: usize = 1_000_000;
 
-/// Passes over memory of fewer numbers than this stay on one thread.
+/// Loops over fewer entries than this stay on one thread.
 const PARALLEL_ENTRIES: usize = 1 << 15;
 
-/// Pieces are whole vectors of the widest instruction set, in numbers.
+/// Pieces are multiples of the widest vector, in numbers.
 const VECTOR: usize = 16;
 
-/// Some columns (or rows, or numbers) in pieces of about one size.
+/// A division of columns (or rows, or entries) into pieces of about the same size.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
     total: usize,
@@ -28,8 +28,8 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// `total` columns that cost `flops` in all, for as many threads as pays. `holds` tells whether a piece of a size
-    /// keeps its bits.
+    /// Divides `total` columns, which cost `flops` in all, among as many threads as pay off. `holds` tells whether
+    /// pieces of a size keep their bits.
     pub fn new(total: usize, flops: usize, par: Par, holds: impl Fn(usize) -> bool) -> Self {
         let threads = par.degree();
         if threads < 2 || flops < PARALLEL_FLOPS {
@@ -38,9 +38,9 @@ impl Cut {
         Self::into(total, threads, holds)
     }
 
-    /// At most so many pieces.
+    /// Divides `total` columns into at most `pieces`.
     pub fn into(total: usize, pieces: usize, holds: impl Fn(usize) -> bool) -> Self {
-        // Two vectors or more each, so that the last piece, which may end within a vector, is no single column.
+        // At least two vectors each, so that the last piece, which may end within a vector, is not a single column.
         let pieces = pieces.min(total.div_ceil(VECTOR) / 2).max(1);
         let cut = Self { total, pieces };
         if cut.sizes().all(holds) {
@@ -50,18 +50,18 @@ impl Cut {
         }
     }
 
-    /// `total` numbers to walk over, where any cut keeps the bits.
+    /// Divides a loop over `total` entries, whose bits do not depend on the division.
     pub fn of_entries(total: usize, par: Par) -> Self {
         Self::of_rows(total, 1, par)
     }
 
-    /// `rows` rows of `columns` numbers to walk over.
+    /// Divides a loop over `rows` rows of `columns` entries.
     pub fn of_rows(rows: usize, columns: usize, par: Par) -> Self {
         let few = rows.saturating_mul(columns) < PARALLEL_ENTRIES;
         Self::new(rows, if few { 0 } else { usize::MAX }, par, |_| true)
     }
 
-    /// Whether there is one piece only.
+    /// Whether there is only one piece.
     pub fn is_whole(self) -> bool {
         self.pieces == 1
     }
@@ -74,8 +74,8 @@ impl Cut {
     }
 }
 
-/// Does `work`, passes of a network over `rows` rows, with the threads of `par` where they win time by it, else on this
-/// one alone.
+/// Runs `work`, passes of a network over `rows` rows, on the threads of `par` if that saves time, else on this thread
+/// alone.
 pub fn share<R: Send>(
     architecture: &Architecture,
     rows: usize,
@@ -90,7 +90,7 @@ pub fn share<R: Send>(
     }
 }
 
-/// Does `work` to each piece, on a thread each.
+/// Runs `work` on each piece, with a thread for each.
 pub fn each<P: Send>(mut pieces: Vec<P>, work: impl Fn(P) + Sync) {
     if pieces.len() < 2 {
         if let Some(piece) = pieces.pop() {
@@ -101,7 +101,7 @@ pub fn each<P: Send>(mut pieces: Vec<P>, work: impl Fn(P) + Sync) {
     spindle::for_each(pieces.len(), pieces.into_par_iter(), work);
 }
 
-/// Does `work`, which cuts again and again, with the threads of `par` at hand all the while.
+/// Runs `work`, which cuts repeatedly, while the threads of `par` stay available.
 fn together<R: Send>(par: Par, work: impl FnOnce() -> R + Send) -> R {
     match par {
         Par::Seq => work(),

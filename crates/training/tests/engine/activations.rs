@@ -1,6 +1,6 @@
-//! Activations, their slopes and the losses on logits against 250-bit arithmetic
-//! (`tests/goldens/make_activations.py` made the numbers). PyTorch is no authority here: its σ′ and tanh′ are 0 where the
-//! truth is 10⁻¹⁷.
+//! Activations, their slopes and the losses on logits against 250-bit arithmetic (numbers from
+//! `tests/goldens/make_activations.py`). PyTorch is no reference here: its σ′ and tanh′ are 0 where the exact value is
+//! 10⁻¹⁷.
 
 use std::fmt::Debug;
 
@@ -11,7 +11,7 @@ use backpropd_engine::nn::{
 use faer::Par;
 use serde_json::Value;
 
-/// The most steps from the nearest number of the type. The truth is within half a step of that number.
+/// The most steps from the nearest number of the type. The exact value is within half a step of that number.
 const ULPS: u64 = 7;
 
 /// Numbers of a type in the order of their values, so that neighbours differ by 1 and both zeros are one.
@@ -52,7 +52,7 @@ fn golden(file: &str) -> String {
     std::fs::read_to_string(path).expect("the goldens are part of the repository")
 }
 
-/// The lines of activations.csv for numbers of so many digits.
+/// The lines of activations.csv for numbers of `digits` digits.
 fn table<T: Ordered>(digits: usize) -> Vec<Vec<T>> {
     golden("activations.csv")
         .lines()
@@ -95,7 +95,7 @@ fn every_value_and_slope_is_the_truth<T: Ordered>(digits: usize) {
                 expected[worst],
                 off(&worst),
             );
-            // What is computed one by one has the bits of what is computed in a row.
+            // Entries computed one by one have the bits of those computed in a row.
             for (z, long) in z.iter().zip(&actual) {
                 let short = if what == "value" {
                     values(activation, &[*z])

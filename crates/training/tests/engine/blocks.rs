@@ -1,4 +1,5 @@
-//! A pass in blocks has the bits of the same pass in one go, however small the blocks are, and is cut finely enough.
+//! A pass in blocks has the bits of the same pass in one go, however small the blocks are, and its blocks are small
+//! enough.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use faer::Par;
 
 use crate::cases::network;
 
-/// Pauses that let others have a turn each time.
+/// Pauses that yield each time.
 struct Blocks {
     flops: usize,
     par: Par,
@@ -31,7 +32,7 @@ impl Blocks {
         }
     }
 
-    /// What `work` comes to, and in how many turns.
+    /// The result of `work`, and the number of turns it took.
     fn drive<V>(&self, work: impl Future<Output = V>) -> (V, usize) {
         let mut work = pin!(work);
         let mut turns = 1;
@@ -249,7 +250,7 @@ fn steps_in_blocks_are_the_steps_in_one_go_and_one_that_is_dropped_was_never_beg
         let advance = loop {
             let before = Arc::clone(run.current());
             {
-                // Left in the middle: nothing has happened.
+                // Dropped in the middle: nothing has changed.
                 let mut left = pin!(run.advance_in_blocks(&blocks));
                 for _ in 0..5 {
                     let polled = left.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -12,7 +12,7 @@ use faer::Par;
 
 use crate::cases::network;
 
-/// Numbers in [−1, 1) from a small generator of the test's own.
+/// Numbers in [−1, 1) from the test's own small generator.
 fn noise<T: Scalar>(count: usize, seed: u64) -> Vec<T> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -139,8 +139,8 @@ fn the_same_bits_for_any_number_of_threads<T: Scalar>() {
         "in pieces"
     );
 
-    // Layers that are cut by units and by rows, evenly and not; and a single output, whose products are vectors. A
-    // gradient that is clipped has to be known whole before the update, another one is taken piece by piece.
+    // Layers that are cut by units and by rows, evenly and not; and a single output, whose products are vectors.
+    // Clipping needs the whole gradient before the update; without it, the update uses the gradient piece by piece.
     for sizes in [&[300, 260, 130, 10][..], &[520, 200, 1], &[70, 601, 33, 65]] {
         for clip_norm in [1.0, 0.0] {
             let digest = |par| {
@@ -219,8 +219,8 @@ fn an_f32_row_has_the_same_bits_alone_and_in_a_batch() {
 
 #[test]
 fn a_seed_means_the_same_weights_in_every_version() {
-    // These digests are a promise to whoever noted them down: a change of generator, of its use, or of the digest
-    // itself breaks it and needs a new name in `init::PRNG`.
+    // Clients may have recorded these digests: a change of the generator, of its use, or of the digest breaks them and
+    // needs a new name in `init::PRNG`.
     let architecture = network(&[4, 3, 2, 1], Activation::Relu);
     let digest = WeightsDigest::new(&architecture, &initialize::<f64>(&architecture, 1));
     assert_eq!(

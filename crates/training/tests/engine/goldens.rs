@@ -1,4 +1,4 @@
-//! Against PyTorch in float64 (`tests/goldens/make.py` made the numbers).
+//! Against PyTorch in float64 (numbers from `tests/goldens/make.py`).
 
 use std::sync::Arc;
 

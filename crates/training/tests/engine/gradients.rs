@@ -1,4 +1,4 @@
-//! backward = central difference, for networks drawn at random.
+//! The backward pass equals central differences, on random networks.
 
 use backpropd_engine::nn::finite_difference::{Check, CheckOptions, Checked};
 use backpropd_engine::nn::jacobian::Node;

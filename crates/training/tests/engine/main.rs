@@ -1,5 +1,5 @@
-//! The engine against outside authorities: PyTorch's numbers, central differences, and itself under other
-//! circumstances (threads, batches, interruptions).
+//! The engine against independent references: PyTorch's numbers, central differences, and itself under other conditions
+//! (threads, batches, interruptions).
 
 mod activations;
 mod blocks;

@@ -1,4 +1,4 @@
-//! A run that was written down is done again bit by bit, or is refused.
+//! A recorded run is replayed bit for bit, or refused.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ fn model<T: Scalar>(loss: Loss) -> Arc<Model<T>> {
     Arc::new(Model::new(spec, parameters, 8))
 }
 
-/// Another model that is what this one was.
+/// A copy of the model in its current state.
 fn copy<T: Scalar>(spec: &Spec, kept: Kept<T>) -> Arc<Model<T>> {
     Arc::new(Model::restored(spec.clone(), kept, 8))
 }
@@ -116,7 +116,7 @@ fn same<T: Scalar>(left: &Committed<T>, right: &Committed<T>) -> bool {
     states && a.updates == b.updates && left.step == right.step
 }
 
-/// Writes a run down that began after 3 steps and was ended after `taken` more, and does it again.
+/// Records a run that began after 3 steps and was stopped after `taken` more, and replays it.
 fn is_done_again<T: Scalar>(loss: Loss, size: usize, seed: Option<i64>, taken: u64) {
     let model = model::<T>(loss);
     let spec = model.spec().clone();
@@ -150,7 +150,7 @@ fn is_done_again<T: Scalar>(loss: Loss, size: usize, seed: Option<i64>, taken: u
 fn whatever_a_run_was_doing_again_gives_its_bits_and_its_outcome() {
     for loss in [Loss::MeanSquaredError, Loss::CrossEntropy] {
         for (size, seed) in [(ROWS, None), (3, None), (3, Some(-5)), (ROWS, Some(1))] {
-            // Cut short, to its end, and not one step.
+            // Interrupted, finished, and without a step.
             for taken in [5, 17, 0] {
                 is_done_again::<f32>(loss, size, seed, taken);
                 is_done_again::<f64>(loss, size, seed, taken);
@@ -191,7 +191,7 @@ fn a_run_that_diverged_is_done_again_up_to_there() {
     redo(&[bytes], &again, Par::Seq).expect("it is done again");
     assert!(same(&again.committed(), &after.committed));
     let (_, outcome) = again.kept().requests.pop().expect("remembered");
-    // Its gradient was not a number, which equals nothing.
+    // Its gradient was NaN, which equals nothing.
     assert!(matches!(outcome, Outcome::Diverged(told) if told.step == divergence.step));
 }
 

@@ -1,4 +1,4 @@
-//! What a run promises: whole steps, nothing lost, nothing done twice, nothing allocated.
+//! The guarantees of a run: whole steps, none lost, none repeated, nothing allocated.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ fn a_step_allocates_nothing_after_the_first() {
         0,
         Par::Seq,
     );
-    // The first epoch makes the shuffled order and the mini-batch's buffers grow, the first steps the spare state.
+    // The first epoch grows the shuffled order and the mini-batch's buffers, the first steps the spare state.
     let mut steps = 0;
     run.advance(|_| {
         steps += 1;
@@ -199,7 +199,7 @@ fn an_interrupted_request_goes_on_where_it_stopped_and_a_finished_one_is_replaye
     });
     assert_eq!(paused, Advance::Paused);
     drop(run);
-    // The step that the caller expected is long past; its own request is known all the same.
+    // The expected step has long passed, but the request itself is remembered.
     assert_eq!(
         model.begin(Some(&request()), Some(0)),
         Ok(Begin::Resume { steps_done: 4 })
@@ -229,7 +229,7 @@ fn a_run_in_the_buffers_of_another_one_has_the_bits_of_its_own_and_leaves_the_ot
         run.into_workspace()
     };
     let undisturbed = model(0.01);
-    // An odd number: the last one is in the state that was left.
+    // An odd number, so that the last step is in the spare state.
     let steps = || plan(undisturbed.spec(), 9, None);
     finish(Run::new(Arc::clone(&undisturbed), steps(), 0, Par::Seq));
 

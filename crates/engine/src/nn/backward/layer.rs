@@ -1,4 +1,4 @@
-//! One layer of the backward pass, whole or in pieces between threads.
+//! One layer of the backward pass, whole or in pieces on several threads.
 #![allow(non_snake_case, reason = "matrices have the names of the mathematics")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use super::super::slices::take_mut;
 use super::super::threads::{Cut, each};
 use super::super::{Activation, Layer, ReluAtZero, Scalar};
 
-/// A block of a gradient that stays in a core's own cache until it is used, in bytes.
+/// The size of a gradient block that stays in a core's private cache until it is used, in bytes.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
 
-/// One layer of a backward pass: what it reads.
+/// The inputs of one layer in a backward pass.
 #[derive(Clone, Copy)]
 pub(super) struct BackwardLayer<'a, T> {
     pub(super) shape: &'a Layer,
@@ -34,7 +34,7 @@ pub(super) struct BackwardLayer<'a, T> {
     pub(super) h_before: &'a [T],
 }
 
-/// The gradient of some units' parameters: dW (units × k) and db (units, or none), and what becomes of them.
+/// The gradient of some units' parameters, dW (units × k) and db (units, or none), and its use.
 pub(super) struct Own<'a, T> {
     /// The number of the first unit, from 0.
     pub(super) from: usize,
@@ -93,7 +93,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
             }
             return self.gradient(own);
         }
-        // A thread's pieces lie side by side: it begins with the longer one, what it passes down.
+        // Each thread gets adjacent pieces and starts with the longer one, which it passes down.
         let mut downs = down.map(|down| down.cut(below, m, k)).into_iter().flatten();
         let mut owns = own.cut(units, k).into_iter();
         let mut pieces = Vec::new();
@@ -151,7 +151,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
         }
     }
 
-    /// dW = dzᵀ h and db = Σ_rows dz of some units, so many at a time that they stay at hand for the update.
+    /// dW = dzᵀ h and db = Σ_rows dz of some units, in groups that stay in the cache for the update.
     pub(super) fn gradient(&self, own: Own<'_, T>) {
         let (m, k) = (self.rows, self.shape.fan_in);
         let bytes = size_of_val(own.dW);
@@ -189,7 +189,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
 }
 
 impl<'a, T: Scalar> Own<'a, T> {
-    /// Hands the gradient, which is known now, to the step.
+    /// Hands the complete gradient to the training step.
     pub(super) fn take_gradient(self, k: usize) {
         if let Some(descent) = self.descent {
             descent.take_gradient(self.dW, self.db, k);
@@ -256,7 +256,7 @@ impl<T: Scalar> OwnDescent<'_, T> {
     }
 }
 
-/// The squares of each unit's dW (a row of k) and db (an entry, if any), added up.
+/// Adds the squares of each unit's dW (a row of k) and db (an entry, if any).
 pub(super) fn sum_squares<T: Scalar>(sums: &mut [f64], dW: &[T], db: &[T], k: usize) {
     squares_of_rows(sums, dW, k);
     for (sum, db) in sums.iter_mut().zip(db) {

@@ -1,4 +1,4 @@
-//! Walks that take an exponential of each entry.
+//! Loops that take an exponential of each entry.
 
 use std::marker::PhantomData;
 
@@ -8,7 +8,7 @@ use super::super::loss::largest;
 use super::super::smooth::Smooth;
 use super::{Walk, dispatch};
 
-/// `h[i] = σ(z[i])`. A type and not a closure, because the body is too long to be inlined without being told to.
+/// `h[i] = σ(z[i])`. A type instead of a closure, because the body is too long to be inlined without an attribute.
 #[inline]
 pub fn map_smooth<S: Smooth, T: Scalar>(z: &[T], h: &mut [T]) {
     struct MapSmooth<'a, S, T>(&'a [T], &'a mut [T], PhantomData<S>);
@@ -93,7 +93,7 @@ pub fn exponentials_of_rows<T: Scalar>(
         let mut lanes = [0.0; LANES];
         let chunks = from.chunks(LANES).zip(to.chunks_mut(LANES));
         for (chunk, (from, to)) in chunks.enumerate() {
-            // The last chunk is filled up, and not walked entry by entry: it is all that a row of ten classes has.
+            // The last chunk is padded instead of looped over, because a row of ten classes has no other.
             let mut f = [f64::NEG_INFINITY; LANES];
             for (f, from) in f.iter_mut().zip(from) {
                 *f = from.to_f64();
@@ -118,11 +118,11 @@ pub fn exponentials_of_rows<T: Scalar>(
     dispatch(Exponentials(from, to, rests, columns));
 }
 
-/// exp(f − top), of the difference before it was rounded.
+/// exp(f − top), with the rounding error of the difference corrected.
 #[inline(always)]
 fn exponential_of_difference(f: f64, top: f64) -> f64 {
     let (shifted, lost) = difference(f, top);
-    // Where the difference overflows, what it lost is not a number.
+    // If the difference overflows, its rounding error is NaN.
     let lost = if shifted > -2000.0 { lost } else { 0.0 };
     Exponential::new(shifted, lost).value()
 }

@@ -1,13 +1,13 @@
-//! The losses that take logits, without a subtraction of what may be nearly equal: a sample that is classified rightly,
-//! whose loss and gradient are of the size of the other classes' probabilities, keeps their digits.
+//! The losses on logits, without a subtraction of numbers that may be nearly equal. A correctly classified sample,
+//! whose loss and gradient are as small as the other classes' probabilities, keeps its digits.
 
 use super::super::elementwise::exponentials_of_rows;
 use super::super::{Scalar, TargetsRef};
 use super::{largest, target};
 
-/// The sum of non-negative numbers, and of all of them but one.
+/// The sum of non-negative numbers, with all but the largest apart.
 struct Total {
-    /// The index of the first of the largest.
+    /// The index of the largest, or of the first of them.
     top: usize,
     /// The sum of all the others.
     rest: f64,
@@ -50,7 +50,7 @@ pub fn softmax<T: Scalar>(row: &mut [T]) {
     }
 }
 
-/// −Σ y log softmax(f). `df` holds the row's exponentials, with the sum `rest` of all but the largest, and gets
+/// −Σ y log softmax(f). `df` holds the row's exponentials, whose sum without the largest is `rest`, and receives
 /// softmax(f) Σy − y.
 pub fn cross_entropy<T: Scalar>(
     f: &[T],
@@ -62,7 +62,7 @@ pub fn cross_entropy<T: Scalar>(
     let n = f.len();
     let top = largest(f);
     let exponentials = Total::new(df, top, rest);
-    // −log of the probability of a class, without the logarithm of a number near 1.
+    // −log of a class's probability, without the logarithm of a number near 1.
     let (largest_f, log_of_total) = (f[top].to_f64(), libm::log1p(rest));
     let surprise = |f: T| (largest_f - f.to_f64()) + log_of_total;
     let share = |df: f64| T::from_f64(df / exponentials.total);
@@ -94,7 +94,7 @@ pub fn cross_entropy<T: Scalar>(
     }
 }
 
-/// Σ −y log σ(f) − (1 − y) log σ(−f). `df` holds exp(−|f|) and gets σ(f) − y.
+/// Σ −y log σ(f) − (1 − y) log σ(−f). `df` holds exp(−|f|) and receives σ(f) − y.
 pub fn binary_cross_entropy<T: Scalar>(
     f: &[T],
     targets: TargetsRef<'_, T>,
