@@ -33,7 +33,7 @@ pub struct Encoded {
 
 /// Carries an [`Encoded`] in a response's extensions, which have to be `Clone`. It can be taken out once.
 #[derive(Clone)]
-struct Carried(Arc<Mutex<Option<Encoded>>>);
+struct ReplySlot(Arc<Mutex<Option<Encoded>>>);
 
 impl Encoded {
     /// A file as a stream of messages with a single bytes field, number 1, of up to `piece` bytes each. The memory of
@@ -66,14 +66,14 @@ impl Encoded {
     /// A response with these bytes as its body; tonic gets `blank` in place of a message.
     pub fn answer<V>(self, blank: V) -> Response<V> {
         let mut response = Response::new(blank);
-        let carried = Carried(Arc::new(Mutex::new(Some(self))));
+        let carried = ReplySlot(Arc::new(Mutex::new(Some(self))));
         response.extensions_mut().insert(carried);
         response
     }
 
     /// Takes the encoded reply out of a response, if it carries one.
     pub fn taken_from<B>(response: &mut http::Response<B>) -> Option<Self> {
-        let carried = response.extensions_mut().remove::<Carried>()?;
+        let carried = response.extensions_mut().remove::<ReplySlot>()?;
         let mut carried = carried.0.lock().unwrap_or_else(PoisonError::into_inner);
         carried.take()
     }

@@ -192,14 +192,14 @@ pub enum ReplyMemory {
 
 impl ReplyMemory {
     /// The reservation for a part of `bytes`.
-    fn for_part(&mut self, bytes: usize) -> Result<Held, Status> {
+    fn for_part(&mut self, bytes: usize) -> Result<PieceMemory, Status> {
         let mut held = match self {
-            Self::Counted(held) => return Ok(Held::Part(Arc::clone(held))),
+            Self::Counted(held) => return Ok(PieceMemory::Part(Arc::clone(held))),
             Self::InParts(held, _) if held.is_counted() => std::mem::take(held),
             Self::InParts(_, account) => account.nothing(),
         };
         held.grow_to(bytes)?;
-        Ok(Held::Whole(held))
+        Ok(PieceMemory::Whole(held))
     }
 }
 
@@ -207,11 +207,11 @@ impl ReplyMemory {
 pub struct Piece {
     bytes: Bytes,
     waiting: Option<Waiting>,
-    _held: Held,
+    _held: PieceMemory,
 }
 
 /// A piece's share of the memory of its reply.
-enum Held {
+enum PieceMemory {
     /// The piece holds all of it.
     Whole(Reservation),
     /// The reply is one allocation, which its last piece frees.
@@ -240,7 +240,7 @@ impl ReplyBody {
 }
 
 impl Piece {
-    fn new(bytes: Bytes, held: Held, peer: Option<&Arc<Peer>>) -> Self {
+    fn new(bytes: Bytes, held: PieceMemory, peer: Option<&Arc<Peer>>) -> Self {
         Self {
             bytes,
             waiting: peer.map(|peer| Waiting::new(Arc::clone(peer))),
@@ -270,12 +270,16 @@ impl Reply {
     /// The next part of the reply, or the first piece of a long part.
     fn piece_of(&mut self, data: Bytes) -> Result<Piece, Status> {
         if self.delivery == Delivery::Patient {
-            return Ok(Piece::new(data, Held::Whole(Reservation::default()), None));
+            return Ok(Piece::new(
+                data,
+                PieceMemory::Whole(Reservation::default()),
+                None,
+            ));
         }
         let held = match self.memory.for_part(data.len())? {
             held if data.len() <= PIECE => return Ok(Piece::new(data, held, self.peer.as_ref())),
-            Held::Whole(held) => Arc::new(held),
-            Held::Part(held) => held,
+            PieceMemory::Whole(held) => Arc::new(held),
+            PieceMemory::Part(held) => held,
         };
         self.rest = data;
         self.held = Some(held);
@@ -289,7 +293,10 @@ impl Reply {
         } else {
             self.held.clone()
         };
-        let held = held.map_or(Held::Whole(Reservation::default()), Held::Part);
+        let held = held.map_or(
+            PieceMemory::Whole(Reservation::default()),
+            PieceMemory::Part,
+        );
         Piece::new(bytes, held, self.peer.as_ref())
     }
 }

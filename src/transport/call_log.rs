@@ -174,7 +174,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, inner);
         let max_request_bytes = self.limits.request_bytes;
         Box::pin(async move {
-            let mut unanswered = Unanswered(Some(call));
+            let mut unanswered = AbandonGuard(Some(call));
             let answered = match refused {
                 Some(status) => Ok(Ok(status.into_http())),
                 None => {
@@ -241,9 +241,9 @@ where
 }
 
 /// Logs a call that its client abandoned before the reply.
-struct Unanswered(Option<Call>);
+struct AbandonGuard(Option<Call>);
 
-impl Drop for Unanswered {
+impl Drop for AbandonGuard {
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
             call.ended(Code::Cancelled);

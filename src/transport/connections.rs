@@ -253,7 +253,7 @@ impl Connection {
             shutdown,
             peer,
         } = self;
-        let _ended = Ended(&peer);
+        let _ended = EndGuard(&peer);
         // Send small messages at once. If the peer is already gone, the failure shows below.
         let _ = stream.set_nodelay(true);
         let stream = PatientStream::new(stream, &peer, terms.handshake, terms.stall);
@@ -333,9 +333,9 @@ impl Ending {
                 }
                 () = sleep_until(gone.unwrap_or_else(Instant::now)), if gone.is_some() => return End::Now,
                 state = self.watch.next() => match state {
-                    Watched::Well => {}
-                    Watched::Idle => self.peer.leave.cancel(),
-                    Watched::Stalled => {
+                    ConnectionState::Well => {}
+                    ConnectionState::Idle => self.peer.leave.cancel(),
+                    ConnectionState::Stalled => {
                         tracing::info!(
                             peer = %self.peer.source,
                             "cut off a connection that stopped reading its reply (stall_seconds)"
@@ -362,7 +362,7 @@ struct Watch {
 }
 
 /// The result of a check by [`Watch`].
-enum Watched {
+enum ConnectionState {
     /// Calls are in progress or have been recently.
     Well,
     /// No call for as long as a connection may be idle.
@@ -388,12 +388,12 @@ impl Watch {
         }
     }
 
-    async fn next(&mut self) -> Watched {
+    async fn next(&mut self) -> ConnectionState {
         let now = self.ticks.tick().await;
         if now >= self.next_age {
             self.next_age = now + self.age;
             if self.peer.grow_older() {
-                return Watched::Stalled;
+                return ConnectionState::Stalled;
             }
         }
         let last = self.peer.idle_since();
@@ -401,16 +401,16 @@ impl Watch {
             self.last_call = last;
             self.idle_since = now;
         } else if now.duration_since(self.idle_since) >= self.idle {
-            return Watched::Idle;
+            return ConnectionState::Idle;
         }
-        Watched::Well
+        ConnectionState::Well
     }
 }
 
 /// Marks the peer as no longer silent when its connection ends.
-struct Ended<'a>(&'a Peer);
+struct EndGuard<'a>(&'a Peer);
 
-impl Drop for Ended<'_> {
+impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
         self.0.spoken.store(true, Ordering::Relaxed);
     }

@@ -26,12 +26,12 @@ pub struct Violations {
 }
 
 /// A writer that stops with an error at a maximum length.
-struct Shortened {
+struct TruncatingWriter {
     text: String,
     left: usize,
 }
 
-impl fmt::Write for Shortened {
+impl fmt::Write for TruncatingWriter {
     fn write_str(&mut self, more: &str) -> fmt::Result {
         for letter in more.chars() {
             if self.left == 0 {
@@ -62,7 +62,7 @@ impl Violations {
             self.more += 1;
             return;
         }
-        let mut shortened = Shortened {
+        let mut shortened = TruncatingWriter {
             text: String::new(),
             left: LONGEST_GIVEN,
         };

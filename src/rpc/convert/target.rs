@@ -11,14 +11,14 @@ use crate::nn::ArchitectureLimits;
 use crate::rpc::pb;
 
 /// The target that a request names, for every RPC that takes one.
-pub enum Asked {
+pub enum RequestedTarget {
     /// A model, by name.
     Model(String),
     /// A network in the request.
     Inline(Box<pb::InlineModel>),
 }
 
-impl From<pb::gradients_request::Target> for Asked {
+impl From<pb::gradients_request::Target> for RequestedTarget {
     fn from(target: pb::gradients_request::Target) -> Self {
         match target {
             pb::gradients_request::Target::Model(name) => Self::Model(name),
@@ -27,7 +27,7 @@ impl From<pb::gradients_request::Target> for Asked {
     }
 }
 
-impl From<pb::predict_request::Target> for Asked {
+impl From<pb::predict_request::Target> for RequestedTarget {
     fn from(target: pb::predict_request::Target) -> Self {
         match target {
             pb::predict_request::Target::Model(name) => Self::Model(name),
@@ -36,7 +36,7 @@ impl From<pb::predict_request::Target> for Asked {
     }
 }
 
-impl From<pb::grade_gradients_request::Target> for Asked {
+impl From<pb::grade_gradients_request::Target> for RequestedTarget {
     fn from(target: pb::grade_gradients_request::Target) -> Self {
         match target {
             pb::grade_gradients_request::Target::Model(name) => Self::Model(name),
@@ -45,7 +45,7 @@ impl From<pb::grade_gradients_request::Target> for Asked {
     }
 }
 
-impl From<pb::check_gradients_request::Target> for Asked {
+impl From<pb::check_gradients_request::Target> for RequestedTarget {
     fn from(target: pb::check_gradients_request::Target) -> Self {
         match target {
             pb::check_gradients_request::Target::Model(name) => Self::Model(name),
@@ -54,7 +54,7 @@ impl From<pb::check_gradients_request::Target> for Asked {
     }
 }
 
-impl Asked {
+impl RequestedTarget {
     /// Reads a target, or records every violation. The caller's memory is charged for a network in the request.
     pub fn read(
         asked: Option<impl Into<Self>>,

@@ -16,7 +16,7 @@ use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Architecture, Batch};
 use crate::rpc::convert::request::count;
 use crate::rpc::convert::spec::to_i32;
-use crate::rpc::convert::target::{Asked, read_batch};
+use crate::rpc::convert::target::{RequestedTarget, read_batch};
 use crate::rpc::convert::training::timings;
 use crate::rpc::pb::{self, Quantity};
 use crate::training::{Committed, Model, Spec};
@@ -31,7 +31,7 @@ pub async fn check(
     request: pb::CheckGradientsRequest,
 ) -> Result<Response<pb::CheckGradientsResponse>, Status> {
     let mut violations = Violations::new();
-    let target = Asked::read(request.target, &host.limits, caller, &mut violations);
+    let target = RequestedTarget::read(request.target, &host.limits, caller, &mut violations);
     let batch = read_batch(
         request.inputs,
         request.targets,

@@ -15,7 +15,7 @@ use crate::host::refused::{LimitKind, Refused};
 use crate::host::target::Target;
 use crate::rpc::convert::request::count;
 use crate::rpc::convert::submitted::{self, SubmittedParts};
-use crate::rpc::convert::target::{Asked, read_batch};
+use crate::rpc::convert::target::{RequestedTarget, read_batch};
 use crate::rpc::convert::{grading as convert, spec::to_i32};
 use crate::rpc::pb;
 use crate::training::Model;
@@ -173,7 +173,7 @@ impl Submission {
         caller: &Caller,
     ) -> Result<(Target, Self), Violations> {
         let mut violations = Violations::new();
-        let target = Asked::read(request.target, &host.limits, caller, &mut violations);
+        let target = RequestedTarget::read(request.target, &host.limits, caller, &mut violations);
         let batch = read_batch(
             request.inputs,
             request.targets,

@@ -75,7 +75,7 @@ pub fn gradients<T: ModelScalar>(
         let loss = trace.backward(spec.objective, view.targets, &mut backward, par);
         (trace, loss)
     });
-    let shown = Shown {
+    let shown = PassReply {
         trace,
         backward: &backward,
         targets: view.targets,
@@ -119,7 +119,7 @@ pub async fn gradients_in_blocks<T: ModelScalar>(
     let loss = trace
         .backward_in_blocks(spec.objective, view.targets, &mut backward, pauses)
         .await;
-    let shown = Shown {
+    let shown = PassReply {
         trace,
         backward: &backward,
         targets: view.targets,
@@ -153,13 +153,13 @@ fn input_gradient(include: &[Quantity]) -> InputGradient {
 }
 
 /// The forward and backward pass to show.
-struct Shown<'a, T> {
+struct PassReply<'a, T> {
     trace: Trace<'a, T>,
     backward: &'a Backward<T>,
     targets: TargetsRef<'a, T>,
 }
 
-impl<T: ModelScalar> Shown<'_, T> {
+impl<T: ModelScalar> PassReply<'_, T> {
     /// Writes a quantity of every layer that has it.
     fn put(&self, quantity: Quantity, tensors: &mut Tensors) {
         let is_part = self.parts(quantity, |layer, shape, entries| {

@@ -20,7 +20,7 @@ use crate::nn::pauses::is_long;
 use crate::nn::{Batch, Matrix};
 use crate::rpc::GradientsReply;
 use crate::rpc::convert::request::{check_reply, reply_limit};
-use crate::rpc::convert::target::{Asked, read_batch};
+use crate::rpc::convert::target::{RequestedTarget, read_batch};
 use crate::rpc::convert::tensor::{self, Encoding, Rank};
 use crate::rpc::convert::training::timings;
 use crate::rpc::{large_reply, pb};
@@ -54,7 +54,7 @@ pub async fn gradients(
     request: pb::GradientsRequest,
 ) -> Result<Response<GradientsReply>, Status> {
     let mut violations = Violations::new();
-    let target = Asked::read(request.target, &host.limits, caller, &mut violations);
+    let target = RequestedTarget::read(request.target, &host.limits, caller, &mut violations);
     let batch = read_batch(
         request.inputs,
         request.targets,
@@ -137,7 +137,7 @@ pub async fn predict(
     request: pb::PredictRequest,
 ) -> Result<Response<pb::PredictResponse>, Status> {
     let mut violations = Violations::new();
-    let target = Asked::read(request.target, &host.limits, caller, &mut violations);
+    let target = RequestedTarget::read(request.target, &host.limits, caller, &mut violations);
     let inputs = tensor::read(request.inputs, "inputs", Rank::Matrix, &mut violations);
     let encoding = Encoding::of_reply(request.encoding, inputs.as_ref(), &mut violations);
     let limit = reply_limit(

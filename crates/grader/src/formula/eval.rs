@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::derivative::derivative;
 use super::expr::{Comparison, Expr, Index, Indices, Kind, Operator};
-use super::memory::Begun;
+use super::memory::EvaluationMark;
 use super::reading::products_first;
 use super::{Bindings, Fault, FormulaError, Matrix, Memory, Symbol};
 
@@ -127,7 +127,7 @@ impl<'b> Evaluator<'b> {
 
     /// The value of a row of operands, from left to right. A row of a thousand uses no more stack than a row of two.
     fn row(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
-        let mut open: SmallVec<[(&Expr, Begun); 4]> = SmallVec::new();
+        let mut open: SmallVec<[(&Expr, EvaluationMark); 4]> = SmallVec::new();
         let mut at = expr;
         let mut value = loop {
             if let Some(value) = self.recall(at) {

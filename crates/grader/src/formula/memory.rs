@@ -70,7 +70,7 @@ impl Expr {
 }
 
 /// The state of an evaluation at the beginning of a subexpression.
-pub(super) struct Begun {
+pub(super) struct EvaluationMark {
     place: Option<usize>,
     work: usize,
     approximate: bool,
@@ -91,8 +91,8 @@ impl Evaluator<'_> {
     }
 
     /// Begins a subexpression without a remembered value.
-    pub(super) fn begin(&mut self, expr: &Expr) -> Begun {
-        let begun = Begun {
+    pub(super) fn begin(&mut self, expr: &Expr) -> EvaluationMark {
+        let begun = EvaluationMark {
             place: self.place(expr),
             work: self.work,
             approximate: self.approximate,
@@ -104,7 +104,7 @@ impl Evaluator<'_> {
     }
 
     /// Ends a subexpression whose value was computed, and remembers it.
-    pub(super) fn end(&mut self, begun: &Begun, value: &Result<Matrix, FormulaError>) {
+    pub(super) fn end(&mut self, begun: &EvaluationMark, value: &Result<Matrix, FormulaError>) {
         let Some(place) = begun.place else { return };
         let known = Known {
             value: match value {

@@ -9,13 +9,13 @@ use super::values::{Values, evaluate_with};
 use crate::formula::{Bindings, Expr, Matrix, Symbol, evaluate};
 
 /// A network with one gradient replaced by the student's answer for it.
-struct Carried<'n> {
+struct CarriedNetwork<'n> {
     network: &'n Network,
     stands_for: Symbol,
     gradient: Matrix,
 }
 
-impl Bindings for Carried<'_> {
+impl Bindings for CarriedNetwork<'_> {
     fn value(&self, symbol: Symbol) -> Option<&Matrix> {
         self.network.value(symbol)
     }
@@ -68,7 +68,7 @@ async fn expected(prepared: &Prepared, carry: &PreparedCarry, answer: &Expr) -> 
         if given.shape() != network.value(carry.stands_for)?.shape() {
             return None;
         }
-        networks.push(Carried {
+        networks.push(CarriedNetwork {
             network,
             stands_for: carry.stands_for,
             gradient: Matrix::new(1, given.entries().len(), given.entries().to_vec()),

@@ -20,7 +20,7 @@ const MAX_EDIT_WORK: usize = 4_000_000;
 const MAX_STEP_WORK: usize = 500_000;
 
 /// A verdict, and the answer as it was parsed.
-pub(super) struct Judged {
+pub(super) struct Judgement {
     pub(super) report: QuestionReport,
     pub(super) answer: Option<Expr>,
 }
@@ -77,7 +77,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn invalid(&self, error: &FormulaError) -> Judged {
+    fn invalid(&self, error: &FormulaError) -> Judgement {
         let mistake = match error.fault {
             Fault::Syntax | Fault::NotEvaluable => Mistake::SyntaxError,
             Fault::UnknownSymbol => Mistake::UnknownSymbol,
@@ -88,17 +88,17 @@ impl<'a> Judge<'a> {
         self.refused(mistake, error.span, &error.message)
     }
 
-    fn refused(&self, mistake: Mistake, span: Span, message: &str) -> Judged {
+    fn refused(&self, mistake: Mistake, span: Span, message: &str) -> Judgement {
         let message = format!("{message} {}", feedback::question(mistake));
         let mut report = self.report(Verdict::Invalid, 0.0, Some(mistake), message);
         report.span = Some(span);
-        Judged {
+        Judgement {
             report,
             answer: None,
         }
     }
 
-    pub(super) async fn judge(&self) -> Judged {
+    pub(super) async fn judge(&self) -> Judgement {
         let chains = match parse(self.text, &self.prepared.scope) {
             Ok(chains) => chains,
             Err(error) => return self.invalid(&error),
@@ -111,7 +111,7 @@ impl<'a> Judge<'a> {
                 "No answer was given.".to_owned(),
             );
             report.note = format!("{}: unanswered", self.prepared.question.id);
-            return Judged {
+            return Judgement {
                 report,
                 answer: None,
             };
@@ -123,7 +123,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The last side that the question accepts.
-    fn answer<'s>(&self, sides: &'s [Side]) -> Result<&'s Expr, Box<Judged>> {
+    fn answer<'s>(&self, sides: &'s [Side]) -> Result<&'s Expr, Box<Judgement>> {
         let mut refused = None;
         for side in sides.iter().rev() {
             let expr = match &side.expr {
@@ -147,7 +147,7 @@ impl<'a> Judge<'a> {
         )))
     }
 
-    async fn judge_answer(&self, expr: &Expr, sides: &[Side]) -> Judged {
+    async fn judge_answer(&self, expr: &Expr, sides: &[Side]) -> Judgement {
         let prepared = self.prepared;
         let readings = readings(expr);
         let candidates = self.values_of(&readings).await;
@@ -178,7 +178,7 @@ impl<'a> Judge<'a> {
         }
         self.check_steps(sides, expr, &mut report).await;
         self.add_counts(values, &mut report);
-        Judged {
+        Judgement {
             report,
             answer: Some(reading.clone()),
         }

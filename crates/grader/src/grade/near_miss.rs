@@ -15,9 +15,9 @@ const MAX_COPIES: usize = 1_000_000;
 
 /// The near misses of one question, computed on the first wrong answer.
 #[derive(Default)]
-pub(super) struct NearMisses(OnceLock<Made>);
+pub(super) struct NearMisses(OnceLock<NearMissList>);
 
-struct Made {
+struct NearMissList {
     /// The network on which their values are cached, so that few have to be compared on all.
     probe: usize,
     all: Vec<NearMiss>,
@@ -39,7 +39,7 @@ impl NearMisses {
             None => {
                 // Two gradings that need them at once both compute them: neither can wait for the other between its
                 // steps.
-                let made = Made::new(solution).await;
+                let made = NearMissList::new(solution).await;
                 self.0.get_or_init(|| made)
             }
         };
@@ -63,7 +63,7 @@ impl NearMisses {
     }
 }
 
-impl Made {
+impl NearMissList {
     async fn new(solution: &Solution) -> Self {
         let mut made = Self {
             probe: probe(solution),

@@ -24,7 +24,7 @@ pub use model::{
 };
 pub use names::{Id, ModelName, SessionName};
 pub use quota::{Limit, OverLimit, Quota, RegistryError, RegistryLimits};
-pub use redo::{Redo, RedoError, Redone};
+pub use redo::{Redo, RedoError, RedoOutcome};
 pub use registry::{Owner, Placement, Registry, RestoredModel};
 pub use request_log::{Fingerprint, RequestId, RequestIdReused};
 pub use run::{Advance, Plan, Run, StepMetrics};

@@ -48,7 +48,7 @@ pub struct Redo<T> {
 
 /// The result of replaying runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redone {
+pub struct RedoOutcome {
     /// When the last run ended.
     pub updated: SystemTime,
     /// The digest recorded after the run, if the replay gives another one. A processor with different instructions may
@@ -183,7 +183,7 @@ pub fn redo<T: Scalar>(
     runs: &[Vec<u8>],
     model: &Arc<Model<T>>,
     par: Par,
-) -> Result<Option<Redone>, RedoError> {
+) -> Result<Option<RedoOutcome>, RedoError> {
     let spec = model.spec();
     let mut last: Option<Metadata> = None;
     let mut workspace = None;
@@ -208,7 +208,7 @@ pub fn redo<T: Scalar>(
         }
         last = Some(metadata);
     }
-    Ok(last.map(|last| Redone {
+    Ok(last.map(|last| RedoOutcome {
         updated: last.updated,
         other_digest: (model.committed().digest(spec) != last.after).then_some(last.after),
         other_arithmetic: (last.arithmetic != ARITHMETIC).then_some(last.arithmetic),

@@ -36,7 +36,7 @@ pub struct Registry<M> {
 
 #[derive(Debug)]
 struct Session<M> {
-    models: BTreeMap<Id, Held<M>>,
+    models: BTreeMap<Id, RegisteredModel<M>>,
     /// Bytes of its models.
     bytes: usize,
     requests: RequestLog<Id>,
@@ -64,7 +64,7 @@ struct Session<M> {
 }
 
 #[derive(Debug)]
-struct Held<M> {
+struct RegisteredModel<M> {
     /// `None` while the model is only on disk.
     model: Option<Arc<M>>,
     bytes: usize,
@@ -194,7 +194,7 @@ impl<M> Registry<M> {
         if let Some(request) = placement.request {
             session.requests.record(request, name.model.clone());
         }
-        let held = Held {
+        let held = RegisteredModel {
             model: Some(model),
             bytes: placement.bytes,
             created: now.date,
@@ -249,7 +249,11 @@ impl<M> Registry<M> {
         evicted
     }
 
-    fn held(&mut self, name: &ModelName, now: Now) -> Result<&mut Held<M>, RegistryError> {
+    fn held(
+        &mut self,
+        name: &ModelName,
+        now: Now,
+    ) -> Result<&mut RegisteredModel<M>, RegistryError> {
         self.renew(&name.session, now)?
             .models
             .get_mut(&name.model)

@@ -59,7 +59,7 @@ pub enum Advance {
 }
 
 /// Metrics of a step before it is committed.
-struct Measured {
+struct Measurements {
     loss: f64,
     accuracy: Option<f64>,
     gradient_norm: f64,
@@ -273,7 +273,7 @@ impl<T: Scalar> Run<T> {
             let update = rule.update(old, &mut target.state);
             updated = update.apply_in_pieces(gradient, par);
         }
-        let measured = Measured {
+        let measured = Measurements {
             loss,
             accuracy,
             gradient_norm,
@@ -325,7 +325,7 @@ impl<T: Scalar> Run<T> {
             let update = rule.update(old, &mut target.state);
             updated = update.apply_in_blocks(gradient, pauses).await;
         }
-        let measured = Measured {
+        let measured = Measurements {
             loss,
             accuracy,
             gradient_norm,
@@ -352,7 +352,7 @@ impl<T: Scalar> Run<T> {
         &mut self,
         next: Arc<Committed<T>>,
         updated: Updated,
-        measured: Measured,
+        measured: Measurements,
     ) -> Result<StepMetrics, Divergence> {
         let index = self.steps_done;
         if updated == Updated::NonFinite || !measured.gradient_norm.is_finite() {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Held, Registry};
+use super::{RegisteredModel, Registry};
 use crate::training::names::{Id, ModelName};
 use crate::training::quota::{Limit, OverLimit, Quota};
 
 /// The models of one session, or all models, in the order of their creation.
-type Ordered<'a, M> = Vec<&'a mut Held<M>>;
+type Ordered<'a, M> = Vec<&'a mut RegisteredModel<M>>;
 
 impl<M> Registry<M> {
     /// The limit that the model exceeds, if any.
@@ -63,7 +63,7 @@ impl<M> Registry<M> {
     }
 }
 
-fn in_order<M>(models: &mut BTreeMap<Id, Held<M>>) -> Ordered<'_, M> {
+fn in_order<M>(models: &mut BTreeMap<Id, RegisteredModel<M>>) -> Ordered<'_, M> {
     let mut models: Vec<_> = models.values_mut().collect();
     // The sort is stable, so models of the same time stay in the order of their ids.
     models.sort_by_key(|held| held.created);
@@ -72,7 +72,7 @@ fn in_order<M>(models: &mut BTreeMap<Id, Held<M>>) -> Ordered<'_, M> {
 
 /// Marks every model that takes the running total above the limit.
 fn mark<M>(models: &mut Ordered<'_, M>, quota: Quota, allowed: usize) {
-    let counted = |held: &Held<M>| match quota {
+    let counted = |held: &RegisteredModel<M>| match quota {
         Quota::Bytes | Quota::BytesPerSession | Quota::BytesPerAddress => held.bytes,
         Quota::Sessions
         | Quota::SessionsPerAddress

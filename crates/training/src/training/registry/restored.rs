@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Held, Registry, Session};
+use super::{RegisteredModel, Registry, Session};
 use crate::training::names::{ModelName, SessionName};
 use crate::training::quota::RegistryError;
 use crate::training::request_log::RequestId;
@@ -77,7 +77,7 @@ impl<M> Registry<M> {
             created,
             request,
         } = restored;
-        let held = Held {
+        let held = RegisteredModel {
             model,
             bytes,
             created,
