@@ -98,6 +98,7 @@ fn with_prefix(message: Rope) -> VecDeque<Bytes> {
     message.into_parts(&prefix)
 }
 
+/// The body of an [`Encoded`] reply, which ends with the status OK.
 pub struct EncodedBody(Option<Encoded>);
 
 impl HttpBody for EncodedBody {

@@ -61,6 +61,7 @@ pub fn assignment(grader: &Grader) -> pb::GetAssignmentResponse {
     }
 }
 
+/// The grading of a submission as a message.
 pub fn report(report: GradeReport) -> pb::GradeReport {
     pb::GradeReport {
         assignment: report.assignment,
@@ -104,6 +105,7 @@ fn question_report(question: QuestionReport) -> pb::QuestionReport {
     }
 }
 
+/// A verdict as the wire's enum.
 pub fn verdict(verdict: Verdict) -> pb::Verdict {
     match verdict {
         Verdict::Correct => pb::Verdict::Correct,

@@ -244,6 +244,7 @@ pub fn write(spec: &Spec) -> pb::ModelSpec {
     }
 }
 
+/// A reduction as the wire's enum.
 pub fn reduction(reduction: Reduction) -> pb::Reduction {
     match reduction {
         Reduction::Mean => pb::Reduction::Mean,

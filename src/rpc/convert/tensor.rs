@@ -172,6 +172,7 @@ fn read_shape(
     }
 }
 
+/// A type of entries as the wire's enum.
 pub fn dtype(dtype: Dtype) -> pb::Dtype {
     match dtype {
         Dtype::Float32 => pb::Dtype::Float32,

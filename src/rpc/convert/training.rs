@@ -65,6 +65,7 @@ pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> 
     })
 }
 
+/// Where the time of a run went, as a message.
 pub fn timings(timing: Timing) -> pb::Timings {
     pb::Timings {
         queued: Some(duration(timing.queued)),
@@ -72,6 +73,7 @@ pub fn timings(timing: Timing) -> pb::Timings {
     }
 }
 
+/// The first event of a run.
 pub fn started(start: &RunStart) -> pb::Started {
     pb::Started {
         step: start.step.cast_signed(),
