@@ -1,4 +1,4 @@
-//! Snapshots on disk: a folder for each session, a file for each model in it.
+//! The store: sessions and models on disk, as a folder for each session with a file for each model.
 //!
 //! ```text
 //! lock                              held by the process that uses the folder
@@ -7,17 +7,17 @@
 //! sessions/{session}/{model}.safetensors            the last commit
 //! sessions/{session}/{model}.previous.safetensors   the one before
 //! log/                              newer commits, until they are in the models' files (see `log`)
-//! quarantine/                       files that could not be read, each under a name of its own
+//! quarantine/                       files that could not be read, each under a unique name
 //! trash/                            sessions that expired (see `trash`)
 //! leases.json                       how long each session had been without a call (see `leases`)
 //! ```
 //!
-//! `docs/durability.md` has the formats, and what is noticed of damage. A name that is not one of these is told and left
-//! alone.
+//! `docs/durability.md` describes the formats and the detection of damage. Other names in the folder are reported and
+//! left alone.
 //!
-//! A commit to a file is a temporary file in the same folder, fsync, rename, fsync of the folder: whenever the process or the
-//! machine stops, the file is the old or the new one, whole. What the bytes mean is the caller's business; ids are
-//! lower-case letters, digits and hyphens, so that they are file names everywhere.
+//! A commit to a file writes a temporary file in the same folder, fsyncs it, renames it and fsyncs the folder: after a
+//! crash the file is the old or the new one, whole. The store does not interpret contents. Ids consist of lower-case
+//! letters, digits and hyphens, which makes them valid file names on every platform.
 
 mod commits;
 mod disk;
@@ -44,13 +44,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use disk::{Disk, EntryKind, RealDisk};
 use lock::Lock;
-use log::{Log, Recovered};
+use log::{Log, RecoveredCommits};
 use manifest::{Contents, Manifest};
 use strays::Strays;
 use survey::Survey;
 
 pub use formats::Formats;
-pub use log::{Logged, SEGMENT_BYTES, Segment};
+pub use log::{LoggedCommits, SEGMENT_BYTES, Segment};
 pub use manifest::{Mark, Marks};
 pub use record::{Anchor, Kind, Record};
 pub use sessions::FoundSession;
@@ -61,17 +61,17 @@ const SESSIONS: &str = "sessions";
 const LOG: &str = "log";
 const QUARANTINE: &str = "quarantine";
 const MANIFEST: &str = "manifest";
-/// A file among the folders of sessions. Programs that know neither the manifest nor the chain of the log list every name
-/// here as a folder, and so refuse to start before they change anything.
+/// A file among the folders of sessions. Programs that know neither the manifest nor the chain of the log list every
+/// name here as a folder, so they refuse to start before they change anything.
 const BARRIER: &str = ".0-needs-a-newer-backpropd";
 const TEMPORARY: &str = ".tmp";
-/// So many names are tried for a temporary file.
+/// Most names that are tried for a temporary file.
 const MOST_TEMPORARIES: usize = 100;
 
-/// Why the folder cannot be used.
+/// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process uses it.
+    /// Another process uses the folder.
     #[error("{0} is in use by another process; stop that one, or choose another folder")]
     Locked(PathBuf),
     /// A newer program wrote it.
@@ -79,58 +79,58 @@ pub enum StoreError {
         "{0} was written by a newer backpropd; use that one, or another folder. Nothing has been changed"
     )]
     Newer(PathBuf),
-    /// A file has a format that this program does not know.
+    /// A file has a format that this program cannot read.
     #[error(
         "{path} has format version {version}, which backpropd {} does not know; nothing was changed. Start the version \
          of backpropd that wrote it, or a later one, on this folder", env!("CARGO_PKG_VERSION")
     )]
     UnknownFormat {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The version that it names.
+        /// The version in the file.
         version: u32,
     },
-    /// It cannot be read or written.
+    /// A file or folder cannot be read or written.
     #[error("cannot use {path}: {source}")]
     Unusable {
-        /// What.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
 }
 
-/// The folder, locked against other processes for as long as this lives.
+/// An open data folder, locked against other processes.
 #[derive(Debug)]
 pub struct Store<D: Disk = RealDisk> {
     root: PathBuf,
     disk: D,
     log: Mutex<Log<D::File>>,
-    /// What the log held when it was opened and nobody has asked for yet.
-    recovered: Mutex<Recovered>,
+    /// Contents of the log at startup that have not been taken yet.
+    recovered: Mutex<RecoveredCommits>,
     manifest: Mutex<Manifest<D::File>>,
-    /// What the manifest held when it was opened.
+    /// Contents of the manifest at startup.
     marks: Mutex<Marks>,
-    /// Whether there was a manifest when it was opened.
+    /// Whether there was a manifest at startup.
     had_manifest: bool,
-    /// The sessions that were there when it was opened, and the ids of their models.
+    /// The sessions at startup, with the ids of their models.
     found: Mutex<Vec<(String, Vec<String>)>>,
-    /// What was wrong with the folder when it was opened.
+    /// Problems with the folder at startup.
     findings: Vec<String>,
-    /// Whether the last look at the folder found something wrong.
+    /// Whether the last check of the folder found a problem, so that each is logged once.
     is_wrong: AtomicBool,
     lock: Option<Lock>,
 }
 
-/// An error at this path.
+/// An I/O error at this path.
 fn unusable(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
     let path = path.to_owned();
     move |source| StoreError::Unusable { path, source }
 }
 
 impl Store {
-    /// [`Store::open_checked`] for contents of any format.
+    /// [`Store::open_checked`] without a check of formats.
     ///
     /// # Errors
     /// Another process holds the folder, or it cannot be read or written.
@@ -138,10 +138,10 @@ impl Store {
         Self::open_checked(root, &Formats::ANY)
     }
 
-    /// Opens the folder, makes it where there is none, and removes what an interrupted commit or deletion left.
+    /// Opens the folder, creates it if missing, and removes the remains of interrupted commits and deletions.
     ///
     /// # Errors
-    /// Another process holds it, it cannot be read or written, or something in it has a format that is not known.
+    /// Another process holds it, it cannot be read or written, or something in it has an unknown format.
     pub fn open_checked(root: &Path, formats: &Formats) -> Result<Self, StoreError> {
         let permissions = strays::permissions(root);
         disk::create_folder(root).map_err(unusable(root))?;
@@ -154,7 +154,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Looks at what the log holds of every model.
+    /// Checks the format of the log's commits.
     fn check_log(&self, formats: &Formats) -> Result<(), StoreError> {
         let recovered = self.lock_recovered();
         let contents = recovered.values().flat_map(|logged| {
@@ -182,7 +182,7 @@ impl<D: Disk> Store<D> {
         if bytes.as_deref().is_some_and(manifest::is_newer) {
             return Err(StoreError::Newer(path));
         }
-        // From here on the folder is changed.
+        // The folder is changed from here on.
         let (mut findings, mut strays) = (Vec::new(), Strays::default());
         let sessions = root.join(SESSIONS);
         disk.create_folder(&sessions).map_err(unusable(&sessions))?;
@@ -220,12 +220,12 @@ impl<D: Disk> Store<D> {
         })
     }
 
-    /// What was wrong with the folder when it was opened, in sentences. Damage that costs a model is told with the model.
+    /// Problems with the folder at startup, in sentences. The loss of a model is reported with the model instead.
     pub fn findings(&self) -> &[String] {
         &self.findings
     }
 
-    /// Refuses when the folder was removed or replaced.
+    /// Fails if the folder was removed or replaced.
     fn in_place(&self) -> io::Result<()> {
         self.lock.as_ref().map_or(Ok(()), Lock::check)
     }
@@ -234,10 +234,10 @@ impl<D: Disk> Store<D> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes what the manifest says durable.
+    /// Makes the manifest durable.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk write fails.
     pub fn sync_manifest(&self) -> io::Result<()> {
         let file = self.lock_manifest().take_dirty();
         let synced = file.map_or(Ok(()), |file| self.disk.sync_data(&file));
@@ -251,16 +251,16 @@ impl<D: Disk> Store<D> {
         self.root.join(SESSIONS).join(session)
     }
 
-    /// Writes `bytes` to `path` so that it holds the old or the new content, whole, whatever happens. The old content
-    /// goes to `aside` where that is given.
+    /// Replaces the content of `path` with `bytes` atomically: after a crash the file is the old or the new one, whole.
+    /// The old content moves to `aside`, if given.
     fn replace(&self, path: &Path, aside: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
-        // Another folder at this place is not to be written into.
+        // Never write into another folder at this path.
         self.in_place()?;
         let folder = path.parent().filter(|folder| *folder != self.root);
         folder.map_or(Ok(()), |folder| folder_is_free(&self.disk, folder))?;
         file_is_free(&self.disk, path)?;
         let (temporary, _) = write_temporary(&self.disk, path, bytes)?;
-        // Where the old content cannot go aside, it is replaced at once: that, too, is whole at every moment.
+        // If `aside` is blocked, replace the file directly: that is atomic, too.
         let aside = aside.filter(|aside| file_is_free(&self.disk, aside).is_ok());
         if let Some(aside) = aside {
             if_there(self.disk.rename(path, aside))?;
@@ -273,7 +273,7 @@ impl<D: Disk> Store<D> {
     }
 }
 
-/// Removes temporary files beside `sessions` that an interrupted write left. One that stays does no harm.
+/// Removes the temporary files beside `sessions` that interrupted writes left. One that cannot be removed is harmless.
 fn remove_temporaries(disk: &impl Disk, root: &Path) {
     let names = disk.files(root).unwrap_or_default().into_iter();
     for name in names.filter(|name| strays::is_in_root(name)) {
@@ -281,7 +281,8 @@ fn remove_temporaries(disk: &impl Disk, root: &Path) {
     }
 }
 
-/// The manifest, made anew where there is none that can be read. Without it nothing else is worse off.
+/// Opens the manifest, and creates a new one if it cannot be read. The store works without a manifest, except that it
+/// cannot detect lost commits.
 fn open_manifest<D: Disk>(
     disk: &D,
     path: &Path,
@@ -300,7 +301,7 @@ fn open_manifest<D: Disk>(
             Err(error) => format!("it cannot be moved away ({error})"),
         };
         findings.push(format!(
-            "{shown} cannot be read: {became}, and a new one is begun"
+            "{shown} cannot be read: {became}, and a new one was created"
         ));
     } else if let Some(contents) = contents {
         if contents.damaged > 0 {
@@ -308,9 +309,7 @@ fn open_manifest<D: Disk>(
             findings.push(format!("{shown}: {damaged} of its slots cannot be read"));
         }
         if !contents.has_head {
-            findings.push(format!(
-                "{shown}: its head is damaged, and was written again"
-            ));
+            findings.push(format!("{shown}: its head was damaged, and was rewritten"));
         }
     }
     let known = contents.filter(|_| !is_foreign);
@@ -320,27 +319,27 @@ fn open_manifest<D: Disk>(
     };
     opened.unwrap_or_else(|error| {
         findings.push(format!(
-            "{shown} cannot be written ({error}): a later start will not notice commits that are lost"
+            "{shown} cannot be written ({error}): a later startup cannot detect lost commits"
         ));
         Manifest::absent(path)
     })
 }
 
-/// Writes the new content of a file beside it, durably: the name that it has until it is whole, and the file.
+/// Writes the new content durably to a temporary file beside `path`; returns its name and the file.
 fn write_temporary<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, D::File)> {
     let temporary = temporary(disk, path)?;
     let mut file = disk.create(&temporary)?;
     let written = disk.write(&mut file, bytes);
     if let Err(error) = written.and_then(|()| disk.sync_file(&file)) {
-        // Its room is needed more elsewhere; a leftover goes when the folder is opened again.
+        // Free its space now; otherwise it is removed when the folder is opened again.
         let _ = disk.remove_file(&temporary);
         return Err(error);
     }
     Ok((temporary, file))
 }
 
-/// A name for the new content of a file until it is whole: `{name}.tmp`, or `{name}.1.tmp` where a folder or a link has that
-/// name. A plain file of this name is left from a commit that was interrupted, and removed.
+/// A name for the temporary file: `{name}.tmp`, or `{name}.1.tmp` if a folder or a link has that name. A plain file of
+/// this name is the remains of an interrupted commit, and is removed.
 fn temporary(disk: &impl Disk, path: &Path) -> io::Result<PathBuf> {
     let name = |number| {
         let mut name = path.as_os_str().to_owned();
@@ -354,7 +353,7 @@ fn temporary(disk: &impl Disk, path: &Path) -> io::Result<PathBuf> {
         match disk.kind(&name) {
             None => return Ok(name),
             Some(EntryKind::File) => {
-                // Removed, not emptied: the file may have another name, too.
+                // Removed, not truncated: the file may have another hard link.
                 if_there(disk.remove_file(&name))?;
                 return Ok(name);
             }
@@ -364,7 +363,7 @@ fn temporary(disk: &impl Disk, path: &Path) -> io::Result<PathBuf> {
     Err(in_the_way(&name(0)))
 }
 
-/// The name of the file that a temporary file of this name is for.
+/// The name of the file that a temporary file belongs to.
 fn without_temporary(name: &str) -> Option<&str> {
     let name = name.strip_suffix(TEMPORARY)?;
     let numbered = name.rsplit_once('.').filter(|(_, number)| {
@@ -374,7 +373,7 @@ fn without_temporary(name: &str) -> Option<&str> {
     Some(numbered.map_or(name, |(name, _)| name))
 }
 
-/// Refuses a path where something stands that is no plain file.
+/// Fails if the path is occupied by anything but a plain file.
 fn file_is_free(disk: &impl Disk, path: &Path) -> io::Result<()> {
     match disk.kind(path) {
         Some(EntryKind::File) | None => Ok(()),
@@ -382,7 +381,8 @@ fn file_is_free(disk: &impl Disk, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Refuses a path where something stands that is no folder: what is behind a link, the next start does not find.
+/// Fails if the path is occupied by anything but a folder. Startup does not follow links, so it would miss what is
+/// behind one.
 fn folder_is_free(disk: &impl Disk, path: &Path) -> io::Result<()> {
     match disk.kind(path) {
         Some(EntryKind::Folder) | None => Ok(()),
@@ -390,7 +390,7 @@ fn folder_is_free(disk: &impl Disk, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Something that is not the server's has the name of a file or a folder of the server's.
+/// The error for a name of the server's that is occupied by a foreign file, folder or link.
 fn in_the_way(path: &Path) -> io::Error {
     let kind = match path.symlink_metadata().map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_symlink() => "a symbolic link",
@@ -405,7 +405,7 @@ fn in_the_way(path: &Path) -> io::Error {
     )
 }
 
-/// Whether something was there to be worked on; that nothing was is no error.
+/// Whether the target existed; a missing target is not an error.
 fn if_there(done: io::Result<()>) -> io::Result<bool> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -1,4 +1,4 @@
-//! Commits into the log, and what a start finds there.
+//! Commits to the log, and what startup reads from it.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -6,18 +6,18 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::Store;
 use super::disk::Disk;
-use super::log::{Log, Logged, Recovered, Segment};
+use super::log::{Log, LoggedCommits, RecoveredCommits, Segment};
 use super::record::Record;
 
 impl<D: Disk> Store<D> {
-    /// Commits models whose files are known into the log, all at once. No two snapshots of a model may be the same, or
-    /// a file that comes back would bring back what came after it.
+    /// Commits models with known files to the log, with one sync. Snapshots of a model must differ from each other: if
+    /// an old file came back, commits based on an identical newer one would apply to it.
     ///
     /// # Errors
-    /// Nothing is acknowledged; put into its file, each of them is safe. A crash before may bring it back or not.
+    /// No commit is acknowledged; each becomes safe once it is in its file. After a crash each may or may not be there.
     pub fn log(&self, records: &[Record]) -> io::Result<Segment> {
-        // Before: a folder that took the place of this one is not to be written into. After: what was written into one
-        // that has lost its name meanwhile is not to be acknowledged.
+        // Checked before the write, so as not to write into a folder that has replaced this one, and after it, so as
+        // not to acknowledge a write into a folder that has lost its name meanwhile.
         self.in_place()?;
         let segment = self.lock_log().add(&self.disk, records)?;
         self.in_place()?;
@@ -28,17 +28,17 @@ impl<D: Disk> Store<D> {
         Ok(segment)
     }
 
-    /// What the log held of a model when it was opened; handed out once, and with it the care for its segments.
-    pub fn take_logged(&self, session: &str, model: &str) -> Option<Logged> {
+    /// The log's contents for a model at startup; handed out once, together with the handles that keep its segments.
+    pub fn take_logged(&self, session: &str, model: &str) -> Option<LoggedCommits> {
         let model = (session.to_owned(), model.to_owned());
         self.lock_recovered().remove(&model)
     }
 
-    /// Puts what nobody took from the log into its files; models that are damaged there go to quarantine. What only a
-    /// redo makes of a model stays where it is.
+    /// Moves what was not taken from the log into files, and damaged models to quarantine. Replay records stay in the
+    /// log.
     ///
     /// # Errors
-    /// The rest is in the log still.
+    /// The rest stays in the log.
     pub fn fold_rest(&self) -> io::Result<()> {
         let mut recovered = self.lock_recovered();
         let (mut folded, mut done) = (Vec::new(), Ok(()));
@@ -62,34 +62,33 @@ impl<D: Disk> Store<D> {
         done
     }
 
-    /// Whether the log has a segment.
+    /// Whether the log has any segment.
     pub fn has_log(&self) -> bool {
         !self.lock_log().is_empty()
     }
 
-    /// Begins a new segment with the next commit, so that what counts in the last one can be written into files.
+    /// Starts a new segment with the next commit, so that the commits in the current one can be checkpointed.
     pub fn close_segment(&self) {
         self.lock_log().close();
     }
 
-    /// Removes segments in which nothing is valid.
+    /// Removes segments without valid commits.
     ///
     /// # Errors
-    /// They are there still, which does no harm.
+    /// They remain, which is harmless.
     pub fn tidy_log(&self) -> io::Result<()> {
         self.in_place()?;
         self.lock_log().tidy(&self.disk)
     }
 
-    /// Has every part of the log kept in quarantine when nothing in it is valid any more: a model's last commit was lost
-    /// from it, maybe.
+    /// Makes every current segment go to quarantine instead of being removed, because it may hold a model's last
+    /// commit.
     pub fn keep_log(&self) {
         self.lock_log().note_damage();
     }
 
-    /// Makes what the manifest says durable, which its writers do not wait for, and looks whether the folder and the log
-    /// are still in their places: what is valid in a segment that is not is to be written into files. Tells once what is
-    /// wrong.
+    /// Makes the manifest durable, since its writers do not sync, and checks that the folder and the log are still in
+    /// place. The commits in a displaced segment must be checkpointed. Logs a problem once.
     pub fn check(&self) {
         let done = self.in_place();
         let done = done.and_then(|()| self.sync_manifest());
@@ -99,7 +98,7 @@ impl<D: Disk> Store<D> {
         if let Err(error) = done
             && !was_wrong
         {
-            tracing::error!(%error, "the data folder is not as it should be");
+            tracing::error!(%error, "the check of the data folder failed");
         }
     }
 
@@ -107,7 +106,7 @@ impl<D: Disk> Store<D> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn lock_recovered(&self) -> MutexGuard<'_, Recovered> {
+    pub(super) fn lock_recovered(&self) -> MutexGuard<'_, RecoveredCommits> {
         self.recovered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

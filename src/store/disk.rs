@@ -1,15 +1,15 @@
-//! What a store does to a disk, step by step: each is one that a crash can come before or after, and that can fail.
+//! The disk operations of a store, as single steps: a crash can happen between any two, and each can fail.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Names in the folder give access and files hold weights, so that both are their owner's alone.
+/// Names in the folder are credentials and files hold weights, so only the owner may read them.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// What a name stands for; links are not followed.
+/// The kind of a directory entry; links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -20,76 +20,75 @@ pub enum EntryKind {
     Other,
 }
 
-/// A name in a folder.
+/// A directory entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name; what is not UTF-8 in it is replaced.
+    /// The name; invalid UTF-8 is replaced.
     pub name: String,
-    /// What it stands for.
+    /// Its kind.
     pub kind: EntryKind,
 }
 
-/// What tells a file from every other on this machine, whatever its names are.
+/// Identifies a file on this machine, independent of its names (device and inode).
 pub type Identity = (u64, u64);
 
-/// The state of the file under a name at one moment. Two equal stamps mean that the file was neither written to nor
-/// replaced in between.
+/// The state of a file at one moment. Equal stamps mean that the file was neither written nor replaced in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// What the name stands for.
+    /// The kind of the entry.
     pub kind: EntryKind,
-    /// Which file has the name.
+    /// The identity of the file.
     pub identity: Identity,
     /// The file's length in bytes.
     pub length: u64,
-    /// When the file was last changed, in seconds and nanoseconds by the file system's clock.
+    /// When the inode was last changed, in seconds and nanoseconds of the file system's clock.
     pub changed: (i64, i64),
 }
 
-/// A file system, as far as a store uses one.
+/// The file system operations that a store needs.
 pub trait Disk {
-    /// A file that is being written.
+    /// An open file.
     type File;
 
-    /// Makes a folder, and those that it lies in.
+    /// Creates a folder and its parents.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
-    /// Makes an empty file, or empties the one that is there.
+    /// Creates an empty file, or truncates an existing one.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
-    /// Opens a file to write over what is there.
+    /// Opens a file for writing in place.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
-    /// Adds bytes, which a crash can lose.
+    /// Appends bytes; a crash can lose them.
     fn write(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
-    /// Writes over bytes that are there or adds some, which a crash can keep in part.
+    /// Writes bytes at an offset; a crash can keep a part of them.
     fn write_at(&self, file: &Self::File, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Makes what was written durable.
+    /// Makes written bytes durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
-    /// The same where the file's size has not changed.
+    /// The same for a file whose size has not changed.
     fn sync_data(&self, file: &Self::File) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
-    /// Gives a file or a folder another name, which takes the place of what was there.
+    /// Renames a file or a folder, replacing the target.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
-    /// Removes a folder and what is in it.
+    /// Removes a folder and its contents.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
-    /// All of a regular file. Never waits for another process.
+    /// Reads a whole regular file. Never blocks on another process.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// What lies in a folder, sorted by name.
+    /// The entries of a folder, sorted by name.
     fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>>;
-    /// What this name stands for; `None` where there is nothing.
+    /// The kind of this name; `None` if it does not exist.
     fn kind(&self, path: &Path) -> Option<EntryKind>;
-    /// What this name stands for and when that was changed; a link is not followed.
+    /// The kind of this name, and when it was last changed; links are not followed.
     fn stamp(&self, path: &Path) -> io::Result<Stamp>;
-    /// Which file this is.
+    /// The identity of an open file.
     fn identity_of(&self, file: &Self::File) -> io::Result<Identity>;
 
-    /// Which file, folder or link has this name.
+    /// The identity of the file, folder or link with this name.
     fn identity(&self, path: &Path) -> io::Result<Identity> {
         Ok(self.stamp(path)?.identity)
     }
 
-    /// Whether something has this name.
+    /// Whether this name exists.
     fn exists(&self, path: &Path) -> bool {
         self.kind(path).is_some()
     }
@@ -104,7 +103,7 @@ pub trait Disk {
         self.names_of(folder, EntryKind::Folder)
     }
 
-    /// The names in a folder that stand for something of this kind, sorted.
+    /// The names in a folder of entries of this kind, sorted.
     fn names_of(&self, folder: &Path, kind: EntryKind) -> io::Result<Vec<String>> {
         let entries = self.entries(folder)?.into_iter();
         let entries = entries.filter(|entry| entry.kind == kind);
@@ -112,11 +111,11 @@ pub trait Disk {
     }
 }
 
-/// The operating system's.
+/// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
-/// Options that open a regular file, or fail at once: a link is not followed and a pipe not waited for.
+/// Options that open only a regular file: fails on a link and does not block on a pipe.
 pub(super) fn options() -> OpenOptions {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
@@ -126,7 +125,7 @@ pub(super) fn options() -> OpenOptions {
     options
 }
 
-/// Makes a folder and those that it lies in.
+/// Creates a folder and its parents.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -172,7 +171,7 @@ impl Disk for RealDisk {
     }
 
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        // A fault in the middle leaves a part, as a full disk does.
+        // An injected fault leaves a part, as a full disk does.
         let (head, tail) = bytes.split_at(bytes.len() / 2);
         file.write_all(head)?;
         point("disk.write")?;
@@ -253,7 +252,7 @@ impl Disk for RealDisk {
             kind: kind_of(metadata.file_type()),
             identity: (metadata.dev(), metadata.ino()),
             length: metadata.len(),
-            // Not the time of the last writing, which a copy can take along.
+            // The change time, because a copy can preserve the modification time.
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
@@ -264,8 +263,8 @@ impl Disk for RealDisk {
     }
 }
 
-/// A place where a test can have the disk fail (`return`, `return(full)`) or the process end (`return(abort)`), by the
-/// variable FAILPOINTS. Without the feature `failpoints` there is nothing here.
+/// A failpoint: where a test can make the disk fail (`return`, `return(full)`) or the process abort (`return(abort)`),
+/// through the variable FAILPOINTS. Compiled only with the feature `failpoints`.
 #[cfg(feature = "failpoints")]
 fn point(name: &str) -> io::Result<()> {
     fail::fail_point!(name, |action: Option<String>| match action.as_deref() {

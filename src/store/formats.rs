@@ -1,4 +1,4 @@
-//! Whether the program knows the format of every file, asked before anything in the folder is touched.
+//! Checks that the program can read the format of every file before anything in the folder is changed.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,37 +10,37 @@ use super::sessions::SESSION_FILE;
 use super::survey::Survey;
 use super::{SESSIONS, StoreError};
 
-/// The longest header that is read, in bytes: a file that claims a longer one is damaged.
+/// The longest header that is read, in bytes: a file that claims a longer one counts as damaged.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// What the program knows about formats; the store itself looks at no content.
+/// Knowledge of formats, passed in by the owner of the contents; the store itself does not interpret them.
 #[derive(Clone, Copy, Debug)]
 pub struct Formats {
-    /// The version that the start of a model's file or of a commit in the log names, if it is one that is not known.
+    /// The version in the first bytes of a model's file or of a commit in the log, if it is unknown.
     pub unknown_model: fn(&[u8]) -> Option<u32>,
-    /// Whether a model's file, of whatever version, is undamaged.
+    /// Whether a model's file of any version is undamaged.
     pub is_sound: fn(&[u8]) -> bool,
-    /// The version that a session's record names, if the record is undamaged and the version is not known.
+    /// The version in a session's record, if the record is undamaged and the version unknown.
     pub unknown_session: fn(&[u8], &str) -> Option<u32>,
 }
 
 impl Formats {
-    /// Every format is known.
+    /// Accepts every format.
     pub const ANY: Self = Self {
         unknown_model: |_| None,
         is_sound: |_| true,
         unknown_session: |_, _| None,
     };
 
-    /// Looks at every session and model of the folder.
+    /// Checks every session and model in the folder.
     ///
     /// # Errors
-    /// A file of a version that the program does not know. What cannot be read at all is a matter for later.
+    /// A file of an unknown version. Unreadable files are reported later.
     pub(super) fn check(&self, root: &Path, survey: &Survey) -> Result<(), StoreError> {
         for (id, files) in &survey.sessions {
             let folder = root.join(SESSIONS).join(id);
             for Entry { name, kind } in files {
-                // A pipe would be waited for, and a link leads anywhere.
+                // Opening a pipe could block, and a link may lead anywhere.
                 if *kind != EntryKind::File {
                     continue;
                 }
@@ -61,16 +61,16 @@ impl Formats {
         Ok(())
     }
 
-    /// The version of a model's file, if it is not known and the file is undamaged.
+    /// The version of a model's file, if it is unknown and the file undamaged.
     fn unknown_in(&self, path: &Path) -> Option<u32> {
         let version = (self.unknown_model)(&header(path).ok()?)?;
-        // A flipped bit in the version is damage, which costs one model, not the start.
+        // A flipped bit in the version is damage, which costs one model, not the startup.
         let whole = std::fs::read(path).ok()?;
         (self.is_sound)(&whole).then_some(version)
     }
 }
 
-/// The beginning of a safetensors file, up to the end of its header.
+/// The first bytes of a safetensors file, up to the end of its header.
 fn header(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let mut length = [0; 8];

@@ -1,37 +1,37 @@
-//! The head of a commit in the log: whose commit it is, what it holds, and which group it was synced with.
+//! The head of a commit in the log: its model, its content, and the group that it was synced with.
 
 use super::manifest::Mark;
 use super::record::{Anchor, Kind};
 
-/// The digest of a group: over the heads of its commits, and so over all that they hold.
+/// The digest of a group. It covers the heads of the group's commits, and thereby their contents.
 pub(super) type GroupDigest = [u8; 16];
 
-/// On which side of its content a head lies.
+/// The side of the content on which a head lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Before,
     After,
 }
 
-/// The layout of a head. Every commit of a segment has the same one.
+/// The layout of a head, the same for all commits in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Without a chain; read, never written.
+    /// Without a chain; read but no longer written.
     V1,
-    /// With the group's number and the digest of the group before.
+    /// With the group's number and the digest of the previous group.
     V2,
 }
 
-/// A group's place in the chain of all groups, and a commit's place in its group.
+/// A group's position in the chain of groups, and a commit's position in its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Link {
-    /// The number of the group: one more than that of the group before.
+    /// The number of the group, one more than the previous group's.
     pub number: u64,
-    /// The digest of the group before.
+    /// The digest of the previous group.
     pub previous: GroupDigest,
-    /// Which commit of the group this is.
+    /// The index of this commit in the group.
     pub index: u32,
-    /// How many commits the group has.
+    /// Number of commits in the group.
     pub count: u32,
 }
 
@@ -39,9 +39,9 @@ pub(super) struct Link {
 pub(super) struct Head {
     pub side: Side,
     pub kind: Kind,
-    /// The number of its segment.
+    /// The number of the segment.
     pub segment: u64,
-    /// Where in the segment its group begins.
+    /// The offset of the group in the segment.
     pub offset: u64,
     pub bytes: usize,
     /// `None` in format 1.
@@ -54,16 +54,16 @@ pub(super) struct Head {
     pub model: String,
 }
 
-/// Room for an id and the zero behind it.
+/// Size of an id with its terminating zero.
 pub(super) const ID: usize = 64;
-/// Where a head can begin: at multiples of this.
+/// Heads begin at multiples of this.
 pub(super) const ALIGNMENT: usize = 8;
-/// The size of a head's own checksum.
+/// Size of the head's own checksum.
 const SUM: usize = 24;
 const FAMILY: &[u8; 7] = b"bpd-log";
 
 impl Format {
-    /// The format that a head which begins with this word has, if it is one that this program knows.
+    /// The format of a head that begins with this word, if this program can read it.
     pub fn of(word: &[u8]) -> Option<Self> {
         match word.strip_prefix(FAMILY)? {
             b"1" => Some(Self::V1),
@@ -72,7 +72,7 @@ impl Format {
         }
     }
 
-    /// Whether this is the beginning of a head that a newer program wrote.
+    /// Whether a newer program wrote a head that begins with this word.
     pub fn is_newer(word: &[u8]) -> bool {
         word.strip_prefix(FAMILY)
             .is_some_and(|version| matches!(version, [b'3'..=b'9']))
@@ -94,7 +94,7 @@ impl Format {
     }
 }
 
-/// A group's digest, by the heads before its commits.
+/// The digest of a group with these heads.
 pub(super) fn digest(heads: impl IntoIterator<Item = Vec<u8>>) -> GroupDigest {
     let mut hasher = blake3::Hasher::new();
     for head in heads {
@@ -148,7 +148,7 @@ impl Head {
         bytes
     }
 
-    /// The head that begins here, if an undamaged one of this segment does.
+    /// Reads the head at the beginning of `bytes`, if it is undamaged and belongs to this segment.
     pub fn read(bytes: &[u8], segment: u64) -> Option<Self> {
         let format = Format::of(bytes.get(..ALIGNMENT)?)?;
         let head = bytes.get(..format.size())?;
@@ -194,13 +194,13 @@ impl Head {
         })
     }
 
-    /// How much of the segment its commit takes: both heads and the content between them.
+    /// The size of the commit in the segment: both heads and the content between them.
     pub fn span(&self) -> Option<usize> {
         let content = self.bytes.checked_next_multiple_of(ALIGNMENT)?;
         content.checked_add(2 * self.format().size())
     }
 
-    /// The content that lies here, if it is the one that was written.
+    /// The content at `from`, if it is undamaged.
     pub fn content<'a>(&self, bytes: &'a [u8], from: Option<usize>) -> Option<&'a [u8]> {
         let from = from?;
         let content = bytes.get(from..from.checked_add(self.bytes)?)?;
@@ -208,7 +208,7 @@ impl Head {
     }
 }
 
-/// What is left to read of a head.
+/// The unread rest of a head.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {

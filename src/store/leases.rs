@@ -1,7 +1,7 @@
-//! How long each session had been without a call when the server was stopped in good order.
+//! How long each session had been without a call at the last orderly shutdown.
 //!
-//! The start that reads the file removes it. So after a crash there is none, every lease starts anew, and no session is
-//! ever taken for older than it is.
+//! Startup removes the file when it reads it. After a crash there is none, so every lease restarts, and no session
+//! expires early.
 
 use std::io;
 
@@ -11,18 +11,18 @@ use super::{Store, if_there};
 pub(super) const LEASES: &str = "leases.json";
 
 impl<D: Disk> Store<D> {
-    /// Writes the ages of all sessions down, for the next start.
+    /// Persists the ages of all sessions for the next startup.
     ///
     /// # Errors
-    /// The next start finds them or does not, which does no harm.
+    /// The file may or may not be there, which is harmless.
     pub fn put_leases(&self, leases: &[u8]) -> io::Result<()> {
         self.replace(&self.root.join(LEASES), None, leases)
     }
 
-    /// What the last orderly stop wrote down; once.
+    /// The ages persisted by the last orderly shutdown; handed out once.
     ///
     /// # Errors
-    /// The file cannot be read or removed. Then nothing of it may be used.
+    /// The file cannot be read or removed, and must not be used.
     pub fn take_leases(&self) -> io::Result<Option<Vec<u8>>> {
         let path = self.root.join(LEASES);
         if !self.disk.exists(&path) {

@@ -1,4 +1,4 @@
-//! Whose folder it is: one process holds it, for as long as the names that lead to it lead to what it holds.
+//! The lock of the data folder: one process holds it, as long as its path still leads to the locked folder.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -15,19 +15,19 @@ const LOCK: &str = "lock";
 pub(super) struct Lock {
     path: PathBuf,
     identity: Identity,
-    /// Held, not used: the lock ends with them.
+    /// Held only to keep the lock.
     _file: File,
     _folder: File,
-    /// Whether the folder or the lock was removed or replaced. What happened to it meanwhile is unknown, so that this
-    /// lasts until the folder is opened again.
+    /// Whether the folder or the lock file was removed or replaced. Another process may have changed the folder
+    /// meanwhile, so this is final until the folder is opened again.
     is_lost: AtomicBool,
 }
 
 impl Lock {
-    /// Takes the lock of this folder.
+    /// Locks this folder.
     ///
     /// # Errors
-    /// Another process has it, or the folder cannot be read or written.
+    /// Another process holds the lock, or the folder cannot be read or written.
     pub fn take(root: &Path) -> Result<Self, StoreError> {
         let path = root.join(LOCK);
         let mut options = disk::options();
@@ -35,7 +35,8 @@ impl Lock {
         let file = file.open(&path).map_err(unusable(&path))?;
         try_lock(&file, root).map_err(|error| error.unwrap_or_else(unusable(&path)))?;
         let folder = File::open(root).map_err(unusable(root))?;
-        // The folder itself as well: a lock file that was removed keeps nobody out. Not every file system can do it.
+        // Locks the folder itself as well, because a removed lock file protects nothing. Not every file system supports
+        // this.
         if let Err(Ok(locked)) = try_lock(&folder, root) {
             return Err(locked);
         }
@@ -49,10 +50,10 @@ impl Lock {
         })
     }
 
-    /// Refuses when the folder, or the lock in it, is not the one that was locked.
+    /// Checks that the folder and its lock file are the locked ones.
     ///
     /// # Errors
-    /// It was removed or replaced; or its names cannot be read.
+    /// One of them was removed or replaced, or cannot be read.
     pub fn check(&self) -> io::Result<()> {
         if !self.is_lost.load(Ordering::Relaxed) {
             let is_other = match RealDisk.identity(&self.path) {
@@ -81,7 +82,7 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// Locks a file, or says that another process has (`Ok`), or why it cannot be done (`Err`).
+/// Locks a file; fails with `Ok` if another process holds it, with `Err` if locking is impossible.
 fn try_lock(file: &File, root: &Path) -> Result<(), Result<StoreError, io::Error>> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => Ok(StoreError::Locked(root.to_owned())),

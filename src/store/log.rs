@@ -1,20 +1,19 @@
-//! The log that all models share: commits lie one behind the other, and one sync serves all that wait.
+//! The log that all models share: commits are appended, and one sync serves all that are waiting.
 //!
 //! ```text
-//! log/{number}.log    a segment: room of a fixed size, zero where nothing was written yet
+//! log/{number}.log    a segment of fixed size, zero where unwritten
 //! ```
 //!
-//! A commit in the log is as durable as one in a file. It holds all of a small model; of a large one, what makes it of
-//! the commit before. It is valid as long as the model's file is the one that it came after (its anchor). So replacing
-//! that file makes it void, and so does a deletion: nothing in a segment is ever changed. A segment is removed when every
-//! commit in it is void.
+//! A commit in the log is as durable as one in a file. It holds a small model as a whole; for a large one, a record to
+//! replay from the previous commit. It is valid as long as the model's file is the version that it builds on (its
+//! anchor). Replacing or deleting that file thus invalidates the commit without a write to the segment. A segment is
+//! removed once it has no valid commits.
 //!
-//! The commits of one sync are a group. Each group names the digest of the group before it, across segments too, so that
-//! a group which is missing before a sound one is noticed (see `scan`). Whether the last group is missing, and which
-//! models a missing one held, the manifest tells.
+//! The commits of one sync form a group. Each group holds the digest of the previous one, also across segments, which
+//! reveals a missing group before an intact one (see `scan`). The manifest reveals a missing last group, and the models
+//! in a missing group.
 //!
-//! The log is a way to be quick, never the only way: one that is full, or that the disk refuses, is left as it is, and
-//! the commit goes to its file.
+//! The log is an optimization: if it is full or the disk refuses it, the commit goes to the model's file instead.
 
 mod recovery;
 
@@ -28,16 +27,17 @@ use super::folder_is_free;
 use super::head::GroupDigest;
 use super::record::{Record, group};
 
-pub use recovery::{Logged, Recovered};
+pub use recovery::{LoggedCommits, RecoveredCommits};
 pub(super) use recovery::{newer, number};
 
-/// The size of a segment. Made of zeros before it is used: a sync then has no new size to make durable, which halves it.
+/// The size of a segment. Segments are filled with zeros when created: a sync then need not persist a new size, which
+/// halves its cost.
 pub const SEGMENT_BYTES: usize = if cfg!(test) { 8 << 10 } else { 4 << 20 };
-/// So much may lie in the log and not in files.
+/// Most segments in the log.
 const MAX_SEGMENTS: usize = 16;
 pub(super) const EXTENSION: &str = ".log";
 
-/// The segment that a commit lies in; held for as long as the commit counts.
+/// The segment of a commit, held for as long as the commit is valid.
 #[derive(Clone, Debug)]
 pub struct Segment(Arc<SegmentFile>);
 
@@ -47,25 +47,25 @@ struct SegmentFile {
     path: PathBuf,
     /// Whether nothing will be added.
     is_closed: AtomicBool,
-    /// Whether a commit in it cannot be used.
+    /// Whether it has an unusable commit.
     is_damaged: AtomicBool,
 }
 
-/// The segments, and the one that is being written.
+/// All segments, and the one that is being written.
 #[derive(Debug)]
 pub struct Log<F> {
     folder: PathBuf,
-    /// Where segments go that hold something damaged.
+    /// Where damaged segments go.
     quarantine: PathBuf,
     /// The number of the next segment.
     next: u64,
-    /// The number of the next group, and the digest of the one before.
+    /// The number of the next group, and the digest of the previous one.
     link: (u64, GroupDigest),
     segments: Vec<Segment>,
     open: Option<Open<F>>,
-    /// The folder, once its own name is durable.
+    /// The log's folder, once its own name is durable.
     held: Option<Identity>,
-    /// Whether the disk has refused, and is left alone for a while.
+    /// Whether the log is suspended after a disk error.
     is_resting: bool,
 }
 
@@ -74,7 +74,7 @@ struct Open<F> {
     segment: Segment,
     file: F,
     identity: Identity,
-    /// Where the next commit goes.
+    /// The offset of the next commit.
     end: usize,
 }
 
@@ -88,12 +88,12 @@ impl Segment {
         }))
     }
 
-    /// Whether nothing will be added: then what counts in it is to be written into files.
+    /// Whether it is closed: its valid commits must then be checkpointed.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed.load(Ordering::Relaxed)
     }
 
-    /// Notes that something in it cannot be used: it goes to quarantine when nothing in it counts.
+    /// Marks it as damaged: it goes to quarantine once it has no valid commits.
     pub fn note_damage(&self) {
         self.0.is_damaged.store(true, Ordering::Relaxed);
     }
@@ -110,27 +110,27 @@ impl PartialEq for Segment {
 }
 
 impl<F> Log<F> {
-    /// Whether there is anything in it.
+    /// Whether the log has no segments.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
-    /// Notes that something in these segments may be damaged.
+    /// Marks the segments as possibly damaged.
     pub fn note_damage(&self) {
         self.segments.iter().for_each(Segment::note_damage);
     }
 
-    /// Makes commits durable, all with one sync, and returns where they lie.
+    /// Makes commits durable with one sync, and returns their segment.
     ///
     /// # Errors
-    /// None of them is acknowledged. A crash may bring each of them back or not.
+    /// No commit is acknowledged. After a crash each may or may not be there.
     pub fn add<D: Disk<File = F>>(&mut self, disk: &D, records: &[Record]) -> io::Result<Segment> {
         let bytes: usize = records.iter().map(Record::bytes).sum();
         if bytes > SEGMENT_BYTES || !records.iter().all(Record::has_room) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         if self.is_resting {
-            return Err(io::Error::other("the log rests after a failure"));
+            return Err(io::Error::other("the log is suspended after a disk error"));
         }
         let added = self.write_group(disk, records, bytes);
         self.is_resting = added.is_err();
@@ -143,7 +143,7 @@ impl<F> Log<F> {
         records: &[Record],
         bytes: usize,
     ) -> io::Result<Segment> {
-        // Put back when all went well: after a failed sync nobody knows what the disk holds of a file.
+        // Put back only on success: after a failed sync the file's state on disk is unknown.
         let mut open = match self.open.take() {
             Some(open) if open.end + bytes <= SEGMENT_BYTES => open,
             full => {
@@ -158,7 +158,7 @@ impl<F> Log<F> {
         let (group, digest) = group(records, segment, offset, number, previous);
         let written = disk.write_at(&open.file, offset, &group);
         let written = written.and_then(|()| disk.sync_data(&open.file));
-        // What was written into a file that has lost its name is gone after a restart.
+        // Bytes written to a file that has lost its name would be missing after a restart.
         let in_place = written.and_then(|()| self.is_in_place(disk, &open));
         if let Err(error) = in_place {
             open.segment.close();
@@ -172,15 +172,14 @@ impl<F> Log<F> {
         Ok(segment)
     }
 
-    /// Adds nothing more to the segment that is being written.
+    /// Closes the current segment.
     pub fn close(&mut self) {
         if let Some(open) = self.open.take() {
             open.segment.close();
         }
     }
 
-    /// Adds nothing more to the segment that is being written if it was removed or replaced: what is valid in it is then
-    /// to be written into files.
+    /// Closes the current segment if it was removed or replaced: its valid commits must then be checkpointed.
     ///
     /// # Errors
     /// It was removed or replaced.
@@ -196,11 +195,11 @@ impl<F> Log<F> {
         in_place
     }
 
-    /// Removes the closed segments in which nothing is valid; a damaged one goes to quarantine instead. After a failure
-    /// the disk is tried again from here on.
+    /// Removes the closed segments without valid commits; damaged ones go to quarantine instead. Also ends a suspension
+    /// after a disk error.
     ///
     /// # Errors
-    /// They are tried again.
+    /// They are retried next time.
     pub fn tidy<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         self.is_resting = false;
         let quarantine = &self.quarantine;
@@ -231,7 +230,7 @@ impl<F> Log<F> {
         done
     }
 
-    /// Begins a segment.
+    /// Creates a segment.
     fn begin<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<Open<F>> {
         if self.segments.len() >= MAX_SEGMENTS {
             self.tidy(disk)?;
@@ -249,7 +248,7 @@ impl<F> Log<F> {
         }
         let mut path = self.folder.join(segment_name(self.next));
         while disk.exists(&path) {
-            // A folder, a link: not made by this program.
+            // A foreign folder or link has this name.
             self.next += 1;
             path = self.folder.join(segment_name(self.next));
         }
@@ -268,7 +267,7 @@ impl<F> Log<F> {
                 })
             }
             Err(error) => {
-                // Its room is needed more elsewhere; an empty leftover goes after the next start.
+                // Free its space now; otherwise an empty leftover is removed after the next startup.
                 let _ = disk.remove_file(&path);
                 self.held = None;
                 Err(error)
@@ -276,7 +275,7 @@ impl<F> Log<F> {
         }
     }
 
-    /// Whether the path of the segment that is being written leads to it, as a start goes: which follows no link.
+    /// Whether the path of the current segment still leads to it, without following links, as at startup.
     fn is_in_place<D: Disk<File = F>>(&self, disk: &D, open: &Open<F>) -> io::Result<()> {
         let is_other = |path: &Path, known| Ok::<_, io::Error>(disk.identity(path)? != known);
         let path = &open.segment.0.path;
@@ -307,7 +306,7 @@ fn segment_name(number: u64) -> String {
     format!("{number:012}{EXTENSION}")
 }
 
-/// Where a segment can go in quarantine.
+/// A free name for a segment in quarantine.
 fn free_name(disk: &impl Disk, quarantine: &Path, number: u64) -> PathBuf {
     let name = |at: u32| match at {
         0 => format!("log-{number}{EXTENSION}"),

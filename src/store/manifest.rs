@@ -1,18 +1,18 @@
-//! The manifest: the last durable commit of each model, so that a file or a part of the log that was lost, damaged or
-//! replaced by an older one is noticed.
+//! The manifest: the last durable commit of each model. It reveals files and log segments that were lost, damaged or
+//! replaced by older ones.
 //!
 //! ```text
-//! manifest    a head of 256 bytes, then a slot of 256 bytes for each model, zero where it is free
-//! slot        session (64), model (64), two cells (64 each) of which the newer sound one counts
+//! manifest    a head of 256 bytes, then a slot of 256 bytes for each model, zero if free
+//! slot        session (64), model (64), two cells (64 each), of which the newer intact one is valid
 //! cell        count, updated, step, 0 (u64 each), BLAKE3 over the ids and these (32)
 //! ```
 //!
-//! A cell is written after its commit is durable and before the commit is acknowledged, without a sync: whatever stops
-//! the process, the manifest has every acknowledged commit, and after a power cut it is at most behind, never ahead. A
-//! model is taken out, with a sync, before its files are removed.
+//! A cell is written after its commit is durable and before the commit is acknowledged, without a sync: after a crash of
+//! the process, the manifest has every acknowledged commit; after a power cut it may lag behind, but is never ahead. A
+//! model is removed from it, with a sync, before its files are removed.
 //!
-//! Memory holds every slot. A file that another process wrote to, removed or replaced is therefore written anew from
-//! memory: at once with the next commit or deletion, else within a second.
+//! Memory holds every slot, so a file that another process changed, removed or replaced is rewritten from memory: with
+//! the next commit or deletion, at the latest within a second.
 
 mod format;
 
@@ -27,41 +27,41 @@ use format::{CELL, ID, Key, SLOT, Slot, cell, hash, head, ids, key, place};
 
 pub(super) use format::{Contents, is_newer};
 
-/// Where a commit stands among all commits of its model.
+/// The position of a commit among all commits of its model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// When the model was last changed, in nanoseconds since 1970; grows with every change.
+    /// When the model was last changed, in nanoseconds since 1970; increases with every change.
     pub updated: u64,
     /// The model's step.
     pub step: u64,
 }
 
-/// The last durable commit of each model: by session and model.
+/// The last durable commit of each model, by session and model.
 pub type Marks = BTreeMap<(String, String), Mark>;
 
 #[derive(Debug)]
 pub(super) struct Manifest<F> {
     path: PathBuf,
-    /// `None` where the disk refused it.
+    /// `None` if the disk refused to open it.
     file: Option<Arc<F>>,
-    /// Which file that is.
+    /// The identity of that file.
     identity: Identity,
-    /// What the path led to after the last write; `None` where that is not known.
+    /// The state of the file after the last write; `None` if unknown.
     stamp: Option<Stamp>,
     /// Whether the path no longer leads to what was written.
     is_changed: bool,
     slots: BTreeMap<Key, Slot>,
     free: Vec<u64>,
-    /// The number of the first slot that was never used.
+    /// The number of the first slot that has never been used.
     end: u64,
-    /// Whether something was written and not synced.
+    /// Whether there are writes without a sync.
     is_dirty: bool,
     /// Whether the last write failed.
     has_failed: bool,
 }
 
 impl<F> Manifest<F> {
-    /// The manifest at this path with what was read of it; made anew where there is none.
+    /// Opens the manifest at this path with its contents; creates it if missing.
     pub fn open<D: Disk<File = F>>(
         disk: &D,
         path: &Path,
@@ -97,7 +97,7 @@ impl<F> Manifest<F> {
         })
     }
 
-    /// None: nothing is noted until [`Manifest::check_place`] can open it.
+    /// A manifest without a file: nothing is recorded until [`Manifest::check_place`] can open it.
     pub fn absent(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -113,12 +113,12 @@ impl<F> Manifest<F> {
         }
     }
 
-    /// Sees to it that the path leads to what this process knows: opens the manifest where the disk refused it at the
-    /// start, and writes it anew where another process changed it.
+    /// Restores the file from memory if needed: opens the manifest if the disk refused it at startup, and rewrites it
+    /// if another process changed it.
     ///
     /// # Errors
-    /// The disk refuses, or what stands at the path is no file: until that is moved away, a start does not notice
-    /// commits that are lost.
+    /// The disk refuses, or the path is occupied by something other than a file: until that is moved away, startup
+    /// cannot detect lost commits.
     pub fn check_place<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         if self.file.is_none() {
             let path = self.path.clone();
@@ -145,11 +145,11 @@ impl<F> Manifest<F> {
         Ok(())
     }
 
-    /// Writes the manifest anew from memory if another process changed the file. What is no file is left alone: a start
-    /// reads none there either, so that it takes nothing that was deleted for lost.
+    /// Rewrites the manifest from memory if another process changed the file. Anything but a file is left alone:
+    /// startup reads no manifest there either, so it does not report deleted models as lost.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk write fails.
     fn mend<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         if !self.is_changed || self.file.is_none() {
             return Ok(());
@@ -171,16 +171,17 @@ impl<F> Manifest<F> {
         self.file = Some(Arc::new(file));
         (self.is_changed, self.is_dirty) = (false, false);
         tracing::warn!(
-            "{} was removed, replaced or changed by another process: it was written anew, with all that it held",
+            "{} was removed, replaced or changed by another process: it was rewritten from memory",
             self.path.display()
         );
         Ok(())
     }
 
-    /// Writes the manifest anew from memory if another process changed it, as [`Manifest::mend`] does.
+    /// Checks the file, and rewrites the manifest from memory if another process changed it, as [`Manifest::mend`]
+    /// does.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk write fails.
     pub fn look_and_mend<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         if self.file.is_some() {
             self.look(disk);
@@ -188,19 +189,19 @@ impl<F> Manifest<F> {
         self.mend(disk)
     }
 
-    /// Notes whether the path leads to what was written last.
+    /// Checks whether the path leads to what was written last.
     fn look<D: Disk<File = F>>(&mut self, disk: &D) {
         self.is_changed |= disk.stamp(&self.path).ok() != self.stamp;
     }
 
-    /// Notes what the path leads to after a write.
+    /// Records the state of the file after a write.
     fn note_stamp<D: Disk<File = F>>(&mut self, disk: &D) {
         self.stamp = disk.stamp(&self.path).ok();
         let is_this = |stamp: Stamp| stamp.identity == self.identity;
         self.is_changed |= !self.stamp.is_some_and(is_this);
     }
 
-    /// All of the file.
+    /// The complete contents of the file.
     fn bytes(&self) -> Vec<u8> {
         let slots = usize::try_from(self.end).unwrap_or_default();
         let mut bytes = head().to_vec();
@@ -220,13 +221,13 @@ impl<F> Manifest<F> {
         bytes
     }
 
-    /// What was last noted of a model.
+    /// The last mark of a model.
     pub fn mark(&self, session: &str, model: &str) -> Option<Mark> {
         self.slots.get(&key(session, model)).map(|slot| slot.mark)
     }
 
-    /// Notes that these commits are durable: session, model and mark of each. Where the disk refuses, the manifest stays
-    /// behind.
+    /// Records that these commits are durable, each given by session, model and mark. If the disk refuses, the manifest
+    /// lags behind.
     pub fn note<'n, D: Disk<File = F>>(
         &mut self,
         disk: &D,
@@ -246,11 +247,11 @@ impl<F> Manifest<F> {
             }
             let written = self.write(disk, &file, (session, model), mark);
             self.is_dirty = true;
-            self.tell(written);
+            self.report(written);
         }
         if has_looked {
             self.note_stamp(disk);
-            // Where the disk refuses, the next commit or the next second tries again.
+            // If the disk refuses, the next commit or the next periodic check retries.
             let _ = self.mend(disk);
         }
     }
@@ -291,17 +292,18 @@ impl<F> Manifest<F> {
         written
     }
 
-    /// Takes models out; the caller syncs before it removes their files. `model` is `None` for all of a session.
+    /// Removes models from the manifest; the caller syncs before it removes their files. Without `model`, removes all
+    /// models of the session.
     ///
     /// # Errors
-    /// The disk refuses; some may be out.
+    /// The disk write fails; some models may be removed.
     pub fn forget<D: Disk<File = F>>(
         &mut self,
         disk: &D,
         session: &str,
         model: Option<&str>,
     ) -> io::Result<()> {
-        // Before, so that nothing has changed where this cannot be done.
+        // Done first, so that a failure leaves everything unchanged.
         self.look_and_mend(disk)?;
         let Some(file) = self.file.clone() else {
             return Ok(());
@@ -326,24 +328,24 @@ impl<F> Manifest<F> {
         Ok(())
     }
 
-    /// The file to sync, if something was written since the last time.
+    /// The file to sync, if there are writes since the last sync.
     pub fn take_dirty(&mut self) -> Option<Arc<F>> {
         let is_dirty = std::mem::take(&mut self.is_dirty);
         self.file.clone().filter(|_| is_dirty)
     }
 
-    /// Notes that a sync failed.
+    /// Records that a sync failed.
     pub const fn note_dirty(&mut self) {
         self.is_dirty = true;
     }
 
-    fn tell(&mut self, written: io::Result<()>) {
+    fn report(&mut self, written: io::Result<()>) {
         match written {
             Err(error) if !self.has_failed => {
                 self.has_failed = true;
                 tracing::error!(
                     %error,
-                    "the manifest cannot be written: until it can, a start does not notice commits that are lost"
+                    "the manifest cannot be written: until it can, startup cannot detect lost commits"
                 );
             }
             Err(_) => {}

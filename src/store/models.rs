@@ -15,17 +15,17 @@ pub(super) const CURRENT: &str = ".safetensors";
 pub(super) const PREVIOUS: &str = ".previous.safetensors";
 
 impl<D: Disk> Store<D> {
-    /// The last commit of a model in its file, which is its last one unless the log holds a newer one.
+    /// The commit in a model's file. It is the last one, unless the log has a newer one.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn model(&self, session: &str, model: &str) -> io::Result<Vec<u8>> {
         self.in_place()?;
         let path = self.folder(session).join(format!("{model}{CURRENT}"));
         self.disk.read(&path)
     }
 
-    /// Whether a model's file is there to log commits after, where a start looks for it: behind no link.
+    /// Whether a model's file exists for log commits to build on, not behind a link, since startup follows none.
     pub fn has_model(&self, session: &str, model: &str) -> bool {
         let folder = self.folder(session);
         let path = folder.join(format!("{model}{CURRENT}"));
@@ -33,11 +33,11 @@ impl<D: Disk> Store<D> {
             && self.disk.kind(&path) == Some(EntryKind::File)
     }
 
-    /// Commits a model into its file, in a session that is there; the file before it is kept, too. What the log holds of
-    /// the model becomes void. `mark` says where the commit stands among those of the model, where that is known.
+    /// Commits a model to its file in an existing session, and keeps the previous file. This invalidates the log's
+    /// commits of the model. `mark` is the commit's position, if known.
     ///
     /// # Errors
-    /// The last commit is still there, whole. Where the folder's own fsync failed, the new one may be there instead.
+    /// The last commit is still there, whole. If the folder's own fsync failed, the new one may be there instead.
     pub fn put_model(
         &self,
         session: &str,
@@ -58,18 +58,18 @@ impl<D: Disk> Store<D> {
         Ok(Anchor::of(snapshot))
     }
 
-    /// Removes a model; one that is not there is removed already.
+    /// Removes a model's files; missing files are not an error.
     ///
     /// # Errors
-    /// The model may be there or not; removing it again is right.
+    /// The model may or may not be there; retrying is safe.
     pub fn delete_model(&self, session: &str, model: &str) -> io::Result<()> {
         self.in_place()?;
         self.forget_marks(session, Some(model))?;
         let folder = self.folder(session);
-        // The older first: left alone it would be taken for the last commit.
+        // The older one first: left alone, it would be taken for the last commit.
         for name in [PREVIOUS, CURRENT] {
             let path = folder.join(format!("{model}{name}"));
-            // A folder or a link of this name is not the server's.
+            // Foreign folders and links of this name stay.
             if self.disk.kind(&path) == Some(EntryKind::File) {
                 if_there(self.disk.remove_file(&path))?;
             }
@@ -86,50 +86,50 @@ impl<D: Disk> Store<D> {
         ids(&self.disk, &self.folder(session))
     }
 
-    /// What the manifest held when it was opened, handed out once; `None` where there was none.
+    /// The manifest's contents at startup, handed out once; `None` if there was no manifest.
     pub fn take_marks(&self) -> Option<Marks> {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         self.had_manifest.then(|| std::mem::take(&mut *marks))
     }
 
-    /// The last durable commit of a model, as far as the manifest knows.
+    /// The last durable commit of a model, according to the manifest.
     pub fn mark(&self, session: &str, model: &str) -> Option<Mark> {
         self.lock_manifest().mark(session, model)
     }
 
-    /// Notes in the manifest that this commit of a model is durable.
+    /// Records in the manifest that this commit of a model is durable.
     pub fn note(&self, session: &str, model: &str, mark: Mark) {
         let commit = std::iter::once((session, model, mark));
         self.lock_manifest().note(&self.disk, commit);
     }
 
-    /// Takes a model, or all of a session, out of the manifest, durably: before its files are removed, since the manifest
-    /// must not miss what was deleted.
+    /// Removes a model, or all models of a session, from the manifest, durably. Done before the files are removed, so
+    /// that deleted models are not reported as lost.
     pub(super) fn forget_marks(&self, session: &str, model: Option<&str>) -> io::Result<()> {
         self.lock_manifest().forget(&self.disk, session, model)?;
         self.sync_manifest()?;
-        // One that was replaced meanwhile is not to bring them back.
+        // If the manifest was replaced meanwhile, the replacement must not bring them back.
         self.lock_manifest().look_and_mend(&self.disk)
     }
 }
 
-/// The ids of the models whose files lie in a session's folder.
+/// The ids of the models with files in a session's folder.
 pub(super) fn ids(disk: &impl Disk, folder: &Path) -> io::Result<Vec<String>> {
     let names = disk.files(folder)?.into_iter();
     Ok(names.filter_map(|name| id(&name)).collect())
 }
 
-/// The id of the model whose file has this name.
+/// The id of the model whose file has this name, if it is a model's.
 fn id(name: &str) -> Option<String> {
     let id = name.strip_suffix(CURRENT)?;
     strays::is_id(id).then(|| id.to_owned())
 }
 
-/// Cleans up after an interrupted commit: removes temporary files, and puts a file back that was moved aside for one that
+/// Cleans up after an interrupted commit: removes temporary files, and moves the previous file back if its replacement
 /// never came.
 ///
-/// Whether the file that was put back is the last commit, the manifest knows. Returns the ids of the models, in their
-/// order. What is not the server's goes to `strays`.
+/// Only the manifest knows whether that file is the last commit. Returns the ids of the models, sorted. Foreign names
+/// are added to `strays`.
 pub(super) fn clean(
     disk: &impl Disk,
     folder: &Path,
@@ -153,7 +153,7 @@ pub(super) fn clean(
                 models.insert(model.to_owned());
                 let current = current.display();
                 findings.push(format!(
-                    "{current} was missing: the commit before it was put there"
+                    "{current} was missing: the previous commit took its place"
                 ));
             }
         } else {

@@ -1,4 +1,4 @@
-//! Files that cannot be used, moved out of the way and kept.
+//! Quarantine: unusable files are moved out of the way, not deleted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use super::models::{CURRENT, PREVIOUS};
 use super::{MANIFEST, QUARANTINE, Store, file_is_free, folder_is_free, if_there, log, strays};
 
 impl<D: Disk> Store<D> {
-    /// Moves a model's commits out of the way, to names that are free, and returns where the last one is now, and where
-    /// the one before it is, if there was one.
+    /// Moves a model's files to quarantine, under free names; returns the new path of the last one and, if there is
+    /// one, of the previous one.
     ///
     /// # Errors
-    /// The last one is still where it was.
+    /// The last file is still in its place.
     pub fn quarantine(&self, session: &str, model: &str) -> io::Result<(PathBuf, Option<PathBuf>)> {
         self.in_place()?;
         let folder = self.root.join(QUARANTINE);
@@ -24,12 +24,12 @@ impl<D: Disk> Store<D> {
             at += 1;
         }
         let from = self.folder(session);
-        // The older first: left alone it would be taken for the last commit.
+        // The older one first: left alone, it would be taken for the last commit.
         let (previous, current) = (target(at, PREVIOUS), target(at, CURRENT));
         let before = from.join(format!("{model}{PREVIOUS}"));
         let moved = match file_is_free(&self.disk, &before) {
             Ok(()) => if_there(self.disk.rename(&before, &previous))?,
-            // Not the server's.
+            // A foreign file.
             Err(_) => false,
         };
         let previous = moved.then_some(previous);
@@ -42,7 +42,7 @@ impl<D: Disk> Store<D> {
         Ok((current, previous))
     }
 
-    /// Session and model of every file that was moved out of the way, in the order of their names.
+    /// Session and model of every file in quarantine, sorted.
     ///
     /// # Errors
     /// The folder cannot be listed.
@@ -65,7 +65,7 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// Removes what was moved out of the way of a model, or of all of a session.
+    /// Removes the quarantined files of a model, or of all models of a session.
     pub(super) fn forget(&self, session: &str, model: Option<&str>) -> io::Result<()> {
         let folder = self.root.join(QUARANTINE);
         for name in self.names_in_quarantine()? {
@@ -78,7 +78,7 @@ impl<D: Disk> Store<D> {
     }
 }
 
-/// Session and model of a file in quarantine, which is named `{session}.{model}.{number}` and as its kind is.
+/// Session and model of a file in quarantine with a name of the form `{session}.{model}.{number}.…`.
 fn ids(name: &str) -> Option<(&str, &str)> {
     let rest = name.strip_suffix(PREVIOUS);
     let rest = rest.or_else(|| name.strip_suffix(CURRENT))?;
@@ -89,7 +89,7 @@ fn ids(name: &str) -> Option<(&str, &str)> {
     (is_ours && parts.next().is_none()).then_some((session, model))
 }
 
-/// Whether a file in quarantine has a name that the server gives: a model's, a part of the log, or a manifest.
+/// Whether the server gives such names in quarantine: to a model's file, a log segment or a manifest.
 pub(super) fn is_ours(name: &str) -> bool {
     let is_numbered = |rest: &str| rest.split('-').all(|number| number.parse::<u64>().is_ok());
     let log = name.strip_prefix("log-");
@@ -99,7 +99,7 @@ pub(super) fn is_ours(name: &str) -> bool {
     ids(name).is_some() || log.or(manifest).is_some_and(is_numbered)
 }
 
-/// Moves a file that cannot be used into quarantine, to a name that is free.
+/// Moves an unusable file to quarantine, under a free name.
 pub(super) fn set_aside(disk: &impl Disk, path: &Path, quarantine: &Path) -> io::Result<PathBuf> {
     disk.create_folder(quarantine)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();

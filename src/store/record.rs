@@ -1,45 +1,45 @@
-//! A commit as it lies in the log: a head, what it holds, the head again, so that damage to one of the three never hides
-//! whose commit it is.
+//! The layout of a commit in the log: a head, the content, the head again, so that damage to one of the three never
+//! hides which model the commit belongs to.
 
 use super::head::{ALIGNMENT, Format, GroupDigest, Head, ID, Link, Side, digest};
 use super::manifest::Mark;
 
-/// What tells a model's file from every other that it had: the end of its snapshot, which is a checksum over the rest.
+/// Identifies a version of a model's file: the end of its snapshot, a checksum of the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor(pub(super) [u8; ANCHOR]);
 
-/// What a commit in the log holds.
+/// The kind of content of a commit in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// All of the model.
+    /// A whole model.
     Snapshot,
-    /// What makes the model of its commit before this one.
+    /// A record to replay from the model's previous commit.
     Redo,
 }
 
-/// A commit on its way into the log.
+/// A commit to be written to the log.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The session's id.
     pub session: String,
-    /// The model's.
+    /// The model's id.
     pub model: String,
-    /// The model's file that this commit comes after.
+    /// The version of the model's file that this commit builds on.
     pub anchor: Anchor,
-    /// Where this commit stands among all commits of the model.
+    /// The commit's position among all commits of the model.
     pub mark: Mark,
-    /// What the bytes are.
+    /// The kind of the content.
     pub kind: Kind,
-    /// What the commit holds.
+    /// The content.
     pub content: Vec<u8>,
 }
 
 const ANCHOR: usize = 32;
-/// The format that is written.
+/// The format for new commits.
 const FORMAT: Format = Format::V2;
 
 impl Anchor {
-    /// The one of this snapshot.
+    /// The anchor of this snapshot.
     pub fn of(snapshot: &[u8]) -> Self {
         let end = &snapshot[snapshot.len().saturating_sub(ANCHOR)..];
         let mut anchor = [0; ANCHOR];
@@ -49,12 +49,12 @@ impl Anchor {
 }
 
 impl Record {
-    /// Whether its ids fit into a head.
+    /// Whether its ids fit in a head.
     pub(super) fn has_room(&self) -> bool {
         self.session.len().max(self.model.len()) < ID
     }
 
-    /// How much of the log it takes.
+    /// Its size in the log.
     pub fn bytes(&self) -> usize {
         2 * FORMAT.size() + self.content.len().next_multiple_of(ALIGNMENT)
     }
@@ -76,8 +76,8 @@ impl Record {
     }
 }
 
-/// The commits of a group as they are written at `offset` of this segment, after the group with the digest `previous`;
-/// and the group's own digest.
+/// Encodes the commits of a group for `offset` in this segment, after the group with the digest `previous`; also
+/// returns the group's own digest.
 pub(super) fn group(
     records: &[Record],
     segment: u64,

@@ -1,27 +1,27 @@
-//! What a segment of the log holds, and whether the groups of all segments form one chain.
+//! Reads the commits in a segment, and checks that the groups of all segments form a chain.
 
 use super::head::{ALIGNMENT, Format, GroupDigest, Head, Side, digest};
 
-/// A commit as it was found in a segment.
+/// A commit found in a segment.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct FoundCommit<'a> {
     pub head: Head,
-    /// Where it begins.
+    /// Its offset.
     pub at: usize,
-    /// `None` where its bytes are not those that were written.
+    /// `None` if the content is damaged.
     pub content: Option<&'a [u8]>,
 }
 
 /// Whether a newer program wrote this segment.
 pub(super) fn is_newer(bytes: &[u8], segment: u64) -> bool {
     let first = bytes.get(..ALIGNMENT);
-    // One flipped bit can make the next version of a magic word; the head after the commit tells.
+    // A single flipped bit can turn the magic word into the next version's; the second head settles the question.
     first.is_some_and(Format::is_newer) && scan(bytes, segment).is_empty()
 }
 
-/// Every commit in a segment, in order.
-pub(super) fn scan(bytes: &[u8], segment: u64) -> Vec<Found<'_>> {
-    let mut found: Vec<Found<'_>> = Vec::new();
+/// Finds the commits in a segment, in order.
+pub(super) fn scan(bytes: &[u8], segment: u64) -> Vec<FoundCommit<'_>> {
+    let mut found: Vec<FoundCommit<'_>> = Vec::new();
     let mut at = 0;
     while let Some(aligned) = bytes.get(at..) {
         let mut words = aligned.chunks_exact(ALIGNMENT);
@@ -43,13 +43,13 @@ pub(super) fn scan(bytes: &[u8], segment: u64) -> Vec<Found<'_>> {
             at += ALIGNMENT;
             continue;
         };
-        // What looks like a commit inside the content of another is a client's bytes.
+        // A commit inside another one's content is a client's bytes.
         while found.last().is_some_and(|found| found.at >= begin) {
             found.pop();
         }
         let content = head.content(bytes, Some(begin + size));
         at = end;
-        found.push(Found {
+        found.push(FoundCommit {
             head,
             at: begin,
             content,
@@ -58,7 +58,7 @@ pub(super) fn scan(bytes: &[u8], segment: u64) -> Vec<Found<'_>> {
     found
 }
 
-/// A group of commits that were synced together, as far as it can be read.
+/// The readable part of a group of commits that were synced together.
 #[derive(Debug)]
 struct Group {
     segment: u64,
@@ -67,9 +67,9 @@ struct Group {
     number: u64,
     previous: GroupDigest,
     count: usize,
-    /// The heads of the commits that were found, in their order.
+    /// The heads of the commits found, in order.
     heads: Vec<Vec<u8>>,
-    /// Whether the content of each of these is the one that was written.
+    /// For each, whether its content is intact.
     is_sound: bool,
 }
 
@@ -83,7 +83,7 @@ impl Group {
     }
 }
 
-/// The groups of a log in the order in which they were written.
+/// The groups of a log in the order of writing.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     groups: Vec<Group>,
@@ -91,7 +91,7 @@ pub(super) struct Chain {
 
 impl Chain {
     /// Adds the commits of the next segment.
-    pub fn add(&mut self, found: &[Found<'_>]) {
+    pub fn add(&mut self, found: &[FoundCommit<'_>]) {
         for found in found {
             let head = &found.head;
             let Some(link) = head.link else { continue };
@@ -126,8 +126,7 @@ impl Chain {
         self.groups.iter().map(|group| group.number).max()
     }
 
-    /// Whether the group of this number in this segment was surely durable: a later one was written, and no later
-    /// segment has another try at this one.
+    /// Whether this group was certainly durable: a later group was written, and no later segment retries it.
     pub fn is_confirmed(&self, segment: u64, number: u64) -> bool {
         let mut tries = self.groups.iter().filter(|group| group.number == number);
         let is_last_try = tries
@@ -136,13 +135,13 @@ impl Chain {
         is_last_try && self.last().is_some_and(|last| number < last)
     }
 
-    /// The number of the next group, and the digest of the group before it.
+    /// The number of the next group, and the digest of the previous one.
     pub fn next(&self) -> (u64, GroupDigest) {
         match (self.groups.last(), self.last()) {
             (Some(group), Some(last))
                 if !(group.is_whole() && group.is_sound) && group.number == last =>
             {
-                // As far as the log knows it was never acknowledged: the next one takes its place.
+                // To all appearances this group was never acknowledged: the next one takes its number.
                 (group.number, group.previous)
             }
             (Some(group), Some(last)) => (last + 1, group.digest()),
@@ -150,7 +149,7 @@ impl Chain {
         }
     }
 
-    /// Where groups are missing that were durable: the segment, and what is wrong with it.
+    /// Gaps where durable groups are missing: the segment, and a description.
     pub fn gaps(&self) -> Vec<(u64, String)> {
         let mut gaps = Vec::new();
         let mut before: Option<&Group> = None;
@@ -171,12 +170,12 @@ impl Chain {
     }
 }
 
-/// What is missing between two groups that were found one behind the other.
+/// The gap between two consecutive groups found, if any.
 fn gap(before: &Group, after: &Group) -> Option<(u64, String)> {
     let is_next = after.number == before.number + 1;
     let (segment, number) = (before.segment, before.number);
     if after.number == number {
-        // The first try to write this group failed, and was not acknowledged.
+        // The first attempt to write this group failed and was not acknowledged.
         None
     } else if !before.is_whole() {
         let missing = before.count.saturating_sub(before.heads.len());
@@ -199,7 +198,7 @@ fn gap(before: &Group, after: &Group) -> Option<(u64, String)> {
         let text = format!("{missing} groups after group {number} cannot be read");
         Some((segment, text))
     } else {
-        // Segments in between may have been removed because nothing in them was needed.
+        // Segments in between may have been removed as no longer needed.
         None
     }
 }

@@ -1,4 +1,4 @@
-//! The folders of sessions: listed, written, removed.
+//! The folders of sessions: list, write, remove.
 
 use std::io;
 use std::path::Path;
@@ -11,22 +11,22 @@ use super::survey::Survey;
 use super::{BARRIER, SESSIONS, Store, folder_is_free, if_there};
 
 pub(super) const SESSION_FILE: &str = "session.json";
-/// No id begins with a dot, so that a folder of this name is no session.
+/// Prefix of folders that are being deleted. No session id begins with a dot.
 pub(super) const DELETED: &str = ".deleted-";
 
-/// A session as it was found.
+/// A session found in the folder.
 #[derive(Debug)]
 pub struct FoundSession {
     /// Its id.
     pub session: String,
-    /// What was written of it, if that can be read.
+    /// The session's record, or why it cannot be read.
     pub record: io::Result<Vec<u8>>,
     /// The ids of its models.
     pub models: Vec<String>,
 }
 
 impl<D: Disk> Store<D> {
-    /// Every session that was there when the folder was opened, in the order of their ids; handed out once.
+    /// The sessions at startup, sorted by id; handed out once.
     pub fn take_sessions(&self) -> Vec<FoundSession> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let found = std::mem::take(&mut *found).into_iter();
@@ -39,7 +39,7 @@ impl<D: Disk> Store<D> {
             .collect()
     }
 
-    /// Every session that is there now, in the order of their ids.
+    /// The current sessions, sorted by id.
     ///
     /// # Errors
     /// A folder cannot be listed.
@@ -60,10 +60,10 @@ impl<D: Disk> Store<D> {
         Ok(found)
     }
 
-    /// Writes a session down.
+    /// Writes a session's record.
     ///
     /// # Errors
-    /// What was there before is still there, whole.
+    /// The previous record is still there, whole.
     pub fn put_session(&self, session: &str, record: &[u8]) -> io::Result<()> {
         self.in_place()?;
         let folder = self.folder(session);
@@ -73,20 +73,20 @@ impl<D: Disk> Store<D> {
         self.replace(&folder.join(SESSION_FILE), None, record)
     }
 
-    /// Whether a session is there to commit into.
+    /// Whether a session's folder exists to commit into.
     pub fn has_session(&self, session: &str) -> bool {
         self.disk.exists(&self.folder(session))
     }
 
-    /// Removes a session and its models, all at once.
+    /// Removes a session with its models atomically.
     ///
     /// # Errors
-    /// The session is there, whole, or its leftovers are removed when the folder is opened again.
+    /// The session is still there, whole, or its remains are removed when the folder is opened again.
     pub fn delete_session(&self, session: &str) -> io::Result<()> {
         self.in_place()?;
         self.forget_marks(session, None)?;
         let sessions = self.root.join(SESSIONS);
-        // A name that is free: what a removal that failed has left is in the way of no other.
+        // Use a free name, so that the remains of a failed removal do not block another.
         let free = (0_u32..)
             .map(|at| sessions.join(format!("{DELETED}{session}.{at}")))
             .find(|path| !self.disk.exists(path));
@@ -102,8 +102,8 @@ impl<D: Disk> Store<D> {
     }
 }
 
-/// Finishes deletions, and cleans up after commits that were interrupted. Returns the sessions and their models. What is
-/// not the server's goes to `strays`.
+/// Finishes deletions, and cleans up after interrupted commits. Returns the sessions and their models. Foreign names
+/// are added to `strays`.
 pub(super) fn clean(
     disk: &impl Disk,
     sessions: &Path,
@@ -136,7 +136,7 @@ pub(super) fn clean(
     Ok(found)
 }
 
-/// Whether a folder of this name holds a session whose deletion is not finished.
+/// Whether a folder of this name is a session whose deletion is unfinished.
 pub(super) fn is_deleted(name: &str) -> bool {
     let rest = name.strip_prefix(DELETED).unwrap_or_default();
     rest.split('.').next().is_some_and(strays::is_id)

@@ -1,44 +1,44 @@
-//! What the host asks of a place that keeps sessions and models. A folder on a disk is one ([`super::Store`]); another
-//! kind is one more implementation, which the behaviours in `tests/behaviour.rs` have to hold for.
+//! The storage interface of the host. [`super::Store`] implements it with a folder on disk; any other implementation
+//! must pass the tests in `tests/behaviour.rs`.
 
 use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 
 use super::disk::Disk;
-use super::{Anchor, FoundSession, Logged, Mark, Marks, Record, Segment, Store};
+use super::{Anchor, FoundSession, LoggedCommits, Mark, Marks, Record, Segment, Store};
 
-/// A place that keeps sessions, their models and a log of commits. What the bytes mean is the caller's business; ids are
-/// lower-case letters, digits and hyphens. What a method has returned `Ok` for is durable.
+/// Persistent storage of sessions, their models and a log of commits. It does not interpret contents. Ids consist of
+/// lower-case letters, digits and hyphens. Once a method has returned `Ok`, its effect is durable.
 pub trait Storage: Debug {
-    /// What was wrong with the place when it was opened, in sentences. Damage that costs a model is told with the model.
+    /// Problems at startup, in sentences. The loss of a model is reported with the model instead.
     fn findings(&self) -> &[String];
 
-    /// Every session that was there when the place was opened, in the order of their ids; handed out once.
+    /// The sessions at startup, sorted by id; handed out once.
     fn take_sessions(&self) -> Vec<FoundSession>;
 
-    /// Stores the record of a session, new or in place of the one before.
+    /// Creates or replaces the record of a session.
     ///
     /// # Errors
-    /// The record before is still there, whole.
+    /// The previous record is still there, whole.
     fn put_session(&self, session: &str, record: &[u8]) -> io::Result<()>;
 
-    /// Removes a session and its models; one that is not there is removed already.
+    /// Removes a session and its models; a missing session is not an error.
     ///
     /// # Errors
-    /// Some of it may be there; removing it again is right.
+    /// Parts of it may remain; retrying is safe.
     fn delete_session(&self, session: &str) -> io::Result<()>;
 
     /// Moves a session to the trash, for this much uptime.
     ///
     /// # Errors
-    /// The session is where it was, or in the trash; moving it again is right.
+    /// The session is in its place or in the trash; retrying is safe.
     fn trash_session(&self, session: &str, seconds: u64) -> io::Result<()>;
 
-    /// Counts this much uptime for what is in the trash, and returns how many sessions it removed.
+    /// Counts down this much uptime in the trash, and returns how many sessions were removed.
     ///
     /// # Errors
-    /// Some are not counted or removed; trying again is right.
+    /// Some are not counted down or removed; retrying is safe.
     fn age_trash(&self, seconds: u64) -> io::Result<usize>;
 
     /// The ids of a session's models.
@@ -47,7 +47,7 @@ pub trait Storage: Debug {
     /// They cannot be listed.
     fn models(&self, session: &str) -> io::Result<Vec<String>>;
 
-    /// The last snapshot of a model, without what is in the log.
+    /// The last snapshot of a model, without its commits in the log.
     ///
     /// # Errors
     /// There is none, or it cannot be read.
@@ -56,11 +56,11 @@ pub trait Storage: Debug {
     /// Whether a model has a snapshot.
     fn has_model(&self, session: &str, model: &str) -> bool;
 
-    /// Stores a snapshot of a model, in a session that is there. Commits in the log before it are void. `mark` says where it
-    /// stands among the commits of the model.
+    /// Writes a snapshot of a model in an existing session. This invalidates the log's commits of the model. `mark` is the
+    /// commit's position among those of the model.
     ///
     /// # Errors
-    /// The snapshot before is still there, whole, or the new one is.
+    /// Either the previous or the new snapshot is there, whole.
     fn put_model(
         &self,
         session: &str,
@@ -69,83 +69,82 @@ pub trait Storage: Debug {
         mark: Option<Mark>,
     ) -> io::Result<Anchor>;
 
-    /// Removes a model; one that is not there is removed already.
+    /// Removes a model; a missing model is not an error.
     ///
     /// # Errors
-    /// The model may be there or not; removing it again is right.
+    /// The model may or may not be there; retrying is safe.
     fn delete_model(&self, session: &str, model: &str) -> io::Result<()>;
 
-    /// Adds commits to the log, and returns the part of the log that they are in once they are durable.
+    /// Adds commits to the log, makes them durable and returns their segment.
     ///
     /// # Errors
-    /// None of them counts, unless the process ends before the next snapshot of its model.
+    /// No commit is acknowledged; after a crash before the next snapshot of its model, each may or may not be there.
     fn log(&self, records: &[Record]) -> io::Result<Segment>;
 
-    /// What the log held of a model when the place was opened; handed out once.
-    fn take_logged(&self, session: &str, model: &str) -> Option<Logged>;
+    /// The log's commits of a model at startup; handed out once.
+    fn take_logged(&self, session: &str, model: &str) -> Option<LoggedCommits>;
 
-    /// Settles what the log holds of models that were not asked for.
+    /// Moves commits at startup that were not taken into snapshots.
     ///
     /// # Errors
     /// A snapshot cannot be written.
     fn fold_rest(&self) -> io::Result<()>;
 
-    /// Whether the log holds anything.
+    /// Whether the log has any segment.
     fn has_log(&self) -> bool;
 
-    /// Ends the part of the log that is being written; the next commit begins another.
+    /// Closes the current segment; the next commit starts a new one.
     fn close_segment(&self);
 
-    /// Removes the parts of the log in which no commit counts.
+    /// Removes segments without valid commits.
     ///
     /// # Errors
-    /// Some are still there; trying again is right.
+    /// Some remain; retrying is safe.
     fn tidy_log(&self) -> io::Result<()>;
 
-    /// Keeps the log as it was found, for a person to look at: a model's last commit is missing.
+    /// Preserves the current segments for inspection, because a model's last commit is missing.
     fn keep_log(&self);
 
-    /// The last durable commit of every model, as the place knew it when it was opened; handed out once. `None` where it did
-    /// not know.
+    /// The last durable commit of every model at startup; handed out once. `None` if they are unknown.
     fn take_marks(&self) -> Option<Marks>;
 
-    /// The last durable commit of a model, as far as the place knows.
+    /// The last durable commit of a model, if known.
     fn mark(&self, session: &str, model: &str) -> Option<Mark>;
 
-    /// Notes that this commit of a model is durable.
+    /// Records that this commit of a model is durable.
     fn note(&self, session: &str, model: &str, mark: Mark);
 
-    /// Makes the notes durable.
+    /// Makes the recorded marks durable.
     ///
     /// # Errors
     /// The disk refuses.
     fn sync_manifest(&self) -> io::Result<()>;
 
-    /// Sets a model aside that cannot be used. Returns where its last snapshot is now, and the one before.
+    /// Moves an unusable model to quarantine. Returns the new paths of its last snapshot and the previous one.
     ///
     /// # Errors
-    /// It stays where it is.
+    /// It stays in its place.
     fn quarantine(&self, session: &str, model: &str) -> io::Result<(PathBuf, Option<PathBuf>)>;
 
-    /// The sessions and models that are set aside.
+    /// Session and model of everything in quarantine.
     ///
     /// # Errors
     /// They cannot be listed.
     fn quarantined(&self) -> io::Result<Vec<(String, String)>>;
 
-    /// Stores the ages of sessions for the next startup.
+    /// Persists the ages of sessions for the next startup.
     ///
     /// # Errors
-    /// There are none then.
+    /// The next startup finds none.
     fn put_leases(&self, leases: &[u8]) -> io::Result<()>;
 
-    /// The ages that the last orderly shutdown stored, which are removed.
+    /// The ages persisted by the last orderly shutdown; removes them.
     ///
     /// # Errors
     /// They cannot be read or removed.
     fn take_leases(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Looks at the place: mends what is missing, and remembers what is wrong.
+    /// Checks that the storage is still in place: repairs the manifest, logs problems.
     fn check(&self);
 }
 
@@ -207,7 +206,7 @@ where
         Self::log(self, records)
     }
 
-    fn take_logged(&self, session: &str, model: &str) -> Option<Logged> {
+    fn take_logged(&self, session: &str, model: &str) -> Option<LoggedCommits> {
         Self::take_logged(self, session, model)
     }
 

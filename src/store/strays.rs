@@ -1,4 +1,4 @@
-//! What lies in a data folder and is not the server's: told, and left alone.
+//! Foreign files in the data folder: reported and left alone.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,10 +10,10 @@ use super::models::{CURRENT, PREVIOUS};
 use super::trash::{self, TRASH};
 use super::{LOG, MANIFEST, QUARANTINE, SESSIONS, log, quarantine, sessions, without_temporary};
 
-/// So many strays are named; of more, their number is.
+/// Most strays that are named in the log; the rest is only counted.
 const MOST_NAMED: usize = 20;
 
-/// What is not the server's: a sentence for each of the first, and how many there are.
+/// Foreign names: a sentence for each of the first ones, and the total.
 #[derive(Debug, Default)]
 pub(super) struct Strays {
     named: Vec<String>,
@@ -21,7 +21,7 @@ pub(super) struct Strays {
 }
 
 impl Strays {
-    /// Adds a name in this folder; `expected` is what the server has under such a name, if it has anything.
+    /// Adds a name in this folder; `expected` is the kind of the server's own entry with such a name, if any.
     pub fn add(&mut self, folder: &Path, entry: &Entry, expected: Option<EntryKind>) {
         self.count += 1;
         if self.named.len() >= MOST_NAMED {
@@ -41,7 +41,7 @@ impl Strays {
         });
     }
 
-    /// What is told of them.
+    /// The sentences for the log.
     pub fn findings(self) -> Vec<String> {
         let mut findings = self.named;
         let more = self.count - findings.len();
@@ -62,7 +62,7 @@ const fn named(kind: EntryKind) -> &'static str {
     }
 }
 
-/// Adds what is not the server's in every folder but those of sessions.
+/// Adds the foreign names in every folder except those of sessions.
 pub(super) fn find(disk: &impl Disk, root: &Path, strays: &mut Strays) {
     let mut look = |folder: &Path, expected: &dyn Fn(&str) -> Option<EntryKind>| {
         for entry in disk.entries(folder).unwrap_or_default() {
@@ -73,13 +73,13 @@ pub(super) fn find(disk: &impl Disk, root: &Path, strays: &mut Strays) {
         }
     };
     look(root, &|name| match name {
-        // Whether it is a link or not: it is followed.
+        // May be a link: this one is followed.
         SESSIONS => disk.kind(&root.join(SESSIONS)),
         LOG | QUARANTINE | TRASH => Some(EntryKind::Folder),
         "lock" | MANIFEST | LEASES => Some(EntryKind::File),
         name => is_in_root(name).then_some(EntryKind::File),
     });
-    // What is behind a link is another's.
+    // The contents behind a link are not the server's.
     let is_folder = |folder: &Path| disk.kind(folder) == Some(EntryKind::Folder);
     let log = root.join(LOG);
     if is_folder(&log) {
@@ -99,12 +99,12 @@ pub(super) fn find(disk: &impl Disk, root: &Path, strays: &mut Strays) {
     }
 }
 
-/// Whether a file beside `sessions` is a temporary one of the server's.
+/// Whether a file beside `sessions` is one of the server's temporary files.
 pub(super) fn is_in_root(name: &str) -> bool {
     without_temporary(name).is_some_and(|name| [MANIFEST, LEASES].contains(&name))
 }
 
-/// What is wrong with the permissions of a data folder that was there before.
+/// A warning about the permissions of an existing data folder.
 pub(super) fn permissions(root: &Path) -> Option<String> {
     let mode = fs::metadata(root).ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then(|| {

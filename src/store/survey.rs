@@ -1,5 +1,5 @@
-//! What lies in `sessions/`, read once by a start: the check of formats, the cleaning up, the warnings about strays and the
-//! restoring all go by it, so that each folder is listed once.
+//! A survey of `sessions/`, taken once at startup: the check of formats, the clean-up, the warnings about strays and
+//! the restore all use it, so each folder is listed only once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::path::Path;
 use super::disk::{Disk, Entry, EntryKind};
 use super::{StoreError, strays, unusable};
 
-/// The names in `sessions/` and in each session's folder.
+/// The entries of `sessions/` and of each session's folder.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// What lies in `sessions/` itself.
+    /// The entries of `sessions/` itself.
     pub entries: Vec<Entry>,
-    /// What lies in the folders that can be a session's, by their ids.
+    /// The entries of each folder that can be a session's, by id.
     pub sessions: BTreeMap<String, Vec<Entry>>,
 }
 
@@ -20,7 +20,7 @@ impl Survey {
     /// Lists the folders.
     ///
     /// # Errors
-    /// One cannot be listed.
+    /// A folder cannot be listed.
     pub fn read(disk: &impl Disk, sessions: &Path) -> Result<Self, StoreError> {
         if !disk.exists(sessions) {
             return Ok(Self::default());

@@ -1,11 +1,11 @@
-//! Sessions that expired: moved aside whole, and removed a while later, so that they can be brought back until then.
+//! The trash: expired sessions are moved here whole and removed later, so that they can be restored until then.
 //!
 //! ```text
-//! trash/{session}.{number}.{seconds}/     a session's folder, and the uptime that it stays
+//! trash/{session}.{number}.{seconds}/     a session's folder, and its remaining uptime
 //! ```
 //!
-//! The seconds are counted down by the server's uptime and written into the name now and then, so that no date decides
-//! what is removed, and time while the server is down does not count.
+//! The seconds are counted down by the server's uptime, and the name is updated periodically. Removal thus depends on no
+//! date, and downtime does not count.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ pub(super) const TRASH: &str = "trash";
 pub struct TrashedSession {
     /// The session's id.
     pub session: String,
-    /// Tells sessions of the same id apart; the largest expired last.
+    /// Distinguishes sessions of the same id; the largest expired last.
     pub number: u32,
-    /// The uptime until it is removed, in seconds.
+    /// Uptime until it is removed, in seconds.
     pub seconds_left: u64,
     folder: PathBuf,
 }
 
 impl<D: Disk> Store<D> {
-    /// Moves a session and its models to the trash, all at once, for this much uptime. What lay in quarantine of it is
+    /// Moves a session with its models to the trash atomically, for this much uptime. Its quarantined files are
     /// removed.
     ///
     /// # Errors
-    /// The session is there, whole, or in the trash.
+    /// The session is still there, whole, or in the trash.
     pub fn trash_session(&self, session: &str, seconds: u64) -> io::Result<()> {
         self.in_place()?;
         self.forget_marks(session, None)?;
@@ -42,7 +42,7 @@ impl<D: Disk> Store<D> {
         folder_is_free(&self.disk, &trash)?;
         self.disk.create_folder(&trash)?;
         self.disk.sync_folder(&self.root)?;
-        // Names that hold no session count, too: none is to be written over.
+        // Foreign names count as well, so that none is overwritten.
         let taken = self.disk.entries(&trash)?;
         let taken = taken.iter().filter_map(|entry| read_name(&entry.name));
         let last = taken
@@ -57,7 +57,7 @@ impl<D: Disk> Store<D> {
         self.forget(session, None)
     }
 
-    /// Every session in the trash, in the order of their ids. Other names there are left alone.
+    /// The sessions in the trash, sorted by id. Other names there are left alone.
     ///
     /// # Errors
     /// The folder cannot be listed.
@@ -80,15 +80,15 @@ impl<D: Disk> Store<D> {
         Ok(found.collect())
     }
 
-    /// How many models a session in the trash has.
+    /// Number of models of a session in the trash.
     pub fn models_in_trash(&self, trashed: &TrashedSession) -> usize {
         ids(&self.disk, &trashed.folder).unwrap_or_default().len()
     }
 
-    /// Counts this much uptime, removes what has been in the trash long enough, and tells how many sessions that were.
+    /// Counts down this much uptime, removes the sessions that are due, and returns how many those were.
     ///
     /// # Errors
-    /// The rest is there still and is looked at again.
+    /// The rest remains and is retried.
     pub fn age_trash(&self, seconds: u64) -> io::Result<usize> {
         self.in_place()?;
         let trash = self.root.join(TRASH);
@@ -102,7 +102,7 @@ impl<D: Disk> Store<D> {
                 self.disk.rename(&session.folder, &to)?;
                 continue;
             }
-            // First out of reach, then removed: what a crash leaves of it is not brought back.
+            // Renamed first, then removed, so that a crash leaves no partial session that could be restored.
             let to = trash.join(format!("{DELETED}{id}.{number}"));
             self.disk.rename(&session.folder, &to)?;
             removed += 1;
@@ -120,10 +120,10 @@ impl<D: Disk> Store<D> {
         Ok(removed)
     }
 
-    /// Moves the session of this id that expired last back to where it was; none where the trash has no such session.
+    /// Restores the session of this id that expired last; `None` if the trash has no such session.
     ///
     /// # Errors
-    /// There is a session of this id again; the disk refuses.
+    /// A session of this id exists again; the disk refuses.
     pub fn restore_trashed(&self, session: &str) -> io::Result<Option<TrashedSession>> {
         let trashed = self.trashed()?.into_iter();
         let last = trashed
@@ -155,8 +155,8 @@ pub(super) fn is_ours(disk: &impl Disk, folder: &Path, name: &str) -> bool {
     is_deleted(name) || read_name(name).is_some() && holds_session(disk, folder)
 }
 
-/// Whether this folder in the trash holds a session, or what is left of one. A folder with neither, made by
-/// hand under such a name, does not.
+/// Whether this folder in the trash is a session, or the remains of one, as opposed to a folder created by hand under
+/// such a name.
 fn holds_session(disk: &impl Disk, folder: &Path) -> bool {
     disk.kind(&folder.join(SESSION_FILE)) == Some(EntryKind::File)
         || ids(disk, folder).is_ok_and(|ids| !ids.is_empty())

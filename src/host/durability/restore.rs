@@ -1,4 +1,4 @@
-//! A model read back from its file and the log.
+//! Restores a model from its file and the log.
 
 use std::io;
 
@@ -7,24 +7,24 @@ use super::marks::mark;
 use crate::host::compute::parallelism;
 use crate::host::models::any_model::{AnyModel, with_model};
 use crate::host::models::handle::ModelEntry;
-use crate::store::{Anchor, FoundSession, Logged, Segment, Storage};
+use crate::store::{Anchor, FoundSession, LoggedCommits, Segment, Storage};
 use crate::training::snapshot::{self, Rules, SnapshotError};
 use crate::training::{ModelName, RedoError, redo};
 
-/// How models are restored.
+/// Settings for restoring models.
 #[derive(Clone, Copy)]
 pub struct Options {
-    /// Request ids that each model remembers.
+    /// Number of request ids that each model remembers.
     pub remembered_requests: usize,
-    /// Cores that runs in the log are replayed on.
+    /// Cores to replay runs on.
     pub cores: usize,
 }
 
 /// Why a model on disk cannot be used.
 pub enum Unusable {
-    /// Damage, which costs the model.
+    /// Damage: the model is lost.
     Damaged(String),
-    /// A format of another program, which reads it.
+    /// A format that only another version of this program can read.
     Format(String),
 }
 
@@ -43,12 +43,12 @@ impl From<SnapshotError> for Unusable {
     }
 }
 
-/// The model that was found under this name: its last commit in the log, else in its file.
+/// Restores the model under this name from its last commit, in the log or in its file.
 pub fn restore(
     store: &dyn Storage,
     found: &FoundSession,
     name: &ModelName,
-    logged: Option<&Logged>,
+    logged: Option<&LoggedCommits>,
     options: Options,
 ) -> Result<ModelEntry, Unusable> {
     if logged.is_some_and(|logged| logged.is_damaged) {
@@ -70,7 +70,7 @@ pub fn restore(
         return Ok(entry);
     }
     redo_all(&entry, logged, options.cores)?;
-    // So that it need not be done once more, and what it came to here is settled.
+    // Writing a file now avoids a second replay and fixes its result.
     let (step, file) = with_model!(&entry.model, model => {
         let kept = model.kept();
         (kept.committed.step, snapshot::encode(model.spec(), &kept, &about(&entry)))
@@ -79,17 +79,17 @@ pub fn restore(
     match store.put_model(session, &model, &file, None) {
         Ok(file) => entry.committed(|on_disk| on_disk.filed(step, file)),
         Err(error) => {
-            tracing::error!(%name, %error, "it stays in the log");
+            tracing::error!(%name, %error, "a checkpoint failed; the model's commits stay in the log");
             entry.committed(|on_disk| on_disk.logged(step, logged.anchor, segments));
-            // Its weights may be others than those that the log leads to elsewhere: nothing is to come after it there.
+            // A replay elsewhere may yield different weights, so no log commit may build on this one.
             entry.note_replacing();
         }
     }
     Ok(entry)
 }
 
-/// Does again what was done to a model since its last commit that is whole.
-fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), Unusable> {
+/// Replays the runs that follow the model's last whole commit.
+fn redo_all(entry: &ModelEntry, logged: &LoggedCommits, cores: usize) -> Result<(), Unusable> {
     with_model!(&entry.model, model => {
         let redone = redo::redo(&logged.redos, model, parallelism(cores));
         let redone = redone.map_err(|error| {
@@ -107,8 +107,8 @@ fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), Unu
             let now = model.committed().digest(model.spec());
             tracing::warn!(
                 model = %entry.name, %now, %then, other_arithmetic = ?redone.other_arithmetic,
-                "runs that were done again come to other weights than where they were acknowledged: this processor rounds \
-                 otherwise, or the program has changed. What it comes to here is kept; the runs go to `quarantine`"
+                "replaying the log yields other weights than were acknowledged: this processor rounds differently, or the \
+                 program has changed. The replayed weights are used; the log segments go to `quarantine`"
             );
             logged.segments.iter().for_each(Segment::note_damage);
         }
@@ -116,7 +116,7 @@ fn redo_all(entry: &ModelEntry, logged: &Logged, cores: usize) -> Result<(), Unu
     Ok(())
 }
 
-/// The model that these bytes hold under this name, and its step.
+/// Decodes a model, checks its name, and returns it with its step.
 pub fn restore_model(
     bytes: &[u8],
     name: &ModelName,
@@ -140,11 +140,11 @@ pub fn restore_model(
     Ok((entry, step))
 }
 
-/// Notes the models of a session that was brought back in the manifest, as they are; those that cannot be read are told by
-/// the next start.
+/// Records the models of a restored session in the manifest at their current commits. The next startup reports those
+/// that cannot be read.
 ///
 /// # Errors
-/// The disk refuses.
+/// The disk write fails.
 pub fn note_session(store: &dyn Storage, session: &str) -> io::Result<()> {
     for model in store.models(session)? {
         let name = ModelName::parse(&format!("sessions/{session}/models/{model}"));

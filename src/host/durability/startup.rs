@@ -1,4 +1,4 @@
-//! What startup finds in the data folder.
+//! Startup: loads sessions and models from the data folder.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,18 +13,18 @@ use super::persistence::Persistence;
 use super::restore::{Options, Unusable, restore};
 use crate::host::models::handle::ModelEntry;
 use crate::host::tags::SessionTag;
-use crate::store::{FoundSession, Logged, Segment, Storage};
+use crate::store::{FoundSession, LoggedCommits, Segment, Storage};
 use crate::training::session::leases;
 use crate::training::{
     Id, ModelName, Now, RecordError, Registry, RestoredModel, SessionName, SessionRecord,
 };
 
 impl Persistence {
-    /// Puts every session and model of the folder into `registry`; runs in the log are replayed on `cores`. A file that
-    /// is damaged costs its own model alone. No limit takes a model away.
+    /// Loads every session and model in the folder into `registry`, replaying runs in the log on `cores`. A damaged
+    /// file affects only its own model. Limits are not enforced here, so none removes a model.
     ///
     /// # Errors
-    /// The folder cannot be listed, or holds a format that this program does not know.
+    /// The folder cannot be listed, or holds a format that this program cannot read.
     pub fn load_all(
         &self,
         registry: &mut Registry<ModelEntry>,
@@ -58,7 +58,7 @@ impl Persistence {
                 };
                 let logged = store.take_logged(&found.session, id);
                 let restore = || restore(store, &found, &name, logged.as_ref(), options);
-                // Bytes that were not foreseen cost their model, not the start.
+                // A panic on unforeseen bytes must cost only this model, not the startup.
                 let restored = catch_unwind(AssertUnwindSafe(restore))
                     .unwrap_or_else(|_| Err(Unusable::damaged("reading it panics")));
                 let restored =
@@ -80,7 +80,7 @@ impl Persistence {
         self.remember_losses(store, registry, now)?;
         let mut lost = self.lost();
         for (name, reason) in marks.finish(registry, now) {
-            // What is in quarantine has told more.
+            // A message from the quarantine step has more details.
             lost.entry(name).or_insert_with(|| {
                 tracing::error!("{reason}");
                 reason
@@ -89,7 +89,7 @@ impl Persistence {
         Ok(())
     }
 
-    /// Models that were lost before this start are lost still, unless somebody has made them anew.
+    /// Models lost earlier stay lost, unless they have been created again.
     fn remember_losses(
         &self,
         store: &dyn Storage,
@@ -101,7 +101,7 @@ impl Persistence {
             let Some(name) = name else { continue };
             if registry.model(&name, now).is_err() {
                 let message = format!(
-                    "the snapshot of {name} could not be used; it lies in the server's `quarantine`"
+                    "the snapshot of {name} could not be used; it is in the server's `quarantine` folder"
                 );
                 self.lost().entry(name).or_insert(message);
             }
@@ -110,34 +110,34 @@ impl Persistence {
     }
 }
 
-/// Sees to it that quarantine gets the last commit of a model that cannot be used.
-fn set_aside(store: &dyn Storage, name: &ModelName, logged: Logged) {
+/// Makes sure that quarantine gets the last commit of an unusable model.
+fn set_aside(store: &dyn Storage, name: &ModelName, logged: LoggedCommits) {
     if !logged.redos.is_empty() {
         logged.segments.iter().for_each(Segment::note_damage);
     } else if let Some(snapshot) = logged.snapshot {
         let (session, model) = (name.session.0.to_string(), name.model.to_string());
         if let Err(error) = store.put_model(&session, &model, &snapshot, None) {
-            tracing::error!(%name, %error, "its last commit cannot be put into its file");
+            tracing::error!(%name, %error, "the model's last commit cannot be moved from the log into its file");
         }
     }
 }
 
-/// Time without a call before this start.
+/// Time since each session's last call, as of the last shutdown.
 type Leases = BTreeMap<SessionName, Duration>;
 
-/// What the last orderly stop noted; nothing where that cannot be used, so that every lease starts anew.
+/// Takes the ages stored by the last orderly shutdown; empty if they are unusable, so that every lease restarts.
 fn take_leases(store: &dyn Storage) -> Leases {
     match store.take_leases() {
         Ok(bytes) => bytes.and_then(|bytes| leases::decode(&bytes)),
         Err(error) => {
-            tracing::warn!(%error, "the sessions' ages cannot be read: every lease starts anew");
+            tracing::warn!(%error, "the sessions' ages cannot be read: every lease restarts");
             None
         }
     }
     .unwrap_or_default()
 }
 
-/// Puts a session back, sound or damaged; none where the folder holds no session.
+/// Restores a session, intact or damaged; `None` if the folder holds no session.
 fn restore_session(
     store: &dyn Storage,
     registry: &mut Registry<ModelEntry>,
@@ -146,17 +146,14 @@ fn restore_session(
     now: Now,
 ) -> io::Result<Option<SessionName>> {
     let Some(name) = Id::parse(&found.session).map(SessionName) else {
-        tracing::warn!(
-            folder = found.session,
-            "this is not a session's folder: it is left alone"
-        );
+        tracing::warn!(folder = found.session, "not a session's folder: left alone");
         return Ok(None);
     };
     let reason = match &found.record {
         Ok(bytes) => match SessionRecord::from_bytes(bytes, &name) {
             Ok(read) => {
                 if !read.is_sealed {
-                    // Of the first version, which has no checksum.
+                    // The first version of the format, which has no checksum.
                     let sealed = read.record.to_bytes(&name).map_err(io::Error::other)?;
                     store.put_session(&found.session, &sealed)?;
                 }
@@ -167,7 +164,7 @@ fn restore_session(
             Err(error @ RecordError::Version(_)) => return Err(io::Error::other(error)),
             Err(error @ RecordError::Damaged(_)) => error.to_string(),
         },
-        // Left by a session that was never acknowledged.
+        // Left over from a session that was never acknowledged.
         Err(error) if error.kind() == io::ErrorKind::NotFound && found.models.is_empty() => {
             return Ok(None);
         }
@@ -184,7 +181,7 @@ fn restore_session(
 fn keep_in(registry: &mut Registry<ModelEntry>, entry: ModelEntry) {
     let bytes = entry.model.spec().state_bytes();
     let (name, created, request) = (entry.name.clone(), entry.created, entry.made_by.clone());
-    // What the memory has no room for is read again when it is called for, where the file has all of it.
+    // If memory is short, a model that is complete in its file is reloaded on demand.
     let may_leave = entry.on_disk(OnDisk::is_whole_in_file);
     let model = if registry.has_memory_for(bytes) || !may_leave {
         Some(Arc::new(entry))

@@ -1,4 +1,4 @@
-//! What a start finds in the log.
+//! Recovery: reads the log at startup.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,39 +11,39 @@ use crate::store::manifest::Mark;
 use crate::store::record::{Anchor, Kind};
 use crate::store::scan::{self, Chain, scan};
 
-/// What the log holds of a model: what was committed since its file was.
+/// The commits of a model in the log, newer than its file.
 #[derive(Debug)]
-pub struct Logged {
-    /// All of the model, unless that is in its file.
+pub struct LoggedCommits {
+    /// A whole snapshot, unless the file is newer.
     pub snapshot: Option<Vec<u8>>,
-    /// What was done to the model since, in its order.
+    /// Records to replay after it, in order.
     pub redos: Vec<Vec<u8>>,
-    /// Whether one of these is damaged; then it is not among them.
+    /// Whether one of them is damaged, and therefore omitted.
     pub is_damaged: bool,
     /// The model's file.
     pub anchor: Anchor,
-    /// Where the last of these stands among all commits of the model, unless an older program wrote it.
+    /// The mark of the last one, unless an older program wrote it.
     pub mark: Option<Mark>,
-    /// Where all of this lies.
+    /// The segments that hold them.
     pub segments: Vec<Segment>,
 }
 
-/// What counts of what was found in a log: by session and model.
-pub type Recovered = BTreeMap<(String, String), Logged>;
+/// The valid commits in a log, by session and model.
+pub type RecoveredCommits = BTreeMap<(String, String), LoggedCommits>;
 
-/// A commit that is valid, on its way out of the log.
-struct Valid {
+/// A valid commit.
+struct ValidCommit {
     model: (String, String),
     anchor: Anchor,
     kind: Kind,
     mark: Option<Mark>,
     content: Option<Vec<u8>>,
     segment: Segment,
-    /// The number of its group; `None` where it was surely durable.
+    /// The number of its group; `None` if the group was certainly durable.
     group: Option<u64>,
 }
 
-impl Logged {
+impl LoggedCommits {
     fn new(anchor: Anchor) -> Self {
         Self {
             snapshot: None,
@@ -56,7 +56,7 @@ impl Logged {
     }
 
     /// Adds the next commit.
-    fn add(&mut self, valid: Valid) {
+    fn add(&mut self, valid: ValidCommit) {
         match valid.kind {
             Kind::Snapshot => {
                 *self = Self {
@@ -77,7 +77,7 @@ impl Logged {
     }
 }
 
-/// The segments in a log's folder, in order: number and name.
+/// The segments in a log's folder, in order, with number and name.
 fn listed(disk: &impl Disk, folder: &Path) -> io::Result<Vec<(u64, String)>> {
     if disk.kind(folder) != Some(EntryKind::Folder) {
         return Ok(Vec::new());
@@ -88,13 +88,13 @@ fn listed(disk: &impl Disk, folder: &Path) -> io::Result<Vec<(u64, String)>> {
         .collect())
 }
 
-/// The number of the segment that has this name, if one can have it.
+/// The number of the segment with this name, if it is a segment's name.
 pub(in crate::store) fn number(name: &str) -> Option<u64> {
     let number = name.strip_suffix(EXTENSION)?.parse().ok()?;
     (segment_name(number) == name).then_some(number)
 }
 
-/// The segment in this log that a newer program wrote, if there is one.
+/// The first segment that a newer program wrote, if any.
 ///
 /// # Errors
 /// A segment cannot be read.
@@ -109,18 +109,18 @@ pub(in crate::store) fn newer(disk: &impl Disk, folder: &Path) -> io::Result<Opt
 }
 
 impl<F> Log<F> {
-    /// The log in this folder, which need not be there, and what is valid in it. `anchor` says which file a model has.
-    /// What is wrong with a segment is added to `findings`.
+    /// Opens the log in this folder, which may be missing, and returns its valid commits. `anchor` identifies the file
+    /// of a model. Problems with segments are added to `findings`.
     ///
     /// # Errors
-    /// A segment cannot be read, or the file of a model that has a commit in one.
+    /// A segment cannot be read, or the file of a model with a commit in one.
     pub fn open<D: Disk<File = F>>(
         disk: &D,
         folder: &Path,
         quarantine: &Path,
         findings: &mut Vec<String>,
         anchor: impl Fn(&str, &str) -> io::Result<Option<Anchor>>,
-    ) -> io::Result<(Self, Recovered)> {
+    ) -> io::Result<(Self, RecoveredCommits)> {
         let mut log = Self {
             folder: folder.to_owned(),
             quarantine: quarantine.to_owned(),
@@ -139,7 +139,7 @@ impl<F> Log<F> {
             let found = scan(&bytes, number);
             chain.add(&found);
             let segment = Segment::new(number, path, true);
-            // One that is empty was being made when the process stopped.
+            // A segment without commits was being created when the process stopped.
             if bytes.len() != SEGMENT_BYTES && !found.is_empty() {
                 segment.note_damage();
                 let length = bytes.len();
@@ -148,7 +148,7 @@ impl<F> Log<F> {
                     segment.0.path.display()
                 ));
             }
-            // In format 1 all groups but a segment's last are known to have been durable.
+            // In format 1, all groups in a segment but the last are known to have been durable.
             let last = found.iter().map(|found| found.head.offset).max();
             for found in found {
                 let model = (found.head.session, found.head.model);
@@ -164,7 +164,7 @@ impl<F> Log<F> {
                     damaged.push((segment.clone(), group));
                 }
                 if file == Some(found.head.anchor) {
-                    valid.push(Valid {
+                    valid.push(ValidCommit {
                         model,
                         anchor: found.head.anchor,
                         kind: found.head.kind,
@@ -198,22 +198,22 @@ impl<F> Log<F> {
     }
 }
 
-/// What is valid of each model. A commit that is damaged is left out if its group is the last one: a power cut may have
-/// come before it was durable, and if not, the manifest knows.
-fn collect(valid: Vec<Valid>, chain: &Chain) -> Recovered {
-    let mut recovered = Recovered::new();
+/// Collects the valid commits of each model. A damaged commit in the last group is omitted: it may never have been
+/// durable because of a power cut, and otherwise the manifest reveals the loss.
+fn collect(valid: Vec<ValidCommit>, chain: &Chain) -> RecoveredCommits {
+    let mut recovered = RecoveredCommits::new();
     for valid in valid {
         if valid.content.is_some() || is_durable(&valid.segment, valid.group, chain) {
             let logged = recovered.entry(valid.model.clone());
             logged
-                .or_insert_with(|| Logged::new(valid.anchor))
+                .or_insert_with(|| LoggedCommits::new(valid.anchor))
                 .add(valid);
         }
     }
     recovered
 }
 
-/// Whether a group in this segment was surely durable.
+/// Whether a group in this segment was certainly durable.
 fn is_durable(segment: &Segment, group: Option<u64>, chain: &Chain) -> bool {
     group.is_none_or(|group| chain.is_confirmed(segment.0.number, group))
 }

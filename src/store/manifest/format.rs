@@ -1,4 +1,4 @@
-//! The bytes of a manifest.
+//! The byte format of the manifest.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub(super) const CELL: usize = 64;
 const MAGIC: &[u8; 8] = b"bpd-man1";
 const FAMILY: &[u8; 7] = b"bpd-man";
 
-/// Hashes of the two ids, the session's first, so that a session's slots lie together.
+/// Hashes of the two ids; the session's comes first, so that the slots of a session are adjacent in the map.
 pub(super) type Key = (u64, u64);
 
 #[derive(Clone, Debug)]
@@ -21,24 +21,24 @@ pub(super) struct Slot {
     pub mark: Mark,
 }
 
-/// What a manifest's bytes hold.
+/// The contents of a manifest.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Contents {
     pub marks: Marks,
     pub(super) slots: BTreeMap<Key, Slot>,
     pub(super) free: Vec<u64>,
     pub(super) end: u64,
-    /// Slots of which nothing can be read.
+    /// Number of unreadable slots.
     pub damaged: usize,
-    /// Whether the head is as it was written.
+    /// Whether the head is intact.
     pub has_head: bool,
-    /// Whether there is nothing at all.
+    /// Whether the file is empty.
     pub is_empty: bool,
 }
 
 /// Whether a newer program wrote this manifest.
 pub(in crate::store) fn is_newer(bytes: &[u8]) -> bool {
-    // One flipped bit can make the next version of the magic word; sound slots tell.
+    // A single flipped bit can turn the magic word into the next version's; intact slots settle the question.
     let version = bytes
         .get(..MAGIC.len())
         .and_then(|word| word.strip_prefix(FAMILY));
@@ -124,7 +124,7 @@ fn checksum(ids: &[u8], numbers: &[u8]) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// The ids in a slot, and the newer of its sound cells: its count and its mark.
+/// Reads a slot: the ids, and count and mark of the newer intact cell.
 fn read_slot(slot: &[u8]) -> Option<(String, String, u64, Mark)> {
     let (ids, cells) = slot.split_at_checked(2 * ID)?;
     let number = |bytes: &[u8], at: usize| {

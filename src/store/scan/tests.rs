@@ -81,7 +81,7 @@ fn old_segment() -> Vec<u8> {
     bytes
 }
 
-fn chained(found: &[Found<'_>]) -> Chain {
+fn chained(found: &[FoundCommit<'_>]) -> Chain {
     let mut chain = Chain::default();
     chain.add(found);
     chain
@@ -118,7 +118,7 @@ fn a_flipped_bit_costs_its_own_commit_at_most_and_never_in_silence() {
             for (at, model) in MODELS.into_iter().enumerate() {
                 let one = found.iter().find(|found| found.head.model == model);
                 let is_whole = one.is_some_and(|found| found.content == Some(&content(model)[..]));
-                // One of its two heads is sound, so that it is known whose it is.
+                // One of its two heads is intact, so its owner is known.
                 assert!(one.is_some(), "bit {bit}");
                 assert!(is_whole || at == bit / 8 / each, "bit {bit}");
             }
@@ -139,7 +139,7 @@ fn of_a_segment_that_is_cut_the_commits_before_are_there() {
                 found.iter().filter(|found| found.content.is_some()).count()
             };
             assert!(count(&cut) >= (length / each).min(3), "{length}");
-            // As a torn write in a segment that was made of zeros.
+            // Like a torn write in a zeroed segment.
             let before = count(&cut);
             cut.resize(bytes.len(), 0);
             assert_eq!(count(&cut), before, "{length}");

@@ -9,7 +9,7 @@ trait Place {
     fn open(&self) -> Box<dyn Storage>;
 }
 
-/// A folder of the machine.
+/// A folder on this machine's disk.
 struct Folder(tempfile::TempDir);
 
 impl Place for Folder {
@@ -25,7 +25,7 @@ fn a_folder_behaves_as_a_storage() {
     }
 }
 
-/// Each on an empty place of its own.
+/// Each runs on a new, empty place.
 const BEHAVIOURS: [fn(&dyn Place); 8] = [
     sessions_and_models_are_found_again,
     a_snapshot_takes_the_place_of_the_one_before,
@@ -44,7 +44,7 @@ fn mark(step: u64) -> Mark {
     }
 }
 
-/// A commit of the model s/m after `anchor`.
+/// A commit of the model s/m that builds on `anchor`.
 fn record(anchor: Anchor, step: u64, content: &[u8]) -> Record {
     Record {
         session: "s".to_owned(),
@@ -64,7 +64,7 @@ fn with_model(place: &dyn Place, snapshot: &[u8]) -> (Box<dyn Storage>, Anchor) 
     (storage, anchor.expect("stored"))
 }
 
-/// A snapshot ends with what tells it from others.
+/// A snapshot ends with its anchor, which differs for each.
 fn snapshot(of: u8) -> Vec<u8> {
     vec![of; 64]
 }

@@ -1,5 +1,5 @@
-//! Between any two steps of what a store does the power is cut, every allowed choice of what was not yet durable is made,
-//! and the store is opened on it.
+//! Cuts the power between any two disk operations of a store, tries every allowed outcome for what was not yet durable,
+//! and opens the store on each.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 use super::super::*;
 use super::forgetful_disk::{Content, ForgetfulDisk, Names, Node, State};
 
-/// What a store holds: each session's record, and each of its models.
+/// The contents of a store: each session's record and models.
 type Held = BTreeMap<String, (Vec<u8>, BTreeMap<String, Vec<u8>>)>;
 
 thread_local! {
     static MARKS: RefCell<HashMap<Vec<u8>, u64>> = RefCell::default();
 }
 
-/// Where a commit with this content stands among all commits: they are made in the order in which they are first asked
-/// for here.
+/// The position of a commit with this content among all commits: in the order of the first calls.
 fn mark(content: &[u8]) -> Mark {
     let number = MARKS.with_borrow_mut(|marks| {
         let next = marks.len() as u64 + 1;
@@ -39,16 +38,16 @@ fn store(state: State) -> Store<ForgetfulDisk> {
     Store::on(disk, root, None, &survey).expect("it opens")
 }
 
-/// What is found after a crash; a session without a record is one whose making was never acknowledged.
+/// The state after a crash; a session without a record is one whose creation was never acknowledged.
 fn found(state: State) -> Held {
     let store = store(state);
     let marks = store.take_marks().unwrap_or_default();
-    // Whatever was lost, the manifest misses nothing that was not acknowledged, or that was deleted.
+    // The manifest never expects a commit that was not acknowledged, or a deleted model.
     let check = |session: &str, model: &str, last: &[u8]| {
         let known = marks.get(&(session.to_owned(), model.to_owned()));
         assert!(
             known <= Some(&mark(last)),
-            "{session}/{model} is told as lost"
+            "{session}/{model} is reported as lost"
         );
     };
     let mut held = Held::new();
@@ -66,7 +65,7 @@ fn found(state: State) -> Held {
             }
             parts.extend(redos);
             check(&found.session, model, &parts[parts.len() - 1]);
-            // Doing it again is to add its bytes.
+            // A replay appends its bytes.
             parts.concat()
         };
         let models = found
@@ -79,7 +78,7 @@ fn found(state: State) -> Held {
         let is_there = held
             .get(session)
             .is_some_and(|(_, models)| models.contains_key(model));
-        assert!(is_there, "{session}/{model} is told as gone");
+        assert!(is_there, "{session}/{model} is reported as gone");
     }
     held
 }
@@ -93,7 +92,7 @@ fn put(store: &Store<ForgetfulDisk>, model: &str, snapshot: &[u8]) -> io::Result
         .map(drop)
 }
 
-/// Commits all of these models into the log, after whatever their files hold.
+/// Commits all of these models to the log, on top of their current files.
 fn log(store: &Store<ForgetfulDisk>, models: &[(&str, &[u8])]) -> io::Result<()> {
     log_as(Kind::Snapshot, store, models)
 }
@@ -114,7 +113,7 @@ fn log_as(kind: Kind, store: &Store<ForgetfulDisk>, models: &[(&str, &[u8])]) ->
     store.log(&records).map(drop)
 }
 
-/// Does one after the other, and cuts the power before every step. What is done quietly changes no model.
+/// Runs the acts in order, cutting the power before every step. Quiet acts change no model.
 fn cut_the_power(acts: &[(&str, Act)]) -> usize {
     let sessions = Names::from([(PathBuf::from("/sessions"), Node::Folder)]);
     let mut store = store(State {
@@ -141,7 +140,7 @@ fn cut_the_power(acts: &[(&str, Act)]) -> usize {
                 );
             }
         }
-        // Acknowledged: whatever is lost from now on, this is not.
+        // Acknowledged: from now on this must not be lost.
         assert_is_known(&store, &after);
         let acknowledged = store.disk.state.borrow().clone();
         for crashed in acknowledged.crashed() {
@@ -272,7 +271,7 @@ fn each_of_a_group_is_there_whole_or_as_it_was_when_the_power_fails() {
     assert!(mixed > 0, "halves of the group were tried");
 }
 
-/// What the store holds now, without a crash.
+/// The contents of the store without a crash.
 fn found_live(store: &mut Store<ForgetfulDisk>) -> Held {
     let state = store.disk.state.borrow();
     let calm = State {

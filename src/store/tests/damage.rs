@@ -1,4 +1,4 @@
-//! What a start tells of a folder that was damaged while no process used it.
+//! Reports of startup about a folder that was damaged while no process used it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub const TWO: Mark = Mark {
     step: 2,
 };
 
-/// A store with the models a to i, each in its file and with a commit of its own in the log.
+/// A store with the models a to i, each with a file and a commit in the log.
 pub fn nine() -> (tempfile::TempDir, Store) {
     let (folder, store) = opened();
     for model in MODELS {
@@ -44,7 +44,7 @@ fn segment(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("log/000000000000.log")
 }
 
-/// The models whose last commit, as the manifest knows it, is not in the log.
+/// The models whose last commit, according to the manifest, is missing from the log.
 pub fn missed(store: &Store) -> Vec<&'static str> {
     let marks = store.take_marks().expect("there is a manifest");
     let is_missed = |model: &&str| {
@@ -76,7 +76,7 @@ fn zeros_over_a_commit_with_sound_ones_behind_it_are_told_by_name() {
         "{told}"
     );
     assert_eq!(missed(&store), ["b"]);
-    // What is known to be damaged is kept.
+    // Known damage is preserved.
     store.tidy_log().expect("moved");
     assert!(folder.path().join("quarantine/log-0.log").exists());
 }
@@ -154,7 +154,7 @@ fn the_manifest_follows_files_and_the_log_and_forgets_what_was_deleted() {
     assert_eq!(marks, expected);
     assert_eq!(store.mark("s", "a").map(|mark| mark.step), Some(3));
     assert_eq!(store.mark("s", "b"), None);
-    // Slots that became free are used again.
+    // Free slots are reused.
     store
         .put_model("s", "b", b"anew", Some(ONE))
         .expect("written");

@@ -1,4 +1,4 @@
-//! A disk that forgets. It keeps two images: what programs see, and what a power cut leaves.
+//! A disk that forgets. It keeps two images: what programs see, and what survives a power cut.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::disk::{Disk, Entry, EntryKind, Identity, Stamp};
 
-/// A file's bytes, by their number in [`State::contents`], or a folder.
+/// A file, as an index into [`State::contents`], or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     Folder,
@@ -16,7 +16,7 @@ pub enum Node {
 
 pub type Names = BTreeMap<PathBuf, Node>;
 
-/// A change of names. Durable when a folder that it happened in is synced; until then a crash keeps it or not.
+/// A change of names. Durable once one of its folders is synced; until then a crash may keep or lose it.
 #[derive(Clone, Debug)]
 pub enum Change {
     Add(PathBuf, Node),
@@ -34,12 +34,12 @@ pub struct Content {
 pub struct State {
     pub seen: Names,
     pub durable: Names,
-    /// Not yet durable, in order.
+    /// Changes that are not durable yet, in order.
     pub pending: Vec<Change>,
     pub contents: Vec<Content>,
 }
 
-/// The disk, and its state before each step so far.
+/// The disk, with its state before each step.
 #[derive(Debug, Default)]
 pub struct ForgetfulDisk {
     pub state: RefCell<State>,
@@ -86,7 +86,7 @@ impl Change {
 }
 
 impl Content {
-    /// What is left of it: nothing new, the first half of that, the second, or all.
+    /// The contents after a crash: no new bytes, the first half, the second, or all.
     fn torn(&self, part: usize) -> Vec<u8> {
         let differs = |(seen, durable): (&u8, &u8)| seen != durable;
         let same = self.seen.len().min(self.durable.len());
@@ -95,7 +95,7 @@ impl Content {
         match (part, first, last) {
             (0, ..) => self.durable.clone(),
             (3, ..) => self.seen.clone(),
-            // Written over: either half can be the one that came to the disk.
+            // Overwritten: either half may have reached the disk.
             (_, Some(first), Some(last)) => {
                 let middle = (first + last).div_ceil(2);
                 let mut bytes = self.seen.clone();
@@ -107,7 +107,7 @@ impl Content {
                 bytes[old.clone()].copy_from_slice(&self.durable[old]);
                 bytes
             }
-            // Grown.
+            // Appended.
             _ => {
                 let kept = same + (self.seen.len() - same) * part / 3;
                 self.seen[..kept].to_vec()
@@ -122,8 +122,8 @@ impl State {
         self.pending.push(change);
     }
 
-    /// Every state that a power cut now can leave: any of the pending changes, and of what was written and not synced
-    /// nothing, either half or all.
+    /// Every state that a power cut now can leave: any subset of the pending changes, and of unsynced writes nothing,
+    /// either half or all.
     pub fn crashed(&self) -> Vec<Self> {
         let mut left = Vec::new();
         for kept in 0..1_u32 << self.pending.len() {
@@ -133,7 +133,7 @@ impl State {
                     change.apply(&mut names);
                 }
             }
-            // A name whose folder was lost is lost with it.
+            // A name in a lost folder is lost as well.
             let known = names.clone();
             names.retain(|name, _| {
                 name.parent()
@@ -183,7 +183,7 @@ impl Disk for ForgetfulDisk {
         let mut state = self.step();
         let mut folders: Vec<_> = path.ancestors().map(Path::to_owned).collect();
         folders.reverse();
-        // The root is always there.
+        // The root always exists.
         for folder in folders.into_iter().skip(1) {
             if !state.seen.contains_key(&folder) {
                 state.change(Change::Add(folder, Node::Folder));
@@ -301,7 +301,7 @@ impl Disk for ForgetfulDisk {
                 let length = self.state.borrow().contents[file].seen.len();
                 ((0, file as u64), length as u64)
             }
-            // No test replaces one.
+            // No test replaces a folder.
             Node::Folder => ((1, 0), 0),
         };
         Ok(Stamp {

@@ -128,12 +128,12 @@ fn a_file_in_quarantine_is_out_of_the_way_and_kept() {
     assert!(store.sessions().expect("listed")[0].models.is_empty());
 }
 
-/// All of a model into the log, after its file.
+/// Logs a whole model, on top of its file.
 fn logged(store: &Store, model: &str, snapshot: &[u8]) -> Segment {
     log_as(Kind::Snapshot, store, model, snapshot)
 }
 
-/// What was done to a model since its last commit, into the log.
+/// Logs a record to replay on top of a model's last commit.
 fn redo(store: &Store, model: &str, done: &[u8]) -> Segment {
     log_as(Kind::Redo, store, model, done)
 }
@@ -150,7 +150,7 @@ fn log_as(kind: Kind, store: &Store, model: &str, content: &[u8]) -> Segment {
     store.log(&[record]).expect("written")
 }
 
-/// What a start finds in the log of a model.
+/// What startup finds in the log for a model.
 fn found_in_log(store: &Store, model: &str) -> Option<Vec<u8>> {
     store.take_logged("s", model)?.snapshot
 }
@@ -312,7 +312,7 @@ fn a_log_in_which_little_counts_makes_room_itself() {
     store.put_model("s", "a", b"1", None).expect("written");
     let half_a_segment = vec![7; SEGMENT_BYTES / 2];
     for _ in 0..100 {
-        // Nobody holds the segment: what is in it counts no more.
+        // The segment has no holders, so its commits are invalid.
         redo(&store, "a", &half_a_segment);
     }
     assert!(segments(&folder) < 20);

@@ -1,4 +1,4 @@
-//! Whose folder it is, while it is used: names, places and permissions that other programs change.
+//! The folder in use: names, places and permissions changed by other programs.
 
 use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::path::Path;
@@ -54,7 +54,7 @@ fn a_manifest_that_was_removed_is_begun_anew() {
     assert_eq!(marks.len(), MODELS.len());
 }
 
-/// Every file below a folder, with what it holds.
+/// The contents of every file below a folder.
 fn contents(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("listed") {
@@ -117,7 +117,7 @@ fn nothing_is_acknowledged_after_the_lock_or_the_folder_was_removed_or_replaced(
             assert!(store.delete_model("s", "a").is_err());
             assert!(store.delete_session("s").is_err());
         }
-        // What stands there now is another's.
+        // The folder there now belongs to another program.
         assert_eq!(data.exists().then(|| contents(&data)), before);
     }
 }
@@ -176,7 +176,7 @@ fn names_that_are_not_the_servers_are_told_and_left_alone() {
             strays.push(place.join(name));
         }
         let pipe = place.join("pipe.safetensors");
-        // Not by a process: it would have the locks of other tests for a moment.
+        // Not through a child process, which would briefly inherit the locks of other tests.
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("made");
         assert!(
@@ -187,7 +187,7 @@ fn names_that_are_not_the_servers_are_told_and_left_alone() {
         );
         strays.push(pipe);
     }
-    // Where a session's folder could be, or a deleted one.
+    // Names where a session's folder, or a deleted one, could be.
     fs::write(root.join("sessions/file"), b"not ours").expect("written");
     fs::write(root.join("sessions/.deleted-file"), b"not ours").expect("written");
     symlink(root, root.join("sessions/linked")).expect("made");

@@ -1,5 +1,5 @@
-//! Files and folders of the server that another process replaces while the store is open: by a copy, by an older copy, by
-//! a link to where they were moved, by something else.
+//! Another process replaces the server's files and folders while the store is open: by a copy, an older copy, a link to
+//! their new place, or something else.
 
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
@@ -12,7 +12,7 @@ fn changed(path: &Path) -> (i64, i64) {
     (metadata.ctime(), metadata.ctime_nsec())
 }
 
-/// Writes into the file that is there until the file system's clock shows it.
+/// Writes into the existing file until the file system's clock shows a change.
 fn write_in_place(path: &Path, bytes: &[u8]) {
     let before = changed(path);
     while changed(path) == before {
@@ -53,8 +53,8 @@ fn a_manifest_that_was_replaced_brings_no_deleted_model_back_and_forgets_none() 
         ("cut", cut),
         ("emptied", emptied),
     ] {
-        // Noticed with a deletion, with the deletion of a session, with a commit to a file, with one to the log, and by
-        // the look that comes each second.
+        // Detected by a deletion of a model, by one of a session, by a commit to a file, by one to the log, and by the
+        // periodic check.
         for noticed in 0..5 {
             let (folder, store) = nine();
             let path = folder.path().join("manifest");
@@ -116,7 +116,7 @@ fn what_is_no_file_in_the_place_of_the_manifest_is_left_alone_and_hinders_no_del
         let told = store.findings().join("\n");
         assert!(told.contains("manifest is a "), "{told}");
         drop(store);
-        // Moved back, it knows what was deleted meanwhile.
+        // After the move back, it reflects the deletions in between.
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
         fs::rename(&away, &path).expect("moved");
         let store = Store::open(folder.path()).expect("it opens");
@@ -139,7 +139,7 @@ fn no_commit_goes_into_a_log_behind_a_link() {
         store.tidy_log().expect("tidied");
     }
     assert!(log.symlink_metadata().expect("there").is_symlink());
-    // The same in the middle of a segment, without a look before.
+    // The same in the middle of a segment, without a check before.
     let (folder, store) = nine();
     store.log(&[record(&store, "a")]).expect("written");
     let (log, away) = (folder.path().join("log"), folder.path().join("away"));

@@ -1,4 +1,4 @@
-//! What has the name of a file of the server's and is not the server's.
+//! Foreign files and folders under the server's names.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::damage::{ONE, TWO, nine};
 use super::*;
 
-/// Makes a folder with something in it, or a link to a file.
+/// Creates a non-empty folder, or a link to a file.
 fn put(path: &Path, is_link: bool) {
     if is_link {
         let target = path.parent().expect("a folder").join("target");
@@ -87,7 +87,7 @@ fn what_has_the_name_of_a_temporary_file_is_removed_if_it_is_a_file_and_left_alo
     };
     let (folder, store) = nine();
     let root = folder.path();
-    // Another name of a file is not written into.
+    // A hard link to a foreign file must not be written to.
     fs::write(root.join("other"), b"not ours").expect("written");
     for (name, _) in places {
         fs::hard_link(root.join("other"), root.join(name)).expect("made");
@@ -177,7 +177,7 @@ fn what_is_not_the_servers_in_the_trash_is_told_and_no_session() {
     assert_eq!(trashed.len(), 1, "{trashed:?}");
     assert_eq!((trashed[0].session.as_str(), trashed[0].number), ("s", 0));
     assert!(store.restore_trashed("t").expect("read").is_none());
-    // The next one of this id takes no name that is there.
+    // The next session of this id takes a free name.
     let kept = store.restore_trashed("s").expect("renamed");
     assert_eq!(kept.map(|kept| kept.number), Some(0));
     store.trash_session("s", 60).expect("moved");
