@@ -1,4 +1,4 @@
-//! The assignments that a server or a command knows: the built-in ones and those of a folder.
+//! Loads assignments: the built-in ones and those in a folder.
 
 use std::fs;
 use std::iter;
@@ -10,30 +10,30 @@ use std::thread;
 use crate::formula::STACK_BYTES;
 use crate::grade::{Assignment, AssignmentError, BUILT_IN, Grader, GraderError};
 
-/// The most files of a folder.
+/// Most assignment files in a folder.
 const MAX_FILES: usize = 200;
 
-/// Why the assignments cannot be used.
+/// Why the assignments cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum AssignmentsError {
     /// The folder or a file in it cannot be read.
     #[error("cannot read {path}: {source}")]
     Unreadable {
-        /// What was to be read.
+        /// The folder or file.
         path: PathBuf,
-        /// Why it could not be.
+        /// The I/O error.
         #[source]
         source: std::io::Error,
     },
     /// A file is not an assignment.
     #[error(transparent)]
     Malformed(#[from] AssignmentError),
-    /// An assignment's formulas do not hold.
+    /// An assignment's reference formulas are wrong.
     #[error("{file}: {error}")]
     Wrong {
         /// The file's name.
         file: String,
-        /// The question, and what is wrong.
+        /// The question, and the mistake in it.
         #[source]
         error: GraderError,
     },
@@ -53,11 +53,11 @@ pub enum AssignmentsError {
     },
 }
 
-/// The built-in assignments and the `.toml` files of `folder`, in the order of their names, ready to grade. A file
-/// with a built-in id takes that one's place.
+/// Prepares graders for the built-in assignments and the `.toml` files in `folder`, sorted by name. A file
+/// with the id of a built-in assignment overrides it.
 ///
 /// # Errors
-/// The first file that cannot be read or used, with line and reason.
+/// The first file that cannot be read or is invalid, with line and reason.
 pub fn load_graders(folder: Option<&Path>, secret: &[u8]) -> Result<Vec<Grader>, AssignmentsError> {
     let mut graders: Vec<(bool, Grader)> = Vec::new();
     let built_in = BUILT_IN
@@ -87,7 +87,7 @@ pub fn load_graders(folder: Option<&Path>, secret: &[u8]) -> Result<Vec<Grader>,
     Ok(graders.into_iter().map(|(_, grader)| grader).collect())
 }
 
-/// Prepares the questions on all cores, so that a server serves soon after its start.
+/// Prepares the questions on all cores, to keep startup short.
 fn on_all_cores(count: usize, prepare: &(dyn Fn(usize) + Sync)) {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -97,7 +97,7 @@ fn on_all_cores(count: usize, prepare: &(dyn Fn(usize) + Sync)) {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         for _ in 1..cores.min(count) {
-            // Without this thread the others have more to do.
+            // Fewer threads only make it slower.
             let helper = thread::Builder::new().stack_size(STACK_BYTES);
             let _ = helper.spawn_scoped(scope, work);
         }

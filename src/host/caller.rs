@@ -1,7 +1,7 @@
-//! Who asks: a call under way as the host sees it.
+//! The caller: a call in progress as the host sees it.
 //!
-//! The host takes the caller as an argument, and never from the task or the thread it runs on: what it does for whom can
-//! be read off its signatures, and tested without a connection.
+//! The host takes the caller as an argument, never from task-local or thread-local state: signatures show which work is
+//! attributed to a caller, and tests need no connection.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -13,16 +13,16 @@ use super::party::{Parties, Party};
 use super::tags::ModelTag;
 use crate::training::{ModelName, Owner};
 
-/// A call under way.
+/// A call in progress.
 #[derive(Debug)]
 pub struct Caller {
-    /// The number by which the log knows the call.
+    /// The call's number in the log.
     pub id: u64,
-    /// When its client stops waiting.
+    /// The client's deadline.
     pub deadline: Deadline,
     parties: Parties,
     account: Arc<Account>,
-    /// The memory that its request takes, for as long as work on it goes on.
+    /// The memory reserved for its request until the call ends.
     memory: Mutex<Reservation>,
     /// Turns of its connection to create sessions and models; `None` where it has no connection.
     creation_turns: Option<Arc<Semaphore>>,
@@ -30,7 +30,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The call of this number by `parties`, whose request holds `memory` of `account`.
+    /// Creates the caller of call `id`; `memory` is the request's reservation from `account`.
     pub fn new(
         id: u64,
         parties: Parties,
@@ -49,7 +49,7 @@ impl Caller {
         }
     }
 
-    /// Who asks: in the session of its model, once that is noted.
+    /// The parties that the call is charged to; includes its model's session once that is known.
     pub fn parties(&self) -> Parties {
         match self.model.get() {
             Some(name) => self.parties.in_session(&name.session),
@@ -57,12 +57,12 @@ impl Caller {
         }
     }
 
-    /// The narrowest of its parties: its session, or its connection where it names none.
+    /// The narrowest party: the session, or the connection if the call names no session.
     pub fn party(&self) -> Party {
         self.parties().session
     }
 
-    /// Whose share the sessions count for that it creates; `None` for the server itself.
+    /// The owner whose quota is charged for sessions that the call creates; `None` for the server itself.
     pub fn owner(&self) -> Option<Owner> {
         let parties = self.parties();
         (parties != Parties::SERVER).then_some(Owner(parties.origin.0))
@@ -73,7 +73,7 @@ impl Caller {
         self.creation_turns.clone()
     }
 
-    /// Notes which model the call is about, for the log and for whose turn it takes. The first name counts.
+    /// Attributes the call to a model, for logging and fair queueing. Only the first name takes effect.
     pub fn note_model(&self, name: &ModelName) {
         self.model.get_or_init(|| {
             tracing::debug!(call = self.id, %name, tag = %ModelTag(name), "a call's model");
@@ -81,30 +81,30 @@ impl Caller {
         });
     }
 
-    /// The model that the call is about, as far as that is known.
+    /// The model that the call is attributed to, if any.
     pub fn model(&self) -> Option<&ModelName> {
         self.model.get()
     }
 
-    /// The account that its memory comes from.
+    /// The account that the call's memory is reserved from.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
-    /// The memory that it holds for its request.
+    /// The memory reserved for its request.
     pub fn memory(&self) -> MutexGuard<'_, Reservation> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its memory grows by `bytes`, until it is answered.
+    /// Reserves `bytes` more until the call ends.
     ///
     /// # Errors
-    /// There are not so many left for it.
+    /// Not enough memory is left.
     pub fn hold(&self, bytes: usize) -> Result<(), OutOfMemory> {
         self.memory().extend(bytes)
     }
 
-    /// Holds `bytes` less: a part of its request is used up.
+    /// Releases `bytes`, after a part of the request has been consumed.
     pub fn release(&self, bytes: usize) {
         self.memory().shrink(bytes);
     }

@@ -1,7 +1,7 @@
-//! The clocks of the server. Code that measures or shows time is given a reading of them.
+//! The server's clocks. Code that needs the time takes a reading as an argument.
 //!
-//! The uptime is `std::time::Instant`, on Linux CLOCK_MONOTONIC: it never jumps, and it stands still while the machine
-//! sleeps, so that a laptop that was closed over the weekend still has its sessions.
+//! The uptime is `std::time::Instant`, on Linux CLOCK_MONOTONIC: it never jumps, and it pauses while the machine
+//! sleeps, so sessions on a laptop survive a weekend with the lid closed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::training::Now;
 
-/// The latest date that is believed, in seconds since 1970: the year 2514. Nanoseconds since 1970 fit into 64 bits until
-/// then.
+/// The latest accepted date, in seconds since 1970: the year 2514. Up to then, nanoseconds since 1970 fit into 64
+/// bits.
 const LATEST: Duration = Duration::from_secs(1 << 34);
 
-/// Where the server reads the time.
+/// The source of time: the machine's clocks, or a test's.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Now + Send + Sync>);
 
@@ -28,12 +28,12 @@ impl Clock {
         })
     }
 
-    /// Clocks of the caller's own, for tests.
+    /// Clocks that call `read`, for tests.
     pub fn from_fn(read: impl Fn() -> Now + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// The time now; the date between 1970 and 2514, whatever the machine's clock says.
+    /// Reads the clocks. The date is clamped to the years 1970 to 2514.
     #[must_use]
     pub fn now(&self) -> Now {
         let Now { uptime, date } = (self.0)();

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::refused::{Refused, Stop};
 
-/// When the caller stops waiting; `None` where it never does.
+/// The instant at which the caller stops waiting; `None` for a caller that waits forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Option<Instant>);
 
@@ -15,7 +15,7 @@ impl Deadline {
     /// For work that no caller waits for.
     pub const NONE: Self = Self(None);
 
-    /// The deadline that passes after this time. A time so long that no instant can hold it never passes.
+    /// A deadline after `timeout` from now. If that instant overflows, the deadline never passes.
     pub fn after(timeout: Duration) -> Self {
         Self(Instant::now().checked_add(timeout))
     }
@@ -28,7 +28,7 @@ impl Deadline {
         }
     }
 
-    /// The result of `work`, or the refusal of a call whose deadline passed first.
+    /// Runs `work` until the deadline; fails with [`Stop::Deadline`] if that passes first.
     pub async fn limit<V, E: From<Refused>>(
         self,
         work: impl Future<Output = Result<V, E>>,

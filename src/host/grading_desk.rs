@@ -1,4 +1,4 @@
-//! What the server grades with: its assignments, and the secrets that receipts are signed and digests hidden by.
+//! Grading state of the server: the assignments, and the secrets that sign receipts and key weight digests.
 
 use std::io;
 use std::path::Path;
@@ -14,27 +14,27 @@ use crate::grade::{Grader, Reveal};
 /// Why the server cannot grade.
 #[derive(Debug, thiserror::Error)]
 pub enum GradingDeskError {
-    /// The assignments could not be read or prepared.
+    /// The assignments could not be loaded.
     #[error(transparent)]
     Assignments(#[from] AssignmentsError),
-    /// The grading secret could not be read or drawn.
+    /// The grading secret could not be read or generated.
     #[error("cannot load the grading secret: {0}. Check `grading_secret_file`")]
     Secret(#[source] io::Error),
 }
 
-/// The assignments, and what signs receipts and hides digests.
+/// The assignments, and the secrets that sign receipts and key digests.
 pub struct GradingDesk {
     pub graders: Vec<Arc<Grader>>,
     pub keys: Option<Keys>,
     pub most: Reveal,
-    /// How COMPARE_ONLY models are shown.
+    /// Decides which models are COMPARE_ONLY and what replies show of them.
     pub veil: Veil,
-    /// Tries against networks sent along.
+    /// Counts comparisons with inline networks, which belong to no session.
     pub inline_tries: InlineTries,
 }
 
 impl GradingDesk {
-    /// Reads the assignments and the secrets that the configuration names.
+    /// Loads the assignments and secrets named in the configuration.
     pub fn start(config: &Config) -> Result<Self, GradingDeskError> {
         let secrets = secrets(&config.grading_secret_file).map_err(GradingDeskError::Secret)?;
         let first = secrets.first().map_or(&[][..], Vec::as_slice);
@@ -44,7 +44,7 @@ impl GradingDesk {
         Ok(Self {
             graders: graders.into_iter().map(Arc::new).collect(),
             keys: Keys::new(&secrets),
-            // The configuration allows these words alone.
+            // The configuration accepts only these words.
             most: Reveal::from_word(&config.reveal_limit).unwrap_or(Reveal::Hints),
             veil: Veil::new(first, config.compare_only),
             inline_tries: InlineTries::default(),
@@ -54,7 +54,7 @@ impl GradingDesk {
 
 #[cfg(test)]
 impl GradingDesk {
-    /// A desk without an assignment: preparing those takes longer than most tests.
+    /// A desk without assignments, for tests: preparing them takes longer than most tests.
     pub fn empty() -> Self {
         Self {
             graders: Vec::new(),
@@ -66,7 +66,7 @@ impl GradingDesk {
     }
 }
 
-/// The file's secrets, or one of 256 random bits.
+/// Reads the secrets in the file; without a file, generates one of 256 random bits.
 fn secrets(file: &str) -> io::Result<Vec<Vec<u8>>> {
     if file.is_empty() {
         let mut bits = vec![0; 32];

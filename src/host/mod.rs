@@ -1,5 +1,5 @@
-//! Models that live, train and survive, for any kind of caller. The host knows no HTTP, no protobuf and no tonic: it is
-//! asked by function calls, answers with values, and refuses with [`refused::Refused`].
+//! Sessions and models: lifecycle, training, persistence, quotas. The host is independent of HTTP, protobuf and tonic:
+//! the edge calls its functions, which return values or fail with [`refused::Refused`].
 
 pub mod assignments;
 pub mod caller;
@@ -52,7 +52,7 @@ pub enum HostError {
     /// The compute threads could not be started.
     #[error("cannot start the compute threads: {0}. Set `threads` to fewer")]
     Threads(#[source] io::Error),
-    /// The assignments or the grading secret cannot be used.
+    /// The assignments or the grading secret cannot be loaded.
     #[error(transparent)]
     Grading(#[from] GradingDeskError),
     /// The data folder could not be opened.
@@ -63,10 +63,10 @@ pub enum HostError {
     Unlisted(#[source] io::Error),
 }
 
-/// Sessions and models, the threads that compute with them, and the folder that keeps them.
+/// All state of the server: the registry of sessions and models, the compute threads, the data folder.
 pub struct Host {
     clock: Clock,
-    /// The uptime up to which the trash has been counted down.
+    /// The uptime up to which the retention times of the trash have been counted down.
     pub trash_counted: Mutex<Duration>,
     pub config: Config,
     pub limits: ArchitectureLimits,
@@ -76,26 +76,26 @@ pub struct Host {
     pub session_turns: SessionTurns,
     pub creation_turns: CreationTurns,
     pub compute: Compute,
-    /// What calls under way may hold together.
+    /// The memory budget shared by all calls in progress.
     pub memory: Arc<Account>,
     pub streams: Arc<StreamSlots>,
-    /// What goes on whether its caller waits or not, and is waited for before the server ends.
+    /// Tasks that outlive their callers. Shutdown waits for them.
     pub tasks: TaskTracker,
     pub shutdown: CancellationToken,
 }
 
 impl Host {
-    /// A host on the data folder and the assignments that the configuration names.
+    /// Starts a host with the data folder and the assignments named in the configuration.
     ///
     /// # Errors
-    /// Its threads, its data folder or its assignments cannot be made ready.
+    /// The threads cannot be started, or the data folder or the assignments cannot be loaded.
     pub fn start(config: Config, clock: Clock) -> Result<Self, HostError> {
         let persistence = Persistence::open(&config.data_dir)?;
         let grading = GradingDesk::start(&config)?;
         Self::with(config, clock, persistence, grading)
     }
 
-    /// A host with this folder and these assignments.
+    /// Starts a host with an open folder and loaded assignments.
     fn with(
         config: Config,
         clock: Clock,
@@ -154,7 +154,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Sessions and models. Held for look-ups and insertions only, never while computing or waiting.
+    /// Locks the registry. Hold the lock for look-ups and insertions only, never while computing or waiting.
     pub fn registry(&self) -> MutexGuard<'_, Registry<ModelEntry>> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -164,10 +164,10 @@ impl Host {
         self.clock.now()
     }
 
-    /// Finds a model, and renews its session.
+    /// Finds a model, renews its session's lease, and attributes the call to the model.
     ///
     /// # Errors
-    /// No such model; one whose snapshot is damaged.
+    /// There is no such model, or its snapshot is damaged.
     pub async fn find(
         &self,
         caller: &Caller,
@@ -177,23 +177,23 @@ impl Host {
         self.look_up(name).await
     }
 
-    /// [`Host::find`] for a call that is about another model, or about none.
+    /// [`Host::find`] without attributing the call to the model.
     ///
     /// # Errors
-    /// The same.
+    /// As for [`Host::find`].
     pub async fn look_up(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
         let found = self.registry().model(name, self.now());
         match found {
             Ok(Some(entry)) => Ok(entry),
-            Ok(None) => self.bring_back(name).await,
+            Ok(None) => self.reload(name).await,
             Err(error) => Err(self.persistence.loss(name).unwrap_or_else(|| error.into())),
         }
     }
 
-    /// Finds a model to work on, and renews its session.
+    /// Finds a model with full access, and renews its session's lease.
     ///
     /// # Errors
-    /// No such model; one that is for grading only.
+    /// There is no such model, or its access is COMPARE_ONLY.
     pub async fn open(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! The parties that turns and shares are counted by.
+//! Parties: the units that fair queueing and quotas apply to.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hash};
@@ -6,33 +6,32 @@ use std::sync::LazyLock;
 
 use crate::training::SessionName;
 
-/// A party that has turns and shares. A keyed hash, so that no client can choose to share another's.
+/// An entity with its own turns and quotas. A keyed hash, so that clients cannot provoke collisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Party(pub u64);
 
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl Party {
-    /// The server itself, for work that no caller asked for.
+    /// The server itself, for work without a caller.
     pub const SERVER: Self = Self(0);
 
-    /// The party of this name.
+    /// The party with this name.
     pub fn of(name: impl Hash) -> Self {
         Self(KEY.hash_one(name))
     }
 }
 
-/// Three nested parties, from the widest to the narrowest: an origin, which is the peer's address until callers have an
-/// identity; one of its connections; a session that the connection works in. A limit on one of them leaves room for the
-/// others at the same level, and an origin that opens connections or sessions by the hundred still has one origin's
-/// share.
+/// Three nested parties, widest first: the origin (the peer's address until callers have an identity), a connection
+/// from it, and a session that the connection works in. A limit on one party leaves room for the others at its level;
+/// an origin that opens hundreds of connections or sessions still gets one origin's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Parties {
-    /// The peer's address; an authenticated identity where there is one.
+    /// The peer's address, or an authenticated identity if there is one.
     pub origin: Party,
     /// The connection.
     pub connection: Party,
-    /// The session, or the connection where the call names none.
+    /// The session, or the connection if the call names no session.
     pub session: Party,
 }
 
@@ -44,7 +43,7 @@ impl Parties {
         session: Party::SERVER,
     };
 
-    /// The same parties, at work in a session.
+    /// The same parties, working in a session.
     pub fn in_session(self, name: &SessionName) -> Self {
         Self {
             session: Party::of(name),

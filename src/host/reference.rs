@@ -1,4 +1,4 @@
-//! What gradients are graded against: whose access is limited, on which terms a model is compared with, and how often.
+//! The reference that gradients are graded against: a model or an inline network, with its comparison limits.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,19 +12,19 @@ use crate::fault::Violations;
 use crate::nn::{Batch, WeightsDigest};
 use crate::training::{Access, CompareTerms, SessionName, batch_digest};
 
-/// What gradients are graded against, and how much of it is told.
+/// A reference network and its comparison limits.
 pub struct Reference {
-    /// The network.
+    /// The network that computes the reference gradients.
     pub model: AnyModel,
-    /// How it may be compared with; `None` where everything is told.
+    /// Limits on comparisons; `None` for a model with full access.
     pub limits: Option<CompareLimits>,
 }
 
-/// How a model of limited access may be compared with.
+/// Limits on comparisons with a COMPARE_ONLY model.
 pub struct CompareLimits {
-    /// What its maker fixed; `None` where the caller chooses the batch.
+    /// The terms fixed by the model's creator; `None` if the caller chooses the batch.
     pub terms: Option<CompareTerms>,
-    /// Whose tries are counted; `None` for a network sent along, whose caller's address is counted.
+    /// The session whose tries are counted; `None` for an inline network, where tries are counted by address.
     session: Option<SessionName>,
     name: String,
     created: SystemTime,
@@ -32,10 +32,10 @@ pub struct CompareLimits {
 }
 
 impl Reference {
-    /// A model of a session.
+    /// The reference for a model in a session.
     ///
     /// # Errors
-    /// Only comparing is allowed, and on which batch was not said.
+    /// The model is COMPARE_ONLY and has no fixed batch.
     pub fn named(host: &Host, entry: &ModelEntry) -> Result<Self, Refused> {
         let veil = host.grading.veil;
         let limits = match veil.access(entry) {
@@ -57,7 +57,7 @@ impl Reference {
         Ok(Self { model, limits })
     }
 
-    /// A network sent along.
+    /// The reference for an inline network.
     pub fn inline(host: &Host, model: AnyModel) -> Self {
         let limits = host.config.compare_only.then(|| CompareLimits {
             terms: None,
@@ -71,29 +71,30 @@ impl Reference {
 }
 
 impl CompareLimits {
-    /// Refuses another batch than the one that was fixed.
+    /// Checks that the batch is the one fixed by the model's creator.
     ///
     /// # Errors
-    /// It is another one.
+    /// It is a different batch.
     pub fn check_batch(&self, batch: &Batch<f64>) -> Result<(), Violations> {
         let mut violations = Violations::new();
         let fixed = self.terms.map(|terms| terms.batch);
         if fixed.is_some_and(|fixed| fixed != batch_digest(batch)) {
-            let allowed = "the inputs and targets that this COMPARE_ONLY model was made to be compared on, number by number";
-            violations.add("inputs", "another batch", allowed);
+            let allowed = "exactly the inputs and targets that were fixed when this COMPARE_ONLY model was created";
+            violations.add("inputs", "a different batch", allowed);
         }
         violations.into_result(Some(()))
     }
 
-    /// The digest of the reference's weights as a reply shows it.
+    /// The weights digest for a reply.
     pub fn digest(&self, digest: WeightsDigest) -> String {
         self.veil.keyed(&self.name, self.created, digest)
     }
 
-    /// Counts a try before it is answered, for good where sessions are kept on disk, and tells how many are left.
+    /// Counts a try before it is answered and returns how many are left. The count is durable if sessions are
+    /// persisted.
     ///
     /// # Errors
-    /// None is left; the disk refuses.
+    /// No tries are left, or the disk write fails.
     pub async fn count_try(&self, host: &Host, caller: &Caller) -> Result<u64, Refused> {
         match &self.session {
             Some(session) => host.count_compare_try(session).await,
@@ -106,10 +107,10 @@ impl CompareLimits {
 }
 
 impl Host {
-    /// Counts a comparison with a model of the session for good, and tells how many are left.
+    /// Counts a comparison with a model of the session, durably, and returns how many are left.
     ///
     /// # Errors
-    /// None is left; the disk refuses.
+    /// No tries are left, or the disk write fails.
     pub async fn count_compare_try(&self, session: &SessionName) -> Result<u64, Refused> {
         let limit = self.config.max_compare_tries_per_session;
         let left = self

@@ -1,4 +1,5 @@
-//! Why the host says no. The edge turns a refusal into a status; here it is told apart by what a caller can do about it.
+//! Refusals: why the host rejects a call, grouped by what the caller can do about it. The edge maps them to gRPC
+//! statuses.
 
 use std::io;
 use std::time::Duration;
@@ -8,114 +9,114 @@ use crate::training::{
     BeginError, Divergence, ModelName, OverLimit, RegistryError, RequestIdReused,
 };
 
-/// A refusal.
+/// Why a call was rejected or ended.
 #[derive(Clone, Debug)]
 pub enum Refused {
     /// Fields of the request are invalid.
     Invalid(Violations),
-    /// A run or a change of parameters does not fit what the model has seen.
+    /// The run or SetParameters conflicts with the model's history: its step, or an earlier request with the same id.
     Begin(BeginError),
-    /// No such session or model, a taken id, a quota.
+    /// The session or model is missing, its id is taken, or a quota is exhausted.
     Registry(RegistryError),
-    /// Something is used up for now; trying again later helps.
+    /// A resource is temporarily exhausted; retrying later helps.
     Busy {
-        /// The setting that says how much there is.
+        /// The setting that limits the resource.
         setting: &'static str,
-        /// Its value.
+        /// The setting's value.
         limit: u64,
-        /// What is used up, and what to do.
+        /// The exhausted resource, and what to do.
         message: String,
     },
-    /// The request passes a limit, and would on an idle server, too.
+    /// The request exceeds a limit and would do so on an idle server.
     Limit {
-        /// Which kind of limit.
+        /// The kind of limit.
         kind: LimitKind,
-        /// The setting.
+        /// The setting that limits it.
         setting: &'static str,
-        /// Its value.
+        /// The setting's value.
         limit: u64,
-        /// What was asked for, what is allowed, and what to do.
+        /// The requested amount, the allowed amount, and what to do.
         message: String,
     },
-    /// The model is above a limit that was lowered after it was created.
+    /// The model exceeds a limit that was lowered after its creation.
     OverLimit(ModelName, OverLimit),
-    /// The run would go beyond the largest step.
+    /// The run would exceed the largest possible step.
     TooManySteps {
         /// The model's step.
         step: u64,
-        /// Steps that were asked for.
+        /// Number of steps requested.
         planned: u64,
     },
-    /// The call was ended before its answer was ready.
+    /// The call was stopped before its answer was ready.
     Stopped(Stop),
-    /// A run was ended after some steps.
+    /// A run was stopped after some of its steps.
     RunStopped {
-        /// What ended it.
+        /// The reason.
         stop: Stop,
         /// Steps committed for the request.
         steps_done: u64,
         /// The model's step.
         step: u64,
     },
-    /// The next weights of a run would not be finite.
+    /// The next step would make the weights non-finite.
     Diverged(Divergence),
-    /// The reader of a stream lags too far behind.
+    /// A stream's reader lags too far behind.
     SlowReader,
-    /// The change could not be made durable and was taken back.
+    /// The change could not be made durable and was rolled back.
     NotStored(NotStored),
-    /// The disk does not read the model now.
+    /// The model cannot be read from disk at the moment.
     NotRead,
-    /// The last commit of a model is damaged; the message says what became of it.
+    /// The model's last commit is damaged; the message says where the files are now.
     Lost(String),
-    /// The model is for grading only.
+    /// The model's access is COMPARE_ONLY.
     CompareOnly,
-    /// The model is for grading only, and no batch was fixed for it.
+    /// The model is COMPARE_ONLY and has no fixed batch.
     NoCompareBatch,
-    /// A bug. The log has the cause.
+    /// A bug; the log has the cause.
     Bug,
 }
 
-/// Kinds of limits, as far as callers tell them apart.
+/// Kinds of limits that callers are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
-    /// A quota or a limit on one call.
+    /// A quota or a per-call limit.
     Quota,
-    /// The memory for intermediate quantities.
+    /// Memory for intermediate values.
     Workspace,
-    /// The work of grading.
+    /// Work in one grading call.
     Grading,
 }
 
-/// What ends a call before it is done.
+/// What stops a call before it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The caller's deadline passed.
     Deadline,
     /// The caller cancelled or disconnected.
     Client,
-    /// The server stops.
+    /// The server is shutting down.
     Shutdown,
     /// The model was deleted, or its session expired.
     Deleted,
-    /// The run took longer than a run may.
+    /// The run exceeded the maximum run time.
     RunTime,
 }
 
 /// Why a commit failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotStored {
-    /// The disk or a quota on it is full.
+    /// The disk or a disk quota is full.
     Full,
-    /// A foreign file or folder has the name of one of the server's.
+    /// A foreign file or folder occupies one of the server's names.
     InTheWay,
-    /// The disk failed; the log says how.
+    /// The disk failed; the log has details.
     Failed,
 }
 
 impl NotStored {
-    /// The kind of failure that `error` is, which is logged.
+    /// Classifies `error` and logs it.
     pub fn of(error: &io::Error) -> Self {
-        tracing::error!(%error, "a commit failed; nothing of it was acknowledged");
+        tracing::error!(%error, "a commit failed and was not acknowledged");
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
         let in_the_way = [
             io::ErrorKind::AlreadyExists,
@@ -134,7 +135,7 @@ impl NotStored {
 }
 
 impl Refused {
-    /// A queue that is full.
+    /// The refusal for a full queue.
     pub fn queue_full(setting: &'static str, limit: usize, what: &str) -> Self {
         let message = format!("{what}: {limit} are allowed ({setting}); try again in a second");
         let limit = limit as u64;
@@ -145,12 +146,11 @@ impl Refused {
         }
     }
 
-    /// A turn to change `model` that did not come in time.
+    /// The refusal for a writer whose turn did not come within `patience`.
     pub fn waited_too_long(model: &ModelName, patience: Duration) -> Self {
         let limit = patience.as_secs();
         let message = format!(
-            "{model} was busy with other calls for {limit} s (max_wait_seconds), and nothing was done: send the request \
-             again later"
+            "{model} was busy with other calls for {limit} s (max_wait_seconds); nothing was changed: retry later"
         );
         Self::Busy {
             setting: "max_wait_seconds",
@@ -159,7 +159,7 @@ impl Refused {
         }
     }
 
-    /// Whether there is no such session or model (any more), or a model is lost.
+    /// Whether the session or model does not exist (any more), or the model is lost.
     pub fn is_missing(&self) -> bool {
         match self {
             Self::Registry(error) => matches!(
@@ -187,7 +187,7 @@ impl Refused {
         }
     }
 
-    /// A quota or a limit on one call.
+    /// A quota or a per-call limit.
     pub fn quota(setting: &'static str, limit: u64, message: String) -> Self {
         Self::Limit {
             kind: LimitKind::Quota,

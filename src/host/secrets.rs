@@ -1,4 +1,4 @@
-//! The file of grading secrets.
+//! Reads the file of grading secrets.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,11 +9,11 @@ use crate::grade::receipt;
 /// The largest file, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Secrets, the first of which seeds and signs.
+/// Grading secrets. The first one seeds and signs; all of them verify.
 pub struct Secrets {
-    /// At least one; none is empty or public.
+    /// The secrets: at least one, none empty or public.
     pub all: Vec<Vec<u8>>,
-    /// What to warn of: that others can read the file.
+    /// A warning for the log if other accounts can read the file.
     pub warning: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub fn read_secrets(path: &Path) -> io::Result<Secrets> {
     Ok(Secrets { all, warning })
 }
 
-/// A warning where more accounts than the owner's can read the file.
+/// A warning if accounts other than the owner's can read the file.
 #[cfg(unix)]
 fn exposed(file: &File, path: &Path) -> io::Result<Option<String>> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,24 +1,23 @@
-//! Names as the log shows them. A session's name is all it takes to use it, so that a line shows a tag instead: the
-//! same for the same session as long as the server runs, and of no use to a reader of the log. Lines at `debug` tell
-//! which name a tag is for.
+//! Short tags for names in the log. A session's name is the credential to use it, so log lines show a tag instead:
+//! stable for as long as the server runs, and useless to a reader of the log. Lines at `debug` level map tags to names.
 
 use std::fmt;
 
 use super::party::Party;
 use crate::training::{ModelName, SessionName};
 
-/// A session.
+/// A session's tag.
 pub struct SessionTag<'a>(pub &'a SessionName);
 
 impl fmt::Display for SessionTag<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Party(hash) = Party::of(("tag", self.0));
-        // Half of the hash is enough to tell sessions apart.
+        // Half of the hash suffices to tell sessions apart.
         write!(f, "#{:08x}", hash >> 32)
     }
 }
 
-/// A model.
+/// A model's tag.
 pub struct ModelTag<'a>(pub &'a ModelName);
 
 impl fmt::Display for ModelTag<'_> {

@@ -1,4 +1,4 @@
-//! What a read works on: a model of a session, or a network that was sent along.
+//! The target of a read: a model in a session, or an inline network.
 
 use std::sync::Arc;
 
@@ -15,24 +15,23 @@ use crate::host::models::any_model::{AnyModel, ModelScalar};
 use crate::nn::{Dtype, Pauses};
 use crate::training::{Model, ModelName, Spec};
 
-/// Inline networks of more parameters than this are read on a compute thread: fewer take a tenth of a millisecond.
+/// Inline networks with more parameters than this are built on a compute thread; smaller ones take 0.1 ms at most.
 const MANY_PARAMETERS: usize = 1 << 15;
 
-/// A target that can be looked up.
+/// The target that a request names or carries.
 pub enum Target {
-    /// A name of the right form.
+    /// A well-formed name, not yet looked up.
     Named(ModelName),
-    /// A network, at step 0.
+    /// An inline network, at step 0.
     Inline(AnyModel),
-    /// A network of so many parameters that reading them takes a compute thread.
+    /// An inline network so large that it is built on a compute thread.
     Large(Box<Spec>, ParameterParts),
-    /// A network that there is no memory for.
+    /// An inline network for which there is not enough memory.
     Refused(OutOfMemory),
 }
 
 impl Target {
-    /// A network that was sent along, or `None` where its parameters do not fit its spec. What it takes is held by
-    /// `caller`.
+    /// Builds an inline network; `None` if its parameters do not fit its spec. `caller` holds the memory.
     pub fn inline(
         spec: Spec,
         parameters: ParameterParts,
@@ -49,10 +48,10 @@ impl Target {
         violations.take_at("inline", model).map(Self::Inline)
     }
 
-    /// The model: looked up, with its session renewed, or the one sent along.
+    /// Looks up the model and renews its session's lease, or returns the inline network.
     ///
     /// # Errors
-    /// No such model.
+    /// There is no such model.
     pub async fn find(self, host: &Host, caller: &Caller) -> Result<AnyModel, Refused> {
         match self {
             Self::Named(name) => Ok(host.open(caller, &name).await?.model.clone()),
@@ -65,10 +64,10 @@ impl Target {
         }
     }
 
-    /// The same for grading, which COMPARE_ONLY models are for.
+    /// Like [`Self::find`], for grading, which COMPARE_ONLY models allow.
     ///
     /// # Errors
-    /// No such model, or one that nothing was said to compare it on.
+    /// There is no such model, or it is COMPARE_ONLY and has no fixed batch.
     pub async fn find_to_grade(self, host: &Host, caller: &Caller) -> Result<Reference, Refused> {
         match self {
             Self::Named(name) => Reference::named(host, &*host.find(caller, &name).await?),
@@ -96,7 +95,7 @@ fn inline_model(spec: Spec, parts: ParameterParts) -> Result<AnyModel, Violation
 /// [`inline_model`] on a compute thread.
 ///
 /// # Errors
-/// Everything that does not fit the spec, at `inline`; a full queue.
+/// Violations at `inline` for every mismatch with the spec; a full queue.
 async fn large_model(
     host: &Host,
     caller: &Caller,

@@ -1,5 +1,4 @@
-//! Sessions that expired, for an operator: which there are, and one of them brought back. The server is stopped
-//! meanwhile.
+//! The trash of expired sessions, for the operator's commands: list them, restore one. The server must not be running.
 
 use std::io;
 use std::path::Path;
@@ -12,38 +11,38 @@ use crate::store::{Store, StoreError};
 pub struct Trashed {
     /// Its id.
     pub session: String,
-    /// How many models it has.
+    /// Number of models in it.
     pub models: usize,
-    /// The uptime until it is removed, in seconds.
+    /// Uptime until it is removed, in seconds.
     pub seconds_left: u64,
 }
 
-/// Why the trash cannot be used.
+/// Why a trash command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrashError {
-    /// The folder cannot be used; a server may be running on it.
+    /// The folder cannot be opened; a server may be running on it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing of this name is there.
-    #[error("the trash has no session {0}; `backpropd trash list` shows what it has")]
+    /// The trash has no session of this id.
+    #[error("the trash has no session {0}; `backpropd trash list` shows its sessions")]
     NoSession(String),
-    /// The id is taken.
+    /// A live session has this id.
     #[error(
-        "there is a session {0} again: delete that one first (DeleteSession), or export its models and then delete it"
+        "a new session {0} exists: delete it first (DeleteSession), after exporting models that you want to keep"
     )]
     Taken(String),
-    /// The disk refuses.
+    /// Reading or writing the folder failed.
     #[error("cannot use {folder}: {source}")]
     Disk {
         /// The data folder.
         folder: String,
-        /// Why.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Every session in the trash of this data folder.
+/// Lists the sessions in the trash of this data folder.
 ///
 /// # Errors
 /// The folder is in use or cannot be read.
@@ -58,10 +57,10 @@ pub fn list(folder: &str) -> Result<Vec<Trashed>, TrashError> {
     Ok(trashed.collect())
 }
 
-/// Brings back the session of this id that expired last.
+/// Restores the session of this id that expired last.
 ///
 /// # Errors
-/// No such session; its id is taken; the folder is in use or cannot be written.
+/// The trash has no such session; its id is taken; the folder is in use or cannot be written.
 pub fn restore(folder: &str, session: &str) -> Result<(), TrashError> {
     let store = open(folder)?;
     match store.restore_trashed(session) {

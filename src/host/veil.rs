@@ -1,5 +1,5 @@
-//! How models are shown to those who may not see their numbers: a digest that shows a change of the weights and nothing
-//! else; and how often networks sent along may be compared with.
+//! COMPARE_ONLY access: which models have it, keyed digests that reveal a change of weights and nothing else, and the
+//! count of tries with inline networks.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,28 +11,28 @@ use super::refused::Refused;
 use crate::nn::WeightsDigest;
 use crate::training::Access;
 
-/// What the digests' key is derived for, so that no other use of the secret makes the same one.
+/// Context of the key derivation, so that no other use of the secret derives the same key.
 const CONTEXT: &str = "backpropd 2026-12 digests of COMPARE_ONLY models";
 
-/// The most addresses whose tries are counted; beyond that the count begins anew.
+/// Most addresses whose tries are counted; beyond that, counting restarts from zero.
 const MOST_ORIGINS: usize = 100_000;
 
-/// How models are shown to those who may not see their numbers.
+/// Decides which models are COMPARE_ONLY, and keys their digests.
 #[derive(Clone, Copy, Debug)]
 pub struct Veil {
     key: [u8; 32],
-    /// Whether this holds for all models.
+    /// Whether all models are COMPARE_ONLY.
     all: bool,
 }
 
 impl Veil {
-    /// A veil keyed by the grading secret.
+    /// A veil with a digest key derived from the grading secret.
     pub fn new(secret: &[u8], all: bool) -> Self {
         let key = blake3::derive_key(CONTEXT, secret);
         Self { key, all }
     }
 
-    /// What may be done with a model.
+    /// The access that callers have to a model.
     pub fn access(&self, entry: &ModelEntry) -> Access {
         if self.all {
             Access::CompareOnly
@@ -41,7 +41,7 @@ impl Veil {
         }
     }
 
-    /// The digest of a model's weights as a reply shows it.
+    /// The digest of a model's weights for a reply.
     pub fn digest(&self, entry: &ModelEntry, digest: WeightsDigest) -> String {
         match self.access(entry) {
             Access::Full => digest.to_string(),
@@ -49,7 +49,8 @@ impl Veil {
         }
     }
 
-    /// No other model's digest is equal to it: not that of a guessed seed, nor that of a model made in its place.
+    /// The keyed digest. It equals no other model's digest: neither that of a guessed seed nor that of a model
+    /// recreated under the same name.
     pub fn keyed(&self, name: &str, created: SystemTime, digest: WeightsDigest) -> String {
         let since = created.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
@@ -61,15 +62,15 @@ impl Veil {
     }
 }
 
-/// Tries of callers that name no session, by their address, until the server stops.
+/// Tries by callers without a session, counted by address until the server stops.
 #[derive(Debug, Default)]
 pub struct InlineTries(Mutex<HashMap<Party, u64>>);
 
 impl InlineTries {
-    /// Counts a try of this origin, and tells how many are left.
+    /// Counts a try from this origin and returns how many are left.
     ///
     /// # Errors
-    /// None is left.
+    /// No tries are left.
     pub fn count(&self, origin: Party, limit: u64) -> Result<u64, Refused> {
         let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tries.len() >= MOST_ORIGINS && !tries.contains_key(&origin) {
@@ -79,8 +80,8 @@ impl InlineTries {
         if *made >= limit {
             let setting = "max_compare_tries_per_session";
             let message = format!(
-                "networks sent along from this address were compared {limit} times ({setting}), which is all that is \
-                 allowed until the server restarts: have the limit raised"
+                "inline networks from this address were compared {limit} times ({setting}), the maximum until the \
+                 server restarts: have the limit raised"
             );
             return Err(Refused::quota(setting, limit, message));
         }

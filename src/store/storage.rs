@@ -56,8 +56,8 @@ pub trait Storage: Debug {
     /// Whether a model has a snapshot.
     fn has_model(&self, session: &str, model: &str) -> bool;
 
-    /// Writes a snapshot of a model in an existing session. This invalidates the log's commits of the model. `mark` is the
-    /// commit's position among those of the model.
+    /// Writes a snapshot of a model in an existing session. This invalidates the log's commits of the model. `mark` is
+    /// the commit's position among those of the model.
     ///
     /// # Errors
     /// Either the previous or the new snapshot is there, whole.
@@ -78,7 +78,7 @@ pub trait Storage: Debug {
     /// Adds commits to the log, makes them durable and returns their segment.
     ///
     /// # Errors
-    /// No commit is acknowledged; after a crash before the next snapshot of its model, each may or may not be there.
+    /// No commit is acknowledged. After a crash before the next snapshot of its model, each may or may not be there.
     fn log(&self, records: &[Record]) -> io::Result<Segment>;
 
     /// The log's commits of a model at startup; handed out once.

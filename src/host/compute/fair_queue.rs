@@ -1,9 +1,9 @@
-//! A queue in which callers share the compute threads: addresses with each other, within an address its connections,
-//! within a connection its sessions. A client that opens a hundred of one kind has the share of one of the wider kind.
+//! A fair queue for the compute threads: addresses share equally, within an address its connections, within a
+//! connection its sessions. A client with a hundred connections or sessions still gets one share at the level above.
 //!
-//! At each level the party is next that has used the least time (start-time fair queueing: Goyal, Vin and Cheng, 1996).
-//! One that comes back is counted as if it had used a little less than the party served last, so that a call now and then
-//! waits for the turns under way and not for a round of everybody's. Each operation takes logarithmic time.
+//! At each level the party that has used the least time is next (start-time fair queueing: Goyal, Vin and Cheng, 1996).
+//! A returning party starts slightly below the time of the party served last, so that an occasional call waits only for
+//! the turns in progress, not for a full round of all parties. Each operation takes logarithmic time.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use crate::host::party::{Parties, Party};
 
-/// Empty queues of parties that are kept for the next ones, so that a call that waits allocates nothing as a rule.
+/// Number of empty queues cached for new parties, so that a waiting call usually allocates nothing.
 const MOST_SPARE: usize = 64;
 
-/// How much less a party that comes back has used than the one served last, in nanoseconds: a few turns.
+/// How far below the party served last a returning party starts, in nanoseconds: a few turns.
 const CREDIT: u64 = 10_000_000;
 
-/// Parties without a task whose times are kept before those are dropped that no longer matter.
+/// Idle parties whose times are remembered before outdated ones are dropped.
 const MOST_RESTING: usize = 1024;
 
-/// The tasks of one session, in the order in which they came.
+/// The tasks of one session, first in, first out.
 type OfSession<T> = VecDeque<(Parties, T)>;
 
 /// The tasks of one connection, by session.
@@ -40,17 +40,17 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Tasks in all.
+    /// Number of tasks.
     pub fn len(&self) -> usize {
         self.origins.len
     }
 
-    /// Tasks from one address.
+    /// Number of tasks from one address.
     pub fn len_of_origin(&self, caller: Parties) -> usize {
         self.origins.child(caller.origin).map_or(0, Turns::count)
     }
 
-    /// Tasks of one session, or of a connection that names none, on one connection.
+    /// Number of tasks of one session on one connection, or of a connection's calls without a session.
     pub fn len_of_session(&self, caller: Parties) -> usize {
         let session = self
             .origins
@@ -71,7 +71,7 @@ impl<T> FairQueue<T> {
         self.origins.take()
     }
 
-    /// Notes that a task of this caller has used so much time of a thread.
+    /// Charges a caller for the thread time that its task has used.
     pub fn charge(&mut self, caller: Parties, time: Duration) {
         let path = [caller.origin, caller.connection, caller.session];
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -87,7 +87,7 @@ trait Turns: Default {
     fn add(&mut self, path: &[Party], task: Self::Task);
     fn take(&mut self) -> Option<Self::Task>;
     fn charge(&mut self, path: &[Party], time: u64);
-    /// Forgets what an empty queue remembers.
+    /// Clears the bookkeeping of an empty queue.
     fn reset(&mut self);
 }
 
@@ -112,19 +112,19 @@ impl<T> Turns for VecDeque<T> {
     fn reset(&mut self) {}
 }
 
-/// When a party's turn comes: by the time that it has used, in nanoseconds, and by its arrival among those with the same.
+/// The order of turns: time used, in nanoseconds, then arrival.
 type Rank = (u64, u64);
 
-/// Parties that take turns, each with a queue of its own.
+/// Parties that take turns, each with its own queue.
 #[derive(Debug)]
 struct Level<C> {
-    /// Every party that has a task.
+    /// Parties that have tasks.
     children: HashMap<Party, (Rank, C), BuildHasherDefault<AsItIs>>,
-    /// The same, the next one first.
+    /// The same parties in the order of their turns.
     turns: BTreeSet<(Rank, Party)>,
-    /// The times that parties without a task have used.
+    /// Time used by parties without tasks.
     resting: HashMap<Party, u64, BuildHasherDefault<AsItIs>>,
-    /// The time that the party served last had used before; never falls.
+    /// Time used by the party served last, before its turn; never decreases.
     now: u64,
     arrivals: u64,
     len: usize,
@@ -150,7 +150,7 @@ impl<C> Level<C> {
         self.children.get(&party).map(|(_, child)| child)
     }
 
-    /// The least that a party has used which comes back.
+    /// The least time that a returning party starts with.
     fn least(&self) -> u64 {
         self.now.saturating_sub(CREDIT)
     }
@@ -234,7 +234,7 @@ impl<C: Turns> Turns for Level<C> {
     }
 }
 
-/// A party is a keyed hash already.
+/// An identity hasher: a party is already a keyed hash.
 #[derive(Default)]
 struct AsItIs(u64);
 

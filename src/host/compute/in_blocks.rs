@@ -1,5 +1,6 @@
-//! Computations in blocks: an `async` block that awaits nothing but the pauses of its turns, polled by a compute thread. A pause
-//! after the quantum gives the thread to the next task; a computation whose caller has left is dropped at its next pause.
+//! Computations in blocks: an `async` block, polled by a compute thread, that awaits only the pauses of its turns. A
+//! pause after the quantum yields the thread to the next task; a computation whose caller has left is dropped at its
+//! next pause.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,19 +18,19 @@ use super::task::{
 use crate::host::party::Parties;
 use crate::nn::Pauses;
 
-/// About how many floating-point operations a computation does between two looks at its caller and its quantum: 1 to 7 ms
-/// on one core (10 to 70 GFLOP/s), and enough that cutting costs little.
+/// Floating-point operations between two checks of caller and quantum: 1 to 7 ms on one core (10 to 70 GFLOP/s), enough
+/// to make the overhead of a pause negligible.
 const BLOCK_FLOPS: usize = 1 << 26;
 
-/// The turns of a computation in blocks: what it asks between two of them.
+/// The handle by which a computation pauses and learns how many cores it may use.
 #[derive(Clone)]
 pub struct Turns(Arc<TurnState>);
 
 struct TurnState {
     quantum: Duration,
-    /// When the turn under way began.
+    /// When the current turn began.
     began: Mutex<Instant>,
-    /// How many cores it may take.
+    /// How many cores it may use.
     cores: AtomicUsize,
 }
 
@@ -66,7 +67,7 @@ impl Pauses for Turns {
             return;
         }
         let mut is_over = true;
-        // Pending once: the compute thread takes the next task, and polls again when this one's turn has come.
+        // Pending once: the compute thread takes the next task, and polls again at this one's next turn.
         std::future::poll_fn(|_| {
             if std::mem::take(&mut is_over) {
                 Poll::Pending
@@ -78,21 +79,21 @@ impl Pauses for Turns {
     }
 }
 
-/// A computation that gives its thread back whenever a quantum is over.
+/// A computation that yields its thread after each quantum.
 pub struct InBlocks<F> {
     work: Pin<Box<F>>,
     turns: Turns,
 }
 
 impl<F: Future> InBlocks<F> {
-    /// `work` awaits nothing but the pauses of the turns that it is given.
+    /// `work` must await only the pauses of the turns that it is given.
     pub fn new(quantum: Duration, work: impl FnOnce(Turns) -> F) -> Self {
         let turns = Turns::new(quantum);
         let work = Box::pin(work(turns.clone()));
         Self { work, turns }
     }
 
-    /// Goes on for a quantum; what it comes to, where it is done.
+    /// Runs for a quantum; returns the result once the computation is done.
     pub fn turn(&mut self, began: Instant, cores: usize) -> Option<F::Output> {
         self.turns.begin(began, cores);
         let mut context = Context::from_waker(Waker::noop());
@@ -135,9 +136,9 @@ impl<V: Send, F: Future<Output = V> + Send> Task for InTurnsOfBlocks<F, V> {
 }
 
 impl Compute {
-    /// Computes in blocks: `work`, about `flops` floating-point operations, awaits nothing but the pauses of its turns, and gives
-    /// its thread back whenever a `quantum` is over. A caller that stops waiting ends it at its next pause. Where it is little,
-    /// it is done at once.
+    /// Runs `work`, about `flops` floating-point operations, in blocks: it awaits only the pauses of its turns, and
+    /// yields its thread after each `quantum`. It is dropped at its next pause once the caller stops waiting. Small
+    /// work runs inline.
     ///
     /// # Errors
     /// A full queue, or a panic.
@@ -155,7 +156,7 @@ impl Compute {
         if self.is_little(flops) {
             let mut work = InBlocks::new(Duration::MAX, work);
             let (value, timing) = at_once(|| work.turn(Instant::now(), 1))?;
-            // It never pauses: the only turn is its last.
+            // It never pauses: its first turn is its last.
             return Ok((value.ok_or(Panicked)?, timing));
         }
         let (reply, result) = oneshot::channel();

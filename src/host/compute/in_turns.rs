@@ -1,4 +1,4 @@
-//! Computations that are taken further step by step, a quantum at a time.
+//! Computations that advance in steps, a quantum at a time.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use super::task::{ComputeError, Panicked, Reply, Scratch, Task, Timing, Turn};
 use crate::host::party::Parties;
 
 impl Compute {
-    /// Takes `state` further with `advance` until that returns `false`, a `quantum` at a time, then makes a value of
-    /// it with `finish`. A caller that stops waiting ends it.
+    /// Calls `advance` on `state` until it returns `false`, a `quantum` at a time, then converts the state with
+    /// `finish`. The computation ends when the caller stops waiting.
     ///
     /// # Errors
     /// A full queue, or a panic.

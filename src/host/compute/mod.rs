@@ -1,6 +1,6 @@
-//! Compute threads. A fixed number of them takes tasks from one queue, in which callers have equal shares; a task that is
-//! not done after its turn goes back into the queue, so that a long run and a hundred short ones share the cores. Nothing
-//! numeric runs on an async worker, except work so small that handing it over would take longer than doing it.
+//! Compute threads: a fixed pool fed by one fair queue. A task that is not done after its turn re-enters the queue, so
+//! long runs and short calls share the cores. All numeric work runs here, except work so small that handing it over
+//! would take longer than doing it.
 
 mod fair_queue;
 mod in_blocks;

@@ -1,19 +1,20 @@
-//! Threads that give way to those that answer. A call that waits for nothing but its answer, a health check above all, is
-//! to get a core at once, however many runs there are and however much is written.
+//! Lower priority for background threads, so that a short call, above all a health check, gets a core at once even
+//! under a full load of runs and disk writes.
 
 use std::cell::Cell;
 
-/// How far they give way, on the scale of nice(2).
+/// The nice(2) increment.
 const NICENESS: i32 = 5;
 
 thread_local! {
     static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The thread gives way from now on; a second time changes nothing.
+/// Lowers the priority of the current thread; calling it twice has no further effect.
 pub fn give_way() {
     if !GIVES_WAY.replace(true) {
-        // On Linux this is the thread's own. Where it may not, the machine is as fair as it is.
+        // On Linux the nice value is per thread. Without permission the thread keeps its priority, which is only less
+        // fair.
         let _ = rustix::process::nice(NICENESS);
     }
 }

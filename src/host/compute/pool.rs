@@ -23,16 +23,16 @@ struct Shared {
     limits: ComputeLimits,
 }
 
-/// How much may wait, and what need not.
+/// Limits on waiting calls, and the size below which work runs inline.
 #[derive(Clone, Copy, Debug)]
 pub struct ComputeLimits {
     /// Calls that may wait for a thread.
     pub waiting: usize,
-    /// Calls from one address that may.
+    /// Calls from one address that may wait.
     pub waiting_of_origin: usize,
-    /// Calls of one session that may.
+    /// Calls of one session that may wait.
     pub waiting_of_session: usize,
-    /// Below so many floating-point operations work is done at once.
+    /// Work of fewer floating-point operations runs inline.
     pub inline_flops: u64,
 }
 
@@ -42,7 +42,7 @@ struct Queue {
     stopping: bool,
 }
 
-/// A task whose turn has come, whose it is, and how many cores it may take.
+/// The next task, its parties, and how many cores it may use.
 type Next = (Parties, Box<dyn Task>, usize);
 
 struct Threads {
@@ -54,7 +54,7 @@ impl Compute {
     /// Starts the threads.
     ///
     /// # Errors
-    /// The system starts no more threads.
+    /// The operating system cannot start them.
     pub fn start(threads: usize, limits: ComputeLimits) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
@@ -66,7 +66,8 @@ impl Compute {
             limits,
         });
         if threads > 1 {
-            // They help a task that takes several cores. Another server of this process may have made them already.
+            // Helpers for tasks that use several cores. Another server in this process may have created the pool
+            // already.
             let helpers = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .thread_name(|index| format!("helper-{index}"))
@@ -91,10 +92,10 @@ impl Compute {
         })
     }
 
-    /// Queues a task of these parties.
+    /// Queues a task for these parties.
     ///
     /// # Errors
-    /// Too many wait already.
+    /// Too many tasks are waiting.
     pub fn submit(&self, parties: Parties, task: Box<dyn Task>) -> Result<(), ComputeError> {
         let limits = &self.shared.limits;
         let mut queue = self.shared.lock();
@@ -122,13 +123,13 @@ impl Compute {
         Ok(())
     }
 
-    /// How many tasks wait.
+    /// Number of waiting tasks.
     #[cfg(test)]
     pub fn waiting(&self) -> usize {
         self.shared.lock().tasks.len()
     }
 
-    /// Whether work of about `flops` floating-point operations is done where it is asked for.
+    /// Whether work of about `flops` floating-point operations is small enough to run inline.
     pub fn is_little(&self, flops: u64) -> bool {
         flops <= self.shared.limits.inline_flops
     }
@@ -146,7 +147,7 @@ fn work(shared: &Shared) {
             .saturating_mul(u32::try_from(cores).unwrap_or(1));
         next = match turn {
             Ok(Turn::Again) => shared.next_after(parties, used, task),
-            // The panic hook has logged it; dropping the task tells whoever waits for it.
+            // The panic hook has logged it; dropping the task notifies its waiter.
             Ok(Turn::Done) | Err(_) => {
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
                 shared.next(Some((parties, used)))
@@ -160,13 +161,13 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a task back whose turn has used this much time, and takes the next one: where none waits, the same again, on
-    /// the core that has its memory at hand.
+    /// Puts a task back after a turn of this duration and takes the next one. If no other task waits, the same task
+    /// continues on the same core, whose cache holds its data.
     fn next_after(&self, parties: Parties, used: Duration, task: Box<dyn Task>) -> Option<Next> {
         let mut queue = self.lock();
         if queue.stopping {
             drop(queue);
-            // What a task does when it ends may want the queue.
+            // Dropping a task may lock the queue.
             drop(task);
             return None;
         }
@@ -175,7 +176,7 @@ impl Shared {
         queue.pop()
     }
 
-    /// The next task, after one that is done and has used this much time.
+    /// The next task; first charges the previous task's parties for the time it used.
     fn next(&self, done: Option<(Parties, Duration)>) -> Option<Next> {
         let mut queue = self.lock();
         if let Some((parties, used)) = done {
@@ -197,7 +198,7 @@ impl Shared {
 impl Queue {
     fn pop(&mut self) -> Option<Next> {
         let (parties, task) = self.tasks.pop()?;
-        // Threads that wait for work are about to get what is still queued.
+        // Idle threads are about to pick up the tasks that are still queued.
         let cores = 1 + self.idle.saturating_sub(self.tasks.len());
         Some((parties, task, cores))
     }
@@ -214,7 +215,7 @@ impl Drop for Threads {
         self.shared.wake.notify_all();
         let own = thread::current().id();
         for handle in self.handles.drain(..) {
-            // The last handle can be dropped by a task on one of these threads, which cannot wait for itself.
+            // A task on one of these threads may drop the last handle; a thread cannot join itself.
             if handle.thread().id() != own {
                 let _ = handle.join();
             }

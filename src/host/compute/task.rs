@@ -1,4 +1,4 @@
-//! Work for the compute threads, and what a call hears of it.
+//! Tasks for the compute threads, and the result that a call receives.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,24 +18,24 @@ pub enum Turn {
     Again,
 }
 
-/// Work for a compute thread, done turn by turn. Dropped when done, when it panics, or when the pool stops.
+/// A task for the compute threads, run turn by turn. Dropped when done, on a panic, or when the pool stops.
 pub trait Task: Send {
-    /// Computes for about a quantum, on as many threads as there are `cores` without other work, its own included.
+    /// Computes for about a quantum on up to `cores` threads, the current one included.
     fn turn(&mut self, cores: usize, scratch: &mut Scratch) -> Turn;
 }
 
-/// What the last task on a compute thread has left for the next one: buffers that take long to make.
+/// Buffers that are slow to allocate, passed from one task on a compute thread to the next.
 #[derive(Default)]
 pub struct Scratch(Option<Box<dyn Any>>);
 
 impl Scratch {
-    /// What was left, if it is of this type.
+    /// Takes the stored value if it has this type.
     pub fn take<V: 'static>(&mut self) -> Option<V> {
         let left = self.0.take()?;
         left.downcast().ok().map(|left| *left)
     }
 
-    /// Leaves this.
+    /// Stores a value for the next task.
     pub fn leave<V: 'static>(&mut self, left: V) {
         self.0 = Some(Box::new(left));
     }
@@ -50,7 +50,7 @@ pub struct Timing {
     pub computed: Duration,
 }
 
-/// The task panicked; the log says how.
+/// The task panicked; the log has details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a computation panicked")]
 pub struct Panicked;
@@ -58,15 +58,15 @@ pub struct Panicked;
 /// Why a call has no result.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ComputeError {
-    /// Too many calls wait already.
+    /// Too many calls are waiting.
     #[error("the compute queue is full")]
     Full {
-        /// What says how many may wait.
+        /// The setting that limits the queue.
         setting: &'static str,
-        /// How many may wait.
+        /// Its value.
         limit: usize,
     },
-    /// It panicked.
+    /// The task panicked.
     #[error(transparent)]
     Panicked(#[from] Panicked),
 }
@@ -74,18 +74,20 @@ pub enum ComputeError {
 impl From<ComputeError> for Refused {
     fn from(error: ComputeError) -> Self {
         match error {
-            ComputeError::Full { setting, limit } => {
-                Self::queue_full(setting, limit, "too many calls wait for a compute thread")
-            }
+            ComputeError::Full { setting, limit } => Self::queue_full(
+                setting,
+                limit,
+                "too many calls are waiting for a compute thread",
+            ),
             ComputeError::Panicked(_) => Self::Bug,
         }
     }
 }
 
-/// Where a task's result goes.
+/// The channel for a task's result.
 pub type Reply<V> = oneshot::Sender<(V, Timing)>;
 
-/// Computes `work` on the thread that asks.
+/// Runs `work` on the current thread.
 ///
 /// # Errors
 /// A panic in `work`.
@@ -99,7 +101,7 @@ pub fn at_once<V>(work: impl FnOnce() -> V) -> Result<(V, Timing), ComputeError>
     Ok((value, timing))
 }
 
-/// The threads of a task that may take this many cores.
+/// The parallelism for a task that may use this many cores.
 pub fn parallelism(cores: usize) -> Par {
     if cores > 1 {
         Par::rayon(cores)

@@ -10,7 +10,7 @@ use crate::nn::Pauses as _;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Work too large to be done at once.
+/// Work too large to run inline.
 const MUCH: u64 = u64::MAX;
 
 fn one_thread() -> Compute {
@@ -23,7 +23,7 @@ fn one_thread() -> Compute {
     Compute::start(1, limits).expect("a thread")
 }
 
-/// A computation without an end, each block of which is a quantum long. It counts its blocks, and tells when it is dropped.
+/// An endless computation in blocks of one quantum each. It counts its blocks, and signals `dropped` when dropped.
 fn endless(
     blocks: Arc<AtomicUsize>,
     dropped: oneshot::Sender<()>,
@@ -71,7 +71,7 @@ async fn calls_without_an_end_let_another_have_its_turn_and_end_with_their_calle
         });
         let answered = tokio::time::timeout(PATIENCE, call).await;
         let (at, _) = answered.expect("it has its turn").expect("it computes");
-        // One turn of each of the two, and what they did before this one had come to the queue.
+        // One turn of each of the two, plus those before this one had entered the queue.
         assert!(at >= before, "{before} to {at}");
     }
     for (call, is_dropped) in calls {

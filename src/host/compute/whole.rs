@@ -1,4 +1,4 @@
-//! Computations that are done in one turn.
+//! Computations that run in a single turn.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use super::task::{
 use crate::host::party::Parties;
 
 impl Compute {
-    /// Computes `work`, which takes about `flops` floating-point operations and is told how many threads it may take: at
-    /// once where that is little, else on a compute thread. A caller that stops waiting withdraws it from the queue.
+    /// Runs `work`, about `flops` floating-point operations: inline if small, else on a compute thread. `work` receives
+    /// the number of threads it may use. If the caller stops waiting, the task leaves the queue.
     ///
     /// # Errors
     /// A full queue, or a panic in `work`.
@@ -32,7 +32,7 @@ impl Compute {
             queued: Instant::now(),
         });
         self.submit(parties, task)?;
-        // A task that is dropped without an answer has panicked.
+        // A task dropped without a reply has panicked.
         result.await.map_err(|_| Panicked.into())
     }
 }
@@ -54,7 +54,7 @@ impl<V: Send, F: FnOnce(Par) -> V + Send> Task for Once<F, V> {
                 queued: started - self.queued,
                 computed: started.elapsed(),
             };
-            // A caller that has left meanwhile needs no answer.
+            // The caller may have left.
             let _ = reply.send((value, timing));
         }
         Turn::Done

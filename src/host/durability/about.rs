@@ -1,9 +1,9 @@
-//! What is written of a model beside the model itself.
+//! Metadata that is persisted with a model.
 
 use crate::host::models::handle::ModelEntry;
 use crate::training::snapshot::About;
 
-/// What is written of a model beside the model itself.
+/// The metadata that is persisted with a model.
 pub fn about(entry: &ModelEntry) -> About {
     About {
         name: entry.name.to_string(),

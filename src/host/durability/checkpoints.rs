@@ -1,4 +1,4 @@
-//! From the log into files: what was committed in a hurry is put into its file a while later, and at the end.
+//! Checkpoints: commits in the log are moved into the models' files after a while and at shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::host::models::handle::{ModelEntry, WriteTurn};
 use crate::host::refused::NotStored;
 use crate::host::tags::ModelTag;
 
-/// The log is looked after this often.
+/// Interval between two passes over the log.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
-/// Files that are written at once: enough for the disk to gather them, and few beside the calls.
+/// Files written concurrently: enough for the disk to batch them, yet few compared to the calls.
 const AT_ONCE: usize = 8;
 
 impl Host {
-    /// Puts commits that have been in the log for `commit_seconds` into their files, and removes what is left of the
-    /// log; for ever.
+    /// Moves commits that are older than `commit_seconds` from the log into files, and removes segments that are no
+    /// longer needed; runs forever.
     pub async fn tend_log(&self) {
         let patience = Duration::from_secs(self.config.commit_seconds);
         loop {
@@ -30,19 +30,20 @@ impl Host {
             let due = models.into_iter().filter(|entry| entry.is_to_be_filed());
             stream::iter(due)
                 .for_each_concurrent(AT_ONCE, |entry| async move {
-                    // Whoever writes it now is not to wait: a newer commit frees this one, or a later look finds the
-                    // model's turn free, or so much of it is in the log that it is written whole.
+                    // Do not queue behind a writer: its newer commit invalidates this one, or a later pass finds the
+                    // turn free, or the model exceeds its share of the log and is written whole.
                     if let Some(turn) = entry.turn_if_free()
                         && let Err(not_stored) = self.persistence.checkpoint(&entry, Arc::new(turn)).await
                     {
-                        tracing::error!(model = %ModelTag(&entry.name), ?not_stored, "it stays in the log");
+                        let model = ModelTag(&entry.name);
+                        tracing::error!(%model, ?not_stored, "a checkpoint failed; the commits stay in the log");
                     }
                 })
                 .await;
         }
     }
 
-    /// Writes down what was acknowledged from memory, and puts all that is in the log into files.
+    /// Persists what was acknowledged from memory, and moves all commits from the log into files.
     pub async fn file_all(&self) {
         let models = self.registry().every_model();
         stream::iter(models)
@@ -51,11 +52,11 @@ impl Host {
         self.persistence.tend_log(Duration::ZERO).await;
     }
 
-    /// Puts all of a model whose session expires into its file, so that the folder can be moved with everything that was
-    /// acknowledged. Returns the turn to change the model: while it is held nothing is added.
+    /// Writes everything acknowledged of a model in an expired session into its file, so that the folder can be moved.
+    /// Returns the turn to change the model: no commit is added while it is held.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk write fails.
     pub async fn file_expired(&self, entry: &Arc<ModelEntry>) -> Result<Arc<WriteTurn>, NotStored> {
         let turn = entry.turn_to_store().await;
         let turn = Arc::new(turn.map_err(|_| NotStored::Failed)?);
@@ -73,9 +74,9 @@ impl Host {
         if let Err(not_stored) = self.persistence.checkpoint(&entry, Arc::new(turn)).await {
             let model = ModelTag(&entry.name);
             if is_behind {
-                tracing::error!(%model, ?not_stored, "its last steps are lost");
+                tracing::error!(%model, ?not_stored, "a checkpoint failed; the model's last steps are lost");
             } else {
-                tracing::error!(%model, ?not_stored, "it stays in the log");
+                tracing::error!(%model, ?not_stored, "a checkpoint failed; the model's commits stay in the log");
             }
         }
     }

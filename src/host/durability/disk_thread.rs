@@ -1,10 +1,10 @@
-//! Threads that wait for the disk.
+//! Threads that block on the disk.
 
 use tokio::task::JoinHandle;
 
 use crate::host::compute::give_way;
 
-/// `work` on a thread that waits for the disk.
+/// Runs `work` on a thread that may block on the disk.
 pub fn on_disk_thread<V: Send + 'static>(
     work: impl FnOnce() -> V + Send + 'static,
 ) -> JoinHandle<V> {

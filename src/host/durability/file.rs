@@ -1,4 +1,4 @@
-//! A model in its own file.
+//! Writes a model to its own file.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::nn::Scalar;
 use crate::store::Storage;
 use crate::training::{Kept, Model, snapshot};
 
-/// Writes a model into its file, and returns what was written. The caller has the turn to change it.
+/// Writes a model to its file and returns the written state. The caller holds the turn to change the model.
 pub(super) fn write_file<T: Scalar>(
     store: &dyn Storage,
     entry: &ModelEntry,

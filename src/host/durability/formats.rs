@@ -1,9 +1,9 @@
-//! The formats on disk that this program knows.
+//! The disk formats that this program can read.
 
 use crate::store::Formats;
 use crate::training::{RecordError, SessionName, SessionRecord, names::Id, redo, snapshot};
 
-/// The formats that this program knows.
+/// The disk formats that this program can read.
 pub const FORMATS: Formats = Formats {
     unknown_model: |start| {
         let version = snapshot::version(start)?;

@@ -1,4 +1,4 @@
-//! The way into the log: commits that come while the disk is busy with others wait for it together, and share one sync.
+//! Group commit: commits that arrive while the disk is busy wait together and share one sync.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -10,28 +10,28 @@ use tokio::time::Instant;
 
 use crate::store::{Record, SEGMENT_BYTES, Segment, Storage};
 
-/// What goes to the disk at once, in bytes, as long as more has gathered.
+/// Most bytes in one group while more commits are waiting.
 const GROUP_BYTES: usize = SEGMENT_BYTES / 4;
 
-/// The queue, and the thread at its end. No more can wait in it than there are runs.
+/// The queue and its writer thread. Its length is bounded by the number of runs.
 #[derive(Debug)]
 pub struct CommitQueue {
-    /// There until the queue ends.
-    sender: Option<mpsc::Sender<Waiting>>,
+    /// `None` once the queue has ended.
+    sender: Option<mpsc::Sender<PendingCommit>>,
     writer: Option<thread::JoinHandle<()>>,
-    /// Whether there may be a log to be looked after.
+    /// Whether the log may need checkpoints.
     is_used: AtomicBool,
-    /// When the first commit was added to the segment that is being written.
+    /// When the first commit was added to the current segment.
     since: Mutex<Option<Instant>>,
 }
 
-struct Waiting {
+struct PendingCommit {
     record: Record,
     done: Box<dyn FnOnce(Option<Segment>) + Send>,
 }
 
 impl CommitQueue {
-    /// A queue into the log of this store; none where the system starts no more threads.
+    /// A queue into this store's log; `None` if the operating system cannot start the thread.
     pub fn start(store: Arc<dyn Storage + Send + Sync>) -> Option<Self> {
         let (sender, receiver) = mpsc::channel();
         let writer = thread::Builder::new()
@@ -40,37 +40,37 @@ impl CommitQueue {
         Some(Self {
             sender: Some(sender),
             writer: Some(writer.ok()?),
-            // A start may have found one.
+            // Startup may have found a log.
             is_used: AtomicBool::new(true),
             since: Mutex::default(),
         })
     }
 
-    /// Adds a commit, and tells whether it is durable. Then `noted` has been called, whether anybody waits or not; where
-    /// it is not, `noted` has been dropped.
+    /// Adds a commit and returns whether it is durable. If so, `noted` has been called, even if the caller has left;
+    /// otherwise `noted` has been dropped.
     pub async fn add(&self, record: Record, noted: impl FnOnce(Segment) + Send + 'static) -> bool {
-        let (told, heard) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let done = move |segment: Option<Segment>| {
             let is_durable = segment.is_some();
             segment.map(noted);
-            // Whoever has left meanwhile need not know.
-            let _ = told.send(is_durable);
+            // The caller may have left.
+            let _ = reply.send(is_durable);
         };
         let done = Box::new(done);
         let sent = self
             .sender
             .as_ref()
-            .is_some_and(|sender| sender.send(Waiting { record, done }).is_ok());
+            .is_some_and(|sender| sender.send(PendingCommit { record, done }).is_ok());
         if sent {
             self.is_used.store(true, Ordering::Relaxed);
             let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
             since.get_or_insert_with(Instant::now);
         }
-        // A writer that has panicked answers nobody.
-        sent && heard.await.unwrap_or(false)
+        // A writer that panicked sends no reply.
+        sent && result.await.unwrap_or(false)
     }
 
-    /// Whether there may be a log to be looked after. Not again until [`CommitQueue::note_log`] or the next commit.
+    /// Whether the log may need checkpoints; resets the flag until [`CommitQueue::note_log`] or the next commit.
     pub fn take_used(&self) -> bool {
         self.is_used.swap(false, Ordering::Relaxed)
     }
@@ -80,7 +80,7 @@ impl CommitQueue {
         self.is_used.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the segment that is being written is this old. Then another one begins.
+    /// Whether the current segment is older than `age`. If so, the timer restarts, for the next segment.
     pub fn is_due(&self, age: Duration) -> bool {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since.take_if(|since| since.elapsed() >= age).is_some()
@@ -90,14 +90,14 @@ impl CommitQueue {
 impl Drop for CommitQueue {
     fn drop(&mut self) {
         self.sender = None;
-        // The folder is free for another process when this returns. A writer that has panicked is gone, too.
+        // On return the folder is free for another process. A writer that panicked has ended, too.
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
     }
 }
 
-fn write(store: &dyn Storage, receiver: &mpsc::Receiver<Waiting>) {
+fn write(store: &dyn Storage, receiver: &mpsc::Receiver<PendingCommit>) {
     while let Ok(first) = receiver.recv() {
         let mut bytes = first.record.bytes();
         let mut group = vec![first];
@@ -107,13 +107,13 @@ fn write(store: &dyn Storage, receiver: &mpsc::Receiver<Waiting>) {
             bytes += next.record.bytes();
             group.push(next);
         }
-        let (mut records, mut told) = (Vec::with_capacity(group.len()), Vec::new());
-        for Waiting { record, done } in group {
+        let (mut records, mut callbacks) = (Vec::with_capacity(group.len()), Vec::new());
+        for PendingCommit { record, done } in group {
             if store.has_model(&record.session, &record.model) {
                 records.push(record);
-                told.push(done);
+                callbacks.push(done);
             } else {
-                // A commit after a file that is gone is void after a restart: it goes into a new file.
+                // A restart would ignore a log commit based on a file that no longer exists: write a new file.
                 done(None);
             }
         }
@@ -122,9 +122,9 @@ fn write(store: &dyn Storage, receiver: &mpsc::Receiver<Waiting>) {
         }
         let segment = store.log(&records);
         if let Err(error) = &segment {
-            tracing::debug!(%error, "the log takes no commit; files do");
+            tracing::debug!(%error, "the log rejects commits; they go to the models' files");
         }
-        for done in told {
+        for done in callbacks {
             done(segment.as_ref().ok().cloned());
         }
     }

@@ -1,5 +1,5 @@
-//! What goes into the log: a small model whole; of a large one, the batch of a run and how its steps took it, which a start
-//! does again. How much a start may have to do is bounded, and so is how much of the log one model holds.
+//! Decides what goes into the log: a small model as a whole; for a large one, the run's batch and a record to replay
+//! its steps at startup. Bounds both the work of a replay and each model's share of the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,38 +11,37 @@ use super::disk_thread::on_disk_thread;
 use super::marks::mark;
 use super::on_disk::OnDisk;
 use super::persistence::Persistence;
-use super::redo_budget::{Taken, UNIT};
+use super::redo_budget::{ReplayPlan, UNIT};
 use crate::host::models::handle::{ModelEntry, WriteTurn};
 use crate::nn::Scalar;
 use crate::store::{Kind, Record, Storage};
 use crate::training::{Kept, Model, Redo, snapshot};
 
-/// Models above this, in bytes, are not logged whole: the log would soon be full of them, and the disk is busier with
-/// their bytes than with files.
+/// Models above this size, in bytes, are never logged whole: they would fill the log, and writing them twice costs more
+/// than writing their file.
 const LARGEST_LOGGED: usize = 32 << 10;
 
-/// Batches above this, in bytes, are not logged: a few would fill a segment.
+/// Batches above this size, in bytes, are not logged: a few would fill a segment.
 const LARGEST_BATCH: usize = 256 << 10;
 
-/// A batch is logged where the model is so many times larger: the room for it in the log is written twice.
+/// A batch is logged only if the model is this many times larger, because log space is written twice.
 const SMALLER_BY: usize = 8;
 
-/// A model whose commits lie in more parts of the log than this is put into its file, so that they become free.
+/// A model whose commits span more segments than this is written to its file, to free the segments.
 const MOST_SEGMENTS: usize = 8;
 
-/// The work that a start may have with one model, in units: about half a second.
+/// Most work to replay one model at startup, in units: about half a second.
 const MOST_WORK_OF_MODEL: usize = 50_000;
 
 impl Persistence {
-    /// Writes what was done to a model since `before` into the log, and tells whether it is durable now; where it is not,
-    /// nothing has changed.
+    /// Logs the changes to a model since `before`, and returns whether they are durable. If not, nothing has changed.
     pub(super) async fn log<T: Scalar>(
         &self,
         entry: &Arc<ModelEntry>,
         model: &Arc<Model<T>>,
         turn: &Arc<WriteTurn>,
         before: &Kept<T>,
-        taken: Option<Taken<T>>,
+        replay: Option<ReplayPlan<T>>,
     ) -> bool {
         let (Some(queue), Some(file)) = (&self.queue, entry.on_disk(OnDisk::file)) else {
             return false;
@@ -60,7 +59,7 @@ impl Persistence {
                 Err(_) => return false,
             }
         } else {
-            match self.redo(entry, model, before, kept, taken).await {
+            match self.redo(entry, model, before, kept, replay).await {
                 Some((redo, work)) => (redo, Some(work)),
                 None => return false,
             }
@@ -76,7 +75,7 @@ impl Persistence {
             },
             content,
         };
-        // The turn lasts as long as the writing, even where nobody waits for that any more.
+        // The turn lasts until the write is done, even if the caller has left.
         let (written, turn) = (Arc::clone(entry), Arc::clone(turn));
         let added = queue.add(record, move |segment| {
             let _turn = turn;
@@ -87,22 +86,22 @@ impl Persistence {
         });
         let is_durable = added.await;
         if !is_durable {
-            // A crash may bring it back or not, so nothing is to come after it in the log.
+            // After a crash the commit may or may not be there, so no later log commit may depend on it.
             entry.note_replacing();
         }
         is_durable
     }
 
-    /// What a run did since `before`, and the work to do it again; `None` where the whole model is better written.
+    /// The record of a run since `before` and the work to replay it; `None` if it is cheaper to write the whole model.
     async fn redo<T: Scalar>(
         &self,
         entry: &ModelEntry,
         model: &Arc<Model<T>>,
         before: &Kept<T>,
         after: Kept<T>,
-        taken: Option<Taken<T>>,
+        replay: Option<ReplayPlan<T>>,
     ) -> Option<(Vec<u8>, OwnedSemaphorePermit)> {
-        let Taken { plan, first } = taken?;
+        let ReplayPlan { plan, first } = replay?;
         let redo = Redo {
             plan,
             first,
@@ -123,23 +122,23 @@ impl Persistence {
         let work = work.ok()?;
         let (model, updated) = (Arc::clone(model), entry.updated());
         let encode = move || redo.encode(model.spec(), updated);
-        // A digest that is not known yet reads every parameter.
+        // An unknown digest requires a pass over every parameter.
         let encoded = on_disk_thread(encode).await;
         Some((encoded.ok()?.ok()?, work))
     }
 
-    /// Looks after the folder: makes the manifest durable, and notices when the folder or the log was removed.
+    /// Checks the folder: syncs the manifest, and detects that the folder or the log was removed.
     pub async fn check(&self) {
         let check = |store: &dyn Storage| {
             store.check();
             Ok(())
         };
-        // What is wrong it has told itself.
+        // The check logs its own findings.
         let _ = self.with_store(check).await;
     }
 
-    /// Removes what is void of the log; where its last part has been written for `patience`, that is to be emptied, too.
-    /// Returns whether there is anything left.
+    /// Removes segments without valid commits; closes the current segment for checkpoints once it is older than
+    /// `patience`. Returns whether the log still has segments.
     pub async fn tend_log(&self, patience: Duration) -> bool {
         self.check().await;
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.take_used()) else {
@@ -151,7 +150,7 @@ impl Persistence {
                 store.close_segment();
             }
             if let Err(error) = store.tidy_log() {
-                tracing::error!(%error, "a part of the log cannot be removed yet");
+                tracing::error!(%error, "a log segment cannot be removed yet");
             }
             Ok(store.has_log())
         });

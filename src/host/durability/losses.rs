@@ -1,4 +1,4 @@
-//! Models that were lost, and what became of each.
+//! Lost models, and where their files are now.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,17 +8,17 @@ use crate::store::Storage;
 use crate::training::ModelName;
 use crate::training::snapshot::{self, Rules};
 
-/// Models that were lost, and what became of each.
+/// Lost models, each with the message that refusals show.
 pub type Losses = BTreeMap<ModelName, String>;
 
-/// Notes a model whose last commit cannot be used, and moves the file out of the way.
+/// Records a model whose last commit is unusable, and moves its files to quarantine.
 pub fn lose(store: &dyn Storage, lost: &Mutex<Losses>, name: ModelName, reason: &str) {
     let (session, model) = (name.session.0.to_string(), name.model.to_string());
     let what = match store.quarantine(&session, &model) {
         Err(error) => format!("it cannot be moved away ({error})"),
         Ok((last, previous)) => {
             let moved = last.display().to_string();
-            // The last commit may have been in the log: then the file is the one before it.
+            // If the last commit was in the log, the file holds the one before it.
             let files = [Some(last), previous].into_iter().flatten();
             let sound = { files }.find_map(|path| {
                 let bytes = std::fs::read(&path).ok()?;
@@ -26,10 +26,10 @@ pub fn lose(store: &dyn Storage, lost: &Mutex<Losses>, name: ModelName, reason: 
                 Some((path, AnyModel::from(restored).step()))
             });
             match sound {
-                None => format!("it was moved to {moved}; there is no sound commit before it"),
+                None => format!("it was moved to {moved}; there is no intact commit before it"),
                 Some((path, step)) => format!(
-                    "it was moved to {moved}; the commit before it, of step {step}, is sound: whoever has the server's \
-                     disk brings it back with `backpropd import {}`",
+                    "it was moved to {moved}; the commit before it, of step {step}, is intact: an operator can restore \
+                     it with `backpropd import {}`",
                     path.display()
                 ),
             }

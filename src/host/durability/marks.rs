@@ -1,4 +1,4 @@
-//! Whether what was read of a model is its last durable commit, as the manifest knows it.
+//! Checks that the state read of a model is its last durable commit, as recorded in the manifest.
 
 use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
@@ -9,41 +9,41 @@ use crate::store::{FoundSession, Mark, Marks, Storage};
 use crate::training::snapshot::About;
 use crate::training::{ModelName, Now, Registry};
 
-/// So many models without a mark are named; of more, their number is.
+/// Most models without a mark that a warning names; it gives the total.
 const MOST_NAMED: usize = 20;
 
-/// Where a commit stands among all commits of its model: of two, the later one is greater.
+/// The position of a commit among all commits of its model: later commits compare greater.
 pub fn mark(about: &About, step: u64) -> Mark {
     let since = about.updated.duration_since(UNIX_EPOCH).unwrap_or_default();
     let updated = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     Mark { updated, step }
 }
 
-/// Refuses a model that was read at a commit before its last durable one.
+/// Checks that a model was read at its last durable commit.
 ///
 /// # Errors
-/// What was read, and what the last one was.
+/// It is older; the message names both steps.
 pub fn check_mark(entry: &ModelEntry, step: u64, last: Option<Mark>) -> Result<Mark, String> {
     let found = mark(&about(entry), step);
     match last.filter(|last| found < *last) {
         None => Ok(found),
         Some(last) => Err(format!(
-            "it was found at step {step}, and its last durable commit was of step {}: a file or a part of the log was \
+            "it was found at step {step}, but its last durable commit was at step {}: a file or a part of the log was \
              lost, damaged or replaced by an older one",
             last.step
         )),
     }
 }
 
-/// The marks of a start: each model that is found is held against its own, and those that are left belong to models
-/// whose files are gone.
+/// Compares each model found at startup with its mark in the manifest. Marks without a model belong to models whose
+/// files are gone.
 pub struct MarkCheck {
     marks: Marks,
     /// Whether there was a manifest.
     is_known: bool,
-    /// Models whose files are there.
+    /// Models with files in the folder.
     found: BTreeSet<(String, String)>,
-    /// Models of which the manifest says nothing.
+    /// Models without a mark in the manifest.
     unknown: BTreeSet<String>,
 }
 
@@ -58,10 +58,10 @@ impl MarkCheck {
         }
     }
 
-    /// Holds a model against its mark.
+    /// Compares a model with its mark.
     ///
     /// # Errors
-    /// It is older.
+    /// The model is older than its mark.
     pub fn check(&mut self, store: &dyn Storage, entry: ModelEntry) -> Result<ModelEntry, String> {
         let step = entry.model.step();
         let (session, model) = (
@@ -78,16 +78,16 @@ impl MarkCheck {
         Ok(entry)
     }
 
-    /// Notes that the files of these models are there, whether they can be used or not.
+    /// Notes that these models have files, readable or not.
     pub fn note_found(&mut self, found: &FoundSession) {
         for model in &found.models {
             self.found.insert((found.session.clone(), model.clone()));
         }
     }
 
-    /// The models whose files are gone, and what is told of them.
+    /// The models whose files are gone, each with a message.
     pub fn finish<M>(self, registry: &mut Registry<M>, now: Now) -> Vec<(ModelName, String)> {
-        self.tell_unknown();
+        self.warn_unknown();
         let gone = self.marks.into_iter();
         let gone = gone.filter(|(key, _)| !self.found.contains(key));
         gone.filter_map(|((session, model), mark)| {
@@ -96,7 +96,7 @@ impl MarkCheck {
             let step = mark.step;
             (!is_there).then(|| {
                 let reason = format!(
-                    "the files of {name} are gone; its last durable commit was of step {step}"
+                    "the files of {name} are gone; its last durable commit was at step {step}"
                 );
                 (name, reason)
             })
@@ -104,7 +104,7 @@ impl MarkCheck {
         .collect()
     }
 
-    fn tell_unknown(&self) {
+    fn warn_unknown(&self) {
         if self.unknown.is_empty() {
             return;
         }
@@ -117,13 +117,13 @@ impl MarkCheck {
             .collect();
         let named = named.join(", ");
         let why = if self.is_known {
-            "the manifest does not know them"
+            "the manifest has no entry for them"
         } else {
             "there is no manifest: an older program used this folder, or it was removed"
         };
         tracing::warn!(
-            "{why}: {count} models are taken as they were found, and whether a later commit was lost cannot be told \
-             (`Model.step` is what was found): {named}{}",
+            "{why}: {count} models are used as found; the loss of a later commit would go unnoticed \
+             (`Model.step` is the step found): {named}{}",
             if count > MOST_NAMED { ", …" } else { "" }
         );
     }

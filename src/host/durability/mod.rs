@@ -1,13 +1,13 @@
-//! What is kept over restarts, and when: a session and a model before CreateSession and CreateModel answer, a model
-//! before a run or SetParameters is acknowledged, a deletion before it is.
+//! Durability: what survives a restart, and from when. Sessions and models are durable before CreateSession and
+//! CreateModel answer; runs (unless relaxed), SetParameters and deletions before they are acknowledged.
 //!
-//! A small model goes into the log that all models share, on a thread that writes down at once whatever has gathered; of a
-//! large one what a run did goes there, if that is small. All else, and what the log does not take, goes into the
-//! model's file.
+//! Small models go into the log that all models share, through a thread that commits all waiting ones with one sync.
+//! For a large model, the log holds only a record to replay its run, if that record is small. Everything else, and
+//! everything that the log rejects, goes into the model's own file.
 //!
-//! A commit that fails leaves the model where the last one put it: the caller takes the step back in memory, and has that
-//! written as soon as the disk takes it, which may hold either until then. Nothing is poisoned by a failed fsync, since
-//! the next commit writes a new file from the start.
+//! A commit that fails leaves the last one in place: the caller rolls back the step in memory and schedules another
+//! write, since the disk may hold either state until then. A failed fsync poisons nothing, because each commit writes a
+//! new file from scratch.
 
 mod about;
 mod checkpoints;
@@ -28,5 +28,5 @@ pub use self::about::about;
 pub use self::formats::FORMATS;
 pub use self::on_disk::OnDisk;
 pub use self::persistence::{NotRead, Persistence};
-pub use self::redo_budget::Taken;
+pub use self::redo_budget::ReplayPlan;
 pub use self::restore::note_session;

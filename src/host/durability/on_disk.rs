@@ -1,4 +1,4 @@
-//! How much of a model the disk has: a state machine, whose transitions `docs/durability.md` draws.
+//! What the disk has of a model: a state machine, drawn in `docs/durability.md`, too.
 //!
 //! ```text
 //!            filed                     logged, redo_logged
@@ -13,49 +13,49 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::store::{Anchor, Segment};
 
-/// How much of a model the disk has. Only the holder of the turn to change the model moves it on.
+/// How much of a model the disk has. Only the holder of the turn to change the model may change this.
 #[derive(Debug, Default)]
 pub enum OnDisk {
-    /// Nothing: it is new, or nothing is kept.
+    /// Nothing: the model is new, or nothing is persisted.
     #[default]
     Nothing,
-    /// Its last commit is its file.
+    /// The last commit is in the file.
     InFile {
-        /// The step of that commit.
+        /// The last commit's step.
         step: u64,
-        /// What tells the file from every other.
+        /// Identifies this version of the file.
         file: Anchor,
     },
-    /// Its last commit is in the log, after its file.
+    /// The last commit is in the log and builds on the file.
     InLog {
-        /// The step of that commit.
+        /// The last commit's step.
         step: u64,
-        /// What tells the file from every other.
+        /// Identifies this version of the file.
         file: Anchor,
-        /// The parts of the log that hold what was committed after the file.
+        /// The log segments with commits newer than the file.
         segments: Vec<Segment>,
-        /// The work that a startup would have to replay that; one permit of the server's a unit.
+        /// Startup's budget for replaying them: one permit a unit of work.
         redo: Option<OwnedSemaphorePermit>,
     },
-    /// Its file is being replaced, or the log has failed: the disk may have the last commit or the one that was tried.
-    /// Nothing goes into the log until a new file settles it.
+    /// The file is being replaced, or a log write has failed: the disk may hold the last acknowledged commit or the
+    /// attempted one. Nothing goes into the log until a new file resolves this.
     Unsure {
-        /// The step of the last commit that was acknowledged; `None` for a new model.
+        /// The step of the last acknowledged commit; `None` for a new model.
         step: Option<u64>,
-        /// The parts of the log that still hold commits.
+        /// The log segments that still hold commits.
         segments: Vec<Segment>,
-        /// The work that a startup would have to replay those.
+        /// Startup's budget for replaying them.
         _redo: Option<OwnedSemaphorePermit>,
     },
 }
 
 impl OnDisk {
-    /// The last commit is this file, with everything that was acknowledged.
+    /// The file now holds everything that was acknowledged.
     pub fn filed(&mut self, step: u64, file: Anchor) {
         *self = Self::InFile { step, file };
     }
 
-    /// The last commit is whole in these parts of the log, after this file.
+    /// The log now holds a whole snapshot in these segments, newer than this file.
     pub fn logged(&mut self, step: u64, file: Anchor, segments: Vec<Segment>) {
         *self = Self::InLog {
             step,
@@ -65,8 +65,8 @@ impl OnDisk {
         };
     }
 
-    /// A part of the log now holds what leads from the last commit to this step, and a startup has this much work to
-    /// replay it. A state that the log cannot be written in stays as it is.
+    /// The log now also holds a record that leads from the last commit to this step, at the cost of `work` for a
+    /// replay. Has no effect in a state that does not allow log commits.
     pub fn redo_logged(&mut self, step: u64, segment: Segment, work: OwnedSemaphorePermit) {
         *self = match std::mem::take(self) {
             Self::InFile { file, .. } => Self::InLog {
@@ -102,7 +102,7 @@ impl OnDisk {
         };
     }
 
-    /// The file is about to be replaced, or a commit to the log has failed.
+    /// The file is about to be replaced, or a log write has failed.
     pub fn replacing(&mut self) {
         *self = match std::mem::take(self) {
             Self::Nothing => Self::Unsure {
@@ -129,7 +129,7 @@ impl OnDisk {
         };
     }
 
-    /// The step of the last commit; `None` where there is none.
+    /// The last commit's step; `None` if there is no commit.
     pub fn step(&self) -> Option<u64> {
         match self {
             Self::Nothing => None,
@@ -138,7 +138,7 @@ impl OnDisk {
         }
     }
 
-    /// The file that a commit in the log would come after; `None` where it is not known which one the disk has.
+    /// The file that a log commit would build on; `None` if it is unknown which version the disk has.
     pub fn file(&self) -> Option<Anchor> {
         match self {
             Self::InFile { file, .. } | Self::InLog { file, .. } => Some(*file),
@@ -146,7 +146,7 @@ impl OnDisk {
         }
     }
 
-    /// The parts of the log that hold something of it.
+    /// The log segments with commits of this model.
     pub fn segments(&self) -> &[Segment] {
         match self {
             Self::InLog { segments, .. } | Self::Unsure { segments, .. } => segments,
@@ -154,8 +154,8 @@ impl OnDisk {
         }
     }
 
-    /// The parts of the log that hold what was committed after its file, and the units of work to replay it; `None`
-    /// unless this step is the last commit and its file is known.
+    /// Number of log segments newer than the file, and units of work to replay them; `None` unless `last` is the last
+    /// commit's step and the file is known.
     pub fn redo_after(&self, last: u64) -> Option<(usize, usize)> {
         match self {
             Self::InFile { step, .. } if *step == last => Some((0, 0)),
@@ -172,7 +172,7 @@ impl OnDisk {
         }
     }
 
-    /// Whether memory may forget the model: its file is known and has all of it.
+    /// Whether the model may be evicted from memory: its file is known and complete.
     pub fn is_whole_in_file(&self) -> bool {
         matches!(self, Self::InFile { .. })
     }

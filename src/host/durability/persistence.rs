@@ -1,4 +1,4 @@
-//! The data folder: what is kept over restarts, and when.
+//! Persistence of sessions and models in the data folder.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use super::formats::FORMATS;
 use super::group_commit::CommitQueue;
 use super::losses::{Losses, lose};
 use super::marks::check_mark;
-use super::redo_budget::{Taken, redo_work};
+use super::redo_budget::{ReplayPlan, redo_work};
 use super::restore::{Unusable, restore_model};
 use crate::host::models::any_model::with_model;
 use crate::host::models::handle::{ModelEntry, WriteTurn};
@@ -25,29 +25,29 @@ use crate::store::{Anchor, Storage, Store, StoreError};
 use crate::training::session::leases;
 use crate::training::{Kept, Model, ModelName, SessionName, SessionRecord};
 
-/// The folder, if there is one, and what could not be read in it.
+/// The data folder, if one is configured, and the models that could not be read from it.
 #[derive(Debug)]
 pub struct Persistence {
     pub(super) store: Option<Arc<dyn Storage + Send + Sync>>,
-    /// The way into the log.
+    /// The queue into the log.
     pub(super) queue: Option<CommitQueue>,
-    /// The work that a start may have with what is in the log.
+    /// The remaining budget for replaying the log at startup.
     pub(super) redo_work: Arc<Semaphore>,
-    /// Models whose last commit is damaged, and what became of it.
+    /// Models whose last commit is damaged, each with the message that refusals show.
     pub(super) losses: Arc<Mutex<Losses>>,
 }
 
-/// Why a model that was kept cannot be read.
+/// Why a persisted model cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotRead {
-    /// The disk does not read now; the log says how.
+    /// A disk error; the log has details.
     Failed,
-    /// Its snapshot is damaged.
+    /// The snapshot is damaged.
     Lost,
 }
 
 impl Persistence {
-    /// Opens the folder, unless `folder` is empty: then nothing is kept. Where the user's data lies, `cli` knows.
+    /// Opens the folder. With an empty `folder` nothing is persisted; `cli` resolves the default path.
     ///
     /// # Errors
     /// The folder is in use, or cannot be read or written.
@@ -65,15 +65,15 @@ impl Persistence {
         })
     }
 
-    /// Whether anything is kept.
+    /// Whether sessions and models are persisted.
     pub fn is_on(&self) -> bool {
         self.store.is_some()
     }
 
-    /// Reads a model that was kept.
+    /// Reads a persisted model.
     ///
     /// # Errors
-    /// The disk does not read, or the last commit is damaged.
+    /// A disk error, or the last commit is damaged.
     pub async fn load(
         &self,
         name: &ModelName,
@@ -111,16 +111,15 @@ impl Persistence {
         read.unwrap_or(Err(NotRead::Failed))
     }
 
-    /// Whether a model was lost.
+    /// Whether a model is lost.
     pub fn is_lost(&self, name: &ModelName) -> bool {
         self.lost().contains_key(name)
     }
 
-    /// The refusal for a model that was lost, if this one was.
+    /// The refusal for a lost model; `None` if the model is not lost.
     pub fn loss(&self, name: &ModelName) -> Option<Refused> {
         let message = self.lost().get(name)?.clone();
-        let message =
-            format!("{message}. DeleteModel removes what is left, so that the name is free again");
+        let message = format!("{message}. DeleteModel removes the remains and frees the name");
         Some(Refused::Lost(message))
     }
 
@@ -128,10 +127,11 @@ impl Persistence {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a session down. `turn` is the session's, which lasts as long as the writing, even where the caller has left.
+    /// Writes a session's record. `turn` is the session's and is held until the write is done, even if the caller has
+    /// left.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk write fails.
     pub async fn put_session(
         &self,
         name: &SessionName,
@@ -149,10 +149,10 @@ impl Persistence {
         .await
     }
 
-    /// Writes a new model into its file, even if a deletion already waits for it. `turn` is the turn to change the model.
+    /// Writes a new model to its file, even if a deletion is already waiting. `turn` is the turn to change the model.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk write fails.
     pub async fn keep_new<T: Scalar>(
         &self,
         entry: &Arc<ModelEntry>,
@@ -167,12 +167,11 @@ impl Persistence {
         .await
     }
 
-    /// Writes a model into its file, unless it is deleted, and tells what was written, where something was. `turn` is the turn to
-    /// change it, which lasts as long as the writing, even where nobody waits for that any more. A run under way may go
-    /// on meanwhile.
+    /// Writes a model to its file unless it is deleted; returns the written state, if any. `turn` is the turn to change
+    /// the model, held until the write is done, even if the caller has left. A run may continue meanwhile.
     ///
     /// # Errors
-    /// The disk refuses; the last commit stands.
+    /// The disk write fails; the last commit stays in place.
     pub async fn put_model<T: Scalar>(
         &self,
         entry: &Arc<ModelEntry>,
@@ -190,20 +189,20 @@ impl Persistence {
         .await
     }
 
-    /// Writes down what was done to a model since `before`, or takes it back. `turn` is the turn to change it; `taken`
-    /// tells how to do it again, if that is known.
+    /// Makes the changes to a model since `before` durable, or rolls them back. `turn` is the turn to change it;
+    /// `replay` says how to replay the changes, if known.
     ///
     /// # Errors
-    /// The disk refuses; the model is as it was before.
+    /// The disk write fails; the model is in its previous state.
     pub async fn commit<T: Scalar>(
         &self,
         entry: &Arc<ModelEntry>,
         turn: &Arc<WriteTurn>,
         model: &Arc<Model<T>>,
         before: Kept<T>,
-        taken: Option<Taken<T>>,
+        replay: Option<ReplayPlan<T>>,
     ) -> Result<(), NotStored> {
-        if self.log(entry, model, turn, &before, taken).await {
+        if self.log(entry, model, turn, &before, replay).await {
             return Ok(());
         }
         let stored = self.put_model(entry, model, Arc::clone(turn)).await;
@@ -213,11 +212,11 @@ impl Persistence {
         stored.map(|_| ())
     }
 
-    /// Puts everything that was acknowledged of a model into its file, where that is not so. `turn` is the turn to change
-    /// the model.
+    /// Writes everything acknowledged of a model to its file, unless the file has it already. `turn` is the turn to
+    /// change the model.
     ///
     /// # Errors
-    /// The disk refuses; what the log has stays there.
+    /// The disk write fails; the log keeps its commits.
     pub async fn checkpoint(
         &self,
         entry: &Arc<ModelEntry>,
@@ -230,10 +229,10 @@ impl Persistence {
         with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
     }
 
-    /// Writes down what was acknowledged from memory, if that is not done yet. `turn` is the turn to change the model.
+    /// Persists what was acknowledged from memory, unless that is done. `turn` is the turn to change the model.
     ///
     /// # Errors
-    /// The disk refuses; the model stays as it is.
+    /// The disk write fails; the model is unchanged.
     pub async fn catch_up(
         &self,
         entry: &Arc<ModelEntry>,
@@ -245,10 +244,10 @@ impl Persistence {
         with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
     }
 
-    /// Removes a model's files, and the memory of its loss.
+    /// Removes a model's files and the record of its loss.
     ///
     /// # Errors
-    /// The disk refuses; trying again is right.
+    /// The disk refuses; retrying is safe.
     pub async fn delete_model(&self, name: &ModelName) -> Result<(), NotStored> {
         let (session, model) = (name.session.0.to_string(), name.model.to_string());
         self.with_store(move |store| store.delete_model(&session, &model))
@@ -260,7 +259,7 @@ impl Persistence {
     /// Removes a session's files.
     ///
     /// # Errors
-    /// The disk refuses; trying again is right.
+    /// The disk refuses; retrying is safe.
     pub async fn delete_session(&self, name: &SessionName) -> Result<(), NotStored> {
         let session = name.0.to_string();
         self.with_store(move |store| store.delete_session(&session))
@@ -269,10 +268,10 @@ impl Persistence {
         Ok(())
     }
 
-    /// Moves a session's files to the trash, for this much uptime; without any they are removed.
+    /// Moves a session's files to the trash for this much uptime; with zero they are removed.
     ///
     /// # Errors
-    /// The disk refuses; trying again is right.
+    /// The disk refuses; retrying is safe.
     pub async fn trash_session(&self, name: &SessionName, seconds: u64) -> Result<(), NotStored> {
         let session = name.0.to_string();
         self.with_store(move |store| match seconds {
@@ -284,18 +283,18 @@ impl Persistence {
         Ok(())
     }
 
-    /// Counts this much uptime for what is in the trash, and tells how many sessions it removed.
+    /// Counts down this much uptime in the trash, and returns how many sessions were removed.
     ///
     /// # Errors
-    /// The disk refuses; trying again is right.
+    /// The disk refuses; retrying is safe.
     pub async fn age_trash(&self, seconds: u64) -> Result<usize, NotStored> {
         self.with_store(move |store| store.age_trash(seconds)).await
     }
 
-    /// Writes down how long each session has been without a call, for the next start.
+    /// Persists how long each session has been without a call, for the next startup.
     ///
     /// # Errors
-    /// The disk refuses; then the next start gives every session its whole lease.
+    /// The disk write fails; the next startup then gives every session a full lease.
     pub async fn put_leases(
         &self,
         ages: &BTreeMap<SessionName, Duration>,
@@ -304,7 +303,7 @@ impl Persistence {
         self.with_store(move |store| store.put_leases(&bytes)).await
     }
 
-    /// Does `work` on a thread that may block, where there is a store.
+    /// Runs `work` on a thread that may block, if there is a store.
     pub(super) async fn with_store<V: Default + Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Storage) -> io::Result<V> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What a call takes of the host: memory, and time on the compute threads. Each of these looks at what the call may take.
+//! Reserves memory and compute time for calls, within the configured limits.
 
 use std::future::{Future, Ready, ready};
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::host::compute::{Timing, Turns, at_once};
 use crate::host::deadline::Deadline;
 use crate::host::refused::{LimitKind, Refused};
 
-/// The result of a computation, and where its time went.
+/// A result with its timing.
 type Computed<V> = Result<(V, Timing), Refused>;
 
 impl Host {
-    /// Memory for the intermediate quantities of a call.
+    /// Reserves memory for a call's intermediate values.
     ///
     /// # Errors
-    /// More than a call may take, or than is free.
+    /// More than one call may use, or than is free.
     pub fn workspace(&self, caller: &Caller, bytes: usize) -> Result<Reservation, Refused> {
         self.check_workspace(bytes)?;
         if caller.memory().use_spare(bytes) {
@@ -30,10 +30,10 @@ impl Host {
         self.reserve(caller, bytes)
     }
 
-    /// Refuses a call whose intermediate quantities would take `bytes`.
+    /// Checks the size of a call's intermediate values.
     ///
     /// # Errors
-    /// That is more than allowed.
+    /// `bytes` exceeds the limit for one call.
     pub fn check_workspace(&self, bytes: usize) -> Result<(), Refused> {
         let limit = self.config.max_workspace_bytes;
         if bytes <= limit {
@@ -50,7 +50,7 @@ impl Host {
         })
     }
 
-    /// Memory for a call, beside what it holds for its request.
+    /// Reserves memory for a call in addition to that of its request.
     ///
     /// # Errors
     /// More than is free, or than its connection or address may hold.
@@ -59,11 +59,11 @@ impl Host {
         Ok(reserved.map_err(|error| error.beside(caller.memory().bytes()))?)
     }
 
-    /// The result of `work` in blocks, of about `flops` floating-point operations, by the caller's deadline, and where the
-    /// time went. A caller that leaves ends it.
+    /// Runs `work` in blocks, about `flops` floating-point operations, until the caller's deadline; returns its result
+    /// and timing. It ends when the caller leaves.
     ///
-    /// Boxed: a handler's future has room for its largest branch and is copied before it is polled, so that a call which
-    /// takes the short branch would pay for this one.
+    /// Boxed, because a handler's future reserves space for its largest branch and is copied before it is polled: calls
+    /// that take the short branch would pay for this one.
     pub fn compute_in_blocks<'a, V, F>(
         &'a self,
         caller: &Caller,
@@ -77,7 +77,7 @@ impl Host {
         self.compute_in_blocks_until(caller, caller.deadline, flops, work)
     }
 
-    /// [`Host::compute_in_blocks`] with another deadline than the caller's.
+    /// [`Host::compute_in_blocks`] with an explicit deadline.
     pub fn compute_in_blocks_until<'a, V, F>(
         &'a self,
         caller: &Caller,
@@ -99,8 +99,8 @@ impl Host {
         deadline.limit(computed).boxed()
     }
 
-    /// Takes `state` further with `advance` until that returns `false`, then makes a value of it with `finish`, by the
-    /// caller's deadline. A caller that leaves ends it.
+    /// Calls `advance` on `state` until it returns `false`, then converts the state with `finish`, until the caller's
+    /// deadline. The computation ends when the caller leaves.
     ///
     /// # Errors
     /// A full queue, a panic, the deadline.
@@ -121,8 +121,8 @@ impl Host {
         caller.deadline.limit(computed).await
     }
 
-    /// The result of `work`, of about `flops` floating-point operations, by the caller's deadline, and where the time
-    /// went. Work that is done at once is done by this call: what it returns then holds no more than the result.
+    /// Runs `work`, about `flops` floating-point operations, until the caller's deadline; returns its result and
+    /// timing. Inline work is done before this returns; the returned future holds only the result.
     pub fn compute_by<V: Send + 'static>(
         &self,
         caller: &Caller,
@@ -138,10 +138,10 @@ impl Host {
         Either::Right(caller.deadline.limit(computed).boxed())
     }
 
-    /// Refuses a call, or a step of a run, of about `flops` floating-point operations where that is more than one may take.
+    /// Checks the size of a call or of one step of a run, in floating-point operations.
     ///
     /// # Errors
-    /// It is.
+    /// It exceeds the limit; the message suggests `way_out`.
     pub fn check_work(&self, flops: u64, way_out: &str) -> Result<(), Refused> {
         let limit = self.config.max_call_flops;
         if flops <= limit {
@@ -154,7 +154,7 @@ impl Host {
         Err(Refused::quota("max_call_flops", limit, message))
     }
 
-    /// About how long a task may compute before others have their turn.
+    /// The length of a turn on the compute threads, roughly.
     pub fn quantum(&self) -> Duration {
         Duration::from_millis(self.config.quantum_ms)
     }

@@ -1,35 +1,34 @@
-//! Memory that calls under way may hold together: messages, replies, workspaces. A call that finds none is refused at
-//! once, where a process that finds none is killed with every other call in it.
+//! The memory budget shared by all calls in progress: messages, replies, workspaces. A call that exceeds it is refused
+//! at once; without a budget, the kernel would kill the process with all its calls.
 //!
-//! Bytes are counted exactly, by connection and by address. What one of them may hold depends on what is free, as in
+//! Bytes are counted exactly, by connection and by address. How much a party may hold depends on what is free, as in
 //! switches with shared memory (Choudhury and Hahne, "Dynamic queue length thresholds", 1998): a single busy client
-//! gets most of the memory, and however many greedy ones there are, some is left for the next.
+//! gets most of the memory, yet any number of greedy ones leave some for the next.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::host::refused::Refused;
 
-/// The first bytes of each call come from a pool of their own, so that small calls are answered however much large ones
-/// hold.
+/// The first bytes of each call come from a separate pool, so that small calls succeed however much large ones hold.
 const SMALL: usize = 64 << 10;
 
-/// The part of all memory that this pool is: one in so many.
+/// The small pool's share of all memory: one part in `SMALL_PART`.
 const SMALL_PART: usize = 16;
 
-/// An address may hold this many times what is free.
+/// An address may hold this many times the free memory.
 const OF_ADDRESS: usize = 4;
 
-/// A connection may hold this many times what its address may still take. One alone then holds up to 8/11 of a pool,
-/// and never more than 4/5 are held by one address.
+/// A connection may hold this many times what its address may still take. A single connection thus holds up to 8/11 of
+/// a pool, and a single address never more than 4/5.
 const OF_CONNECTION: usize = 2;
 
-/// The part of all memory that a single connection is sure to get on an idle server, as a fraction: 15/16 · 8/11,
-/// rounded down. `config` allows no call more.
+/// The fraction of all memory that a single connection is guaranteed on an idle server: 15/16 · 8/11, rounded down.
+/// `config` limits a call to it.
 #[cfg(test)]
 const FOR_ONE_CALL: (usize, usize) = (2, 3);
 
-/// Bytes held, from each pool.
+/// Bytes reserved from each pool.
 #[derive(Debug, Default)]
 pub struct Holdings {
     small: AtomicUsize,
@@ -49,64 +48,64 @@ struct Pools {
     limit: usize,
 }
 
-/// Whose memory it is: a connection's, with its address's, or the server's own, which has no share.
+/// Who is charged: a connection and its address, or the server itself, which has no share.
 #[derive(Debug)]
 pub struct Account {
     pools: Arc<Pools>,
     shares: Option<(Holdings, Arc<Holdings>)>,
 }
 
-/// Why there is no memory.
+/// Why a reservation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{whose} no memory left for {asked} bytes more")]
+#[error("{whose} no memory left for {asked} more bytes")]
 pub struct OutOfMemory {
-    /// Who has taken too much already.
+    /// The party whose share is exhausted.
     pub whose: Whose,
-    /// The bytes that were asked for.
+    /// Bytes requested.
     pub asked: usize,
-    /// The bytes that the call needs at once, as far as is known.
+    /// Bytes that the call needs at the same time, as far as known.
     pub needed: usize,
-    /// The bytes that one call can have where no other is under way.
+    /// Bytes that one call can get on an idle server.
     pub most: usize,
-    /// The bytes that all calls may hold.
+    /// The budget of all calls, in bytes.
     pub limit: usize,
 }
 
 impl OutOfMemory {
-    /// The same, of a call that holds so many bytes besides.
+    /// The same for a call that already holds `held` bytes.
     pub fn beside(mut self, held: usize) -> Self {
         self.needed = self.needed.saturating_add(held);
         self
     }
 
-    /// Whether the call would be refused on an idle server, too.
+    /// Whether the call would fail on an idle server.
     pub fn is_final(&self) -> bool {
         self.needed > self.most
     }
 }
 
-/// Whose share is used up.
+/// The level at which the memory is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// All calls hold what they may.
+    /// All calls together.
     Host,
-    /// The calls from one address do.
+    /// The calls from one address.
     Address,
-    /// The calls on one connection do.
+    /// The calls on one connection.
     Connection,
 }
 
 impl std::fmt::Display for Whose {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Host => "the calls under way have",
-            Self::Address => "the calls under way from this address have",
-            Self::Connection => "the calls under way on this connection have",
+            Self::Host => "the calls in progress have",
+            Self::Address => "the calls in progress from this address have",
+            Self::Connection => "the calls in progress on this connection have",
         })
     }
 }
 
-/// Which of the two pools.
+/// One of the two pools.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     Small,
@@ -132,7 +131,7 @@ impl Pool {
 }
 
 impl Account {
-    /// The account of a server whose calls may hold `limit` bytes.
+    /// The account of a server with a budget of `limit` bytes.
     pub fn of_server(limit: usize) -> Arc<Self> {
         let small = limit / SMALL_PART;
         Arc::new(Self {
@@ -145,7 +144,7 @@ impl Account {
         })
     }
 
-    /// The account of a connection, which has its share and its address's.
+    /// The account of a connection, charged to itself and its address.
     pub fn of_connection(&self, address: Arc<Holdings>) -> Arc<Self> {
         Arc::new(Self {
             pools: Arc::clone(&self.pools),
@@ -153,12 +152,12 @@ impl Account {
         })
     }
 
-    /// The bytes that all calls may hold.
+    /// The budget of all calls, in bytes.
     pub fn limit(&self) -> usize {
         self.pools.limit
     }
 
-    /// What one of it can hold where nothing else is held.
+    /// The most that one connection can hold while no other holds anything.
     fn most_of_one(&self) -> usize {
         let limit = self.pools.large.limit;
         if self.shares.is_none() {
@@ -169,18 +168,18 @@ impl Account {
         limit / (1 + OF_CONNECTION + times) * times + SMALL
     }
 
-    /// Holds `bytes` of a call.
+    /// Reserves `bytes` for a call.
     ///
     /// # Errors
-    /// There are not so many left for it.
+    /// Not enough memory is left.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation, OutOfMemory> {
         let mut reservation = self.nothing();
         reservation.extend(bytes)?;
         Ok(reservation)
     }
 
-    /// Holds `bytes` of a call and some to spare, so that a small call asks once: each time that the shares are counted,
-    /// threads wait for each other.
+    /// Reserves `bytes` and some spare, so that a small call reserves only once: each reservation contends for the
+    /// shared counters.
     ///
     /// # Errors
     /// As above.
@@ -192,7 +191,7 @@ impl Account {
         Ok(self.reserve(bytes + spare)?.with_spare(spare))
     }
 
-    /// An empty reservation, to be extended.
+    /// An empty reservation.
     pub fn nothing(self: &Arc<Self>) -> Reservation {
         Reservation::new(Arc::clone(self))
     }
@@ -204,7 +203,7 @@ impl Account {
         }
     }
 
-    // Counts and nothing else: no memory is published by them.
+    // Relaxed ordering suffices: the counters publish no other memory.
     fn take(&self, which: Which, bytes: usize) -> Result<(), Whose> {
         let pool = self.pool(which);
         let before = pool
@@ -242,18 +241,18 @@ impl Account {
     }
 }
 
-/// Memory that is held; given back when dropped.
+/// Reserved memory; released when dropped.
 #[derive(Debug, Default)]
 pub struct Reservation {
     small: usize,
     large: usize,
-    /// Bytes of the small ones that nothing has used yet.
+    /// Bytes reserved from the small pool and not yet used.
     spare: usize,
     account: Option<Arc<Account>>,
 }
 
 impl Reservation {
-    /// None of this account's memory yet.
+    /// An empty reservation on this account.
     fn new(account: Arc<Account>) -> Self {
         Self {
             account: Some(account),
@@ -261,21 +260,21 @@ impl Reservation {
         }
     }
 
-    /// The same, of which so many bytes are to spare.
+    /// Marks this many of the reserved bytes as spare.
     fn with_spare(mut self, spare: usize) -> Self {
         self.spare = spare.min(self.small);
         self
     }
 
-    /// The bytes held.
+    /// Number of reserved bytes.
     pub fn bytes(&self) -> usize {
         self.small + self.large
     }
 
-    /// Holds `bytes` more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// There are not so many left; the reservation stays as it is.
+    /// Not enough memory is left; the reservation is unchanged.
     pub fn extend(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         if self.use_spare(bytes) {
             return Ok(());
@@ -301,14 +300,14 @@ impl Reservation {
         Ok(())
     }
 
-    /// Uses `bytes` that are held to spare; `false` where there are fewer.
+    /// Uses `bytes` of the spare; returns `false` if there are fewer.
     pub fn use_spare(&mut self, bytes: usize) -> bool {
         let left = self.spare.checked_sub(bytes);
         self.spare = left.unwrap_or(self.spare);
         left.is_some()
     }
 
-    /// Holds `bytes` in all, if it holds fewer.
+    /// Grows the reservation to at least `bytes`.
     ///
     /// # Errors
     /// As above.
@@ -317,7 +316,7 @@ impl Reservation {
         self.extend(bytes.saturating_sub(self.bytes()))
     }
 
-    /// Gives back what it holds beyond `bytes`.
+    /// Releases all but `bytes`.
     pub fn shrink_to(&mut self, bytes: usize) {
         let beyond = self.bytes().saturating_sub(bytes);
         if beyond > 0 {
@@ -325,12 +324,12 @@ impl Reservation {
         }
     }
 
-    /// Whether it belongs to an account; without one nothing is counted.
+    /// Whether it belongs to an account. A reservation without one is not counted.
     pub fn is_counted(&self) -> bool {
         self.account.is_some()
     }
 
-    /// Gives `bytes` of it back, or all where it holds fewer.
+    /// Releases up to `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         let Some(account) = &self.account else {
             return;
@@ -354,21 +353,21 @@ impl Drop for Reservation {
     }
 }
 
-/// No memory. Trying again later helps, unless the call would not fit on an idle server.
+/// Retrying helps, unless the call would fail on an idle server, too.
 impl From<OutOfMemory> for Refused {
     fn from(error: OutOfMemory) -> Self {
         let (setting, limit) = ("max_in_flight_bytes", error.limit as u64);
         if error.is_final() {
             let message = format!(
-                "this takes about {} bytes at once, and one call can have {} of the {limit} that all calls may hold \
-                 (max_in_flight_bytes): ask for less, or have the limit raised",
+                "this call needs about {} bytes at once; one call can get {} of the {limit} bytes for all calls \
+                 (max_in_flight_bytes): send a smaller request, or have the limit raised",
                 error.needed, error.most
             );
             return Self::quota(setting, limit, message);
         }
         let message = format!(
-            "{error}: all calls may hold {limit} (max_in_flight_bytes), and one address or connection a part of what \
-             is free; try again in a second, or with less at a time"
+            "{error}: all calls together may hold {limit} bytes (max_in_flight_bytes), one address or connection a part \
+             of what is free; try again in a second, or send less at a time"
         );
         Self::Busy {
             setting,
@@ -386,7 +385,7 @@ mod tests {
     const SMALL_POOL: usize = LIMIT / SMALL_PART;
     const LARGE_POOL: usize = LIMIT - SMALL_POOL;
 
-    /// Takes large pieces until none is given; what it holds.
+    /// Reserves large pieces until the account refuses.
     fn greedy(account: &Arc<Account>) -> Reservation {
         let mut held = account.nothing();
         while held.extend(SMALL + 1).is_ok() {}

@@ -1,4 +1,4 @@
-//! How much at once: memory, time on the compute threads, streams, models.
+//! Limits on concurrent use: memory, compute time, streams, and the size of models.
 
 pub mod allowance;
 pub mod memory;

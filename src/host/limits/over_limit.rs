@@ -1,14 +1,14 @@
-//! Models above a limit that was lowered after they were made: they stay, and are not changed.
+//! Models above a limit that was lowered after their creation: they remain readable, and changes are refused.
 
 use crate::host::Host;
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::Refused;
 
 impl Host {
-    /// Refuses to change a model that is above a limit, which was lowered after the model was made.
+    /// Refuses to change a model that is above a limit that was lowered after the model's creation.
     ///
     /// # Errors
-    /// The limit, the model's size and the way out.
+    /// Names the limit, the model's size and the way out.
     pub fn check_limits(&self, entry: &ModelEntry) -> Result<(), Refused> {
         let over = entry.model.spec().over_limit(&self.limits);
         match over.or_else(|| self.registry().over_limit(&entry.name)) {

@@ -1,4 +1,4 @@
-//! How many streams each party has open.
+//! Limits the number of open streams of each party.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::host::party::Party;
 use crate::host::refused::Refused;
 
-/// Slots for streams, up to a limit for each party.
+/// Stream slots with a limit for each party.
 #[derive(Debug)]
 pub struct StreamSlots {
     taken: Mutex<HashMap<Party, usize>>,
@@ -14,7 +14,7 @@ pub struct StreamSlots {
     setting: &'static str,
 }
 
-/// A slot; free again when dropped.
+/// A stream slot; released when dropped.
 #[derive(Debug)]
 pub struct StreamSlot {
     slots: Arc<StreamSlots>,
@@ -22,7 +22,7 @@ pub struct StreamSlot {
 }
 
 impl StreamSlots {
-    /// `limit` for each party, as `setting` says.
+    /// Allows `limit` streams for each party; `setting` names the limit in refusals.
     pub fn new(limit: usize, setting: &'static str) -> Arc<Self> {
         Arc::new(Self {
             taken: Mutex::default(),
@@ -34,7 +34,7 @@ impl StreamSlots {
     /// Takes a slot.
     ///
     /// # Errors
-    /// The party has taken all of its own.
+    /// The party has no slot left.
     pub fn take(self: &Arc<Self>, party: Party) -> Result<StreamSlot, Refused> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(party).or_default();

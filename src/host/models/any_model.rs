@@ -1,4 +1,4 @@
-//! A model whose type is known at run time.
+//! A model whose scalar type is chosen at run time.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::nn::WeightsDigest;
 use crate::training::snapshot::Restored;
 use crate::training::{Model, Spec};
 
-/// A model of either type.
+/// A model of either scalar type.
 #[derive(Clone, Debug)]
 pub enum AnyModel {
     /// Computes in FLOAT32.
@@ -15,7 +15,7 @@ pub enum AnyModel {
     F64(Arc<Model<f64>>),
 }
 
-/// Runs an expression with the model of whichever type it is.
+/// Evaluates an expression with the inner model, whichever type it has.
 macro_rules! with_model {
     ($any:expr, $model:ident => $body:expr) => {
         match $any {
@@ -26,9 +26,9 @@ macro_rules! with_model {
 }
 pub(crate) use with_model;
 
-/// A type that models compute in, as the host needs to know it.
+/// A scalar type of models, as used by the host.
 pub trait ModelScalar: crate::nn::Scalar {
-    /// Forgets the type.
+    /// Wraps the model, erasing its type.
     fn any(model: Arc<Model<Self>>) -> AnyModel;
 }
 
@@ -54,22 +54,22 @@ impl From<Restored> for AnyModel {
 }
 
 impl AnyModel {
-    /// What it is.
+    /// The architecture and hyperparameters.
     pub fn spec(&self) -> &Spec {
         with_model!(self, model => model.spec())
     }
 
-    /// The committed step.
+    /// The last committed step.
     pub fn step(&self) -> u64 {
         with_model!(self, model => model.committed().step)
     }
 
-    /// Whether the digest of the committed step is known.
+    /// Whether the digest of the committed step is cached.
     pub fn has_digest(&self) -> bool {
         with_model!(self, model => model.committed().has_digest())
     }
 
-    /// The committed step and its digest. A digest reads every parameter once.
+    /// The committed step and its digest. Computing a digest reads every parameter once.
     pub fn step_and_digest(&self) -> (u64, WeightsDigest) {
         with_model!(self, model => {
             let committed = model.committed();

@@ -1,7 +1,8 @@
-//! New sessions and models: registered, made durable, or taken back.
+//! Creation of sessions and models: registered, made durable, or rolled back.
 //!
-//! The turn to change a session or a model on disk is taken before others can see it, and kept until it is durable. So a
-//! deletion of what is being made waits, and comes after: neither caller hears of a disk that failed when none did.
+//! The turn to change a session or model on disk is taken before the entry becomes visible, and held until it is
+//! durable. A concurrent deletion therefore waits for the creation, and neither caller sees a disk failure that did not
+//! happen.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,11 @@ use crate::training::{
 };
 
 impl Host {
-    /// Creates a session and makes it durable, or finds the one that the same request created before. A caller that leaves
-    /// does not interrupt it.
+    /// Creates a session and makes it durable, or finds the one that the same request created before. It completes even
+    /// if the caller leaves.
     ///
     /// # Errors
-    /// What the registry refuses; the disk refuses, and then there is no new session.
+    /// The registry's refusals; a failed disk write, after which there is no new session.
     pub async fn create_session(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
@@ -32,7 +33,7 @@ impl Host {
         let (host, caller) = (Arc::clone(self), Arc::clone(caller));
         self.finish(async move {
             let _creation = host.creation_turns.take(&caller).await;
-            // Before others can see the session: a deletion waits until it is created.
+            // Taken before the session becomes visible, so that a deletion waits for the creation.
             let turn = host.session_turns.take(&name).await;
             let now = host.now();
             let session = {
@@ -48,11 +49,11 @@ impl Host {
         .await
     }
 
-    /// Adds a new model to its session and makes it durable, or finds the one that the same request made before. A caller
-    /// that leaves does not interrupt it.
+    /// Adds a new model to its session and makes it durable, or finds the one that the same request created before. It
+    /// completes even if the caller leaves.
     ///
     /// # Errors
-    /// What the registry refuses; the disk refuses, and then there is no new model.
+    /// The registry's refusals; a failed disk write, after which there is no new model.
     pub async fn keep_model(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
@@ -80,18 +81,18 @@ impl Host {
         .await
     }
 
-    /// The model that the same request made before, durable.
+    /// The model that the same request created before, once it is durable.
     async fn keep_made(&self, made: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
         let made = self.look_up(made).await?;
         self.keep_new(&made).await?;
         Ok(made)
     }
 
-    /// Makes a model that the same request made before durable, where that is not done. A caller that leaves does not
-    /// interrupt it.
+    /// Makes a model that the same request created before durable, unless it is. It completes even if the caller
+    /// leaves.
     ///
     /// # Errors
-    /// The disk refuses, and then there is no such model any more.
+    /// The disk write fails; the model then no longer exists.
     pub async fn keep_found(
         self: &Arc<Self>,
         entry: Arc<ModelEntry>,
@@ -101,7 +102,7 @@ impl Host {
             .await
     }
 
-    /// Makes a model durable that another call has made, or is making.
+    /// Makes a model durable that another call has created or is creating.
     async fn keep_new(&self, entry: &Arc<ModelEntry>) -> Result<(), Refused> {
         if !self.persistence.is_on() || entry.durable_step().is_some() {
             return Ok(());
@@ -116,7 +117,7 @@ impl Host {
         self.make_durable(entry, turn, None).await
     }
 
-    /// Makes a new model durable, or takes it back; `session` is the turn of its session where that is new, too.
+    /// Makes a new model durable, or rolls it back; `session` is the turn of its session if that is new, too.
     async fn make_durable(
         &self,
         entry: &Arc<ModelEntry>,
@@ -150,10 +151,10 @@ impl Host {
         kept
     }
 
-    /// Writes a session's record where that is not done, or takes a new session back.
+    /// Writes a session's record unless that is done, or rolls a new session back.
     ///
     /// # Errors
-    /// The disk refuses; the session was deleted meanwhile.
+    /// The disk write fails; the session was deleted meanwhile.
     pub async fn keep_session(&self, name: &SessionName) -> Result<(), Refused> {
         if !self.persistence.is_on() {
             return Ok(());
@@ -162,10 +163,10 @@ impl Host {
         self.record_session(name, turn).await
     }
 
-    /// [`Server::keep_session`] for a caller that has the turn.
+    /// [`Host::keep_session`] for a caller that holds the turn.
     ///
     /// # Errors
-    /// The same.
+    /// As above.
     pub async fn record_session(
         &self,
         name: &SessionName,
@@ -180,7 +181,7 @@ impl Host {
         let kept = self.persistence.put_session(name, &record, turn).await;
         let mut registry = self.registry();
         kept.map_err(|not_stored| {
-            // A session that holds models already is in use: it stays.
+            // A session that already has models is in use and stays.
             if registry.all_models(name).is_empty() {
                 let _ = registry.delete_session(name);
             }

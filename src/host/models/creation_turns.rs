@@ -1,4 +1,4 @@
-//! Whose turn it is to create a session or a model.
+//! Limits how many sessions and models are created at once.
 
 use std::sync::Arc;
 
@@ -6,18 +6,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::host::caller::Caller;
 
-/// Sessions and models that are made durable at once: as many as keep a disk busy. Beside more of them, runs would get
-/// little of the processor.
+/// Sessions and models made durable concurrently: enough to keep a disk busy. More would starve runs of CPU time.
 const AT_ONCE: usize = 4;
 
-/// Of these, those of one connection.
+/// How many of them may belong to one connection.
 pub const OF_CONNECTION: usize = 1;
 
-/// The turns to create sessions and models.
+/// Turns to create sessions and models.
 #[derive(Debug)]
 pub struct CreationTurns(Arc<Semaphore>);
 
-/// The turn to create a session or a model; over when dropped.
+/// A turn to create a session or a model; ends when dropped.
 #[derive(Debug)]
 pub struct CreationTurn {
     _of_connection: Option<OwnedSemaphorePermit>,
@@ -31,7 +30,7 @@ impl Default for CreationTurns {
 }
 
 impl CreationTurns {
-    /// Waits for a turn: first come, first served, among the calls of the connection, then among all.
+    /// Waits for a turn, first come, first served: first among the calls of the connection, then among all.
     pub async fn take(&self, caller: &Caller) -> CreationTurn {
         // The semaphores are never closed.
         let of_connection = match caller.creation_turns() {

@@ -1,4 +1,5 @@
-//! Sessions without a call: their models leave memory, then they go to the trash, and from there for good.
+//! Eviction and expiry of idle sessions: their models leave memory, later the session moves to the trash, and finally
+//! it is removed.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,19 +11,18 @@ use crate::host::refused::NotStored;
 use crate::host::tags::SessionTag;
 use crate::training::SessionName;
 
-/// Expired and idle sessions are looked for this often. Until then the names and places of expired ones are taken,
-/// though nobody finds them.
+/// Interval between two searches for expired and idle sessions. Until then, expired sessions still occupy their names
+/// and quotas, although calls no longer find them.
 const RETIRE_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the time that expired sessions stay in the trash is counted down while it passes.
+/// Number of steps in which the retention time in the trash is counted down.
 const TRASH_TICKS: u64 = 24;
 
-/// Tags of sessions in one line of the log.
+/// Most session tags in one log line.
 const TAGS: usize = 20;
 
 impl Host {
-    /// Moves sessions without a call for their time to live to the trash, empties it, and drops from memory the models
-    /// of those without a call for a while; for ever.
+    /// Moves expired sessions to the trash, empties it, and evicts the models of idle sessions; runs forever.
     pub async fn retire(self: &Arc<Self>) {
         let idle = Duration::from_secs(self.config.evict_after_seconds);
         let trash_every = Duration::from_secs((self.config.trash_seconds / TRASH_TICKS).max(1));
@@ -41,7 +41,7 @@ impl Host {
         }
     }
 
-    /// Moves sessions without a call for their time to live to the trash.
+    /// Moves expired sessions to the trash.
     async fn expire(&self) {
         let expired = self.registry().expired(self.now());
         if expired.is_empty() {
@@ -53,7 +53,7 @@ impl Host {
         tracing::info!(
             sessions = count,
             ?tags,
-            "sessions expire; `backpropd trash restore` brings back"
+            "sessions expire; `backpropd trash restore` restores them"
         );
         for name in expired {
             tracing::debug!(%name, tag = %SessionTag(&name), "a session expires");
@@ -65,7 +65,7 @@ impl Host {
     }
 
     async fn expire_session(&self, name: &SessionName) -> Result<(), NotStored> {
-        // From here on nothing is added to it, and no call finds it.
+        // From here on, calls neither find the session nor add to it.
         let Ok(models) = self.registry().close_session(name) else {
             return Ok(());
         };
@@ -86,8 +86,8 @@ impl Host {
         }
     }
 
-    /// Moves a session that no call finds any more, with everything that was acknowledged. Returns the turns to change
-    /// it and its models.
+    /// Moves a session that calls no longer find to the trash, with everything that was acknowledged. Returns the turns
+    /// to change it and its models.
     async fn move_to_trash(
         &self,
         name: &SessionName,
@@ -104,7 +104,8 @@ impl Host {
         }
         let seconds = match self.config.trash_seconds {
             0 => 0,
-            // The next count takes off what has passed since the last one.
+            // The next count-down subtracts the uptime since the last one, which this session did not spend in the
+            // trash.
             seconds => seconds + self.trash_uncounted().as_secs(),
         };
         let turn = self.session_turns.take(name).await;
@@ -112,14 +113,14 @@ impl Host {
         Ok((turns, turn))
     }
 
-    /// The uptime that has not been counted yet for what is in the trash.
+    /// The uptime not yet counted down for the trash.
     fn trash_uncounted(&self) -> Duration {
         let counted = self.trash_counted.lock();
         let counted = *counted.unwrap_or_else(PoisonError::into_inner);
         self.now().uptime.saturating_sub(counted)
     }
 
-    /// Counts the uptime since the last look for what is in the trash, if that is `every` or more.
+    /// Counts down the uptime since the last count for the trash, if it is at least `every`.
     pub async fn age_trash(&self, every: Duration) {
         let uptime = self.now().uptime;
         let passed = {
@@ -131,7 +132,7 @@ impl Host {
             if passed < every || !self.persistence.is_on() {
                 return;
             }
-            // The rest of a second counts the next time.
+            // The fraction of a second is counted next time.
             let passed = Duration::from_secs(passed.as_secs());
             *counted += passed;
             passed

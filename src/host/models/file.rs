@@ -1,4 +1,4 @@
-//! A model as a file: written for export, and received piece by piece for import.
+//! Models as files: written for export, received in pieces for import.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::host::refused::Refused;
 use crate::training::snapshot::{self, Body, Head, Rules, SnapshotError};
 use crate::training::{ModelName, Placement, RequestId};
 
-/// Bytes before a file's header: its length.
+/// Size of the length field before a file's header.
 const HEAD_BEFORE: usize = 8;
 
-/// Operations that reading or writing a byte of a file is worth, roughly: hashing, parsing, copying.
+/// Work to hash, parse and copy one byte of a file, in floating-point operations, roughly.
 const FLOPS_PER_BYTE: u64 = 4;
 
 impl Host {
-    /// A model's file, and the memory that it holds.
+    /// Exports a model; returns its file and the memory reserved for it.
     ///
     /// # Errors
     /// No such model; no memory for the file; a full queue; a panic.
@@ -53,20 +53,20 @@ impl Host {
     /// Creates a model from a file, unless the same request created it before.
     ///
     /// # Errors
-    /// A file that is damaged or of something else, a model beyond the limits, a taken id, no room.
+    /// A damaged or foreign file, a model beyond the limits, a taken id, an exhausted quota.
     pub async fn import(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
         (name, new_session): (ModelName, bool),
         request: Option<RequestId>,
-        received: Received,
+        received: ReceivedFile,
     ) -> Result<ModelState, Refused> {
-        let Received { body, bytes } = received;
+        let ReceivedFile { body, bytes } = received;
         let work = FLOPS_PER_BYTE * bytes as u64;
         let decode = move |_| {
             let (restored, about) = body.finish()?;
             let model = AnyModel::from(restored);
-            // Computes the digest while on a compute thread.
+            // Caches the digest while on a compute thread.
             model.step_and_digest();
             Ok::<_, SnapshotError>((model, about))
         };
@@ -96,36 +96,36 @@ impl Host {
     }
 }
 
-/// A file whose bytes are all there; its numbers lie where the model has them.
-pub struct Received {
+/// A completely received file, whose numbers are already in the model's layout.
+pub struct ReceivedFile {
     body: Body,
-    /// What the model takes.
+    /// The size of the model.
     bytes: usize,
 }
 
-/// A file of which pieces have come. The pieces themselves are counted where they come in.
+/// A partially received file. The memory of the pieces themselves is accounted for where they arrive.
 pub struct Receiving {
     rules: Rules,
-    /// Bytes so far.
+    /// Bytes received so far.
     length: usize,
     part: Part,
 }
 
 enum Part {
-    /// The head, as far as it is there.
+    /// A part of the head.
     Head(Vec<u8>),
-    /// The whole head and the first numbers after it, which there is no room for yet.
+    /// The whole head and the first numbers after it, before memory for the numbers is reserved.
     Found {
         head: Box<Head>,
         start: Vec<u8>,
         rest: Bytes,
     },
-    /// The numbers; the model takes so many bytes.
+    /// The numbers; `bytes` is the size of the model.
     Body { body: Box<Body>, bytes: usize },
 }
 
 impl Receiving {
-    /// Nothing of a file yet.
+    /// Starts with an empty file.
     pub fn new(host: &Host) -> Self {
         Self {
             rules: Rules::sent(host.limits, host.config.request_ids_per_model),
@@ -134,10 +134,10 @@ impl Receiving {
         }
     }
 
-    /// Takes a piece, on a compute thread where it is large, and adds it to the fingerprint.
+    /// Adds a piece to the file and to the fingerprint, on a compute thread if it is large.
     ///
     /// # Errors
-    /// The file is too long or not that of a model; no memory for it; a full queue.
+    /// The file is too long or not a model's; no memory for it; a full queue.
     pub async fn take(
         mut self,
         host: &Host,
@@ -148,7 +148,7 @@ impl Receiving {
         self.length = self.length.saturating_add(data.len());
         check_length(self.length, host.config.max_import_bytes)?;
         if let Part::Head(start) = &self.part {
-            // The copy of it; what comes after the head is not copied.
+            // Room for a copy of the head; what follows the head is not copied.
             let room = self.rules.largest_header().saturating_add(HEAD_BEFORE);
             caller.hold(data.len().min(room.saturating_sub(start.len())))?;
         }
@@ -178,7 +178,7 @@ impl Receiving {
                 start.extend_from_slice(&data[..more]);
                 let found = Head::read(start, &self.rules).map_err(|error| not_imported(&error))?;
                 if let Some((head, end)) = found {
-                    // The head ends in this piece: before it was complete, all that came was part of it.
+                    // The head ends in this piece, and all earlier bytes belong to it.
                     let rest = data.slice(end - seen..);
                     let mut start = std::mem::take(start);
                     start.truncate(end);
@@ -187,12 +187,12 @@ impl Receiving {
                 }
                 Ok(())
             }
-            // It is begun before the next piece is taken.
+            // `begin` runs before the next piece.
             Part::Found { .. } => Err(Refused::Bug),
         }
     }
 
-    /// Makes room for the numbers, and takes the first of them.
+    /// Reserves memory for the numbers, and decodes the first of them.
     fn begin(&mut self, bytes: usize) -> Result<(), Refused> {
         let part = std::mem::replace(&mut self.part, Part::Head(Vec::new()));
         let Part::Found { head, start, rest } = part else {
@@ -206,20 +206,20 @@ impl Receiving {
         pushed
     }
 
-    /// The whole file.
+    /// Ends the file.
     ///
     /// # Errors
-    /// It is not complete.
-    pub fn finish(self) -> Result<Received, Refused> {
+    /// It is incomplete.
+    pub fn finish(self) -> Result<ReceivedFile, Refused> {
         match self.part {
-            Part::Body { body, bytes } => Ok(Received { body: *body, bytes }),
+            Part::Body { body, bytes } => Ok(ReceivedFile { body: *body, bytes }),
             Part::Head(_) | Part::Found { .. } => Err(not_imported(&SnapshotError::Damaged)),
         }
     }
 }
 
-/// Refuses a file that is longer than `max_import_bytes` allows. Without that setting its own head says how long it is,
-/// and the limits on models how long that may be.
+/// Checks a file's length against `max_import_bytes`. If that is unset, the length follows from the file's own head,
+/// which the limits on models bound.
 fn check_length(length: usize, most: usize) -> Result<(), Refused> {
     if most == 0 || length <= most {
         return Ok(());
@@ -233,6 +233,6 @@ fn check_length(length: usize, most: usize) -> Result<(), Refused> {
 fn not_imported(error: &SnapshotError) -> Refused {
     let mut violations = Violations::new();
     let allowed = format!("the bytes of one ExportModel, all of them in order; {error}");
-    violations.add("data", "a file that cannot be used", allowed);
+    violations.add("data", "an invalid file", allowed);
     violations.into()
 }

@@ -1,4 +1,4 @@
-//! What the server keeps of a model besides the model: its queue of writers, its readers' feeds, its times.
+//! The handle of a model: the model with its queue of writers, its watchers' feeds and its times.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,48 +15,48 @@ use crate::host::runs::step_feed::Feed;
 use crate::store::Segment;
 use crate::training::{Access, CompareTerms, ModelName, RequestId};
 
-/// A model and what surrounds it on the server.
+/// A model with its state on this server.
 #[derive(Debug)]
 pub struct ModelEntry {
     /// Its name.
     pub name: ModelName,
     /// The model.
     pub model: AnyModel,
-    /// Cancelled when it is deleted or its session expires.
+    /// Cancelled when the model is deleted or its session expires.
     pub deleted: CancellationToken,
-    /// What may be done with it.
+    /// The access that callers have.
     pub access: Access,
-    /// What it is compared on, where only that may be done with it and its maker said.
+    /// The terms of comparisons, for a COMPARE_ONLY model whose creator fixed them.
     pub compare: Option<CompareTerms>,
-    /// The CreateModel request that made it, if that wants to be done once.
+    /// The CreateModel request that created it, if that has a request id.
     pub made_by: Option<RequestId>,
-    /// When it was made.
+    /// When it was created.
     pub created: SystemTime,
-    /// Since 1970, in nanoseconds.
+    /// Nanoseconds since 1970.
     updated: AtomicU64,
     durable: Mutex<Durable>,
     writer: Arc<Semaphore>,
-    /// Writers at work and waiting.
+    /// Number of writers, active and waiting.
     writers: Arc<AtomicUsize>,
     feeds: Mutex<Vec<Arc<Feed>>>,
 }
 
-/// What is durable of a model, and what is not yet.
+/// What of a model is durable.
 #[derive(Debug, Default)]
 struct Durable {
     on_disk: OnDisk,
-    /// Whether something was acknowledged that no commit holds yet.
+    /// Whether something was acknowledged that is not committed yet.
     is_behind: bool,
 }
 
-/// The turn to change a model; the next writer's begins when it is dropped.
+/// The turn to change a model; dropping it admits the next writer.
 #[derive(Debug)]
 pub struct WriteTurn {
     _permit: OwnedSemaphorePermit,
     _place: Option<Place>,
 }
 
-/// A place in a model's queue.
+/// A position in a model's queue of writers.
 #[derive(Debug)]
 struct Place(Arc<AtomicUsize>);
 
@@ -67,7 +67,7 @@ impl Drop for Place {
 }
 
 impl ModelEntry {
-    /// A model just made.
+    /// Wraps a newly created model.
     pub fn new(
         name: ModelName,
         model: AnyModel,
@@ -93,13 +93,13 @@ impl ModelEntry {
         entry
     }
 
-    /// The same, compared on these terms.
+    /// Sets the terms of comparisons.
     pub fn with_compare(self, compare: Option<CompareTerms>) -> Self {
         Self { compare, ..self }
     }
 
-    /// The same model after a deletion that the disk refused: nothing is lost of it, and it can be trained again. The
-    /// caller has the turn to change it.
+    /// A fresh handle for the same model, after the disk refused its deletion: nothing is lost, and training can
+    /// continue. The caller holds the turn to change it.
     pub fn revived(&self) -> Self {
         let durable = std::mem::take(&mut *self.durable());
         let model = self.model.clone();
@@ -111,58 +111,58 @@ impl ModelEntry {
         revived
     }
 
-    /// The step of its last commit on disk, if there is one.
+    /// The step of the last commit on disk, if any.
     pub fn durable_step(&self) -> Option<u64> {
         self.durable().on_disk.step()
     }
 
-    /// Whether something was acknowledged that no commit on disk holds.
+    /// Whether something was acknowledged that is not committed yet.
     pub fn is_behind(&self) -> bool {
         self.durable().is_behind
     }
 
-    /// Notes that something is acknowledged from memory. Returns whether nothing was before.
+    /// Records an acknowledgement from memory. Returns whether it is the first since the last commit.
     pub fn note_behind(&self) -> bool {
         !std::mem::replace(&mut self.durable().is_behind, true)
     }
 
-    /// What `look` makes of what the disk has of it.
+    /// Calls `look` with the state on disk.
     pub fn on_disk<V>(&self, look: impl FnOnce(&OnDisk) -> V) -> V {
         look(&self.durable().on_disk)
     }
 
-    /// Moves what the disk has of it on. `commit` is a transition to a commit of everything acknowledged so far.
+    /// Applies `commit`, a transition of the state on disk to a commit of everything acknowledged so far.
     pub fn committed(&self, commit: impl FnOnce(&mut OnDisk)) {
         let mut durable = self.durable();
         commit(&mut durable.on_disk);
         durable.is_behind = false;
     }
 
-    /// Notes that its file is about to be replaced, or that a commit to the log has failed.
+    /// Records that the file is about to be replaced, or that a log write has failed.
     pub fn note_replacing(&self) {
         self.durable().on_disk.replacing();
     }
 
-    /// Whether the disk has the step `last` as its last commit, and nothing was acknowledged after it: then how many parts
-    /// of the log come after its file, and the units of work to replay them.
+    /// Number of log segments newer than the file, and units of work to replay them; `None` unless `last` is the last
+    /// commit's step and nothing was acknowledged after it.
     pub fn redo_after(&self, last: u64) -> Option<(usize, usize)> {
         let durable = self.durable();
         let redo = durable.on_disk.redo_after(last);
         redo.filter(|_| !durable.is_behind)
     }
 
-    /// Whether memory may forget it: its file has everything that was acknowledged, and no writer is at work.
+    /// Whether the model may be evicted: its file has everything that was acknowledged, and there are no writers.
     pub fn may_leave_memory(&self) -> bool {
         let durable = self.durable();
         durable.on_disk.is_whole_in_file() && !durable.is_behind && !self.is_training()
     }
 
-    /// Whether something of it is in the log and not in its file.
+    /// Whether the log has commits that the file lacks.
     pub fn is_logged(&self) -> bool {
         !self.durable().on_disk.segments().is_empty()
     }
 
-    /// Whether a part of the log that holds something of it is to be emptied.
+    /// Whether the model has commits in a closed segment of the log, which must be moved to its file.
     pub fn is_to_be_filed(&self) -> bool {
         let durable = self.durable();
         durable.on_disk.segments().iter().any(Segment::is_closed)
@@ -177,19 +177,19 @@ impl ModelEntry {
         UNIX_EPOCH + Duration::from_nanos(self.updated.load(Ordering::Relaxed))
     }
 
-    /// Goes on from the time at which it was written down.
+    /// Restores the persisted time of the last change.
     pub fn set_updated(&self, then: SystemTime) {
         let since = then.duration_since(UNIX_EPOCH).unwrap_or_default();
         let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
         self.updated.store(nanos, Ordering::Relaxed);
     }
 
-    /// Notes a change. No two changes have the same time, so that no two snapshots have the same bytes: the log tells
-    /// files apart by that.
+    /// Records a change. Every change has a distinct time, so that no two snapshots have the same bytes: the log
+    /// identifies files by that.
     pub fn touch(&self, now: SystemTime) {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        // What was there before is of no interest, and the closure refuses nothing.
+        // The previous value is irrelevant, and the closure always succeeds.
         let _ = self
             .updated
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
@@ -197,26 +197,26 @@ impl ModelEntry {
             });
     }
 
-    /// Whether somebody writes or waits to.
+    /// Whether there are writers, active or waiting.
     pub fn is_training(&self) -> bool {
         self.writers.load(Ordering::Relaxed) > 0
     }
 
-    /// How many writers are at work or wait.
+    /// Number of writers, active and waiting.
     #[cfg(test)]
     pub fn writers(&self) -> usize {
         self.writers.load(Ordering::Relaxed)
     }
 
-    /// Waits for the turn to write the model down, which takes no place from those who want to change it.
+    /// Waits for the turn to persist the model; does not occupy a position in the queue of writers.
     ///
     /// # Errors
-    /// None: the turns never end.
+    /// None: the semaphore is never closed.
     pub async fn turn_to_store(&self) -> Result<WriteTurn, Refused> {
         self.wait(None).await
     }
 
-    /// The turn to write the model down, if nobody has it or waits for it.
+    /// The turn to persist the model, if there are no writers.
     pub fn turn_if_free(&self) -> Option<WriteTurn> {
         let permit = Arc::clone(&self.writer).try_acquire_owned().ok()?;
         Some(WriteTurn {
@@ -225,16 +225,16 @@ impl ModelEntry {
         })
     }
 
-    /// Waits for the turn to change the model, first come, first served. Returns how many came before.
+    /// Waits for the turn to change the model, first come, first served. Returns how many writers were ahead.
     ///
     /// # Errors
-    /// More wait already than `config` allows, or the turn does not come in the time that it allows.
+    /// More writers are waiting than `config` allows, or the turn does not come within its time limit.
     pub async fn write_turn(&self, config: &Config) -> Result<(WriteTurn, usize), Refused> {
         let before = self.writers.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(&self.writers));
         let max_waiting = config.max_waiting_runs_per_model;
         if before > max_waiting {
-            let what = format!("too many runs wait for {}", self.name);
+            let what = format!("too many runs are waiting for {}", self.name);
             return Err(Refused::queue_full(
                 "max_waiting_runs_per_model",
                 max_waiting,
@@ -255,21 +255,21 @@ impl ModelEntry {
         })
     }
 
-    /// Resolves when everybody who writes or waits to is done.
+    /// Resolves when all present writers, active and waiting, are done.
     pub async fn idle(&self) {
         // First come, first served: the permit comes after all of theirs. The semaphore is never closed.
         let _ = self.writer.acquire().await;
     }
 
-    /// Whoever follows the model now.
+    /// The feeds of the model's watchers.
     pub fn feeds(&self) -> Vec<Arc<Feed>> {
         self.lock_feeds().clone()
     }
 
-    /// Adds a follower.
+    /// Adds a watcher's feed.
     ///
     /// # Errors
-    /// There are `max` already.
+    /// There are `max` watchers already.
     pub fn follow(&self, feed: Arc<Feed>, max: usize) -> Result<(), Refused> {
         let mut feeds = self.lock_feeds();
         if feeds.len() >= max {
@@ -287,7 +287,7 @@ impl ModelEntry {
         Ok(())
     }
 
-    /// Removes a follower.
+    /// Removes a watcher's feed.
     pub fn unfollow(&self, feed: &Arc<Feed>) {
         self.lock_feeds().retain(|other| !Arc::ptr_eq(other, feed));
     }

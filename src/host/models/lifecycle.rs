@@ -1,11 +1,11 @@
-//! Sessions and models from their making to their end: kept, written down late, described, deleted, expired.
+//! Lifecycle of sessions and models: load, persist, describe, delete.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::host::Host;
 use crate::host::caller::Caller;
-use crate::host::durability::{NotRead, Taken};
+use crate::host::durability::{NotRead, ReplayPlan};
 use crate::host::models::any_model::with_model;
 use crate::host::models::handle::{ModelEntry, WriteTurn};
 use crate::host::refused::NotStored;
@@ -13,10 +13,10 @@ use crate::host::refused::Refused;
 use crate::nn::{Scalar, WeightsDigest};
 use crate::training::{Access, Id, Kept, Model, ModelName, RegistryError, SessionName};
 
-/// What is acknowledged from memory is on disk this much later, and the time that writing takes.
+/// Delay before an acknowledgement from memory is persisted, not counting the write itself.
 pub const STORE_WITHIN: Duration = Duration::from_millis(500);
 
-/// A model as a reply shows it.
+/// A model's state for a reply.
 #[derive(Clone, Debug)]
 pub struct ModelState {
     /// The model.
@@ -28,11 +28,11 @@ pub struct ModelState {
 }
 
 impl Host {
-    /// Reads a model that left memory.
+    /// Loads an evicted model from disk.
     ///
     /// # Errors
-    /// Its snapshot is damaged; the disk does not read; it was deleted meanwhile.
-    pub async fn bring_back(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
+    /// Its snapshot is damaged; the disk cannot be read; it was deleted meanwhile.
+    pub async fn reload(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
         let remembered = self.config.request_ids_per_model;
         let read = self.persistence.load(name, remembered).await;
         match read {
@@ -47,11 +47,11 @@ impl Host {
         }
     }
 
-    /// Finds a model to export. That goes for a session whose record is damaged, too: a model's own file says whether it
-    /// may be shown.
+    /// Finds a model to export. Works even if the session's record is damaged, since the model's own file holds its
+    /// access.
     ///
     /// # Errors
-    /// No such model; one that is for grading only.
+    /// No such model, or its access is COMPARE_ONLY.
     pub async fn open_to_export(
         &self,
         caller: &Caller,
@@ -73,21 +73,20 @@ impl Host {
         }
     }
 
-    /// Does `work`, which changes what the server keeps, to its end: a caller that leaves before neither interrupts it
-    /// nor leaves it half done. Waited for when the server stops.
+    /// Runs `work`, which changes persistent state, to completion even if the caller leaves. Shutdown waits for it.
     pub async fn finish<V: Send + 'static>(
         &self,
         work: impl Future<Output = Result<V, Refused>> + Send + 'static,
     ) -> Result<V, Refused> {
         let finished = self.tasks.spawn(work).await;
-        // The panic hook has logged why there is no result.
+        // The panic hook has logged the cause.
         finished.unwrap_or(Err(Refused::Bug))
     }
 
-    /// Removes a session, its models and their files, and tells how many models it had.
+    /// Removes a session with its models and files, and returns how many models it had.
     ///
     /// # Errors
-    /// No such session; the disk refuses, and then the session is as it was.
+    /// No such session; the disk refuses, and the session remains.
     pub async fn delete_session(self: &Arc<Self>, name: &SessionName) -> Result<usize, Refused> {
         let (host, name) = (Arc::clone(self), name.clone());
         self.finish(async move { host.remove_session(&name).await })
@@ -95,20 +94,20 @@ impl Host {
     }
 
     async fn remove_session(self: &Arc<Self>, name: &SessionName) -> Result<usize, Refused> {
-        // From here on nothing is added to it, and no call finds it.
+        // From here on, calls neither find the session nor add to it.
         let models = self.registry().close_session(name)?;
         for entry in &models {
             entry.deleted.cancel();
         }
-        // Held until the name is free, so that nothing is written for it in between.
+        // Held until the name is free, so that nothing is written under it in between.
         let mut turn = None;
         if self.persistence.is_on() {
             let mut turns = Vec::with_capacity(models.len());
             for entry in &models {
-                // The last writer is done before the files go, and no other begins.
+                // Waits for the last writer before the files are removed, and keeps others out.
                 turns.push(entry.turn_to_store().await?);
             }
-            // A session whose record is being written, or that is being made, is removed after that.
+            // A session that is being created, or whose record is being written, is removed afterwards.
             turn = Some(self.session_turns.take(name).await);
             if let Err(not_stored) = self.persistence.delete_session(name).await {
                 let mut registry = self.registry();
@@ -127,7 +126,7 @@ impl Host {
     /// Removes a model and its files.
     ///
     /// # Errors
-    /// No such model; the disk refuses, and then the model is as it was.
+    /// No such model; the disk refuses, and the model remains.
     pub async fn delete_model(
         self: &Arc<Self>,
         caller: &Caller,
@@ -147,11 +146,11 @@ impl Host {
         }
         let entry = match found? {
             Some(entry) => entry,
-            // Another call may be reading it from disk, and has to hear of its end.
-            None => self.bring_back(name).await?,
+            // Another call may be loading it from disk and must learn of the deletion.
+            None => self.reload(name).await?,
         };
         entry.deleted.cancel();
-        // The last writer is done before the files go. A second deletion waits for the first one here.
+        // Waits for the last writer before the files are removed. A second deletion waits here for the first one.
         let _turn = entry.turn_to_store().await?;
         let now = self.registry().model(name, self.now())?;
         if !now.is_some_and(|now| Arc::ptr_eq(&now, &entry)) {
@@ -166,29 +165,30 @@ impl Host {
         Ok(())
     }
 
-    /// Writes down what was done to a model since `before`, as [`crate::host::durability::Persistence::commit`] does, or takes
-    /// it back.
+    /// Makes the changes to a model since `before` durable, as [`crate::host::durability::Persistence::commit`] does,
+    /// or rolls them back.
     ///
     /// # Errors
-    /// The disk refuses; the model is as it was before.
+    /// The disk write fails; the model is in its previous state.
     pub async fn commit<T: Scalar>(
         self: &Arc<Self>,
         entry: &Arc<ModelEntry>,
         turn: &Arc<WriteTurn>,
         model: &Arc<Model<T>>,
         before: Kept<T>,
-        taken: Option<Taken<T>>,
+        replay: Option<ReplayPlan<T>>,
     ) -> Result<(), NotStored> {
         let persistence = &self.persistence;
-        let stored = persistence.commit(entry, turn, model, before, taken).await;
+        let stored = persistence.commit(entry, turn, model, before, replay).await;
         if stored.is_err() {
-            // The disk may hold what was taken back: what memory has is written over it as soon as that can be.
+            // The disk may hold the changes that were rolled back: overwrite it with the state in memory as soon as
+            // possible.
             self.store_soon(entry);
         }
         stored
     }
 
-    /// Has what only memory holds of a model written down soon.
+    /// Schedules a write of what only memory has of a model.
     pub fn store_soon(self: &Arc<Self>, entry: &Arc<ModelEntry>) {
         if !entry.note_behind() {
             return;
@@ -198,19 +198,19 @@ impl Host {
             loop {
                 tokio::select! {
                     biased;
-                    // What is still behind is written down after the last call has ended.
+                    // Shutdown persists the rest after the last call has ended.
                     () = host.shutdown.cancelled() => return,
                     () = entry.deleted.cancelled() => return,
                     () = tokio::time::sleep(STORE_WITHIN) => {}
                 }
-                // A run under way sees to it itself, before its end.
+                // A run in progress persists it itself, before its end.
                 let turn = tokio::select! {
                     biased;
                     () = host.shutdown.cancelled() => return,
                     turn = entry.turn_to_store() => turn,
                 };
                 let Ok(turn) = turn else { return };
-                // A disk that refuses is asked again, until it takes it.
+                // Retries until the disk accepts the write.
                 if host
                     .persistence
                     .catch_up(&entry, Arc::new(turn))
@@ -223,7 +223,7 @@ impl Host {
         });
     }
 
-    /// Waits for what still works for callers, and writes down what was acknowledged from memory.
+    /// Waits for the calls in progress, and persists what was acknowledged from memory.
     pub async fn settle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -234,15 +234,15 @@ impl Host {
             if let Err(not_stored) = self.persistence.put_leases(&ages).await {
                 tracing::warn!(
                     ?not_stored,
-                    "the next start gives every session its whole lease"
+                    "the sessions' ages cannot be saved; the next startup gives every session a full lease"
                 );
             }
-            // Within the last second another process may have changed the manifest.
+            // Another process may have changed the manifest since the last check.
             self.persistence.check().await;
         }
     }
 
-    /// The state of models, for a reply; their digests are computed where they are not known.
+    /// The states of models, for a reply; computes digests that are not cached.
     ///
     /// # Errors
     /// A full queue, a panic, the deadline.
@@ -287,11 +287,11 @@ impl Host {
         described.ok_or(Refused::Bug)
     }
 
-    /// A page of a session's models: at most `size` of them after the id `after`, and the id after which the next page
-    /// begins, if there is one. Models that are deleted meanwhile or damaged are left out.
+    /// Returns a page of a session's models: at most `size` of them after the id `after`, and the id after which the
+    /// next page begins, if any. Omits models that are damaged or deleted meanwhile.
     ///
     /// # Errors
-    /// No such session; the disk does not read.
+    /// No such session; the disk cannot be read.
     pub async fn page_of_models(
         &self,
         caller: &Caller,
@@ -308,7 +308,7 @@ impl Host {
             let session = session.clone();
             match self.find(caller, &ModelName { session, model }).await {
                 Ok(entry) => page.push(entry),
-                // Deleted since; one that is lost says so when it is asked for itself.
+                // Deleted meanwhile, or lost; a request for the model itself reports the loss.
                 Err(refused) if refused.is_missing() => {}
                 Err(refused) => return Err(refused),
             }

@@ -1,4 +1,4 @@
-//! Models on this server: created, brought back from disk, changed in turns, dropped from memory, deleted.
+//! Models on this server: created, loaded from disk, changed in turns, evicted from memory, deleted.
 
 pub mod any_model;
 mod creation;

@@ -1,4 +1,4 @@
-//! A model to create: placed in its session, drawn or read, and kept.
+//! CreateModel: builds a model in its session from a seed or from given parameters, and persists it.
 
 use std::sync::Arc;
 
@@ -17,30 +17,30 @@ use crate::training::{
     Spec, batch_digest,
 };
 
-/// Floating-point operations that drawing one initial weight is worth, roughly.
+/// Floating-point operations equivalent to drawing one initial weight, roughly.
 const FLOPS_PER_DRAW: u64 = 50;
 
-/// A model to create.
+/// A request to create a model.
 pub struct NewModel {
-    /// Where it goes.
+    /// The session and the id.
     pub placement: Placement,
-    /// What it is.
+    /// The architecture and hyperparameters.
     pub spec: Spec,
-    /// Where its parameters come from.
+    /// The source of the parameters.
     pub source: Source,
-    /// What may be done with it, unless its session or the server allows less.
+    /// The requested access; the session or the server may restrict it.
     pub access: Access,
-    /// What it is compared on, where only that may be done with it: a batch and a relative tolerance.
+    /// The fixed batch and relative tolerance of comparisons, for a COMPARE_ONLY model.
     pub compare: Option<(BatchParts, f64)>,
-    /// Whether it is only tried, and not kept.
+    /// Whether to only validate the request.
     pub validate_only: bool,
 }
 
-/// Where a new model's parameters come from.
+/// The source of a new model's parameters.
 pub enum Source {
-    /// They are drawn from a generator of this seed.
+    /// Random parameters from a generator with this seed.
     Seed(i64),
-    /// They were sent along.
+    /// Parameters in the request.
     Parameters(ParameterParts),
 }
 
@@ -48,7 +48,7 @@ impl Host {
     /// Creates a model, unless the same request created it before.
     ///
     /// # Errors
-    /// Parameters that do not fit, a taken id, no room, a disk that refuses.
+    /// Parameters that do not fit, a taken id, an exhausted quota, a failed disk write.
     pub async fn create_model(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
@@ -59,7 +59,7 @@ impl Host {
         if matches!(&made, Ok(Some(_)) | Err(RegistryError::Reused(_)))
             && self.access_in(&new.placement, new.access, now)? == Access::CompareOnly
         {
-            // Whether a request is the one that made the model tells its seed: that is a guess like any other.
+            // Whether a repeated request matches reveals the model's seed, so it counts as a try.
             self.count_compare_try(&new.placement.name.session).await?;
         }
         if let Some(made) = made? {
@@ -89,7 +89,7 @@ impl Host {
         self.describe_one(caller, entry).await
     }
 
-    /// What may be done with a new model: what was asked for, or less where its session or the server says so.
+    /// The access to a new model: the requested one, unless its session or the server restricts it.
     ///
     /// # Errors
     /// No such session.
@@ -113,14 +113,14 @@ impl Host {
         }
     }
 
-    /// Whether a request in this session created a model before.
+    /// Whether a request in this session has created a model before.
     pub fn has_made(&self, session: &SessionName, request: &RequestId) -> bool {
         self.registry().has_made(session, request)
     }
 }
 
 impl NewModel {
-    /// The bytes that making the model takes: its numbers, what they are made of, and the file that is written of it.
+    /// The memory to create the model, in bytes: its numbers, their source, and its file.
     fn bytes(&self) -> usize {
         let made = match &self.source {
             Source::Seed(_) => self.spec.state_bytes(),
@@ -134,7 +134,7 @@ impl NewModel {
         made.saturating_add(written)
     }
 
-    /// The model with its digest.
+    /// Builds the model and computes its digest.
     async fn build(
         mut self,
         name: ModelName,

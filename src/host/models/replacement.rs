@@ -1,4 +1,4 @@
-//! SetParameters: a write that waits its turn like a run.
+//! SetParameters: a write that waits for its turn like a run.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,13 +15,13 @@ use crate::nn::digest::update_in_blocks;
 use crate::nn::{Pauses, WeightsDigest};
 use crate::training::{Begin, Fingerprint, Model, ModelName, Outcome, RequestId};
 
-/// Parameters to be put in place of a model's own.
+/// New parameters for a model.
 pub struct Replacement {
-    /// The layers' parameters as they were sent.
+    /// The layers' parameters as sent.
     pub parameters: ParameterParts,
-    /// Refuses unless the model is at this step when the turn comes.
+    /// Requires the model to be at this step when the turn comes.
     pub expected_step: Option<i64>,
-    /// The id by which the request is remembered; empty for none.
+    /// The request id; empty for none.
     pub request_id: String,
 }
 
@@ -29,7 +29,7 @@ impl Host {
     /// Waits for the model's turn and replaces its parameters. Returns its step and the digest of its weights.
     ///
     /// # Errors
-    /// No such model; parameters that do not fit it; another step than expected; a limit; the disk refuses.
+    /// No such model; parameters that do not fit it; an unexpected step; a limit; a failed disk write.
     pub async fn set_parameters(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
@@ -38,7 +38,8 @@ impl Host {
     ) -> Result<(u64, WeightsDigest), Refused> {
         let entry = self.open(caller, name).await?;
         let spec = entry.model.spec();
-        // What is there already stays until the new numbers are safe, and is written to a file.
+        // The old parameters stay in memory until the new ones are safe, and the new ones are also encoded for the
+        // file.
         let bytes = parameter_bytes(spec, &replacement.parameters);
         caller.hold(bytes.saturating_add(spec.state_bytes()))?;
         with_model!(entry.model.clone(), model => {
@@ -88,13 +89,13 @@ impl Replacement {
                 let replaced = replace(home, caller, entry, model, parameters, request, turn);
                 host.finish(replaced).await
             }
-            // These answer other questions; a fingerprint never confuses them.
+            // Unreachable: the fingerprint keeps requests of different kinds apart.
             Begin::Resume { .. } | Begin::Replay(_) => Err(Refused::Bug),
         }
     }
 }
 
-/// Puts the parameters in place and makes that durable, or takes it back.
+/// Replaces the parameters durably, or rolls back.
 async fn replace<T: ModelScalar>(
     host: Arc<Host>,
     caller: Arc<Caller>,

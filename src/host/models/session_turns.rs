@@ -1,5 +1,5 @@
-//! Whose turn it is to change what the disk holds of a session itself: to make it, to write its record, to remove it. A
-//! deletion therefore waits for the making, and a record is never written into a folder that is on its way out.
+//! Serializes changes to a session's own files: creating it, writing its record, removing it. A deletion therefore
+//! waits for the creation, and no record is written into a folder that is being removed.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::training::SessionName;
 
-/// Sessions share this many turns: more than disks write at once.
+/// Number of turns shared by all sessions, more than the concurrent writes of a disk.
 const TURNS: usize = 256;
 
-/// A turn for each session, first come, first served.
+/// The turns of sessions, first come, first served.
 #[derive(Debug)]
 pub struct SessionTurns(Vec<Arc<Mutex<()>>>);
 
-/// The turn of a session; over when dropped. Its holder waits for no other session's turn, and for the turn of no model
-/// that another call can hold: so no two calls wait for each other.
+/// The turn of a session; ends when dropped. Its holder must not wait for another session's turn, nor for the turn of a
+/// model that another call can hold, so that calls never deadlock.
 #[derive(Debug)]
 pub struct SessionTurn {
     _guard: OwnedMutexGuard<()>,

@@ -1,4 +1,4 @@
-//! A batch as a caller sends it.
+//! A batch in a request.
 
 use super::tensor::TensorParts;
 use crate::fault::Violations;
@@ -6,18 +6,18 @@ use crate::host::models::any_model::ModelScalar;
 use crate::nn::{Batch, Pauses};
 use crate::training::Spec;
 
-/// Samples and targets, not yet of the model's type nor compared with its sizes.
+/// Inputs and targets, not yet converted to the model's scalar type or checked against its shape.
 pub struct BatchParts {
-    /// x.
+    /// The inputs x.
     pub inputs: TensorParts,
-    /// y as numbers.
+    /// The targets y as numbers.
     pub targets: Option<TensorParts>,
-    /// y as classes.
+    /// The targets y as class labels.
     pub labels: Vec<i32>,
 }
 
 impl BatchParts {
-    /// How many numbers to read: about what it takes in floating-point operations to make a batch of them.
+    /// Number of entries, roughly the floating-point operations to convert them.
     pub fn entries(&self) -> u64 {
         let targets = self.targets.as_ref().map_or(0, TensorParts::entries);
         (self.inputs.entries() + targets + self.labels.len()) as u64
@@ -26,7 +26,7 @@ impl BatchParts {
     /// [`Self::typed`] with pauses.
     ///
     /// # Errors
-    /// Everything that does not fit.
+    /// Violations for every mismatch.
     pub async fn typed_in_blocks<T: ModelScalar>(
         self,
         spec: &Spec,
@@ -49,10 +49,10 @@ impl BatchParts {
         )
     }
 
-    /// A batch that fits the spec.
+    /// Converts to a batch for the spec.
     ///
     /// # Errors
-    /// Everything that does not fit.
+    /// Violations for every mismatch.
     pub fn typed<T: ModelScalar>(
         self,
         spec: &Spec,

@@ -1,25 +1,25 @@
-//! Integers that were sent as the bytes of floating-point numbers: `np.array([[1, 2]]).tobytes()` is two int64, which read
-//! as float64 are subnormal, 4.9e-324 and 9.9e-324. Every such tensor is finite, and training on it does nothing.
+//! Detects integers sent as the bytes of floating-point numbers: `np.array([[1, 2]]).tobytes()` is two int64, which
+//! read as float64 are the subnormals 4.9e-324 and 9.9e-324. Every such tensor is finite, and training on it has no
+//! effect.
 //!
-//! Numbers that mean something begin with a normal one, as a rule, so that a look at the first entry that is not 0 settles
-//! the matter.
+//! Real data almost always begins with a normal number, so the first nonzero entry usually settles the question.
 
 use crate::fault::Violations;
 
-/// A tensor is judged by so many entries: this runs where the request is read, and is not to take long for any.
+/// Most entries examined in a tensor: the check runs while the request is decoded and must stay short.
 const LOOKED_AT: usize = 1 << 16;
 
 /// Which tensors are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suspicion {
-    /// All whose entries other than 0 are subnormal, or small negative integers: for inputs, targets and parameters.
+    /// Tensors whose nonzero entries are all subnormal, or all small negative integers: for inputs, targets and
+    /// parameters.
     Subnormal,
-    /// Of those, the ones that are small integers. A gradient may vanish so far that it is subnormal: then its bits read
-    /// as a large integer.
+    /// Of those, only small integers. A vanishing gradient may be subnormal, but its bits then read as a large integer.
     SmallIntegers,
 }
 
-/// What an entry's bits may be.
+/// Classes of bit patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
     Zero,
@@ -27,13 +27,13 @@ enum Entry {
     Fine,
 }
 
-/// The bits of a number, as what they are as a number and as an integer.
+/// The bits of a floating-point number, readable as an integer.
 trait Bits: Copy {
     const FLOAT: &'static str;
     const INTEGER: &'static str;
-    /// The bits of the fraction.
+    /// Number of fraction bits.
     const FRACTION: u32;
-    /// A small integer has at most so many bits.
+    /// Number of bits in a small integer, at most.
     const SMALL: u32;
 
     fn integer(self) -> i64;
@@ -81,7 +81,7 @@ impl Suspicion {
         if bits.magnitude() == 0 {
             return Entry::Zero;
         }
-        // A small negative integer reads as not a number. The usual NaN, −2ᶠ⁻¹ as an integer, is none.
+        // A small negative integer reads as a NaN. The usual NaN, −2ᶠ⁻¹ as an integer, is not small.
         let negative = integer < 0 && integer > -(1 << (B::FRACTION - 1));
         let suspect = match self {
             Self::Subnormal => bits.magnitude() < 1 << B::FRACTION || negative,
@@ -90,24 +90,24 @@ impl Suspicion {
         if suspect { Entry::Suspect } else { Entry::Fine }
     }
 
-    /// What is wrong with a tensor of which every entry other than 0 is suspect.
-    pub fn of_values(self, values: &[f64]) -> Option<Mistaken> {
+    /// The mistake in a tensor whose nonzero entries are all suspect.
+    pub fn of_values(self, values: &[f64]) -> Option<TypeMistake> {
         self.of(values.iter().copied())
     }
 
     /// [`Self::of_values`] for the little-endian bytes of float64.
-    pub fn of_raw_64(self, raw: &[u8]) -> Option<Mistaken> {
+    pub fn of_raw_64(self, raw: &[u8]) -> Option<TypeMistake> {
         let (entries, _) = raw.as_chunks::<8>();
         self.of(entries.iter().map(|&entry| f64::from_le_bytes(entry)))
     }
 
     /// [`Self::of_values`] for the little-endian bytes of float32.
-    pub fn of_raw_32(self, raw: &[u8]) -> Option<Mistaken> {
+    pub fn of_raw_32(self, raw: &[u8]) -> Option<TypeMistake> {
         let (entries, _) = raw.as_chunks::<4>();
         self.of(entries.iter().map(|&entry| f32::from_le_bytes(entry)))
     }
 
-    fn of<B: Bits>(self, entries: impl Iterator<Item = B>) -> Option<Mistaken> {
+    fn of<B: Bits>(self, entries: impl Iterator<Item = B>) -> Option<TypeMistake> {
         let mut first = None;
         for bits in entries.take(LOOKED_AT) {
             match self.judge(bits) {
@@ -116,18 +116,18 @@ impl Suspicion {
                 Entry::Fine => return None,
             }
         }
-        first.map(Mistaken::new)
+        first.map(TypeMistake::new)
     }
 }
 
-/// What was given, and what is allowed.
+/// The given value and the allowed ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistaken {
+pub struct TypeMistake {
     given: String,
     allowed: String,
 }
 
-impl Mistaken {
+impl TypeMistake {
     fn new<B: Bits>(first: B) -> Self {
         Self {
             given: format!(
@@ -146,13 +146,13 @@ impl Mistaken {
         }
     }
 
-    /// Notes it.
+    /// Records it as a violation.
     pub fn note(self, field: String, violations: &mut Violations) {
         violations.add(field, self.given, self.allowed);
     }
 }
 
-/// What bytes of another length than expected may be, in words that go behind what is allowed; empty where nothing fits.
+/// For bytes of an unexpected length: a guess at their type, to append to the violation; empty if no type fits.
 pub fn guess(given: u64, entries: u64, expected: u64) -> String {
     let size = |size: u64| entries.checked_mul(size) == Some(given) && size != expected;
     if size(4) {
@@ -190,7 +190,7 @@ mod tests {
                     "{integers:?}"
                 );
             }
-            // Big-endian numbers with few bits.
+            // Big-endian numbers with short fractions.
             assert!(refused(suspicion, [1.0, 0.0, 2.5].map(f64::to_be_bytes)));
             for numbers in [
                 [0.0, -0.0, 0.0],

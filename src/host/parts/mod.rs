@@ -1,4 +1,4 @@
-//! What callers send, read but not yet of a model's type nor compared with its sizes.
+//! Request parts: decoded, but not yet converted to a model's scalar type or checked against its shape.
 
 pub mod batch;
 pub mod integers;

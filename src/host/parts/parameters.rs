@@ -1,4 +1,4 @@
-//! A model's parameters as a caller sends them.
+//! A model's parameters in a request.
 
 use super::tensor::TensorParts;
 use crate::fault::Violations;
@@ -6,10 +6,10 @@ use crate::host::models::any_model::ModelScalar;
 use crate::nn::Pauses;
 use crate::training::{LayerParameters, Spec};
 
-/// Layers' parameters, not yet of the model's type.
+/// The layers' weights and biases, not yet converted to the model's scalar type.
 pub type ParameterParts = Vec<(TensorParts, Option<TensorParts>)>;
 
-/// How many numbers there are to read.
+/// Number of entries.
 pub fn entries(parts: &ParameterParts) -> usize {
     let entries = parts
         .iter()
@@ -17,17 +17,17 @@ pub fn entries(parts: &ParameterParts) -> usize {
     entries.sum()
 }
 
-/// The bytes that it takes to make a model of these parts: the matrices, the model's own numbers.
+/// The memory to build a model from these parts, in bytes: the matrices and the model's own numbers.
 pub fn parameter_bytes(spec: &Spec, parts: &ParameterParts) -> usize {
     entries(parts)
         .saturating_mul(spec.dtype.size())
         .saturating_add(spec.state_bytes())
 }
 
-/// The flat parameters in the model's type.
+/// Converts to flat parameters of the model's scalar type.
 ///
 /// # Errors
-/// Everything that does not fit the spec.
+/// Violations for every mismatch with the spec.
 pub fn flatten<T: ModelScalar>(spec: &Spec, parts: ParameterParts) -> Result<Vec<T>, Violations> {
     let layers = parts.into_iter().map(|(weights, bias)| LayerParameters {
         weights: weights.into_matrix(),
@@ -39,7 +39,7 @@ pub fn flatten<T: ModelScalar>(spec: &Spec, parts: ParameterParts) -> Result<Vec
 /// [`flatten`] with pauses.
 ///
 /// # Errors
-/// Everything that does not fit the spec.
+/// Violations for every mismatch with the spec.
 pub async fn flatten_in_blocks<T: ModelScalar>(
     spec: &Spec,
     parts: ParameterParts,

@@ -1,4 +1,4 @@
-//! A run as a caller asks for it, and the plan that becomes of it.
+//! A run in a request, and its conversion to a plan.
 
 use std::sync::Arc;
 
@@ -14,25 +14,25 @@ use crate::nn::pauses::{Pauses, Unpaused, without_pauses};
 use crate::nn::{Batch, Minibatches, TargetsRef};
 use crate::training::{Fingerprint, Plan, RequestId, Spec};
 
-/// A run as a caller asks for it, not yet compared with the model.
+/// A run in a request, not yet checked against the model.
 pub struct RunParts {
-    /// Until it is read.
+    /// `None` once it has been read.
     pub batch: Option<BatchParts>,
     /// How long to train.
     pub length: Length,
-    /// Rows of a minibatch; larger than the batch for the whole of it.
+    /// Rows in a minibatch; anything above the batch size means the whole batch.
     pub minibatch_size: usize,
-    /// Seed of the order of rows; `None` for the order in which they were sent.
+    /// Seed of the row order; `None` for the order in the request.
     pub shuffle_seed: Option<i64>,
-    /// The learning rate in place of the model's own.
+    /// Overrides the model's learning rate.
     pub learning_rate: Option<f64>,
-    /// The id by which the request is remembered; empty for none.
+    /// The request id; empty for none.
     pub request_id: String,
-    /// Refuses unless the model is at this step.
+    /// Requires the model to be at this step.
     pub expected_step: Option<i64>,
     /// Report every n-th step.
     pub metrics_every: u64,
-    /// Whether its end is acknowledged from memory.
+    /// Whether the end may be acknowledged from memory.
     pub is_relaxed: bool,
     /// Whether the run ends with its caller.
     pub stop_on_disconnect: bool,
@@ -47,7 +47,7 @@ pub enum Length {
     Epochs(u64),
 }
 
-/// How large a run may be.
+/// Limits on the size of a run.
 #[derive(Clone, Copy)]
 pub struct Bounds {
     rows: usize,
@@ -55,14 +55,14 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// No bounds but the message's size: for a repeated request, whose outcome is answered even where today's limits are
-    /// lower.
+    /// No limits but the message size: for a repeated request, whose stored outcome is returned even if limits were
+    /// lowered since.
     pub const NONE: Self = Self {
         rows: usize::MAX,
         steps: u64::MAX,
     };
 
-    /// As the configuration says.
+    /// The configured limits.
     pub fn of(config: &Config) -> Self {
         Self {
             rows: config.max_batch_rows,
@@ -80,7 +80,7 @@ impl Bounds {
         }
     }
 
-    /// Refuses a plan that was made without bounds.
+    /// Checks a plan that was built without limits.
     ///
     /// # Errors
     /// It has too many rows or steps.
@@ -93,29 +93,29 @@ impl Bounds {
 }
 
 impl RunParts {
-    /// Who asks, if it is to be remembered; else empty.
+    /// The request id; empty for none.
     pub fn request_id(&self) -> &str {
         &self.request_id
     }
 
-    /// About the floating-point operations of making a plan.
+    /// Floating-point operations to build the plan, roughly.
     pub fn entries(&self) -> u64 {
         self.batch.as_ref().map_or(0, BatchParts::entries)
     }
 
-    /// The step metrics that its reader may be sent, at most.
+    /// Most step metrics that the run may report.
     pub fn most_reports(&self) -> u64 {
         match self.length {
-            // The first and the last step are reported besides every n-th.
+            // The first and the last step are reported in addition to every n-th.
             Length::Steps(steps) => (steps / self.metrics_every.max(1)).saturating_add(2),
             Length::Epochs(_) => u64::MAX,
         }
     }
 
-    /// A plan that fits the model.
+    /// Builds a plan for the model.
     ///
     /// # Errors
-    /// Everything that does not fit.
+    /// Violations for every mismatch.
     pub fn plan<T: ModelScalar>(
         mut self,
         spec: &Spec,
@@ -130,7 +130,7 @@ impl RunParts {
     /// [`Self::plan`] with pauses.
     ///
     /// # Errors
-    /// Everything that does not fit.
+    /// Violations for every mismatch.
     pub async fn plan_in_blocks<T: ModelScalar>(
         mut self,
         spec: &Spec,
@@ -143,7 +143,7 @@ impl RunParts {
         self.complete(rows, batch, bounds, pauses).await
     }
 
-    /// The plan for a batch of so many rows.
+    /// Builds the plan for a batch with this many rows.
     async fn complete<T: ModelScalar>(
         self,
         rows: usize,
@@ -171,7 +171,7 @@ impl RunParts {
             learning_rate: self.learning_rate,
             expected_step: self.expected_step,
         };
-        // The id's own form was checked when the request was read.
+        // The id's format was checked when the request was decoded.
         let known = match self.request_id.as_str() {
             "" => [0; 32],
             _ => content.fingerprint(pauses).await,
@@ -190,7 +190,7 @@ impl RunParts {
     }
 }
 
-/// What a TrainBatch request asks for; how it wants to hear about it is left out.
+/// The fingerprinted content of a TrainBatch request; excludes how its results are reported.
 struct Content<'a, T> {
     batch: &'a Batch<T>,
     steps: u64,

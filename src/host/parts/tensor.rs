@@ -1,4 +1,4 @@
-//! A matrix as a caller sends it: numbers or bytes.
+//! A matrix in a request, as numbers or bytes.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::fault::Violations;
 use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Matrix, Scalar};
 
-/// A tensor whose shape and number of entries agree, not yet of the model's type.
+/// A tensor whose shape matches its number of entries, not yet of the model's scalar type.
 #[derive(Clone, Debug)]
 pub struct TensorParts {
     rows: usize,
@@ -15,7 +15,7 @@ pub struct TensorParts {
     entries: Entries,
 }
 
-/// The entries as they were sent, row by row.
+/// The entries as sent, in row-major order.
 #[derive(Clone, Debug)]
 pub enum Entries {
     /// Numbers.
@@ -27,7 +27,8 @@ pub enum Entries {
 }
 
 impl Entries {
-    /// Here and not beside the check for finite numbers: a FLOAT32 model has rounded a subnormal float64 to 0 by then.
+    /// Done here rather than with the check for finite numbers, because by then a FLOAT32 model has rounded subnormal
+    /// float64 to 0.
     fn check_integers(&self, field: &str, violations: &mut Violations) {
         let suspicion = Suspicion::Subnormal;
         let (part, mistaken) = match self {
@@ -42,8 +43,8 @@ impl Entries {
 }
 
 impl TensorParts {
-    /// A matrix of `rows` x `columns`, whose entries are as many; what looks like integers read as floating-point numbers
-    /// is a violation at `field`.
+    /// A `rows` x `columns` matrix; the caller has checked the number of entries. Entries that look like integers read
+    /// as floating-point numbers are a violation at `field`.
     pub fn new(
         (rows, columns): (usize, usize),
         entries: Entries,
@@ -59,7 +60,7 @@ impl TensorParts {
         })
     }
 
-    /// Whether the entries were sent as bytes.
+    /// Whether the entries are raw bytes.
     pub fn is_raw(&self) -> bool {
         match self.entries {
             Entries::Values(_) => false,
@@ -67,12 +68,12 @@ impl TensorParts {
         }
     }
 
-    /// How many rows.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many entries.
+    /// Number of entries.
     pub fn entries(&self) -> usize {
         self.rows * self.columns
     }
@@ -102,7 +103,7 @@ impl TensorParts {
         }
     }
 
-    /// The entries in the model's type: moved where they are of that type already, else copied once.
+    /// Converts the entries to the model's scalar type: moves them if they have it already, else copies them once.
     pub fn into_matrix<T: Scalar>(self) -> Matrix<T> {
         let entries = match self.entries {
             Entries::Values(values) => match bytemuck::allocation::try_cast_vec(values) {
@@ -120,10 +121,10 @@ impl TensorParts {
     }
 }
 
-/// Little-endian bytes of type `From` as numbers of type `To`. The bytes need not be aligned.
+/// Decodes little-endian bytes of type `From` into numbers of type `To`. The bytes need not be aligned.
 fn decode<From: Scalar, To: Scalar>(raw: &[u8]) -> Vec<To> {
     if From::DTYPE == To::DTYPE {
-        // One copy, whatever the alignment; the length was checked against the shape.
+        // One copy, whatever the alignment; the length has been checked against the shape.
         return bytemuck::pod_collect_to_vec(raw);
     }
     raw.chunks_exact(size_of::<From>())

@@ -1,4 +1,4 @@
-//! When a run is committed to disk: now and then while it goes on, and at its end before anybody hears of that.
+//! Decides when a run is committed to disk: periodically while it computes, and at its end before that is acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::host::Host;
-use crate::host::durability::Taken;
+use crate::host::durability::ReplayPlan;
 use crate::host::models::handle::{ModelEntry, WriteTurn};
 use crate::host::models::lifecycle::STORE_WITHIN;
 use crate::host::refused::NotStored;
@@ -14,25 +14,25 @@ use crate::host::runs::event::{EndReason, RunEnd};
 use crate::nn::Scalar;
 use crate::training::{Kept, Model, Plan};
 
-/// The commits of a run to disk. The run's turn to change the model goes on meanwhile.
+/// The commits of a run, which holds the turn to change the model.
 pub struct Commits<'a, T> {
     host: &'a Arc<Host>,
     entry: &'a Arc<ModelEntry>,
     turn: &'a Arc<WriteTurn>,
     model: Arc<Model<T>>,
-    /// What is on disk, or was in memory when the run began: what a failure goes back to.
+    /// The state to roll back to: the last commit, or the model when the run began.
     before: Kept<T>,
-    /// When the last commit was made or tried.
+    /// When the last commit was attempted.
     last: Instant,
     plan: Plan<T>,
     /// The model's step when the run began.
     began: u64,
-    /// Steps of its request that earlier tries had taken by then.
+    /// Steps that earlier attempts at the request had taken before.
     resumed_steps: u64,
 }
 
 impl<'a, T: Scalar> Commits<'a, T> {
-    /// For a run of `model` that is about to begin, after `resumed_steps` of earlier tries.
+    /// For a run of `model` about to begin, after `resumed_steps` of earlier attempts.
     pub fn new(
         host: &'a Arc<Host>,
         entry: &'a Arc<ModelEntry>,
@@ -55,7 +55,8 @@ impl<'a, T: Scalar> Commits<'a, T> {
         }
     }
 
-    /// Until `run` ends: commits it every `commit_seconds`, and soon where something older waits to be.
+    /// While `run` computes: commits it every `commit_seconds`, and earlier if an older change is waiting to be
+    /// persisted.
     pub async fn make_during(&mut self, run: impl Future<Output = RunEnd>) -> RunEnd {
         tokio::pin!(run);
         loop {
@@ -64,7 +65,7 @@ impl<'a, T: Scalar> Commits<'a, T> {
                 end = &mut run => return end,
                 () = self.due() => {}
             }
-            // A commit that was begun is waited for: what a failure goes back to has to be known.
+            // Let a commit in progress finish, because a rollback needs its outcome.
             let (end, put) = {
                 let put = self.put();
                 tokio::pin!(put);
@@ -74,7 +75,7 @@ impl<'a, T: Scalar> Commits<'a, T> {
                     put = &mut put => (None, put),
                 }
             };
-            // A disk that refuses is asked again; the run's end tells whether it still does.
+            // A failed commit is retried later; the final one reports a lasting failure.
             if let Ok(Some(kept)) = put {
                 self.before = kept;
             }
@@ -98,7 +99,8 @@ impl<'a, T: Scalar> Commits<'a, T> {
         }
     }
 
-    /// After the run: makes what it has done durable, or takes it back; later where that is what the caller wants.
+    /// After the run: makes its steps durable or rolls them back; if the request allows it, acknowledges from memory
+    /// and persists later.
     pub async fn make_last(self, end: RunEnd, is_relaxed: bool) -> RunEnd {
         if !self.host.persistence.is_on() {
             return end;
@@ -112,14 +114,14 @@ impl<'a, T: Scalar> Commits<'a, T> {
             self.host.store_soon(self.entry);
             Ok(())
         } else {
-            // What panicked is not to be met again at a start.
+            // Never log a run that panicked: startup would replay the panic.
             let is_sound = !matches!(end.reason, EndReason::Failed);
-            let taken = is_sound.then(|| Taken {
+            let replay = is_sound.then(|| ReplayPlan {
                 plan: self.plan,
                 first: self.resumed_steps + (step - self.began),
             });
             self.host
-                .commit(self.entry, self.turn, &self.model, self.before, taken)
+                .commit(self.entry, self.turn, &self.model, self.before, replay)
                 .await
         };
         let end = match stored {

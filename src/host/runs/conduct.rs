@@ -1,4 +1,4 @@
-//! A run from its model's turn to its last commit: what may end it, and what becomes of it then.
+//! Conducts a run from its model's turn to its last commit, including everything that may stop it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,24 +23,24 @@ use crate::host::refused::{Refused, Stop};
 use crate::host::tags::ModelTag;
 use crate::training::{Begin, LARGEST_STEP, Model, Outcome, Plan, Workspace};
 
-/// The shortest time to live that a session may ask for.
+/// The shortest time to live that a session may request.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
-/// What a run needs to know besides its plan.
+/// The conditions of a run besides its plan.
 pub struct Conditions {
-    /// Who asks for it.
+    /// The call that requested it.
     pub caller: Arc<Caller>,
-    /// Cancelled when the caller is gone and the run is to end with it.
+    /// Cancelled when the caller has left and the run must end with it.
     pub caller_gone: CancellationToken,
-    /// Refuses unless the model is here when the turn comes.
+    /// Requires the model to be at this step when the turn comes.
     pub expected_step: Option<i64>,
-    /// Whether the end is acknowledged from memory.
+    /// Whether the end may be acknowledged from memory.
     pub is_relaxed: bool,
-    /// The slot among its session's streams.
+    /// The stream slot of its session.
     pub _slot: Arc<StreamSlot>,
 }
 
-/// Conducts a run to its end, with or without a reader. `started` hears whether it began; `feed` hears the rest.
+/// Conducts a run to its end, with or without a reader. `started` receives whether it began; `feed` receives the rest.
 pub async fn conduct<T: ModelScalar>(
     host: Arc<Host>,
     entry: Arc<ModelEntry>,
@@ -65,7 +65,7 @@ pub async fn conduct<T: ModelScalar>(
     let (turn, queue_position, begin, _memory) = match begun {
         Ok(begun) => begun,
         Err(refused) => {
-            // A caller that has gone needs no answer.
+            // The caller may have left.
             let _ = started.send(Err(refused));
             return;
         }
@@ -78,7 +78,7 @@ pub async fn conduct<T: ModelScalar>(
             let replayed = if conditions.is_relaxed {
                 Ok(())
             } else {
-                // Acknowledged from memory before; this time it is to be safe.
+                // The first attempt was acknowledged from memory; a repeat makes it durable.
                 host.persistence.catch_up(&entry, turn).await
             };
             let replayed = replayed.map_err(Refused::from).and_then(|()| {
@@ -131,14 +131,14 @@ pub async fn conduct<T: ModelScalar>(
     let _ = started.send(Ok(()));
     let end = async {
         let end = supervise(ending, end, &stop).await;
-        // A task that is dropped without a word has panicked.
+        // A task dropped without a result has panicked.
         end.unwrap_or_else(|| RunEnd::failed(&start, entry.model.step()))
     };
     let end = commits.make_during(end).await;
     let end = commits.make_last(end, conditions.is_relaxed).await;
     log_end(conditions.caller.id, &entry, &end);
-    // The turn outlasts what watchers hear of this run, so that they never hear of the next one first; the caller
-    // hears last, and can count on the place in the queue being free.
+    // The turn ends after watchers have received this run's end, so they never see the next run first. The caller
+    // receives it last and can rely on the queue position being free.
     for watcher in entry.feeds() {
         watcher.end(end);
     }
@@ -160,10 +160,10 @@ fn log_end(call: u64, entry: &ModelEntry, end: &RunEnd) {
 }
 
 impl Host {
-    /// Refuses a run that is larger than one may be by now.
+    /// Checks a run against today's limits.
     ///
     /// # Errors
-    /// It has too many rows or steps, or a step of it takes too much work or memory.
+    /// It has too many rows or steps, or one of its steps needs too much work or memory.
     pub fn check_bounds<T: ModelScalar>(
         &self,
         model: &Model<T>,
@@ -177,8 +177,8 @@ impl Host {
     }
 }
 
-/// How the run begins, and the memory that it takes. Where a limit was lowered, what was done before is answered, and nothing
-/// else is done.
+/// Begins the run and reserves its memory. If a limit was lowered, a repeated request still gets its stored outcome,
+/// and nothing else runs.
 fn begin<T: ModelScalar>(
     host: &Host,
     entry: &ModelEntry,
@@ -199,7 +199,7 @@ fn begin<T: ModelScalar>(
     Ok((begin, memory))
 }
 
-/// Waits for the end and passes on whatever is to bring it about.
+/// Waits for the end, and forwards every reason to stop the run.
 async fn supervise(
     ending: std::pin::Pin<&mut impl Future<Output = Stop>>,
     mut end: oneshot::Receiver<RunEnd>,
@@ -215,15 +215,15 @@ async fn supervise(
     end.ok()
 }
 
-/// Resolves when something is to end the run. While it does not, the session's lease is renewed.
+/// Resolves when the run should stop. Renews the session's lease until then.
 async fn ending(host: &Host, entry: &ModelEntry, conditions: &Conditions) -> Stop {
     let renew = async {
         loop {
-            // A session may live for less than the server's default.
+            // A session's time to live may be shorter than the server's default.
             let now = host.now();
             let renewed = host.registry().session(&entry.name.session, now);
             let Ok(session) = renewed else {
-                // Gone; whoever removes it cancels `deleted`.
+                // The session is gone; its removal cancels `deleted`.
                 return std::future::pending().await;
             };
             tokio::time::sleep(session.remaining.max(SHORTEST_LEASE) / 4).await;
@@ -239,7 +239,7 @@ async fn ending(host: &Host, entry: &ModelEntry, conditions: &Conditions) -> Sto
     }
 }
 
-/// Answers a repeated request with what became of the first.
+/// Answers a repeated request with the stored outcome of the first.
 fn replay(
     outcome: &Outcome,
     queue_position: usize,
@@ -249,7 +249,7 @@ fn replay(
     let mut end = match outcome {
         Outcome::Finished(summary) => RunEnd::finished(summary, Timing::default()),
         Outcome::Diverged(divergence) => RunEnd::diverged(*divergence, Timing::default()),
-        // These answer other questions than TrainBatch asks; a fingerprint never confuses them.
+        // Unreachable: the fingerprint keeps requests of different kinds apart.
         Outcome::Interrupted { .. } | Outcome::ParametersSet { .. } => {
             return Err(Refused::Bug);
         }

@@ -1,4 +1,4 @@
-//! How a run begins and ends, as its readers and the log are told.
+//! The beginning and the end of a run, as reported to readers and the log.
 
 use crate::host::compute::Timing;
 use crate::host::refused::{NotStored, Refused, Stop};
@@ -10,30 +10,30 @@ use crate::training::{Divergence, RunSummary};
 pub struct RunStart {
     /// The model's step before the first update.
     pub step: u64,
-    /// Steps that this stream takes.
+    /// Steps planned for this stream.
     pub planned_steps: u64,
-    /// Steps that an earlier try has committed.
+    /// Steps committed by earlier attempts.
     pub resumed_steps: u64,
-    /// Whether the stored outcome of an earlier request follows.
+    /// Whether this replays the stored outcome of an earlier request.
     pub replayed: bool,
-    /// How many came before it.
+    /// Number of writers that were ahead in the queue.
     pub queue_position: usize,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug)]
 pub struct RunEnd {
-    /// Why.
+    /// The reason.
     pub reason: EndReason,
     /// Steps committed for the request.
     pub steps_done: u64,
     /// The model's step.
     pub step: u64,
-    /// The last step's loss, where a step was taken.
+    /// The last step's loss, if any step was taken.
     pub final_loss: Option<f64>,
-    /// The parameters' digest, where the end computed it.
+    /// The parameters' digest, if it was computed at the end.
     pub digest: Option<WeightsDigest>,
-    /// The step that survives a restart; `None` where nothing is kept.
+    /// The step that survives a restart; `None` if nothing is persisted.
     pub durable_step: Option<u64>,
     /// Where the time went.
     pub timing: Timing,
@@ -42,20 +42,20 @@ pub struct RunEnd {
 /// Why a run ended.
 #[derive(Clone, Copy, Debug)]
 pub enum EndReason {
-    /// Every step is taken.
+    /// All steps are done.
     Finished,
-    /// The next weights would not be finite.
+    /// The next step would make the weights non-finite.
     Diverged(Divergence),
-    /// Something ended it.
+    /// The run was stopped.
     Stopped(Stop),
-    /// Its last commit could not be made durable, and was taken back.
+    /// The last commit could not be made durable and was rolled back.
     NotStored(NotStored),
-    /// It panicked.
+    /// The run panicked.
     Failed,
 }
 
 impl RunEnd {
-    /// An end without a loss or a digest to tell.
+    /// An end without a loss or a digest.
     pub fn new(reason: EndReason, steps_done: u64, step: u64, timing: Timing) -> Self {
         Self {
             reason,
@@ -68,7 +68,7 @@ impl RunEnd {
         }
     }
 
-    /// The end of a run that took every step.
+    /// The end of a run that completed all its steps.
     pub fn finished(summary: &RunSummary, timing: Timing) -> Self {
         Self {
             final_loss: Some(summary.final_loss),
@@ -82,19 +82,19 @@ impl RunEnd {
         }
     }
 
-    /// The end of a run that would have lost its weights.
+    /// The end of a run that diverged.
     pub fn diverged(divergence: Divergence, timing: Timing) -> Self {
         let reason = EndReason::Diverged(divergence);
         Self::new(reason, divergence.steps_done, divergence.step, timing)
     }
 
-    /// The end of a run that panicked, with the model at `step` by then.
+    /// The end of a run that panicked, leaving the model at `step`.
     pub fn failed(start: &RunStart, step: u64) -> Self {
         let steps_done = start.resumed_steps + step.saturating_sub(start.step);
         Self::new(EndReason::Failed, steps_done, step, Timing::default())
     }
 
-    /// What a TrainBatch stream ends with, unless it ends well.
+    /// The status that ends the TrainBatch stream, unless the run completed.
     pub fn refusal(&self) -> Option<Refused> {
         match self.reason {
             EndReason::Finished => None,

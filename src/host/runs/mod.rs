@@ -1,4 +1,4 @@
-//! A TrainBatch from its request to its last commit, and the models that are watched meanwhile.
+//! Training runs: a TrainBatch from its request to its last commit, and the streams of its metrics.
 
 mod commits;
 mod conduct;

@@ -1,5 +1,5 @@
-//! What a stream's reader gets to see of a run: a bounded buffer between training, which never waits, and a reader,
-//! who may. Metrics are thinned when the reader falls behind; the beginning and the end of a run never are.
+//! A bounded buffer between training, which never waits, and a stream's reader, which may be slow. When the reader
+//! falls behind, metrics are thinned; the beginning and the end of a run are never dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,34 +11,34 @@ use crate::host::refused::Refused;
 use crate::host::runs::event::{RunEnd, RunStart};
 use crate::training::StepMetrics;
 
-/// Metrics in one message at most; about 200 KB of JSON.
+/// Most metrics in one message; about 200 KB of JSON.
 const LARGEST_MESSAGE: usize = 2048;
 
-/// The bytes that one step's metrics take in a message, roughly.
+/// Encoded size of one step's metrics, roughly.
 const ENCODED: usize = 72;
 
-/// The bytes of messages that a reader who takes none can hold up behind the feed: one that is written, one that is cut
-/// into pieces, and what HTTP/2 buffers.
+/// Most bytes of messages behind the feed while a reader is stalled: one being written, one being split, and the HTTP/2
+/// buffers.
 const HELD_UP: usize = 2 * LARGEST_MESSAGE * ENCODED + (128 << 10);
 
-/// What a feed takes besides metrics, in bytes: itself, a run's beginning and end.
+/// Size of a feed without metrics, in bytes: the feed itself and a run's beginning and end.
 const FIXED: usize = 1 << 10;
 
-/// Runs that a watcher may lag behind before its stream is ended.
+/// Most events that a watcher may lag behind before its stream is ended.
 const MOST_EVENTS: usize = 4096;
 
-/// One event of a run.
+/// An event of a run.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// It has begun.
+    /// The run has begun.
     Started(RunStart),
-    /// It has taken steps.
+    /// The run has taken steps.
     Steps(Vec<StepMetrics>),
-    /// It has ended; with how many metrics were left out.
+    /// The run has ended; with the number of metrics dropped.
     Ended(RunEnd, u64),
 }
 
-/// The reader lags too many runs behind; what it missed is gone.
+/// The reader lags too many runs behind, and has missed events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooSlow;
 
@@ -48,14 +48,14 @@ impl From<TooSlow> for Refused {
     }
 }
 
-/// The buffer of one reader.
+/// The buffer for one reader.
 #[derive(Debug)]
 pub struct Feed {
     state: Mutex<State>,
     changed: Notify,
     /// Every n-th step of a run is reported.
     every: u64,
-    /// Metrics kept at most.
+    /// Most metrics buffered.
     capacity: usize,
     _memory: Reservation,
 }
@@ -63,28 +63,28 @@ pub struct Feed {
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<Event>,
-    /// Metrics among the events.
+    /// Number of metrics among the events.
     buffered: usize,
-    /// Of the steps to report, one in this many is kept; doubled when the buffer is full, 1 again when it is empty.
+    /// One in `stride` of the reported steps is buffered; doubled when the buffer is full, reset to 1 when it is empty.
     stride: u64,
-    /// Steps of the run under way that this feed has been offered.
+    /// Number of steps of the current run offered to this feed.
     offered: u64,
     dropped: u64,
-    /// The last step, where it was not reported: due at the end.
+    /// The last step, if it was not reported; reported at the end.
     last: Option<StepMetrics>,
     too_slow: bool,
 }
 
 impl Feed {
-    /// The bytes that a reader of at most `reports` metrics can hold up, with a feed that keeps `capacity` of them.
+    /// Most bytes held for a reader of at most `reports` metrics, by a feed that buffers `capacity` of them.
     pub fn bytes(reports: u64, capacity: usize) -> usize {
         let reports = usize::try_from(reports).unwrap_or(usize::MAX);
-        // A message that is being filled has room for as many again.
+        // A message under construction may have spare capacity for as many again.
         let kept = reports.min(capacity) + reports.min(LARGEST_MESSAGE);
         FIXED + kept * size_of::<StepMetrics>() + reports.saturating_mul(ENCODED).min(HELD_UP)
     }
 
-    /// An empty feed that reports every `every`-th step and keeps at most `capacity` metrics, which `memory` is for.
+    /// An empty feed that reports every `every`-th step and buffers at most `capacity` metrics, in `memory`.
     pub fn new(every: u64, capacity: usize, memory: Reservation) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
@@ -98,7 +98,7 @@ impl Feed {
         })
     }
 
-    /// A run begins.
+    /// Reports that a run begins.
     pub fn start(&self, start: RunStart) {
         let mut state = self.lock();
         state.offered = 0;
@@ -109,7 +109,7 @@ impl Feed {
         self.changed.notify_one();
     }
 
-    /// The run has taken steps. Training waits for this, so that it does next to nothing for each.
+    /// Reports steps. Training waits for this call, so it does almost nothing for each step.
     pub fn steps(&self, steps: &[StepMetrics]) {
         let mut state = self.lock();
         if self.every == 1 && state.stride == 1 && state.buffered + steps.len() < self.capacity {
@@ -122,7 +122,7 @@ impl Feed {
         self.changed.notify_one();
     }
 
-    /// The run has ended.
+    /// Reports that the run has ended.
     pub fn end(&self, end: RunEnd) {
         let mut state = self.lock();
         if let Some(last) = state.last.take() {
@@ -134,13 +134,13 @@ impl Feed {
         self.changed.notify_one();
     }
 
-    /// The next event, as soon as there is one.
+    /// Waits for the next event.
     ///
     /// # Errors
     /// The reader is too far behind.
     pub async fn next(&self) -> Result<Event, TooSlow> {
         loop {
-            // Registered before the look, so that a change between the two is not missed.
+            // Registered before the check, so that a change in between is not missed.
             let changed = self.changed.notified();
             if let Some(next) = self.lock().pop() {
                 return next;
@@ -167,7 +167,7 @@ impl State {
         }
     }
 
-    /// Takes those steps that are due.
+    /// Buffers the steps that are due.
     fn offer(&mut self, mut steps: &[StepMetrics], every: u64, capacity: usize) {
         while let Some(last) = steps.last() {
             // The first step of a run is due, then every n-th.
@@ -195,7 +195,7 @@ impl State {
         }
     }
 
-    /// Keeps all of these.
+    /// Buffers all of these.
     fn push_all(&mut self, mut steps: &[StepMetrics]) {
         self.last = None;
         self.buffered += steps.len();
@@ -203,7 +203,7 @@ impl State {
             let room = LARGEST_MESSAGE.saturating_sub(before.len());
             let (first, rest) = steps.split_at(steps.len().min(room));
             if before.capacity() < before.len() + first.len() {
-                // Doubled, as a vector would, but to no more than a message holds.
+                // Doubles like a vector, but to no more than the size of a message.
                 let whole = (2 * before.len()).clamp(before.len() + first.len(), LARGEST_MESSAGE);
                 before.reserve_exact(whole - before.len());
             }
@@ -218,7 +218,7 @@ impl State {
         }
     }
 
-    /// Keeps every second of the buffered metrics, and of those to come. A run's first step stays.
+    /// Drops every second buffered metric, and every second one to come. A run's first step stays.
     fn thin(&mut self) {
         self.stride = self.stride.saturating_mul(2);
         let before = self.buffered;
@@ -231,7 +231,7 @@ impl State {
                     index % 2 == 1
                 });
                 self.buffered += steps.len();
-                // Else the memory of every metric that was ever kept would stay.
+                // Otherwise the memory of dropped metrics would stay allocated.
                 steps.shrink_to_fit();
             }
         }
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(seen.first(), Some(&1));
         assert_eq!(seen.last(), Some(&100_000));
         assert!(seen.is_sorted());
-        // The last step was left out when it came and reported at the end.
+        // The last step was dropped on arrival and reported at the end.
         assert!((99_998..=100_001).contains(&(dropped + seen.len() as u64)));
     }
 

@@ -1,21 +1,21 @@
-//! The first reason to end a run.
+//! The reason to stop a run.
 
 use std::sync::OnceLock;
 
 use crate::host::refused::Stop;
 
-/// Set once by the first thing that ends a run; looked at after every step.
+/// Set by the first event that stops a run; checked after every step.
 #[derive(Debug, Default)]
 pub struct StopFlag(OnceLock<Stop>);
 
 impl StopFlag {
-    /// Ends the run; the first reason counts.
+    /// Stops the run. Only the first reason takes effect.
     pub fn set(&self, stop: Stop) {
-        // Later reasons change nothing.
+        // Later reasons are ignored.
         let _ = self.0.set(stop);
     }
 
-    /// What ends the run, if something does.
+    /// The reason to stop, if there is one.
     pub fn get(&self) -> Option<Stop> {
         self.0.get().copied()
     }

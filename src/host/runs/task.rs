@@ -1,4 +1,4 @@
-//! A run on the compute threads: steps until its quantum is over, or blocks of a step that takes longer than that.
+//! A run as a compute task: whole steps until the quantum is over, or blocks of a step that takes longer than that.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,55 +18,56 @@ use crate::host::runs::stop_flag::StopFlag;
 use crate::nn::{Scalar, WeightsDigest};
 use crate::training::{Advance, Committed, Model, Plan, Run, StepMetrics, Workspace};
 
-/// Readers hear of new steps this often, or sooner when a lot has gathered.
+/// Interval between reports to readers; a large backlog is reported earlier.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
-/// Metrics that make a report due before its time.
+/// Number of metrics that triggers an early report.
 const REPORT_SIZE: usize = 1024;
 
-/// Buffers above this, in bytes, are given back at a run's end: making them takes less than a step of it.
+/// Buffers larger than this, in bytes, are freed at a run's end: allocating them is cheap compared to one of its steps.
 const LARGEST_LEFT: usize = 8 << 20;
 
-/// The clock is read about this often between steps, however short they are.
+/// Target interval between two clock readings, however short the steps are.
 const CLOCK_EVERY: Duration = Duration::from_micros(200);
 
-/// A run in blocks: comes back with what it measured and where it stands then.
-type Stepping<T> =
+/// A long step in blocks: returns the run and its measurements.
+type StepFuture<T> =
     Pin<Box<dyn Future<Output = (Box<Run<T>>, Option<StepMetrics>, Advance)> + Send>>;
 
-/// The digest that the end of a run tells, in blocks.
-type Digesting = Pin<Box<dyn Future<Output = WeightsDigest> + Send>>;
+/// The digest at the end of a run, computed in blocks.
+type DigestFuture = Pin<Box<dyn Future<Output = WeightsDigest> + Send>>;
 
 enum Stage<T: Scalar> {
-    /// Buffers are made on the compute thread: they can be large.
+    /// Buffers are allocated on the compute thread, because they can be large.
     Ready(Arc<Model<T>>, Box<Plan<T>>),
     Running(Box<Run<T>>),
-    /// In the middle of a long step, which ends where the run stood before if something ends the run.
-    Stepping(InBlocks<Stepping<T>>, Standing<T>),
-    /// Ended by something; a large model's digest takes a while.
-    Ending(InBlocks<Digesting>, RunEnd),
+    /// In the middle of a long step. If the run is stopped, the step is abandoned and the run ends at its previous
+    /// state.
+    Stepping(InBlocks<StepFuture<T>>, RunState<T>),
+    /// At the end; the digest of a large model takes several turns.
+    Ending(InBlocks<DigestFuture>, RunEnd),
 }
 
-/// Where a run stands between two steps.
-struct Standing<T> {
+/// The state of a run between two steps.
+struct RunState<T> {
     model: Arc<Model<T>>,
     current: Arc<Committed<T>>,
     steps_done: u64,
     last_loss: f64,
 }
 
-/// The part of a run that computes.
+/// The computing part of a run.
 pub struct RunTask<T: Scalar> {
     stage: Option<Stage<T>>,
     entry: Arc<ModelEntry>,
-    /// The feed of the run's own caller; the model's watchers have theirs in `entry`.
+    /// The feed of the run's own caller; the feeds of watchers are in `entry`.
     caller: Arc<Feed>,
     start: RunStart,
-    /// Steps that the readers have not heard of.
+    /// Steps not yet reported.
     pending: Vec<StepMetrics>,
     stop: Arc<StopFlag>,
     quantum: Duration,
-    /// Steps between two looks at the clock.
+    /// Steps between two clock readings.
     clock_every: u32,
     last_report: Option<Instant>,
     asked: Instant,
@@ -74,7 +75,7 @@ pub struct RunTask<T: Scalar> {
     ended: Option<oneshot::Sender<RunEnd>>,
 }
 
-/// Leaves the buffers of a run that is over to the next one, unless they are large.
+/// Leaves the buffers of a finished run for the next one, unless they are large.
 fn leave<T: Scalar>(run: Run<T>, scratch: &mut Scratch) {
     if run.workspace_bytes() <= LARGEST_LEFT {
         scratch.leave(run.into_workspace());
@@ -84,7 +85,7 @@ fn leave<T: Scalar>(run: Run<T>, scratch: &mut Scratch) {
 impl<T: Scalar> Task for RunTask<T> {
     fn turn(&mut self, cores: usize, scratch: &mut Scratch) -> Turn {
         let began = Instant::now();
-        // A panic must not lose the steps before it; what is left of the run notes them when dropped.
+        // A panic must not lose the steps before it; dropping the rest of the run records them.
         let turn = catch_unwind(AssertUnwindSafe(|| self.go_on(began, cores, scratch)));
         self.computed += began.elapsed();
         self.entry.touch(SystemTime::now());
@@ -104,8 +105,8 @@ impl<T: Scalar> Task for RunTask<T> {
 }
 
 impl<T: Scalar> RunTask<T> {
-    /// Trains `model` by `plan` from `start`, for a caller who hears of it through `feed` and of its end through `ended`, and
-    /// asked for it at `asked`.
+    /// Trains `model` by `plan` from `start`. Progress goes to `feed`, the end to `ended`; `asked` is when the caller
+    /// asked for the run.
     pub fn new(
         (model, plan, start): (Arc<Model<T>>, Plan<T>, RunStart),
         entry: &Arc<ModelEntry>,
@@ -129,25 +130,25 @@ impl<T: Scalar> RunTask<T> {
         }
     }
 
-    /// Goes on for a turn; how the run ended, if it did.
+    /// Runs one turn; returns the run's end, if reached.
     fn go_on(&mut self, began: Instant, cores: usize, scratch: &mut Scratch) -> Option<RunEnd> {
         match self.stage.take()? {
             Stage::Ready(model, plan) => {
-                self.tell(|feed| feed.start(self.start));
+                self.notify(|feed| feed.start(self.start));
                 let done = self.start.resumed_steps;
                 let earlier = scratch.take::<Workspace<T>>();
                 let run = Box::new(Run::within(earlier, model, *plan, done, Par::Seq));
                 self.run(run, began, cores, scratch)
             }
             Stage::Running(run) => self.run(run, began, cores, scratch),
-            Stage::Stepping(mut step, standing) => {
+            Stage::Stepping(mut step, state) => {
                 if let Some(stop) = self.stop.get() {
-                    // Noted before anybody hears of the end, so that a retry finds it.
+                    // Recorded before the end is reported, so that a retry finds it.
                     drop(step);
-                    return self.stop_long(stop, standing, began, cores);
+                    return self.stop_long(stop, state, began, cores);
                 }
                 let Some((run, metrics, advance)) = step.turn(began, cores) else {
-                    self.stage = Some(Stage::Stepping(step, standing));
+                    self.stage = Some(Stage::Stepping(step, state));
                     return None;
                 };
                 self.pending.extend(metrics);
@@ -176,7 +177,7 @@ impl<T: Scalar> RunTask<T> {
         scratch: &mut Scratch,
     ) -> Option<RunEnd> {
         if run.is_long() {
-            let standing = Standing {
+            let state = RunState {
                 model: Arc::clone(run.model()),
                 current: Arc::clone(run.current()),
                 steps_done: run.steps_done(),
@@ -184,15 +185,15 @@ impl<T: Scalar> RunTask<T> {
             };
             if let Some(stop) = self.stop.get() {
                 drop(run);
-                return self.stop_long(stop, standing, began, cores);
+                return self.stop_long(stop, state, began, cores);
             }
-            let step = InBlocks::new(self.quantum, |turns| -> Stepping<T> {
+            let step = InBlocks::new(self.quantum, |turns| -> StepFuture<T> {
                 Box::pin(async move {
                     let (metrics, advance) = run.advance_in_blocks(&turns).await;
                     (run, metrics, advance)
                 })
             });
-            self.stage = Some(Stage::Stepping(step, standing));
+            self.stage = Some(Stage::Stepping(step, state));
             return self.go_on(began, cores, scratch);
         }
         run.set_par(parallelism(cores));
@@ -204,7 +205,7 @@ impl<T: Scalar> RunTask<T> {
         self.conclude(run, advance, scratch)
     }
 
-    /// What follows from where the run stands: its next turn, or its end.
+    /// Decides what follows: another turn, or the end.
     fn conclude(
         &mut self,
         run: Box<Run<T>>,
@@ -220,7 +221,7 @@ impl<T: Scalar> RunTask<T> {
                         digest: Some(run.digest()),
                         ..stopped(stop, steps_done, step)
                     };
-                    // Noted before anybody hears of the end, so that a retry finds it.
+                    // Recorded before the end is reported, so that a retry finds it.
                     leave(*run, scratch);
                     Some(end)
                 }
@@ -240,32 +241,32 @@ impl<T: Scalar> RunTask<T> {
         }
     }
 
-    /// Ends a run of long steps where it stood before the one under way.
+    /// Stops a run of long steps at its state before the current step.
     fn stop_long(
         &mut self,
         stop: Stop,
-        standing: Standing<T>,
+        state: RunState<T>,
         began: Instant,
         cores: usize,
     ) -> Option<RunEnd> {
-        let Standing {
+        let RunState {
             model,
             current,
             steps_done,
             last_loss,
-        } = standing;
+        } = state;
         let end = RunEnd {
             final_loss: Some(last_loss),
             ..stopped(stop, steps_done, current.step)
         };
-        let digest = InBlocks::new(self.quantum, |turns| -> Digesting {
+        let digest = InBlocks::new(self.quantum, |turns| -> DigestFuture {
             Box::pin(async move { current.digest_in_blocks(model.spec(), &turns).await })
         });
         self.stage = Some(Stage::Ending(digest, end));
         self.go_on(began, cores, &mut Scratch::default())
     }
 
-    /// Trains until the quantum is over, the run ends or something ends it.
+    /// Trains until the quantum is over, or the run ends or is stopped.
     fn advance(&mut self, run: &mut Run<T>, began: Instant) -> Advance {
         let mut until_clock = 1;
         let mut looked = began;
@@ -305,8 +306,8 @@ impl<T: Scalar> RunTask<T> {
         }
     }
 
-    /// Tells the caller, and those who watch the model by now.
-    fn tell(&self, event: impl Fn(&Feed)) {
+    /// Reports an event to the caller and the model's current watchers.
+    fn notify(&self, event: impl Fn(&Feed)) {
         event(&self.caller);
         for watcher in self.entry.feeds() {
             event(&watcher);
@@ -314,7 +315,7 @@ impl<T: Scalar> RunTask<T> {
     }
 
     fn report(&mut self) {
-        self.tell(|feed| feed.steps(&self.pending));
+        self.notify(|feed| feed.steps(&self.pending));
         self.pending.clear();
     }
 

@@ -1,4 +1,4 @@
-//! A run as its caller asks for it and hears of it.
+//! TrainBatch: starts a run and returns its events.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::host::parts::run::{Bounds, RunParts};
 use crate::host::refused::Refused;
 use crate::training::{Model, ModelName, Plan};
 
-/// A batch of more numbers than this is read in blocks.
+/// Batches with more numbers than this are read in blocks.
 pub const MANY_ENTRIES: u64 = 1 << 18;
 
-/// The events of one run. Dropped before the run's end, it ends a run that is to end with its caller.
+/// The events of one run. Dropping it early stops a run that must end with its caller.
 pub struct RunEvents {
     feed: Arc<Feed>,
     _guard: Option<DropGuard>,
@@ -26,7 +26,7 @@ pub struct RunEvents {
 }
 
 impl RunEvents {
-    /// The next event, as soon as there is one. None comes after [`Event::Ended`].
+    /// Waits for the next event. [`Event::Ended`] is the last.
     ///
     /// # Errors
     /// The reader is too far behind.
@@ -36,10 +36,11 @@ impl RunEvents {
 }
 
 impl Host {
-    /// Trains a model, and returns the events of the run once it has begun. The run goes on whether they are read or not.
+    /// Trains a model, and returns the events of the run once it has begun. The run continues whether they are read or
+    /// not.
     ///
     /// # Errors
-    /// No such model; a plan that does not fit it; a limit; a turn that does not come; the deadline.
+    /// No such model; a plan that does not fit it; a limit; a turn that does not come in time; the deadline.
     pub async fn train(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
@@ -47,7 +48,7 @@ impl Host {
         parts: RunParts,
     ) -> Result<RunEvents, Refused> {
         let entry = self.open(caller, name).await?;
-        // Kept by the reader and by the run, either of which may outlast the other.
+        // Shared by the reader and the run, whichever lives longer.
         let slot = Arc::new(self.streams.take(caller.party())?);
         let caller_gone = CancellationToken::new();
         let guard = parts
@@ -75,18 +76,18 @@ impl Host {
                 match host.plan(&conditions.caller, &model, parts).await {
                     Ok(plan) => conduct(host, entry, model, plan, conditions, feed, begun).await,
                     Err(refused) => {
-                        // A caller that has gone needs no answer.
+                        // The caller may have left.
                         let _ = begun.send(Err(refused));
                     }
                 }
             });
         });
-        // A run that ends without a word has panicked before it began.
+        // A run that ends without an answer panicked before it began.
         began.await.unwrap_or(Err(Refused::Bug))?;
         Ok(events)
     }
 
-    /// Reads what a run is to do; a large batch is copied and hashed on a compute thread.
+    /// Builds the plan; a large batch is copied and hashed on a compute thread.
     async fn plan<T: ModelScalar>(
         &self,
         caller: &Caller,
@@ -94,8 +95,7 @@ impl Host {
         parts: RunParts,
     ) -> Result<Plan<T>, Refused> {
         let planned = Arc::clone(model);
-        // An outcome that is known is answered though the limits are lower by now. `conduct` checks what is not answered
-        // by one.
+        // A stored outcome is returned even if limits were lowered since. `conduct` checks requests without one.
         let is_known = model.knows(parts.request_id());
         let bounds = if is_known {
             Bounds::NONE
@@ -112,7 +112,7 @@ impl Host {
             self.compute_by(caller, entries, read).await?.0?
         };
         if !is_known {
-            // Refused before it waits for its turn.
+            // Refuse before waiting for the turn.
             self.check_bounds(model, &plan)?;
         }
         Ok(plan)

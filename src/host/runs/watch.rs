@@ -1,4 +1,4 @@
-//! A model that is watched: its runs as they go on, until it is deleted.
+//! WatchModel: follows a model's runs until it is deleted.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::host::models::lifecycle::ModelState;
 use crate::host::refused::{Refused, Stop};
 use crate::training::ModelName;
 
-/// A follower of a model. Its place among the model's followers is free again when it is dropped.
+/// A watcher of a model. Dropping it frees its slot.
 pub struct Watch {
     host: Arc<Host>,
     caller: Arc<Caller>,
@@ -24,10 +24,10 @@ pub struct Watch {
 }
 
 impl Host {
-    /// Follows a model: its state now, and every `every`-th step of its runs from now on.
+    /// Follows a model: returns its current state, then every `every`-th step of its runs.
     ///
     /// # Errors
-    /// No such model; it has as many followers as it may, or there is no memory for another; the deadline.
+    /// No such model; too many watchers, or no memory for another; the deadline.
     pub async fn watch(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
@@ -53,7 +53,7 @@ impl Host {
 }
 
 impl Watch {
-    /// The next event, as soon as there is one; `None` after the last one of a model that was deleted, and after an error.
+    /// Waits for the next event; `None` after the last event of a deleted model, and after an error.
     pub async fn next(&mut self) -> Option<Result<Event, Refused>> {
         if self.over {
             return None;
@@ -62,7 +62,7 @@ impl Watch {
             biased;
             event = self.feed.next() => event.map_err(Refused::from),
             () = self.entry.deleted.cancelled() => {
-                // A run that the deletion ends has its end still to tell; no other run begins.
+                // A run stopped by the deletion still has to report its end; no further run begins.
                 tokio::select! {
                     biased;
                     event = self.feed.next() => event.map_err(Refused::from),

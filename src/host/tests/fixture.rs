@@ -1,4 +1,4 @@
-//! A host whose time passes when the test says so.
+//! A host on a clock that the test moves.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -31,21 +31,21 @@ use crate::nn::{
 use crate::training::spec::{DecayParts, ScheduleParts, SpecParts};
 use crate::training::{Access, ModelName, Now, Placement, SessionName, Spec};
 
-/// The longest that a test waits for a thread, in real time.
+/// The longest real time that a test waits for a thread.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Steps of a run that does not end by itself within a test.
+/// Number of steps of a run that does not end within a test.
 pub const ENDLESS: u64 = 1 << 40;
 
-/// A host, and the hand that holds its clock.
+/// A host with the control of its clock.
 pub struct Scene {
     pub host: Arc<Host>,
-    /// Dropped at the end, so that the thread which keeps the clock from running ahead ends.
+    /// Dropping it at the end releases the thread that stops the clock from running ahead.
     _hold: mpsc::Sender<()>,
 }
 
 impl Scene {
-    /// A host that keeps nothing, with one compute thread.
+    /// A host without persistence, with one compute thread.
     pub async fn new(set: impl FnOnce(&mut Config)) -> Self {
         Self::start("", set).await
     }
@@ -56,8 +56,8 @@ impl Scene {
     }
 
     async fn start(data_dir: &str, set: impl FnOnce(&mut Config)) -> Self {
-        // A paused clock of tokio jumps to the next timer whenever every task waits, also for a compute thread. It does
-        // not while a blocking thread is at work.
+        // A paused tokio clock jumps to the next timer whenever every task is waiting, even for a compute thread. It
+        // does not while a blocking thread is busy.
         let (hold, held) = mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || held.recv());
         let mut config = Config {
@@ -81,7 +81,7 @@ impl Scene {
         }
     }
 
-    /// Has the time pass, and what waited for it begin.
+    /// Advances the clock and lets the woken tasks start.
     pub async fn pass(&self, time: Duration) {
         tokio::time::advance(time).await;
         for _ in 0..10 {
@@ -89,7 +89,7 @@ impl Scene {
         }
     }
 
-    /// A model 2-2-1 in a session of its own.
+    /// Creates a 2-2-1 model in a new session.
     pub async fn model(&self, session: &str) -> ModelName {
         let name = ModelName::parse(&format!("sessions/{session}/models/m")).expect("a name");
         let (caller, session) = (caller(), name.session.clone());
@@ -116,13 +116,13 @@ impl Scene {
         name
     }
 
-    /// Trains for so many steps.
+    /// Trains for this many steps.
     pub async fn train(&self, name: &ModelName, steps: u64) -> Result<RunEvents, Refused> {
         self.train_with(name, caller(), |run| run.length = Length::Steps(steps))
             .await
     }
 
-    /// Trains as `set` says.
+    /// Trains with a request modified by `set`.
     pub async fn train_with(
         &self,
         name: &ModelName,
@@ -145,13 +145,13 @@ impl Scene {
         self.host.train(&caller, name, run).await
     }
 
-    /// The step that memory has.
+    /// The step in memory.
     pub async fn step(&self, name: &ModelName) -> u64 {
         let found = self.host.look_up(name).await;
         found.expect("it is there").model.step()
     }
 
-    /// The step that the disk has.
+    /// The step on disk.
     pub async fn durable_step(&self, name: &ModelName) -> Option<u64> {
         let found = self.host.look_up(name).await;
         found.expect("it is there").durable_step()
@@ -163,13 +163,13 @@ pub fn caller() -> Arc<Caller> {
     caller_until(Deadline::NONE)
 }
 
-/// A caller who waits until this deadline.
+/// A caller with this deadline.
 pub fn caller_until(deadline: Deadline) -> Arc<Caller> {
     let memory = (Account::of_server(1 << 30), Reservation::default());
     Arc::new(Caller::new(0, Parties::SERVER, deadline, memory, None))
 }
 
-/// Waits for what a thread is to bring about, while the clock stands still.
+/// Waits until a thread has brought about a condition, with the clock stopped.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {

@@ -1,4 +1,4 @@
-//! The host without sockets, on a clock that stands still until a test moves it.
+//! The host without sockets, on a clock that only the test moves.
 
 mod fixture;
 mod survival;

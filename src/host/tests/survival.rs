@@ -1,4 +1,4 @@
-//! What outlives a stop, and what leaves memory and comes back.
+//! Restarts, eviction and reloading.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn an_acknowledged_step_is_there_after_a_start() {
         let name = scene.model("a").await;
         let (end, _) = end_of(&scene.train(&name, 4).await.expect("it begins")).await;
         assert_eq!((end.step, end.durable_step), (4, Some(4)));
-        // No orderly stop: what is told from here on is what the disk has.
+        // Not an orderly shutdown: from here on only the disk counts.
         name
     };
     let scene = Scene::on(&folder, |_| {}).await;
@@ -64,7 +64,7 @@ async fn a_long_run_is_committed_while_it_goes_on() {
         scene.pass(Duration::from_millis(500)).await;
     }
     assert_eq!(scene.durable_step(&name).await, Some(0));
-    // A due commit is looked for twice a second.
+    // The server looks for due commits twice a second.
     scene.pass(Duration::from_secs(1)).await;
     until("it is committed", async || {
         scene.durable_step(&name).await > Some(0)

@@ -1,4 +1,4 @@
-//! A run as its caller hears of it.
+//! The events of a run as its caller receives them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whose turn it is to change a model.
+//! Turns to change a model.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::fixture::{ENDLESS, Scene, caller, end_of, start_of, until};
 use crate::host::parts::run::Length;
 use crate::host::refused::Refused;
 
-/// What a refusal for want of room names.
+/// The setting that a refusal names.
 fn setting(refused: Option<Refused>) -> Option<&'static str> {
     match refused {
         Some(Refused::Busy { setting, .. }) => Some(setting),
