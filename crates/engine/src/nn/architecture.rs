@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Activation, Init, ReluAtZero};
+use super::{Activation, ReluAtZero};
 use crate::fault::Violations;
 
 /// Limits on the size of a network.
@@ -23,6 +23,40 @@ impl ArchitectureLimits {
         units: 1 << 30,
         parameters: 1 << 40,
     };
+}
+
+/// The initialization of a layer's weights. Biases start at 0, except with [`Init::PytorchLinear`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Init {
+    /// N(0, 2 / fan_in) (He et al. 2015).
+    HeNormal,
+    /// U(−a, a), a = √(6 / fan_in).
+    HeUniform,
+    /// N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010).
+    XavierNormal,
+    /// U(−a, a), a = √(6 / (fan_in + fan_out)).
+    XavierUniform,
+    /// N(0, 1 / fan_in) (LeCun et al. 1998).
+    LecunNormal,
+    /// U(−a, a), a = √(3 / fan_in).
+    LecunUniform,
+    /// All zero.
+    Zeros,
+    /// Weights and bias U(−a, a), a = 1 / √fan_in.
+    PytorchLinear,
+}
+
+impl Init {
+    /// The usual choice for an activation.
+    pub fn default_for(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu
+            | Activation::LeakyRelu { .. }
+            | Activation::Gelu
+            | Activation::Silu => Self::HeNormal,
+            Activation::Linear | Activation::Sigmoid | Activation::Tanh => Self::XavierNormal,
+        }
+    }
 }
 
 /// One layer as a client requests it.

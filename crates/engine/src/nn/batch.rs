@@ -3,8 +3,7 @@
 use rand::seq::SliceRandom as _;
 
 use super::elementwise::all_finite;
-use super::slices::take;
-use super::{Architecture, Loss, Objective, Scalar, init::generator};
+use super::{Architecture, Loss, Objective, Scalar, Targets, TargetsRef, init::generator};
 use crate::fault::Violations;
 
 /// How far the sum of a row of class probabilities may differ from 1.
@@ -19,24 +18,6 @@ pub struct Matrix<T> {
     pub columns: usize,
     /// The entries, row by row.
     pub entries: Vec<T>,
-}
-
-/// The desired outputs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Targets<T> {
-    /// m × n_L values, row-major.
-    Values(Vec<T>),
-    /// One class for each sample, counted from 0.
-    Labels(Vec<u32>),
-}
-
-/// A view of [`Targets`].
-#[derive(Clone, Copy, Debug)]
-pub enum TargetsRef<'a, T> {
-    /// m × n_L values, row-major.
-    Values(&'a [T]),
-    /// One class for each sample, counted from 0.
-    Labels(&'a [u32]),
 }
 
 /// Samples and targets that fit a network and its loss.
@@ -55,16 +36,6 @@ pub struct BatchRef<'a, T> {
     pub targets: TargetsRef<'a, T>,
     /// m.
     pub rows: usize,
-}
-
-impl<T> TargetsRef<'_, T> {
-    /// Splits the targets of the first `rows` samples, of `n` outputs each, off these.
-    pub(super) fn take_rows(&mut self, rows: usize, n: usize) -> Self {
-        match self {
-            Self::Values(values) => Self::Values(take(values, rows * n)),
-            Self::Labels(labels) => Self::Labels(take(labels, rows)),
-        }
-    }
 }
 
 /// Checks the inputs of a network: their shape, their number, and that each is finite.

@@ -348,6 +348,18 @@ pub fn all_finite<T: Scalar>(entries: &[T]) -> bool {
     dispatch(AllFinite(entries))
 }
 
+/// The index of the largest entry, or of the first of them.
+#[inline]
+pub fn largest<T: Scalar>(row: &[T]) -> usize {
+    let mut best = 0;
+    for (index, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = index;
+        }
+    }
+    best
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,45 +11,11 @@ use rand_chacha::rand_core::SeedableRng as _;
 use rand_distr::{Distribution as _, StandardNormal};
 
 use super::pauses::{Pauses, Unpaused, WALK, without_pauses};
-use super::{Activation, Architecture, Scalar};
+use super::{Architecture, Init, Scalar};
 
 /// The generator's name, for clients that want to reproduce the same numbers.
 pub const PRNG: &str =
     "ChaCha8 (rand_chacha 0.10), key = seed as 8 little-endian bytes and 24 zeros";
-
-/// The initialization of a layer's weights. Biases start at 0, except with [`Init::PytorchLinear`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Init {
-    /// N(0, 2 / fan_in) (He et al. 2015).
-    HeNormal,
-    /// U(−a, a), a = √(6 / fan_in).
-    HeUniform,
-    /// N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010).
-    XavierNormal,
-    /// U(−a, a), a = √(6 / (fan_in + fan_out)).
-    XavierUniform,
-    /// N(0, 1 / fan_in) (LeCun et al. 1998).
-    LecunNormal,
-    /// U(−a, a), a = √(3 / fan_in).
-    LecunUniform,
-    /// All zero.
-    Zeros,
-    /// Weights and bias U(−a, a), a = 1 / √fan_in.
-    PytorchLinear,
-}
-
-impl Init {
-    /// The usual choice for an activation.
-    pub fn default_for(activation: Activation) -> Self {
-        match activation {
-            Activation::Relu
-            | Activation::LeakyRelu { .. }
-            | Activation::Gelu
-            | Activation::Silu => Self::HeNormal,
-            Activation::Linear | Activation::Sigmoid | Activation::Tanh => Self::XavierNormal,
-        }
-    }
-}
 
 enum Draw {
     Normal(f64),

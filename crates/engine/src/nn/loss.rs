@@ -5,6 +5,7 @@ mod logits;
 use faer::Par;
 
 use self::logits::{binary_cross_entropy, cross_entropy, softmax};
+pub use super::elementwise::largest;
 use super::elementwise::{combine, exponentials_of_rows, map_smooth, scale, squares_of_rows};
 use super::pauses::{Pauses, WALK};
 use super::slices::{take, take_mut};
@@ -214,7 +215,7 @@ impl Objective {
                 let right: usize = lines
                     .map(|(k, f)| {
                         (0..n)
-                            .filter(|&j| (f[j] > T::ZERO) == (target(targets, k, j, n) > half))
+                            .filter(|&j| (f[j] > T::ZERO) == (targets.entry(k, j, n) > half))
                             .count()
                     })
                     .sum();
@@ -237,33 +238,6 @@ impl Objective {
     }
 }
 
-/// The index of the largest entry, or of the first of them.
-#[inline]
-pub fn largest<T: Scalar>(row: &[T]) -> usize {
-    let mut best = 0;
-    for (index, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = index;
-        }
-    }
-    best
-}
-
-/// y_{k,j}, one-hot for labels (for a single output, the label itself).
-fn target<T: Scalar>(targets: TargetsRef<'_, T>, k: usize, j: usize, n: usize) -> T {
-    match targets {
-        TargetsRef::Values(y) => y[k * n + j],
-        TargetsRef::Labels(labels) => {
-            let hit = if n == 1 {
-                labels[k] == 1
-            } else {
-                labels[k] as usize == j
-            };
-            if hit { T::ONE } else { T::ZERO }
-        }
-    }
-}
-
 /// `factor`·‖f − y‖² for every sample; df = f − y.
 fn squared_error<T: Scalar>(
     f: &[T],
@@ -279,7 +253,7 @@ fn squared_error<T: Scalar>(
             let rows = df.chunks_exact_mut(n).zip(f.chunks_exact(n));
             for (k, (df, f)) in rows.enumerate() {
                 for (j, (df, &f)) in df.iter_mut().zip(f).enumerate() {
-                    *df = f - target(targets, k, j, n);
+                    *df = f - targets.entry(k, j, n);
                 }
             }
         }

@@ -26,14 +26,15 @@ pub mod scalar;
 pub mod schedule;
 mod slices;
 mod smooth;
+mod targets;
 pub mod threads;
 
 pub use activation::{Activation, ReluAtZero};
-pub use architecture::{Architecture, ArchitectureLimits, Layer, LayerSpec};
+pub use architecture::{Architecture, ArchitectureLimits, Init, Layer, LayerSpec};
 pub use backward::{Backward, Descent, InputGradient};
-pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches, Targets, TargetsRef};
+pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches};
 pub use digest::WeightsDigest;
-pub use init::{Init, initialize, initialize_in_blocks};
+pub use init::{initialize, initialize_in_blocks};
 pub use loss::{Loss, Objective, Reduction};
 pub use mlp::{ForwardBuffers, Mlp, Trace};
 pub use norm::norm;
@@ -42,6 +43,7 @@ pub use pauses::Pauses;
 pub use quantity::{Pass, Quantity, Shape};
 pub use scalar::{Dtype, Scalar};
 pub use schedule::{Decay, Schedule};
+pub use targets::{Targets, TargetsRef};
 
 /// The version of the arithmetic that computes a step. The same number promises the same bits for the same model and
 /// batch, on one kind of processor. It increases with every change of the last bits of anything that training computes.

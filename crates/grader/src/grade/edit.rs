@@ -1,10 +1,12 @@
 //! Single-edit changes of a formula, each with the mistake that it represents.
 
+mod change;
 mod indices;
 mod masks;
 
 use std::{mem, vec};
 
+use change::Change;
 use indices::{index_changes, index_slips};
 use masks::{is_mask, mask, mask_changes, masked_entries};
 
@@ -247,8 +249,6 @@ fn contains_weight(expr: &Expr) -> bool {
     expr.pieces()
         .any(|piece| matches!(piece.kind, Kind::Symbol(Symbol::Weights(_))))
 }
-
-type Change = (Mistake, Mistake, Expr);
 
 fn changes(expr: &Expr, bindings: &dyn Bindings) -> Vec<Change> {
     let mut found = Vec::new();

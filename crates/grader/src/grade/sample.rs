@@ -5,6 +5,7 @@
 //! qualifies: far from its kink, live or dead as planned, with its output and δ far from 0. Requirements that a
 //! network's shape cannot satisfy are relaxed step by step; see `LEVELS`.
 
+mod demands;
 mod draft;
 mod plan;
 
@@ -12,22 +13,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use super::{BatchKind, Network, NetworkSpec};
+use demands::Demands;
+pub use demands::{LEAST_DELTA, LEAST_GAP, LEAST_OUTPUT, LEAST_PRE_ACTIVATION, MAGNITUDES};
 use draft::Draft;
 use plan::Plan;
 
 /// The key of a question's networks.
 pub type Seed = [u8; 32];
 
-/// The range of the magnitudes of weights, biases, inputs, targets and arguments.
-pub const MAGNITUDES: (f64, f64) = (0.2, 1.5);
-/// The least distance from 0 of a hidden unit whose kink is there.
-pub const LEAST_PRE_ACTIVATION: f64 = 0.1;
-/// The least distance from 0 of every output that a live unit reaches.
-pub const LEAST_OUTPUT: f64 = 0.2;
-/// The least distance from 0 of every entry of δ, times m; relaxed for losses and outputs that cannot reach it.
-pub const LEAST_DELTA: f64 = 0.2;
-/// The least distance between any two weights and biases, if there are at most 20.
-pub const LEAST_GAP: f64 = 0.05;
 /// The batch sizes of a question on many samples, in rotation.
 pub const BATCH_SIZES: [usize; 3] = [2, 3, 5];
 
@@ -35,25 +28,6 @@ pub const BATCH_SIZES: [usize; 3] = [2, 3, 5];
 const SMALL_NETWORK: usize = 64;
 /// How often the largest network is tried at each level.
 const FEWEST_ATTEMPTS: usize = 10;
-
-/// Requirements on a network.
-#[derive(Clone, Copy, Debug)]
-struct Demands {
-    /// Whether the units of the last hidden layer are live and dead as planned.
-    is_planned: bool,
-    /// Whether each hidden layer has a live and a dead unit, if it is not planned.
-    is_mixed: bool,
-    /// The factor for the distances of units and outputs from 0.
-    distance: f64,
-    /// The factor for the distance of δ from 0.
-    delta: f64,
-    /// Whether each entry of δ is far from 0, rather than one of each sample.
-    is_every_delta: bool,
-    /// The factor for the distance between weights.
-    gap: f64,
-    /// How many small networks to try before relaxing the requirements.
-    attempts: usize,
-}
 
 /// From the strictest to the most relaxed.
 const LEVELS: [Demands; 5] = [

@@ -4,9 +4,8 @@ use std::marker::PhantomData;
 
 use super::super::Scalar;
 use super::super::exponential::{Exponential, difference};
-use super::super::loss::largest;
 use super::super::smooth::Smooth;
-use super::{Walk, dispatch};
+use super::{Walk, dispatch, largest};
 
 /// `h[i] = σ(z[i])`. A type instead of a closure, because the body is too long to be inlined without an attribute.
 #[inline]

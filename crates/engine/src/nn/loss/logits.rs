@@ -1,9 +1,8 @@
 //! The losses on logits, without a subtraction of numbers that may be nearly equal. A correctly classified sample,
 //! whose loss and gradient are as small as the other classes' probabilities, keeps its digits.
 
-use super::super::elementwise::exponentials_of_rows;
+use super::super::elementwise::{exponentials_of_rows, largest};
 use super::super::{Scalar, TargetsRef};
-use super::{largest, target};
 
 /// The sum of non-negative numbers, with all but the largest apart.
 struct Total {
@@ -104,7 +103,7 @@ pub fn binary_cross_entropy<T: Scalar>(
     let n = f.len();
     let mut loss = 0.0;
     for (j, (df, f)) in df.iter_mut().zip(f).enumerate() {
-        let (f, y, e) = (f.to_f64(), target(targets, k, j, n).to_f64(), df.to_f64());
+        let (f, y, e) = (f.to_f64(), targets.entry(k, j, n).to_f64(), df.to_f64());
         // σ(f) and σ(−f), times 1 + e; σ(f) − y as σ(f) (1 − y) − y σ(−f).
         let (own, other) = if f >= 0.0 { (1.0, e) } else { (e, 1.0) };
         *df = T::from_f64((own * (1.0 - y) - y * other) / (1.0 + e));

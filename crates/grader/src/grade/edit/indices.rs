@@ -1,7 +1,8 @@
 //! Changes of indices.
 
-use super::{Change, Mistake};
+use super::change::Change;
 use crate::formula::{Bindings, Expr, Index, Indices, Kind, Matrix};
+use crate::grade::Mistake;
 
 pub(super) fn index_slips(expr: &Expr, bindings: &dyn Bindings) -> Vec<Change> {
     let mut found = Vec::new();

@@ -1,9 +1,10 @@
 //! Changes of masks: inverted, of another layer, of another activation, or added.
 
-use super::{Change, Mistake};
+use super::change::Change;
 use crate::formula::{
     Bindings, Comparison, Expr, Function, Index, Indices, Kind, Operator, Symbol,
 };
+use crate::grade::Mistake;
 
 /// Whether a node is a derivative of an activation, as comparisons and σ′ are.
 pub(in crate::grade) fn is_mask(expr: &Expr) -> bool {

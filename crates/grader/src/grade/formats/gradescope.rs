@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Style, explanation};
+use super::style::{Style, explanation};
 use crate::grade::{GradeReport, Verdict};
 
 pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
@@ -31,7 +31,7 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
     let results = json!({
         "score": report.score,
         "execution_time": style.seconds,
-        "output": format!("{} of {} points", super::points(report.score), super::points(report.max_score)),
+        "output": format!("{} of {} points", super::style::points(report.score), super::style::points(report.max_score)),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",

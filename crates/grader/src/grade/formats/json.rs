@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Style, explanation};
+use super::style::{Style, explanation};
 use crate::grade::{GradeReport, Verdict};
 
 fn line(value: &Value) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Style, explanation, points};
+use super::style::{Style, explanation, points};
 use crate::grade::{GradeReport, Verdict};
 
 pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {

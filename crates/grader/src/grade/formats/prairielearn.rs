@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Style, explanation};
+use super::style::{Style, explanation};
 use crate::grade::{GradeReport, Verdict};
 
 /// Ungradable where nothing at all could be read, so that no attempt is lost.
@@ -50,7 +50,7 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
     let results = json!({
         "gradable": true,
         "score": score,
-        "message": format!("{} of {} points", super::points(report.score), super::points(report.max_score)),
+        "message": format!("{} of {} points", super::style::points(report.score), super::style::points(report.max_score)),
         "output": report.receipt.clone().unwrap_or_default(),
         "tests": tests,
     });

@@ -1,8 +1,10 @@
 use serde_json::Value;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::formula::Span;
-use crate::grade::{Grid, Mistake, Understood};
+use crate::grade::{Grid, Mistake, QuestionReport, Understood, Verdict};
 
 fn question(id: &str, verdict: Verdict, points: f64) -> QuestionReport {
     QuestionReport {

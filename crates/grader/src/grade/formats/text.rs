@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Style, explanation, points, printable, printable_name};
+use super::printable::{printable, printable_name};
+use super::style::{Style, explanation, points};
 use crate::grade::{GradeReport, Verdict};
 
 /// A line for each question, what was found below it, and the sum.

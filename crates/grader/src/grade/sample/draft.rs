@@ -3,8 +3,10 @@
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::demands::{
+    Demands, LEAST_DELTA, LEAST_GAP, LEAST_OUTPUT, LEAST_PRE_ACTIVATION, MAGNITUDES,
+};
 use super::plan::is_mixed;
-use super::{Demands, LEAST_DELTA, LEAST_GAP, LEAST_OUTPUT, LEAST_PRE_ACTIVATION, MAGNITUDES};
 use crate::grade::network::{sigma, slope};
 use crate::grade::{NetworkSpec, Numbers};
 use backpropd_engine::nn::{Activation, Layer, Loss, Objective, Reduction, TargetsRef};
