@@ -2,6 +2,7 @@
 
 pub mod grading;
 pub mod model;
+pub mod quantity;
 pub mod request;
 pub mod spec;
 pub mod submitted;

@@ -10,6 +10,7 @@ use crate::grade::tensors::MOST_AXES;
 use crate::grade::{Closeness, Quantity, SubmittedTensor, TensorReport, Tolerance};
 use crate::host::parts::integers::Suspicion;
 use crate::rpc::convert::grading::{grid, mistake, verdict};
+use crate::rpc::convert::quantity as wire;
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
 
@@ -134,31 +135,17 @@ fn quantity(
     field: &impl Fn(&str) -> String,
     violations: &mut Violations,
 ) -> Option<Quantity> {
-    let layered = match pb::Quantity::try_from(quantity) {
-        Ok(pb::Quantity::DX) => return Some(Quantity::Inputs),
-        Ok(pb::Quantity::Delta) => return Some(Quantity::Delta),
-        Ok(pb::Quantity::DW) => Quantity::Weights,
-        Ok(pb::Quantity::DB) => Quantity::Bias,
-        Ok(pb::Quantity::DZ) => Quantity::PreActivation,
-        Ok(pb::Quantity::DH) => Quantity::Activation,
-        Ok(
-            pb::Quantity::Unspecified
-            | pb::Quantity::X
-            | pb::Quantity::Z
-            | pb::Quantity::H
-            | pb::Quantity::Y
-            | pb::Quantity::LossPerSample
-            | pb::Quantity::W
-            | pb::Quantity::B,
-        )
-        | Err(_) => {
-            let allowed = "QUANTITY_D_W, QUANTITY_D_B, QUANTITY_D_Z, QUANTITY_D_H, QUANTITY_D_X or QUANTITY_DELTA";
-            violations.add(field("quantity"), quantity, allowed);
-            return None;
-        }
+    let gradient = wire::read(quantity).filter(|&kind| Quantity::of_gradient(kind, 1).is_some());
+    let Some(gradient) = gradient else {
+        let allowed = "QUANTITY_D_W, QUANTITY_D_B, QUANTITY_D_Z, QUANTITY_D_H, QUANTITY_D_X or QUANTITY_DELTA";
+        violations.add(field("quantity"), quantity, allowed);
+        return None;
     };
+    if !gradient.is_of_layers() {
+        return Quantity::of_gradient(gradient, 0);
+    }
     match usize::try_from(layer) {
-        Ok(layer) if layer > 0 => Some(layered(layer)),
+        Ok(layer) if layer > 0 => Quantity::of_gradient(gradient, layer),
         Ok(_) | Err(_) => {
             violations.add(field("layer"), layer, "a layer, counted from 1");
             None
@@ -239,14 +226,7 @@ pub fn tolerance(
 
 /// A tensor's report as a message.
 pub fn report(report: TensorReport) -> pb::TensorReport {
-    let quantity = match report.quantity {
-        Quantity::Weights(_) => pb::Quantity::DW,
-        Quantity::Bias(_) => pb::Quantity::DB,
-        Quantity::PreActivation(_) => pb::Quantity::DZ,
-        Quantity::Activation(_) => pb::Quantity::DH,
-        Quantity::Inputs => pb::Quantity::DX,
-        Quantity::Delta => pb::Quantity::Delta,
-    };
+    let quantity = wire::named(report.quantity.gradient().0);
     pb::TensorReport {
         quantity: quantity.into(),
         layer: report.quantity.layer().map_or(0, to_i32),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tonic::{Response, Status};
 
-use super::gradients::{self, QUANTITIES};
+use super::gradients;
 use super::predict::{self, Extras, entries_per_row, predict_bytes};
 use crate::encoded::Encoded;
 use crate::fault::Violations;
@@ -17,8 +17,9 @@ use crate::host::refused::Refused;
 use crate::host::runs::MANY_ENTRIES;
 use crate::nn::batch::check_inputs;
 use crate::nn::pauses::is_long;
-use crate::nn::{Batch, Matrix};
+use crate::nn::{Batch, Matrix, Quantity};
 use crate::rpc::GradientsReply;
+use crate::rpc::convert::quantity;
 use crate::rpc::convert::request::{check_reply, reply_limit};
 use crate::rpc::convert::target::{RequestedTarget, read_batch};
 use crate::rpc::convert::tensor::{self, Encoding, Rank};
@@ -82,7 +83,7 @@ pub async fn gradients(
         let (architecture, rows) = (&spec.architecture, batch.rows());
         let memory = host.workspace(caller, gradients::gradients_bytes(&model, rows))?;
         let bytes = include.iter().map(|&quantity| {
-            encoding.bytes(gradients::entries(quantity, architecture, rows), spec.dtype)
+            encoding.bytes(quantity.entries(architecture, rows), spec.dtype)
         });
         let way_out = "name fewer quantities in `include`, send fewer rows";
         let bytes = bytes.sum();
@@ -210,18 +211,18 @@ fn check<T: ModelScalar>(
     violations.into_result(Some(inputs))
 }
 
-fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantity> {
-    if include.len() > QUANTITIES.len() {
+fn read_include(include: &[i32], violations: &mut Violations) -> Vec<Quantity> {
+    if include.len() > Quantity::ALL.len() {
         let given = format!("{} quantities", include.len());
-        let allowed = format!("at most {}, each once", QUANTITIES.len());
+        let allowed = format!("at most {}, each once", Quantity::ALL.len());
         violations.add("include", given, allowed);
         return Vec::new();
     }
     let mut asked = Vec::new();
     for (index, &number) in include.iter().enumerate() {
-        match pb::Quantity::try_from(number) {
-            Ok(quantity) if quantity != pb::Quantity::Unspecified => asked.push(quantity),
-            Ok(_) | Err(_) => {
+        match quantity::read(number) {
+            Some(quantity) => asked.push(quantity),
+            None => {
                 violations.add(
                     format!("include[{index}]"),
                     number,
@@ -232,7 +233,7 @@ fn read_include(include: &[i32], violations: &mut Violations) -> Vec<pb::Quantit
         }
     }
     let all = include.is_empty();
-    QUANTITIES
+    Quantity::ALL
         .into_iter()
         .filter(|quantity| all || asked.contains(quantity))
         .collect()
