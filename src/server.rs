@@ -175,3 +175,49 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
         health.set_service_status(service, status).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use crate::rpc::pb::FILE_DESCRIPTOR_SET;
+    use crate::transport::methods::{Kind, is_read};
+
+    /// The transport knows methods by name: a new one that it does not know would pass for a call with one message each
+    /// way.
+    #[test]
+    fn the_transport_knows_how_the_messages_of_every_method_come_and_go() {
+        let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("compiled protos");
+        let services = set.file.iter().flat_map(|file| {
+            let package = file.package();
+            file.service.iter().map(move |service| (package, service))
+        });
+        let mut known = 0;
+        for (package, service) in services {
+            for method in &service.method {
+                let path = format!("/{package}.{}/{}", service.name(), method.name());
+                let kind = Kind::of(&path);
+                let fits = match (method.client_streaming(), method.server_streaming()) {
+                    (false, false) => kind == Kind::Unary,
+                    (false, true) => matches!(kind, Kind::Events | Kind::Export),
+                    (true, false) => kind == Kind::Import,
+                    (true, true) => false,
+                };
+                assert!(
+                    fits,
+                    "{path} is not {kind:?}: name it in `transport::methods`"
+                );
+                let reads = ["Get", "List"];
+                if reads.iter().any(|read| method.name().starts_with(read)) {
+                    assert!(
+                        is_read(&path),
+                        "{path} reads: name it in `transport::methods`"
+                    );
+                }
+                known += 1;
+            }
+        }
+        assert!(known > 15, "{known} methods");
+    }
+}

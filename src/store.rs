@@ -19,13 +19,13 @@
 //! crash the file is the old or the new one, whole. The store does not interpret contents. Ids consist of lower-case
 //! letters, digits and hyphens, which makes them valid file names on every platform.
 
-mod commits;
 mod disk;
 mod formats;
 mod head;
 mod leases;
 mod lock;
 mod log;
+mod log_access;
 mod manifest;
 mod models;
 mod quarantine;

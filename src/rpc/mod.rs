@@ -1,10 +1,11 @@
-//! Protobuf in, protobuf out. `router` finds the service of a call, a handler converts its request (`convert`), calls
+//! Protobuf in, protobuf out. `dispatch` finds the service of a call, a handler converts its request (`convert`), calls
 //! the host, and converts the result. Large replies are encoded on the compute threads (`gradients_reply`,
 //! `large_reply`).
 
 mod call;
 mod codec;
 pub mod convert;
+mod dispatch;
 mod gradients_reply;
 pub mod handlers;
 mod large_reply;
@@ -16,8 +17,7 @@ mod large_reply;
     reason = "generated code"
 )]
 pub mod pb;
-mod router;
 
 pub use self::codec::CountingCodec;
+pub use self::dispatch::Router;
 pub use self::gradients_reply::GradientsReply;
-pub use self::router::Router;

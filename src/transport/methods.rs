@@ -33,14 +33,16 @@ const LARGEST_HEALTH_CHECK: usize = 1 << 10;
 const LONGEST_METHOD: usize = 120;
 
 /// Methods that only read.
-const READS: [&str; 10] = [
+const READS: [&str; 12] = [
     "/Gradients",
     "/Predict",
+    "/GetAssignment",
     "/GetModel",
     "/GetParameters",
     "/GetSession",
     "/GetServerInfo",
     "/Check",
+    "/ListAssignments",
     "/ListModels",
     "/ListSessions",
     "/ServerReflectionInfo",

@@ -6,7 +6,7 @@ pub mod call_log;
 pub mod connections;
 mod first_bytes;
 mod frame_pace;
-mod methods;
+pub mod methods;
 pub mod peer;
 mod seats;
 mod serves;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use crate::host::Host;
-use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::handle::ModelEntry;
+use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::NotStored;
 use crate::host::tags::ModelTag;
 
@@ -32,7 +33,7 @@ impl Host {
                 .for_each_concurrent(AT_ONCE, |entry| async move {
                     // Do not queue behind a writer: its newer commit invalidates this one, or a later pass finds the
                     // turn free, or the model exceeds its share of the log and is written whole.
-                    if let Some(turn) = entry.turn_if_free()
+                    if let Some(turn) = entry.turns.persist_if_free()
                         && let Err(not_stored) = self.persistence.checkpoint(&entry, Arc::new(turn)).await
                     {
                         let model = ModelTag(&entry.name);
@@ -58,7 +59,7 @@ impl Host {
     /// # Errors
     /// The disk write fails.
     pub async fn file_expired(&self, entry: &Arc<ModelEntry>) -> Result<Arc<WriteTurn>, NotStored> {
-        let turn = entry.turn_to_store().await;
+        let turn = entry.turns.persist().await;
         let turn = Arc::new(turn.map_err(|_| NotStored::Failed)?);
         self.persistence
             .checkpoint(entry, Arc::clone(&turn))
@@ -67,7 +68,7 @@ impl Host {
     }
 
     async fn file_last(&self, entry: Arc<ModelEntry>) {
-        let Ok(turn) = entry.turn_to_store().await else {
+        let Ok(turn) = entry.turns.persist().await else {
             return;
         };
         let is_behind = entry.is_behind();

@@ -11,11 +11,12 @@
 
 mod about;
 mod checkpoints;
+mod commit;
+mod commit_to_file;
+mod commit_to_log;
 mod disk_thread;
-mod file;
 mod formats;
 mod group_commit;
-mod log_policy;
 mod losses;
 mod marks;
 mod on_disk;

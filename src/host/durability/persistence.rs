@@ -9,21 +9,18 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::disk_thread::on_disk_thread;
-use super::file::write_file;
 use super::formats::FORMATS;
 use super::group_commit::CommitQueue;
 use super::losses::{Losses, lose};
 use super::marks::check_mark;
-use super::redo_budget::{ReplayPlan, redo_work};
+use super::redo_budget::redo_work;
 use super::restore::{Unusable, restore_model};
-use crate::host::models::any_model::with_model;
-use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::refused::{NotStored, Refused};
-use crate::nn::Scalar;
 use crate::store::{Anchor, Storage, Store, StoreError};
 use crate::training::session::leases;
-use crate::training::{Kept, Model, ModelName, SessionName, SessionRecord};
+use crate::training::{ModelName, SessionName, SessionRecord};
 
 /// The data folder, if one is configured, and the models that could not be read from it.
 #[derive(Debug)]
@@ -147,101 +144,6 @@ impl Persistence {
             store.put_session(&session, &record)
         })
         .await
-    }
-
-    /// Writes a new model to its file, even if a deletion is already waiting. `turn` is the turn to change the model.
-    ///
-    /// # Errors
-    /// The disk write fails.
-    pub async fn keep_new<T: Scalar>(
-        &self,
-        entry: &Arc<ModelEntry>,
-        model: &Arc<Model<T>>,
-        turn: Arc<WriteTurn>,
-    ) -> Result<(), NotStored> {
-        let (entry, model) = (Arc::clone(entry), Arc::clone(model));
-        self.with_store(move |store| {
-            let _turn = turn;
-            write_file(store, &entry, &model).map(drop)
-        })
-        .await
-    }
-
-    /// Writes a model to its file unless it is deleted; returns the written state, if any. `turn` is the turn to change
-    /// the model, held until the write is done, even if the caller has left. A run may continue meanwhile.
-    ///
-    /// # Errors
-    /// The disk write fails; the last commit stays in place.
-    pub async fn put_model<T: Scalar>(
-        &self,
-        entry: &Arc<ModelEntry>,
-        model: &Arc<Model<T>>,
-        turn: Arc<WriteTurn>,
-    ) -> Result<Option<Kept<T>>, NotStored> {
-        let (entry, model) = (Arc::clone(entry), Arc::clone(model));
-        self.with_store(move |store| {
-            let _turn = turn;
-            if entry.deleted.is_cancelled() {
-                return Ok(None);
-            }
-            write_file(store, &entry, &model).map(Some)
-        })
-        .await
-    }
-
-    /// Makes the changes to a model since `before` durable, or rolls them back. `turn` is the turn to change it;
-    /// `replay` says how to replay the changes, if known.
-    ///
-    /// # Errors
-    /// The disk write fails; the model is in its previous state.
-    pub async fn commit<T: Scalar>(
-        &self,
-        entry: &Arc<ModelEntry>,
-        turn: &Arc<WriteTurn>,
-        model: &Arc<Model<T>>,
-        before: Kept<T>,
-        replay: Option<ReplayPlan<T>>,
-    ) -> Result<(), NotStored> {
-        if self.log(entry, model, turn, &before, replay).await {
-            return Ok(());
-        }
-        let stored = self.put_model(entry, model, Arc::clone(turn)).await;
-        if stored.is_err() {
-            model.restore(before);
-        }
-        stored.map(|_| ())
-    }
-
-    /// Writes everything acknowledged of a model to its file, unless the file has it already. `turn` is the turn to
-    /// change the model.
-    ///
-    /// # Errors
-    /// The disk write fails; the log keeps its commits.
-    pub async fn checkpoint(
-        &self,
-        entry: &Arc<ModelEntry>,
-        turn: Arc<WriteTurn>,
-    ) -> Result<(), NotStored> {
-        let is_due = entry.is_behind() || entry.is_logged();
-        if !self.is_on() || !is_due || entry.deleted.is_cancelled() {
-            return Ok(());
-        }
-        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
-    }
-
-    /// Persists what was acknowledged from memory, unless that is done. `turn` is the turn to change the model.
-    ///
-    /// # Errors
-    /// The disk write fails; the model is unchanged.
-    pub async fn catch_up(
-        &self,
-        entry: &Arc<ModelEntry>,
-        turn: Arc<WriteTurn>,
-    ) -> Result<(), NotStored> {
-        if !self.is_on() || !entry.is_behind() || entry.deleted.is_cancelled() {
-            return Ok(());
-        }
-        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
     }
 
     /// Removes a model's files and the record of its loss.

@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::any_model::with_model;
-use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
+use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::Refused;
 use crate::training::{
     Access, ModelName, Now, Placement, RegistryError, RequestId, SessionInfo, SessionName,
@@ -69,7 +70,7 @@ impl Host {
             } else {
                 None
             };
-            let turn = entry.turn_to_store().await?;
+            let turn = entry.turns.persist().await?;
             let made = host.registry().insert(placement, Arc::clone(&entry), now)?;
             if let Some(made) = made {
                 drop((turn, session));
@@ -107,7 +108,7 @@ impl Host {
         if !self.persistence.is_on() || entry.durable_step().is_some() {
             return Ok(());
         }
-        let (turn, _) = entry.write_turn(&self.config).await?;
+        let (turn, _) = entry.turns.change(&entry.name, &self.config).await?;
         if entry.deleted.is_cancelled() {
             return Err(RegistryError::NoModel(entry.name.clone()).into());
         }

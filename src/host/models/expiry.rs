@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::host::Host;
-use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
+use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::NotStored;
 use crate::host::tags::SessionTag;
 use crate::training::SessionName;

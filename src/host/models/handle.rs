@@ -1,15 +1,14 @@
 //! The handle of a model: the model with its queue of writers, its watchers' feeds and its times.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
 use crate::host::durability::OnDisk;
 use crate::host::models::any_model::AnyModel;
+use crate::host::models::write_turn::WriteTurns;
 use crate::host::refused::Refused;
 use crate::host::runs::step_feed::Feed;
 use crate::store::Segment;
@@ -35,9 +34,8 @@ pub struct ModelEntry {
     /// Nanoseconds since 1970.
     updated: AtomicU64,
     durable: Mutex<Durable>,
-    writer: Arc<Semaphore>,
-    /// Number of writers, active and waiting.
-    writers: Arc<AtomicUsize>,
+    /// Whose turn it is to change it.
+    pub turns: WriteTurns,
     feeds: Mutex<Vec<Arc<Feed>>>,
 }
 
@@ -47,23 +45,6 @@ struct Durable {
     on_disk: OnDisk,
     /// Whether something was acknowledged that is not committed yet.
     is_behind: bool,
-}
-
-/// The turn to change a model; dropping it admits the next writer.
-#[derive(Debug)]
-pub struct WriteTurn {
-    _permit: OwnedSemaphorePermit,
-    _place: Option<Place>,
-}
-
-/// A position in a model's queue of writers.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl ModelEntry {
@@ -85,8 +66,7 @@ impl ModelEntry {
             created: now,
             updated: AtomicU64::new(0),
             durable: Mutex::default(),
-            writer: Arc::new(Semaphore::new(1)),
-            writers: Arc::new(AtomicUsize::new(0)),
+            turns: WriteTurns::default(),
             feeds: Mutex::new(Vec::new()),
         };
         entry.touch(now);
@@ -199,66 +179,7 @@ impl ModelEntry {
 
     /// Whether there are writers, active or waiting.
     pub fn is_training(&self) -> bool {
-        self.writers.load(Ordering::Relaxed) > 0
-    }
-
-    /// Number of writers, active and waiting.
-    #[cfg(test)]
-    pub fn writers(&self) -> usize {
-        self.writers.load(Ordering::Relaxed)
-    }
-
-    /// Waits for the turn to persist the model; does not occupy a position in the queue of writers.
-    ///
-    /// # Errors
-    /// None: the semaphore is never closed.
-    pub async fn turn_to_store(&self) -> Result<WriteTurn, Refused> {
-        self.wait(None).await
-    }
-
-    /// The turn to persist the model, if there are no writers.
-    pub fn turn_if_free(&self) -> Option<WriteTurn> {
-        let permit = Arc::clone(&self.writer).try_acquire_owned().ok()?;
-        Some(WriteTurn {
-            _permit: permit,
-            _place: None,
-        })
-    }
-
-    /// Waits for the turn to change the model, first come, first served. Returns how many writers were ahead.
-    ///
-    /// # Errors
-    /// More writers are waiting than `config` allows, or the turn does not come within its time limit.
-    pub async fn write_turn(&self, config: &Config) -> Result<(WriteTurn, usize), Refused> {
-        let before = self.writers.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.writers));
-        let max_waiting = config.max_waiting_runs_per_model;
-        if before > max_waiting {
-            let what = format!("too many runs are waiting for {}", self.name);
-            return Err(Refused::queue_full(
-                "max_waiting_runs_per_model",
-                max_waiting,
-                &what,
-            ));
-        }
-        let patience = Duration::from_secs(config.max_wait_seconds);
-        let turn = tokio::time::timeout(patience, self.wait(Some(place))).await;
-        let turn = turn.unwrap_or_else(|_| Err(Refused::waited_too_long(&self.name, patience)))?;
-        Ok((turn, before))
-    }
-
-    async fn wait(&self, place: Option<Place>) -> Result<WriteTurn, Refused> {
-        let permit = Arc::clone(&self.writer).acquire_owned().await;
-        Ok(WriteTurn {
-            _permit: permit.map_err(|_| Refused::Bug)?,
-            _place: place,
-        })
-    }
-
-    /// Resolves when all present writers, active and waiting, are done.
-    pub async fn idle(&self) {
-        // First come, first served: the permit comes after all of theirs. The semaphore is never closed.
-        let _ = self.writer.acquire().await;
+        self.turns.writers() > 0
     }
 
     /// The feeds of the model's watchers.

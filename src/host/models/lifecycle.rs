@@ -7,7 +7,8 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::durability::{NotRead, ReplayPlan};
 use crate::host::models::any_model::with_model;
-use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::handle::ModelEntry;
+use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::NotStored;
 use crate::host::refused::Refused;
 use crate::nn::{Scalar, WeightsDigest};
@@ -105,7 +106,7 @@ impl Host {
             let mut turns = Vec::with_capacity(models.len());
             for entry in &models {
                 // Waits for the last writer before the files are removed, and keeps others out.
-                turns.push(entry.turn_to_store().await?);
+                turns.push(entry.turns.persist().await?);
             }
             // A session that is being created, or whose record is being written, is removed afterwards.
             turn = Some(self.session_turns.take(name).await);
@@ -151,7 +152,7 @@ impl Host {
         };
         entry.deleted.cancel();
         // Waits for the last writer before the files are removed. A second deletion waits here for the first one.
-        let _turn = entry.turn_to_store().await?;
+        let _turn = entry.turns.persist().await?;
         let now = self.registry().model(name, self.now())?;
         if !now.is_some_and(|now| Arc::ptr_eq(&now, &entry)) {
             return Err(RegistryError::NoModel(name.clone()).into());
@@ -207,7 +208,7 @@ impl Host {
                 let turn = tokio::select! {
                     biased;
                     () = host.shutdown.cancelled() => return,
-                    turn = entry.turn_to_store() => turn,
+                    turn = entry.turns.persist() => turn,
                 };
                 let Ok(turn) = turn else { return };
                 // Retries until the disk accepts the write.

@@ -10,3 +10,4 @@ pub mod lifecycle;
 pub mod new_model;
 pub mod replacement;
 pub mod session_turns;
+pub mod write_turn;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::any_model::{ModelScalar, with_model};
-use super::handle::{ModelEntry, WriteTurn};
+use super::handle::ModelEntry;
+use super::write_turn::WriteTurn;
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
@@ -78,7 +79,7 @@ impl Replacement {
             biased;
             () = entry.deleted.cancelled() => return Err(Refused::Stopped(Stop::Deleted)),
             () = host.shutdown.cancelled() => return Err(Refused::Stopped(Stop::Shutdown)),
-            turn = entry.write_turn(&host.config) => turn?.0,
+            turn = entry.turns.change(&entry.name, &host.config) => turn?.0,
         };
         match model.begin(request.as_ref(), self.expected_step)? {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => Ok((step, digest)),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::commits::Commits;
+use super::commit_times::Commits;
 use super::event::{RunEnd, RunStart};
 use super::step_feed::Feed;
 use super::stop_flag::StopFlag;
@@ -56,7 +56,7 @@ pub async fn conduct<T: ModelScalar>(
     let turn = tokio::select! {
         biased;
         stop = &mut ending => Err(Refused::Stopped(stop)),
-        turn = entry.write_turn(&host.config) => turn,
+        turn = entry.turns.change(&entry.name, &host.config) => turn,
     };
     let begun = turn.and_then(|(turn, position)| {
         let (begin, memory) = begin(&host, &entry, &model, &plan, &conditions)?;

@@ -1,6 +1,6 @@
 //! Training runs: a TrainBatch from its request to its last commit, and the streams of its metrics.
 
-mod commits;
+mod commit_times;
 mod conduct;
 pub mod event;
 pub mod step_feed;

@@ -66,7 +66,7 @@ impl Watch {
                 tokio::select! {
                     biased;
                     event = self.feed.next() => event.map_err(Refused::from),
-                    () = self.entry.idle() => self.feed.next().now_or_never()?.map_err(Refused::from),
+                    () = self.entry.turns.idle() => self.feed.next().now_or_never()?.map_err(Refused::from),
                 }
             }
             () = self.caller.deadline.passed() => Err(Refused::Stopped(Stop::Deadline)),

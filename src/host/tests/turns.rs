@@ -30,7 +30,7 @@ async fn runs_of_a_model_take_turns_in_the_order_in_which_they_came() {
             let start = start_of(&events).await;
             (start.queue_position, start.step, end_of(&events).await.0)
         }));
-        until("it waits", async || entry.writers() == place + 1).await;
+        until("it waits", async || entry.turns.writers() == place + 1).await;
     }
     drop(first);
     let mut before = None;
@@ -64,7 +64,7 @@ async fn more_runs_than_may_wait_are_refused_at_once() {
                 .map_or(Ok(()), Err)
         })
     };
-    until("the second waits", async || entry.writers() == 2).await;
+    until("the second waits", async || entry.turns.writers() == 2).await;
     let third = scene.train(&name, 1).await.err();
     assert_eq!(setting(third), Some("max_waiting_runs_per_model"));
     drop(first);
@@ -82,7 +82,7 @@ async fn a_turn_that_does_not_come_in_time_is_refused_and_the_next_call_is_not()
         let (scene, name) = (Arc::clone(&scene), name.clone());
         tokio::spawn(async move { scene.train(&name, 1).await.err() })
     };
-    until("the second waits", async || entry.writers() == 2).await;
+    until("the second waits", async || entry.turns.writers() == 2).await;
     scene.pass(Duration::from_secs(29)).await;
     assert!(!second.is_finished());
     scene.pass(Duration::from_secs(1)).await;

@@ -3,7 +3,7 @@
 pub mod grading;
 pub mod model;
 pub mod quantity;
-pub mod request;
+pub mod shared_fields;
 pub mod spec;
 pub mod submitted;
 pub mod target;

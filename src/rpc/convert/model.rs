@@ -5,7 +5,7 @@ use crate::host::models::any_model::ModelScalar;
 use crate::host::models::lifecycle::ModelState;
 use crate::host::veil::Veil;
 use crate::nn::{Mlp, Pauses};
-use crate::rpc::convert::request::timestamp;
+use crate::rpc::convert::shared_fields::timestamp;
 use crate::rpc::convert::spec;
 use crate::rpc::convert::tensor::{Encoding, write, write_in_blocks};
 use crate::rpc::pb;

@@ -1,7 +1,7 @@
 //! The target of a read, which is a stored model or a network in the request, and the batch for it.
 
 use super::tensor::{self, Rank};
-use super::{request, spec};
+use super::{shared_fields, spec};
 use crate::fault::Violations;
 use crate::host::caller::Caller;
 use crate::host::parts::batch::BatchParts;
@@ -69,7 +69,7 @@ impl RequestedTarget {
                 None
             }
             Some(Self::Model(name)) => {
-                request::model_name(&name, "model", violations).map(Target::Named)
+                shared_fields::model_name(&name, "model", violations).map(Target::Named)
             }
             Some(Self::Inline(inline)) => {
                 let spec = violations.take_at("inline.spec", spec::read(inline.spec, limits));

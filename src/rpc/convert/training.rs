@@ -1,6 +1,6 @@
 //! TrainBatch: converts a request into the parts of a run, and the events of a run into messages.
 
-use super::request::{count, duration, request_id};
+use super::shared_fields::{count, duration, request_id};
 use super::spec::{read_enum, to_i32};
 use super::target::read_batch;
 use crate::fault::Violations;

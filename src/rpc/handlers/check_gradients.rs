@@ -14,7 +14,7 @@ use crate::host::refused::Refused;
 use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
 use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Architecture, Batch};
-use crate::rpc::convert::request::count;
+use crate::rpc::convert::shared_fields::count;
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::convert::target::{RequestedTarget, read_batch};
 use crate::rpc::convert::training::timings;

@@ -14,7 +14,7 @@ use crate::host::refused::Refused;
 use crate::nn::digest::update_in_blocks;
 use crate::nn::{ArchitectureLimits, Pauses};
 use crate::rpc::convert::model::{read_access, write_model};
-use crate::rpc::convert::request::{id, random_id, request_id, session_name};
+use crate::rpc::convert::shared_fields::{id, random_id, request_id, session_name};
 use crate::rpc::convert::target::{read_batch, read_parameters};
 use crate::rpc::convert::{spec, submitted};
 use crate::rpc::pb;

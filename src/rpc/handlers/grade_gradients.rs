@@ -13,7 +13,7 @@ use crate::host::parts::batch::BatchParts;
 use crate::host::reference::{CompareLimits, Reference};
 use crate::host::refused::{LimitKind, Refused};
 use crate::host::target::Target;
-use crate::rpc::convert::request::count;
+use crate::rpc::convert::shared_fields::count;
 use crate::rpc::convert::submitted::{self, SubmittedParts};
 use crate::rpc::convert::target::{RequestedTarget, read_batch};
 use crate::rpc::convert::{grading as convert, spec::to_i32};

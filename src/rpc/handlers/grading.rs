@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::host::refused::Refused;
 use crate::rpc::call::caller;
 use crate::rpc::convert::grading as convert;
-use crate::rpc::convert::request::page_size;
+use crate::rpc::convert::shared_fields::page_size;
 use crate::rpc::pb::{self, grading_service_server::GradingService};
 use crate::status::{Reason, Refusal};
 

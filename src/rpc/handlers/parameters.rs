@@ -12,7 +12,7 @@ use crate::host::models::any_model::with_model;
 use crate::host::models::replacement::Replacement;
 use crate::host::refused::Refused;
 use crate::rpc::convert::model::parameters as write_parameters;
-use crate::rpc::convert::request::{check_reply, model_name, reply_limit, request_id};
+use crate::rpc::convert::shared_fields::{check_reply, model_name, reply_limit, request_id};
 use crate::rpc::convert::target::read_parameters;
 use crate::rpc::convert::tensor::Encoding;
 use crate::rpc::{large_reply, pb};

@@ -20,7 +20,7 @@ use crate::nn::pauses::is_long;
 use crate::nn::{Batch, Matrix, Quantity};
 use crate::rpc::GradientsReply;
 use crate::rpc::convert::quantity;
-use crate::rpc::convert::request::{check_reply, reply_limit};
+use crate::rpc::convert::shared_fields::{check_reply, reply_limit};
 use crate::rpc::convert::target::{RequestedTarget, read_batch};
 use crate::rpc::convert::tensor::{self, Encoding, Rank};
 use crate::rpc::convert::training::timings;

@@ -12,7 +12,7 @@ use crate::host::refused::Refused;
 use crate::rpc::GradientsReply;
 use crate::rpc::call::caller;
 use crate::rpc::convert::model::write_model;
-use crate::rpc::convert::request::{count, model_name, page_size, page_token, session_name};
+use crate::rpc::convert::shared_fields::{count, model_name, page_size, page_token, session_name};
 use crate::rpc::convert::training::read_run;
 use crate::rpc::pb::{self, training_service_server::TrainingService};
 use crate::training::ModelName;

@@ -16,7 +16,7 @@ use crate::host::caller::Caller;
 use crate::host::models::file::Receiving;
 use crate::host::refused::{Refused, Stop};
 use crate::rpc::convert::model::write_model;
-use crate::rpc::convert::request::{id, random_id, request_id, session_name};
+use crate::rpc::convert::shared_fields::{id, random_id, request_id, session_name};
 use crate::rpc::pb;
 use crate::status::{Reason, Refusal};
 use crate::training::{ModelName, SessionName};

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use crate::host::Host;
 use crate::host::durability::ReplayPlan;
-use crate::host::models::handle::{ModelEntry, WriteTurn};
+use crate::host::models::handle::ModelEntry;
 use crate::host::models::lifecycle::STORE_WITHIN;
+use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::NotStored;
 use crate::host::runs::event::{EndReason, RunEnd};
 use crate::nn::Scalar;

@@ -1,0 +1,111 @@
+//! The commit of a model: in the log where that takes it (`commit_to_log`), else in the model's file (`commit_to_file`), else
+//! taken back.
+
+use std::sync::Arc;
+
+use super::commit_to_file::write_file;
+use super::persistence::Persistence;
+use super::redo_budget::ReplayPlan;
+use crate::host::models::any_model::with_model;
+use crate::host::models::handle::ModelEntry;
+use crate::host::models::write_turn::WriteTurn;
+use crate::host::refused::NotStored;
+use crate::nn::Scalar;
+use crate::training::{Kept, Model};
+
+impl Persistence {
+    /// Writes a new model to its file, even if a deletion is already waiting. `turn` is the turn to change the model.
+    ///
+    /// # Errors
+    /// The disk write fails.
+    pub async fn keep_new<T: Scalar>(
+        &self,
+        entry: &Arc<ModelEntry>,
+        model: &Arc<Model<T>>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        let (entry, model) = (Arc::clone(entry), Arc::clone(model));
+        self.with_store(move |store| {
+            let _turn = turn;
+            write_file(store, &entry, &model).map(drop)
+        })
+        .await
+    }
+
+    /// Writes a model to its file unless it is deleted; returns the written state, if any. `turn` is the turn to change
+    /// the model, held until the write is done, even if the caller has left. A run may continue meanwhile.
+    ///
+    /// # Errors
+    /// The disk write fails; the last commit stays in place.
+    pub async fn put_model<T: Scalar>(
+        &self,
+        entry: &Arc<ModelEntry>,
+        model: &Arc<Model<T>>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<Option<Kept<T>>, NotStored> {
+        let (entry, model) = (Arc::clone(entry), Arc::clone(model));
+        self.with_store(move |store| {
+            let _turn = turn;
+            if entry.deleted.is_cancelled() {
+                return Ok(None);
+            }
+            write_file(store, &entry, &model).map(Some)
+        })
+        .await
+    }
+
+    /// Makes the changes to a model since `before` durable, or rolls them back. `turn` is the turn to change it;
+    /// `replay` says how to replay the changes, if known.
+    ///
+    /// # Errors
+    /// The disk write fails; the model is in its previous state.
+    pub async fn commit<T: Scalar>(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: &Arc<WriteTurn>,
+        model: &Arc<Model<T>>,
+        before: Kept<T>,
+        replay: Option<ReplayPlan<T>>,
+    ) -> Result<(), NotStored> {
+        if self.log(entry, model, turn, &before, replay).await {
+            return Ok(());
+        }
+        let stored = self.put_model(entry, model, Arc::clone(turn)).await;
+        if stored.is_err() {
+            model.restore(before);
+        }
+        stored.map(|_| ())
+    }
+
+    /// Writes everything acknowledged of a model to its file, unless the file has it already. `turn` is the turn to
+    /// change the model.
+    ///
+    /// # Errors
+    /// The disk write fails; the log keeps its commits.
+    pub async fn checkpoint(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        let is_due = entry.is_behind() || entry.is_logged();
+        if !self.is_on() || !is_due || entry.deleted.is_cancelled() {
+            return Ok(());
+        }
+        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
+    }
+
+    /// Persists what was acknowledged from memory, unless that is done. `turn` is the turn to change the model.
+    ///
+    /// # Errors
+    /// The disk write fails; the model is unchanged.
+    pub async fn catch_up(
+        &self,
+        entry: &Arc<ModelEntry>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        if !self.is_on() || !entry.is_behind() || entry.deleted.is_cancelled() {
+            return Ok(());
+        }
+        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
+    }
+}
