@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::{Answers, Submission, SubmissionError, id};
+use super::content::{Answers, Submission, SubmissionError, id};
 
 /// The file's structure.
 #[derive(Deserialize)]

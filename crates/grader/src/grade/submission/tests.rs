@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn error(parsed: Result<Submission, SubmissionError>) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answers, Submission, SubmissionError, id, line_of};
+use super::content::{Answers, Submission, SubmissionError, id, line_of};
 
 /// An answer whose end has not been read yet.
 struct Open<'a> {
