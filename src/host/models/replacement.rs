@@ -71,7 +71,7 @@ impl Replacement {
         };
         let flops = model.spec().architecture.parameter_count() as u64;
         let (parameters, fingerprint) = host.compute_in_blocks(caller, flops, read).await?.0?;
-        let request = is_remembered.then(|| RequestId {
+        let request = is_remembered.then_some(RequestId {
             id: self.request_id,
             fingerprint,
         });

@@ -176,7 +176,7 @@ impl RunParts {
             "" => [0; 32],
             _ => content.fingerprint(pauses).await,
         };
-        let request = (!self.request_id.is_empty()).then(|| RequestId {
+        let request = (!self.request_id.is_empty()).then_some(RequestId {
             id: self.request_id,
             fingerprint: known,
         });
