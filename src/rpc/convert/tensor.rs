@@ -203,7 +203,7 @@ pub fn write<T: Scalar>(shape: &[usize], entries: &[T], encoding: Encoding) -> p
     }
 }
 
-/// [`write`] with pauses.
+/// [`write()`] with pauses.
 pub async fn write_in_blocks<T: Scalar>(
     shape: &[usize],
     entries: &[T],
