@@ -147,9 +147,7 @@ pub mod training_service_server {
         /// Creates a model from such a file, at the same step and with the same weights, bit by bit.
         async fn import_model(
             &self,
-            request: tonic::Request<
-                tonic::Streaming<crate::rpc::pb::ImportModelRequest>,
-            >,
+            request: tonic::Request<tonic::Streaming<crate::rpc::pb::ImportModelRequest>>,
         ) -> std::result::Result<
             tonic::Response<crate::rpc::pb::ImportModelResponse>,
             tonic::Status,
@@ -249,9 +247,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::CreateModelRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::CreateModelRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -298,9 +294,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::TrainBatchRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::TrainBatchRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -480,9 +474,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::ListModelsRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::ListModelsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -527,9 +519,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::DeleteModelRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::DeleteModelRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -565,9 +555,8 @@ pub mod training_service_server {
                     struct GetParametersSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::GetParametersRequest,
-                    > for GetParametersSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::GetParametersRequest>
+                    for GetParametersSvc<T> {
                         type Response = crate::rpc::pb::GetParametersResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -575,9 +564,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::GetParametersRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::GetParametersRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -614,9 +601,8 @@ pub mod training_service_server {
                     struct SetParametersSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::SetParametersRequest,
-                    > for SetParametersSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::SetParametersRequest>
+                    for SetParametersSvc<T> {
                         type Response = crate::rpc::pb::SetParametersResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -624,9 +610,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::SetParametersRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::SetParametersRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -663,9 +647,8 @@ pub mod training_service_server {
                     struct CheckGradientsSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::CheckGradientsRequest,
-                    > for CheckGradientsSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::CheckGradientsRequest>
+                    for CheckGradientsSvc<T> {
                         type Response = crate::rpc::pb::CheckGradientsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -723,9 +706,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::WatchModelRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::WatchModelRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -772,9 +753,7 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::ExportModelRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::ExportModelRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1029,9 +1008,8 @@ pub mod grading_service_server {
                     struct ListAssignmentsSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::ListAssignmentsRequest,
-                    > for ListAssignmentsSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::ListAssignmentsRequest>
+                    for ListAssignmentsSvc<T> {
                         type Response = crate::rpc::pb::ListAssignmentsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1078,9 +1056,8 @@ pub mod grading_service_server {
                     struct GetAssignmentSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::GetAssignmentRequest,
-                    > for GetAssignmentSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::GetAssignmentRequest>
+                    for GetAssignmentSvc<T> {
                         type Response = crate::rpc::pb::GetAssignmentResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1088,9 +1065,7 @@ pub mod grading_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::GetAssignmentRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::GetAssignmentRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1126,9 +1101,8 @@ pub mod grading_service_server {
                     struct GradeFormulasSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::GradeFormulasRequest,
-                    > for GradeFormulasSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::GradeFormulasRequest>
+                    for GradeFormulasSvc<T> {
                         type Response = crate::rpc::pb::GradeFormulasResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1136,9 +1110,7 @@ pub mod grading_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::GradeFormulasRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::GradeFormulasRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1174,9 +1146,8 @@ pub mod grading_service_server {
                     struct GradeGradientsSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::GradeGradientsRequest,
-                    > for GradeGradientsSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::GradeGradientsRequest>
+                    for GradeGradientsSvc<T> {
                         type Response = crate::rpc::pb::GradeGradientsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1363,9 +1334,8 @@ pub mod server_service_server {
                     struct GetServerInfoSvc<T: ServerService>(pub Arc<T>);
                     impl<
                         T: ServerService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::GetServerInfoRequest,
-                    > for GetServerInfoSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::GetServerInfoRequest>
+                    for GetServerInfoSvc<T> {
                         type Response = crate::rpc::pb::GetServerInfoResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1373,9 +1343,7 @@ pub mod server_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::GetServerInfoRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::GetServerInfoRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1580,9 +1548,8 @@ pub mod session_service_server {
                     struct CreateSessionSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::CreateSessionRequest,
-                    > for CreateSessionSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::CreateSessionRequest>
+                    for CreateSessionSvc<T> {
                         type Response = crate::rpc::pb::CreateSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1590,9 +1557,7 @@ pub mod session_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::CreateSessionRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::CreateSessionRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1637,9 +1602,7 @@ pub mod session_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::GetSessionRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::GetSessionRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1675,9 +1638,8 @@ pub mod session_service_server {
                     struct ListSessionsSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::ListSessionsRequest,
-                    > for ListSessionsSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::ListSessionsRequest>
+                    for ListSessionsSvc<T> {
                         type Response = crate::rpc::pb::ListSessionsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1685,9 +1647,7 @@ pub mod session_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::ListSessionsRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::ListSessionsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1723,9 +1683,8 @@ pub mod session_service_server {
                     struct DeleteSessionSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<
-                        crate::rpc::pb::DeleteSessionRequest,
-                    > for DeleteSessionSvc<T> {
+                    > tonic::server::UnaryService<crate::rpc::pb::DeleteSessionRequest>
+                    for DeleteSessionSvc<T> {
                         type Response = crate::rpc::pb::DeleteSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -1733,9 +1692,7 @@ pub mod session_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::rpc::pb::DeleteSessionRequest,
-                            >,
+                            request: tonic::Request<crate::rpc::pb::DeleteSessionRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
