@@ -81,6 +81,7 @@ async fn a_deleted_model_ends_its_run_and_tells_its_watchers() {
     assert_eq!(state.step, 0);
     let events = scene.train(&name, ENDLESS).await.expect("it begins");
     start_of(&events).await;
+    until("it takes a step", async || scene.step(&name).await > 0).await;
     let deleted = scene.host.delete_model(&caller(), &name).await;
     deleted.expect("it is deleted");
     let (end, _) = end_of(&events).await;
