@@ -21,8 +21,7 @@ lint:
 # Pages, links, help and the API reference; `just docs` writes what is generated, then checks all of it.
 docs:
     UPDATE=1 cargo test --test readme api
-    UPDATE=1 cargo test --test tidy setting
-    UPDATE=1 cargo test --test tidy reason
+    UPDATE=1 cargo test --test tidy documentation
     cargo test --test readme
 
 # A server on port 50051 that keeps nothing.

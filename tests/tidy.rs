@@ -182,16 +182,27 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(circles.is_empty(), "{}", circles.join("\n"));
 }
 
+/// Holds the block of a page that is marked with `name` against what it is generated from; with `UPDATE` set it is
+/// rewritten.
+fn check_generated(page: &str, name: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = fs::read_to_string(&path).expect("the page is part of the repository");
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+    let (before, rest) = text.split_once(&begin).expect("the page marks the block");
+    let (block, after) = rest.split_once(&end).expect("the page marks its end");
+    if std::env::var_os("UPDATE").is_some() {
+        let text = format!("{before}{begin}{expected}{end}{after}");
+        fs::write(&path, text).expect("docs/ is writable");
+        return;
+    }
+    assert!(
+        block == expected,
+        "{page} is stale: run `UPDATE=1 cargo test --test tidy documentation`"
+    );
+}
+
 #[test]
 fn the_documentation_lists_every_setting_with_its_default() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    let text = fs::read_to_string(&page).expect("the page is part of the repository");
-    let (before, rest) = text
-        .split_once("<!-- settings -->\n")
-        .expect("the page marks its table of settings");
-    let (table, after) = rest
-        .split_once("<!-- /settings -->\n")
-        .expect("the page marks the table's end");
     let mut expected = String::new();
     let mut group = "";
     for setting in backpropd::config::SETTINGS {
@@ -205,35 +216,10 @@ fn the_documentation_lists_every_setting_with_its_default() {
         expected += &format!("| `{name}` | {default} | {description} |\n");
     }
     expected.push('\n');
-    if std::env::var_os("UPDATE").is_some() {
-        let text = format!("{before}<!-- settings -->\n{expected}<!-- /settings -->\n{after}");
-        fs::write(&page, text).expect("docs/ is writable");
-        return;
-    }
-    assert!(
-        table == expected,
-        "docs/configuration.md is stale: run `UPDATE=1 cargo test --test tidy setting`"
-    );
+    check_generated("docs/configuration.md", "settings", &expected);
 }
 
 #[test]
 fn the_documentation_lists_every_reason_of_an_error() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
-    let text = fs::read_to_string(&page).expect("the page is part of the repository");
-    let (before, rest) = text
-        .split_once("<!-- reasons -->\n")
-        .expect("the page marks its table of reasons");
-    let (table, after) = rest
-        .split_once("<!-- /reasons -->\n")
-        .expect("the page marks the table's end");
-    let expected = backpropd::status::table();
-    if std::env::var_os("UPDATE").is_some() {
-        let text = format!("{before}<!-- reasons -->\n{expected}<!-- /reasons -->\n{after}");
-        fs::write(&page, text).expect("docs/ is writable");
-        return;
-    }
-    assert!(
-        table == expected,
-        "docs/errors.md is stale: run `UPDATE=1 cargo test --test tidy reason`"
-    );
+    check_generated("docs/errors.md", "reasons", &backpropd::status::table());
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use super::fixture::{ENDLESS, Scene, caller, end_of, start_of, until};
 use crate::host::parts::run::Length;
 use crate::host::refused::Refused;
+use crate::training::ModelName;
 
 /// The setting that a refusal names.
 fn setting(refused: Option<Refused>) -> Option<&'static str> {
@@ -47,28 +50,34 @@ async fn runs_of_a_model_take_turns_in_the_order_in_which_they_came() {
     }
 }
 
+/// A run of one step that waits behind the one under way; how it is refused, if it is.
+async fn waiting(scene: &Arc<Scene>, name: &ModelName) -> JoinHandle<Option<Refused>> {
+    let run = {
+        let (scene, name) = (Arc::clone(scene), name.clone());
+        tokio::spawn(async move {
+            match scene.train(&name, 1).await {
+                Ok(events) => end_of(&events).await.0.refusal(),
+                Err(refused) => Some(refused),
+            }
+        })
+    };
+    let entry = scene.host.look_up(name).await.expect("a model");
+    until("it waits", async || entry.turns.writers() == 2).await;
+    run
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_runs_than_may_wait_are_refused_at_once() {
     let scene = Arc::new(Scene::new(|config| config.max_waiting_runs_per_model = 1).await);
     let name = scene.model("a").await;
     let first = scene.train(&name, ENDLESS).await.expect("it begins");
     start_of(&first).await;
-    let entry = scene.host.look_up(&name).await.expect("a model");
-    let second = {
-        let (scene, name) = (Arc::clone(&scene), name.clone());
-        tokio::spawn(async move {
-            end_of(&scene.train(&name, 1).await?)
-                .await
-                .0
-                .refusal()
-                .map_or(Ok(()), Err)
-        })
-    };
-    until("the second waits", async || entry.turns.writers() == 2).await;
+    let second = waiting(&scene, &name).await;
     let third = scene.train(&name, 1).await.err();
     assert_eq!(setting(third), Some("max_waiting_runs_per_model"));
     drop(first);
-    second.await.expect("no panic").expect("its turn came");
+    let refused = second.await.expect("no panic");
+    assert!(refused.is_none(), "its turn came: {refused:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,12 +86,7 @@ async fn a_turn_that_does_not_come_in_time_is_refused_and_the_next_call_is_not()
     let name = scene.model("a").await;
     let first = scene.train(&name, ENDLESS).await.expect("it begins");
     start_of(&first).await;
-    let entry = scene.host.look_up(&name).await.expect("a model");
-    let second = {
-        let (scene, name) = (Arc::clone(&scene), name.clone());
-        tokio::spawn(async move { scene.train(&name, 1).await.err() })
-    };
-    until("the second waits", async || entry.turns.writers() == 2).await;
+    let second = waiting(&scene, &name).await;
     scene.pass(Duration::from_secs(29)).await;
     assert!(!second.is_finished());
     scene.pass(Duration::from_secs(1)).await;
