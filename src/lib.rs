@@ -10,7 +10,7 @@
 //! - [`training`]: models, runs, sessions and their quotas; pure state.
 //! - [`store`]: snapshots on disk, committed whole; knows files and bytes only.
 //! - [`config`]: every limit and address, one table.
-//! - `host`: models that live, train and survive, whoever asks; knows no HTTP, no protobuf, no tonic.
+//! - `host`: models that live, train and survive, for any kind of caller; knows no HTTP, no protobuf, no tonic.
 //! - [`status`]: a refusal as a caller sees it, one table of errors.
 //! - `encoded`: a reply that is bytes already, on its way from a handler to its connection.
 //! - `transport`: connections and bytes. It and `rpc` do not know each other.

@@ -18,9 +18,6 @@ use super::handlers::training::Training;
 use super::pb::training_service_server::{SERVICE_NAME, TrainingServiceServer};
 use crate::host::Host;
 use crate::host::caller::Caller;
-use crate::host::deadline::Deadline;
-use crate::host::limits::memory::Reservation;
-use crate::host::party::Parties;
 
 /// The future of the router for the other services.
 type OfRoutes<B> = <Routes as Service<Request<B>>>::Future;
@@ -31,8 +28,6 @@ type OfRoutes<B> = <Routes as Service<Request<B>>>::Future;
 pub struct Router {
     training: TrainingServiceServer<Training>,
     others: Routes,
-    /// The server itself, as the caller of requests that come from no connection.
-    own: Arc<Caller>,
 }
 
 impl Router {
@@ -44,13 +39,6 @@ impl Router {
                 .max_decoding_message_size(host.config.max_request_bytes)
                 .max_encoding_message_size(usize::MAX),
             others: others.prepare(),
-            own: Arc::new(Caller::new(
-                0,
-                Parties::SERVER,
-                Deadline::NONE,
-                (Arc::clone(&host.memory), Reservation::default()),
-                None,
-            )),
         }
     }
 }
@@ -73,9 +61,8 @@ where
         let path = request.uri().path().strip_prefix('/');
         let method = path.and_then(|path| path.strip_prefix(SERVICE_NAME));
         let is_training = method.is_some_and(|method| method.starts_with('/'));
-        // The transport sets the caller; a request without one is the server's own.
         let caller = request.extensions().get::<Arc<Caller>>().map(Arc::clone);
-        let caller = caller.unwrap_or_else(|| Arc::clone(&self.own));
+        let caller = caller.expect("the transport sets the caller of every request");
         if is_training {
             Either::Left(scope(caller, self.training.call(request)))
         } else {

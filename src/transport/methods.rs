@@ -102,7 +102,7 @@ impl Kind {
         !matches!(self, Self::Health | Self::Reflection)
     }
 
-    /// Reserves the memory that every call takes, whatever its request.
+    /// Reserves the memory that every call takes, apart from its request.
     pub fn hold(self, account: &Arc<Account>) -> Result<Reservation, OutOfMemory> {
         match self {
             // Health is answered even when memory is full: the number of calls bounds the memory of the checks.

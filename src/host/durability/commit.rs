@@ -88,10 +88,7 @@ impl Persistence {
         turn: Arc<WriteTurn>,
     ) -> Result<(), NotStored> {
         let is_due = entry.is_behind() || entry.is_logged();
-        if !self.is_on() || !is_due || entry.deleted.is_cancelled() {
-            return Ok(());
-        }
-        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
+        self.put_if(is_due, entry, turn).await
     }
 
     /// Persists what was acknowledged from memory, unless that is done. `turn` is the turn to change the model.
@@ -103,7 +100,16 @@ impl Persistence {
         entry: &Arc<ModelEntry>,
         turn: Arc<WriteTurn>,
     ) -> Result<(), NotStored> {
-        if !self.is_on() || !entry.is_behind() || entry.deleted.is_cancelled() {
+        self.put_if(entry.is_behind(), entry, turn).await
+    }
+
+    async fn put_if(
+        &self,
+        is_due: bool,
+        entry: &Arc<ModelEntry>,
+        turn: Arc<WriteTurn>,
+    ) -> Result<(), NotStored> {
+        if !self.is_on() || !is_due || entry.deleted.is_cancelled() {
             return Ok(());
         }
         with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::durability::about;
 use crate::host::limits::memory::Reservation;
+use crate::host::limits::stream_slots::StreamSlot;
 use crate::host::refused::Refused;
 use crate::training::snapshot::{self, Body, Head, Rules, SnapshotError};
 use crate::training::{ModelName, Placement, RequestId};
@@ -32,8 +33,10 @@ impl Host {
         &self,
         caller: &Caller,
         name: &ModelName,
-    ) -> Result<(Bytes, Reservation), Refused> {
+    ) -> Result<(Bytes, Reservation, StreamSlot), Refused> {
+        caller.note_model(name);
         let entry = self.open_to_export(caller, name).await?;
+        let slot = self.streams.take(caller.party())?;
         let bytes = entry.model.spec().state_bytes();
         let memory = self.reserve(caller, bytes)?;
         let work = FLOPS_PER_BYTE * bytes as u64;
@@ -47,7 +50,7 @@ impl Host {
             tracing::error!(%error, "a model cannot be written");
             Refused::Bug
         })?;
-        Ok((file.into(), memory))
+        Ok((file.into(), memory, slot))
     }
 
     /// Creates a model from a file, unless the same request created it before.

@@ -9,8 +9,7 @@ use crate::host::durability::{NotRead, ReplayPlan};
 use crate::host::models::any_model::with_model;
 use crate::host::models::handle::ModelEntry;
 use crate::host::models::write_turn::WriteTurn;
-use crate::host::refused::NotStored;
-use crate::host::refused::Refused;
+use crate::host::refused::{NotStored, Refused};
 use crate::nn::{Scalar, WeightsDigest};
 use crate::training::{Access, Id, Kept, Model, ModelName, RegistryError, SessionName};
 

@@ -13,8 +13,7 @@ use crate::host::parts::parameters::{ParameterParts, flatten_in_blocks, paramete
 use crate::host::refused::Refused;
 use crate::nn::{Dtype, Pauses, initialize_in_blocks};
 use crate::training::{
-    Access, CompareTerms, Model, ModelName, Now, Placement, RegistryError, RequestId, SessionName,
-    Spec, batch_digest,
+    Access, CompareTerms, Model, ModelName, Now, Placement, RegistryError, Spec, batch_digest,
 };
 
 /// Floating-point operations equivalent to drawing one initial weight, roughly.
@@ -111,11 +110,6 @@ impl Host {
         } else {
             Ok(asked)
         }
-    }
-
-    /// Whether a request in this session has created a model before.
-    pub fn has_made(&self, session: &SessionName, request: &RequestId) -> bool {
-        self.registry().has_made(session, request)
     }
 }
 

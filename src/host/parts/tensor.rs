@@ -124,7 +124,7 @@ impl TensorParts {
 /// Decodes little-endian bytes of type `From` into numbers of type `To`. The bytes need not be aligned.
 fn decode<From: Scalar, To: Scalar>(raw: &[u8]) -> Vec<To> {
     if From::DTYPE == To::DTYPE {
-        // One copy, whatever the alignment; the length has been checked against the shape.
+        // One copy, aligned or not; the length has been checked against the shape.
         return bytemuck::pod_collect_to_vec(raw);
     }
     raw.chunks_exact(size_of::<From>())

@@ -65,7 +65,7 @@ async fn read(
     let request_id = request_id(id_of_request, || known, &mut violations);
     // A repeated request is answered even if the limits have been lowered since.
     let is_made = match (&session, &request_id) {
-        (Some(session), Some(request)) => host.has_made(session, request),
+        (Some(session), Some(request)) => host.registry().has_made(session, request),
         _ => false,
     };
     let limits = if is_made {

@@ -238,7 +238,7 @@ impl Submission {
         violations.into_result(Some(()))
     }
 
-    /// Decodes the entries and starts grading in FLOAT64, whatever type the model computes in.
+    /// Decodes the entries and starts grading, always in FLOAT64.
     fn begin<T: ModelScalar>(
         self,
         model: &Model<T>,

@@ -33,13 +33,9 @@ pub async fn export(
     caller: &Caller,
     name: &ModelName,
 ) -> Result<Response<Streamed<pb::ExportModelResponse>>, Status> {
-    let export = async {
-        caller.note_model(name);
-        let slot = host.streams.take(caller.party())?;
-        let (file, memory) = host.export(caller, name).await?;
-        Ok::<_, Refused>(Encoded::of_file(file, PIECE, memory, slot))
-    };
-    let file = caller.deadline.limit(export).await?;
+    let export = host.export(caller, name);
+    let (file, memory, slot) = caller.deadline.limit(export).await?;
+    let file = Encoded::of_file(file, PIECE, memory, slot);
     Ok(file.answer(stream::empty().boxed()))
 }
 

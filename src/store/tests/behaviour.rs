@@ -1,4 +1,4 @@
-//! What any [`Storage`] does, whatever keeps the bytes. A new implementation adds its own `Place` and one test.
+//! What every [`Storage`] does. A new implementation adds its own `Place` and one test.
 
 use std::io;
 

@@ -12,7 +12,7 @@ pub(super) enum Slope {
     Inverted,
     /// σ′ at another layer's z.
     At(usize),
-    /// (zⁱ ≥ 0), whatever the activation.
+    /// (zⁱ ≥ 0), for every activation.
     Step,
     /// σ(zⁱ).
     Value,

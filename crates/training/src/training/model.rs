@@ -310,7 +310,7 @@ impl<T: Scalar> Model<T> {
     /// Decides how a request that changes the model begins. The caller is the model's only writer.
     ///
     /// # Errors
-    /// A reused id or an unexpected step. A remembered request gets its answer whatever step it expects.
+    /// A reused id or an unexpected step. A remembered request gets its answer even if it expects another step.
     pub fn begin(
         &self,
         request: Option<&RequestId>,
