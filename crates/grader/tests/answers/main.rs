@@ -1,0 +1,259 @@
+//! The answer files: spellings of right answers, wrong answers with the name of their mistake, and unreadable answers
+//! with a piece of the message. Every answer is graded on networks of several secrets, because a verdict that holds for
+//! one draw of numbers proves little.
+//!
+//! - `right/<kind>.toml`: `"1.11" = ['…', '''…''']`. Every answer is CORRECT for its question, and for no other
+//!   question unless the two ask for the same value.
+//! - `wrong/<kind>.toml`: `[MISSING_MASK]`, then `"1.11" = ['…']`. No answer is CORRECT, and each has that name.
+//!   `[ANY]` wants no name; `[MISSING_MASK__SIGN_FLIPPED]` wants both in the name, the message or the note.
+//! - `invalid/<kind>.toml`: `"1.11" = [['answer', 'a piece of the message']]`.
+//!
+//! `ANSWER_SECRETS=50` runs the long form.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use backpropd_grader::grade::{Assignment, BUILT_IN, Grader, QuestionReport, Reveal, Verdict};
+use serde::de::DeserializeOwned;
+
+/// The secrets of a usual run, and the variable for a longer one.
+const SECRETS: usize = 3;
+const SECRETS_VARIABLE: &str = "ANSWER_SECRETS";
+
+/// One answer of a file.
+struct Answer {
+    /// The file and, for wrong answers, the table in it.
+    kind: String,
+    question: String,
+    text: String,
+    /// The codes of a wrong answer, or the piece of the message of an invalid one.
+    wanted: Vec<String>,
+}
+
+/// The answers to each question, as the files of right answers have them.
+type ByQuestion = BTreeMap<String, Vec<String>>;
+
+/// The graders of all secrets, which the tests share.
+fn graders() -> &'static [Grader] {
+    static GRADERS: OnceLock<Vec<Grader>> = OnceLock::new();
+    GRADERS.get_or_init(|| {
+        let count = std::env::var(SECRETS_VARIABLE).map_or(SECRETS, |count| {
+            count
+                .parse()
+                .expect("ANSWER_SECRETS is a number of secrets")
+        });
+        (0..count)
+            .map(|secret| {
+                let (name, text) = BUILT_IN[0];
+                let assignment = Assignment::parse(text, name).expect("the file is valid");
+                let secret = format!("secret {secret}");
+                Grader::new(assignment, secret.as_bytes()).expect("it can be graded")
+            })
+            .collect()
+    })
+}
+
+/// The files of one folder: their names and their contents.
+fn files<T: DeserializeOwned>(folder: &str) -> Vec<(String, T)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/answers")
+        .join(folder);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    paths.sort();
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path).expect("the file can be read");
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    paths
+        .iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap_or_default();
+            (name.to_string_lossy().into_owned(), read(path))
+        })
+        .collect()
+}
+
+fn right() -> Vec<Answer> {
+    let mut all = Vec::new();
+    for (file, questions) in files::<ByQuestion>("right") {
+        for (question, answers) in questions {
+            all.extend(answers.into_iter().map(|text| Answer {
+                kind: format!("right/{file}"),
+                question: question.clone(),
+                text,
+                wanted: Vec::new(),
+            }));
+        }
+    }
+    all
+}
+
+fn wrong() -> Vec<Answer> {
+    let mut all = Vec::new();
+    for (file, tables) in files::<BTreeMap<String, ByQuestion>>("wrong") {
+        for (codes, questions) in tables {
+            for (question, answers) in questions {
+                all.extend(answers.into_iter().map(|text| Answer {
+                    kind: format!("wrong/{file} [{codes}]"),
+                    question: question.clone(),
+                    text,
+                    wanted: codes.split("__").map(str::to_owned).collect(),
+                }));
+            }
+        }
+    }
+    all
+}
+
+fn invalid() -> Vec<Answer> {
+    let mut all = Vec::new();
+    for (file, questions) in files::<BTreeMap<String, Vec<(String, String)>>>("invalid") {
+        for (question, answers) in questions {
+            all.extend(answers.into_iter().map(|(text, piece)| Answer {
+                kind: format!("invalid/{file}"),
+                question: question.clone(),
+                text,
+                wanted: vec![piece],
+            }));
+        }
+    }
+    all
+}
+
+fn grade(grader: &Grader, question: &str, text: &str) -> QuestionReport {
+    let answers = BTreeMap::from([(question.to_owned(), text.to_owned())]);
+    let report = grader.grade(&answers, Reveal::Mistake);
+    assert!(report.unknown_answers.is_empty(), "no question {question}");
+    let mut questions = report.questions.into_iter();
+    let own = questions.find(|report| report.id == question);
+    own.expect("every question is reported")
+}
+
+/// Grades every answer under every secret, and lists all that are not as `is_wanted` says.
+fn check(answers: &[Answer], is_wanted: impl Fn(&Answer, &QuestionReport) -> bool) {
+    let mut faults = String::new();
+    let mut count = 0;
+    for answer in answers {
+        let mut secrets = Vec::new();
+        let mut shown = None;
+        for (secret, grader) in graders().iter().enumerate() {
+            let report = grade(grader, &answer.question, &answer.text);
+            if !is_wanted(answer, &report) {
+                secrets.push(secret);
+                shown.get_or_insert(report);
+            }
+        }
+        if let Some(report) = shown {
+            count += 1;
+            let Answer {
+                kind,
+                question,
+                text,
+                ..
+            } = answer;
+            let name = report.mistake.map_or("-", |mistake| mistake.word());
+            let understood = report.understood.map(|understood| understood.plain);
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                faults,
+                "{kind} {question}: {text}\n    {} {name} (secrets {secrets:?}): {}\n    read as {}",
+                report.verdict,
+                report.message,
+                understood.as_deref().unwrap_or("-"),
+            );
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "{count} of {} answers:\n{faults}",
+        answers.len()
+    );
+}
+
+#[test]
+fn right_answers_are_right() {
+    check(&right(), |_, report| report.verdict == Verdict::Correct);
+}
+
+#[test]
+fn wrong_answers_are_wrong_and_named() {
+    check(&wrong(), |answer, report| {
+        let is_named = |code: &String| {
+            code == "ANY"
+                || report.mistake.is_some_and(|own| own.word() == code)
+                || (answer.wanted.len() > 1
+                    && (report.message.contains(code) || report.note.contains(code)))
+        };
+        report.verdict != Verdict::Correct && answer.wanted.iter().all(is_named)
+    });
+}
+
+#[test]
+fn unreadable_answers_are_invalid_and_the_message_says_why() {
+    check(&invalid(), |answer, report| {
+        let says = |piece: &String| report.message.contains(piece.as_str());
+        report.verdict == Verdict::Invalid && answer.wanted.iter().all(says)
+    });
+}
+
+/// Pairs of questions that ask for the same value: the solution of one is right for the other.
+fn equal_questions(grader: &Grader) -> BTreeSet<(&str, &str)> {
+    let questions = &grader.assignment().questions;
+    let mut equal = BTreeSet::new();
+    for one in questions {
+        let everywhere = questions
+            .iter()
+            .map(|other| (other.id.clone(), one.solution.clone()));
+        let report = grader.grade(&everywhere.collect(), Reveal::Verdict);
+        for (other, report) in questions.iter().zip(report.questions) {
+            if report.verdict == Verdict::Correct {
+                equal.insert((one.id.as_str(), other.id.as_str()));
+                equal.insert((other.id.as_str(), one.id.as_str()));
+            }
+        }
+    }
+    equal
+}
+
+#[test]
+fn right_answers_are_right_for_no_other_question() {
+    let grader = &graders()[0];
+    let equal = equal_questions(grader);
+    let ids: Vec<&str> = grader
+        .assignment()
+        .questions
+        .iter()
+        .map(|question| question.id.as_str())
+        .collect();
+    let mut faults = Vec::new();
+    for answer in right() {
+        let foreign = ids
+            .iter()
+            .filter(|&&id| !equal.contains(&(answer.question.as_str(), id)));
+        let everywhere = foreign.map(|&id| (id.to_owned(), answer.text.clone()));
+        let report = grader.grade(&everywhere.collect(), Reveal::Verdict);
+        for own in &report.questions {
+            if own.verdict == Verdict::Correct {
+                let Answer {
+                    kind,
+                    question,
+                    text,
+                    ..
+                } = &answer;
+                faults.push(format!("{kind} {question} is right for {}: {text}", own.id));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
