@@ -63,6 +63,9 @@ impl Parser<'_> {
         if self.is_argument(name) && !(name == "u" && self.is("(")) {
             return self.node(Kind::Symbol(Symbol::Argument), start);
         }
+        if let Some(at) = self.scope.constants.iter().position(|known| known == name) {
+            return self.node(Kind::Symbol(Symbol::Constant(at)), start);
+        }
         match name {
             "W" | "b" | "z" | "h" | "n" | "dW" | "db" | "dz" | "dh" => self.layered(name, start),
             "x" => self.plain_symbol(Symbol::Activation(0), start),
@@ -77,10 +80,14 @@ impl Parser<'_> {
                     return Err(FormulaError::new(
                         Fault::UnknownSymbol,
                         self.since(start),
-                        "Only \\hat{y} is known, as f(x, θ).",
+                        "Only \\hat{y} is known, as the network's prediction.",
                     ));
                 }
-                self.plain_symbol(self.output(), start)
+                let output = self.plain_symbol(self.output(), start)?;
+                match self.scope.prediction {
+                    Some(function) => self.node(Kind::Call(function, vec![output]), start),
+                    None => Ok(output),
+                }
             }
             "delta" => self.plain_symbol(Symbol::Delta, start),
             "m" => self.node(Kind::Symbol(Symbol::BatchSize), start),

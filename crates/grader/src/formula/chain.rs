@@ -19,7 +19,7 @@ pub struct Side {
 /// # Errors
 /// Text that cannot be cut into tokens.
 pub fn parse(text: &str, scope: &Scope) -> Result<Vec<Vec<Side>>, FormulaError> {
-    let tokens = lex(text)?;
+    let tokens = scope.names.put(lex(text)?);
     let mut chains: Vec<Vec<Side>> = Vec::new();
     for displayed in tokens.split(|lexeme| lexeme.token == Token::Break) {
         let sides = split_sides(displayed)

@@ -127,7 +127,13 @@ fn by_differences(
     shaped(entries.collect(), shape, below.shape(), whole)
 }
 
+/// The number of entries of a row or a column.
+fn length((rows, columns): (usize, usize)) -> Option<usize> {
+    (rows == 1 || columns == 1).then_some(rows * columns)
+}
+
 /// The derivative of one entry has the shape of the denominator; with respect to one entry, the shape of the numerator.
+/// The derivative of a vector with respect to a vector has a row for each entry of the numerator.
 /// Any other derivative has four indices and is not a matrix.
 fn shaped(
     values: Vec<f64>,
@@ -139,6 +145,8 @@ fn shaped(
         Ok(Matrix::new(below.0, below.1, values))
     } else if below == (1, 1) {
         Ok(Matrix::new(above.0, above.1, values))
+    } else if let (Some(rows), Some(columns)) = (length(above), length(below)) {
+        Ok(Matrix::new(rows, columns, values))
     } else {
         let message = "The derivative of a matrix with respect to a matrix is not one matrix.";
         Err(FormulaError::new(Fault::NotEvaluable, whole.span, message))

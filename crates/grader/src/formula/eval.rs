@@ -84,6 +84,11 @@ pub(super) fn is_constant(expr: &Expr) -> bool {
     })
 }
 
+/// Whether the expression is a bias of the network.
+fn is_bias(expr: &Expr) -> bool {
+    matches!(expr.kind, Kind::Symbol(Symbol::Bias(_)))
+}
+
 impl<'b> Evaluator<'b> {
     pub(super) fn new(bindings: &'b dyn Bindings, letters: &[(char, usize)]) -> Self {
         Self {
@@ -327,6 +332,14 @@ impl<'b> Evaluator<'b> {
                 let a = Matrix::filled(b.rows(), b.columns(), number);
                 Ok((a, b))
             }
+            _ if is_bias(right) && self.fits_each_sample(&b, &a) => {
+                let b = self.for_each_sample(&b, &a);
+                Ok((a, b))
+            }
+            _ if is_bias(left) && self.fits_each_sample(&a, &b) => {
+                let a = self.for_each_sample(&a, &b);
+                Ok((a, b))
+            }
             _ => {
                 let message = || {
                     format!(
@@ -337,6 +350,24 @@ impl<'b> Evaluator<'b> {
                 };
                 Err(self.fault(Fault::Shape, whole, message))
             }
+        }
+    }
+
+    /// Whether a bias has the size of one sample of a batch.
+    fn fits_each_sample(&self, bias: &Matrix, batch: &Matrix) -> bool {
+        if self.bindings.samples_are_columns() {
+            bias.shape() == (batch.rows(), 1)
+        } else {
+            bias.shape() == (1, batch.columns())
+        }
+    }
+
+    /// A bias once for each sample, as every course writes z = x Wᵀ + b of a batch.
+    fn for_each_sample(&self, bias: &Matrix, batch: &Matrix) -> Matrix {
+        if self.bindings.samples_are_columns() {
+            bias.product(&Matrix::filled(1, batch.columns(), 1.0))
+        } else {
+            Matrix::filled(batch.rows(), 1, 1.0).product(bias)
         }
     }
 

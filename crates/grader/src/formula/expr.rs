@@ -141,7 +141,7 @@ pub enum Function {
     Sign,
     /// 1 where z ≥ 0.
     Step,
-    /// Softmax of each row.
+    /// Softmax of each sample.
     Softmax,
     /// The square matrix with a row on its diagonal, or the diagonal of a square matrix as a row.
     Diag,

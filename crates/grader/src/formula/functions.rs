@@ -34,6 +34,9 @@ impl Evaluator<'_> {
             Function::Sqrt => a.map(libm::sqrt),
             Function::Abs => a.map(f64::abs),
             Function::Sign => a.map(|z| if z == 0.0 { 0.0 } else { z.signum() }),
+            Function::Softmax if bindings.samples_are_columns() => {
+                softmax(&a.transposed()).transposed()
+            }
             Function::Softmax => softmax(a),
             Function::Diag => self.diagonal(a, whole)?,
             Function::Max | Function::Min => {

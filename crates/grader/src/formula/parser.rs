@@ -5,7 +5,7 @@
 
 use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::{Lexeme, Token};
-use super::{Fault, FormulaError, MAX_HEIGHT, Span, Symbol};
+use super::{Fault, FormulaError, MAX_HEIGHT, Names, Span, Symbol};
 
 /// The deepest nesting of a formula.
 pub const MAX_DEPTH: usize = 64;
@@ -19,6 +19,12 @@ pub struct Scope {
     pub depth: usize,
     /// The names of the scalar in a question about a function of one number.
     pub argument: Vec<String>,
+    /// What makes probabilities of the network's output, if ŷ is not the output itself.
+    pub prediction: Option<Function>,
+    /// The course's own letters for the network's quantities.
+    pub names: Names,
+    /// The names of the assignment's constants, such as `lambda`.
+    pub constants: Vec<String>,
 }
 
 /// Parses the tokens of one side from left to right.

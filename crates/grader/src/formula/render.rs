@@ -137,6 +137,7 @@ fn symbol_text(symbol: Symbol, notation: Notation) -> String {
         Symbol::SampleLoss => "l_{:}".to_owned(),
         Symbol::BatchSize => "m".to_owned(),
         Symbol::Argument => "x".to_owned(),
+        Symbol::Constant(at) => format!("c_{{{}}}", at + 1),
     }
 }
 

@@ -24,7 +24,9 @@ impl Parser<'_> {
             scripts.layer = Some(layer);
             scripts.indices = None;
         }
-        let Some(layer) = scripts.layer else {
+        // A network of one layer has one W.
+        let only = (self.scope.depth == 1 && name != "n").then_some(1);
+        let Some(layer) = scripts.layer.or(only) else {
             let message = format!("{name} stands without a layer; write {name}^1, {name}^2, ….");
             return Err(FormulaError::new(
                 Fault::UnknownSymbol,

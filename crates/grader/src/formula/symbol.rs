@@ -27,12 +27,19 @@ pub enum Symbol {
     Units(usize),
     /// The scalar x in a question about a function of one number.
     Argument,
+    /// A constant of the assignment, such as λ, by its place among them.
+    Constant(usize),
 }
 
 /// The values of a formula's symbols: one network with one batch.
 pub trait Bindings: Sync {
     /// The symbol's value; `None` if the network has no such quantity.
     fn value(&self, symbol: Symbol) -> Option<&Matrix>;
+
+    /// Whether the samples of a batch are columns, and a bias is one too.
+    fn samples_are_columns(&self) -> bool {
+        false
+    }
 
     /// L.
     fn depth(&self) -> usize;

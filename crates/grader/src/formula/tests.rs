@@ -10,7 +10,7 @@ use super::{
 fn scope() -> Scope {
     Scope {
         depth: 3,
-        argument: Vec::new(),
+        ..Scope::default()
     }
 }
 

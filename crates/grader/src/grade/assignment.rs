@@ -1,14 +1,18 @@
 //! An assignment as its file defines it: the network, the rubric and the questions. Reading it checks everything that
 //! does not need a formula to be parsed; formulas stay text here.
 
+mod convention;
 mod network_file;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::Mistake;
+use super::network::WeightShape;
+pub use convention::{Constant, Convention};
+use convention::{ConstantFile, ConventionFile, LayoutWord};
 use network_file::NetworkFile;
 pub use network_file::NetworkSpec;
 
@@ -16,6 +20,8 @@ pub use network_file::NetworkSpec;
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 /// The most questions of an assignment.
 pub const MAX_QUESTIONS: usize = 500;
+/// The most choices of a question: a letter each.
+pub const MAX_CHOICES: usize = 26;
 /// The longest id of an assignment or a question, in bytes.
 pub const MAX_ID_BYTES: usize = 64;
 /// The assignments that come with the program: file name and text.
@@ -49,6 +55,8 @@ pub struct Assignment {
     pub description: String,
     /// The network of every question.
     pub network: NetworkSpec,
+    /// The course's layout, letters and constants.
+    pub convention: Convention,
     /// The partial credit for wrong answers.
     pub rubric: Rubric,
     /// The questions, in the file's order; their ids differ.
@@ -77,11 +85,38 @@ pub struct Rubric {
     pub carried_forward: f64,
 }
 
+/// The kind of answer that a question asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    /// A formula with the values of the right one.
+    #[default]
+    Formula,
+    /// One number.
+    Number,
+    /// A shape, such as 2 × 3 or m × 2.
+    Shape,
+    /// One of the choices.
+    Choice,
+}
+
+/// The shape of the derivative of a vector with respect to a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JacobianLayout {
+    /// A row for each entry of the numerator.
+    #[default]
+    Numerator,
+    /// A row for each entry of the denominator.
+    Denominator,
+}
+
 /// The numbers of samples in a question's networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchKind {
     /// m = 1.
+    #[default]
     One,
     /// m from 2, 3 and 5.
     Many,
@@ -99,12 +134,19 @@ pub struct Question {
     pub prompt: String,
     /// The points for the right answer; above 0.
     pub points: f64,
+    /// The kind of answer.
+    #[serde(default)]
+    pub kind: AnswerKind,
     /// The numbers of samples in its networks.
+    #[serde(default)]
     pub batch: BatchKind,
-    /// The quantity to differentiate.
-    pub of: String,
+    /// The quantity to differentiate; with `wrt`, or both left out where the solution itself is the truth.
+    pub of: Option<String>,
     /// The quantity to differentiate with respect to.
-    pub wrt: String,
+    pub wrt: Option<String>,
+    /// The layout of the derivative of a vector with respect to a vector.
+    #[serde(default)]
+    pub jacobian: JacobianLayout,
     /// The indices that the answer leaves open: lower-case letters.
     #[serde(default)]
     pub free: Vec<char>,
@@ -117,8 +159,16 @@ pub struct Question {
     /// Symbols that the answer may not use.
     #[serde(default)]
     pub forbid: Vec<String>,
-    /// A right answer, which is checked against the derivative itself.
+    /// A right answer, which is checked against the derivative itself. Of a choice, the letter of the right one.
     pub solution: String,
+    /// Other answers that are right too, although their values differ.
+    #[serde(default)]
+    pub accept: Vec<String>,
+    /// What to choose from: the answer is a letter, A for the first.
+    #[serde(default)]
+    pub choices: Vec<String>,
+    /// Of a number, the allowed error relative to the solution.
+    pub tolerance: Option<f64>,
     /// Hints, each more specific than the one before.
     #[serde(default)]
     pub hints: Vec<String>,
@@ -208,6 +258,13 @@ struct File {
     #[serde(default)]
     description: String,
     network: Spanned<NetworkFile>,
+    layout: Option<LayoutWord>,
+    weights: Option<WeightShape>,
+    notation: Option<String>,
+    #[serde(default)]
+    names: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    constants: BTreeMap<String, ConstantFile>,
     #[serde(default)]
     rubric: Option<Spanned<Rubric>>,
     #[serde(default)]
@@ -227,6 +284,16 @@ fn read(text: &str) -> Result<Assignment, Fault> {
     let at = file.network.span().start;
     let network =
         NetworkSpec::of_assignment(file.network.get_ref()).map_err(|reason| (at, reason))?;
+    let convention = ConventionFile {
+        layout: file.layout,
+        weights: file.weights,
+        notation: file.notation,
+        names: file.names,
+        constants: file.constants,
+    };
+    let convention = convention
+        .read(&network)
+        .map_err(|faults| (file.id.span().start, faults.join("; ")))?;
     let rubric = match file.rubric {
         None => Rubric::default(),
         Some(rubric) => {
@@ -240,6 +307,7 @@ fn read(text: &str) -> Result<Assignment, Fault> {
         title: file.title,
         description: file.description,
         network,
+        convention,
         rubric,
         questions: questions(file.questions)?,
     })
@@ -268,6 +336,7 @@ fn check_question(question: &Question, earlier: &HashSet<&str>) -> Result<(), St
     if !(question.points > 0.0 && question.points.is_finite()) {
         return Err(format!("points {} are not above 0", question.points));
     }
+    check_kind(question)?;
     let mut letters = HashSet::new();
     let free = question.free.iter().map(char::to_string);
     for letter in free.chain(question.argument.iter().cloned()) {
@@ -285,6 +354,36 @@ fn check_question(question: &Question, earlier: &HashSet<&str>) -> Result<(), St
         }
     }
     Ok(())
+}
+
+/// The fields that belong to the kind of answer, and no others.
+fn check_kind(question: &Question) -> Result<(), String> {
+    let is_derivative = match (&question.of, &question.wrt) {
+        (Some(_), Some(_)) => true,
+        (None, None) => false,
+        (Some(_), None) => return Err("of stands without wrt".to_owned()),
+        (None, Some(_)) => return Err("wrt stands without of".to_owned()),
+    };
+    let kind = question.kind;
+    if is_derivative && kind != AnswerKind::Formula {
+        return Err("of and wrt are for kind = \"formula\"".to_owned());
+    }
+    if !question.choices.is_empty() && kind != AnswerKind::Choice {
+        return Err("choices are for kind = \"choice\"".to_owned());
+    }
+    if kind == AnswerKind::Choice && !(2..=MAX_CHOICES).contains(&question.choices.len()) {
+        let choices = question.choices.len();
+        return Err(format!("{choices} choices; 2 to {MAX_CHOICES} are allowed"));
+    }
+    match question.tolerance {
+        Some(_) if kind != AnswerKind::Number => {
+            Err("tolerance is for kind = \"number\"".to_owned())
+        }
+        Some(tolerance) if !(0.0..=1.0).contains(&tolerance) => {
+            Err(format!("tolerance = {tolerance} is not from 0 to 1"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_id(id: &str) -> Result<(), String> {

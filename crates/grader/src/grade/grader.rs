@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::judge::Judge;
+use super::network::Layout;
 use super::question::Prepared;
 use super::steps::{complete, pause};
 use super::{Assignment, GradeReport, Question, QuestionReport, Verdict};
@@ -56,7 +57,8 @@ pub struct GraderError {
 /// An assignment that is ready to grade submissions.
 pub struct Grader {
     assignment: Assignment,
-    questions: Vec<Prepared>,
+    /// The questions, in each layout in which they may be answered.
+    layouts: Vec<Vec<Prepared>>,
 }
 
 impl Grader {
@@ -81,28 +83,37 @@ impl Grader {
         secret: &[u8],
         run: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Result<Self, GraderError> {
-        let prepare = |question: &Question| {
-            Prepared::new(&assignment, question, secret).map_err(|reason| GraderError {
+        let layouts = &assignment.convention.layouts;
+        let prepare = |(layout, question): (Layout, &Question)| {
+            Prepared::new(&assignment, question, layout, secret).map_err(|reason| GraderError {
                 question: question.id.clone(),
                 reason,
             })
         };
-        let places: Vec<OnceLock<Result<Prepared, GraderError>>> = assignment
-            .questions
-            .iter()
-            .map(|_| OnceLock::new())
-            .collect();
+        let of_layout = |layout: &Layout| {
+            let layout = *layout;
+            let questions = assignment.questions.iter();
+            questions.map(move |question| (layout, question))
+        };
+        let tasks: Vec<(Layout, &Question)> = layouts.iter().flat_map(of_layout).collect();
+        let places: Vec<OnceLock<Result<Prepared, GraderError>>> =
+            tasks.iter().map(|_| OnceLock::new()).collect();
         run(places.len(), &|at| {
-            places[at].get_or_init(|| prepare(&assignment.questions[at]));
+            places[at].get_or_init(|| prepare(tasks[at]));
         });
-        let questions = places
+        let mut prepared = places
             .into_iter()
-            .zip(&assignment.questions)
-            .map(|(place, question)| place.into_inner().unwrap_or_else(|| prepare(question)))
+            .zip(&tasks)
+            .map(|(place, &task)| place.into_inner().unwrap_or_else(|| prepare(task)));
+        let questions = assignment.questions.len();
+        let layouts = layouts
+            .iter()
+            .map(|_| prepared.by_ref().take(questions).collect())
             .collect::<Result<_, _>>()?;
+        drop(prepared);
         Ok(Self {
             assignment,
-            questions,
+            layouts,
         })
     }
 
@@ -114,7 +125,7 @@ impl Grader {
     /// The shape of the answer to a question, with m for the batch size.
     pub fn shape(&self, question: &str) -> Option<String> {
         let prepared = self
-            .questions
+            .prepared()
             .iter()
             .find(|prepared| prepared.question.id == question)?;
         let shape = prepared
@@ -129,9 +140,9 @@ impl Grader {
         Some(shape_text(shape, prepared.solution.networks.last()?))
     }
 
-    /// The prepared questions.
+    /// The prepared questions, in the first layout.
     pub(super) fn prepared(&self) -> &[Prepared] {
-        &self.questions
+        self.layouts.first().map_or(&[], Vec::as_slice)
     }
 
     /// Grades the answers, which are keyed by question id, in one go. [`super::Grading`] grades them step by step.
@@ -145,9 +156,26 @@ impl Grader {
         answers: &BTreeMap<String, String>,
         reveal: Reveal,
     ) -> GradeReport {
+        let mut best: Option<GradeReport> = None;
+        for prepared in &self.layouts {
+            let report = self.grade_in_layout(prepared, answers, reveal).await;
+            if best.as_ref().is_none_or(|best| report.score > best.score) {
+                best = Some(report);
+            }
+        }
+        best.expect("an assignment has a layout")
+    }
+
+    /// Grades the answers in one layout: a student who writes samples as columns does so throughout.
+    async fn grade_in_layout(
+        &self,
+        all: &[Prepared],
+        answers: &BTreeMap<String, String>,
+        reveal: Reveal,
+    ) -> GradeReport {
         let mut earlier: BTreeMap<&str, Expr> = BTreeMap::new();
-        let mut questions = Vec::with_capacity(self.questions.len());
-        for prepared in &self.questions {
+        let mut questions = Vec::with_capacity(all.len());
+        for prepared in all {
             let text = answers
                 .get(&prepared.question.id)
                 .map_or("", String::as_str);

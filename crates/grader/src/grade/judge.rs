@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::carry::carried;
+use super::closed;
 use super::feedback;
 use super::mending::mending_edit;
 use super::question::{Prepared, best};
@@ -99,6 +100,14 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) async fn judge(&self) -> Judgement {
+        if let Some(answer) = closed::judge(self.prepared, self.text) {
+            let mut report = self.report(answer.verdict, answer.share(), None, answer.message);
+            report.understood = answer.understood;
+            return Judgement {
+                report,
+                answer: None,
+            };
+        }
         let chains = match parse(self.text, &self.prepared.scope) {
             Ok(chains) => chains,
             Err(error) => return self.invalid(&error),
@@ -153,7 +162,7 @@ impl<'a> Judge<'a> {
         let candidates = self.values_of(&readings).await;
         let right = candidates
             .iter()
-            .position(|values| values.agrees_with(&prepared.solution.values));
+            .position(|values| prepared.accepts(values));
         let most = candidates.iter().map(Values::evaluated).max();
         let at = right.or_else(|| {
             candidates

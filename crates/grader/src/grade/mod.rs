@@ -7,6 +7,7 @@
 pub mod assignment;
 mod budget;
 mod carry;
+mod closed;
 mod edit;
 mod feedback;
 pub mod formats;
@@ -34,14 +35,14 @@ mod values;
 mod wrong;
 
 pub use assignment::{
-    Assignment, AssignmentError, BUILT_IN, BatchKind, Carry, CatalogueEntry, NetworkSpec, Question,
-    Rubric,
+    AnswerKind, Assignment, AssignmentError, BUILT_IN, BatchKind, Carry, CatalogueEntry, Constant,
+    Convention, JacobianLayout, NetworkSpec, Question, Rubric,
 };
 pub use grader::{Grader, GraderError, Reveal};
 pub use grading::Grading;
 pub use key::{Finding, Place, lint_key};
 pub use mistake::Mistake;
-pub use network::{Network, Numbers};
+pub use network::{Layout, Network, Numbers, Samples, WeightShape};
 pub use quantity::Quantity;
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
 pub use sample::{SampleError, Sampler, sample_networks};

@@ -1,11 +1,15 @@
 //! One sample network with one batch, on which formulas are evaluated.
 
+mod layout;
 mod quantities;
 
 use std::sync::Arc;
 
 use faer::Par;
 
+pub use self::layout::{Layout, Samples, WeightShape};
+use self::layout::{places_of_transpose, rows_in_order};
+pub(super) use self::quantities::MAX_CONSTANTS;
 use self::quantities::Quantities;
 use super::NetworkSpec;
 use crate::formula::{Bindings, Matrix, Symbol};
@@ -33,6 +37,9 @@ pub struct Network {
     architecture: Arc<Architecture>,
     objective: Objective,
     values: Quantities,
+    /// How the course lays matrices out, and those that differ from `values`: their transposes.
+    layout: Layout,
+    laid_out: Quantities,
     /// Whether a z or an h was moved, so that it no longer follows from its inputs.
     detached: bool,
 }
@@ -72,10 +79,81 @@ impl Network {
             architecture: Arc::clone(architecture),
             objective: spec.objective,
             values,
+            layout: Layout::default(),
+            laid_out: Quantities::default(),
             detached: false,
         };
         network.compute_from(0);
         network
+    }
+
+    /// The same network as a course with this layout sees it.
+    #[must_use]
+    pub fn in_layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self.lay_out();
+        self
+    }
+
+    /// The same network with values for the assignment's constants.
+    #[must_use]
+    pub fn with_constants(mut self, constants: impl IntoIterator<Item = Matrix>) -> Self {
+        for (at, value) in constants.into_iter().take(MAX_CONSTANTS).enumerate() {
+            self.values.insert(Symbol::Constant(at), value);
+        }
+        self
+    }
+
+    /// Transposes what the course writes transposed.
+    fn lay_out(&mut self) {
+        if self.layout == Layout::default() {
+            return;
+        }
+        for symbol in self.symbols() {
+            if self.layout.transposes(symbol)
+                && let Some(value) = self.values.get(symbol)
+            {
+                self.laid_out.insert(symbol, value.transposed());
+            }
+        }
+    }
+
+    /// Every quantity that has a matrix.
+    fn symbols(&self) -> impl Iterator<Item = Symbol> + use<> {
+        let of_layer = |i| {
+            [
+                Symbol::Weights(i),
+                Symbol::Bias(i),
+                Symbol::PreActivation(i),
+                Symbol::Activation(i),
+            ]
+        };
+        let of_network = [
+            Symbol::Activation(0),
+            Symbol::Targets,
+            Symbol::Delta,
+            Symbol::SampleLoss,
+        ];
+        let layers = (1..=self.architecture.depth()).flat_map(of_layer);
+        of_network.into_iter().chain(layers)
+    }
+
+    /// ∂`of`/∂`with_respect_to` with the entries in the course's order.
+    fn jacobian_in_layout(&self, of: Symbol, with_respect_to: Symbol, jacobian: Matrix) -> Matrix {
+        let order = |symbol: Symbol| match self.values.get(symbol) {
+            Some(value) if self.layout.transposes(symbol) => {
+                Some(places_of_transpose(value.shape()))
+            }
+            _ => None,
+        };
+        let mut jacobian = jacobian;
+        if let Some(rows) = order(of) {
+            jacobian = rows_in_order(&jacobian, rows);
+        }
+        if let Some(columns) = order(with_respect_to) {
+            jacobian = rows_in_order(&jacobian.transposed(), columns).transposed();
+        }
+        jacobian
     }
 
     /// The shape.
@@ -187,7 +265,8 @@ impl Network {
             | Symbol::SampleLoss
             | Symbol::BatchSize
             | Symbol::Units(_)
-            | Symbol::Argument => 3 * self.architecture.depth() + 1,
+            | Symbol::Argument
+            | Symbol::Constant(_) => 3 * self.architecture.depth() + 1,
         }
     }
 
@@ -207,7 +286,8 @@ impl Network {
             | Symbol::SampleLoss
             | Symbol::BatchSize
             | Symbol::Units(_)
-            | Symbol::Argument => None,
+            | Symbol::Argument
+            | Symbol::Constant(_) => None,
         }
     }
 
@@ -257,7 +337,12 @@ impl Network {
 
 impl Bindings for Network {
     fn value(&self, symbol: Symbol) -> Option<&Matrix> {
-        self.values.get(symbol)
+        let laid_out = self.laid_out.get(symbol);
+        laid_out.or_else(|| self.values.get(symbol))
+    }
+
+    fn samples_are_columns(&self) -> bool {
+        self.layout.samples == Samples::Columns
     }
 
     fn depth(&self) -> usize {
@@ -277,12 +362,13 @@ impl Bindings for Network {
         if self.detached {
             return None;
         }
-        let with_respect_to = self.node(with_respect_to)?;
-        match (of, with_respect_to) {
-            (Symbol::SampleLoss, Node::Loss) => None,
-            (Symbol::SampleLoss, _) => Some(self.sample_loss_jacobian(with_respect_to)),
-            _ => Some(self.node_jacobian(self.node(of)?, with_respect_to)),
-        }
+        let below = self.node(with_respect_to)?;
+        let jacobian = match (of, below) {
+            (Symbol::SampleLoss, Node::Loss) => return None,
+            (Symbol::SampleLoss, _) => self.sample_loss_jacobian(below),
+            _ => self.node_jacobian(self.node(of)?, below),
+        };
+        Some(self.jacobian_in_layout(of, with_respect_to, jacobian))
     }
 
     fn moved(&self, symbol: Symbol, entry: usize, by: f64) -> Option<Box<dyn Bindings>> {
@@ -292,7 +378,8 @@ impl Bindings for Network {
             | Symbol::PreActivation(_)
             | Symbol::Activation(_)
             | Symbol::Targets
-            | Symbol::Argument => true,
+            | Symbol::Argument
+            | Symbol::Constant(_) => true,
             Symbol::Delta
             | Symbol::Loss
             | Symbol::SampleLoss
@@ -304,6 +391,11 @@ impl Bindings for Network {
         }
         let mut network = self.clone();
         let value = network.values.get_mut(symbol)?;
+        let entry = if self.layout.transposes(symbol) {
+            places_of_transpose(value.shape()).nth(entry)?
+        } else {
+            entry
+        };
         *value.entries_mut().get_mut(entry)? += by;
         network.detached |= match symbol {
             Symbol::PreActivation(_) => true,
@@ -316,9 +408,11 @@ impl Bindings for Network {
             | Symbol::SampleLoss
             | Symbol::BatchSize
             | Symbol::Units(_)
-            | Symbol::Argument => false,
+            | Symbol::Argument
+            | Symbol::Constant(_) => false,
         };
         network.compute_from(self.position(symbol));
+        network.lay_out();
         Some(Box::new(network))
     }
 }

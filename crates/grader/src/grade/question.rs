@@ -1,11 +1,17 @@
 //! Prepares a question: its networks, the right values on each, and the values of its expected mistakes.
 
+use super::closed;
 use super::near_miss::NearMisses;
-use super::sample::{Sampler, fewest_networks, seed};
+use super::network::Layout;
+use super::sample::{Sampler, constants, fewest_networks, seed};
 use super::solution::Solution;
 use super::values::{Values, evaluate_on};
-use super::{Assignment, Mistake, Network, Question};
-use crate::formula::{Expr, Fault, Function, Kind, Scope, Side, Symbol, evaluate, parse, readings};
+use super::{AnswerKind, Assignment, JacobianLayout, Mistake, Network, Question};
+use backpropd_engine::nn::Loss;
+
+use crate::formula::{
+    Expr, Fault, Function, Kind, Scope, Side, Span, Symbol, evaluate, parse, readings,
+};
 
 /// The most networks to add to tell mistakes from the right answer and from each other.
 const MOST_NETWORKS: usize = 32;
@@ -25,6 +31,8 @@ pub(super) struct Prepared {
     /// The assignment's own expected mistakes, in the file's order.
     catalogue: Vec<Expected>,
     near_misses: NearMisses,
+    /// The values of other right answers.
+    accepted: Vec<Values>,
     allowed: Vec<Symbol>,
     forbidden: Vec<Kind>,
     pub(super) carries: Vec<PreparedCarry>,
@@ -45,27 +53,42 @@ impl Prepared {
     pub(super) fn new(
         assignment: &Assignment,
         question: &Question,
+        layout: Layout,
         secret: &[u8],
     ) -> Result<Self, String> {
         let spec = &assignment.network;
         let scope = Scope {
             depth: spec.architecture.depth(),
             argument: question.argument.clone(),
+            prediction: prediction(spec.objective.loss),
+            names: assignment.convention.names.clone(),
+            constants: assignment.convention.constant_names(),
         };
-        let (of, wrt) = (read(&question.of, &scope)?, read(&question.wrt, &scope)?);
-        let span = of.span;
-        let target = Expr::new(Kind::Derivative(Box::new(of), Box::new(wrt)), span);
-        let sampler = Sampler::new(
-            spec,
-            question.batch,
-            seed(secret, &assignment.id, &question.id),
-        );
-        let sample = |at| sampler.network(at).map_err(|error| error.to_string());
+        let seed = seed(secret, &assignment.id, &question.id);
+        let sampler = Sampler::new(spec, question.batch, seed);
+        let convention = &assignment.convention;
+        let sample = |at| {
+            let network = sampler.network(at).map_err(|error| error.to_string())?;
+            let values = constants(&convention.constants, seed, at);
+            Ok::<_, String>(network.in_layout(layout).with_constants(values))
+        };
         let mut networks = (0..fewest_networks(question.batch))
             .map(sample)
             .collect::<Result<Vec<_>, _>>()?;
+        let solution = match question.kind {
+            AnswerKind::Formula | AnswerKind::Number => read(&question.solution, &scope)?,
+            // Read for its network alone: the answer is no formula.
+            AnswerKind::Shape | AnswerKind::Choice => Expr::new(Kind::Number(0.0), Span::default()),
+        };
+        let target = target(question, &scope)?.unwrap_or_else(|| solution.clone());
         let letters = letters(&target, &question.free, &networks)?;
-        let solution = read(&question.solution, &scope)?;
+        let accepted = question.accept.iter();
+        let accepted: Vec<Expr> = match question.kind {
+            AnswerKind::Formula => accepted
+                .map(|text| read(text, &scope))
+                .collect::<Result<_, _>>()?,
+            AnswerKind::Number | AnswerKind::Shape | AnswerKind::Choice => Vec::new(),
+        };
         let mistakes: Vec<Vec<Expr>> = question
             .mistakes
             .iter()
@@ -115,10 +138,14 @@ impl Prepared {
                 }
                 let scope_for = &scope;
                 let symbols = |texts: &[String]| symbols(texts, scope_for);
-                return Ok(Self {
+                let prepared = Self {
                     allowed: symbols(&question.allow)?,
                     forbidden: forbidden(&question.forbid, &scope)?,
                     carries: carries(question, &scope)?,
+                    accepted: accepted
+                        .iter()
+                        .map(|expr| evaluate_on(expr, &networks, &letters))
+                        .collect(),
                     question: question.clone(),
                     solution: Solution {
                         formula: solution,
@@ -129,10 +156,18 @@ impl Prepared {
                     catalogue,
                     near_misses: NearMisses::default(),
                     scope,
-                });
+                };
+                closed::check(&prepared)?;
+                return Ok(prepared);
             }
             networks.push(sample(networks.len())?);
         }
+    }
+
+    /// Whether these are the values of the right answer, or of another one that the assignment accepts.
+    pub(super) fn accepts(&self, values: &Values) -> bool {
+        values.agrees_with(&self.solution.values)
+            || self.accepted.iter().any(|right| values.agrees_with(right))
     }
 
     /// The mistake with these values, all of which exist, and the assignment's hint for it: one of the assignment's
@@ -197,6 +232,29 @@ fn confused(catalogue: &[Expected], reference: &Values) -> Option<(usize, Option
 pub(super) fn best(candidates: impl Iterator<Item = Values>) -> Values {
     let most = candidates.max_by_key(Values::evaluated);
     most.unwrap_or_default()
+}
+
+/// What makes probabilities of the output of a classifier.
+fn prediction(loss: Loss) -> Option<Function> {
+    match loss {
+        Loss::CrossEntropy => Some(Function::Softmax),
+        Loss::BinaryCrossEntropy => Some(Function::Sigmoid),
+        Loss::HalfSquaredError | Loss::MeanSquaredError => None,
+    }
+}
+
+/// The derivative that a question asks for; `None` where its solution is the truth.
+fn target(question: &Question, scope: &Scope) -> Result<Option<Expr>, String> {
+    let (Some(of), Some(wrt)) = (&question.of, &question.wrt) else {
+        return Ok(None);
+    };
+    let (of, wrt) = (read(of, scope)?, read(wrt, scope)?);
+    let span = of.span;
+    let derivative = Expr::new(Kind::Derivative(Box::new(of), Box::new(wrt)), span);
+    Ok(Some(match question.jacobian {
+        JacobianLayout::Numerator => derivative,
+        JacobianLayout::Denominator => derivative.transposed(),
+    }))
 }
 
 /// A formula from an assignment file: a single side that parses.

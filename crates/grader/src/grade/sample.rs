@@ -5,6 +5,7 @@
 //! qualifies: far from its kink, live or dead as planned, with its output and δ far from 0. Requirements that a
 //! network's shape cannot satisfy are relaxed step by step; see `LEVELS`.
 
+mod constants;
 mod demands;
 mod draft;
 mod plan;
@@ -13,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use super::{BatchKind, Network, NetworkSpec};
+pub(super) use constants::constants;
 use demands::Demands;
 pub use demands::{LEAST_DELTA, LEAST_GAP, LEAST_OUTPUT, LEAST_PRE_ACTIVATION, MAGNITUDES};
 use draft::Draft;

@@ -345,7 +345,7 @@ fn a_long_row_is_written_and_read_back() {
     on_half_a_stack(|| {
         let scope = Scope {
             depth: 3,
-            argument: Vec::new(),
+            ..Scope::default()
         };
         let read = |text: &str| {
             let sides = parse(text, &scope).expect("tokens").remove(0);

@@ -2,8 +2,10 @@
 
 use crate::formula::{Matrix, Symbol};
 
+/// The most constants of an assignment.
+pub(in crate::grade) const MAX_CONSTANTS: usize = 8;
 /// Symbols of the network as a whole.
-const OF_NETWORK: usize = 6;
+const OF_NETWORK: usize = 6 + MAX_CONSTANTS;
 /// Symbols of each layer.
 const OF_LAYER: usize = 5;
 
@@ -48,5 +50,7 @@ fn place(symbol: Symbol) -> usize {
         Symbol::PreActivation(layer) => of_layer(layer, 2),
         Symbol::Activation(layer) => of_layer(layer, 3),
         Symbol::Units(layer) => of_layer(layer, 4),
+        Symbol::Constant(at) if at < MAX_CONSTANTS => 6 + at,
+        Symbol::Constant(_) => usize::MAX,
     }
 }

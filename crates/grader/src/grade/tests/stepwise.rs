@@ -12,7 +12,10 @@ fn expected_mistakes(grader: &Grader) -> BTreeMap<String, String> {
         let answer = question.mistakes.first().map(|mistake| &mistake.answer);
         (
             question.id.clone(),
-            answer.unwrap_or(&question.wrt).to_owned(),
+            answer
+                .or(question.wrt.as_ref())
+                .cloned()
+                .unwrap_or_default(),
         )
     });
     wrong.collect()

@@ -1,0 +1,112 @@
+//! The assignments beside the homework: each is answered right in several notations, and every mistake it lists is
+//! named.
+//!
+//! `right/<assignment>.toml` holds the answers: for each question at least three.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use backpropd_grader::grade::{AnswerKind, Assignment, Grader, QuestionReport, Reveal, Verdict};
+
+const NAMES: [&str; 4] = [
+    "four-equations",
+    "logistic-regression",
+    "softmax-regression",
+    "two-layer-sigmoid",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn grader(name: &str, secret: &str) -> Grader {
+    let file = format!("{name}.toml");
+    let text = fs::read_to_string(root().join("assignments").join(&file)).expect("a file");
+    let assignment = Assignment::parse(&text, &file).expect("a valid assignment");
+    Grader::new(assignment, secret.as_bytes()).expect("it can be graded")
+}
+
+fn report(grader: &Grader, id: &str, answer: &str) -> QuestionReport {
+    let answers = BTreeMap::from([(id.to_owned(), answer.to_owned())]);
+    let report = grader.grade(&answers, Reveal::Mistake);
+    let mut questions = report.questions.into_iter();
+    questions
+        .find(|question| question.id == id)
+        .expect("it is a question")
+}
+
+fn right_answers(name: &str) -> BTreeMap<String, Vec<String>> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/courses/right/{name}.toml"));
+    toml::from_str(&fs::read_to_string(path).expect("a file")).expect("answers by question")
+}
+
+#[test]
+fn every_question_takes_three_notations() {
+    for name in NAMES {
+        let answers = right_answers(name);
+        let graders = [grader(name, "one"), grader(name, "another")];
+        for question in &graders[0].assignment().questions {
+            let given = answers.get(&question.id).map_or(&[][..], Vec::as_slice);
+            assert!(
+                given.len() >= 3,
+                "{name} {}: {} answers",
+                question.id,
+                given.len()
+            );
+            for answer in given {
+                for grader in &graders {
+                    let report = report(grader, &question.id, answer);
+                    let (verdict, message) = (report.verdict, report.message);
+                    let id = &question.id;
+                    assert_eq!(
+                        verdict,
+                        Verdict::Correct,
+                        "{name} {id}: {answer}: {message}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_listed_mistake_is_named() {
+    for name in NAMES {
+        let grader = grader(name, "secret");
+        for question in &grader.assignment().questions {
+            for mistake in &question.mistakes {
+                let report = report(&grader, &question.id, &mistake.answer);
+                let (id, answer) = (&question.id, &mistake.answer);
+                assert_ne!(report.verdict, Verdict::Correct, "{name} {id}: {answer}");
+                assert_eq!(report.mistake, Some(mistake.code), "{name} {id}: {answer}");
+            }
+        }
+    }
+}
+
+/// The answers of one question are wrong for every other that is not about the same values.
+#[test]
+fn a_right_answer_to_one_question_is_rarely_right_for_another() {
+    for name in NAMES {
+        let grader = grader(name, "secret");
+        let answers = right_answers(name);
+        let formulas = grader.assignment().questions.iter();
+        let formulas: Vec<_> = formulas
+            .filter(|question| question.kind == AnswerKind::Formula)
+            .collect();
+        for question in &formulas {
+            for other in formulas.iter().filter(|other| other.id != question.id) {
+                let answer = &answers[&other.id][0];
+                let verdict = report(&grader, &question.id, answer).verdict;
+                assert_ne!(
+                    verdict,
+                    Verdict::Correct,
+                    "{name} {}: {answer}",
+                    question.id
+                );
+            }
+        }
+    }
+}
