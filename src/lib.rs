@@ -1,7 +1,7 @@
 //! backpropd: a gRPC service that trains multi-layer perceptrons and shows every quantity of the backward pass.
 //!
 //! The tree, from the inside out; each module imports only those above it in this list. Those without IO are crates of
-//! their own, in `crates/`:
+//! their own, in `crates/`, as is the client (`backpropd_client`), which `rpc` and `cli` know:
 //!
 //! - [`fault`]: every fault of a request, with its place.
 //! - [`nn`]: the engine. Forward, backward, losses, optimizers, central differences; pure, generic over `f32`, `f64`.

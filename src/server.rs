@@ -21,9 +21,9 @@ use crate::rpc::handlers::grading::Gradings;
 use crate::rpc::handlers::server_info::ServerInfo;
 use crate::rpc::handlers::sessions::Sessions;
 use crate::rpc::pb;
-use crate::rpc::pb::grading_service_server::GradingServiceServer;
-use crate::rpc::pb::server_service_server::ServerServiceServer;
-use crate::rpc::pb::session_service_server::SessionServiceServer;
+use crate::rpc::services::grading_service_server::GradingServiceServer;
+use crate::rpc::services::server_service_server::ServerServiceServer;
+use crate::rpc::services::session_service_server::SessionServiceServer;
 use crate::transport::call_log::CallLog;
 use crate::transport::connections;
 

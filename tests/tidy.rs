@@ -11,7 +11,8 @@ use std::path::Path;
 use imports::sources;
 
 /// A room and the rooms below it, which it may name besides itself.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
+    ("client", &[]),
     ("fault", &[]),
     ("nn", &["fault"]),
     ("formula", &[]),
@@ -34,14 +35,14 @@ const ROOMS: [(&str, &[&str]); 14] = [
     (
         "rpc",
         &[
-            "encoded", "fault", "formula", "grade", "host", "nn", "status", "training",
+            "client", "encoded", "fault", "formula", "grade", "host", "nn", "status", "training",
         ],
     ),
     ("server", &["config", "host", "rpc", "transport"]),
     (
         "cli",
         &[
-            "config", "fault", "formula", "grade", "host", "nn", "rpc", "server",
+            "client", "config", "fault", "formula", "grade", "host", "nn", "server",
         ],
     ),
 ];
@@ -63,7 +64,15 @@ const WIRE: [&str; 12] = [
 ];
 
 /// The rooms that may name the wire.
-const ON_THE_WIRE: [&str; 6] = ["cli", "encoded", "rpc", "server", "status", "transport"];
+const ON_THE_WIRE: [&str; 7] = [
+    "cli",
+    "client",
+    "encoded",
+    "rpc",
+    "server",
+    "status",
+    "transport",
+];
 
 /// What a pure room must not touch: IO, clocks, threads, randomness of the system.
 const IMPURE: [&str; 9] = [
@@ -82,7 +91,8 @@ const IMPURE: [&str; 9] = [
 const PURE: [&str; 5] = ["fault", "nn", "formula", "grade", "training"];
 
 /// The rooms in which no files import each other in a circle.
-const WITHOUT_CIRCLES: [&str; 9] = [
+const WITHOUT_CIRCLES: [&str; 10] = [
+    "client",
     "encoded",
     "fault",
     "grade",

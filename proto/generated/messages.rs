@@ -2063,7 +2063,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/CreateModel",
             );
@@ -2090,7 +2090,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/TrainBatch",
             );
@@ -2116,7 +2116,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/Gradients",
             );
@@ -2142,7 +2142,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/Predict",
             );
@@ -2168,7 +2168,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/GetModel",
             );
@@ -2194,7 +2194,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/ListModels",
             );
@@ -2220,7 +2220,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/DeleteModel",
             );
@@ -2246,7 +2246,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/GetParameters",
             );
@@ -2273,7 +2273,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/SetParameters",
             );
@@ -2299,7 +2299,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/CheckGradients",
             );
@@ -2328,7 +2328,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/WatchModel",
             );
@@ -2354,7 +2354,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/ExportModel",
             );
@@ -2381,7 +2381,7 @@ pub mod training_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.TrainingService/ImportModel",
             );
@@ -3298,7 +3298,7 @@ pub mod grading_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.GradingService/ListAssignments",
             );
@@ -3326,7 +3326,7 @@ pub mod grading_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.GradingService/GetAssignment",
             );
@@ -3352,7 +3352,7 @@ pub mod grading_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.GradingService/GradeFormulas",
             );
@@ -3380,7 +3380,7 @@ pub mod grading_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.GradingService/GradeGradients",
             );
@@ -3571,7 +3571,7 @@ pub mod server_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.ServerService/GetServerInfo",
             );
@@ -3874,7 +3874,7 @@ pub mod session_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.SessionService/CreateSession",
             );
@@ -3900,7 +3900,7 @@ pub mod session_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.SessionService/GetSession",
             );
@@ -3927,7 +3927,7 @@ pub mod session_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.SessionService/ListSessions",
             );
@@ -3953,7 +3953,7 @@ pub mod session_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = crate::rpc::CountingCodec::default();
+            let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/backprop.v1.SessionService/DeleteSession",
             );

@@ -16,15 +16,15 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model_id": "hw", "spec": {"input_size": 4, "layers": \[{"units": 3}, {"units": 2}, {"units": 1}\]}, "seed": 1}' 127.0.0.1:50051 backprop.v1.TrainingService/CreateModel
         async fn create_model(
             &self,
-            request: tonic::Request<crate::rpc::pb::CreateModelRequest>,
+            request: tonic::Request<::backpropd_client::pb::CreateModelRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::CreateModelResponse>,
+            tonic::Response<::backpropd_client::pb::CreateModelResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the TrainBatch method.
         type TrainBatchStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::rpc::pb::TrainBatchResponse,
+                    ::backpropd_client::pb::TrainBatchResponse,
                     tonic::Status,
                 >,
             >
@@ -35,13 +35,13 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "steps": 10}' 127.0.0.1:50051 backprop.v1.TrainingService/TrainBatch
         async fn train_batch(
             &self,
-            request: tonic::Request<crate::rpc::pb::TrainBatchRequest>,
+            request: tonic::Request<::backpropd_client::pb::TrainBatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::TrainBatchStream>, tonic::Status>;
         /// Shows the loss, the gradients and every quantity of the forward and backward pass; changes nothing.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Gradients
         async fn gradients(
             &self,
-            request: tonic::Request<crate::rpc::pb::GradientsRequest>,
+            request: tonic::Request<::backpropd_client::pb::GradientsRequest>,
         ) -> std::result::Result<
             tonic::Response<crate::rpc::GradientsReply>,
             tonic::Status,
@@ -50,45 +50,45 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Predict
         async fn predict(
             &self,
-            request: tonic::Request<crate::rpc::pb::PredictRequest>,
+            request: tonic::Request<::backpropd_client::pb::PredictRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::PredictResponse>,
+            tonic::Response<::backpropd_client::pb::PredictResponse>,
             tonic::Status,
         >;
         /// Describes a model, with its spec and its step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/GetModel
         async fn get_model(
             &self,
-            request: tonic::Request<crate::rpc::pb::GetModelRequest>,
+            request: tonic::Request<::backpropd_client::pb::GetModelRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::GetModelResponse>,
+            tonic::Response<::backpropd_client::pb::GetModelResponse>,
             tonic::Status,
         >;
         /// Lists a session's models in the order of their names.
         /// grpcurl -plaintext -d '{"session": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.TrainingService/ListModels
         async fn list_models(
             &self,
-            request: tonic::Request<crate::rpc::pb::ListModelsRequest>,
+            request: tonic::Request<::backpropd_client::pb::ListModelsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::ListModelsResponse>,
+            tonic::Response<::backpropd_client::pb::ListModelsResponse>,
             tonic::Status,
         >;
         /// Deletes a model; training of it stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/DeleteModel
         async fn delete_model(
             &self,
-            request: tonic::Request<crate::rpc::pb::DeleteModelRequest>,
+            request: tonic::Request<::backpropd_client::pb::DeleteModelRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::DeleteModelResponse>,
+            tonic::Response<::backpropd_client::pb::DeleteModelResponse>,
             tonic::Status,
         >;
         /// Returns every weight and bias.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/GetParameters
         async fn get_parameters(
             &self,
-            request: tonic::Request<crate::rpc::pb::GetParametersRequest>,
+            request: tonic::Request<::backpropd_client::pb::GetParametersRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::GetParametersResponse>,
+            tonic::Response<::backpropd_client::pb::GetParametersResponse>,
             tonic::Status,
         >;
         /// Replaces every weight and bias, and clears the optimizer's state; the step count stays. Waits its turn behind
@@ -96,24 +96,24 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/line", "parameters": \[{"weights": {"shape": \[1, 2\], "values": \[0.5, -1\]}}\]}' 127.0.0.1:50051 backprop.v1.TrainingService/SetParameters
         async fn set_parameters(
             &self,
-            request: tonic::Request<crate::rpc::pb::SetParametersRequest>,
+            request: tonic::Request<::backpropd_client::pb::SetParametersRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::SetParametersResponse>,
+            tonic::Response<::backpropd_client::pb::SetParametersResponse>,
             tonic::Status,
         >;
         /// Compares backward with central differences of the loss, parameter by parameter, in FLOAT64.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/CheckGradients
         async fn check_gradients(
             &self,
-            request: tonic::Request<crate::rpc::pb::CheckGradientsRequest>,
+            request: tonic::Request<::backpropd_client::pb::CheckGradientsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::CheckGradientsResponse>,
+            tonic::Response<::backpropd_client::pb::CheckGradientsResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchModel method.
         type WatchModelStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::rpc::pb::WatchModelResponse,
+                    ::backpropd_client::pb::WatchModelResponse,
                     tonic::Status,
                 >,
             >
@@ -124,12 +124,12 @@ pub mod training_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/WatchModel
         async fn watch_model(
             &self,
-            request: tonic::Request<crate::rpc::pb::WatchModelRequest>,
+            request: tonic::Request<::backpropd_client::pb::WatchModelRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchModelStream>, tonic::Status>;
         /// Server streaming response type for the ExportModel method.
         type ExportModelStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::rpc::pb::ExportModelResponse,
+                    ::backpropd_client::pb::ExportModelResponse,
                     tonic::Status,
                 >,
             >
@@ -139,7 +139,7 @@ pub mod training_service_server {
         /// file that the server itself stores.
         async fn export_model(
             &self,
-            request: tonic::Request<crate::rpc::pb::ExportModelRequest>,
+            request: tonic::Request<::backpropd_client::pb::ExportModelRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::ExportModelStream>,
             tonic::Status,
@@ -147,9 +147,11 @@ pub mod training_service_server {
         /// Creates a model from such a file, at the same step and with the same weights, bit by bit.
         async fn import_model(
             &self,
-            request: tonic::Request<tonic::Streaming<crate::rpc::pb::ImportModelRequest>>,
+            request: tonic::Request<
+                tonic::Streaming<::backpropd_client::pb::ImportModelRequest>,
+            >,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::ImportModelResponse>,
+            tonic::Response<::backpropd_client::pb::ImportModelResponse>,
             tonic::Status,
         >;
     }
@@ -238,16 +240,19 @@ pub mod training_service_server {
                     struct CreateModelSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::CreateModelRequest>
-                    for CreateModelSvc<T> {
-                        type Response = crate::rpc::pb::CreateModelResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::CreateModelRequest,
+                    > for CreateModelSvc<T> {
+                        type Response = ::backpropd_client::pb::CreateModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::CreateModelRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::CreateModelRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -284,9 +289,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ServerStreamingService<
-                        crate::rpc::pb::TrainBatchRequest,
+                        ::backpropd_client::pb::TrainBatchRequest,
                     > for TrainBatchSvc<T> {
-                        type Response = crate::rpc::pb::TrainBatchResponse;
+                        type Response = ::backpropd_client::pb::TrainBatchResponse;
                         type ResponseStream = T::TrainBatchStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -294,7 +299,9 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::TrainBatchRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::TrainBatchRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -330,8 +337,9 @@ pub mod training_service_server {
                     struct GradientsSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GradientsRequest>
-                    for GradientsSvc<T> {
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GradientsRequest,
+                    > for GradientsSvc<T> {
                         type Response = crate::rpc::GradientsReply;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
@@ -339,7 +347,9 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::GradientsRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GradientsRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -375,16 +385,18 @@ pub mod training_service_server {
                     struct PredictSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::PredictRequest>
+                    > tonic::server::UnaryService<::backpropd_client::pb::PredictRequest>
                     for PredictSvc<T> {
-                        type Response = crate::rpc::pb::PredictResponse;
+                        type Response = ::backpropd_client::pb::PredictResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::PredictRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::PredictRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -420,16 +432,19 @@ pub mod training_service_server {
                     struct GetModelSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GetModelRequest>
-                    for GetModelSvc<T> {
-                        type Response = crate::rpc::pb::GetModelResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GetModelRequest,
+                    > for GetModelSvc<T> {
+                        type Response = ::backpropd_client::pb::GetModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::GetModelRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GetModelRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -465,16 +480,19 @@ pub mod training_service_server {
                     struct ListModelsSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::ListModelsRequest>
-                    for ListModelsSvc<T> {
-                        type Response = crate::rpc::pb::ListModelsResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::ListModelsRequest,
+                    > for ListModelsSvc<T> {
+                        type Response = ::backpropd_client::pb::ListModelsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::ListModelsRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::ListModelsRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -510,16 +528,19 @@ pub mod training_service_server {
                     struct DeleteModelSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::DeleteModelRequest>
-                    for DeleteModelSvc<T> {
-                        type Response = crate::rpc::pb::DeleteModelResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::DeleteModelRequest,
+                    > for DeleteModelSvc<T> {
+                        type Response = ::backpropd_client::pb::DeleteModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::DeleteModelRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::DeleteModelRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -555,16 +576,19 @@ pub mod training_service_server {
                     struct GetParametersSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GetParametersRequest>
-                    for GetParametersSvc<T> {
-                        type Response = crate::rpc::pb::GetParametersResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GetParametersRequest,
+                    > for GetParametersSvc<T> {
+                        type Response = ::backpropd_client::pb::GetParametersResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::GetParametersRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GetParametersRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -601,16 +625,19 @@ pub mod training_service_server {
                     struct SetParametersSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::SetParametersRequest>
-                    for SetParametersSvc<T> {
-                        type Response = crate::rpc::pb::SetParametersResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::SetParametersRequest,
+                    > for SetParametersSvc<T> {
+                        type Response = ::backpropd_client::pb::SetParametersResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::SetParametersRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::SetParametersRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -647,9 +674,10 @@ pub mod training_service_server {
                     struct CheckGradientsSvc<T: TrainingService>(pub Arc<T>);
                     impl<
                         T: TrainingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::CheckGradientsRequest>
-                    for CheckGradientsSvc<T> {
-                        type Response = crate::rpc::pb::CheckGradientsResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::CheckGradientsRequest,
+                    > for CheckGradientsSvc<T> {
+                        type Response = ::backpropd_client::pb::CheckGradientsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -657,7 +685,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::rpc::pb::CheckGradientsRequest,
+                                ::backpropd_client::pb::CheckGradientsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -696,9 +724,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ServerStreamingService<
-                        crate::rpc::pb::WatchModelRequest,
+                        ::backpropd_client::pb::WatchModelRequest,
                     > for WatchModelSvc<T> {
-                        type Response = crate::rpc::pb::WatchModelResponse;
+                        type Response = ::backpropd_client::pb::WatchModelResponse;
                         type ResponseStream = T::WatchModelStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -706,7 +734,9 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::WatchModelRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::WatchModelRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -743,9 +773,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ServerStreamingService<
-                        crate::rpc::pb::ExportModelRequest,
+                        ::backpropd_client::pb::ExportModelRequest,
                     > for ExportModelSvc<T> {
-                        type Response = crate::rpc::pb::ExportModelResponse;
+                        type Response = ::backpropd_client::pb::ExportModelResponse;
                         type ResponseStream = T::ExportModelStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -753,7 +783,9 @@ pub mod training_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::ExportModelRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::ExportModelRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -790,9 +822,9 @@ pub mod training_service_server {
                     impl<
                         T: TrainingService,
                     > tonic::server::ClientStreamingService<
-                        crate::rpc::pb::ImportModelRequest,
+                        ::backpropd_client::pb::ImportModelRequest,
                     > for ImportModelSvc<T> {
-                        type Response = crate::rpc::pb::ImportModelResponse;
+                        type Response = ::backpropd_client::pb::ImportModelResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -800,7 +832,7 @@ pub mod training_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                tonic::Streaming<crate::rpc::pb::ImportModelRequest>,
+                                tonic::Streaming<::backpropd_client::pb::ImportModelRequest>,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -889,27 +921,27 @@ pub mod grading_service_server {
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.GradingService/ListAssignments
         async fn list_assignments(
             &self,
-            request: tonic::Request<crate::rpc::pb::ListAssignmentsRequest>,
+            request: tonic::Request<::backpropd_client::pb::ListAssignmentsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::ListAssignmentsResponse>,
+            tonic::Response<::backpropd_client::pb::ListAssignmentsResponse>,
             tonic::Status,
         >;
         /// Shows an assignment: its network, and each question with its prompt, points, shape and indices.
         /// grpcurl -plaintext -d '{"assignment": "hw-backprop"}' 127.0.0.1:50051 backprop.v1.GradingService/GetAssignment
         async fn get_assignment(
             &self,
-            request: tonic::Request<crate::rpc::pb::GetAssignmentRequest>,
+            request: tonic::Request<::backpropd_client::pb::GetAssignmentRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::GetAssignmentResponse>,
+            tonic::Response<::backpropd_client::pb::GetAssignmentResponse>,
             tonic::Status,
         >;
         /// Grades formulas, in LaTeX or plain text. The same answers get the same verdicts.
         /// grpcurl -plaintext -d '{"assignment": "hw-backprop", "answers": {"1.1": "\\delta h^2\_{1,1}"}}' 127.0.0.1:50051 backprop.v1.GradingService/GradeFormulas
         async fn grade_formulas(
             &self,
-            request: tonic::Request<crate::rpc::pb::GradeFormulasRequest>,
+            request: tonic::Request<::backpropd_client::pb::GradeFormulasRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::GradeFormulasResponse>,
+            tonic::Response<::backpropd_client::pb::GradeFormulasResponse>,
             tonic::Status,
         >;
         /// Grades gradients that a student's code computed, against a model or a network sent along, in FLOAT64. Works on
@@ -918,9 +950,9 @@ pub mod grading_service_server {
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "submitted": \[{"quantity": "QUANTITY_D_W", "layer": 3, "tensor": {"shape": \[1, 2\], "values": \[0.1, 0.2\]}}\]}' 127.0.0.1:50051 backprop.v1.GradingService/GradeGradients
         async fn grade_gradients(
             &self,
-            request: tonic::Request<crate::rpc::pb::GradeGradientsRequest>,
+            request: tonic::Request<::backpropd_client::pb::GradeGradientsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::GradeGradientsResponse>,
+            tonic::Response<::backpropd_client::pb::GradeGradientsResponse>,
             tonic::Status,
         >;
     }
@@ -1008,9 +1040,10 @@ pub mod grading_service_server {
                     struct ListAssignmentsSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::ListAssignmentsRequest>
-                    for ListAssignmentsSvc<T> {
-                        type Response = crate::rpc::pb::ListAssignmentsResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::ListAssignmentsRequest,
+                    > for ListAssignmentsSvc<T> {
+                        type Response = ::backpropd_client::pb::ListAssignmentsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1018,7 +1051,7 @@ pub mod grading_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::rpc::pb::ListAssignmentsRequest,
+                                ::backpropd_client::pb::ListAssignmentsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1056,16 +1089,19 @@ pub mod grading_service_server {
                     struct GetAssignmentSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GetAssignmentRequest>
-                    for GetAssignmentSvc<T> {
-                        type Response = crate::rpc::pb::GetAssignmentResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GetAssignmentRequest,
+                    > for GetAssignmentSvc<T> {
+                        type Response = ::backpropd_client::pb::GetAssignmentResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::GetAssignmentRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GetAssignmentRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1101,16 +1137,19 @@ pub mod grading_service_server {
                     struct GradeFormulasSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GradeFormulasRequest>
-                    for GradeFormulasSvc<T> {
-                        type Response = crate::rpc::pb::GradeFormulasResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GradeFormulasRequest,
+                    > for GradeFormulasSvc<T> {
+                        type Response = ::backpropd_client::pb::GradeFormulasResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::GradeFormulasRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GradeFormulasRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1146,9 +1185,10 @@ pub mod grading_service_server {
                     struct GradeGradientsSvc<T: GradingService>(pub Arc<T>);
                     impl<
                         T: GradingService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GradeGradientsRequest>
-                    for GradeGradientsSvc<T> {
-                        type Response = crate::rpc::pb::GradeGradientsResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GradeGradientsRequest,
+                    > for GradeGradientsSvc<T> {
+                        type Response = ::backpropd_client::pb::GradeGradientsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -1156,7 +1196,7 @@ pub mod grading_service_server {
                         fn call(
                             &mut self,
                             request: tonic::Request<
-                                crate::rpc::pb::GradeGradientsRequest,
+                                ::backpropd_client::pb::GradeGradientsRequest,
                             >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
@@ -1246,9 +1286,9 @@ pub mod server_service_server {
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.ServerService/GetServerInfo
         async fn get_server_info(
             &self,
-            request: tonic::Request<crate::rpc::pb::GetServerInfoRequest>,
+            request: tonic::Request<::backpropd_client::pb::GetServerInfoRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::GetServerInfoResponse>,
+            tonic::Response<::backpropd_client::pb::GetServerInfoResponse>,
             tonic::Status,
         >;
     }
@@ -1334,16 +1374,19 @@ pub mod server_service_server {
                     struct GetServerInfoSvc<T: ServerService>(pub Arc<T>);
                     impl<
                         T: ServerService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GetServerInfoRequest>
-                    for GetServerInfoSvc<T> {
-                        type Response = crate::rpc::pb::GetServerInfoResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GetServerInfoRequest,
+                    > for GetServerInfoSvc<T> {
+                        type Response = ::backpropd_client::pb::GetServerInfoResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::GetServerInfoRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GetServerInfoRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1431,18 +1474,18 @@ pub mod session_service_server {
         /// grpcurl -plaintext -d '{"session_id": "lab"}' 127.0.0.1:50051 backprop.v1.SessionService/CreateSession
         async fn create_session(
             &self,
-            request: tonic::Request<crate::rpc::pb::CreateSessionRequest>,
+            request: tonic::Request<::backpropd_client::pb::CreateSessionRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::CreateSessionResponse>,
+            tonic::Response<::backpropd_client::pb::CreateSessionResponse>,
             tonic::Status,
         >;
         /// Describes a session.
         /// grpcurl -plaintext -d '{"name": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.SessionService/GetSession
         async fn get_session(
             &self,
-            request: tonic::Request<crate::rpc::pb::GetSessionRequest>,
+            request: tonic::Request<::backpropd_client::pb::GetSessionRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::GetSessionResponse>,
+            tonic::Response<::backpropd_client::pb::GetSessionResponse>,
             tonic::Status,
         >;
         /// Lists sessions in the order of their names. Refused with PERMISSION_DENIED if the server does not listen on
@@ -1450,18 +1493,18 @@ pub mod session_service_server {
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.SessionService/ListSessions
         async fn list_sessions(
             &self,
-            request: tonic::Request<crate::rpc::pb::ListSessionsRequest>,
+            request: tonic::Request<::backpropd_client::pb::ListSessionsRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::ListSessionsResponse>,
+            tonic::Response<::backpropd_client::pb::ListSessionsResponse>,
             tonic::Status,
         >;
         /// Deletes a session and its models; training in it stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.SessionService/DeleteSession
         async fn delete_session(
             &self,
-            request: tonic::Request<crate::rpc::pb::DeleteSessionRequest>,
+            request: tonic::Request<::backpropd_client::pb::DeleteSessionRequest>,
         ) -> std::result::Result<
-            tonic::Response<crate::rpc::pb::DeleteSessionResponse>,
+            tonic::Response<::backpropd_client::pb::DeleteSessionResponse>,
             tonic::Status,
         >;
     }
@@ -1548,16 +1591,19 @@ pub mod session_service_server {
                     struct CreateSessionSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<crate::rpc::pb::CreateSessionRequest>
-                    for CreateSessionSvc<T> {
-                        type Response = crate::rpc::pb::CreateSessionResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::CreateSessionRequest,
+                    > for CreateSessionSvc<T> {
+                        type Response = ::backpropd_client::pb::CreateSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::CreateSessionRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::CreateSessionRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1593,16 +1639,19 @@ pub mod session_service_server {
                     struct GetSessionSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<crate::rpc::pb::GetSessionRequest>
-                    for GetSessionSvc<T> {
-                        type Response = crate::rpc::pb::GetSessionResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GetSessionRequest,
+                    > for GetSessionSvc<T> {
+                        type Response = ::backpropd_client::pb::GetSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::GetSessionRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GetSessionRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1638,16 +1687,19 @@ pub mod session_service_server {
                     struct ListSessionsSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<crate::rpc::pb::ListSessionsRequest>
-                    for ListSessionsSvc<T> {
-                        type Response = crate::rpc::pb::ListSessionsResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::ListSessionsRequest,
+                    > for ListSessionsSvc<T> {
+                        type Response = ::backpropd_client::pb::ListSessionsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::ListSessionsRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::ListSessionsRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1683,16 +1735,19 @@ pub mod session_service_server {
                     struct DeleteSessionSvc<T: SessionService>(pub Arc<T>);
                     impl<
                         T: SessionService,
-                    > tonic::server::UnaryService<crate::rpc::pb::DeleteSessionRequest>
-                    for DeleteSessionSvc<T> {
-                        type Response = crate::rpc::pb::DeleteSessionResponse;
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::DeleteSessionRequest,
+                    > for DeleteSessionSvc<T> {
+                        type Response = ::backpropd_client::pb::DeleteSessionResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<crate::rpc::pb::DeleteSessionRequest>,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::DeleteSessionRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {

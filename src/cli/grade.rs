@@ -2,6 +2,7 @@
 
 mod class;
 mod source;
+mod wire;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};

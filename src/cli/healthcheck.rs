@@ -2,17 +2,14 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use backpropd_client::{causes, endpoint};
 use clap::{Arg, ArgMatches, Command};
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{
-    Failure,
-    connection::{causes, endpoint},
-    serve, settings,
-};
+use super::{Failure, serve, settings};
 
 pub(super) const NAME: &str = "healthcheck";
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -54,10 +51,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
 }
 
 async fn check(server: &str) -> Result<(), String> {
-    let channel = endpoint(server)?
-        .connect()
-        .await
-        .map_err(|error| causes(&error))?;
+    let endpoint = endpoint(server).map_err(|why| why.to_string())?;
+    let channel = endpoint.connect().await.map_err(|error| causes(&error))?;
     let reply = HealthClient::new(channel)
         .check(HealthCheckRequest {
             service: String::new(),

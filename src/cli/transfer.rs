@@ -6,19 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
 
-use bytes::Bytes;
+use backpropd_client::{pb, random_id};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::connection::connect;
 use super::{Failure, grade, serve};
-use crate::rpc::pb;
-use pb::training_service_client::TrainingServiceClient;
 
 pub(super) const EXPORT: &str = "export";
 pub(super) const IMPORT: &str = "import";
-
-/// Bytes per message, within the limit of any server.
-const PIECE: usize = 256 << 10;
 
 pub(super) fn export_command() -> Command {
     Command::new(EXPORT)
@@ -77,13 +72,8 @@ pub(super) fn export(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let name = grade::required::<String>(matches, "name")?.clone();
     let server = grade::required::<String>(matches, "server")?;
     serve::runtime()?.block_on(async {
-        let mut client = TrainingServiceClient::new(connect(server).await?);
-        let request = pb::ExportModelRequest { name };
-        let mut pieces = client.export_model(request).await?.into_inner();
-        let mut model = Vec::new();
-        while let Some(piece) = pieces.message().await? {
-            model.extend_from_slice(&piece.data);
-        }
+        let client = connect(server).await?;
+        let model = client.export_model(pb::ExportModelRequest { name }).await?;
         replace(path, &model).map_err(|error| {
             Failure::failed(format!("cannot write {}: {error}", path.display()))
         })?;
@@ -112,24 +102,16 @@ pub(super) fn import(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let path = grade::required::<PathBuf>(matches, "file")?;
     let model = fs::read(path)
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-    let first = pb::ImportModelRequest {
+    let request = pb::ImportModelRequest {
         session: grade::required::<String>(matches, "session")?.clone(),
         model_id: grade::required::<String>(matches, "model-id")?.clone(),
-        ..Default::default()
+        // The import can be repeated after a broken connection.
+        request_id: random_id(),
+        data: model.into(),
     };
     let server = grade::required::<String>(matches, "server")?;
     serve::runtime()?.block_on(async {
-        let mut client = TrainingServiceClient::new(connect(server).await?);
-        let mut rest = Bytes::from(model);
-        let pieces = std::iter::from_fn(move || {
-            let data = rest.split_to(rest.len().min(PIECE));
-            (!data.is_empty()).then(|| pb::ImportModelRequest {
-                data,
-                ..Default::default()
-            })
-        });
-        let messages = tokio_stream::iter(std::iter::once(first).chain(pieces));
-        let reply = client.import_model(messages).await?.into_inner();
+        let reply = connect(server).await?.import_model(request).await?;
         let name = reply.model.map_or(String::new(), |model| model.name);
         grade::publish(&format!("{name}\n"), None)?;
         Ok(ExitCode::SUCCESS)

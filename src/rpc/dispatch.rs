@@ -15,7 +15,7 @@ use tower::Service;
 
 use super::call::{InCall, scope};
 use super::handlers::training::Training;
-use super::pb::training_service_server::{SERVICE_NAME, TrainingServiceServer};
+use super::services::training_service_server::{SERVICE_NAME, TrainingServiceServer};
 use crate::host::Host;
 use crate::host::caller::Caller;
 

@@ -1,6 +1,6 @@
 //! Protobuf in, protobuf out. `dispatch` finds the service of a call, a handler converts its request (`convert`), calls
 //! the host, and converts the result. Large replies are encoded on the compute threads (`gradients_reply`,
-//! `large_reply`).
+//! `large_reply`). The messages are those of the client.
 
 mod call;
 mod codec;
@@ -16,7 +16,9 @@ mod large_reply;
     clippy::wildcard_enum_match_arm,
     reason = "generated code"
 )]
-pub mod pb;
+pub mod services;
+
+pub use backpropd_client::pb;
 
 pub use self::codec::CountingCodec;
 pub use self::dispatch::Router;

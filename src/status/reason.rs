@@ -181,6 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn the_client_sends_again_what_the_table_marks() {
+        for &reason in Reason::ALL {
+            let status = crate::status::Refusal::new(reason, "refused").status();
+            let is_marked = reason.retry() == Retry::Later;
+            assert_eq!(
+                backpropd_client::is_retryable(&status),
+                is_marked,
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
     fn codes_are_spelled_as_grpc_spells_them() {
         assert_eq!(screaming("NotFound"), "NOT_FOUND");
         assert_eq!(screaming("Internal"), "INTERNAL");

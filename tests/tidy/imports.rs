@@ -11,6 +11,9 @@ use syn::visit::{self, Visit};
 /// The crates of this project besides the root, whose rooms are called as if they were in it.
 const OWN_CRATES: [&str; 3] = ["backpropd_engine", "backpropd_grader", "backpropd_training"];
 
+/// The crate that is one room: its name, its sources, and its room.
+const CLIENT: (&str, &str, &str) = ("backpropd_client", "crates/client/src", "client");
+
 /// A path that a file names, from the crate's root or from another crate's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Import {
@@ -90,6 +93,7 @@ pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let roots = [
         "src",
+        CLIENT.1,
         "crates/engine/src",
         "crates/grader/src",
         "crates/training/src",
@@ -128,16 +132,19 @@ fn source(root: &Path, path: &Path) -> Source {
     }
 }
 
-/// "src/host/models/mod.rs" is host::models.
+/// "src/host/models/mod.rs" is host::models, "crates/client/src/retry.rs" is client::retry.
 fn module(path: &Path) -> Vec<String> {
+    let is_client = path.starts_with(CLIENT.1);
     let stem = path.with_extension("");
-    let mut module: Vec<String> = stem
+    let parts = stem
         .components()
         .skip_while(|part| part.as_os_str() != "src")
         .skip(1)
-        .map(|part| part.as_os_str().to_string_lossy().into_owned())
-        .collect();
-    if module.last().is_some_and(|last| last == "mod") {
+        .map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let room = is_client.then(|| CLIENT.2.to_owned());
+    let mut module: Vec<String> = room.into_iter().chain(parts).collect();
+    let ends_in = |name: &str| module.last().is_some_and(|last| last == name);
+    if ends_in("mod") || is_client && ends_in("lib") {
         module.pop();
     }
     module
@@ -179,6 +186,12 @@ impl Names {
             .extend(import.filter(|import| !import.segments.is_empty()));
     }
 
+    /// The root of the crate.
+    fn root(&self) -> &[String] {
+        let is_client = self.module.first().is_some_and(|room| room == CLIENT.2);
+        &self.module[..usize::from(is_client)]
+    }
+
     fn resolve(&self, segments: &[String], is_use: bool) -> Option<Import> {
         let (first, rest) = segments.split_first()?;
         let own = |segments: Vec<String>| {
@@ -188,7 +201,7 @@ impl Names {
             })
         };
         match first.as_str() {
-            "crate" | "$crate" => own(rest.to_vec()),
+            "crate" | "$crate" => own([self.root(), rest].concat()),
             "self" => own([&self.module[..], rest].concat()),
             "super" => {
                 let ups = segments.iter().take_while(|part| *part == "super").count();
@@ -203,6 +216,7 @@ impl Names {
                     segments: [&import.segments[..], rest].concat(),
                 }),
                 None if OWN_CRATES.contains(&name) && !rest.is_empty() => own(rest.to_vec()),
+                None if name == CLIENT.0 => own([&[CLIENT.2.to_owned()], rest].concat()),
                 // A crate: in a `use`, or before `::`.
                 None if is_use || !rest.is_empty() => Some(Import {
                     is_own: false,
@@ -380,6 +394,10 @@ fn every_way_to_name_a_module_is_seen() {
         ["host::models::lifecycle", "host::runs"]
     );
     assert_eq!(named("use backpropd_engine::nn::Mlp;"), ["nn::Mlp"]);
+    assert_eq!(
+        named("use backpropd_client::{pb, Client};"),
+        ["client::Client", "client::pb"]
+    );
     assert_eq!(named("use std::{fs};"), ["std::fs"]);
     assert_eq!(
         named("use std as s; fn f() { s::fs::read(p); }"),
@@ -403,4 +421,14 @@ fn every_way_to_name_a_module_is_seen() {
         ["host::models::handle::child::Thing"]
     );
     assert_eq!(named("#[cfg(test)] mod tests { use crate::rpc; }"), [""; 0]);
+}
+
+#[test]
+fn the_client_is_one_room() {
+    let module = module(Path::new("crates/client/src/retry.rs"));
+    assert_eq!(module, ["client", "retry"]);
+    let file = syn::parse_file("use crate::pb;").expect("it parses");
+    let (imports, _) = imports(&file, &module);
+    let named: Vec<String> = imports.iter().map(Import::to_string).collect();
+    assert_eq!(named, ["client::pb"]);
 }

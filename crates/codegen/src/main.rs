@@ -12,10 +12,11 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-/// The path of the types that the generated code shares with the server.
+/// The server's codec. Clients use prost's.
 const CODEC: &str = "crate::rpc::CountingCodec";
-const MESSAGES: &str = "crate::rpc::pb";
-/// The one reply that is encoded straight to the wire; it replaces the message of the same name.
+/// The messages, for the server.
+const MESSAGES: &str = "::backpropd_client::pb";
+/// The server's one reply that is encoded straight to the wire; it replaces the message of the same name.
 const GRADIENTS_REPLY: &str = "crate::rpc::GradientsReply";
 
 /// The generated files: names and bytes.
@@ -77,7 +78,6 @@ fn generate(proto: &Path) -> Result<Output, Box<dyn Error>> {
     config.enable_type_names();
     tonic_prost_build::configure()
         .build_server(false)
-        .codec_path(CODEC)
         .bytes(".backprop.v1.Tensor.raw")
         .bytes(".backprop.v1.ExportModelResponse.data")
         .bytes(".backprop.v1.ImportModelRequest.data")

@@ -2,17 +2,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use backpropd_client::{Client, pb};
 use clap::{Arg, ArgMatches};
 use tokio::runtime::Runtime;
-use tonic::transport::Channel;
 
+use super::wire::{asked_reveal, read_report};
 use super::{choose, graders_seeded, secrets};
 use crate::cli::{Failure, connection, serve};
 use crate::grade::receipt::Keys;
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
-use crate::rpc::convert::grading::{asked_reveal, read_report};
-use crate::rpc::pb::{self, grading_service_client::GradingServiceClient};
 
 pub(super) fn argument() -> Arg {
     Arg::new("server")
@@ -36,7 +35,7 @@ pub(super) enum Source {
     },
     Server {
         runtime: Runtime,
-        client: GradingServiceClient<Channel>,
+        client: Client,
     },
 }
 
@@ -51,11 +50,8 @@ impl Source {
             });
         };
         let runtime = serve::runtime()?;
-        let channel = runtime.block_on(connection::connect(server))?;
-        Ok(Self::Server {
-            runtime,
-            client: GradingServiceClient::new(channel),
-        })
+        let client = runtime.block_on(connection::connect(server))?;
+        Ok(Self::Server { runtime, client })
     }
 
     /// Grades a submission by the assignment `id`.
@@ -84,9 +80,8 @@ impl Source {
                     reveal: asked_reveal(reveal).into(),
                     student,
                 };
-                let mut client = client.clone();
                 let reply = runtime.block_on(client.grade_formulas(request))?;
-                let report = reply.into_inner().report;
+                let report = reply.report;
                 let report = report.ok_or_else(|| "it has no report".to_owned());
                 report
                     .and_then(read_report)

@@ -1,18 +1,12 @@
 //! The calls: a session, a model in it, epochs of training, predictions.
 
-use tonic::{Streaming, transport::Channel};
+use backpropd_client::{Run, pb, random_id};
 
 use super::{
     dataset::{Dataset, Matrix, Truth},
     options::{Optimizer, Options},
 };
-use crate::{
-    cli::Failure,
-    rpc::pb::{
-        self, session_service_client::SessionServiceClient,
-        training_service_client::TrainingServiceClient,
-    },
-};
+use crate::cli::Failure;
 
 /// Largest request or reply, in bytes: servers accept 64 MiB by default, of which the other fields take a part.
 const MOST_BYTES: usize = 60 << 20;
@@ -142,10 +136,9 @@ fn optimizer(options: &Options) -> pb::model_spec::Optimizer {
 /// With it and the other defaults, held-out accuracy on the digits is 98.4 % on average and at least 97.2 %, seeds 1 to 20.
 const ADAMW_WEIGHT_DECAY: f64 = 0.1;
 
-/// A model on a server, in a session of its own.
+/// A model on a server, in its own session.
 pub(super) struct Client {
-    sessions: SessionServiceClient<Channel>,
-    training: TrainingServiceClient<Channel>,
+    server: backpropd_client::Client,
     session: String,
     pub model: pb::Model,
 }
@@ -153,17 +146,17 @@ pub(super) struct Client {
 impl Client {
     /// Creates a session and the model in it.
     pub(super) async fn create(
-        channel: Channel,
+        server: backpropd_client::Client,
         spec: pb::ModelSpec,
         seed: i64,
     ) -> Result<Self, Failure> {
-        let mut sessions = SessionServiceClient::new(channel.clone());
-        let mut training = TrainingServiceClient::new(channel)
-            .max_decoding_message_size(MAX_REPLY_BYTES.unsigned_abs() as usize);
-        let reply = sessions
-            .create_session(pb::CreateSessionRequest::default())
-            .await?
-            .into_inner();
+        // With ids, every call can be repeated after a broken connection.
+        let request = pb::CreateSessionRequest {
+            session_id: random_id(),
+            request_id: random_id(),
+            ..Default::default()
+        };
+        let reply = server.create_session(request).await?;
         let session = reply
             .session
             .ok_or_else(|| incomplete("CreateSession", "session"))?
@@ -173,13 +166,14 @@ impl Client {
             model_id: "train".to_owned(),
             spec: Some(spec),
             seed,
+            request_id: random_id(),
             ..Default::default()
         };
-        let reply = match training.create_model(request).await {
-            Ok(reply) => reply.into_inner(),
+        let reply = match server.create_model(request).await {
+            Ok(reply) => reply,
             Err(status) => {
                 // The error is what matters; a session that remains expires by itself.
-                let _ = sessions
+                let _ = server
                     .delete_session(pb::DeleteSessionRequest { name: session })
                     .await;
                 return Err(status.into());
@@ -189,28 +183,24 @@ impl Client {
             .model
             .ok_or_else(|| incomplete("CreateModel", "model"))?;
         Ok(Self {
-            sessions,
-            training,
+            server,
             session,
             model,
         })
     }
 
     /// Starts one epoch; `request` has everything but the model.
-    pub(super) async fn train(
-        &mut self,
-        request: pb::TrainBatchRequest,
-    ) -> Result<Streaming<pb::TrainBatchResponse>, Failure> {
+    pub(super) async fn train(&self, request: pb::TrainBatchRequest) -> Result<Run, Failure> {
         let request = pb::TrainBatchRequest {
             model: self.model.name.clone(),
             ..request
         };
-        Ok(self.training.train_batch(request).await?.into_inner())
+        Ok(self.server.train_batch(request).await?)
     }
 
     /// The model's outputs, in as many calls as their size needs.
     pub(super) async fn predict(
-        &mut self,
+        &self,
         inputs: &Matrix,
         head: Head,
         dtype: pb::Dtype,
@@ -224,9 +214,12 @@ impl Client {
                 max_reply_bytes: MAX_REPLY_BYTES,
                 ..Default::default()
             };
-            let outputs = self.training.predict(request).await?.into_inner().outputs;
+            let outputs = self.server.predict(request).await?.outputs;
             let outputs = outputs.ok_or_else(|| incomplete("Predict", "outputs"))?;
-            values.extend(numbers(&outputs));
+            let outputs = outputs.to_f64();
+            values.extend(
+                outputs.map_err(|why| Failure::failed(format!("the reply to Predict: {why}")))?,
+            );
         }
         if values.len() != inputs.rows() * head.outputs {
             return Err(incomplete("Predict", "outputs for every sample"));
@@ -238,8 +231,8 @@ impl Client {
     }
 
     /// Deletes the session, and the model with it.
-    pub(super) async fn close(&mut self) -> Result<(), Failure> {
-        self.sessions
+    pub(super) async fn close(&self) -> Result<(), Failure> {
+        self.server
             .delete_session(pb::DeleteSessionRequest {
                 name: self.session.clone(),
             })
@@ -253,28 +246,6 @@ pub(super) fn incomplete(call: &str, what: &str) -> Failure {
     Failure::failed(format!(
         "the reply to {call} lacks the {what}; is the server a backpropd of this version?"
     ))
-}
-
-fn numbers(tensor: &pb::Tensor) -> Vec<f64> {
-    if tensor.raw.is_empty() {
-        return tensor.values.clone();
-    }
-    match tensor.dtype() {
-        pb::Dtype::Float32 => tensor
-            .raw
-            .as_chunks()
-            .0
-            .iter()
-            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
-            .collect(),
-        pb::Dtype::Float64 | pb::Dtype::Unspecified => tensor
-            .raw
-            .as_chunks()
-            .0
-            .iter()
-            .map(|bytes| f64::from_le_bytes(*bytes))
-            .collect(),
-    }
 }
 
 fn entry_bytes(dtype: pb::Dtype) -> usize {

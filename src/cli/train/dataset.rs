@@ -1,10 +1,10 @@
 //! Samples and what to predict of them: split, standardised, encoded.
 
+use backpropd_client::pb;
 use rand::{SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{csv, npy, options::Data};
-use crate::rpc::pb;
 
 /// Row-major numbers, one row for each sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,27 +38,19 @@ impl Matrix {
     pub(super) fn tensor(&self, from: usize, count: usize, dtype: pb::Dtype) -> pb::Tensor {
         let to = (from + count).min(self.rows());
         let values = &self.values[from * self.columns..to * self.columns];
-        let raw: Vec<u8> = match dtype {
+        let shape = [to - from, self.columns];
+        let tensor = match dtype {
             #[allow(
                 clippy::cast_possible_truncation,
                 reason = "rounding to float32 is what was asked for"
             )]
-            pb::Dtype::Float32 => values
-                .iter()
-                .flat_map(|value| (*value as f32).to_le_bytes())
-                .collect(),
-            pb::Dtype::Float64 | pb::Dtype::Unspecified => values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
+            pb::Dtype::Float32 => {
+                let rounded: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+                pb::Tensor::from_f32(&shape, &rounded)
+            }
+            pb::Dtype::Float64 | pb::Dtype::Unspecified => pb::Tensor::from_f64(&shape, values),
         };
-        let size = |size: usize| i32::try_from(size).unwrap_or(i32::MAX);
-        pb::Tensor {
-            shape: vec![size(to - from), size(self.columns)],
-            values: Vec::new(),
-            raw: raw.into(),
-            dtype: dtype.into(),
-        }
+        tensor.expect("the rows of a matrix have its columns, and a request limits their number")
     }
 }
 

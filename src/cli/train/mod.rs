@@ -16,9 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backpropd_client::pb;
 use clap::{ArgMatches, Command};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tonic::transport::Channel;
 
 use self::{
     client::{Client, Head},
@@ -30,7 +30,6 @@ use self::{
 use super::{Failure, connection::connect, serve};
 use crate::{
     config::Config,
-    rpc::pb,
     server::{self, ServeError},
 };
 
@@ -71,8 +70,8 @@ async fn with_server(
         (None, None) => unreachable!("a server is started where none is named"),
     };
     let result = async {
-        let channel = connect(&server).await?;
-        let report = train(channel, options, split, head, request, started).await?;
+        let server = connect(&server).await?;
+        let report = train(server, options, split, head, request, started).await?;
         publish(&report, options)
     }
     .await;
@@ -128,7 +127,7 @@ impl LocalServer {
 }
 
 async fn train(
-    channel: Channel,
+    server: backpropd_client::Client,
     options: &Options,
     split: &Split,
     head: Head,
@@ -139,10 +138,10 @@ async fn train(
     let steps_per_epoch = rows.div_ceil(usize::try_from(options.batch_size).unwrap_or(1));
     let total_steps = u64::from(options.epochs) * steps_per_epoch as u64;
     let spec = client::spec(options, head, split.train.inputs.columns, total_steps);
-    let mut client = Client::create(channel, spec, options.seed).await?;
+    let client = Client::create(server, spec, options.seed).await?;
     let progress = Progress::new(options.epochs, total_steps, rows, options.quiet);
     let result = tokio::select! {
-        result = run_epochs(&mut client, options, split, head, &request, &progress) => result,
+        result = run_epochs(&client, options, split, head, &request, &progress) => result,
         // The stream is dropped here, which stops the run after its step.
         _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
     };
@@ -167,7 +166,7 @@ async fn train(
 
 /// Trains and evaluates each epoch; returns the epochs, the completion of the last one, and the last outputs.
 async fn run_epochs(
-    client: &mut Client,
+    client: &Client,
     options: &Options,
     split: &Split,
     head: Head,
@@ -199,7 +198,7 @@ async fn run_epochs(
 }
 
 async fn run_epoch(
-    client: &mut Client,
+    client: &Client,
     options: &Options,
     request: &pb::TrainBatchRequest,
     number: u32,
@@ -216,23 +215,29 @@ async fn run_epoch(
         request_id: format!("epoch-{number}"),
         ..request.clone()
     };
-    let mut stream = client.train(request).await?;
+    let mut run = client.train(request).await?;
     let mut losses = Vec::new();
     let mut completed = None;
-    while let Some(message) = stream.message().await? {
-        match message.event {
-            Some(Event::Progress(batch)) => {
+    while let Some(event) = run.next().await? {
+        match event {
+            Event::Progress(batch) => {
                 losses.extend(batch.steps.iter().map(|step| step.loss));
                 if let Some(step) = batch.steps.last() {
                     progress.advance(number, batch.steps.len() as u64, step.loss);
                 }
             }
-            Some(Event::Completed(event)) => completed = Some(event),
-            // A later server may send further events.
-            Some(Event::Started(_)) | None => {}
+            Event::Completed(event) => completed = Some(event),
+            // After a broken connection, the steps that were not committed are reported again.
+            Event::Started(started) => {
+                losses.truncate(usize::try_from(started.resumed_steps).unwrap_or(0));
+            }
         }
     }
     let completed = completed.ok_or_else(|| client::incomplete("TrainBatch", "last event"))?;
+    if losses.is_empty() {
+        // The connection broke before any step was reported, and the server kept only the outcome.
+        losses.push(completed.final_loss);
+    }
     Ok((losses, completed))
 }
 
@@ -295,8 +300,8 @@ mod tests {
         let runtime = serve::runtime().expect("threads");
         let report = runtime.block_on(async {
             let embedded = LocalServer::start().await.expect("a free port");
-            let channel = connect(&embedded.address).await.expect("it listens");
-            let report = train(channel, &options, &split, head, request, Instant::now()).await;
+            let server = connect(&embedded.address).await.expect("it listens");
+            let report = train(server, &options, &split, head, request, Instant::now()).await;
             embedded.stop().await.expect("a graceful end");
             report.expect("trained")
         });

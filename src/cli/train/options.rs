@@ -8,7 +8,7 @@ use clap::{
     value_parser,
 };
 
-use crate::rpc::pb;
+use backpropd_client::pb;
 
 const COSINE: &str = "cosine";
 const DIGITS: &str = "digits";

@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn one_output_says_yes_above_zero() {
         let truth = labels(&[0, 1], 2);
-        let head =
-            Head::of(&truth, Some(crate::rpc::pb::Loss::BinaryCrossEntropy)).expect("two classes");
+        let head = Head::of(&truth, Some(backpropd_client::pb::Loss::BinaryCrossEntropy))
+            .expect("two classes");
         let outputs = Matrix {
             columns: 1,
             values: vec![-0.1, 0.1],
@@ -378,6 +378,6 @@ mod tests {
             columns: 1,
             values: vec![1.0],
         });
-        assert!(Head::of(&truth, Some(crate::rpc::pb::Loss::CrossEntropy)).is_err());
+        assert!(Head::of(&truth, Some(backpropd_client::pb::Loss::CrossEntropy)).is_err());
     }
 }

@@ -15,7 +15,8 @@ use crate::host::refused::Refused;
 use crate::rpc::call::caller;
 use crate::rpc::convert::grading as convert;
 use crate::rpc::convert::shared_fields::page_size;
-use crate::rpc::pb::{self, grading_service_server::GradingService};
+use crate::rpc::pb;
+use crate::rpc::services::grading_service_server::GradingService;
 use crate::status::{Reason, Refusal};
 
 /// The longest name of a student, in bytes.

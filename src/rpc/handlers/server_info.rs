@@ -7,7 +7,8 @@ use tonic::{Request, Response, Status};
 use crate::host::Host;
 use crate::nn::init::PRNG;
 use crate::rpc::convert::spec::to_i32;
-use crate::rpc::pb::{self, server_service_server::ServerService};
+use crate::rpc::pb;
+use crate::rpc::services::server_service_server::ServerService;
 
 /// The handlers of ServerService.
 #[derive(Clone)]

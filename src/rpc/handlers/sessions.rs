@@ -12,7 +12,8 @@ use crate::rpc::call::caller;
 use crate::rpc::convert::model::{read_access, session as write_session};
 use crate::rpc::convert::shared_fields::{id, page_size, page_token, request_id, session_name};
 use crate::rpc::convert::spec::to_i32;
-use crate::rpc::pb::{self, session_service_server::SessionService};
+use crate::rpc::pb;
+use crate::rpc::services::session_service_server::SessionService;
 use crate::status::{Reason, Refusal};
 use crate::training::SessionName;
 

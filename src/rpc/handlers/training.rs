@@ -14,7 +14,8 @@ use crate::rpc::call::caller;
 use crate::rpc::convert::model::write_model;
 use crate::rpc::convert::shared_fields::{count, model_name, page_size, page_token, session_name};
 use crate::rpc::convert::training::read_run;
-use crate::rpc::pb::{self, training_service_server::TrainingService};
+use crate::rpc::pb;
+use crate::rpc::services::training_service_server::TrainingService;
 use crate::training::ModelName;
 
 /// The handlers of TrainingService.

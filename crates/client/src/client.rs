@@ -1,0 +1,229 @@
+//! The calls.
+
+use bytes::Bytes;
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use crate::connect::{ConnectError, connect};
+use crate::pb::{
+    self, grading_service_client::GradingServiceClient, server_service_client::ServerServiceClient,
+    session_service_client::SessionServiceClient, training_service_client::TrainingServiceClient,
+};
+use crate::retry::Retry;
+use crate::run::Run;
+
+/// Limit on a reply, in bytes. A server refuses to compute more than the `max_reply_bytes` of a request, whose default
+/// is 4 MiB; set it up to this limit for larger replies.
+const MAX_REPLY_BYTES: usize = 64 << 20;
+
+/// Bytes of a file in one message, within the limit of any server.
+const PIECE: usize = 256 << 10;
+
+/// A client of one server. Clones share a connection, which is restored after it breaks.
+///
+/// Each method sends its request again after a failure that [`is_retryable`](crate::is_retryable), as often as
+/// [`Retry`] says, but only if that cannot change the effect of the call:
+///
+/// - reads always;
+/// - writes with a `request_id` ([`random_id`](crate::random_id) draws one). CreateModel and ImportModel also need a
+///   `session`, since a new session does not know the requests of another;
+/// - deletions never, because the second reply would be NOT_FOUND;
+/// - GradeGradients only with a network in the request, because a call against a COMPARE_ONLY model uses up a try.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+    retry: Retry,
+}
+
+impl Client {
+    /// Connects to `server`, which is `HOST:PORT` or a URL with the scheme `http`.
+    ///
+    /// # Errors
+    /// The address is invalid, or no server answers there.
+    pub async fn connect(server: &str) -> Result<Self, ConnectError> {
+        Ok(Self::new(connect(server).await?))
+    }
+
+    /// A client on a channel of your own; [`endpoint`](crate::endpoint) has the settings of [`Self::connect`].
+    #[must_use]
+    pub fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            retry: Retry::default(),
+        }
+    }
+
+    /// Replaces how often and how soon calls are sent again.
+    #[must_use]
+    pub fn with_retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// How often and how soon calls are sent again.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    /// The generated stub of TrainingService: WatchModel, deadlines, metadata. It sends nothing again.
+    #[must_use]
+    pub fn training(&self) -> TrainingServiceClient<Channel> {
+        let stub = TrainingServiceClient::new(self.channel.clone());
+        stub.max_decoding_message_size(MAX_REPLY_BYTES)
+    }
+
+    /// The generated stub of SessionService. It sends nothing again.
+    #[must_use]
+    pub fn sessions(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.channel.clone())
+    }
+
+    /// The generated stub of GradingService. It sends nothing again.
+    #[must_use]
+    pub fn grading(&self) -> GradingServiceClient<Channel> {
+        let stub = GradingServiceClient::new(self.channel.clone());
+        stub.max_decoding_message_size(MAX_REPLY_BYTES)
+    }
+
+    /// The generated stub of ServerService. It sends nothing again.
+    #[must_use]
+    pub fn server(&self) -> ServerServiceClient<Channel> {
+        ServerServiceClient::new(self.channel.clone())
+    }
+
+    /// Trains a model on a batch.
+    ///
+    /// # Errors
+    /// The server's refusal, or the last failure to reach it.
+    pub async fn train_batch(&self, request: pb::TrainBatchRequest) -> Result<Run, Status> {
+        Run::start(self.training(), self.retry, request).await
+    }
+
+    /// Returns a model as a safetensors file. The file is in memory as a whole.
+    ///
+    /// # Errors
+    /// The server's refusal, or the last failure to reach it.
+    pub async fn export_model(&self, request: pb::ExportModelRequest) -> Result<Vec<u8>, Status> {
+        let call = |request| {
+            let mut stub = self.training();
+            async move {
+                let mut pieces = stub.export_model(request).await?.into_inner();
+                let mut file = Vec::new();
+                while let Some(piece) = pieces.message().await? {
+                    file.extend_from_slice(&piece.data);
+                }
+                Ok(file)
+            }
+        };
+        self.retry.send(true, request, call).await
+    }
+
+    /// Creates a model from a file of [`Self::export_model`], which is the `data` of the request. It is sent in pieces,
+    /// so that only `max_import_bytes` of the server limits its size.
+    ///
+    /// # Errors
+    /// The server's refusal, or the last failure to reach it.
+    pub async fn import_model(
+        &self,
+        request: pb::ImportModelRequest,
+    ) -> Result<pb::ImportModelResponse, Status> {
+        let may_repeat = !request.request_id.is_empty() && !request.session.is_empty();
+        let call = |request| {
+            let mut stub = self.training();
+            async move {
+                let sent = stub.import_model(tokio_stream::iter(pieces(request)));
+                sent.await.map(Response::into_inner)
+            }
+        };
+        self.retry.send(may_repeat, request, call).await
+    }
+}
+
+/// The messages of an ImportModel: the names, then the file.
+fn pieces(request: pb::ImportModelRequest) -> impl Iterator<Item = pb::ImportModelRequest> {
+    let (mut rest, names) = (
+        request.data,
+        pb::ImportModelRequest {
+            data: Bytes::new(),
+            ..request
+        },
+    );
+    let pieces = std::iter::from_fn(move || {
+        let data = rest.split_to(rest.len().min(PIECE));
+        (!data.is_empty()).then(|| pb::ImportModelRequest {
+            data,
+            ..Default::default()
+        })
+    });
+    std::iter::once(names).chain(pieces)
+}
+
+/// A method for each call with one request and one reply, and the requests that may be sent again.
+macro_rules! calls {
+    ($(
+        $(#[$doc:meta])*
+        $stub:ident.$method:ident($request:ident) -> $reply:ident if $may_repeat:expr;
+    )*) => {
+        impl Client {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// The server's refusal, or the last failure to reach it.
+            pub async fn $method(&self, request: pb::$request) -> Result<pb::$reply, Status> {
+                let may_repeat: fn(&pb::$request) -> bool = $may_repeat;
+                let may_repeat = may_repeat(&request);
+                let call = |request| {
+                    let mut stub = self.$stub();
+                    async move { stub.$method(request).await.map(Response::into_inner) }
+                };
+                self.retry.send(may_repeat, request, call).await
+            }
+        )*}
+    };
+}
+
+calls! {
+    /// Creates a session.
+    sessions.create_session(CreateSessionRequest) -> CreateSessionResponse
+        if |request| !request.request_id.is_empty();
+    /// Describes a session.
+    sessions.get_session(GetSessionRequest) -> GetSessionResponse if |_| true;
+    /// Lists the sessions, if the server allows that.
+    sessions.list_sessions(ListSessionsRequest) -> ListSessionsResponse if |_| true;
+    /// Deletes a session and its models.
+    sessions.delete_session(DeleteSessionRequest) -> DeleteSessionResponse if |_| false;
+
+    /// Creates a model from a spec and a seed, or from exact parameters.
+    training.create_model(CreateModelRequest) -> CreateModelResponse
+        if |request| !request.request_id.is_empty() && !request.session.is_empty();
+    /// Describes a model.
+    training.get_model(GetModelRequest) -> GetModelResponse if |_| true;
+    /// Lists the models of a session.
+    training.list_models(ListModelsRequest) -> ListModelsResponse if |_| true;
+    /// Deletes a model.
+    training.delete_model(DeleteModelRequest) -> DeleteModelResponse if |_| false;
+    /// Returns a model's parameters.
+    training.get_parameters(GetParametersRequest) -> GetParametersResponse if |_| true;
+    /// Replaces a model's parameters.
+    training.set_parameters(SetParametersRequest) -> SetParametersResponse
+        if |request| !request.request_id.is_empty();
+    /// Returns the loss, the gradients and the other quantities of a forward and backward pass.
+    training.gradients(GradientsRequest) -> GradientsResponse if |_| true;
+    /// Returns a network's outputs.
+    training.predict(PredictRequest) -> PredictResponse if |_| true;
+    /// Compares the gradients with central differences.
+    training.check_gradients(CheckGradientsRequest) -> CheckGradientsResponse if |_| true;
+
+    /// Lists the assignments.
+    grading.list_assignments(ListAssignmentsRequest) -> ListAssignmentsResponse if |_| true;
+    /// Describes an assignment and its questions.
+    grading.get_assignment(GetAssignmentRequest) -> GetAssignmentResponse if |_| true;
+    /// Grades formulas.
+    grading.grade_formulas(GradeFormulasRequest) -> GradeFormulasResponse if |_| true;
+    /// Grades gradients that a student's code computed.
+    grading.grade_gradients(GradeGradientsRequest) -> GradeGradientsResponse
+        if |request| matches!(request.target, Some(pb::grade_gradients_request::Target::Inline(_)));
+
+    /// Describes the server and its limits.
+    server.get_server_info(GetServerInfoRequest) -> GetServerInfoResponse if |_| true;
+}

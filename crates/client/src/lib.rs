@@ -1,0 +1,39 @@
+//! A client of backpropd.
+//!
+//! - [`Client`]: one method for each call. It sends a call again when the connection breaks or the server asks for
+//!   patience, if repeating the call cannot change its effect.
+//! - [`Run`]: a run of training, across broken connections.
+//! - [`pb`]: the messages and the generated stubs. The crate adds conversions from and to slices to
+//!   [`pb::Tensor`] and [`pb::LayerParameters`].
+//! - [`Retry`], [`is_retryable`]: how often, how soon and what is sent again.
+//! - [`explain`]: an error as text, with every detail.
+//!
+//! `examples/train.rs` trains a network on a running server.
+//!
+//! The crate knows the wire and nothing of the server. The server takes its messages from here, so they are compiled
+//! once; the generated server traits stay with the server, because their codec counts against the server's memory and
+//! one of their replies is encoded without a message.
+
+mod client;
+mod connect;
+mod explain;
+mod id;
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::too_many_lines,
+    clippy::wildcard_enum_match_arm,
+    reason = "generated code"
+)]
+pub mod pb;
+mod retry;
+mod run;
+mod tensor;
+
+pub use self::client::Client;
+pub use self::connect::{ConnectError, InvalidAddress, endpoint};
+pub use self::explain::{causes, explain};
+pub use self::id::random_id;
+pub use self::retry::{Retry, is_retryable};
+pub use self::run::Run;
+pub use self::tensor::TensorError;
