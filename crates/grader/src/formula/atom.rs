@@ -1,8 +1,9 @@
 //! Parses the smallest expressions: numbers, names, functions with their arguments.
 
-use super::expr::{Expr, Function, Kind, Operator};
+use super::expr::{Expr, Function, Index, Indices, Kind, Operator};
 use super::lexer::Token;
 use super::parser::Parser;
+use super::vocabulary::{ELSEWHERE, INDEX_LETTERS};
 use super::{Fault, FormulaError, Span, Symbol};
 
 impl Parser<'_> {
@@ -34,7 +35,19 @@ impl Parser<'_> {
                     self.matrix(start)
                 }
             }
-            Some(Token::Mark("(")) => self.enclosed("(", ")"),
+            Some(Token::Mark("(")) => self.parenthesis(start),
+            Some(Token::Mark("|")) => {
+                let inner = self.between_bars("|")?;
+                self.node(Kind::Call(Function::Abs, vec![inner]), start)
+            }
+            Some(Token::Mark("‖")) => self.norm(start),
+            Some(Token::Mark("<")) => self.plain_inner_product(start),
+            Some(Token::Mark("{"))
+                if matches!(self.peek_at(1), Some(Token::Mark("}")))
+                    && matches!(self.peek_at(2), Some(Token::Mark("^"))) =>
+            {
+                self.prefixed_transpose(start)
+            }
             Some(Token::Mark("{")) => match (self.peek_at(1), self.peek_at(2)) {
                 // `{h}^2`, and `\mathbf{h}^2`: scripts after the braces belong to the letter.
                 (Some(Token::Name(name)), Some(Token::Mark("}"))) => {
@@ -66,8 +79,17 @@ impl Parser<'_> {
         if let Some(at) = self.scope.constants.iter().position(|known| known == name) {
             return self.node(Kind::Symbol(Symbol::Constant(at)), start);
         }
+        if let Some(letter) = self.bound_letter(name) {
+            return self.node(Kind::Letter(letter), start);
+        }
         match name {
-            "W" | "b" | "z" | "h" | "n" | "dW" | "db" | "dz" | "dh" => self.layered(name, start),
+            "W" | "w" | "b" | "z" | "h" | "n" | "dW" | "dw" | "db" | "dz" | "dh" => {
+                self.layered(name, start)
+            }
+            "H" if self.is("^") => self.layered("h", start),
+            "Z" if self.is("^") => self.layered("z", start),
+            "X" => self.plain_symbol(Symbol::Activation(0), start),
+            "Y" => self.plain_symbol(Symbol::Targets, start),
             "x" => self.plain_symbol(Symbol::Activation(0), start),
             "dx" => {
                 let x = self.plain_symbol(Symbol::Activation(0), start)?;
@@ -83,19 +105,20 @@ impl Parser<'_> {
                         "Only \\hat{y} is known, as the network's prediction.",
                     ));
                 }
-                let output = self.plain_symbol(self.output(), start)?;
-                match self.scope.prediction {
-                    Some(function) => self.node(Kind::Call(function, vec![output]), start),
-                    None => Ok(output),
-                }
+                self.prediction(start)
             }
-            "delta" => self.plain_symbol(Symbol::Delta, start),
+            "yhat" => self.prediction(start),
+            "delta" => self.delta(start),
             "m" => self.node(Kind::Symbol(Symbol::BatchSize), start),
             "l" | "ell" | "loss" | "L" | "J" => self.loss(start),
             "f" => self.network_output(start),
             "frac" => self.fraction(start),
             "partial" | "nabla" => self.subscripted_derivative(start),
+            "d" if self.is_inline_derivative() => self.subscripted_derivative(start),
             "sum" => self.summation(start),
+            "indicator" | "chi" if self.is_interval() => self.indicator_of_interval(start),
+            "chi" if self.is_indicator_body() => self.indicator(start),
+            "theta" if self.is("(") => self.indicator(start),
             "indicator" | "I" | "H" | "Theta" | "u" | "step" | "heaviside"
                 if self.is_indicator_body() =>
             {
@@ -140,6 +163,7 @@ impl Parser<'_> {
             "sign" | "sgn" => Some(Function::Sign),
             "softmax" => Some(Function::Softmax),
             "diag" => Some(Function::Diag),
+            "trace" => Some(Function::Trace),
             "max" | "maximum" => Some(Function::Max),
             "min" | "minimum" => Some(Function::Min),
             _ => None,
@@ -156,6 +180,20 @@ impl Parser<'_> {
         if name == "e" && self.eat("^") {
             let exponent = self.script()?;
             return self.node(Kind::Call(Function::Exp, vec![exponent]), start);
+        }
+        let is_scripted = matches!(self.peek(), Some(Token::Mark("^" | "_" | "(" | "[" | "'")));
+        if let Some((_, own)) = ELSEWHERE.iter().find(|(other, _)| *other == name)
+            && (is_scripted || !name.starts_with(|c: char| c.is_ascii_lowercase()))
+        {
+            let example = if matches!(*own, "h" | "z") { "^2" } else { "" };
+            let message = format!(
+                "The symbol {name:?} has no meaning in this assignment; if it is what is called {own}{example} here, write {own}{example}."
+            );
+            return Err(FormulaError::new(
+                Fault::UnknownSymbol,
+                self.since(start),
+                message,
+            ));
         }
         let mut letters = name.chars();
         if let (Some(letter), None) = (letters.next(), letters.next())
@@ -255,6 +293,82 @@ impl Parser<'_> {
             }
         };
         self.node(kind, start)
+    }
+
+    /// The letter of an enclosing sum that is no plain index letter, such as n or ℓ.
+    fn bound_letter(&mut self, name: &str) -> Option<char> {
+        let is_scripted = matches!(self.peek(), Some(Token::Mark("^" | "_" | "(")));
+        let own = match name {
+            "m" | "n" | "l" => name.chars().next()?,
+            _ => INDEX_LETTERS
+                .iter()
+                .find(|(own, _)| *own == name)
+                .map(|(_, letter)| *letter)?,
+        };
+        (!is_scripted && self.bound.contains(&own)).then_some(own)
+    }
+
+    /// ŷ, the output of the model.
+    fn prediction(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        let output = self.plain_symbol(self.output(), start)?;
+        let (function, name) = match self.scope.prediction {
+            None => {
+                self.note("ŷ was read as f, the output of the network.".to_owned());
+                return Ok(output);
+            }
+            Some(Function::Softmax) => (Function::Softmax, "softmax(f)"),
+            Some(function) => (function, "sigmoid(f)"),
+        };
+        self.note(format!("ŷ was read as the probabilities {name}."));
+        self.node(Kind::Call(function, vec![output]), start)
+    }
+
+    /// `|…|`, without the bars.
+    fn between_bars(&mut self, bar: &str) -> Result<Expr, FormulaError> {
+        self.expect(bar)?;
+        let outer = std::mem::replace(&mut self.in_bars, true);
+        let inner = self.sum()?;
+        self.in_bars = outer;
+        self.expect(bar)?;
+        Ok(inner)
+    }
+
+    /// `‖a‖`, the root of the sum of squares.
+    fn norm(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        let inner = self.between_bars("‖")?;
+        let two = self.node(Kind::Number(2.0), start)?;
+        let squares = self.node(Kind::Power(Box::new(inner), Box::new(two)), start)?;
+        let total = self.node(Kind::Call(Function::Total, vec![squares]), start)?;
+        let norm = self.node(Kind::Call(Function::Sqrt, vec![total]), start)?;
+        // `\|a\|_2` and `\|a\|_F`.
+        if self.is("_") && !matches!(self.peek_at(1), Some(Token::Name(name)) if name == "F") {
+            let index_at = self.at;
+            self.at += 1;
+            let is_two = matches!(self.indices(), Ok(Indices::One(Index::Number(2))));
+            if !is_two {
+                self.at = index_at;
+                return Err(self.unexpected("the norm with the index 2 or F, or none"));
+            }
+        } else if self.eat("_") {
+            self.at += 1;
+        }
+        Ok(norm)
+    }
+
+    /// `{}^t A`.
+    fn prefixed_transpose(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.at += 3;
+        let braces = usize::from(self.eat("{"));
+        let is_mark = matches!(self.peek(), Some(Token::Name(name)) if matches!(name.as_str(), "T" | "top" | "t"));
+        if !is_mark {
+            return Err(self.unexpected("a transpose behind {}^, as in {}^t A"));
+        }
+        self.at += 1;
+        if braces == 1 {
+            self.expect("}")?;
+        }
+        let base = self.factor()?;
+        self.node(Kind::Transpose(Box::new(base)), start)
     }
 
     /// x, y, δ: indices, transposes and powers as for any other symbol.

@@ -1,7 +1,7 @@
 //! Parses matrices, rows, cases and the conditions of indicators.
 
 use super::ellipsis::pattern;
-use super::expr::{Expr, Function, Kind, Operator};
+use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::Token;
 use super::parser::Parser;
 use super::{Fault, FormulaError, Span};
@@ -12,6 +12,71 @@ impl Parser<'_> {
         let inner = self.conditional()?;
         self.expect(close)?;
         Ok(inner)
+    }
+
+    /// `(a)`, or the row `(a, b)`.
+    pub(super) fn parenthesis(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect("(")?;
+        let first = self.conditional()?;
+        if self.eat(")") {
+            return Ok(first);
+        }
+        let mut row = vec![first];
+        while self.eat(",") {
+            while self.eat("quad") {}
+            row.push(self.conditional()?);
+        }
+        self.expect(")")?;
+        self.node(Kind::Rows(vec![row]), start)
+    }
+
+    /// `<a, b>` where a value is expected.
+    pub(super) fn plain_inner_product(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect("<")?;
+        let left = self.sum()?;
+        self.expect(",")?;
+        let right = self.sum()?;
+        self.expect(">")?;
+        let product = Kind::Binary(Operator::Hadamard, Box::new(left), Box::new(right));
+        let product = self.node(product, start)?;
+        self.node(Kind::Call(Function::Total, vec![product]), start)
+    }
+
+    /// Whether an interval follows: `_{(0,\infty)}`.
+    pub(super) fn is_interval(&self) -> bool {
+        let opens = |ahead| matches!(self.peek_at(ahead), Some(Token::Mark("(" | "[")));
+        let is_below = self.is("_")
+            && matches!(self.peek_at(1), Some(Token::Mark("{")))
+            && opens(2)
+            && matches!(self.peek_at(3), Some(Token::Number(zero)) if zero == "0")
+            && matches!(self.peek_at(4), Some(Token::Mark(",")));
+        is_below
+    }
+
+    /// `\chi_{(0,\infty)}(z)`.
+    pub(super) fn indicator_of_interval(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect("_")?;
+        self.expect("{")?;
+        let is_closed = self.is("[");
+        // The bracket, the 0 and the comma.
+        self.at += 3;
+        self.eat("+");
+        if !self.eat_name("infty") {
+            return Err(self.unexpected("the interval (0, \\infty) or [0, \\infty)"));
+        }
+        if !(self.eat(")") || self.eat("]") || self.eat("[")) {
+            return Err(self.unexpected("the end of the interval"));
+        }
+        self.expect("}")?;
+        let argument = self.enclosed("(", ")")?;
+        let comparison = if is_closed {
+            Comparison::GreaterOrEqual
+        } else {
+            Comparison::Greater
+        };
+        let zero = self.node(Kind::Number(0.0), start)?;
+        let kind = Kind::Compare(comparison, Box::new(argument), Box::new(zero));
+        self.node(kind, start)
     }
 
     /// `⟨a, b⟩`, the sum of the entries of `a ⊙ b`.
@@ -29,8 +94,17 @@ impl Parser<'_> {
     /// `a if c else b`, `a if c, b otherwise`, or a comparison alone.
     pub(super) fn conditional(&mut self) -> Result<Expr, FormulaError> {
         let start = self.here();
-        let value = self.comparison()?;
-        if !self.eat_name("if") {
+        if self.is_name("if") {
+            return self.condition_first(start);
+        }
+        let mut value = self.comparison()?;
+        // `{a \over b}`.
+        if self.eat_name("over") {
+            let below = self.comparison()?;
+            let kind = Kind::Binary(Operator::Divide, Box::new(value), Box::new(below));
+            value = self.node(kind, start)?;
+        }
+        if !self.eat_condition_word() {
             return Ok(value);
         }
         let condition = self.comparison()?;
@@ -41,7 +115,7 @@ impl Parser<'_> {
             || self.eat_name("otherwise")
         {}
         let other = self.comparison()?;
-        if self.eat_name("if") {
+        if self.eat_condition_word() {
             let second = self.comparison()?;
             return self.node(
                 Kind::Cases(vec![(value, Some(condition)), (other, Some(second))]),
@@ -53,6 +127,33 @@ impl Parser<'_> {
             Kind::Cases(vec![(value, Some(condition)), (other, None)]),
             start,
         )
+    }
+
+    fn eat_condition_word(&mut self) -> bool {
+        self.eat_name("if") || self.eat_name("for") || self.eat_name("when")
+    }
+
+    /// `if c then a else b`.
+    fn condition_first(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect_name("if")?;
+        let condition = self.comparison()?;
+        let _ = self.eat(",") | self.eat_name("then");
+        let value = self.comparison()?;
+        let _ = self.eat(",") | self.eat(";");
+        if !(self.eat_name("else") || self.eat_name("otherwise")) {
+            return Err(self.unexpected("\"else\" and the other value"));
+        }
+        let other = self.comparison()?;
+        let cases = vec![(value, Some(condition)), (other, None)];
+        self.node(Kind::Cases(cases), start)
+    }
+
+    fn expect_name(&mut self, name: &str) -> Result<(), FormulaError> {
+        if self.eat_name(name) {
+            Ok(())
+        } else {
+            Err(self.unexpected(&format!("{name:?}")))
+        }
     }
 
     /// `[a \quad b]`, `[a, b]`, `[a; b]`, `[[a, b], [c, d]]`; `[a]` is a.

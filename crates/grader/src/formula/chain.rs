@@ -1,8 +1,9 @@
 //! Parses a text into chains `a = b = c`, with a separate tree for each side.
 
+use super::entries::define_by_entries;
 use super::expr::Expr;
 use super::lexer::{Lexeme, Token, lex};
-use super::parser::{Parser, Scope};
+use super::parser::{Doubts, Kronecker, Parser, Scope, Style};
 use super::{FormulaError, Span};
 
 /// One side of a chain `a = b = c`.
@@ -12,6 +13,21 @@ pub struct Side {
     pub span: Span,
     /// What it says, or why it cannot be read.
     pub expr: Result<Expr, FormulaError>,
+    /// What it says if notation that authors use in different ways is read otherwise.
+    pub others: Vec<OtherReading>,
+    /// What was read by a rule that could surprise its author.
+    pub advice: Vec<String>,
+}
+
+/// Another reading of a side.
+#[derive(Clone, Debug)]
+pub struct OtherReading {
+    /// What it says.
+    pub expr: Expr,
+    /// Whether it stands back behind the first reading wherever that one can be evaluated.
+    pub is_fallback: bool,
+    /// What was read by a rule that could surprise its author.
+    pub advice: Vec<String>,
 }
 
 /// The chains of a text, each with its sides; displayed formulas of their own are chains of their own.
@@ -33,7 +49,8 @@ pub fn parse(text: &str, scope: &Scope) -> Result<Vec<Vec<Side>>, FormulaError> 
         match chains.last_mut() {
             Some(above) if goes_on => above.extend(sides),
             _ => {
-                let sides: Vec<Side> = sides.collect();
+                let mut sides: Vec<Side> = sides.collect();
+                define_by_entries(&mut sides, scope);
                 if !sides.is_empty() {
                     chains.push(sides);
                 }
@@ -74,9 +91,73 @@ fn read_side(mut tokens: &[Lexeme], scope: &Scope) -> Option<Side> {
         end: last.span.end,
     };
     let mut parser = Parser::new(tokens, scope);
-    let expr = parser.conditional().and_then(|expr| match parser.peek() {
+    let expr = whole(&mut parser);
+    let (doubts, advice) = (parser.doubts, parser.notes);
+    let mut others = Vec::new();
+    for (style, is_fallback) in other_styles(doubts) {
+        let mut parser = Parser::new(tokens, scope);
+        parser.style = style;
+        if let Ok(other) = whole(&mut parser)
+            && expr.as_ref().is_ok_and(|expr| *expr != other)
+        {
+            others.push(OtherReading {
+                expr: other,
+                is_fallback,
+                advice: parser.notes,
+            });
+        }
+    }
+    Some(Side {
+        span,
+        expr,
+        others,
+        advice,
+    })
+}
+
+/// A side, which takes all tokens.
+fn whole(parser: &mut Parser<'_>) -> Result<Expr, FormulaError> {
+    let expr = parser.conditional()?;
+    match parser.peek() {
         None => Ok(expr),
         Some(_) => Err(parser.unexpected("an operator or the end of the formula")),
-    });
-    Some(Side { span, expr })
+    }
+}
+
+/// The styles to try besides the usual one, and whether each only counts where the usual one has no value.
+fn other_styles(doubts: Doubts) -> Vec<(Style, bool)> {
+    let usual = Style::default();
+    let mut styles = Vec::new();
+    if doubts.swapped {
+        let swapped = Style {
+            swapped: true,
+            ..usual
+        };
+        styles.push((swapped, false));
+    }
+    let mut fallbacks = vec![usual];
+    if doubts.layer {
+        let layer = true;
+        fallbacks.push(Style { layer, ..usual });
+    }
+    if doubts.kronecker {
+        for kronecker in [Kronecker::Letters, Kronecker::All] {
+            let layer = doubts.layer;
+            fallbacks.push(Style {
+                kronecker,
+                layer,
+                ..usual
+            });
+        }
+    }
+    if doubts.dots {
+        let dots = true;
+        let with_dots: Vec<Style> = fallbacks
+            .iter()
+            .map(|style| Style { dots, ..*style })
+            .collect();
+        fallbacks.extend(with_dots);
+    }
+    styles.extend(fallbacks.into_iter().skip(1).map(|style| (style, true)));
+    styles
 }

@@ -21,10 +21,13 @@ impl<'t> Lexer<'t> {
             .unwrap_or(after.len());
         let (name, bytes) = (&after[..end], 1 + end);
         if REFUSED.contains(&name) {
-            return Err(self.error(
-                bytes,
-                format!("\\{name} is not allowed; write the formula itself."),
-            ));
+            let message = if name == "prod" {
+                "A product sign \\prod is not read; write the factors, or \\sum for a sum."
+                    .to_owned()
+            } else {
+                format!("\\{name} is not allowed; write the formula itself.")
+            };
+            return Err(self.error(bytes, message));
         }
         if name == "begin" || name == "end" {
             return self.environment(name == "begin", bytes);
@@ -34,6 +37,10 @@ impl<'t> Lexer<'t> {
             return Ok(());
         }
         match name {
+            "widehat" => self.push(Token::Name("hat".to_owned()), bytes),
+            "varphi" => self.push(Token::Name("phi".to_owned()), bytes),
+            "vartheta" => self.push(Token::Name("theta".to_owned()), bytes),
+            "infty" => self.push(Token::Name("infty".to_owned()), bytes),
             "quad" | "qquad" => self.push(Token::Mark("quad"), bytes),
             "top" | "intercal" | "transp" => self.push(Token::Name("top".to_owned()), bytes),
             "mathbb" | "mathbbm" | "mathds" => self.blackboard(bytes)?,
@@ -46,7 +53,9 @@ impl<'t> Lexer<'t> {
                 let group = self.group(bytes)?;
                 self.at += bytes + group;
             }
-            "dfrac" | "tfrac" | "cfrac" => self.push(Token::Name("frac".to_owned()), bytes),
+            "dfrac" | "tfrac" | "cfrac" | "nicefrac" | "sfrac" | "flatfrac" => {
+                self.push(Token::Name("frac".to_owned()), bytes)
+            }
             "overbrace" => self.push(Token::Name("underbrace".to_owned()), bytes),
             "dots" | "ldots" | "cdots" | "vdots" | "ddots" => {
                 self.push(Token::Name("dots".to_owned()), bytes)
@@ -77,7 +86,7 @@ impl<'t> Lexer<'t> {
             }
             '{' => self.push(Token::Mark("\\{"), 2),
             '}' => self.push(Token::Mark("\\}"), 2),
-            '|' => self.push(Token::Mark("|"), 2),
+            '|' => self.push(Token::Mark("‖"), 2),
             '[' | ']' | '(' | ')' => self.push(Token::Break, 2),
             '&' => self.push(Token::Mark("&"), 2),
             '_' => self.push(Token::Mark("_"), 2),
@@ -175,6 +184,7 @@ impl<'t> Lexer<'t> {
             let known = WORDS.iter().find(|word| **word == lower);
             let name = match lower.as_str() {
                 "step" | "heaviside" | "relu" => Some(lower.clone()),
+                "tr" | "trace" => Some("trace".to_owned()),
                 "softmax" | "sigmoid" => Some(lower.clone()),
                 _ => known.map(|word| (*word).to_owned()),
             };

@@ -214,6 +214,7 @@ impl<'b> Evaluator<'b> {
             Kind::Call(function, arguments) => self.call(*function, arguments, expr),
             Kind::Sum(letter, range, body) => self.sum(*letter, range.as_ref(), body, expr),
             Kind::Stack(letter, from, to, body) => self.stack(*letter, from, to, body, expr),
+            Kind::Entries(row, column, body) => self.entries(*row, *column, body, expr),
             Kind::Rows(rows) => self.blocks(rows, expr),
             Kind::Cases(cases) => self.cases(cases, expr),
             Kind::Derivative(of, by) => derivative(self, of, by, expr),
@@ -322,6 +323,16 @@ impl<'b> Evaluator<'b> {
     ) -> Result<(Matrix, Matrix), FormulaError> {
         if a.shape() == b.shape() {
             return Ok((a, b));
+        }
+        // `\mathbf{1} - h ⊙ h`: ones of the shape of the other side.
+        let is_ones = |expr: &Expr| match &expr.kind {
+            Kind::Transpose(inner) => inner.kind == Kind::Ones(None),
+            kind => *kind == Kind::Ones(None),
+        };
+        if is_ones(left) || is_ones(right) {
+            let like = if is_ones(left) { &b } else { &a };
+            let ones = Matrix::filled(like.rows(), like.columns(), 1.0);
+            return Ok(if is_ones(left) { (ones, b) } else { (a, ones) });
         }
         match (a.as_scalar(), b.as_scalar()) {
             (_, Some(number)) if is_constant(right) => {

@@ -50,6 +50,9 @@ pub enum Kind {
     Sum(char, Option<(Box<Expr>, Box<Expr>)>, Box<Expr>),
     /// A row for every value of an index, from and to: the meaning of the dots in a matrix.
     Stack(char, Box<Expr>, Box<Expr>, Box<Expr>),
+    /// The matrix of this entry for all values of a row's and a column's index; for one index given as both, a row or a
+    /// column, by what it indexes.
+    Entries(Option<char>, Option<char>, Box<Expr>),
     /// Rows of blocks.
     Rows(Vec<Vec<Expr>>),
     /// The value of the first case whose condition holds, entry by entry.
@@ -155,6 +158,12 @@ pub enum Function {
     RowSums,
     /// The sum of all entries.
     Total,
+    /// The sum of the diagonal.
+    Trace,
+    /// The outer product of two vectors.
+    Outer,
+    /// The inner product of two columns or two rows, or else the product.
+    Dot,
 }
 
 impl Expr {
@@ -273,6 +282,7 @@ impl Kind {
         match self {
             Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
             Kind::Ones(Some(part))
+            | Kind::Entries(_, _, part)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
             | Kind::Negate(part) => vec![part],
@@ -300,6 +310,7 @@ impl Kind {
         match self {
             Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
             Kind::Ones(Some(part))
+            | Kind::Entries(_, _, part)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
             | Kind::Negate(part) => vec![part],

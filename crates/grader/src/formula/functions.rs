@@ -1,7 +1,7 @@
 //! Evaluates functions, block matrices and cases.
 
 use super::eval::{Evaluator, is_constant, shape_text};
-use super::expr::{Expr, Function};
+use super::expr::{Expr, Function, Operator};
 use super::{FormulaError, Matrix};
 
 impl Evaluator<'_> {
@@ -50,8 +50,62 @@ impl Evaluator<'_> {
             Function::ColumnSums => a.column_sums(),
             Function::RowSums => a.product(&Matrix::filled(a.columns(), 1, 1.0)),
             Function::Total => Matrix::scalar(a.entries().iter().sum()),
+            Function::Trace if a.rows() == a.columns() => {
+                Matrix::scalar((0..a.rows()).map(|at| a.at(at, at)).sum())
+            }
+            Function::Trace => {
+                let shape = shape_text(a.shape(), bindings);
+                let message = format!("tr takes a square matrix; this is {shape}.");
+                return Err(self.shape_error(whole, message));
+            }
+            Function::Outer | Function::Dot => {
+                let Some(b) = b else {
+                    return Err(self.shape_error(whole, "A product takes two factors."));
+                };
+                return self.vector_product(function, arguments, a, b, whole);
+            }
         };
         Ok(value)
+    }
+
+    /// a ⊗ b, and a · b.
+    fn vector_product(
+        &mut self,
+        function: Function,
+        arguments: &[Expr],
+        a: &Matrix,
+        b: &Matrix,
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let is_vector = |matrix: &Matrix| matrix.rows() == 1 || matrix.columns() == 1;
+        let is_scalar = a.as_scalar().is_some() || b.as_scalar().is_some();
+        match function {
+            Function::Dot if a.shape() == b.shape() && is_vector(a) => {
+                let terms = a.entries().iter().zip(b.entries());
+                Ok(Matrix::scalar(terms.map(|(a, b)| a * b).sum()))
+            }
+            Function::Outer if !is_scalar && is_vector(a) && is_vector(b) => {
+                let (rows, columns) = (a.entries().len(), b.entries().len());
+                self.afford(rows.saturating_mul(columns), whole)?;
+                let entries = a.entries().iter();
+                let entries = entries.flat_map(|a| b.entries().iter().map(move |b| a * b));
+                Ok(Matrix::new(rows, columns, entries.collect()))
+            }
+            Function::Outer if !is_scalar => {
+                let (a, b) = (
+                    shape_text(a.shape(), self.bindings),
+                    shape_text(b.shape(), self.bindings),
+                );
+                let message = format!(
+                    "⊗ is the outer product of two vectors; these are {a} and {b}. Write \\odot for the elementwise product, and nothing for the matrix product."
+                );
+                Err(self.shape_error(whole, message))
+            }
+            _ => match arguments {
+                [left, right] => self.binary(Operator::Times, (left, a.clone()), right, whole),
+                _ => Err(self.shape_error(whole, "A product takes two factors.")),
+            },
+        }
     }
 
     pub(super) fn diagonal(&self, a: &Matrix, whole: &Expr) -> Result<Matrix, FormulaError> {

@@ -1,6 +1,7 @@
 //! Tokenizes LaTeX and plain text alike. Decoration is dropped here; every token knows its bytes.
 
-use super::vocabulary::{CHARACTERS, WORDS};
+use super::characters::Normalised;
+use super::vocabulary::{ALIASES, CHARACTERS, INFIX, LAYERED, WORDS};
 use super::{Fault, FormulaError, Span};
 
 /// The longest formula, in bytes.
@@ -34,6 +35,8 @@ pub struct Lexeme {
 
 pub(super) struct Lexer<'t> {
     text: &'t str,
+    /// Whether the original text has commands.
+    is_latex: bool,
     pub(super) at: usize,
     out: Vec<Lexeme>,
 }
@@ -54,8 +57,24 @@ pub fn lex(text: &str) -> Result<Vec<Lexeme>, FormulaError> {
         };
         return Err(FormulaError::new(Fault::TooLarge, span, message));
     }
+    let Some(normalised) = Normalised::of(text) else {
+        return tokens(text, text.contains('\\'));
+    };
+    let mut found =
+        tokens(&normalised.text, text.contains('\\')).map_err(|error| FormulaError {
+            span: normalised.original(error.span),
+            ..error
+        })?;
+    for lexeme in &mut found {
+        lexeme.span = normalised.original(lexeme.span);
+    }
+    Ok(found)
+}
+
+fn tokens(text: &str, is_latex: bool) -> Result<Vec<Lexeme>, FormulaError> {
     let mut lexer = Lexer {
         text,
+        is_latex,
         at: 0,
         out: Vec::new(),
     };
@@ -101,6 +120,10 @@ impl<'t> Lexer<'t> {
             self.at += self.take_while(|c| c != '\n').len();
         } else if next == '\\' {
             return self.command();
+        } else if rest.starts_with("..") && !rest.starts_with("...") {
+            self.push(Token::Name("dots".to_owned()), 2);
+        } else if rest.starts_with(".*") {
+            self.push(Token::Mark("⊙"), 2);
         } else if next.is_ascii_digit()
             || (next == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit()))
         {
@@ -113,22 +136,10 @@ impl<'t> Lexer<'t> {
             self.method()?;
         } else if let Some((_, name)) = CHARACTERS.iter().find(|(c, _)| *c == next) {
             self.push(Token::Name((*name).to_owned()), next.len_utf8());
-        } else if let Some(digit) = "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().position(|c| c == next) {
-            self.script("^", digit, next.len_utf8());
-        } else if let Some(digit) = "₀₁₂₃₄₅₆₇₈₉".chars().position(|c| c == next)
-        {
-            self.script("_", digit, next.len_utf8());
         } else {
             return self.mark(next);
         }
         Ok(())
-    }
-
-    pub(super) fn script(&mut self, mark: &'static str, digit: usize, bytes: usize) {
-        let start = self.at;
-        self.push(Token::Mark(mark), 0);
-        self.at = start;
-        self.push(Token::Number(digit.to_string()), bytes);
     }
 
     /// TeX gives one digit to a bare `^` or `_`, and to each part of a bare `\frac`.
@@ -141,6 +152,13 @@ impl<'t> Lexer<'t> {
             Some(Token::Number(_)) => is_frac(before.next()),
             last => is_frac(last),
         };
+        let is_index = matches!(
+            self.out.last().map(|last| &last.token),
+            Some(Token::Mark("_"))
+        );
+        if is_index && self.plain_indices() {
+            return;
+        }
         let digits = if script {
             &self.rest()[..1]
         } else {
@@ -164,22 +182,42 @@ impl<'t> Lexer<'t> {
             self.at += 3;
             return;
         }
+        let in_script = matches!(
+            self.out.last().map(|last| &last.token),
+            Some(Token::Mark("_"))
+        );
+        if let Some((_, mark)) = INFIX.iter().find(|(word, _)| *word == run)
+            && after.starts_with(char::is_whitespace)
+            && self.is_behind_value()
+        {
+            return self.push(Token::Mark(mark), run.len());
+        }
+        if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| *alias == run) {
+            return self.push(Token::Name((*name).to_owned()), run.len());
+        }
+        if let Some(hat) = after.strip_prefix("_hat")
+            && run == "y"
+            && !hat.starts_with(|c: char| c.is_ascii_alphanumeric())
+        {
+            return self.push(Token::Name("yhat".to_owned()), "y_hat".len());
+        }
+        if in_script && self.plain_indices() {
+            return;
+        }
         let lower = run.to_ascii_lowercase();
-        if WORDS.contains(&run) {
+        let is_layered = !in_script && after.starts_with(|c: char| c.is_ascii_digit());
+        if WORDS.contains(&run) && !(run == "delta" && is_layered) {
             return self.push(Token::Name(run.to_owned()), run.len());
         }
         if lower == "relu" {
             return self.push(Token::Name(lower), run.len());
         }
-        let layered = matches!(
-            run,
-            "W" | "h" | "z" | "n" | "f" | "b" | "dW" | "dh" | "dz" | "db" | "dx"
-        );
-        let in_script = matches!(
-            self.out.last().map(|last| &last.token),
-            Some(Token::Mark("_"))
-        );
-        if layered && !in_script && after.starts_with(|c: char| c.is_ascii_digit()) {
+        // `dh^2` is the gradient by h² where no division makes it a part of a derivative.
+        let is_gradient = run.starts_with('d') && after.starts_with(['^', '_']);
+        if LAYERED.contains(&run) && !in_script && is_gradient {
+            return self.push(Token::Name(run.to_owned()), run.len());
+        }
+        if is_layered && LAYERED.contains(&run) {
             self.push(Token::Name(run.to_owned()), run.len());
             let start = self.at;
             self.push(Token::Mark("^"), 0);
@@ -188,6 +226,38 @@ impl<'t> Lexer<'t> {
             return self.push(Token::Number(digits.to_owned()), digits.len());
         }
         self.push(Token::Name(run[..1].to_owned()), 1);
+    }
+
+    fn is_behind_value(&self) -> bool {
+        match self.out.last().map(|last| &last.token) {
+            Some(Token::Number(_) | Token::Name(_) | Token::End(_)) => true,
+            Some(Token::Mark(mark)) => matches!(*mark, ")" | "]" | "}" | "'" | ".T"),
+            Some(Token::Begin(_) | Token::Break) | None => false,
+        }
+    }
+
+    /// Two indices without braces, as in `W3_1j`, where the text is not LaTeX: TeX would lower only the first.
+    fn plain_indices(&mut self) -> bool {
+        let run = self.take_while(|c| c.is_ascii_alphanumeric());
+        let after = &self.rest()[run.len()..];
+        let is_index = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let fits = run.len() == 2 && run.bytes().all(is_index);
+        if !fits || self.is_latex || after.starts_with(['^', '_', '[', '(', '\'']) {
+            return false;
+        }
+        let start = self.at;
+        self.push(Token::Mark("{"), 0);
+        for (at, index) in run.char_indices() {
+            self.at = start + at;
+            let index = index.to_string();
+            let token = match index.parse::<u8>() {
+                Ok(_) => Token::Number(index),
+                Err(_) => Token::Name(index),
+            };
+            self.push(token, 1);
+        }
+        self.push(Token::Mark("}"), 0);
+        true
     }
 
     /// `.T`, `.dot(`, `.sum(`, `.transpose(`.
@@ -231,9 +301,9 @@ impl<'t> Lexer<'t> {
             ('-', "-"),
             ('−', "-"),
             ('/', "/"),
-            ('@', "·"),
+            ('@', "@"),
             ('·', "·"),
-            ('×', "·"),
+            ('×', "×"),
             ('⋅', "·"),
             ('*', "⊙"),
             ('⊙', "⊙"),

@@ -25,6 +25,41 @@ pub struct Scope {
     pub names: Names,
     /// The names of the assignment's constants, such as `lambda`.
     pub constants: Vec<String>,
+    /// The indices that the question gives a value.
+    pub free: Vec<char>,
+}
+
+/// The δ with two indices that are Kronecker's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kronecker {
+    /// None: all are entries of the loss's derivative.
+    #[default]
+    None,
+    /// Those with two letters.
+    Letters,
+    /// All.
+    All,
+}
+
+/// How to read notation that authors use in different ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Style {
+    pub(super) kronecker: Kronecker,
+    /// δ₃ is δ with the layer 3, not that of the third sample.
+    pub(super) layer: bool,
+    /// A dot between two columns is the inner product.
+    pub(super) dots: bool,
+    /// ⊗ is elementwise, and • a product.
+    pub(super) swapped: bool,
+}
+
+/// Which choices of a [`Style`] matter for a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Doubts {
+    pub(super) kronecker: bool,
+    pub(super) layer: bool,
+    pub(super) dots: bool,
+    pub(super) swapped: bool,
 }
 
 /// Parses the tokens of one side from left to right.
@@ -32,6 +67,14 @@ pub(super) struct Parser<'t> {
     pub(super) tokens: &'t [Lexeme],
     pub(super) at: usize,
     pub(super) scope: &'t Scope,
+    pub(super) style: Style,
+    pub(super) doubts: Doubts,
+    /// Readings that could surprise the author.
+    pub(super) notes: Vec<String>,
+    /// The indices of the enclosing sums.
+    pub(super) bound: Vec<char>,
+    /// Inside `|…|`, where the next bar closes.
+    pub(super) in_bars: bool,
     depth: usize,
     nodes: usize,
 }
@@ -42,8 +85,20 @@ impl<'t> Parser<'t> {
             tokens,
             at: 0,
             scope,
+            style: Style::default(),
+            doubts: Doubts::default(),
+            notes: Vec::new(),
+            bound: Vec::new(),
+            in_bars: false,
             depth: 0,
             nodes: 0,
+        }
+    }
+
+    /// Says how something was read, once.
+    pub(super) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 
@@ -232,46 +287,97 @@ impl<'t> Parser<'t> {
     pub(super) fn term(&mut self) -> Result<Expr, FormulaError> {
         let start = self.here();
         let first = self.factor()?;
-        let mut rest: Vec<(Operator, Expr)> = Vec::new();
-        loop {
-            let operator = match self.peek() {
-                Some(Token::Mark("·")) => Operator::Times,
-                Some(Token::Mark("/")) => Operator::Divide,
-                Some(Token::Mark("⊙")) => Operator::Hadamard,
-                _ if self.starts_factor() => {
-                    let factor = self.factor()?;
-                    rest.push((Operator::Times, factor));
-                    continue;
+        let mut rest: Vec<(Joint, Expr)> = Vec::new();
+        while let Some(joint) = self.joint() {
+            if joint == Joint::Tensor {
+                self.doubts.swapped = true;
+                if !self.style.swapped {
+                    let left = self.joined(first, rest, start)?;
+                    let right = self.nested(Self::term)?;
+                    return self.node(Kind::Call(Function::Outer, vec![left, right]), start);
                 }
-                _ => break,
-            };
-            self.at += 1;
+            }
             let negated = self.here();
-            let factor = if self.eat("-") {
+            let mut factor = if joint != Joint::Adjacent && self.eat("-") {
                 let factor = self.factor()?;
                 self.node(Kind::Negate(Box::new(factor)), negated)?
             } else {
                 self.factor()?
             };
-            rest.push((operator, factor));
+            if joint == Joint::DivideEach {
+                let minus_one = self.node(Kind::Number(-1.0), negated)?;
+                let inverse = Kind::Power(Box::new(factor), Box::new(minus_one));
+                factor = self.node(inverse, negated)?;
+            }
+            rest.push((joint, factor));
         }
-        let elementwise = rest
-            .iter()
-            .filter(|(operator, _)| *operator == Operator::Hadamard)
-            .count();
+        self.joined(first, rest, start)
+    }
+
+    /// How the next factor is joined to the one before, behind the sign for it; `None` at the end of the term.
+    fn joint(&mut self) -> Option<Joint> {
+        let joint = match self.peek() {
+            Some(Token::Mark("·")) => Joint::Dot,
+            Some(Token::Mark("@" | "×")) => Joint::Times,
+            Some(Token::Mark("/")) => Joint::Divide,
+            Some(Token::Mark("⊙")) => Joint::Each,
+            Some(Token::Mark("⊗")) => Joint::Tensor,
+            Some(Token::Mark("⊘")) => Joint::DivideEach,
+            Some(Token::Mark("•")) => {
+                self.doubts.swapped = true;
+                if self.style.swapped {
+                    Joint::Times
+                } else {
+                    Joint::Each
+                }
+            }
+            // `a . b` in plain text; at the end it is a full stop.
+            Some(Token::Mark(".")) => {
+                self.at += 1;
+                if self.starts_factor() {
+                    return Some(Joint::Dot);
+                }
+                self.at -= 1;
+                return None;
+            }
+            _ => return self.starts_factor().then_some(Joint::Adjacent),
+        };
+        self.at += 1;
+        Some(joint)
+    }
+
+    /// The factors as a tree.
+    fn joined(
+        &mut self,
+        first: Expr,
+        rest: Vec<(Joint, Expr)>,
+        start: Span,
+    ) -> Result<Expr, FormulaError> {
+        let is_elementwise = |(joint, _): &&(Joint, Expr)| joint.operator() == Operator::Hadamard;
+        let elementwise = rest.iter().filter(is_elementwise).count();
         if elementwise > 0 && elementwise < rest.len() {
+            let rest = rest
+                .into_iter()
+                .map(|(joint, factor)| (joint.operator(), factor));
+            let rest = rest.collect();
             return self.node(Kind::Mixed(Box::new(first), rest), start);
         }
         let mut left = first;
-        for (operator, right) in rest {
+        for (joint, right) in rest {
             let span = Span {
                 start: start.start,
                 end: right.span.end,
             };
-            left = self.node(
-                Kind::Binary(operator, Box::new(left), Box::new(right)),
-                start,
-            )?;
+            let is_dot = joint == Joint::Dot
+                && !matches!(left.kind, Kind::Number(_))
+                && !matches!(right.kind, Kind::Number(_));
+            self.doubts.dots |= is_dot;
+            let kind = if is_dot && self.style.dots {
+                Kind::Call(Function::Dot, vec![left, right])
+            } else {
+                Kind::Binary(joint.operator(), Box::new(left), Box::new(right))
+            };
+            left = self.node(kind, start)?;
             left.span = span;
         }
         Ok(left)
@@ -282,8 +388,21 @@ impl<'t> Parser<'t> {
             Some(Token::Number(_) | Token::Begin(_)) => true,
             Some(Token::Name(name)) => !matches!(
                 name.as_str(),
-                "top" | "otherwise" | "if" | "for" | "and" | "else" | "dots"
+                "top"
+                    | "otherwise"
+                    | "if"
+                    | "for"
+                    | "and"
+                    | "else"
+                    | "dots"
+                    | "over"
+                    | "when"
+                    | "then"
+                    | "in"
             ),
+            Some(Token::Mark("|" | "‖")) => {
+                !self.in_bars && !matches!(self.peek_at(1), Some(Token::Mark("_")))
+            }
             Some(Token::Mark(mark)) => matches!(*mark, "(" | "[" | "{" | "\\{" | "⟨"),
             Some(Token::End(_) | Token::Break) | None => false,
         }
@@ -299,7 +418,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Powers, transposes and indices behind anything but a layered symbol, which reads its own.
-    fn scripts(&mut self, mut base: Expr, start: Span) -> Result<Expr, FormulaError> {
+    pub(super) fn scripts(&mut self, mut base: Expr, start: Span) -> Result<Expr, FormulaError> {
         loop {
             let kind = match self.peek() {
                 Some(Token::Mark("'" | ".T")) => {
@@ -334,13 +453,18 @@ impl<'t> Parser<'t> {
                         Kind::Power(Box::new(base), Box::new(exponent))
                     }
                 }
+                Some(Token::Mark("|")) if matches!(self.peek_at(1), Some(Token::Mark("_"))) => {
+                    self.at += 1;
+                    base = self.evaluated_at(base, start)?;
+                    continue;
+                }
                 Some(Token::Mark("_")) => {
                     self.at += 1;
                     let indices = self.indices()?;
-                    Kind::Select(Box::new(base), indices)
+                    self.selection(base, indices)
                 }
                 Some(Token::Mark("[")) if self.is_adjacent() => match self.bracketed_indices() {
-                    Some(indices) => Kind::Select(Box::new(base), indices),
+                    Some(indices) => self.selection(base, indices),
                     None => return Ok(base),
                 },
                 _ => return Ok(base),
@@ -389,6 +513,28 @@ impl<'t> Parser<'t> {
             return Ok(inner);
         }
         self.nested(Self::atom)
+    }
+}
+
+/// How a factor is joined to the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joint {
+    Adjacent,
+    Dot,
+    Times,
+    Divide,
+    Each,
+    DivideEach,
+    Tensor,
+}
+
+impl Joint {
+    fn operator(self) -> Operator {
+        match self {
+            Self::Adjacent | Self::Dot | Self::Times => Operator::Times,
+            Self::Divide => Operator::Divide,
+            Self::Each | Self::DivideEach | Self::Tensor => Operator::Hadamard,
+        }
     }
 }
 

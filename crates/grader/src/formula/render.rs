@@ -3,6 +3,7 @@
 
 use super::Symbol;
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
+use super::vocabulary::index_text;
 
 /// The notation of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
     let at = |part: &Expr, place| write(part, place, notation);
     match &expr.kind {
         Kind::Number(number) => (number.to_string(), ATOM),
-        Kind::Letter(letter) => (letter.to_string(), ATOM),
+        Kind::Letter(letter) => (index_text(*letter, latex), ATOM),
         Kind::Symbol(symbol) => (symbol_text(*symbol, notation), ATOM),
         Kind::Ones(None) => ("\\mathbf{1}".to_owned(), ATOM),
         Kind::Ones(Some(size)) if latex => {
@@ -59,7 +60,10 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
         Kind::Negate(inner) => (format!("-{}", at(inner, TERM)), ADD),
         Kind::Power(base, exponent) => {
             let exponent = at(exponent, COMPARE);
-            if latex {
+            if latex && base.kind == Kind::Symbol(Symbol::Delta) {
+                // Without the parentheses the exponent is a layer.
+                (format!("\\left(\\delta\\right)^{{{exponent}}}"), FACTOR)
+            } else if latex {
                 (format!("{{{}}}^{{{exponent}}}", at(base, COMPARE)), FACTOR)
             } else {
                 (format!("({})**{{{exponent}}}", at(base, COMPARE)), FACTOR)
@@ -102,6 +106,7 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
         Kind::Call(function, arguments) => (call(*function, arguments, notation), ATOM),
         Kind::Sum(letter, range, body) => (sum(*letter, range.as_ref(), body, notation), TERM),
         Kind::Stack(letter, from, to, body) => (stack(*letter, from, to, body, notation), ATOM),
+        Kind::Entries(row, column, body) => (entries(*row, *column, body, notation), ATOM),
         Kind::Rows(rows) => (matrix(rows, notation), ATOM),
         Kind::Cases(cases) => (case_text(cases, notation), ATOM),
         Kind::Derivative(of, by) if latex => (
@@ -146,7 +151,7 @@ fn select(base: &Expr, indices: &Indices, notation: Notation) -> String {
     let one = |index: &Index| match index {
         Index::All => if latex { "\\cdot" } else { ":" }.to_owned(),
         Index::Number(number) => number.to_string(),
-        Index::Letter(letter) => letter.to_string(),
+        Index::Letter(letter) => index_text(*letter, latex),
         Index::Size(symbol) => symbol_text(*symbol, notation),
     };
     let inner = match indices {
@@ -259,6 +264,17 @@ fn call(function: Function, arguments: &[Expr], notation: Notation) -> String {
         Function::ColumnSums => ("sum", "", ", axis=0"),
         Function::RowSums => ("sum", "", ", axis=1"),
         Function::Total => ("sum", "", ""),
+        Function::Trace => ("tr", "", ""),
+        Function::Outer => {
+            return product(
+                arguments,
+                if latex { " \\otimes " } else { " otimes " },
+                notation,
+            );
+        }
+        Function::Dot => {
+            return product(arguments, if latex { " \\cdot " } else { " . " }, notation);
+        }
     };
     let arguments: Vec<String> = arguments
         .iter()
@@ -270,6 +286,15 @@ fn call(function: Function, arguments: &[Expr], notation: Notation) -> String {
         (false, _) => name.to_owned(),
     };
     format!("{name}{prime}({}{suffix})", arguments.join(", "))
+}
+
+/// A product of two with a sign of its own, in parentheses.
+fn product(arguments: &[Expr], sign: &str, notation: Notation) -> String {
+    let factors: Vec<String> = arguments
+        .iter()
+        .map(|argument| write(argument, FACTOR, notation))
+        .collect();
+    enclosed(factors.join(sign), TIMES, ATOM, notation)
 }
 
 fn sum(
@@ -284,6 +309,7 @@ fn sum(
         "sum"
     };
     let body = write(body, TERM, notation);
+    let letter = index_text(letter, notation == Notation::Latex);
     match range {
         None => format!("{sign}_{{{letter}}} {body}"),
         Some((from, to)) => {
@@ -324,6 +350,23 @@ fn matrix(rows: &[Vec<Expr>], notation: Notation) -> String {
     match notation {
         Notation::Latex => format!("\\begin{{bmatrix}} {inner} \\end{{bmatrix}}"),
         Notation::Plain => format!("[{inner}]"),
+    }
+}
+
+/// `[a_{ij}]_{ij}`.
+fn entries(row: Option<char>, column: Option<char>, body: &Expr, notation: Notation) -> String {
+    let latex = notation == Notation::Latex;
+    let text = |letter: Option<char>| letter.map_or("1".to_owned(), |own| index_text(own, latex));
+    let letters = if row == column {
+        text(row)
+    } else {
+        format!("{},{}", text(row), text(column))
+    };
+    let body = write(body, COMPARE, notation);
+    if latex {
+        format!("\\left[{body}\\right]_{{{letters}}}")
+    } else {
+        format!("[{body}]_{{{letters}}}")
     }
 }
 

@@ -1,8 +1,9 @@
 //! Parses superscripts and subscripts: layers, transposes and indices.
 
-use super::expr::{Expr, Function, Index, Indices, Kind};
+use super::expr::{Comparison, Expr, Function, Index, Indices, Kind};
 use super::lexer::Token;
-use super::parser::Parser;
+use super::parser::{Kronecker, Parser};
+use super::vocabulary::{INDEX_LETTERS, primed};
 use super::{Fault, FormulaError, Span, Symbol};
 
 /// The superscripts and subscripts of a layered symbol.
@@ -17,8 +18,7 @@ impl Parser<'_> {
     /// Wⁱ, bⁱ, zⁱ, hⁱ, nᵢ, and dWⁱ … for ∂l/∂Wⁱ.
     pub(super) fn layered(&mut self, name: &str, start: Span) -> Result<Expr, FormulaError> {
         let mut scripts = self.collect_scripts()?;
-        if name == "n"
-            && scripts.layer.is_none()
+        if scripts.layer.is_none()
             && let Some(Indices::One(Index::Number(layer))) = scripts.indices
         {
             scripts.layer = Some(layer);
@@ -27,7 +27,12 @@ impl Parser<'_> {
         // A network of one layer has one W.
         let only = (self.scope.depth == 1 && name != "n").then_some(1);
         let Some(layer) = scripts.layer.or(only) else {
-            let message = format!("{name} stands without a layer; write {name}^1, {name}^2, ….");
+            let message = match scripts.indices {
+                Some(Indices::Two(..)) => format!(
+                    "{name} stands without a layer: write it as a superscript, as in {name}^2_{{1,1}}."
+                ),
+                _ => format!("{name} stands without a layer; write {name}^1, {name}^2, …."),
+            };
             return Err(FormulaError::new(
                 Fault::UnknownSymbol,
                 self.since(start),
@@ -35,7 +40,7 @@ impl Parser<'_> {
             ));
         };
         let (symbol, gradient) = match name {
-            "W" | "dW" => (Symbol::Weights(layer), name == "dW"),
+            "W" | "w" | "dW" | "dw" => (Symbol::Weights(layer), name.starts_with('d')),
             "b" | "db" => (Symbol::Bias(layer), name == "db"),
             "z" | "dz" => (Symbol::PreActivation(layer), name == "dz"),
             "h" | "dh" => (Symbol::Activation(layer), name == "dh"),
@@ -75,10 +80,18 @@ impl Parser<'_> {
         Ok(expr)
     }
 
-    /// `^3`, `^{(3)}`, `^{[3]}`, `^{3\top}`, `^\top`, `_{1,j}`, `[1, j]`, in any order.
+    /// `^3`, `^{(3)}`, `^{[3]}`, `^{3\top}`, `^\top`, `_{1,j}`, `[1, j]`, in any order; `_3` is a layer if an index in
+    /// brackets or another subscript follows.
     pub(super) fn collect_scripts(&mut self) -> Result<Scripts, FormulaError> {
         let mut scripts = Scripts::default();
         loop {
+            if scripts.layer.is_none()
+                && let Some(Indices::One(Index::Number(layer))) = scripts.indices
+                && (self.is("_") || self.is("[") && self.is_adjacent())
+            {
+                scripts.layer = Some(layer);
+                scripts.indices = None;
+            }
             if self.eat("'") || self.eat(".T") {
                 scripts.transposes += 1;
             } else if self.is("^") && (scripts.layer.is_none() || self.superscript_is_transpose()) {
@@ -86,7 +99,10 @@ impl Parser<'_> {
                 self.superscript(&mut scripts)?;
             } else if self.is("_") && scripts.indices.is_none() {
                 self.at += 1;
-                scripts.indices = Some(self.indices()?);
+                match self.last_layer() {
+                    Some(layer) if scripts.layer.is_none() => scripts.layer = Some(layer),
+                    _ => scripts.indices = Some(self.indices()?),
+                }
             } else if self.is("[")
                 && self.is_adjacent()
                 && scripts.indices.is_none()
@@ -102,6 +118,30 @@ impl Parser<'_> {
         }
     }
 
+    /// `L` or `{L-1}` as a subscript.
+    fn last_layer(&mut self) -> Option<usize> {
+        let start = self.at;
+        let braces = self.eat("{");
+        let mut layer = self.eat_name("L").then_some(self.scope.depth);
+        if let Some(last) = layer
+            && braces
+            && self.eat("-")
+        {
+            layer = match self.peek() {
+                Some(Token::Number(digits)) => {
+                    digits.parse().ok().and_then(|less| last.checked_sub(less))
+                }
+                _ => None,
+            };
+            self.at += 1;
+        }
+        if layer.is_none() || braces && !self.eat("}") {
+            self.at = start;
+            return None;
+        }
+        layer
+    }
+
     pub(super) fn superscript_is_transpose(&self) -> bool {
         let mut ahead = 1;
         while matches!(self.peek_at(ahead), Some(Token::Mark("{"))) {
@@ -115,8 +155,8 @@ impl Parser<'_> {
         let mut open = 0_usize;
         loop {
             match self.peek() {
-                Some(Token::Mark("{" | "(" | "[")) => open += 1,
-                Some(Token::Mark("}" | ")" | "]")) if open > 0 => open -= 1,
+                Some(Token::Mark("{" | "(" | "[" | "⟨")) => open += 1,
+                Some(Token::Mark("}" | ")" | "]" | "⟩")) if open > 0 => open -= 1,
                 Some(Token::Mark("^" | ",")) if open > 0 => {}
                 Some(Token::Mark("'")) => scripts.transposes += 1,
                 Some(Token::Name(name)) if matches!(name.as_str(), "T" | "top" | "t") => {
@@ -144,8 +184,11 @@ impl Parser<'_> {
     }
 
     pub(super) fn index(&mut self) -> Option<Index> {
+        if let Some(letter) = self.index_letter() {
+            return Some(Index::Letter(letter));
+        }
         let index = match self.peek()? {
-            Token::Mark(":" | "·" | "⊙") => Index::All,
+            Token::Mark(":" | "·" | "⊙" | "•" | ".") => Index::All,
             Token::Name(name) if name == "m" => Index::Size(Symbol::BatchSize),
             Token::Name(name) if name == "n" => {
                 let layer = match (self.peek_at(1), self.peek_at(2)) {
@@ -157,10 +200,6 @@ impl Parser<'_> {
                 self.at += 2;
                 Index::Size(Symbol::Units(layer))
             }
-            Token::Name(name) => match name.as_bytes() {
-                [letter] if letter.is_ascii_lowercase() => Index::Letter(char::from(*letter)),
-                _ => return None,
-            },
             Token::Number(digits) => Index::Number(digits.parse().ok()?),
             _ => return None,
         };
@@ -168,22 +207,62 @@ impl Parser<'_> {
         Some(index)
     }
 
-    /// A subscript: `{1,j}`, `{11}`, `{\cdot,1}`, or one token.
+    /// The letter of an index: a to z, ℓ, a Greek letter, `i'`. m and n are sizes unless a sum runs over them.
+    pub(super) fn index_letter(&mut self) -> Option<char> {
+        let Token::Name(name) = self.peek()? else {
+            return None;
+        };
+        let letter = match name.as_bytes() {
+            [b'm'] => self.bound.contains(&'m').then_some('m')?,
+            [b'n'] if matches!(self.peek_at(1), Some(Token::Mark("_" | "^"))) => return None,
+            [letter] if letter.is_ascii_lowercase() => char::from(*letter),
+            _ => *INDEX_LETTERS
+                .iter()
+                .find(|(own, _)| own == name)
+                .map(|(_, letter)| letter)?,
+        };
+        self.at += 1;
+        if let Some(primed) = primed(letter) {
+            if self.eat("'") {
+                return Some(primed);
+            }
+            if self.is("^") && matches!(self.peek_at(1), Some(Token::Mark("'"))) {
+                self.at += 2;
+                return Some(primed);
+            }
+        }
+        Some(letter)
+    }
+
+    /// A subscript: `{1,j}`, `{11}`, `{\cdot,1}`, `(1,2)`, or one token.
     pub(super) fn indices(&mut self) -> Result<Indices, FormulaError> {
         const WANTED: &str = "an index: an integer, a letter, or \\cdot for all";
-        if !self.eat("{") {
-            let index = self.index();
-            return index
-                .map(Indices::One)
-                .ok_or_else(|| self.unexpected(WANTED));
-        }
+        let close = match self.peek() {
+            Some(Token::Mark("{")) => "}",
+            Some(Token::Mark("(")) => ")",
+            _ => {
+                let index = self.index();
+                return index
+                    .map(Indices::One)
+                    .ok_or_else(|| self.unexpected(WANTED));
+            }
+        };
+        self.at += 1;
+        let inner = if close == "}" && self.eat("(") {
+            Some(")")
+        } else if close == "}" && self.eat("[") {
+            Some("]")
+        } else {
+            None
+        };
+        let end = inner.unwrap_or(close);
         let mut found = Vec::new();
-        while !self.eat("}") {
+        while !self.eat(end) {
             // `{11}` is two indices, one digit each.
             if let Some(Token::Number(digits)) = self.peek()
                 && digits.len() == 2
                 && found.is_empty()
-                && matches!(self.peek_at(1), Some(Token::Mark("}")))
+                && matches!(self.peek_at(1), Some(Token::Mark(mark)) if *mark == end)
             {
                 self.at += 1;
                 found.extend(
@@ -195,6 +274,9 @@ impl Parser<'_> {
             }
             found.push(self.index().ok_or_else(|| self.unexpected(WANTED))?);
             self.eat(",");
+        }
+        if inner.is_some() {
+            self.expect(close)?;
         }
         match found[..] {
             [one] => Ok(Indices::One(one)),
@@ -246,6 +328,88 @@ impl Parser<'_> {
         Ok(expr)
     }
 
+    /// δ, δ^{(l)} = ∂l/∂zˡ, `\delta_k`.
+    pub(super) fn delta(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        let depth = self.scope.depth;
+        if self.is("^") && self.exponent_of_delta() {
+            return self.plain_symbol(Symbol::Delta, start);
+        }
+        let mut scripts = self.collect_scripts()?;
+        let mut expr = self.node(Kind::Symbol(Symbol::Delta), start)?;
+        match (scripts.layer, scripts.indices.clone()) {
+            (Some(layer), _) if layer < depth => {
+                expr = self.node(Kind::Symbol(Symbol::PreActivation(layer)), start)?;
+                expr = self.gradient_of_loss(expr, start)?;
+                self.note(format!(
+                    "δ with the layer {layer} was read as ∂l/∂z^{layer}."
+                ));
+            }
+            (Some(layer), _) => {
+                self.note(format!("δ with the layer {layer} was read as δ = ∂l/∂f."));
+            }
+            (None, Some(Indices::One(Index::Number(index)))) if index == depth && depth > 1 => {
+                self.doubts.layer = true;
+                if self.style.layer {
+                    scripts.indices = None;
+                    self.note(format!("δ_{index} was read as δ with the layer {index}."));
+                }
+            }
+            (None, Some(Indices::Two(a, b)))
+                if [a, b]
+                    .iter()
+                    .all(|index| matches!(index, Index::Letter(_) | Index::Number(_))) =>
+            {
+                let both_letters = matches!((a, b), (Index::Letter(_), Index::Letter(_)));
+                let is_kronecker = match self.style.kronecker {
+                    Kronecker::None => false,
+                    Kronecker::Letters => both_letters,
+                    Kronecker::All => true,
+                };
+                self.doubts.kronecker = true;
+                if is_kronecker {
+                    let (a, b) = (self.index_value(a, start)?, self.index_value(b, start)?);
+                    self.note("δ with two indices was read as Kronecker's.".to_owned());
+                    expr = self.node(
+                        Kind::Compare(Comparison::Equal, Box::new(a), Box::new(b)),
+                        start,
+                    )?;
+                    scripts.indices = None;
+                }
+            }
+            _ => {}
+        }
+        self.with_scripts(expr, &scripts, start)
+    }
+
+    fn index_value(&mut self, index: Index, start: Span) -> Result<Expr, FormulaError> {
+        let kind = match index {
+            Index::Letter(letter) => Kind::Letter(letter),
+            Index::Number(number) => Kind::Number(number as f64),
+            Index::Size(symbol) => Kind::Symbol(symbol),
+            Index::All => return Err(self.unexpected("an index")),
+        };
+        self.node(kind, start)
+    }
+
+    /// Whether the superscript here is neither a layer of this network nor a transpose: a power, or `^*`.
+    fn exponent_of_delta(&self) -> bool {
+        let mut ahead = 1;
+        while matches!(
+            self.peek_at(ahead),
+            Some(Token::Mark("{" | "(" | "[" | "⟨"))
+        ) {
+            ahead += 1;
+        }
+        match self.peek_at(ahead) {
+            Some(Token::Number(digits)) => digits
+                .parse()
+                .map_or(true, |layer: usize| layer == 0 || layer > self.scope.depth),
+            Some(Token::Name(name)) => !matches!(name.as_str(), "T" | "top" | "t" | "L"),
+            Some(Token::Mark(mark)) => *mark != "'",
+            _ => true,
+        }
+    }
+
     /// `f`, `f(x,\theta)`, `f^3(h^2, W^3)`, `f^2_1(…)`, `f_k`.
     pub(super) fn network_output(&mut self, start: Span) -> Result<Expr, FormulaError> {
         if matches!(
@@ -253,6 +417,10 @@ impl Parser<'_> {
             (Some(Token::Mark("'")), Some(Token::Mark("(")))
         ) {
             return self.call(Function::Sigma, start);
+        }
+        // `f_\theta(x)`.
+        if self.is("_") && matches!(self.peek_at(1), Some(Token::Name(name)) if name == "theta") {
+            self.at += 2;
         }
         let scripts = self.collect_scripts()?;
         let layer = scripts.layer.unwrap_or(self.scope.depth);

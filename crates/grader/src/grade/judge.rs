@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::alternatives::chosen;
 use super::carry::carried;
 use super::closed;
 use super::feedback;
@@ -126,7 +127,12 @@ impl<'a> Judge<'a> {
             };
         };
         match self.answer(sides) {
-            Ok(expr) => self.judge_answer(expr, sides).await,
+            Ok(expr) => {
+                let (expr, advice) = chosen(self.prepared, expr, sides).await;
+                let mut judged = self.judge_answer(expr, sides).await;
+                judged.report.advice.extend_from_slice(advice);
+                judged
+            }
             Err(judged) => *judged,
         }
     }

@@ -4,7 +4,8 @@
     reason = "a walk over formulas treats the kinds it is about and passes by all others"
 )]
 
-pub mod assignment;
+pub mod alternatives;
+mod assignment;
 mod budget;
 mod carry;
 mod closed;

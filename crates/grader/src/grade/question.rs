@@ -60,6 +60,7 @@ impl Prepared {
         let scope = Scope {
             depth: spec.architecture.depth(),
             argument: question.argument.clone(),
+            free: question.free.clone(),
             prediction: prediction(spec.objective.loss),
             names: assignment.convention.names.clone(),
             constants: assignment.convention.constant_names(),
