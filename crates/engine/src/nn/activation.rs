@@ -54,6 +54,11 @@ impl Activation {
 
     /// h = σ(z); `z` and `h` have the same length.
     pub fn forward<T: Scalar>(self, z: &[T], h: &mut [T]) {
+        T::activate(self, z, h);
+    }
+
+    /// [`Self::forward`], compiled for one type.
+    pub(super) fn activate<T: Scalar>(self, z: &[T], h: &mut [T]) {
         match self {
             Self::Linear => h.copy_from_slice(z),
             // NaN stays NaN, so that a broken network is visible.
@@ -71,6 +76,11 @@ impl Activation {
 
     /// dz = dh ⊙ σ′(z); the three have the same length.
     pub fn backward<T: Scalar>(self, z: &[T], dh: &[T], dz: &mut [T], at_zero: ReluAtZero) {
+        T::pull_back(self, z, dh, dz, at_zero);
+    }
+
+    /// [`Self::backward`], compiled for one type.
+    pub(super) fn pull_back<T: Scalar>(self, z: &[T], dh: &[T], dz: &mut [T], at_zero: ReluAtZero) {
         match self {
             Self::Linear => dz.copy_from_slice(dh),
             Self::Relu => mask(z, dh, dz, T::ZERO, at_zero),

@@ -2,7 +2,6 @@
 
 use rand::seq::SliceRandom as _;
 
-use super::elementwise::all_finite;
 use super::{Architecture, Loss, Objective, Scalar, Targets, TargetsRef, init::generator};
 use crate::fault::Violations;
 
@@ -70,7 +69,7 @@ pub fn check_rows(rows: usize, most: usize, violations: &mut Violations) {
 
 /// Records the first entry that is infinite or NaN.
 pub fn check_finite<T: Scalar>(field: &str, matrix: &Matrix<T>, violations: &mut Violations) {
-    if all_finite(&matrix.entries) {
+    if T::all_finite(&matrix.entries) {
         return;
     }
     if let Some(index) = matrix.entries.iter().position(|entry| !entry.finite()) {

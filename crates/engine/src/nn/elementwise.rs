@@ -89,7 +89,7 @@ pub fn combine<T: Scalar>(a: &[T], b: &[T], to: &mut [T], f: impl Fn(T, T) -> T)
 
 /// `to[i] += from[i]`.
 #[inline]
-pub fn add<T: Scalar>(to: &mut [T], from: &[T]) {
+pub fn add_entries<T: Scalar>(to: &mut [T], from: &[T]) {
     struct Add<'a, T>(&'a mut [T], &'a [T]);
 
     impl<T: Scalar> Walk for Add<'_, T> {
@@ -174,7 +174,7 @@ pub fn add_rows<T: Scalar>(to: &mut [T], from: &[T], columns: usize, first: usiz
 
 /// `to[i] *= factor`.
 #[inline]
-pub fn scale<T: Scalar>(to: &mut [T], factor: T) {
+pub fn scale_entries<T: Scalar>(to: &mut [T], factor: T) {
     struct Scale<'a, T>(&'a mut [T], T);
 
     impl<T: Scalar> Walk for Scale<'_, T> {

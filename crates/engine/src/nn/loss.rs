@@ -6,7 +6,7 @@ use faer::Par;
 
 use self::logits::{binary_cross_entropy, cross_entropy, softmax};
 pub use super::elementwise::largest;
-use super::elementwise::{combine, exponentials_of_rows, map_smooth, scale, squares_of_rows};
+use super::elementwise::{combine, exponentials_of_rows, map_smooth, squares_of_rows};
 use super::pauses::{Pauses, WALK};
 use super::slices::{take, take_mut};
 use super::smooth::{Decay, Sigmoid, Smooth};
@@ -116,8 +116,8 @@ impl Objective {
         let n = f.len() / per_sample.len();
         let cut = Cut::of_rows(per_sample.len(), n, par);
         if cut.is_whole() {
-            self.evaluate_here(f, targets, per_sample, df);
-            return scale(df, factor);
+            T::evaluate(self, f, targets, per_sample, df);
+            return T::scale_entries(df, factor);
         }
         let (mut f, mut targets, mut per_sample, mut df) = (f, targets, per_sample, df);
         let pieces = cut
@@ -137,7 +137,7 @@ impl Objective {
     }
 
     /// The losses of the samples, and ∂l_k/∂f without the factor that all entries share.
-    fn evaluate_here<T: Scalar>(
+    pub(super) fn evaluate_here<T: Scalar>(
         self,
         f: &[T],
         targets: TargetsRef<'_, T>,

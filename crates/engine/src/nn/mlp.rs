@@ -12,8 +12,7 @@ mod blocks;
 
 use faer::{MatMut, MatRef, Par};
 
-use super::elementwise::{add, add_to_rows};
-use super::product::{flops, is_small, min_rows, product, same_order, small_forward};
+use super::product::{flops, is_small, min_rows, same_order};
 use super::slices::{take, take_mut};
 use super::threads::{Cut, each};
 use super::{Activation, Architecture, Layer, Scalar};
@@ -280,7 +279,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
     fn compute(&self, z: &mut [T], h: &mut [T], par: Par) {
         let (n, k, padded) = (self.layer.units, self.layer.fan_in, self.padded);
         if is_small(n, k) {
-            small_forward(z, self.h_before, self.W, k);
+            T::small_forward(z, self.h_before, self.W, k);
             return self.finish_rows(z, h);
         }
         let cost = flops(padded, n, k);
@@ -311,7 +310,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
     fn compute_rows(&self, z: &mut [T], h: &mut [T], h_before: &[T]) {
         let (n, k) = (self.layer.units, self.layer.fan_in);
         let rows = z.len() / n;
-        product(
+        T::product(
             MatMut::from_row_major_slice_mut(z, rows, n),
             MatRef::from_row_major_slice(h_before, rows, k),
             MatRef::from_row_major_slice(self.W, n, k).transpose(),
@@ -357,7 +356,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
         let UnitPiece { mut z, h, W, b } = piece;
         let h_before = MatRef::from_row_major_slice(self.h_before, self.padded, self.layer.fan_in);
         let W = MatRef::from_row_major_slice(W, z.ncols(), self.layer.fan_in);
-        product(z.as_mut(), h_before, W.transpose());
+        T::product(z.as_mut(), h_before, W.transpose());
         let mut h = rows_of(h);
         for z in rows_of(z).take(self.rows) {
             self.finish(z, h.next().unwrap_or_default(), b);
@@ -377,7 +376,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
             return;
         }
         if !self.b.is_empty() {
-            add_to_rows(z, self.b);
+            T::add_to_rows(z, self.b);
         }
         self.finish(z, h, &[]);
     }
@@ -385,7 +384,7 @@ impl<T: Scalar> ForwardLayer<'_, T> {
     /// z += b and h = σ(z), omitting an absent b or h.
     fn finish(&self, z: &mut [T], h: &mut [T], b: &[T]) {
         if !b.is_empty() {
-            add(z, b);
+            T::add_entries(z, b);
         }
         if !h.is_empty() {
             self.layer.activation.forward(z, h);

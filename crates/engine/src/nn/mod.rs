@@ -9,6 +9,7 @@ pub mod activation;
 pub mod architecture;
 pub mod backward;
 pub mod batch;
+mod compiled;
 pub mod digest;
 mod elementwise;
 mod exponential;

@@ -298,6 +298,11 @@ impl<'a, T: Scalar> Update<'a, T> {
 
     /// Updates every parameter by its entry of `gradient`.
     pub fn apply(self, gradient: &[T]) -> Updated {
+        T::update(self, gradient)
+    }
+
+    /// [`Self::apply`], compiled for one type.
+    pub(super) fn apply_here(self, gradient: &[T]) -> Updated {
         let scale = self.rule.scale;
         let (old, new) = (self.old, self.new);
         let finite = match self.rule.formula {

@@ -90,7 +90,7 @@ pub fn product<T: Scalar>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_
 pub fn gradient_product<T: Scalar>(dW: MatMut<'_, T>, dz: MatRef<'_, T>, h: MatRef<'_, T>) {
     let mut dW = dW;
     for first in (0..dz.nrows()).step_by(PANEL_SAMPLES) {
-        gradient_panel(dW.as_mut(), dz, h, first);
+        T::gradient_panel(dW.as_mut(), dz, h, first);
     }
 }
 
@@ -156,7 +156,7 @@ pub fn small_backward<T: Scalar>(dh: &mut [T], dz: &[T], W: &[T], k: usize) {
 /// dW (n × k) = dzᵀ (n × m) h (m × k) for a small dW.
 pub fn small_gradient<T: Scalar>(dW: &mut [T], dz: &[T], h: &[T], k: usize) {
     dW.fill(T::ZERO);
-    add_small_gradient(dW, dz, h, k);
+    T::add_small_gradient(dW, dz, h, k);
 }
 
 /// Adds further samples to a small dW.

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
+use super::compiled::Compiled;
+
 /// The type that a model computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Dtype {
@@ -24,7 +26,8 @@ impl Dtype {
 
 /// `f32` or `f64`, with the operations that the engine needs.
 pub trait Scalar:
-    faer::traits::ComplexField
+    Compiled
+    + faer::traits::ComplexField
     + bytemuck::Pod
     + Debug
     + PartialOrd

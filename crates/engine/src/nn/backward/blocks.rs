@@ -3,12 +3,10 @@
 
 use faer::{MatMut, MatRef};
 
-use super::super::elementwise::add_rows;
 use super::super::mlp::Trace;
 use super::super::pauses::{Pauses, Tile, WALK};
 use super::super::product::{
-    PANEL_SAMPLES, add_small_gradient, flops, gradient_panel, is_small, min_rows, same_order,
-    same_order_of_gradient,
+    PANEL_SAMPLES, flops, is_small, min_rows, same_order, same_order_of_gradient,
 };
 use super::super::slices::{take, take_mut};
 use super::super::threads::{Cut, each};
@@ -183,7 +181,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
             own.dW.fill(T::ZERO);
             let dz = self.dz.chunks(WALK * n);
             for (dz, h) in dz.zip(self.h_before.chunks(WALK * k)) {
-                add_small_gradient(own.dW, dz, h, k);
+                T::add_small_gradient(own.dW, dz, h, k);
                 pauses.pause().await;
             }
         }
@@ -210,7 +208,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
                     let dW = MatMut::from_row_major_slice_mut(&mut *own.dW, units, k);
                     let dz = dz.subcols(own.from, units);
                     let h = h.subcols(from, columns);
-                    gradient_panel(dW.subcols_mut(from, columns), dz, h, first);
+                    T::gradient_panel(dW.subcols_mut(from, columns), dz, h, first);
                 });
                 from += columns;
                 pauses.pause().await;
@@ -229,7 +227,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
         let rows = (WALK / n).max(1);
         for dz in self.dz.chunks(rows * n) {
             each(group.iter_mut().collect(), |own: &mut Own<'_, T>| {
-                add_rows(own.db, dz, n, own.from);
+                T::add_rows(own.db, dz, n, own.from);
             });
             pauses.pause().await;
         }

@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::{MatMut, MatRef, Par};
 
-use super::super::elementwise::{add_rows, squares_of_rows};
 use super::super::mlp::{Mlp, rows_of};
 use super::super::optimizer::{Update, Updated};
 use super::super::product::{
-    flops, gradient_product, is_small, product, same_order, same_order_of_gradient, small_backward,
-    small_gradient,
+    flops, gradient_product, is_small, same_order, same_order_of_gradient, small_gradient,
 };
 use super::super::slices::take_mut;
 use super::super::threads::{Cut, each};
@@ -115,9 +113,9 @@ impl<T: Scalar> BackwardLayer<'_, T> {
     pub(super) fn pass_down(&self, down: Down<'_, T>) {
         let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
         if is_small(n, k) {
-            small_backward(down.dh, self.dz, self.mlp.weights(self.index), k);
+            T::small_backward(down.dh, self.dz, self.mlp.weights(self.index), k);
         } else {
-            product(
+            T::product(
                 MatMut::from_row_major_slice_mut(down.dh, m, k),
                 MatRef::from_row_major_slice(self.dz, m, n),
                 self.mlp.weight_matrix(self.index),
@@ -141,7 +139,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
         let (m, n, k) = (self.rows, self.shape.units, self.shape.fan_in);
         let columns = dh.ncols();
         let W = self.mlp.weight_matrix(self.index);
-        product(
+        T::product(
             dh.as_mut(),
             MatRef::from_row_major_slice(self.dz, m, n),
             W.subcols(from, columns),
@@ -182,7 +180,7 @@ impl<T: Scalar> BackwardLayer<'_, T> {
         }
         if !own.db.is_empty() {
             own.db.fill(T::ZERO);
-            add_rows(own.db, self.dz, n, from);
+            T::add_rows(own.db, self.dz, n, from);
         }
         own.take_gradient(k);
     }
@@ -258,7 +256,7 @@ impl<T: Scalar> OwnDescent<'_, T> {
 
 /// Adds the squares of each unit's dW (a row of k) and db (an entry, if any).
 pub(super) fn sum_squares<T: Scalar>(sums: &mut [f64], dW: &[T], db: &[T], k: usize) {
-    squares_of_rows(sums, dW, k);
+    T::squares_of_rows(sums, dW, k);
     for (sum, db) in sums.iter_mut().zip(db) {
         *sum += db.to_f64() * db.to_f64();
     }
