@@ -1,63 +1,17 @@
 //! Jumps of the wall clock: they delete nothing and keep nothing alive, while the server runs and over a restart.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
 use backpropd::rpc::pb;
-use backpropd::server::Clock;
-use backpropd::training::Now;
 use backpropd::trash::{self, TrashError};
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
-use super::fixture::{Server, Sessions, create_in, get, homework, refused, run, train, until};
+use super::fixture::{
+    Hands, Sessions, create_in, get, homework, let_it_look, refused, run, train, until,
+};
 
 const DAY: i64 = 86_400;
-
-/// Clocks that a test sets: seconds by which the date is off, and by which the uptime is ahead.
-#[derive(Clone, Default)]
-struct Hands {
-    date: Arc<AtomicI64>,
-    uptime: Arc<AtomicU64>,
-}
-
-impl Hands {
-    fn clock(&self) -> Clock {
-        let (hands, start) = (self.clone(), Instant::now());
-        Clock::from_fn(move || {
-            let ahead = Duration::from_secs(hands.uptime.load(Ordering::Relaxed));
-            let off = hands.date.load(Ordering::Relaxed);
-            let by = Duration::from_secs(off.unsigned_abs());
-            let date = if off < 0 {
-                SystemTime::now().checked_sub(by)
-            } else {
-                SystemTime::now().checked_add(by)
-            };
-            Now {
-                uptime: start.elapsed() + ahead,
-                date: date.expect("a date"),
-            }
-        })
-    }
-
-    fn set_date(&self, off: i64) {
-        self.date.store(off, Ordering::Relaxed);
-    }
-
-    fn pass(&self, seconds: u64) {
-        self.uptime.fetch_add(seconds, Ordering::Relaxed);
-    }
-
-    async fn server(&self, folder: &TempDir) -> Server {
-        let data_dir = folder.path().to_str().expect("text").to_owned();
-        let mut server =
-            Server::with_clock(self.clock(), |config| config.data_dir = data_dir).await;
-        server.started().await.expect("it starts");
-        server
-    }
-}
 
 async fn make(sessions: &mut Sessions, id: &str, ttl: i64) -> String {
     let request = pb::CreateSessionRequest {
@@ -84,12 +38,6 @@ async fn look(sessions: &mut Sessions, name: &str) -> Result<pb::Session, Status
     let name = name.to_owned();
     let reply = sessions.get_session(pb::GetSessionRequest { name }).await?;
     Ok(reply.into_inner().session.expect("a session"))
-}
-
-/// A second in which expired sessions are looked for goes by twice.
-async fn let_it_look() {
-    let began = Instant::now();
-    until(async || began.elapsed() > Duration::from_millis(2500)).await;
 }
 
 /// Forwards, back, before 1970, after 2514, and back to the truth.

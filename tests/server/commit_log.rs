@@ -85,11 +85,7 @@ async fn the_log_is_put_into_files_after_a_while_and_when_the_server_stops() {
     let model = create(&mut client, homework(), 1).await;
     one_step(&mut client, &model).await;
     assert_eq!(segments(&folder).len(), 1);
-    until(async || {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        segments(&folder).is_empty()
-    })
-    .await;
+    until(async || segments(&folder).is_empty()).await;
     one_step(&mut client, &model).await;
     assert_eq!(segments(&folder).len(), 1);
     let acknowledged = now(&mut client, &model).await;
@@ -410,9 +406,5 @@ async fn a_damaged_run_in_the_log_is_told_and_kept_and_the_commit_before_it_is_n
         assert!(lost.message().contains(fact), "{fact}: {}", lost.message());
     }
     let aside = crash.path().join("quarantine/log-0.log");
-    until(async || {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        aside.exists()
-    })
-    .await;
+    until(async || aside.exists()).await;
 }

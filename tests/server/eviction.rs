@@ -2,18 +2,22 @@
 
 use std::fs;
 
+use backpropd::config::Config;
 use backpropd::rpc::pb;
 use pb::server_service_client::ServerServiceClient;
 use tempfile::TempDir;
 use tonic::Code;
 
 use crate::fixture::{
-    FOREVER, Server, Training, create, get, homework, homework_with_adam, now, refused, run, train,
-    under_way, until,
+    FOREVER, Hands, Server, Training, create, get, homework, homework_with_adam, let_it_look, now,
+    refused, run, train, under_way, until,
 };
 
-async fn server(folder: &TempDir) -> Server {
-    Server::on(folder, |config| config.evict_after_seconds = 1).await
+/// Lets every model be idle for longer than it may be, until so many are in memory.
+async fn idle_until(hands: &Hands, server: &Server, models: i32) {
+    hands.pass(Config::default().evict_after_seconds + 1);
+    let_it_look().await;
+    until(async || resident(server).await == models).await;
 }
 
 /// Models in memory.
@@ -36,11 +40,12 @@ async fn trained(client: &mut Training) -> (pb::Model, pb::TrainBatchRequest) {
 #[tokio::test]
 async fn an_idle_model_leaves_memory_and_goes_on_as_if_it_had_not() {
     let folder = TempDir::new().expect("a folder");
-    let server = self::server(&folder).await;
+    let hands = Hands::default();
+    let server = hands.server(&folder).await;
     let mut client = server.training().await;
     let (model, request) = trained(&mut client).await;
     let before = now(&mut client, &model).await;
-    until(async || resident(&server).await == 0).await;
+    idle_until(&hands, &server, 0).await;
 
     assert_eq!(now(&mut client, &model).await, before);
     assert_eq!(resident(&server).await, 1, "it is back");
@@ -61,7 +66,8 @@ async fn an_idle_model_leaves_memory_and_goes_on_as_if_it_had_not() {
 #[tokio::test]
 async fn what_left_memory_is_listed_deleted_and_made_only_once() {
     let folder = TempDir::new().expect("a folder");
-    let server = self::server(&folder).await;
+    let hands = Hands::default();
+    let server = hands.server(&folder).await;
     let mut client = server.training().await;
     let (model, _) = trained(&mut client).await;
     let session = model.name.split("/models/").next().expect("a session");
@@ -72,17 +78,17 @@ async fn what_left_memory_is_listed_deleted_and_made_only_once() {
         ..Default::default()
     };
     let made = client.create_model(request.clone()).await.expect("made");
-    until(async || resident(&server).await == 0).await;
+    idle_until(&hands, &server, 0).await;
     let again = client.create_model(request).await.expect("answered");
     assert_eq!(again.into_inner().model, made.into_inner().model);
-    until(async || resident(&server).await == 0).await;
+    idle_until(&hands, &server, 0).await;
     let list = pb::ListModelsRequest {
         session: session.to_owned(),
         ..Default::default()
     };
     let listed = client.list_models(list).await.expect("listed").into_inner();
     assert_eq!(listed.models.len(), 2);
-    until(async || resident(&server).await == 0).await;
+    idle_until(&hands, &server, 0).await;
     let delete = pb::DeleteModelRequest {
         name: model.name.clone(),
     };
@@ -94,7 +100,8 @@ async fn what_left_memory_is_listed_deleted_and_made_only_once() {
 #[tokio::test]
 async fn what_somebody_uses_stays() {
     let folder = TempDir::new().expect("a folder");
-    let server = self::server(&folder).await;
+    let hands = Hands::default();
+    let server = hands.server(&folder).await;
     let mut client = server.training().await;
     let (idle, _) = trained(&mut client).await;
     let used = create(&mut client, homework(), 2).await;
@@ -105,18 +112,19 @@ async fn what_somebody_uses_stays() {
         ..Default::default()
     };
     let _watch = client.watch_model(watch).await.expect("it is there");
-    until(async || resident(&server).await == 2).await;
+    idle_until(&hands, &server, 2).await;
     now(&mut client, &idle).await;
 }
 
 #[tokio::test]
 async fn a_snapshot_that_is_damaged_while_its_model_is_away_is_data_loss() {
     let folder = TempDir::new().expect("a folder");
-    let server = self::server(&folder).await;
+    let hands = Hands::default();
+    let server = hands.server(&folder).await;
     let mut client = server.training().await;
     let (model, _) = trained(&mut client).await;
     let (sound, _) = trained(&mut client).await;
-    until(async || resident(&server).await == 0).await;
+    idle_until(&hands, &server, 0).await;
     let (session, id) = model.name.split_once("/models/").expect("a name");
     let file = folder
         .path()

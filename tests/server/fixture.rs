@@ -3,11 +3,14 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use backpropd::config::Config;
 use backpropd::rpc::pb;
 use backpropd::server::{Clock, ServeError, open_with_clock};
+use backpropd::training::Now;
 use pb::server_service_client::ServerServiceClient;
 use pb::session_service_client::SessionServiceClient;
 use pb::train_batch_response::Event;
@@ -25,6 +28,45 @@ pub type Sessions = SessionServiceClient<Channel>;
 
 /// Whatever takes longer than this does not happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// More than the interval at which a server looks for what has expired, is idle, or is due in the log.
+const ROUND: Duration = Duration::from_millis(1100);
+
+/// Has the timers of this test, and of the servers on its thread, run ahead until each server has looked at its sessions,
+/// its models and its log. Only a test on one thread can do this; a `Clock` is not affected.
+pub async fn let_it_look() {
+    // The first round may have begun before what the test did last.
+    for _ in 0..2 {
+        tokio::time::pause();
+        tokio::time::advance(ROUND).await;
+        tokio::time::resume();
+        // What has become due runs before the test goes on.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How much faster timers run in [`hurried`].
+const HURRY: u32 = 4;
+
+/// Runs `work` while the timers of this test, and of the servers on its thread, run [`HURRY`] times as fast: for limits
+/// that are reached after seconds of traffic. Only a test on one thread can do this.
+pub async fn hurried<V>(work: impl Future<Output = V>) -> V {
+    const TICK: Duration = Duration::from_millis(2);
+    let hurry = async {
+        loop {
+            tokio::time::sleep(TICK).await;
+            tokio::time::pause();
+            tokio::time::advance(TICK * (HURRY - 1)).await;
+            tokio::time::resume();
+        }
+    };
+    tokio::select! {
+        value = work => value,
+        never = hurry => never,
+    }
+}
 
 /// Longer than any test waits for.
 pub const FOREVER: i32 = 100_000_000;
@@ -133,6 +175,50 @@ impl Server {
     pub fn shut_down(self) -> JoinHandle<Result<(), ServeError>> {
         self.stop.send(()).expect("the server runs");
         self.served
+    }
+}
+
+/// Clocks that a test sets: seconds by which the date is off, and by which the uptime is ahead.
+#[derive(Clone, Default)]
+pub struct Hands {
+    date: Arc<AtomicI64>,
+    uptime: Arc<AtomicU64>,
+}
+
+impl Hands {
+    pub fn clock(&self) -> Clock {
+        let (hands, start) = (self.clone(), Instant::now());
+        Clock::from_fn(move || {
+            let ahead = Duration::from_secs(hands.uptime.load(Ordering::Relaxed));
+            let off = hands.date.load(Ordering::Relaxed);
+            let by = Duration::from_secs(off.unsigned_abs());
+            let date = if off < 0 {
+                SystemTime::now().checked_sub(by)
+            } else {
+                SystemTime::now().checked_add(by)
+            };
+            Now {
+                uptime: start.elapsed() + ahead,
+                date: date.expect("a date"),
+            }
+        })
+    }
+
+    pub fn set_date(&self, off: i64) {
+        self.date.store(off, Ordering::Relaxed);
+    }
+
+    pub fn pass(&self, seconds: u64) {
+        self.uptime.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// A server that keeps its models in this folder and reads this clock; it has started.
+    pub async fn server(&self, folder: &TempDir) -> Server {
+        let data_dir = folder.path().to_str().expect("text").to_owned();
+        let mut server =
+            Server::with_clock(self.clock(), |config| config.data_dir = data_dir).await;
+        server.started().await.expect("it starts");
+        server
     }
 }
 
@@ -368,11 +454,14 @@ pub async fn listen(started: pb::Started, mut stream: Streaming<pb::TrainBatchRe
     }
 }
 
+/// The pause between two questions of [`until`]: without one, a test that waits takes a core from the others.
+const POLL_EVERY: Duration = Duration::from_millis(5);
+
 /// Asks until `ready` says so; for conditions that no event announces.
 pub async fn until(mut ready: impl AsyncFnMut() -> bool) {
     let poll = async {
         while !ready().await {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     };
     tokio::time::timeout(PATIENCE, poll)

@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::fixture::{
-    FOREVER, PATIENCE, Server, Training, create_homework, fact, homework, inputs, layer, numbers,
-    refused, tensor, train, under_way,
+    FOREVER, PATIENCE, Server, Training, create_homework, fact, homework, hurried, inputs, layer,
+    numbers, refused, tensor, train, under_way,
 };
 use crate::http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, call,
@@ -77,9 +77,19 @@ async fn whoever_asks_without_end_and_reads_no_answer_is_cut_off() {
     let server = impatient().await;
     let mut other = server.training().await;
     let pings = frame(PING, 0, 0, &[7; 8]).repeat(1000);
-    flood_and(connect(&server, &[]).await, || pings.clone(), false).await;
+    hurried(flood_and(
+        connect(&server, &[]).await,
+        || pings.clone(),
+        false,
+    ))
+    .await;
     let settings = frame(SETTINGS, 0, 0, &[]).repeat(1000);
-    flood_and(connect(&server, &[]).await, || settings.clone(), false).await;
+    hurried(flood_and(
+        connect(&server, &[]).await,
+        || settings.clone(),
+        false,
+    ))
+    .await;
     assert_serves(&mut other).await;
 }
 

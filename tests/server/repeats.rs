@@ -160,7 +160,7 @@ async fn an_id_stands_for_one_request() {
 
 #[tokio::test]
 async fn a_cancelled_run_goes_on_where_it_was_and_comes_to_the_same_weights() {
-    const STEPS: i32 = 400_000;
+    const STEPS: i32 = 100_000;
     let server = Server::start().await;
     let mut client = server.training().await;
     let model = create_homework(&mut client).await;

@@ -11,8 +11,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::fixture::{
-    FOREVER, PATIENCE, Server, Training, create, create_homework, fact, homework, layer, numbers,
-    refused, run, tensor, train, under_way, until,
+    FOREVER, PATIENCE, Server, Training, create, create_homework, fact, homework, hurried, layer,
+    numbers, refused, run, tensor, train, under_way, until,
 };
 use crate::http2::{
     DATA, END_HEADERS, END_STREAM, HEADERS, call, connect, frame, message_header, until_closed,
@@ -87,22 +87,20 @@ async fn a_message_in_tiny_frames_holds_what_it_weighs() {
     frames.extend(frame(DATA, 0, 1, &message_header(40 << 20)));
     stream.write_all(&frames).await.expect("it is taken");
     let byte = frame(DATA, 0, 1, &[0]);
-    for _ in 0..60 {
-        stream
-            .write_all(&byte.repeat(1000))
-            .await
-            .expect("it is taken");
-    }
     // An answered PING says that the server has seen all of it.
     let ping = frame(6, 0, 0, b"all seen");
-    stream.write_all(&ping).await.expect("it is taken");
     let mut said = Vec::new();
     let seen = async {
+        for _ in 0..60 {
+            let frames = byte.repeat(1000);
+            stream.write_all(&frames).await.expect("it is taken");
+        }
+        stream.write_all(&ping).await.expect("it is taken");
         while !said.windows(8).any(|bytes| bytes == b"all seen") {
             assert!(stream.read_buf(&mut said).await.expect("it is open") > 0);
         }
     };
-    tokio::time::timeout(PATIENCE, seen)
+    hurried(tokio::time::timeout(PATIENCE, seen))
         .await
         .expect("an answer");
     // 60,000 bytes are held, not 60,000 KiB.
@@ -383,7 +381,7 @@ async fn a_flood_of_frames_that_carry_nothing_is_told_to_calm_down() {
     });
     let mut said = Vec::new();
     let closed = async { while from.read_buf(&mut said).await.is_ok_and(|read| read > 0) {} };
-    let closed = tokio::time::timeout(PATIENCE, closed).await;
+    let closed = hurried(tokio::time::timeout(PATIENCE, closed)).await;
     closed.expect("the connection is closed");
     let told = said
         .windows(17)
