@@ -4,6 +4,7 @@
 //! `GetServerInfo` all read that table. [`merge`] combines the layers: flags over environment over file over defaults.
 //! This module reads neither the process's environment nor the disk; `cli` does.
 
+pub mod log_filter;
 mod merge;
 mod value;
 
@@ -96,7 +97,7 @@ settings! {
     list_sessions: Option<bool> = None, ..;
     /// Compute threads; 0 = one for each core.
     threads: usize = 0, 0..=1024;
-    /// Log filter: a level (error, warn, info, debug, trace) or a tracing filter such as "info,backpropd=debug".
+    /// Log filter: a level (error, warn, info, debug, trace, off), or levels by module such as "info,backpropd=debug".
     log: String = "info".to_owned(), Filter;
     /// Log format: text or json.
     log_format: LogFormat = LogFormat::Text, ..;

@@ -11,11 +11,11 @@ use std::{
 use clap::{ArgMatches, Command};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
+use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{Failure, failure::INTERRUPTED, settings};
 use crate::{
-    config::{Config, LogFormat},
+    config::{Config, LogFormat, log_filter},
     server,
 };
 
@@ -80,7 +80,7 @@ pub(super) fn users_data_dir() -> Result<String, Failure> {
 fn with_quiet_h2(filter: &str) -> String {
     let names_h2 = |directive: &str| {
         let rest = directive.trim().strip_prefix("h2");
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':', '[']))
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':']))
     };
     let is_off = |directive: &str| directive.trim().eq_ignore_ascii_case("off");
     if filter.split(',').any(|part| names_h2(part) || is_off(part)) {
@@ -91,18 +91,15 @@ fn with_quiet_h2(filter: &str) -> String {
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::builder()
-        .parse(with_quiet_h2(&config.log))
-        .map_err(|error| {
-            Failure::usage(format!("log = {:?} is not a filter: {error}", config.log))
-        })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = log_filter::parse(&with_quiet_h2(&config.log))
+        .ok_or_else(|| Failure::usage(format!("log = {:?} is not a filter", config.log)))?;
+    let log = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     match config.log_format {
-        LogFormat::Text => log.finish().try_init(),
-        LogFormat::Json => log.json().finish().try_init(),
+        LogFormat::Text => log.with(lines).try_init(),
+        LogFormat::Json => log.with(lines.json()).try_init(),
     }
     .map_err(|error| Failure::failed(format!("cannot start the log: {error}")))
 }
@@ -202,7 +199,7 @@ mod tests {
             ("off", "off"),
         ] {
             assert_eq!(with_quiet_h2(given), filter);
-            EnvFilter::builder().parse(filter).expect("a filter");
+            log_filter::parse(filter).expect("a filter");
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     ops,
 };
 
-use tracing_subscriber::EnvFilter;
+use super::log_filter;
 
 /// A value as given, not yet checked against its setting.
 pub(super) enum Given<'a> {
@@ -59,16 +59,16 @@ pub(super) fn read<T: Value>(given: &Given<'_>, allowed: &impl Allowed<T>) -> Re
         .ok_or_else(|| allowed.allowed())
 }
 
-/// The filters that `tracing_subscriber` understands.
+/// The filters of [`log_filter`].
 pub(super) struct Filter;
 
 impl Allowed<String> for Filter {
     fn allows(&self, value: &String) -> bool {
-        !value.trim().is_empty() && EnvFilter::builder().parse(value).is_ok()
+        log_filter::parse(value).is_some()
     }
 
     fn allowed(&self) -> String {
-        "error, warn, info, debug, trace, off, or a filter such as \"info,backpropd=debug\""
+        "error, warn, info, debug, trace, off, or levels by module such as \"info,backpropd=debug\""
             .to_owned()
     }
 }
