@@ -70,7 +70,7 @@ exit_code() { podman inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$
 
 binary=${BINARY:-}
 if [ -z "$binary" ]; then
-  RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --locked --target "$TARGET"
+  RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --no-default-features --locked --target "$TARGET"
   binary=${CARGO_TARGET_DIR:-target}/$TARGET/dist/backpropd
 fi
 mkdir "$scratch/binary"
@@ -114,6 +114,10 @@ fi
 "$binary" train --server "http://127.0.0.1:$port" --epochs 2 --quiet >"$scratch/train" 2>&1 ||
   fail "backpropd train: $(cat "$scratch/train")"
 ok "backpropd train: $(head -n 1 "$scratch/train")"
+code=0
+"$binary" train --plot "$scratch/loss.svg" >/dev/null 2>"$scratch/plot" || code=$?
+equal "exit code of train --plot" "$code" 2
+grep --quiet 'feature `plot`' "$scratch/plot" || fail "train --plot: $(cat "$scratch/plot")"
 begun=$(now)
 podman stop --time "$GRACE_SECONDS" "$name" >/dev/null 2>&1
 ok "stopped while idle in $(since "$begun") ms"

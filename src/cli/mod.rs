@@ -9,6 +9,7 @@ mod grade_gradients;
 mod healthcheck;
 mod lint_key;
 mod npy;
+mod progress_bar;
 mod serve;
 mod settings;
 mod train;

@@ -8,11 +8,22 @@ pub fn parse(text: &str) -> Option<Targets> {
     let parts = text.split(',').map(str::trim);
     // `Targets` would read an empty part as the level error, and take any text for the name of a module.
     let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
-    let is_known = |c: char| c.is_alphanumeric() || "_:=-./".contains(c);
-    if parts.is_empty() || !parts.iter().all(|part| part.chars().all(is_known)) {
+    if parts.is_empty() || !parts.iter().all(|part| is_part(part)) {
         return None;
     }
     parts.join(",").parse().ok()
+}
+
+/// Whether this has the form of a module or a level, or `module=level`.
+fn is_part(text: &str) -> bool {
+    let is_word = |word: &str| {
+        let is_known = |c: char| c.is_alphanumeric() || "_:-./".contains(c);
+        !word.is_empty() && word.chars().all(is_known)
+    };
+    match text.split_once('=') {
+        Some((module, level)) => is_word(module) && is_word(level),
+        None => is_word(text),
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,11 @@ use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use super::source::Source;
 use super::{GradedSubmission, Options, grade_file, publish};
 use crate::cli::Failure;
 use crate::cli::files::Links;
+use crate::cli::progress_bar::Bar;
 use crate::grade::formats::{Format, printable_name};
 use crate::grade::{GradeReport, Verdict};
 
@@ -48,13 +47,10 @@ pub(super) fn grade(
             Failure::failed(format!("cannot create {}: {error}", out.display()))
         })?;
     }
-    let bar = ProgressBar::new(paths.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
-        bar.set_style(style);
-    }
+    let bar = Bar::new(paths.len() as u64, "{bar:30} {pos}/{len} {msg}", "█░");
     let mut class = Vec::with_capacity(paths.len());
     for (path, name) in paths.iter().zip(names) {
-        bar.set_message(printable_name(&name));
+        bar.set_texts(String::new(), printable_name(&name));
         let outcome = outcome(path, source, options)?;
         if let (Ok(one), Some(out)) = (&outcome, &options.out) {
             let file = out.join(format!("{name}.{}", extension(options.format)));
@@ -63,9 +59,9 @@ pub(super) fn grade(
         // The answers are not needed any more, and those of a class need memory.
         let outcome = outcome.map(|one| one.report);
         class.push(HandIn { name, outcome });
-        bar.inc(1);
+        bar.advance(1);
     }
-    bar.finish_and_clear();
+    bar.clear();
     publish(&table(&class), None)?;
     let unread = class.iter().filter(|one| one.outcome.is_err()).count();
     if unread == 0 {

@@ -5,9 +5,22 @@ mod csv;
 mod dataset;
 mod npy;
 mod options;
+#[cfg(feature = "plot")]
 mod plot;
+#[cfg(feature = "plot")]
+mod png;
 mod progress;
 mod report;
+
+/// In a build without plots, the options refuse `--plot` before anything is trained.
+#[cfg(not(feature = "plot"))]
+mod plot {
+    use std::path::Path;
+
+    pub(super) fn write(_: &Path, _: &super::Report) -> Result<(), String> {
+        Err("this program was built without the feature `plot`".to_owned())
+    }
+}
 
 use std::{
     io::{self, Write as _},

@@ -1,6 +1,6 @@
 //! The options of `backpropd train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command,
@@ -281,14 +281,8 @@ struct Layers(Vec<i32>);
 impl Options {
     pub(super) fn from_matches(matches: &ArgMatches) -> Result<Self, String> {
         let plot = matches.get_one::<PathBuf>("plot").cloned();
-        if let Some(path) = &plot
-            && !["svg", "png"].contains(&extension(path).as_str())
-        {
-            return Err(format!(
-                "--plot {}: given the ending {:?}, allowed are .svg and .png",
-                path.display(),
-                extension(path)
-            ));
+        if let Some(path) = &plot {
+            check_plot(path, cfg!(feature = "plot"))?;
         }
         Ok(Self {
             server: matches.get_one("server").cloned(),
@@ -315,6 +309,25 @@ impl Options {
     }
 }
 
+/// Checks the file of `--plot`; `can_draw` is whether this program was built with the feature `plot`.
+fn check_plot(path: &Path, can_draw: bool) -> Result<(), String> {
+    if !can_draw {
+        return Err(format!(
+            "--plot {}: this program was built without the feature `plot`, as the container image is; leave --plot out, or \
+             train with the program of a release archive or of `cargo install --path .`, which draw",
+            path.display()
+        ));
+    }
+    let ending = extension(path);
+    if ["svg", "png"].contains(&ending.as_str()) {
+        return Ok(());
+    }
+    Err(format!(
+        "--plot {}: given the ending {ending:?}, allowed are .svg and .png",
+        path.display()
+    ))
+}
+
 /// A value that the grammar above gives a default.
 fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> T {
     matches
@@ -332,7 +345,7 @@ fn chosen<T: Copy>(matches: &ArgMatches, name: &str, table: &[(&str, T)]) -> Opt
 }
 
 /// The file's ending, in lower case.
-pub(super) fn extension(path: &std::path::Path) -> String {
+pub(super) fn extension(path: &Path) -> String {
     path.extension()
         .map(|ending| ending.to_string_lossy().to_lowercase())
         .unwrap_or_default()
@@ -376,4 +389,23 @@ fn data(matches: &ArgMatches) -> Result<Data, String> {
         "--data {}: allowed are digits, and files that end in .csv or .npy",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_cannot_draw_says_so_before_it_trains() {
+        let refused = check_plot(Path::new("loss.svg"), false).expect_err("no plotter");
+        for fact in ["--plot loss.svg", "feature `plot`", "leave --plot out"] {
+            assert!(refused.contains(fact), "{refused}");
+        }
+        assert_eq!(check_plot(Path::new("loss.svg"), true), Ok(()));
+        let refused = check_plot(Path::new("loss.gif"), true).expect_err("not a known ending");
+        assert!(refused.contains(".svg and .png"), "{refused}");
+        let matches = command("train").get_matches_from(["train", "--plot", "loss.svg"]);
+        let is_accepted = Options::from_matches(&matches).is_ok();
+        assert_eq!(is_accepted, cfg!(feature = "plot"));
+    }
 }

@@ -1,6 +1,6 @@
 //! The plot of a training: the loss of each step, the held-out quality of each epoch.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use plotters::{
     coord::{Shift, ranged1d::ValueFormatter},
@@ -11,7 +11,7 @@ use plotters::{
     },
 };
 
-use super::{options::extension, report::Report};
+use super::{options::extension, png, report::Report};
 
 /// In units of the layout; see [`Canvas::scale`].
 const SIZE: (u32, u32) = (1280, 540);
@@ -42,8 +42,15 @@ pub(super) fn write(path: &Path, report: &Report) -> Result<(), String> {
     } else {
         // Lines in a bitmap are as rough as its pixels are large.
         let scale = 2;
-        let area = BitMapBackend::new(path, (scale * SIZE.0, scale * SIZE.1)).into_drawing_area();
-        Canvas { area: &area, scale }.draw(report)
+        let (width, height) = (scale * SIZE.0, scale * SIZE.1);
+        let mut pixels = vec![0; 3 * width as usize * height as usize];
+        {
+            let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+            Canvas { area: &area, scale }.draw(report)?;
+        }
+        png::encode(width, height, &pixels)
+            .and_then(|file| fs::write(path, file))
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -1,21 +1,23 @@
 //! A progress bar on standard error, or one line per epoch if standard error is not a terminal.
 
 use std::{
+    cell::Cell,
     io::{self, IsTerminal as _},
     time::Instant,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use super::report::Epoch;
+use crate::cli::progress_bar::Bar;
 
 /// The progress of the training.
 pub(super) struct Progress {
-    bar: ProgressBar,
+    bar: Bar,
     epochs: u32,
     /// Whether standard error takes one line for each epoch.
     lines: bool,
     started: Instant,
+    /// Steps that have been committed.
+    steps: Cell<u64>,
     samples_per_step: f64,
 }
 
@@ -25,21 +27,17 @@ impl Progress {
     pub(super) fn new(epochs: u32, steps: u64, samples_per_epoch: usize, quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         let bar = if quiet || !terminal {
-            ProgressBar::hidden()
+            Bar::hidden()
         } else {
-            ProgressBar::new(steps)
+            let template = "{prefix}  {bar:32.cyan/238}  {percent:>3} %  {msg}";
+            Bar::new(steps, template, "━━╌")
         };
-        let style =
-            ProgressStyle::with_template("{prefix}  {bar:32.cyan/238}  {percent:>3} %  {msg}");
-        // The template is fixed; an invalid one would cost only the colours.
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("━━╌"));
-        }
         Self {
             bar,
             epochs,
             lines: !quiet,
             started: Instant::now(),
+            steps: Cell::new(0),
             samples_per_step: samples_per_epoch as f64 * f64::from(epochs) / steps as f64,
         }
     }
@@ -47,13 +45,13 @@ impl Progress {
     /// Steps have been committed, the last with `loss`.
     #[allow(clippy::cast_precision_loss, reason = "counts of steps")]
     pub(super) fn advance(&self, epoch: u32, steps: u64, loss: f64) {
-        self.bar
-            .set_prefix(format!("epoch {epoch}/{}", self.epochs));
-        self.bar.inc(steps);
-        let rate = self.bar.position() as f64 * self.samples_per_step
+        self.steps.set(self.steps.get() + steps);
+        let rate = self.steps.get() as f64 * self.samples_per_step
             / self.started.elapsed().as_secs_f64().max(1e-9);
-        self.bar
-            .set_message(format!("loss {loss:.4}  {rate:.0} samples/s"));
+        let before = format!("epoch {epoch}/{}", self.epochs);
+        let after = format!("loss {loss:.4}  {rate:.0} samples/s");
+        self.bar.set_texts(before, after);
+        self.bar.advance(steps);
     }
 
     /// An epoch has been measured.
@@ -65,7 +63,7 @@ impl Progress {
             epoch.held_out
         );
         if !self.bar.is_hidden() {
-            self.bar.println(line);
+            self.bar.print(line);
         } else if self.lines {
             eprintln!("{line}");
         }
@@ -73,6 +71,6 @@ impl Progress {
 
     /// Removes the bar.
     pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.bar.clear();
     }
 }

@@ -31,6 +31,7 @@ impl Quality {
         }
     }
 
+    #[cfg(feature = "plot")]
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Classes { .. } => "accuracy",
