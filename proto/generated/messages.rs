@@ -7,15 +7,15 @@ pub struct Tensor {
     /// A single sample of 4 features is \[1, 4\].
     #[prost(int32, repeated, tag = "1")]
     pub shape: ::prost::alloc::vec::Vec<i32>,
-    /// The entries, row after row; as many as the product of `shape`. Finite, and not all of them 0 or subnormal: integers
-    /// whose bytes were sent as floating-point numbers look like that, and are INVALID_ARGUMENT. All 0 is fine.
+    /// The entries in row-major order, as many as the product of `shape`; finite. INVALID_ARGUMENT if every entry is 0 or
+    /// subnormal and not all are 0: integers whose bytes are sent as floating-point numbers look like that.
     #[prost(double, repeated, tag = "2")]
     pub values: ::prost::alloc::vec::Vec<f64>,
-    /// The entries' bytes, row after row, little-endian; product(shape) times the size of `dtype` of them.
+    /// The bytes of the entries, in row-major order, little-endian; product(shape) times the size of `dtype` bytes.
     /// From numpy: np.asarray(a, "\<f8").tobytes(), which converts integers and other byte orders.
     #[prost(bytes = "bytes", tag = "3")]
     pub raw: ::prost::bytes::Bytes,
-    /// The type of `raw`'s entries; default FLOAT64. With `values` it says what a FLOAT32 reply was rounded to.
+    /// Type of the entries of `raw`; default FLOAT64. With `values`, the type that the entries of a reply were rounded to.
     #[prost(enumeration = "Dtype", tag = "4")]
     pub dtype: i32,
 }
@@ -29,11 +29,11 @@ impl ::prost::Name for Tensor {
         "/backprop.v1.Tensor".into()
     }
 }
-/// The type of a tensor's entries, and the type a model computes in.
+/// Number type of a tensor's entries, or of a model's computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Dtype {
-    /// In a tensor: FLOAT64. In a model's spec: FLOAT64.
+    /// Means FLOAT64.
     Unspecified = 0,
     /// IEEE 754 binary32, 4 bytes.
     Float32 = 1,
@@ -62,15 +62,15 @@ impl Dtype {
         }
     }
 }
-/// How a reply writes its tensors.
+/// Encoding of the tensors of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum TensorEncoding {
     /// The encoding of the request's tensors; VALUES if the request has none.
     Unspecified = 0,
-    /// `Tensor.values`: readable in JSON, 8 bytes an entry on the wire.
+    /// `Tensor.values`: readable in JSON, 8 bytes per entry on the wire.
     Values = 1,
-    /// `Tensor.raw`: the model's own dtype, little-endian; what numpy.frombuffer reads.
+    /// `Tensor.raw`: the dtype of the model, little-endian, as numpy.frombuffer reads it.
     Raw = 2,
 }
 impl TensorEncoding {
@@ -98,19 +98,19 @@ impl TensorEncoding {
 /// One layer: z = h Wᵀ + b, h = σ(z).
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Layer {
-    /// How many units, n_i; at least 1.
+    /// Number of units, n_i; at least 1.
     #[prost(int32, tag = "1")]
     pub units: i32,
-    /// σ; default RELU, and LINEAR for the last layer.
+    /// σ; default RELU for a hidden layer, LINEAR for the last one.
     #[prost(enumeration = "Activation", tag = "2")]
     pub activation: i32,
     /// Whether the layer has a bias b; default no.
     #[prost(bool, tag = "3")]
     pub bias: bool,
-    /// How the weights start; ignored where exact parameters are given.
+    /// Initial weights; ignored if exact parameters are given.
     #[prost(enumeration = "Init", tag = "4")]
     pub init: i32,
-    /// LEAKY_RELU's slope for z \< 0, from 0 to 1; default 0.01.
+    /// Slope of LEAKY_RELU for z \< 0, from 0 to 1; default 0.01.
     #[prost(double, optional, tag = "5")]
     pub leaky_relu_slope: ::core::option::Option<f64>,
 }
@@ -124,19 +124,19 @@ impl ::prost::Name for Layer {
         "/backprop.v1.Layer".into()
     }
 }
-/// Stochastic gradient descent, as torch.optim.SGD.
+/// Stochastic gradient descent, like torch.optim.SGD.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Sgd {
-    /// Default 0.01; not negative.
+    /// Learning rate; default 0.01; not negative.
     #[prost(double, optional, tag = "1")]
     pub learning_rate: ::core::option::Option<f64>,
-    /// Default 0; in \[0, 1).
+    /// Momentum; default 0; in \[0, 1).
     #[prost(double, tag = "2")]
     pub momentum: f64,
-    /// Nesterov's form of momentum; needs momentum > 0.
+    /// Use Nesterov momentum; requires momentum > 0.
     #[prost(bool, tag = "3")]
     pub nesterov: bool,
-    /// λ: λW is added to the gradient. Default 0; not negative.
+    /// λ; λW is added to the gradient. Default 0; not negative.
     #[prost(double, tag = "4")]
     pub weight_decay: f64,
 }
@@ -150,10 +150,10 @@ impl ::prost::Name for Sgd {
         "/backprop.v1.Sgd".into()
     }
 }
-/// Adam, as torch.optim.Adam.
+/// Adam, like torch.optim.Adam.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Adam {
-    /// Default 0.001; not negative.
+    /// Learning rate; default 0.001; not negative.
     #[prost(double, optional, tag = "1")]
     pub learning_rate: ::core::option::Option<f64>,
     /// Decay of the first moment; default 0.9; in \[0, 1).
@@ -162,10 +162,10 @@ pub struct Adam {
     /// Decay of the second moment; default 0.999; in \[0, 1).
     #[prost(double, optional, tag = "3")]
     pub beta2: ::core::option::Option<f64>,
-    /// Added to the root of the second moment; default 1e-8; positive.
+    /// Added to the square root of the second moment; default 1e-8; positive.
     #[prost(double, optional, tag = "4")]
     pub epsilon: ::core::option::Option<f64>,
-    /// λ: λW is added to the gradient. Default 0; not negative.
+    /// λ; λW is added to the gradient. Default 0; not negative.
     #[prost(double, tag = "5")]
     pub weight_decay: f64,
 }
@@ -179,10 +179,10 @@ impl ::prost::Name for Adam {
         "/backprop.v1.Adam".into()
     }
 }
-/// Adam with decoupled weight decay, as torch.optim.AdamW.
+/// Adam with decoupled weight decay, like torch.optim.AdamW.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct AdamW {
-    /// Default 0.001; not negative.
+    /// Learning rate; default 0.001; not negative.
     #[prost(double, optional, tag = "1")]
     pub learning_rate: ::core::option::Option<f64>,
     /// Decay of the first moment; default 0.9; in \[0, 1).
@@ -191,10 +191,10 @@ pub struct AdamW {
     /// Decay of the second moment; default 0.999; in \[0, 1).
     #[prost(double, optional, tag = "3")]
     pub beta2: ::core::option::Option<f64>,
-    /// Added to the root of the second moment; default 1e-8; positive.
+    /// Added to the square root of the second moment; default 1e-8; positive.
     #[prost(double, optional, tag = "4")]
     pub epsilon: ::core::option::Option<f64>,
-    /// λ: W is multiplied by 1 − learning_rate·λ. Default 0.01; not negative.
+    /// λ; W is multiplied by 1 − learning_rate·λ. Default 0.01; not negative.
     #[prost(double, optional, tag = "5")]
     pub weight_decay: ::core::option::Option<f64>,
 }
@@ -208,22 +208,22 @@ impl ::prost::Name for AdamW {
         "/backprop.v1.AdamW".into()
     }
 }
-/// RMSProp, as torch.optim.RMSprop (not centred).
+/// RMSProp, like torch.optim.RMSprop with centered=False.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct RmsProp {
-    /// Default 0.01; not negative.
+    /// Learning rate; default 0.01; not negative.
     #[prost(double, optional, tag = "1")]
     pub learning_rate: ::core::option::Option<f64>,
-    /// Decay of the squared gradient's average, PyTorch's alpha; default 0.99; in \[0, 1).
+    /// Decay of the average of the squared gradient, PyTorch's alpha; default 0.99; in \[0, 1).
     #[prost(double, optional, tag = "2")]
     pub alpha: ::core::option::Option<f64>,
-    /// Added to the average's root; default 1e-8; positive.
+    /// Added to the square root of the average; default 1e-8; positive.
     #[prost(double, optional, tag = "3")]
     pub epsilon: ::core::option::Option<f64>,
-    /// Default 0; in \[0, 1).
+    /// Momentum; default 0; in \[0, 1).
     #[prost(double, tag = "4")]
     pub momentum: f64,
-    /// λ: λW is added to the gradient. Default 0; not negative.
+    /// λ; λW is added to the gradient. Default 0; not negative.
     #[prost(double, tag = "5")]
     pub weight_decay: f64,
 }
@@ -237,7 +237,7 @@ impl ::prost::Name for RmsProp {
         "/backprop.v1.RmsProp".into()
     }
 }
-/// The learning rate does not change after the warm-up.
+/// Constant learning rate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConstantSchedule {}
 impl ::prost::Name for ConstantSchedule {
@@ -250,10 +250,10 @@ impl ::prost::Name for ConstantSchedule {
         "/backprop.v1.ConstantSchedule".into()
     }
 }
-/// The learning rate is multiplied by gamma after every `every_steps` steps.
+/// Step decay: the learning rate is multiplied by gamma every `every_steps` steps.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct StepSchedule {
-    /// Steps between two changes; at least 1.
+    /// Number of steps between two changes; at least 1.
     #[prost(int32, tag = "1")]
     pub every_steps: i32,
     /// The factor; default 0.1; in (0, 1\].
@@ -270,13 +270,14 @@ impl ::prost::Name for StepSchedule {
         "/backprop.v1.StepSchedule".into()
     }
 }
-/// The learning rate falls along half a cosine from its base to `final_factor` times its base, and stays there.
+/// Cosine decay: the learning rate falls along half a cosine from its base to `final_factor` times the base, and then
+/// stays constant.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct CosineSchedule {
-    /// Steps of the fall, counted after the warm-up; at least 1.
+    /// Number of steps of the decay, after the warm-up; at least 1.
     #[prost(int32, tag = "1")]
     pub total_steps: i32,
-    /// Where it ends, as a fraction of the base; default 0; in \[0, 1\].
+    /// Final learning rate as a fraction of the base; default 0; in \[0, 1\].
     #[prost(double, tag = "2")]
     pub final_factor: f64,
 }
@@ -290,28 +291,28 @@ impl ::prost::Name for CosineSchedule {
         "/backprop.v1.CosineSchedule".into()
     }
 }
-/// The learning rate's course over a model's steps.
+/// Learning rate schedule over the steps of a model.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Schedule {
-    /// Linear warm-up: step t of the first w (counted from 1) uses t/w of the learning rate. Default 0, none.
+    /// Number of steps w of a linear warm-up: step t ≤ w, counted from 1, uses t/w of the learning rate. Default 0.
     #[prost(int32, tag = "1")]
     pub warmup_steps: i32,
-    /// What follows the warm-up; default constant.
+    /// Schedule after the warm-up; default constant.
     #[prost(oneof = "schedule::Kind", tags = "2, 3, 4")]
     pub kind: ::core::option::Option<schedule::Kind>,
 }
 /// Nested message and enum types in `Schedule`.
 pub mod schedule {
-    /// What follows the warm-up; default constant.
+    /// Schedule after the warm-up; default constant.
     #[derive(Clone, Copy, PartialEq, ::prost::Oneof)]
     pub enum Kind {
-        /// Unchanged.
+        /// Constant.
         #[prost(message, tag = "2")]
         Constant(super::ConstantSchedule),
-        /// In steps.
+        /// Step decay.
         #[prost(message, tag = "3")]
         Step(super::StepSchedule),
-        /// Along half a cosine.
+        /// Cosine decay.
         #[prost(message, tag = "4")]
         Cosine(super::CosineSchedule),
     }
@@ -326,40 +327,41 @@ impl ::prost::Name for Schedule {
         "/backprop.v1.Schedule".into()
     }
 }
-/// A multi-layer perceptron and its training. A reply has every default filled in.
+/// A multi-layer perceptron and its training. In a reply, every default is filled in.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ModelSpec {
-    /// n_0, the number of features; at least 1.
+    /// Number of features, n_0; at least 1.
     #[prost(int32, tag = "1")]
     pub input_size: i32,
-    /// The layers, W¹ first; at least one.
+    /// The layers, from the first hidden layer to the output; at least one.
     #[prost(message, repeated, tag = "2")]
     pub layers: ::prost::alloc::vec::Vec<Layer>,
-    /// Default HALF_SQUARED_ERROR.
+    /// Loss; default HALF_SQUARED_ERROR.
     #[prost(enumeration = "Loss", tag = "3")]
     pub loss: i32,
-    /// Default MEAN.
+    /// Reduction; default MEAN.
     #[prost(enumeration = "Reduction", tag = "4")]
     pub reduction: i32,
-    /// Default constant.
+    /// Learning rate schedule; default constant.
     #[prost(message, optional, tag = "9")]
     pub schedule: ::core::option::Option<Schedule>,
-    /// The gradient of all parameters together is scaled down to this norm where it is longer; default 0, no clipping.
+    /// Maximum norm of the gradient of all parameters together; a longer gradient is scaled down to it. Default 0, no
+    /// clipping.
     #[prost(double, tag = "10")]
     pub clip_norm: f64,
-    /// The number type of the model's computation and parameters; default FLOAT64.
+    /// Number type of the computation and the parameters; default FLOAT64.
     #[prost(enumeration = "Dtype", tag = "11")]
     pub compute: i32,
     /// σ′(0) of ReLU and leaky ReLU; default ONE.
     #[prost(enumeration = "ReluAtZero", tag = "12")]
     pub relu_at_zero: i32,
-    /// Default sgd with its defaults.
+    /// Optimizer; default sgd with its defaults.
     #[prost(oneof = "model_spec::Optimizer", tags = "5, 6, 7, 8")]
     pub optimizer: ::core::option::Option<model_spec::Optimizer>,
 }
 /// Nested message and enum types in `ModelSpec`.
 pub mod model_spec {
-    /// Default sgd with its defaults.
+    /// Optimizer; default sgd with its defaults.
     #[derive(Clone, Copy, PartialEq, ::prost::Oneof)]
     pub enum Optimizer {
         /// Stochastic gradient descent.
@@ -389,10 +391,10 @@ impl ::prost::Name for ModelSpec {
 /// The parameters of one layer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LayerParameters {
-    /// W, \[units, fan_in\], the orientation of torch.nn.Linear.
+    /// W, \[units, fan_in\], oriented as in torch.nn.Linear.
     #[prost(message, optional, tag = "1")]
     pub weights: ::core::option::Option<Tensor>,
-    /// b, \[units\]; present exactly where the layer has a bias.
+    /// b, \[units\]; present if and only if the layer has a bias.
     #[prost(message, optional, tag = "2")]
     pub bias: ::core::option::Option<Tensor>,
 }
@@ -406,13 +408,13 @@ impl ::prost::Name for LayerParameters {
         "/backprop.v1.LayerParameters".into()
     }
 }
-/// A network in a request instead of a session.
+/// A network that is part of a request, and is not stored.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InlineModel {
     /// The network and its loss.
     #[prost(message, optional, tag = "1")]
     pub spec: ::core::option::Option<ModelSpec>,
-    /// The parameters, layer 1 first; one for each layer.
+    /// The parameters of each layer, layer 1 first.
     #[prost(message, repeated, tag = "2")]
     pub parameters: ::prost::alloc::vec::Vec<LayerParameters>,
 }
@@ -432,33 +434,33 @@ pub struct Model {
     /// "sessions/{session}/models/{model}".
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// What was asked for, with every default filled in.
+    /// The requested spec, with every default filled in.
     #[prost(message, optional, tag = "2")]
     pub spec: ::core::option::Option<ModelSpec>,
-    /// How many steps (updates) are committed.
+    /// Number of committed steps (updates).
     #[prost(int64, tag = "3")]
     pub step: i64,
-    /// BLAKE3 of shapes and parameters, in hexadecimal: equal digests mean equal bits. Where only COMPARE_ONLY is allowed,
-    /// keyed by a secret of the server, the model's name and its creation: it changes when the weights do, and is equal to no
-    /// other model's.
+    /// BLAKE3 digest of shapes and parameters, in hexadecimal; equal digests mean equal bits. For a COMPARE_ONLY model it
+    /// is keyed by a secret of the server, the model's name and its time of creation: it changes when the weights do, and
+    /// differs from the digest of every other model.
     #[prost(string, tag = "4")]
     pub weights_digest: ::prost::alloc::string::String,
-    /// How many numbers the weights and biases hold.
+    /// Number of parameters: entries of all weights and biases.
     #[prost(int64, tag = "5")]
     pub parameter_count: i64,
-    /// When it was created.
+    /// Time of creation.
     #[prost(message, optional, tag = "6")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When a step or SetParameters last changed it.
+    /// Time of the last change by a step or SetParameters.
     #[prost(message, optional, tag = "7")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Whether a TrainBatch is in progress or waiting.
+    /// Whether a TrainBatch is in progress or queued.
     #[prost(bool, tag = "8")]
     pub training: bool,
-    /// The permitted calls: COMPARE_ONLY if it or its session was created so.
+    /// The permitted calls; COMPARE_ONLY if the model or its session was created with it.
     #[prost(enumeration = "Access", tag = "9")]
     pub access: i32,
-    /// The step that survives a crash of the server; absent on a server without a data folder.
+    /// The last step that would survive a crash of the server; absent on a server without a data folder.
     #[prost(int64, optional, tag = "10")]
     pub durable_step: ::core::option::Option<i64>,
 }
@@ -472,17 +474,17 @@ impl ::prost::Name for Model {
         "/backprop.v1.Model".into()
     }
 }
-/// h = σ(z), applied entry by entry; σ′ is taken from z.
+/// Activation function: h = σ(z), elementwise. σ′ is computed from z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Activation {
-    /// RELU for a hidden layer, LINEAR for the last one.
+    /// Means RELU for a hidden layer, LINEAR for the last one.
     Unspecified = 0,
     /// σ(z) = z.
     Linear = 1,
     /// σ(z) = max(z, 0); σ′(0) is `ModelSpec.relu_at_zero`.
     Relu = 2,
-    /// σ(z) = z where z > 0, else slope·z; the slope is `Layer.leaky_relu_slope`.
+    /// σ(z) = z if z > 0, else slope·z; the slope is `Layer.leaky_relu_slope`.
     LeakyRelu = 3,
     /// σ(z) = 1 / (1 + exp(−z)).
     Sigmoid = 4,
@@ -530,7 +532,7 @@ impl Activation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Init {
-    /// HE_NORMAL before RELU, LEAKY_RELU, GELU and SILU, XAVIER_NORMAL before the others.
+    /// Means HE_NORMAL for the activations RELU, LEAKY_RELU, GELU and SILU, XAVIER_NORMAL for the others.
     Unspecified = 0,
     /// N(0, 2 / fan_in), also called Kaiming normal.
     HeNormal = 1,
@@ -587,16 +589,17 @@ impl Init {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Loss {
-    /// HALF_SQUARED_ERROR.
+    /// Means HALF_SQUARED_ERROR.
     Unspecified = 0,
     /// 1/(2m) Σ‖f − y‖², the homework's loss.
     HalfSquaredError = 1,
     /// The mean of (f − y)² over all m·n_L entries, PyTorch's MSELoss.
     MeanSquaredError = 2,
-    /// −Σ y log softmax(f), on logits: the softmax is inside. Targets are class labels, or rows that sum to 1.
+    /// −Σ y log softmax(f); f are logits, the softmax is part of the loss. Targets are class labels, or rows that sum to
+    /// 1.
     CrossEntropy = 3,
-    /// Binary cross-entropy of sigmoid(f), on logits: the sigmoid is inside. Targets lie in \[0, 1\]; labels 0 and 1
-    /// do for a single output. Mean over all entries.
+    /// Binary cross-entropy of sigmoid(f); f are logits, the sigmoid is part of the loss. Targets are in \[0, 1\]; labels 0
+    /// and 1 are allowed for a single output. Mean over all entries.
     BinaryCrossEntropy = 4,
 }
 impl Loss {
@@ -625,15 +628,16 @@ impl Loss {
         }
     }
 }
-/// How the samples' losses make one number.
+/// Reduction of the samples' losses to one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Reduction {
-    /// MEAN.
+    /// Means MEAN.
     Unspecified = 0,
-    /// Divided by the number of samples (by the number of entries for MEAN_SQUARED_ERROR and BINARY_CROSS_ENTROPY).
+    /// The sum divided by the number of samples (by the number of entries for MEAN_SQUARED_ERROR and
+    /// BINARY_CROSS_ENTROPY).
     Mean = 1,
-    /// Added up, not divided by anything but HALF_SQUARED_ERROR's 2.
+    /// The sum. HALF_SQUARED_ERROR keeps its factor 1/2.
     Sum = 2,
 }
 impl Reduction {
@@ -662,7 +666,7 @@ impl Reduction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ReluAtZero {
-    /// ONE.
+    /// Means ONE.
     Unspecified = 0,
     /// σ′(0) = 1: the mask is z ≥ 0, the homework's.
     One = 1,
@@ -695,12 +699,12 @@ impl ReluAtZero {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Access {
-    /// FULL.
+    /// Means FULL.
     Unspecified = 0,
-    /// Everything that the API offers.
+    /// All calls.
     Full = 1,
-    /// Grading against it, and GetModel, ListModels and DeleteModel: what would train it, change it, or show its
-    /// parameters, gradients or outputs answers PERMISSION_DENIED.
+    /// GradeGradients, GetModel, ListModels and DeleteModel. Calls that train or change the model, or return its
+    /// parameters, gradients or outputs, fail with PERMISSION_DENIED.
     CompareOnly = 2,
 }
 impl Access {
@@ -725,13 +729,13 @@ impl Access {
         }
     }
 }
-/// Request for a model.
+/// Requests the creation of a model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateModelRequest {
-    /// "sessions/{session}"; empty = a new session, named in the reply's `model.name`.
+    /// "sessions/{session}"; empty = a new session, whose name is part of the reply's `model.name`.
     #[prost(string, tag = "1")]
     pub session: ::prost::alloc::string::String,
-    /// The id, \[a-z\]\[a-z0-9-\]{0,62}; default one of 128 random bits.
+    /// Id, \[a-z\]\[a-z0-9-\]{0,62}; default a random id of 128 bits.
     #[prost(string, tag = "2")]
     pub model_id: ::prost::alloc::string::String,
     /// The network, its loss and its optimizer.
@@ -740,21 +744,21 @@ pub struct CreateModelRequest {
     /// Seed of the initial weights; the same spec and seed give the same bits.
     #[prost(int64, tag = "4")]
     pub seed: i64,
-    /// Exact parameters instead of a seed, layer 1 first; empty or one for each layer.
+    /// Exact parameters of each layer, layer 1 first, instead of a seed; default none.
     #[prost(message, repeated, tag = "5")]
     pub parameters: ::prost::alloc::vec::Vec<LayerParameters>,
-    /// Makes a repeated request return the result of the first one; at most 128 bytes. With an empty `session`, give a
-    /// `session_id` of your own by CreateSession first: a new session has no memory of earlier requests.
+    /// Makes the request idempotent: repeating it returns the model of the first request. At most 128 bytes. It has no
+    /// effect with an empty `session`, because a new session remembers no requests: create one with CreateSession first.
     #[prost(string, tag = "6")]
     pub request_id: ::prost::alloc::string::String,
-    /// Validate the request and return the model that it would create, without creating it.
+    /// Only validate the request, and return the model that it would create.
     #[prost(bool, tag = "7")]
     pub validate_only: bool,
-    /// The permitted calls; default that of its session, else FULL.
+    /// The permitted calls; default those of the session, and FULL in a new one.
     #[prost(enumeration = "Access", tag = "8")]
     pub access: i32,
-    /// The batch and tolerance for GradeGradients on a COMPARE_ONLY model. Without them grading against the model is refused,
-    /// unless the server runs with `compare_any_batch = true`.
+    /// Batch and tolerance for GradeGradients against a COMPARE_ONLY model. Without them, GradeGradients fails unless the
+    /// server runs with `compare_any_batch = true`.
     #[prost(message, optional, tag = "9")]
     pub compare: ::core::option::Option<CompareTerms>,
 }
@@ -768,20 +772,21 @@ impl ::prost::Name for CreateModelRequest {
         "/backprop.v1.CreateModelRequest".into()
     }
 }
-/// The batch and the tolerance of a COMPARE_ONLY model, fixed by its creator: a batch or a tolerance of the caller's choice
-/// would turn verdicts into a search for the right numbers.
+/// Batch and tolerance of a COMPARE_ONLY model. Its creator chooses them, because a caller who could vary them would
+/// learn the correct numbers from the verdicts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CompareTerms {
-    /// x, \[m, n_0\]. Stored as a digest: each GradeGradients sends the same batch again, as FLOAT64 or FLOAT32.
+    /// x, \[m, n_0\]. Only a digest is stored: each GradeGradients sends the same batch, as FLOAT64 or FLOAT32.
     #[prost(message, optional, tag = "1")]
     pub inputs: ::core::option::Option<Tensor>,
     /// y, \[m, n_L\]; exactly one of `targets` and `labels`.
     #[prost(message, optional, tag = "2")]
     pub targets: ::core::option::Option<Tensor>,
-    /// A class from 0 for each of the m samples.
+    /// Class of each of the m samples, from 0.
     #[prost(int32, repeated, tag = "3")]
     pub labels: ::prost::alloc::vec::Vec<i32>,
-    /// r of |a − b| ≤ r·‖b‖∞ + r·max(|a|, |b|); above 0 and at most 0.5; default 1e-7. 1e-4 suits code in single precision.
+    /// r of |a − b| ≤ r·‖b‖∞ + r·max(|a|, |b|); above 0 and at most 0.5; default 1e-7. Use 1e-4 for code in single
+    /// precision.
     #[prost(double, optional, tag = "4")]
     pub relative_tolerance: ::core::option::Option<f64>,
 }
@@ -812,7 +817,7 @@ impl ::prost::Name for CreateModelResponse {
         "/backprop.v1.CreateModelResponse".into()
     }
 }
-/// Request for training on one batch. With neither `steps` nor `epochs`: one step.
+/// Requests training on a batch. With neither `steps` nor `epochs`, the run takes one step.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TrainBatchRequest {
     /// "sessions/{session}/models/{model}".
@@ -824,39 +829,39 @@ pub struct TrainBatchRequest {
     /// y, \[m, n_L\]; exactly one of `targets` and `labels`.
     #[prost(message, optional, tag = "3")]
     pub targets: ::core::option::Option<Tensor>,
-    /// A class from 0 for each of the m samples: for CROSS_ENTROPY, and for BINARY_CROSS_ENTROPY with one output.
+    /// Class of each of the m samples, from 0: for CROSS_ENTROPY, and for BINARY_CROSS_ENTROPY with one output.
     #[prost(int32, repeated, tag = "4")]
     pub labels: ::prost::alloc::vec::Vec<i32>,
     /// Number of steps; at most one of `steps` and `epochs`.
     #[prost(int32, tag = "5")]
     pub steps: i32,
-    /// Number of passes over the batch; the last mini-batch of an epoch has the remaining samples.
+    /// Number of epochs: passes over the batch. The last mini-batch of an epoch has the remaining samples.
     #[prost(int32, tag = "6")]
     pub epochs: i32,
-    /// Samples for each step; default 0, all of them; more than there are means all of them, too.
+    /// Number of samples per step; default 0, all samples. A number above m also means all samples.
     #[prost(int32, tag = "7")]
     pub minibatch_size: i32,
-    /// Shuffles the samples anew for each epoch, from this seed; absent = in the order given.
+    /// Seed for shuffling the samples, anew in each epoch; absent = the given order.
     #[prost(int64, optional, tag = "8")]
     pub shuffle_seed: ::core::option::Option<i64>,
-    /// Used for this run in place of the optimizer's; the schedule's factor still applies.
+    /// Learning rate for this run, instead of the optimizer's; the schedule still applies to it.
     #[prost(double, optional, tag = "9")]
     pub learning_rate: ::core::option::Option<f64>,
-    /// Refuses with ABORTED/STEP_MISMATCH unless the model is at this step when the run's turn comes.
+    /// The call fails with ABORTED (STEP_MISMATCH) if the model is not at this step when the run starts.
     #[prost(int64, optional, tag = "10")]
     pub expected_step: ::core::option::Option<i64>,
-    /// Makes the request idempotent; at most 128 bytes. The same id with the same body answers the stored outcome, or
-    /// goes on from the last committed step where the first try was cut short. The server remembers the last ones of
-    /// each model (`request_ids_per_model`).
+    /// Makes the request idempotent; at most 128 bytes. Repeating the request with the same id returns the stored outcome,
+    /// or continues after the last committed step if the run was interrupted. The server remembers the latest ids of each
+    /// model (`request_ids_per_model`).
     #[prost(string, tag = "11")]
     pub request_id: ::prost::alloc::string::String,
-    /// Report every n-th step; default 1. The first and the last step of a run are always reported.
+    /// Report every nth step; default 1. The first and the last step of a run are always reported.
     #[prost(int32, tag = "12")]
     pub metrics_every: i32,
-    /// Default DURABLE.
+    /// Durability of the steps when Completed is sent; default DURABLE.
     #[prost(enumeration = "Durability", tag = "13")]
     pub durability: i32,
-    /// Default STOP.
+    /// Effect of a disconnected client; default STOP.
     #[prost(enumeration = "OnDisconnect", tag = "14")]
     pub on_disconnect: i32,
 }
@@ -876,16 +881,16 @@ pub struct Started {
     /// The model's step before this run's first update.
     #[prost(int64, tag = "1")]
     pub step: i64,
-    /// How many steps this stream will take.
+    /// Number of steps still to take.
     #[prost(int64, tag = "2")]
     pub planned_steps: i64,
-    /// How many steps an earlier, interrupted try of the same request_id has committed.
+    /// Number of steps that earlier, interrupted requests with the same request_id have committed.
     #[prost(int64, tag = "3")]
     pub resumed_steps: i64,
-    /// Whether what follows is the stored outcome of an earlier request with this request_id; nothing is trained.
+    /// Whether this is the stored outcome of an earlier request with the same request_id, without training.
     #[prost(bool, tag = "4")]
     pub replayed: bool,
-    /// How many calls waited before this one for the model.
+    /// Number of writes to the model that were ahead of this run in the queue.
     #[prost(int32, tag = "5")]
     pub queue_position: i32,
 }
@@ -899,28 +904,29 @@ impl ::prost::Name for Started {
         "/backprop.v1.Started".into()
     }
 }
-/// What one step measured.
+/// Measurements of a step.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct StepMetrics {
-    /// The model's step after the update, so 1 for a model's first.
+    /// The model's step after the update; 1 for the first step of a model.
     #[prost(int64, tag = "1")]
     pub step: i64,
-    /// Which pass over the batch, from 1.
+    /// Epoch, from 1.
     #[prost(int32, tag = "2")]
     pub epoch: i32,
-    /// The mini-batch's loss before the update.
+    /// Loss of the mini-batch before the update.
     #[prost(double, tag = "3")]
     pub loss: f64,
-    /// The share of right classes before the update, for CROSS_ENTROPY and BINARY_CROSS_ENTROPY.
+    /// Accuracy before the update: the fraction of correctly classified samples; for CROSS_ENTROPY and
+    /// BINARY_CROSS_ENTROPY.
     #[prost(double, optional, tag = "4")]
     pub accuracy: ::core::option::Option<f64>,
-    /// The length of the gradient of all parameters, before clipping.
+    /// Norm of the gradient of all parameters, before clipping.
     #[prost(double, tag = "5")]
     pub gradient_norm: f64,
-    /// The learning rate of this step, schedule included.
+    /// Learning rate of this step, with the schedule applied.
     #[prost(double, tag = "6")]
     pub learning_rate: f64,
-    /// Whether the loss or the gradient is infinite or not a number.
+    /// Whether the loss or the gradient norm is infinite or NaN.
     #[prost(bool, tag = "7")]
     pub non_finite: bool,
 }
@@ -934,10 +940,10 @@ impl ::prost::Name for StepMetrics {
         "/backprop.v1.StepMetrics".into()
     }
 }
-/// Several steps' metrics.
+/// Metrics of several steps.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Progress {
-    /// In the order of the steps.
+    /// The metrics, in the order of the steps.
     #[prost(message, repeated, tag = "1")]
     pub steps: ::prost::alloc::vec::Vec<StepMetrics>,
 }
@@ -951,13 +957,13 @@ impl ::prost::Name for Progress {
         "/backprop.v1.Progress".into()
     }
 }
-/// Where the time of a call went.
+/// Durations of the phases of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timings {
-    /// Waiting for the model and for a compute thread.
+    /// Time spent waiting for the model and for a compute thread.
     #[prost(message, optional, tag = "1")]
     pub queued: ::core::option::Option<::prost_types::Duration>,
-    /// Computing.
+    /// Time spent computing.
     #[prost(message, optional, tag = "2")]
     pub computed: ::core::option::Option<::prost_types::Duration>,
 }
@@ -974,28 +980,29 @@ impl ::prost::Name for Timings {
 /// The last event of a run.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Completed {
-    /// FINISHED on a TrainBatch stream, where every other end is an error; any on a WatchModel stream.
+    /// Always FINISHED on a TrainBatch stream, which ends with an error for other reasons; any reason on a WatchModel
+    /// stream.
     #[prost(enumeration = "StopReason", tag = "1")]
     pub stop_reason: i32,
-    /// Steps committed for this request, earlier tries of the same request_id included.
+    /// Number of steps committed for this request, including earlier requests with the same request_id.
     #[prost(int64, tag = "2")]
     pub steps_done: i64,
     /// The model's step.
     #[prost(int64, tag = "3")]
     pub step: i64,
-    /// The loss of the last step, before its update.
+    /// Loss of the last step, before its update.
     #[prost(double, tag = "4")]
     pub final_loss: f64,
-    /// BLAKE3 of the parameters.
+    /// BLAKE3 digest of the parameters.
     #[prost(string, tag = "5")]
     pub weights_digest: ::prost::alloc::string::String,
-    /// Where the time went.
+    /// Time spent waiting and computing.
     #[prost(message, optional, tag = "6")]
     pub timings: ::core::option::Option<Timings>,
-    /// Metrics left out because the reader was slower than training.
+    /// Number of metrics that were dropped because the client read slower than the model trained.
     #[prost(int64, tag = "7")]
     pub metrics_dropped: i64,
-    /// The last step that a crash of the server would keep; absent where the server has no data directory.
+    /// The last step that would survive a crash of the server; absent on a server without a data folder.
     #[prost(int64, optional, tag = "8")]
     pub durable_step: ::core::option::Option<i64>,
 }
@@ -1009,7 +1016,7 @@ impl ::prost::Name for Completed {
         "/backprop.v1.Completed".into()
     }
 }
-/// One event of a run.
+/// An event of a run.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TrainBatchResponse {
     /// Started, then any number of Progress, then Completed.
@@ -1021,10 +1028,10 @@ pub mod train_batch_response {
     /// Started, then any number of Progress, then Completed.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
-        /// The run's turn has come.
+        /// The run has started.
         #[prost(message, tag = "1")]
         Started(super::Started),
-        /// Metrics: the first step's at once, the others several to a message.
+        /// Metrics. Those of the first step are sent at once, the others are grouped.
         #[prost(message, tag = "2")]
         Progress(super::Progress),
         /// The run has ended.
@@ -1042,7 +1049,7 @@ impl ::prost::Name for TrainBatchResponse {
         "/backprop.v1.TrainBatchResponse".into()
     }
 }
-/// Request for the gradients of a model, or of a network in the request.
+/// Requests the gradients of a stored model, or of a network in the request.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GradientsRequest {
     /// x, \[m, n_0\].
@@ -1051,26 +1058,25 @@ pub struct GradientsRequest {
     /// y, \[m, n_L\]; exactly one of `targets` and `labels`.
     #[prost(message, optional, tag = "4")]
     pub targets: ::core::option::Option<Tensor>,
-    /// A class from 0 for each of the m samples.
+    /// Class of each of the m samples, from 0.
     #[prost(int32, repeated, tag = "5")]
     pub labels: ::prost::alloc::vec::Vec<i32>,
-    /// Which quantities to return; empty = all.
+    /// Quantities to return; empty = all.
     #[prost(enumeration = "Quantity", repeated, tag = "6")]
     pub include: ::prost::alloc::vec::Vec<i32>,
-    /// How to write the reply's tensors.
+    /// Encoding of the reply's tensors.
     #[prost(enumeration = "TensorEncoding", tag = "7")]
     pub encoding: i32,
-    /// The largest reply that the client accepts, in bytes; default 4 MiB, the limit of gRPC clients unless configured
-    /// otherwise.
+    /// Maximum size of the reply in bytes; default 4 MiB, the default limit of gRPC clients.
     #[prost(int32, tag = "8")]
     pub max_reply_bytes: i32,
-    /// Exactly one.
+    /// The network; required.
     #[prost(oneof = "gradients_request::Target", tags = "1, 2")]
     pub target: ::core::option::Option<gradients_request::Target>,
 }
 /// Nested message and enum types in `GradientsRequest`.
 pub mod gradients_request {
-    /// Exactly one.
+    /// The network; required.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Target {
         /// "sessions/{session}/models/{model}".
@@ -1091,16 +1097,16 @@ impl ::prost::Name for GradientsRequest {
         "/backprop.v1.GradientsRequest".into()
     }
 }
-/// A tensor and what it is.
+/// A tensor with its quantity and layer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct NamedTensor {
-    /// Which quantity.
+    /// Quantity.
     #[prost(enumeration = "Quantity", tag = "1")]
     pub quantity: i32,
-    /// Whose, from 1; 0 for X, Y, D_X, DELTA and LOSS_PER_SAMPLE.
+    /// Layer, from 1; 0 for X, Y, D_X, DELTA and LOSS_PER_SAMPLE.
     #[prost(int32, tag = "2")]
     pub layer: i32,
-    /// Its entries.
+    /// Entries.
     #[prost(message, optional, tag = "3")]
     pub tensor: ::core::option::Option<Tensor>,
 }
@@ -1114,31 +1120,31 @@ impl ::prost::Name for NamedTensor {
         "/backprop.v1.NamedTensor".into()
     }
 }
-/// The gradients.
+/// Gradients and other quantities of a pass.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GradientsResponse {
-    /// l, with the reduction below.
+    /// Loss l, with the reduction below.
     #[prost(double, tag = "1")]
     pub loss: f64,
-    /// Grouped by quantity, then by layer.
+    /// The tensors, grouped by quantity, then by layer.
     #[prost(message, repeated, tag = "2")]
     pub tensors: ::prost::alloc::vec::Vec<NamedTensor>,
-    /// The step of the weights used; 0 for an inline model.
+    /// Step of the weights used; 0 for an inline model.
     #[prost(int64, tag = "3")]
     pub step: i64,
-    /// BLAKE3 of the weights used.
+    /// BLAKE3 digest of the weights used.
     #[prost(string, tag = "4")]
     pub weights_digest: ::prost::alloc::string::String,
-    /// How the samples' losses were put together.
+    /// Reduction of the samples' losses.
     #[prost(enumeration = "Reduction", tag = "5")]
     pub reduction: i32,
-    /// m, the number of samples.
+    /// Number of samples, m.
     #[prost(int32, tag = "6")]
     pub batch_size: i32,
-    /// Where the time went.
+    /// Time spent waiting and computing.
     #[prost(message, optional, tag = "7")]
     pub timings: ::core::option::Option<Timings>,
-    /// The share of right classes, for CROSS_ENTROPY and BINARY_CROSS_ENTROPY.
+    /// Accuracy: the fraction of correctly classified samples; for CROSS_ENTROPY and BINARY_CROSS_ENTROPY.
     #[prost(double, optional, tag = "8")]
     pub accuracy: ::core::option::Option<f64>,
 }
@@ -1152,7 +1158,7 @@ impl ::prost::Name for GradientsResponse {
         "/backprop.v1.GradientsResponse".into()
     }
 }
-/// Request for a model's outputs.
+/// Requests the outputs of a network.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PredictRequest {
     /// x, \[m, n_0\].
@@ -1161,26 +1167,26 @@ pub struct PredictRequest {
     /// Also return probabilities: softmax (CROSS_ENTROPY) or sigmoid (BINARY_CROSS_ENTROPY) of the outputs.
     #[prost(bool, tag = "4")]
     pub probabilities: bool,
-    /// Also return classes: the largest output's column (CROSS_ENTROPY), or whether the one output is above 0
+    /// Also return classes: the column of the largest output (CROSS_ENTROPY), or 1 if the single output is above 0, else 0
     /// (BINARY_CROSS_ENTROPY).
     #[prost(bool, tag = "5")]
     pub classes: bool,
     /// Also return every zⁱ and hⁱ.
     #[prost(bool, tag = "6")]
     pub trace: bool,
-    /// How to write the reply's tensors.
+    /// Encoding of the reply's tensors.
     #[prost(enumeration = "TensorEncoding", tag = "7")]
     pub encoding: i32,
-    /// The largest reply that the caller's client takes, in bytes; default 4 MiB.
+    /// Maximum size of the reply in bytes; default 4 MiB, the default limit of gRPC clients.
     #[prost(int32, tag = "8")]
     pub max_reply_bytes: i32,
-    /// Exactly one.
+    /// The network; required.
     #[prost(oneof = "predict_request::Target", tags = "1, 2")]
     pub target: ::core::option::Option<predict_request::Target>,
 }
 /// Nested message and enum types in `PredictRequest`.
 pub mod predict_request {
-    /// Exactly one.
+    /// The network; required.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Target {
         /// "sessions/{session}/models/{model}".
@@ -1201,28 +1207,28 @@ impl ::prost::Name for PredictRequest {
         "/backprop.v1.PredictRequest".into()
     }
 }
-/// A model's outputs.
+/// Outputs of a network.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PredictResponse {
     /// f = hᴸ, \[m, n_L\].
     #[prost(message, optional, tag = "1")]
     pub outputs: ::core::option::Option<Tensor>,
-    /// \[m, n_L\], where asked for.
+    /// Probabilities, \[m, n_L\], if requested.
     #[prost(message, optional, tag = "2")]
     pub probabilities: ::core::option::Option<Tensor>,
-    /// m of them, where asked for.
+    /// Class of each of the m samples, if requested.
     #[prost(int32, repeated, tag = "3")]
     pub classes: ::prost::alloc::vec::Vec<i32>,
-    /// Z and H of every layer, where asked for.
+    /// Z and H of every layer, if requested.
     #[prost(message, repeated, tag = "4")]
     pub trace: ::prost::alloc::vec::Vec<NamedTensor>,
-    /// The step of the weights used; 0 for an inline model.
+    /// Step of the weights used; 0 for an inline model.
     #[prost(int64, tag = "5")]
     pub step: i64,
-    /// BLAKE3 of the weights used.
+    /// BLAKE3 digest of the weights used.
     #[prost(string, tag = "6")]
     pub weights_digest: ::prost::alloc::string::String,
-    /// Where the time went.
+    /// Time spent waiting and computing.
     #[prost(message, optional, tag = "7")]
     pub timings: ::core::option::Option<Timings>,
 }
@@ -1236,7 +1242,7 @@ impl ::prost::Name for PredictResponse {
         "/backprop.v1.PredictResponse".into()
     }
 }
-/// Names a model.
+/// Requests a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetModelRequest {
     /// "sessions/{session}/models/{model}".
@@ -1253,7 +1259,7 @@ impl ::prost::Name for GetModelRequest {
         "/backprop.v1.GetModelRequest".into()
     }
 }
-/// The model that was named.
+/// The requested model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetModelResponse {
     /// The model.
@@ -1270,16 +1276,16 @@ impl ::prost::Name for GetModelResponse {
         "/backprop.v1.GetModelResponse".into()
     }
 }
-/// Request for a page of a session's models.
+/// Requests a page of the models of a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListModelsRequest {
     /// "sessions/{session}".
     #[prost(string, tag = "1")]
     pub session: ::prost::alloc::string::String,
-    /// The most to return; default 100, at most 1000.
+    /// Maximum number of items to return; default 100, at most 1000.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// `next_page_token` of the page before; default the first page.
+    /// `next_page_token` of the previous page; default the first page.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
 }
@@ -1293,13 +1299,13 @@ impl ::prost::Name for ListModelsRequest {
         "/backprop.v1.ListModelsRequest".into()
     }
 }
-/// A page of a session's models.
+/// A page of the models of a session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListModelsResponse {
-    /// In the order of their names.
+    /// The models, in the order of their names.
     #[prost(message, repeated, tag = "1")]
     pub models: ::prost::alloc::vec::Vec<Model>,
-    /// What to ask for the next page with; empty on the last.
+    /// The `page_token` of the next page; empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
@@ -1313,7 +1319,7 @@ impl ::prost::Name for ListModelsResponse {
         "/backprop.v1.ListModelsResponse".into()
     }
 }
-/// Names a model to delete.
+/// Requests the deletion of a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteModelRequest {
     /// "sessions/{session}/models/{model}".
@@ -1330,7 +1336,7 @@ impl ::prost::Name for DeleteModelRequest {
         "/backprop.v1.DeleteModelRequest".into()
     }
 }
-/// The model is deleted.
+/// The model was deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteModelResponse {}
 impl ::prost::Name for DeleteModelResponse {
@@ -1343,16 +1349,16 @@ impl ::prost::Name for DeleteModelResponse {
         "/backprop.v1.DeleteModelResponse".into()
     }
 }
-/// Request for a model's parameters.
+/// Requests the parameters of a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetParametersRequest {
     /// "sessions/{session}/models/{model}".
     #[prost(string, tag = "1")]
     pub model: ::prost::alloc::string::String,
-    /// How to write the reply's tensors; default VALUES.
+    /// Encoding of the reply's tensors; default VALUES.
     #[prost(enumeration = "TensorEncoding", tag = "2")]
     pub encoding: i32,
-    /// The largest reply that the caller's client takes, in bytes; default 4 MiB.
+    /// Maximum size of the reply in bytes; default 4 MiB, the default limit of gRPC clients.
     #[prost(int32, tag = "3")]
     pub max_reply_bytes: i32,
 }
@@ -1366,16 +1372,16 @@ impl ::prost::Name for GetParametersRequest {
         "/backprop.v1.GetParametersRequest".into()
     }
 }
-/// A model's parameters.
+/// Parameters of a model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetParametersResponse {
-    /// Layer 1 first.
+    /// The parameters of each layer, layer 1 first.
     #[prost(message, repeated, tag = "1")]
     pub parameters: ::prost::alloc::vec::Vec<LayerParameters>,
-    /// The step they are of.
+    /// Step of these parameters.
     #[prost(int64, tag = "2")]
     pub step: i64,
-    /// BLAKE3 of them.
+    /// BLAKE3 digest of these parameters.
     #[prost(string, tag = "3")]
     pub weights_digest: ::prost::alloc::string::String,
 }
@@ -1389,16 +1395,16 @@ impl ::prost::Name for GetParametersResponse {
         "/backprop.v1.GetParametersResponse".into()
     }
 }
-/// Replaces a model's parameters.
+/// Requests the replacement of a model's parameters.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SetParametersRequest {
     /// "sessions/{session}/models/{model}".
     #[prost(string, tag = "1")]
     pub model: ::prost::alloc::string::String,
-    /// Layer 1 first; one for each layer.
+    /// The parameters of each layer, layer 1 first.
     #[prost(message, repeated, tag = "2")]
     pub parameters: ::prost::alloc::vec::Vec<LayerParameters>,
-    /// Refuses with ABORTED/STEP_MISMATCH unless the model is at this step when the call's turn comes.
+    /// The call fails with ABORTED (STEP_MISMATCH) if the model is not at this step when its turn comes.
     #[prost(int64, optional, tag = "3")]
     pub expected_step: ::core::option::Option<i64>,
     /// Makes the request idempotent, as in TrainBatchRequest; at most 128 bytes.
@@ -1415,13 +1421,13 @@ impl ::prost::Name for SetParametersRequest {
         "/backprop.v1.SetParametersRequest".into()
     }
 }
-/// The parameters are in place.
+/// The parameters were replaced.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetParametersResponse {
     /// The model's step.
     #[prost(int64, tag = "1")]
     pub step: i64,
-    /// BLAKE3 of the new parameters.
+    /// BLAKE3 digest of the new parameters.
     #[prost(string, tag = "2")]
     pub weights_digest: ::prost::alloc::string::String,
 }
@@ -1435,7 +1441,7 @@ impl ::prost::Name for SetParametersResponse {
         "/backprop.v1.SetParametersResponse".into()
     }
 }
-/// Request for a comparison of backward with central differences.
+/// Requests a comparison of the backward pass with central differences.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckGradientsRequest {
     /// x, \[m, n_0\].
@@ -1444,25 +1450,25 @@ pub struct CheckGradientsRequest {
     /// y, \[m, n_L\]; exactly one of `targets` and `labels`.
     #[prost(message, optional, tag = "4")]
     pub targets: ::core::option::Option<Tensor>,
-    /// A class from 0 for each of the m samples.
+    /// Class of each of the m samples, from 0.
     #[prost(int32, repeated, tag = "5")]
     pub labels: ::prost::alloc::vec::Vec<i32>,
-    /// The step h of (l(p + h) − l(p − h)) / 2h, times max(1, |p|); default 1e-5; from 1e-10 to 0.1.
+    /// Step size: the h of (l(p + h) − l(p − h)) / 2h is this number times max(1, |p|). From 1e-10 to 0.1; default 1e-5.
     #[prost(double, optional, tag = "6")]
     pub step_size: ::core::option::Option<f64>,
-    /// Pass where every relative error is at most this; default 1e-7.
+    /// Maximum relative error of an entry for the check to pass; default 1e-7.
     #[prost(double, optional, tag = "7")]
     pub tolerance: ::core::option::Option<f64>,
-    /// Check this many entries of each tensor, evenly spread; default 0, all.
+    /// Number of entries to check in each tensor, evenly spread; default 0, all.
     #[prost(int32, tag = "8")]
     pub max_entries_per_tensor: i32,
-    /// Exactly one.
+    /// The network; required.
     #[prost(oneof = "check_gradients_request::Target", tags = "1, 2")]
     pub target: ::core::option::Option<check_gradients_request::Target>,
 }
 /// Nested message and enum types in `CheckGradientsRequest`.
 pub mod check_gradients_request {
-    /// Exactly one.
+    /// The network; required.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Target {
         /// "sessions/{session}/models/{model}".
@@ -1483,26 +1489,26 @@ impl ::prost::Name for CheckGradientsRequest {
         "/backprop.v1.CheckGradientsRequest".into()
     }
 }
-/// An entry and its two derivatives.
+/// An entry, and its derivative by both methods.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckedEntry {
     /// D_W, D_B or D_X.
     #[prost(enumeration = "Quantity", tag = "1")]
     pub quantity: i32,
-    /// Whose, from 1; 0 for D_X.
+    /// Layer, from 1; 0 for D_X.
     #[prost(int32, tag = "2")]
     pub layer: i32,
-    /// Row and column from 1, as W¹₁,₁; one index for a bias.
+    /// Row and column from 1, as in W¹₁,₁; one index for a bias.
     #[prost(int32, repeated, tag = "3")]
     pub index: ::prost::alloc::vec::Vec<i32>,
-    /// What backward computed.
+    /// Derivative by the backward pass.
     #[prost(double, tag = "4")]
     pub analytic: f64,
-    /// What central differences computed.
+    /// Derivative by central differences.
     #[prost(double, tag = "5")]
     pub numeric: f64,
-    /// \|analytic − numeric|, less what rounding of the loss can make of it (16 units in its last place, over 2h), divided
-    /// by max(|analytic|, |numeric|, 1e-3 of the tensor's largest entry).
+    /// \|analytic − numeric|, minus the possible rounding error of the loss (16 units in its last place, divided by 2h),
+    /// divided by max(|analytic|, |numeric|, 1e-3 of the tensor's largest entry).
     #[prost(double, tag = "6")]
     pub relative_error: f64,
 }
@@ -1516,22 +1522,22 @@ impl ::prost::Name for CheckedEntry {
         "/backprop.v1.CheckedEntry".into()
     }
 }
-/// One tensor's comparison.
+/// Comparison of a tensor.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckedTensor {
     /// D_W, D_B or D_X.
     #[prost(enumeration = "Quantity", tag = "1")]
     pub quantity: i32,
-    /// Whose, from 1; 0 for D_X.
+    /// Layer, from 1; 0 for D_X.
     #[prost(int32, tag = "2")]
     pub layer: i32,
-    /// How many entries were compared.
+    /// Number of compared entries.
     #[prost(int32, tag = "3")]
     pub checked: i32,
-    /// How many were skipped at a kink.
+    /// Number of entries skipped at a kink.
     #[prost(int32, tag = "4")]
     pub skipped: i32,
-    /// The entry with the largest relative error; absent where none was compared.
+    /// The entry with the largest relative error; absent if no entry was compared.
     #[prost(message, optional, tag = "5")]
     pub worst: ::core::option::Option<CheckedEntry>,
 }
@@ -1545,28 +1551,28 @@ impl ::prost::Name for CheckedTensor {
         "/backprop.v1.CheckedTensor".into()
     }
 }
-/// An entry whose differences cross a kink of ReLU or leaky ReLU, so that they say nothing about the gradient.
+/// An entry whose central difference crosses a kink of ReLU or leaky ReLU, so that it does not approximate the gradient.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Kink {
-    /// The entry that was moved: D_W, D_B or D_X.
+    /// Quantity of the perturbed entry: D_W, D_B or D_X.
     #[prost(enumeration = "Quantity", tag = "1")]
     pub quantity: i32,
-    /// Whose, from 1; 0 for D_X.
+    /// Layer, from 1; 0 for D_X.
     #[prost(int32, tag = "2")]
     pub layer: i32,
-    /// Row and column of the entry, from 1.
+    /// Row and column of the perturbed entry, from 1.
     #[prost(int32, repeated, tag = "3")]
     pub index: ::prost::alloc::vec::Vec<i32>,
-    /// The unit whose pre-activation changed sign: its layer, from 1.
+    /// Layer of the unit whose pre-activation changed sign, from 1.
     #[prost(int32, tag = "4")]
     pub unit_layer: i32,
-    /// The sample, from 1.
+    /// Sample, from 1.
     #[prost(int32, tag = "5")]
     pub sample: i32,
-    /// The unit, from 1.
+    /// Unit, from 1.
     #[prost(int32, tag = "6")]
     pub unit: i32,
-    /// Its pre-activation z before the move.
+    /// Pre-activation z of the unit before the perturbation.
     #[prost(double, tag = "7")]
     pub z: f64,
 }
@@ -1580,28 +1586,28 @@ impl ::prost::Name for Kink {
         "/backprop.v1.Kink".into()
     }
 }
-/// How backward and central differences compare.
+/// Comparison of the backward pass with central differences.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckGradientsResponse {
-    /// Whether at least one entry was compared and every relative error is within the tolerance.
+    /// Whether the check passed: at least one entry was compared, and every relative error is within the tolerance.
     #[prost(bool, tag = "1")]
     pub passed: bool,
-    /// The worst entry of all.
+    /// The entry with the largest relative error of all.
     #[prost(message, optional, tag = "2")]
     pub worst: ::core::option::Option<CheckedEntry>,
-    /// One for each gradient.
+    /// The comparison of each tensor.
     #[prost(message, repeated, tag = "3")]
     pub tensors: ::prost::alloc::vec::Vec<CheckedTensor>,
-    /// The kinks met, the first 20 of them.
+    /// The first 20 kinks.
     #[prost(message, repeated, tag = "4")]
     pub kinks: ::prost::alloc::vec::Vec<Kink>,
-    /// How many entries were skipped at a kink.
+    /// Number of entries skipped at a kink.
     #[prost(int32, tag = "5")]
     pub skipped: i32,
-    /// The step of the weights used; 0 for an inline model.
+    /// Step of the weights used; 0 for an inline model.
     #[prost(int64, tag = "6")]
     pub step: i64,
-    /// Where the time went.
+    /// Time spent waiting and computing.
     #[prost(message, optional, tag = "7")]
     pub timings: ::core::option::Option<Timings>,
 }
@@ -1615,13 +1621,13 @@ impl ::prost::Name for CheckGradientsResponse {
         "/backprop.v1.CheckGradientsResponse".into()
     }
 }
-/// Names a model to follow.
+/// Requests the training events of a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchModelRequest {
     /// "sessions/{session}/models/{model}".
     #[prost(string, tag = "1")]
     pub model: ::prost::alloc::string::String,
-    /// Report every n-th step; default 1.
+    /// Report every nth step; default 1.
     #[prost(int32, tag = "2")]
     pub metrics_every: i32,
 }
@@ -1635,25 +1641,25 @@ impl ::prost::Name for WatchModelRequest {
         "/backprop.v1.WatchModelRequest".into()
     }
 }
-/// One event of a model's training.
+/// An event of a model's training.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchModelResponse {
-    /// What happened.
+    /// The event.
     #[prost(oneof = "watch_model_response::Event", tags = "1, 2, 3, 4")]
     pub event: ::core::option::Option<watch_model_response::Event>,
 }
 /// Nested message and enum types in `WatchModelResponse`.
 pub mod watch_model_response {
-    /// What happened.
+    /// The event.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
-        /// The model as it was when the watch began.
+        /// The model when the watch began.
         #[prost(message, tag = "1")]
         Model(super::Model),
-        /// A run has begun.
+        /// A run has started.
         #[prost(message, tag = "2")]
         Started(super::Started),
-        /// Steps of the run in progress.
+        /// Metrics of the run in progress.
         #[prost(message, tag = "3")]
         Progress(super::Progress),
         /// A run has ended, for any reason.
@@ -1671,7 +1677,7 @@ impl ::prost::Name for WatchModelResponse {
         "/backprop.v1.WatchModelResponse".into()
     }
 }
-/// Request for a model as a file.
+/// Requests a model as a file.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExportModelRequest {
     /// "sessions/{session}/models/{model}".
@@ -1691,7 +1697,7 @@ impl ::prost::Name for ExportModelRequest {
 /// A piece of the file.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExportModelResponse {
-    /// At most 1 MiB.
+    /// The next bytes of the file, at most 1 MiB.
     #[prost(bytes = "bytes", tag = "1")]
     pub data: ::prost::bytes::Bytes,
 }
@@ -1705,14 +1711,14 @@ impl ::prost::Name for ExportModelResponse {
         "/backprop.v1.ExportModelResponse".into()
     }
 }
-/// A piece of a file, and with the first one where the model goes. Every piece has to fit the server's
-/// `max_request_bytes`, the file its `max_import_bytes`.
+/// A piece of a file. The first message also names the new model. The server limits each message to `max_request_bytes`
+/// and the file to `max_import_bytes`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImportModelRequest {
-    /// "sessions/{session}", which exists; empty = a new session. In the first message.
+    /// "sessions/{session}", an existing session; empty = a new session. In the first message.
     #[prost(string, tag = "1")]
     pub session: ::prost::alloc::string::String,
-    /// The model's id there; empty = one that the server draws. In the first message.
+    /// Id of the new model; empty = a random id. In the first message.
     #[prost(string, tag = "2")]
     pub model_id: ::prost::alloc::string::String,
     /// Makes the request idempotent, as in CreateModel. In the first message.
@@ -1749,17 +1755,17 @@ impl ::prost::Name for ImportModelResponse {
         "/backprop.v1.ImportModelResponse".into()
     }
 }
-/// When the end of a run is acknowledged.
+/// Durability of a run's steps when Completed is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Durability {
-    /// DURABLE.
+    /// Means DURABLE.
     Unspecified = 0,
-    /// Completed is sent when the steps are on disk. A server without a data folder keeps models in memory only, and
-    /// leaves `Completed.durable_step` out.
+    /// The steps are on disk. A server without a data folder has models in memory only, and does not set
+    /// `Completed.durable_step`.
     Durable = 1,
-    /// Completed is sent when the steps are committed in memory; they are on disk within a second, unless the server
-    /// crashes before. The same request sent again as DURABLE is answered when they are.
+    /// The steps are committed in memory, and are on disk within a second unless the server crashes before. If the same
+    /// request is repeated as DURABLE, its reply is sent when they are on disk.
     Relaxed = 2,
 }
 impl Durability {
@@ -1784,15 +1790,16 @@ impl Durability {
         }
     }
 }
-/// What happens to a run whose caller disconnects.
+/// Effect of a disconnected client on its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum OnDisconnect {
-    /// STOP.
+    /// Means STOP.
     Unspecified = 0,
-    /// It stops after the current step.
+    /// The run stops after the current step.
     Stop = 1,
-    /// It continues to its end; the same request_id returns the outcome. A deadline still ends it.
+    /// The run continues to its end; repeating the request with its request_id returns the outcome. A deadline still stops
+    /// the run.
     Continue = 2,
 }
 impl OnDisconnect {
@@ -1817,27 +1824,27 @@ impl OnDisconnect {
         }
     }
 }
-/// Why a run ended.
+/// Reason for the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum StopReason {
     /// Not set.
     Unspecified = 0,
-    /// Every step asked for is committed.
+    /// Every requested step is committed.
     Finished = 1,
-    /// The deadline came first.
+    /// The deadline passed.
     Deadline = 2,
-    /// The caller cancelled or disconnected.
+    /// The client cancelled or disconnected.
     Cancelled = 3,
-    /// The server is stopping.
+    /// The server is shutting down.
     Shutdown = 4,
     /// The next weights would not be finite.
     Diverged = 5,
     /// The model or its session was deleted or expired.
     Deleted = 6,
-    /// The server failed; its log says how.
+    /// The server failed; its log has the cause.
     Failed = 7,
-    /// The run took longer than one call may.
+    /// The run exceeded `max_run_seconds`.
     RunTime = 8,
 }
 impl StopReason {
@@ -1874,7 +1881,7 @@ impl StopReason {
         }
     }
 }
-/// The quantities of the forward and the backward pass. Layers count from 1; h of layer 0 is x.
+/// Quantities of the forward and the backward pass. Layers are numbered from 1; h of layer 0 is x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Quantity {
@@ -1886,13 +1893,13 @@ pub enum Quantity {
     Z = 2,
     /// hⁱ = σ(zⁱ), \[m, n_i\].
     H = 3,
-    /// y, the targets, \[m, n_L\]; one-hot where labels were given.
+    /// y, the targets, \[m, n_L\]; one-hot if labels are given.
     Y = 4,
-    /// Each sample's own loss, \[m\]; the loss is their mean or sum.
+    /// Loss of each sample, \[m\]; the total loss is their mean or sum.
     LossPerSample = 5,
     /// dWⁱ = dzⁱᵀ hⁱ⁻¹, \[n_i, n\_{i−1}\].
     DW = 6,
-    /// dbⁱ, the sum of dzⁱ over the samples, \[n_i\]; for layers with a bias.
+    /// dbⁱ, the sum of dzⁱ over the samples, \[n_i\]; only for layers with a bias.
     DB = 7,
     /// dzⁱ = dhⁱ ⊙ σ′(zⁱ), \[m, n_i\].
     DZ = 8,
@@ -1900,11 +1907,11 @@ pub enum Quantity {
     DH = 9,
     /// dx = dz¹ W¹, \[m, n_0\], layer 0.
     DX = 10,
-    /// δ = ∂l/∂zᴸ with its 1/m inside, \[m, n_L\].
+    /// δ = ∂l/∂zᴸ, which includes the factor 1/m, \[m, n_L\].
     Delta = 11,
     /// Wⁱ, \[n_i, n\_{i−1}\].
     W = 12,
-    /// bⁱ, \[n_i\]; for layers with a bias.
+    /// bⁱ, \[n_i\]; only for layers with a bias.
     B = 13,
 }
 impl Quantity {
@@ -1964,8 +1971,8 @@ pub mod training_service_client {
     use tonic::codegen::http::Uri;
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
-    /// A model is an ordered log of training writes; everything else reads the last committed step and names it.
-    /// Every error carries google.rpc.ErrorInfo (domain "backpropd") and the details that fit it.
+    /// Writes to a model (TrainBatch, SetParameters) take effect one after the other. Reads use the last committed step and
+    /// return its number. Every error carries google.rpc.ErrorInfo (domain "backpropd") and the details that apply.
     #[derive(Debug, Clone)]
     pub struct TrainingServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2072,8 +2079,8 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "CreateModel"));
             self.inner.unary(req, path, codec).await
         }
-        /// Trains a model on a batch and streams the loss: Started, then Progress as it happens, then Completed.
-        /// A stream that ends early ends with an error that says how many steps are committed; those stay.
+        /// Trains a model on a batch and streams the loss: Started, then Progress as it happens, then Completed. If the run
+        /// ends early, the stream ends with an error that reports the number of committed steps; these steps remain.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "steps": 10}' 127.0.0.1:50051 backprop.v1.TrainingService/TrainBatch
         pub async fn train_batch(
             &mut self,
@@ -2099,7 +2106,7 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "TrainBatch"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Shows the loss, the gradients and every quantity of the forward and backward pass; changes nothing.
+        /// Returns the loss, the gradients and every quantity of the forward and backward pass; changes nothing.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Gradients
         pub async fn gradients(
             &mut self,
@@ -2125,7 +2132,8 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "Gradients"));
             self.inner.unary(req, path, codec).await
         }
-        /// Computes the network's outputs; changes nothing. A row has the same bits alone and inside a batch.
+        /// Returns the outputs of the network; changes nothing. The outputs of a sample are bitwise the same alone and in a
+        /// batch.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Predict
         pub async fn predict(
             &mut self,
@@ -2151,7 +2159,7 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "Predict"));
             self.inner.unary(req, path, codec).await
         }
-        /// Describes a model, with its spec and its step.
+        /// Returns a model with its spec and its step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/GetModel
         pub async fn get_model(
             &mut self,
@@ -2203,7 +2211,7 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "ListModels"));
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes a model; training of it stops at the next step.
+        /// Deletes a model. Its training stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/DeleteModel
         pub async fn delete_model(
             &mut self,
@@ -2255,8 +2263,8 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "GetParameters"));
             self.inner.unary(req, path, codec).await
         }
-        /// Replaces every weight and bias, and clears the optimizer's state; the step count stays. Waits its turn behind
-        /// training.
+        /// Replaces every weight and bias, and resets the optimizer; the step count is unchanged. Waits until earlier writes
+        /// to the model have finished.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/line", "parameters": \[{"weights": {"shape": \[1, 2\], "values": \[0.5, -1\]}}\]}' 127.0.0.1:50051 backprop.v1.TrainingService/SetParameters
         pub async fn set_parameters(
             &mut self,
@@ -2282,7 +2290,7 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "SetParameters"));
             self.inner.unary(req, path, codec).await
         }
-        /// Compares backward with central differences of the loss, parameter by parameter, in FLOAT64.
+        /// Compares the gradients of the backward pass with central differences of the loss, entry by entry, in FLOAT64.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/CheckGradients
         pub async fn check_gradients(
             &mut self,
@@ -2310,8 +2318,8 @@ pub mod training_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Follows a model's training from another client: the model as it is, then the progress of every run until the
-        /// model is deleted or the caller leaves.
+        /// Watches the training of a model from another client: streams the current model, then the events of every run, until
+        /// the model is deleted or the client cancels.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/WatchModel
         pub async fn watch_model(
             &mut self,
@@ -2337,8 +2345,8 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "WatchModel"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Streams a model as a safetensors file: weights, optimizer, spec, remembered requests. Its pieces in order are the
-        /// file that the server itself stores.
+        /// Streams a model as a safetensors file: weights, optimizer state, spec, remembered requests. The concatenated pieces
+        /// are the file in the format of the server's data folder.
         pub async fn export_model(
             &mut self,
             request: impl tonic::IntoRequest<super::ExportModelRequest>,
@@ -2363,7 +2371,7 @@ pub mod training_service_client {
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "ExportModel"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Creates a model from such a file, at the same step and with the same weights, bit by bit.
+        /// Creates a model from a file of ExportModel, at the same step and with bitwise the same weights.
         pub async fn import_model(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -2392,13 +2400,13 @@ pub mod training_service_client {
         }
     }
 }
-/// Request for a page of the assignments.
+/// Requests a page of the assignments.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAssignmentsRequest {
-    /// The most to return; default 100, at most 1000.
+    /// Maximum number of items to return; default 100, at most 1000.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
-    /// `next_page_token` of the page before; default the first page.
+    /// `next_page_token` of the previous page; default the first page.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
 }
@@ -2412,19 +2420,19 @@ impl ::prost::Name for ListAssignmentsRequest {
         "/backprop.v1.ListAssignmentsRequest".into()
     }
 }
-/// What an assignment is, without its questions.
+/// Summary of an assignment, without its questions.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AssignmentSummary {
-    /// Its id, such as "hw-backprop".
+    /// Id, such as "hw-backprop".
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Its heading.
+    /// Title.
     #[prost(string, tag = "2")]
     pub title: ::prost::alloc::string::String,
-    /// How many questions it has.
+    /// Number of questions.
     #[prost(int32, tag = "3")]
     pub question_count: i32,
-    /// The points of all questions together.
+    /// Sum of the points of all questions.
     #[prost(double, tag = "4")]
     pub max_score: f64,
 }
@@ -2441,10 +2449,10 @@ impl ::prost::Name for AssignmentSummary {
 /// A page of the assignments.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAssignmentsResponse {
-    /// In the order of their ids.
+    /// The assignments, in the order of their ids.
     #[prost(message, repeated, tag = "1")]
     pub assignments: ::prost::alloc::vec::Vec<AssignmentSummary>,
-    /// What to ask for the next page with; empty on the last.
+    /// The `page_token` of the next page; empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
@@ -2458,10 +2466,10 @@ impl ::prost::Name for ListAssignmentsResponse {
         "/backprop.v1.ListAssignmentsResponse".into()
     }
 }
-/// Names an assignment.
+/// Requests an assignment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAssignmentRequest {
-    /// Its id.
+    /// The id of the assignment.
     #[prost(string, tag = "1")]
     pub assignment: ::prost::alloc::string::String,
 }
@@ -2475,34 +2483,34 @@ impl ::prost::Name for GetAssignmentRequest {
         "/backprop.v1.GetAssignmentRequest".into()
     }
 }
-/// One derivative to derive.
+/// A question: a derivative to find.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Question {
-    /// Its id, such as "1.11".
+    /// Id, such as "1.11".
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The heading that it stands under.
+    /// Heading of the part of the assignment that contains the question.
     #[prost(string, tag = "2")]
     pub part: ::prost::alloc::string::String,
-    /// What is asked, in LaTeX.
+    /// The prompt, in LaTeX.
     #[prost(string, tag = "3")]
     pub prompt: ::prost::alloc::string::String,
-    /// What the right answer earns.
+    /// Points for the correct answer.
     #[prost(double, tag = "4")]
     pub points: f64,
-    /// The shape of the answer, rows and columns, with m for the batch size: "2 × 3", "m × 2"; "1 × 1" for a number.
+    /// Shape of the answer as rows × columns, with m for the batch size: "2 × 3", "m × 2"; "1 × 1" for a number.
     #[prost(string, tag = "5")]
     pub shape: ::prost::alloc::string::String,
-    /// The indices that the answer leaves open, such as "i"; each letter once.
+    /// Free indices of the answer, such as "i"; each letter once.
     #[prost(string, repeated, tag = "6")]
     pub free_indices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Gradients that the answer may use besides the network's quantities, such as "h^1" for \partial\_{h^1} l.
+    /// Gradients that the answer may use in addition to the network's quantities, such as "h^1" for \partial\_{h^1} l.
     #[prost(string, repeated, tag = "7")]
     pub allowed_gradients: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Symbols that the answer may not use.
     #[prost(string, repeated, tag = "8")]
     pub forbidden_symbols: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Words to count by.
+    /// Topics, for statistics.
     #[prost(string, repeated, tag = "9")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -2516,16 +2524,16 @@ impl ::prost::Name for Question {
         "/backprop.v1.Question".into()
     }
 }
-/// The assignment that was named.
+/// The requested assignment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetAssignmentResponse {
-    /// Its id, heading and points.
+    /// Id, title and points.
     #[prost(message, optional, tag = "1")]
     pub assignment: ::core::option::Option<AssignmentSummary>,
-    /// What it is about.
+    /// Description.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
-    /// The units of each layer, x first: 4, 3, 2, 1.
+    /// Number of units of each layer, from the input on: 4, 3, 2, 1.
     #[prost(int32, repeated, tag = "3")]
     pub units: ::prost::alloc::vec::Vec<i32>,
     /// The questions, in the assignment's order.
@@ -2542,23 +2550,23 @@ impl ::prost::Name for GetAssignmentResponse {
         "/backprop.v1.GetAssignmentResponse".into()
     }
 }
-/// Request for the grading of answers.
+/// Requests the grading of formulas.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GradeFormulasRequest {
-    /// The assignment's id.
+    /// Id of the assignment.
     #[prost(string, tag = "1")]
     pub assignment: ::prost::alloc::string::String,
-    /// The answers by the ids of their questions, each LaTeX or plain text of at most 8 KiB. A chain a = b = c is read to
-    /// its last side; every side is checked.
+    /// Answers by question id, in LaTeX or plain text, of at most 8 KiB each. The last expression of a chain a = b = c is
+    /// the answer; every expression is checked.
     #[prost(map = "string, string", tag = "2")]
     pub answers: ::std::collections::HashMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Default MISTAKE.
+    /// Level of detail; default MISTAKE.
     #[prost(enumeration = "Reveal", tag = "3")]
     pub reveal: i32,
-    /// The student's name in the report and its receipt; at most 256 bytes; default empty.
+    /// Name of the student, for the report and its receipt; at most 256 bytes; default empty.
     #[prost(string, tag = "4")]
     pub student: ::prost::alloc::string::String,
 }
@@ -2572,16 +2580,16 @@ impl ::prost::Name for GradeFormulasRequest {
         "/backprop.v1.GradeFormulasRequest".into()
     }
 }
-/// Which entries of an answer are right.
+/// Correctness of each entry of an answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Grid {
-    /// Rows of the answer.
+    /// Number of rows of the answer.
     #[prost(int32, tag = "1")]
     pub rows: i32,
-    /// Columns of the answer.
+    /// Number of columns of the answer.
     #[prost(int32, tag = "2")]
     pub columns: i32,
-    /// Whether each entry is right, row after row.
+    /// Whether each entry is correct, in row-major order.
     #[prost(bool, repeated, tag = "3")]
     pub right: ::prost::alloc::vec::Vec<bool>,
 }
@@ -2595,58 +2603,58 @@ impl ::prost::Name for Grid {
         "/backprop.v1.Grid".into()
     }
 }
-/// The judgement of one answer.
+/// The result for one answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QuestionReport {
-    /// The question's id.
+    /// Id of the question.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// How the answer was judged.
+    /// The verdict.
     #[prost(enumeration = "Verdict", tag = "2")]
     pub verdict: i32,
-    /// What it earns.
+    /// Points for the answer.
     #[prost(double, tag = "3")]
     pub points: f64,
-    /// What the right answer earns.
+    /// Points for the correct answer.
     #[prost(double, tag = "4")]
     pub max_points: f64,
-    /// What is wrong, where that was found.
+    /// The mistake, if one was identified.
     #[prost(enumeration = "Mistake", tag = "5")]
     pub mistake: i32,
-    /// The judgement in sentences, for the student.
+    /// Explanation for the student.
     #[prost(string, tag = "6")]
     pub message: ::prost::alloc::string::String,
-    /// What was read, in LaTeX; empty where nothing could be.
+    /// The answer as it was parsed, in LaTeX; empty if it could not be parsed.
     #[prost(string, tag = "7")]
     pub understood_latex: ::prost::alloc::string::String,
-    /// The same as plain text.
+    /// The answer as it was parsed, in plain text.
     #[prost(string, tag = "8")]
     pub understood_plain: ::prost::alloc::string::String,
-    /// The first byte of the piece of the answer that is meant; absent with `span_end`.
+    /// Position of the first byte of the part of the answer that the message is about; set if and only if `span_end` is.
     #[prost(int32, optional, tag = "9")]
     pub span_start: ::core::option::Option<i32>,
-    /// The byte after its last.
+    /// Position after the last byte of that part.
     #[prost(int32, optional, tag = "10")]
     pub span_end: ::core::option::Option<i32>,
-    /// The first wrong side of a chain a = b = c, from 1; 0 where there is none.
+    /// The first wrong step of a chain a = b = c, from 1; 0 if there is none.
     #[prost(int32, tag = "11")]
     pub first_wrong_step: i32,
-    /// Which entries are right, where the shape is.
+    /// Correctness of each entry, if the shape is correct.
     #[prost(message, optional, tag = "12")]
     pub grid: ::core::option::Option<Grid>,
-    /// Advice on how the answer is written, not on what it says.
+    /// Advice on notation.
     #[prost(string, repeated, tag = "13")]
     pub advice: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Hints, where asked for.
+    /// Hints, if requested.
     #[prost(string, repeated, tag = "14")]
     pub hints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The right formula in LaTeX, where asked for and allowed.
+    /// The correct formula in LaTeX, if requested and allowed.
     #[prost(string, tag = "15")]
     pub reference: ::prost::alloc::string::String,
-    /// What the question is about.
+    /// Topics of the question.
     #[prost(string, repeated, tag = "16")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// One stable line for class statistics, such as "1.11: INCORRECT; bug=MISSING_MASK; shape-ok; nets=0/8".
+    /// One line in a stable format for class statistics, such as "1.11: INCORRECT; bug=MISSING_MASK; shape-ok; nets=0/8".
     #[prost(string, tag = "17")]
     pub note: ::prost::alloc::string::String,
 }
@@ -2660,35 +2668,35 @@ impl ::prost::Name for QuestionReport {
         "/backprop.v1.QuestionReport".into()
     }
 }
-/// The judgement of a submission.
+/// The result for a submission.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GradeReport {
-    /// The assignment's id.
+    /// Id of the assignment.
     #[prost(string, tag = "1")]
     pub assignment: ::prost::alloc::string::String,
-    /// What the answers earn.
+    /// Sum of the points.
     #[prost(double, tag = "2")]
     pub score: f64,
-    /// What right answers earn.
+    /// Sum of the points of correct answers.
     #[prost(double, tag = "3")]
     pub max_score: f64,
-    /// Every question of the assignment, in its order; unanswered ones too.
+    /// Every question of the assignment, in its order; includes unanswered questions.
     #[prost(message, repeated, tag = "4")]
     pub questions: ::prost::alloc::vec::Vec<QuestionReport>,
-    /// The ids of answers that no question of the assignment has.
+    /// Ids of answers without a question in the assignment.
     #[prost(string, repeated, tag = "5")]
     pub unknown_answers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Proves to a holder of the server's grading secret that these answers of this student got this score, for this
-    /// assignment, at this time: `backpropd verify` checks it.
+    /// Proof, for a holder of the server's grading secret, that these answers of this student got this score for this
+    /// assignment at this time; `backpropd verify` checks it.
     #[prost(string, tag = "6")]
     pub receipt: ::prost::alloc::string::String,
-    /// Who handed the answers in, as the request said.
+    /// Name of the student, from the request.
     #[prost(string, tag = "7")]
     pub student: ::prost::alloc::string::String,
-    /// When they were graded, by the server's clock, to the second.
+    /// Time of grading by the server's clock, to the second.
     #[prost(message, optional, tag = "8")]
     pub grade_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// BLAKE3 of the assignment's file, in hexadecimal.
+    /// BLAKE3 digest of the assignment's file, in hexadecimal.
     #[prost(string, tag = "9")]
     pub assignment_digest: ::prost::alloc::string::String,
 }
@@ -2719,7 +2727,7 @@ impl ::prost::Name for GradeFormulasResponse {
         "/backprop.v1.GradeFormulasResponse".into()
     }
 }
-/// Request for the grading of gradients.
+/// Requests the grading of gradients.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GradeGradientsRequest {
     /// x, \[m, n_0\].
@@ -2728,37 +2736,38 @@ pub struct GradeGradientsRequest {
     /// y, \[m, n_L\]; exactly one of `targets` and `labels`.
     #[prost(message, optional, tag = "4")]
     pub targets: ::core::option::Option<Tensor>,
-    /// A class from 0 for each of the m samples.
+    /// Class of each of the m samples, from 0.
     #[prost(int32, repeated, tag = "5")]
     pub labels: ::prost::alloc::vec::Vec<i32>,
-    /// What the code computed: D_W, D_B, D_Z, D_H, D_X and DELTA, at least one tensor, and at most one for each quantity
-    /// and layer, of at most 8 axes. A wrong answer is graded: an unexpected shape, an entry that is NaN or infinite, and a
-    /// tensor of shape \[0\] or \[0, n\], which has no entries, are wrong. Subnormal entries are numbers like any other, since
-    /// gradients can vanish. INVALID_ARGUMENT: `values` and `raw` together; a shape that does not hold the entries sent,
-    /// such as a tensor with neither; and `raw` or `values` whose bits read as small integers wherever they are not 0,
-    /// -2^32 to 2^32 in float64 and -2^16 to 2^16 in float32, which are integers sent in place of floats.
+    /// The computed gradients: D_W, D_B, D_Z, D_H, D_X and DELTA; at least one tensor, at most one for each quantity and
+    /// layer, each with at most 8 axes. Wrong answers are graded: an unexpected shape, an entry that is NaN or infinite,
+    /// and a tensor without entries (shape \[0\] or \[0, n\]) are wrong. Subnormal entries are valid, since gradients can
+    /// vanish. INVALID_ARGUMENT if a tensor has both `values` and `raw`; if its number of entries is not that of its
+    /// shape, which includes a tensor with neither; and if every nonzero entry, read as an integer, is small (-2^32 to
+    /// 2^32 for FLOAT64, -2^16 to 2^16 for FLOAT32): such bytes are integers sent as floating-point numbers.
     #[prost(message, repeated, tag = "6")]
     pub submitted: ::prost::alloc::vec::Vec<NamedTensor>,
-    /// Default EXACT; for COMPARE_ONLY the tolerance that the model's creator fixed, and no other.
+    /// Default EXACT. For a COMPARE_ONLY model, the default is the tolerance that its creator chose, and no other is valid.
     #[prost(enumeration = "TolerancePreset", tag = "7")]
     pub tolerance: i32,
-    /// r, in place of the preset's; above 0 and at most 0.5. Not for COMPARE_ONLY.
+    /// r, instead of the preset's; above 0 and at most 0.5. Not allowed for COMPARE_ONLY.
     #[prost(double, optional, tag = "8")]
     pub relative_tolerance: ::core::option::Option<f64>,
-    /// The learning rate of the code's step; with it, gradients taken after the update are recognised. Not for COMPARE_ONLY.
+    /// The learning rate of the student's code, to recognize gradients computed after the update. Not allowed for
+    /// COMPARE_ONLY.
     #[prost(double, optional, tag = "9")]
     pub learning_rate: ::core::option::Option<f64>,
-    /// N, the number of samples that the batch was drawn from; with it, 1/N in place of 1/m is recognised. 0 = unknown. Not for
-    /// COMPARE_ONLY.
+    /// N, the size of the data set that the batch was drawn from, to recognize 1/N instead of 1/m; 0 = unknown. Not
+    /// allowed for COMPARE_ONLY.
     #[prost(int32, tag = "10")]
     pub dataset_size: i32,
-    /// Exactly one.
+    /// The network; required.
     #[prost(oneof = "grade_gradients_request::Target", tags = "1, 2")]
     pub target: ::core::option::Option<grade_gradients_request::Target>,
 }
 /// Nested message and enum types in `GradeGradientsRequest`.
 pub mod grade_gradients_request {
-    /// Exactly one.
+    /// The network; required.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Target {
         /// "sessions/{session}/models/{model}".
@@ -2779,16 +2788,16 @@ impl ::prost::Name for GradeGradientsRequest {
         "/backprop.v1.GradeGradientsRequest".into()
     }
 }
-/// An entry that is off.
+/// A wrong entry.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct WrongEntry {
-    /// From 1.
+    /// Row, from 1.
     #[prost(int32, tag = "1")]
     pub row: i32,
-    /// From 1.
+    /// Column, from 1.
     #[prost(int32, tag = "2")]
     pub column: i32,
-    /// What was submitted there.
+    /// The submitted value.
     #[prost(double, tag = "3")]
     pub given: f64,
 }
@@ -2802,38 +2811,38 @@ impl ::prost::Name for WrongEntry {
         "/backprop.v1.WrongEntry".into()
     }
 }
-/// The result for one tensor. Against a COMPARE_ONLY model it has the verdict, the closeness and a mistake that every
-/// entry shows, and leaves errors, entries and the grid out.
+/// The result for one tensor. Against a COMPARE_ONLY model it has only the verdict, the closeness, and a mistake that
+/// every entry shows; it has no errors, entries or grid.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TensorReport {
-    /// Which gradient.
+    /// The gradient.
     #[prost(enumeration = "Quantity", tag = "1")]
     pub quantity: i32,
-    /// Whose, from 1; 0 for D_X and DELTA.
+    /// Layer, from 1; 0 for D_X and DELTA.
     #[prost(int32, tag = "2")]
     pub layer: i32,
-    /// How it was judged.
+    /// The verdict.
     #[prost(enumeration = "Verdict", tag = "3")]
     pub verdict: i32,
-    /// What is wrong, where that was found.
+    /// The mistake, if one was identified.
     #[prost(enumeration = "Mistake", tag = "4")]
     pub mistake: i32,
-    /// The judgement in sentences, for the student.
+    /// Explanation for the student.
     #[prost(string, tag = "5")]
     pub message: ::prost::alloc::string::String,
-    /// The largest |a − b|, to two digits; absent where shapes differ or an entry is not finite.
+    /// Maximum of |a − b|, to two digits; absent if the shapes differ or an entry is not finite.
     #[prost(double, optional, tag = "6")]
     pub largest_absolute_error: ::core::option::Option<f64>,
-    /// The largest |a − b| / max(|a|, |b|), to two digits; absent with the other.
+    /// Maximum of |a − b| / max(|a|, |b|), to two digits; absent in the same cases.
     #[prost(double, optional, tag = "7")]
     pub largest_relative_error: ::core::option::Option<f64>,
-    /// The wrong entries that are furthest off, at most five, the furthest first.
+    /// The wrong entries with the largest errors, at most five, in descending order.
     #[prost(message, repeated, tag = "8")]
     pub worst: ::prost::alloc::vec::Vec<WrongEntry>,
-    /// Which entries are right, where the shape is; absent for more than 4096 entries.
+    /// Correctness of each entry; absent if the shape is wrong or there are more than 4096 entries.
     #[prost(message, optional, tag = "9")]
     pub grid: ::core::option::Option<Grid>,
-    /// How near it is.
+    /// Closeness to the correct tensor.
     #[prost(enumeration = "Closeness", tag = "10")]
     pub closeness: i32,
 }
@@ -2850,20 +2859,20 @@ impl ::prost::Name for TensorReport {
 /// The graded gradients.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GradeGradientsResponse {
-    /// In the order in which they were submitted.
+    /// The results, in the order of submission.
     #[prost(message, repeated, tag = "1")]
     pub tensors: ::prost::alloc::vec::Vec<TensorReport>,
-    /// CORRECT where every tensor is.
+    /// The verdict on all tensors; CORRECT if every tensor is.
     #[prost(enumeration = "Verdict", tag = "2")]
     pub verdict: i32,
-    /// The step of the weights used; 0 for an inline model.
+    /// Step of the weights used; 0 for an inline model.
     #[prost(int64, tag = "3")]
     pub step: i64,
-    /// BLAKE3 of the weights used; keyed where only COMPARE_ONLY is allowed, as `Model.weights_digest` is.
+    /// BLAKE3 digest of the weights used; for a COMPARE_ONLY model it is keyed, like `Model.weights_digest`.
     #[prost(string, tag = "4")]
     pub weights_digest: ::prost::alloc::string::String,
-    /// How many more calls this session may make against COMPARE_ONLY models (`max_compare_tries_per_session`); absent where
-    /// there is no such limit.
+    /// Number of calls that this session may still make against COMPARE_ONLY models (`max_compare_tries_per_session`);
+    /// absent without such a limit.
     #[prost(int32, optional, tag = "5")]
     pub tries_left: ::core::option::Option<i32>,
 }
@@ -2877,19 +2886,19 @@ impl ::prost::Name for GradeGradientsResponse {
         "/backprop.v1.GradeGradientsResponse".into()
     }
 }
-/// How much a report reveals.
+/// Level of detail of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Reveal {
-    /// MISTAKE.
+    /// Means MISTAKE.
     Unspecified = 0,
     /// The verdict and the points.
     Verdict = 1,
-    /// The mistake as well, and a question that leads to it.
+    /// Also the mistake, and a question that leads to it.
     Mistake = 2,
-    /// The hints as well.
+    /// Also the hints.
     Hints = 3,
-    /// The right formula as well. The server's `reveal_limit` may forbid this.
+    /// Also the correct formula. The server's `reveal_limit` may forbid this.
     Reference = 4,
 }
 impl Reveal {
@@ -2918,19 +2927,19 @@ impl Reveal {
         }
     }
 }
-/// How an answer was judged.
+/// Verdict on an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Verdict {
     /// Not set.
     Unspecified = 0,
-    /// It has the right value and shape on every network.
+    /// The value and the shape are correct on every test network.
     Correct = 1,
-    /// It is right in part: in some entries, for one batch size, or given the student's own earlier answer.
+    /// Partly correct: in some entries, for one batch size, or consistent with an earlier wrong answer.
     Partial = 2,
-    /// It evaluates, and the value or the shape is wrong.
+    /// The answer can be evaluated, but its value or shape is wrong.
     Incorrect = 3,
-    /// It cannot be read, or shapes inside it do not fit; it should cost no attempt.
+    /// The answer cannot be parsed, or its shapes do not match; it should not count as an attempt.
     Invalid = 4,
 }
 impl Verdict {
@@ -2959,75 +2968,75 @@ impl Verdict {
         }
     }
 }
-/// What is wrong with an answer.
+/// The mistake in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Mistake {
-    /// Nothing, or nothing that was found.
+    /// No mistake, or none was identified.
     Unspecified = 0,
-    /// A derivative of the activation, the mask (z ≥ 0), is left out.
+    /// The derivative of an activation, the mask (z ≥ 0), is missing.
     MissingMask = 1,
-    /// A mask passes where it should stop, and stops where it should pass.
+    /// A mask is inverted.
     InvertedMask = 2,
-    /// A mask is taken from the wrong layer.
+    /// A mask of the wrong layer is used.
     WrongMaskLayer = 3,
     /// The linear output layer is masked.
     MaskOnOutput = 4,
-    /// A transpose is left out, or stands where none belongs.
+    /// A transpose is missing or superfluous.
     MissingTranspose = 5,
-    /// The result is the transpose of the right one.
+    /// The result is the transpose of the correct one.
     TransposedResult = 6,
-    /// The sign is the opposite one.
+    /// The sign is wrong.
     SignFlipped = 7,
-    /// The mean over the batch, 1/m, is left out.
+    /// The mean over the batch, 1/m, is missing.
     MissingBatchMean = 8,
-    /// The mean over the batch, 1/m, is taken twice.
+    /// The mean over the batch, 1/m, is applied twice.
     DoubleBatchMean = 9,
-    /// The result is the right one times a constant.
+    /// The result is off by a constant factor.
     ConstantFactor = 10,
-    /// The answer holds for one batch size only.
+    /// The answer is correct for one batch size only.
     HardcodedBatchSize = 11,
-    /// Only the first sample of the batch counts.
+    /// Only the first sample of the batch is used.
     FirstSampleOnly = 12,
-    /// A product of sums stands where a sum of products belongs.
+    /// A product of sums is used instead of a sum of products.
     ProductOfSums = 13,
-    /// An index is another one than it should be.
+    /// An index is wrong.
     WrongIndex = 14,
-    /// A sum remains of which only one term is needed.
+    /// A sum remains although only one of its terms is needed.
     SumNotCollapsed = 15,
-    /// A sum is left out.
+    /// A sum is missing.
     LostSum = 16,
-    /// An elementwise product stands where a matrix product belongs.
+    /// An elementwise product is used instead of a matrix product.
     ElementwiseForMatmul = 17,
-    /// A matrix product stands where an elementwise product belongs.
+    /// A matrix product is used instead of an elementwise product.
     MatmulForElementwise = 18,
     /// The factors of a matrix product are in the wrong order.
     OperandOrder = 19,
-    /// The derivative is that of another activation.
+    /// The derivative of a different activation is used.
     WrongActivation = 20,
-    /// A weight is left out.
+    /// A weight is missing.
     WeightDropped = 21,
-    /// A weight or an activation is taken from the wrong layer.
+    /// A weight or an activation of the wrong layer is used.
     WrongWeight = 22,
     /// The gradient of the bias is not summed over the samples.
     BiasNotSummed = 23,
-    /// The gradient was added to that of an earlier batch.
+    /// The gradient includes that of an earlier batch.
     GradientNotZeroed = 24,
-    /// Weights after the update were used where those before it belong.
+    /// The weights after the update were used instead of those before it.
     UpdatedWeightsUsed = 25,
-    /// Shapes do not fit.
+    /// Shapes do not match.
     ShapeMismatch = 26,
-    /// An index is neither summed over nor given by the question.
+    /// An index is neither summed over nor one of the question's.
     UnboundIndex = 27,
-    /// The answer uses what the question asks for, or another symbol that it does not allow.
+    /// The answer uses the quantity to find, or another symbol that the question does not allow.
     ForbiddenSymbol = 28,
-    /// A symbol has no meaning in this assignment.
+    /// A symbol is not defined in this assignment.
     UnknownSymbol = 29,
-    /// The answer cannot be read.
+    /// The answer cannot be parsed.
     SyntaxError = 30,
-    /// The answer is too long, too deep or too much work.
+    /// The answer is too long, too deeply nested or too expensive to evaluate.
     TooLarge = 31,
-    /// Something else.
+    /// Another mistake.
     Other = 32,
 }
 impl Mistake {
@@ -3112,11 +3121,11 @@ impl Mistake {
         }
     }
 }
-/// How far a submitted entry may be off: |a − b| ≤ r·‖b‖∞ + r·max(|a|, |b|).
+/// Tolerance for a submitted entry a and the correct one b: |a − b| ≤ r·‖b‖∞ + r·max(|a|, |b|).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum TolerancePreset {
-    /// EXACT.
+    /// Means EXACT.
     Unspecified = 0,
     /// r = 1e-7: for code that computes in double precision.
     Exact = 1,
@@ -3149,18 +3158,18 @@ impl TolerancePreset {
         }
     }
 }
-/// How near a tensor is to the right one.
+/// Closeness of a tensor to the correct one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Closeness {
     /// Not set.
     Unspecified = 0,
-    /// Right within the tolerance.
+    /// Correct within the tolerance.
     Right = 1,
-    /// Every entry is right within 1 %, of itself and of the largest. Against a COMPARE_ONLY model only tensors of four
-    /// entries or more are told so.
+    /// Every entry is correct within 1 % of itself plus 1 % of the largest entry. Against a COMPARE_ONLY model, only
+    /// tensors with at least four entries get this value.
     WithinOnePercent = 2,
-    /// Neither.
+    /// Not close.
     Wrong = 3,
 }
 impl Closeness {
@@ -3200,7 +3209,7 @@ pub mod grading_service_client {
     use tonic::codegen::http::Uri;
     /// Grades backpropagation work against assignments that the server knows.
     ///
-    /// A wrong answer, or one that cannot be read, is a reply with status OK: it is the student's work, not a broken call.
+    /// A call with a wrong or unreadable answer succeeds: its reply has the verdict.
     #[derive(Debug, Clone)]
     pub struct GradingServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3361,9 +3370,9 @@ pub mod grading_service_client {
                 .insert(GrpcMethod::new("backprop.v1.GradingService", "GradeFormulas"));
             self.inner.unary(req, path, codec).await
         }
-        /// Grades gradients that a student's code computed, against a model or a network sent along, in FLOAT64. Works on
-        /// COMPARE_ONLY models too, on the batch and by the tolerance that their creator fixed, with coarse verdicts and a limited
-        /// number of tries; no entry of a right gradient is revealed.
+        /// Grades gradients that a student's code computed, against a stored model or a network in the request, in FLOAT64.
+        /// COMPARE_ONLY models are graded on the batch and with the tolerance that their creator chose; verdicts are coarse,
+        /// and the number of tries is limited. No entry of a correct gradient is revealed.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "submitted": \[{"quantity": "QUANTITY_D_W", "layer": 3, "tensor": {"shape": \[1, 2\], "values": \[0.1, 0.2\]}}\]}' 127.0.0.1:50051 backprop.v1.GradingService/GradeGradients
         pub async fn grade_gradients(
             &mut self,
@@ -3391,7 +3400,7 @@ pub mod grading_service_client {
         }
     }
 }
-/// Request for a description of the server.
+/// Requests a description of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {}
 impl ::prost::Name for GetServerInfoRequest {
@@ -3407,10 +3416,10 @@ impl ::prost::Name for GetServerInfoRequest {
 /// One setting or limit of the server.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {
-    /// Its name in the configuration file, such as "max_layers".
+    /// Name in the configuration file, such as "max_layers".
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Its value, as the configuration file would write it.
+    /// Value, in the notation of the configuration file.
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
     /// Meaning and unit.
@@ -3436,10 +3445,10 @@ pub struct GetServerInfoResponse {
     /// Number of compute threads.
     #[prost(int32, tag = "2")]
     pub compute_threads: i32,
-    /// The random number generator of seeds; the same name means the same numbers.
+    /// Name of the random number generator for seeds; the same name guarantees the same numbers.
     #[prost(string, tag = "3")]
     pub prng: ::prost::alloc::string::String,
-    /// The limits and switches in force; without folders, files and addresses of the machine.
+    /// The limits and switches in effect, without folders, files and addresses of the machine.
     #[prost(message, repeated, tag = "4")]
     pub settings: ::prost::alloc::vec::Vec<Setting>,
     /// Number of sessions.
@@ -3448,7 +3457,7 @@ pub struct GetServerInfoResponse {
     /// Number of models.
     #[prost(int32, tag = "6")]
     pub models: i32,
-    /// Number of models in memory; the others are loaded from the data folder by their next call.
+    /// Number of models in memory. The other models are loaded from the data folder on their next call.
     #[prost(int32, tag = "7")]
     pub resident_models: i32,
 }
@@ -3554,7 +3563,7 @@ pub mod server_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The version, the limits and what is in use.
+        /// Returns the version, the limits and the current usage.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.ServerService/GetServerInfo
         pub async fn get_server_info(
             &mut self,
@@ -3582,22 +3591,22 @@ pub mod server_service_client {
         }
     }
 }
-/// A lease that holds models.
+/// A lease that contains models.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Session {
     /// "sessions/{session}".
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Number of models in it.
+    /// Number of models.
     #[prost(int32, tag = "2")]
     pub model_count: i32,
-    /// When it was created.
+    /// Time of creation.
     #[prost(message, optional, tag = "3")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it expires if no call renews it.
+    /// Time of expiry unless a call renews it.
     #[prost(message, optional, tag = "4")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The permitted calls on its models.
+    /// The permitted calls on the models.
     #[prost(enumeration = "Access", tag = "5")]
     pub access: i32,
 }
@@ -3611,21 +3620,21 @@ impl ::prost::Name for Session {
         "/backprop.v1.Session".into()
     }
 }
-/// Request for a session.
+/// Requests the creation of a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateSessionRequest {
-    /// The id, \[a-z\]\[a-z0-9-\]{0,62}; default one of 128 random bits.
+    /// Id, \[a-z\]\[a-z0-9-\]{0,62}; default a random id of 128 bits.
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// Its time to live without a call; default and maximum: the server's `session_ttl_seconds`, but by default only
-    /// `empty_session_ttl_seconds` as long as it has no model.
+    /// Time to live without a call; at most the server's `session_ttl_seconds`. Default that setting, and
+    /// `empty_session_ttl_seconds` as long as the session has no model.
     #[prost(message, optional, tag = "2")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
-    /// Makes a repeated request return the result of the first one, while that session lives; needs a `session_id`; at most
-    /// 128 bytes.
+    /// Makes the request idempotent: repeating it returns the session of the first request while it exists. Requires a
+    /// `session_id`; at most 128 bytes.
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
-    /// The permitted calls on its models; default FULL.
+    /// The permitted calls on the models; default FULL.
     #[prost(enumeration = "Access", tag = "4")]
     pub access: i32,
 }
@@ -3656,7 +3665,7 @@ impl ::prost::Name for CreateSessionResponse {
         "/backprop.v1.CreateSessionResponse".into()
     }
 }
-/// Names a session.
+/// Requests a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSessionRequest {
     /// "sessions/{session}".
@@ -3673,7 +3682,7 @@ impl ::prost::Name for GetSessionRequest {
         "/backprop.v1.GetSessionRequest".into()
     }
 }
-/// The session that was named.
+/// The requested session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSessionResponse {
     /// The session.
@@ -3690,13 +3699,13 @@ impl ::prost::Name for GetSessionResponse {
         "/backprop.v1.GetSessionResponse".into()
     }
 }
-/// Request for a page of the sessions.
+/// Requests a page of the sessions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListSessionsRequest {
-    /// The most to return; default 100, at most 1000.
+    /// Maximum number of items to return; default 100, at most 1000.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
-    /// `next_page_token` of the page before; default the first page.
+    /// `next_page_token` of the previous page; default the first page.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
 }
@@ -3713,10 +3722,10 @@ impl ::prost::Name for ListSessionsRequest {
 /// A page of the sessions.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListSessionsResponse {
-    /// In the order of their names.
+    /// The sessions, in the order of their names.
     #[prost(message, repeated, tag = "1")]
     pub sessions: ::prost::alloc::vec::Vec<Session>,
-    /// What to ask for the next page with; empty on the last.
+    /// The `page_token` of the next page; empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
@@ -3730,7 +3739,7 @@ impl ::prost::Name for ListSessionsResponse {
         "/backprop.v1.ListSessionsResponse".into()
     }
 }
-/// Names a session to delete.
+/// Requests the deletion of a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteSessionRequest {
     /// "sessions/{session}".
@@ -3747,10 +3756,10 @@ impl ::prost::Name for DeleteSessionRequest {
         "/backprop.v1.DeleteSessionRequest".into()
     }
 }
-/// The session is deleted.
+/// The session was deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteSessionResponse {
-    /// Number of models deleted with it.
+    /// Number of models that were deleted with the session.
     #[prost(int32, tag = "1")]
     pub deleted_models: i32,
 }
@@ -3775,8 +3784,9 @@ pub mod session_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Manages sessions. A session contains models; any call that names it, or a model in it, renews it. A session without a
-    /// call within its time to live expires, with its models. Its name is all that a client needs to use it: keep it private.
+    /// Manages sessions. A session contains models. Every call that names the session or one of its models renews it. A
+    /// session expires, with its models, if no call renews it within its time to live. The name of a session grants access
+    /// to it: keep it private.
     #[derive(Debug, Clone)]
     pub struct SessionServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3857,7 +3867,7 @@ pub mod session_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Creates a session. CreateModel with an empty `session` does this too.
+        /// Creates a session. CreateModel with an empty `session` also creates one.
         /// grpcurl -plaintext -d '{"session_id": "lab"}' 127.0.0.1:50051 backprop.v1.SessionService/CreateSession
         pub async fn create_session(
             &mut self,
@@ -3909,8 +3919,8 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("backprop.v1.SessionService", "GetSession"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists sessions in the order of their names. Refused with PERMISSION_DENIED if the server does not listen on
-        /// loopback alone, since a name gives access, unless the server runs with `list_sessions = true`.
+        /// Lists sessions in the order of their names. Since a name grants access, this fails with PERMISSION_DENIED unless
+        /// the server listens on loopback only, or runs with `list_sessions = true`.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.SessionService/ListSessions
         pub async fn list_sessions(
             &mut self,
@@ -3936,7 +3946,7 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("backprop.v1.SessionService", "ListSessions"));
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes a session and its models; training in it stops at the next step.
+        /// Deletes a session and its models. Training of these models stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.SessionService/DeleteSession
         pub async fn delete_session(
             &mut self,

@@ -30,14 +30,14 @@ pub mod training_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Trains a model on a batch and streams the loss: Started, then Progress as it happens, then Completed.
-        /// A stream that ends early ends with an error that says how many steps are committed; those stay.
+        /// Trains a model on a batch and streams the loss: Started, then Progress as it happens, then Completed. If the run
+        /// ends early, the stream ends with an error that reports the number of committed steps; these steps remain.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "steps": 10}' 127.0.0.1:50051 backprop.v1.TrainingService/TrainBatch
         async fn train_batch(
             &self,
             request: tonic::Request<::backpropd_client::pb::TrainBatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::TrainBatchStream>, tonic::Status>;
-        /// Shows the loss, the gradients and every quantity of the forward and backward pass; changes nothing.
+        /// Returns the loss, the gradients and every quantity of the forward and backward pass; changes nothing.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Gradients
         async fn gradients(
             &self,
@@ -46,7 +46,8 @@ pub mod training_service_server {
             tonic::Response<crate::rpc::GradientsReply>,
             tonic::Status,
         >;
-        /// Computes the network's outputs; changes nothing. A row has the same bits alone and inside a batch.
+        /// Returns the outputs of the network; changes nothing. The outputs of a sample are bitwise the same alone and in a
+        /// batch.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Predict
         async fn predict(
             &self,
@@ -55,7 +56,7 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::PredictResponse>,
             tonic::Status,
         >;
-        /// Describes a model, with its spec and its step.
+        /// Returns a model with its spec and its step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/GetModel
         async fn get_model(
             &self,
@@ -73,7 +74,7 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::ListModelsResponse>,
             tonic::Status,
         >;
-        /// Deletes a model; training of it stops at the next step.
+        /// Deletes a model. Its training stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/DeleteModel
         async fn delete_model(
             &self,
@@ -91,8 +92,8 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::GetParametersResponse>,
             tonic::Status,
         >;
-        /// Replaces every weight and bias, and clears the optimizer's state; the step count stays. Waits its turn behind
-        /// training.
+        /// Replaces every weight and bias, and resets the optimizer; the step count is unchanged. Waits until earlier writes
+        /// to the model have finished.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/line", "parameters": \[{"weights": {"shape": \[1, 2\], "values": \[0.5, -1\]}}\]}' 127.0.0.1:50051 backprop.v1.TrainingService/SetParameters
         async fn set_parameters(
             &self,
@@ -101,7 +102,7 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::SetParametersResponse>,
             tonic::Status,
         >;
-        /// Compares backward with central differences of the loss, parameter by parameter, in FLOAT64.
+        /// Compares the gradients of the backward pass with central differences of the loss, entry by entry, in FLOAT64.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/CheckGradients
         async fn check_gradients(
             &self,
@@ -119,8 +120,8 @@ pub mod training_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Follows a model's training from another client: the model as it is, then the progress of every run until the
-        /// model is deleted or the caller leaves.
+        /// Watches the training of a model from another client: streams the current model, then the events of every run, until
+        /// the model is deleted or the client cancels.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/WatchModel
         async fn watch_model(
             &self,
@@ -135,8 +136,8 @@ pub mod training_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Streams a model as a safetensors file: weights, optimizer, spec, remembered requests. Its pieces in order are the
-        /// file that the server itself stores.
+        /// Streams a model as a safetensors file: weights, optimizer state, spec, remembered requests. The concatenated pieces
+        /// are the file in the format of the server's data folder.
         async fn export_model(
             &self,
             request: tonic::Request<::backpropd_client::pb::ExportModelRequest>,
@@ -144,7 +145,7 @@ pub mod training_service_server {
             tonic::Response<Self::ExportModelStream>,
             tonic::Status,
         >;
-        /// Creates a model from such a file, at the same step and with the same weights, bit by bit.
+        /// Creates a model from a file of ExportModel, at the same step and with bitwise the same weights.
         async fn import_model(
             &self,
             request: tonic::Request<
@@ -157,8 +158,8 @@ pub mod training_service_server {
     }
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
-    /// A model is an ordered log of training writes; everything else reads the last committed step and names it.
-    /// Every error carries google.rpc.ErrorInfo (domain "backpropd") and the details that fit it.
+    /// Writes to a model (TrainBatch, SetParameters) take effect one after the other. Reads use the last committed step and
+    /// return its number. Every error carries google.rpc.ErrorInfo (domain "backpropd") and the details that apply.
     #[derive(Debug)]
     pub struct TrainingServiceServer<T> {
         inner: Arc<T>,
@@ -944,9 +945,9 @@ pub mod grading_service_server {
             tonic::Response<::backpropd_client::pb::GradeFormulasResponse>,
             tonic::Status,
         >;
-        /// Grades gradients that a student's code computed, against a model or a network sent along, in FLOAT64. Works on
-        /// COMPARE_ONLY models too, on the batch and by the tolerance that their creator fixed, with coarse verdicts and a limited
-        /// number of tries; no entry of a right gradient is revealed.
+        /// Grades gradients that a student's code computed, against a stored model or a network in the request, in FLOAT64.
+        /// COMPARE_ONLY models are graded on the batch and with the tolerance that their creator chose; verdicts are coarse,
+        /// and the number of tries is limited. No entry of a correct gradient is revealed.
         /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "submitted": \[{"quantity": "QUANTITY_D_W", "layer": 3, "tensor": {"shape": \[1, 2\], "values": \[0.1, 0.2\]}}\]}' 127.0.0.1:50051 backprop.v1.GradingService/GradeGradients
         async fn grade_gradients(
             &self,
@@ -958,7 +959,7 @@ pub mod grading_service_server {
     }
     /// Grades backpropagation work against assignments that the server knows.
     ///
-    /// A wrong answer, or one that cannot be read, is a reply with status OK: it is the student's work, not a broken call.
+    /// A call with a wrong or unreadable answer succeeds: its reply has the verdict.
     #[derive(Debug)]
     pub struct GradingServiceServer<T> {
         inner: Arc<T>,
@@ -1282,7 +1283,7 @@ pub mod server_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ServerServiceServer.
     #[async_trait]
     pub trait ServerService: std::marker::Send + std::marker::Sync + 'static {
-        /// The version, the limits and what is in use.
+        /// Returns the version, the limits and the current usage.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.ServerService/GetServerInfo
         async fn get_server_info(
             &self,
@@ -1470,7 +1471,7 @@ pub mod session_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SessionServiceServer.
     #[async_trait]
     pub trait SessionService: std::marker::Send + std::marker::Sync + 'static {
-        /// Creates a session. CreateModel with an empty `session` does this too.
+        /// Creates a session. CreateModel with an empty `session` also creates one.
         /// grpcurl -plaintext -d '{"session_id": "lab"}' 127.0.0.1:50051 backprop.v1.SessionService/CreateSession
         async fn create_session(
             &self,
@@ -1488,8 +1489,8 @@ pub mod session_service_server {
             tonic::Response<::backpropd_client::pb::GetSessionResponse>,
             tonic::Status,
         >;
-        /// Lists sessions in the order of their names. Refused with PERMISSION_DENIED if the server does not listen on
-        /// loopback alone, since a name gives access, unless the server runs with `list_sessions = true`.
+        /// Lists sessions in the order of their names. Since a name grants access, this fails with PERMISSION_DENIED unless
+        /// the server listens on loopback only, or runs with `list_sessions = true`.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.SessionService/ListSessions
         async fn list_sessions(
             &self,
@@ -1498,7 +1499,7 @@ pub mod session_service_server {
             tonic::Response<::backpropd_client::pb::ListSessionsResponse>,
             tonic::Status,
         >;
-        /// Deletes a session and its models; training in it stops at the next step.
+        /// Deletes a session and its models. Training of these models stops at the next step.
         /// grpcurl -plaintext -d '{"name": "sessions/lab"}' 127.0.0.1:50051 backprop.v1.SessionService/DeleteSession
         async fn delete_session(
             &self,
@@ -1508,8 +1509,9 @@ pub mod session_service_server {
             tonic::Status,
         >;
     }
-    /// Manages sessions. A session contains models; any call that names it, or a model in it, renews it. A session without a
-    /// call within its time to live expires, with its models. Its name is all that a client needs to use it: keep it private.
+    /// Manages sessions. A session contains models. Every call that names the session or one of its models renews it. A
+    /// session expires, with its models, if no call renews it within its time to live. The name of a session grants access
+    /// to it: keep it private.
     #[derive(Debug)]
     pub struct SessionServiceServer<T> {
         inner: Arc<T>,
