@@ -94,7 +94,9 @@ impl Parser<'_> {
             return self.inline_derivative(start);
         }
         self.expect("_")?;
-        let below = if self.eat("{") {
+        let below = if let Some(output) = self.output_without_layer(start)? {
+            output
+        } else if self.eat("{") {
             let below = self.comparison()?;
             self.expect("}")?;
             below
@@ -103,6 +105,23 @@ impl Parser<'_> {
         };
         let above = self.factor()?;
         self.node(Kind::Derivative(Box::new(above), Box::new(below)), start)
+    }
+
+    /// The h of `\nabla_h l` without a layer: that of the last one.
+    fn output_without_layer(&mut self, start: Span) -> Result<Option<Expr>, FormulaError> {
+        let braces = usize::from(self.is("{"));
+        let is_h = matches!(self.peek_at(braces), Some(Token::Name(name)) if name == "h");
+        let next = self.peek_at(braces + 1);
+        let is_alone = match braces {
+            0 => !matches!(next, Some(Token::Mark("^" | "_" | "["))),
+            _ => matches!(next, Some(Token::Mark("}"))),
+        };
+        if !(is_h && is_alone) {
+            return Ok(None);
+        }
+        self.at += 1 + 2 * braces;
+        let output = Kind::Symbol(self.output());
+        self.node(output, start).map(Some)
     }
 
     /// `∂l/∂W^2` or `dl/dW^2` on one line.

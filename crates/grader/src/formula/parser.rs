@@ -3,6 +3,8 @@
 //! Tight to loose: scripts · products, `/` · ⊙ · `+ −` · comparisons. Adjacent products and ⊙ without parentheses stay
 //! together in [`Kind::Mixed`], because authors differ in which of them binds tighter.
 
+use std::collections::BTreeMap;
+
 use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::{Lexeme, Token};
 use super::{Fault, FormulaError, MAX_HEIGHT, Names, Span, Symbol};
@@ -21,6 +23,8 @@ pub struct Scope {
     pub argument: Vec<String>,
     /// What makes probabilities of the network's output, if ŷ is not the output itself.
     pub prediction: Option<Function>,
+    /// Letters that stand for a layer, such as the l of δˡ.
+    pub layers: BTreeMap<String, usize>,
     /// The course's own letters for the network's quantities.
     pub names: Names,
     /// The names of the assignment's constants, such as `lambda`.
@@ -60,6 +64,14 @@ pub(super) struct Doubts {
     pub(super) layer: bool,
     pub(super) dots: bool,
     pub(super) swapped: bool,
+}
+
+impl Scope {
+    /// The layer that a letter stands for; ℓ is l.
+    pub(super) fn layer_of(&self, name: &str) -> Option<usize> {
+        let name = if name == "ell" { "l" } else { name };
+        self.layers.get(name).copied()
+    }
 }
 
 /// Parses the tokens of one side from left to right.

@@ -18,15 +18,16 @@ impl Parser<'_> {
     /// Wⁱ, bⁱ, zⁱ, hⁱ, nᵢ, and dWⁱ … for ∂l/∂Wⁱ.
     pub(super) fn layered(&mut self, name: &str, start: Span) -> Result<Expr, FormulaError> {
         let mut scripts = self.collect_scripts()?;
+        // A network of one layer has one W, and what stands below it is an index.
+        let only = (self.scope.depth == 1 && name != "n").then_some(1);
+        scripts.layer = scripts.layer.or(only);
         if scripts.layer.is_none()
             && let Some(Indices::One(Index::Number(layer))) = scripts.indices
         {
             scripts.layer = Some(layer);
             scripts.indices = None;
         }
-        // A network of one layer has one W.
-        let only = (self.scope.depth == 1 && name != "n").then_some(1);
-        let Some(layer) = scripts.layer.or(only) else {
+        let Some(layer) = scripts.layer else {
             let message = match scripts.indices {
                 Some(Indices::Two(..)) => format!(
                     "{name} stands without a layer: write it as a superscript, as in {name}^2_{{1,1}}."
@@ -163,13 +164,23 @@ impl Parser<'_> {
                     scripts.transposes += 1
                 }
                 Some(Token::Name(name)) if name == "L" => scripts.layer = Some(self.scope.depth),
+                Some(Token::Name(name)) if let Some(layer) = self.scope.layer_of(name) => {
+                    scripts.layer = Some(layer);
+                }
                 Some(Token::Number(digits)) => scripts.layer = digits.parse().ok(),
-                Some(Token::Mark("-")) if scripts.layer.is_some() => {
+                Some(Token::Mark(sign @ ("-" | "+"))) if scripts.layer.is_some() => {
+                    let is_less = *sign == "-";
                     self.at += 1;
                     match self.peek() {
                         Some(Token::Number(digits)) => {
-                            let less: usize = digits.parse().unwrap_or(0);
-                            scripts.layer = scripts.layer.and_then(|layer| layer.checked_sub(less));
+                            let by: usize = digits.parse().unwrap_or(0);
+                            scripts.layer = scripts.layer.and_then(|layer| {
+                                if is_less {
+                                    layer.checked_sub(by)
+                                } else {
+                                    layer.checked_add(by)
+                                }
+                            });
                         }
                         _ => return Err(self.unexpected("a number")),
                     }
@@ -404,7 +415,10 @@ impl Parser<'_> {
             Some(Token::Number(digits)) => digits
                 .parse()
                 .map_or(true, |layer: usize| layer == 0 || layer > self.scope.depth),
-            Some(Token::Name(name)) => !matches!(name.as_str(), "T" | "top" | "t" | "L"),
+            Some(Token::Name(name)) => {
+                !matches!(name.as_str(), "T" | "top" | "t" | "L")
+                    && self.scope.layer_of(name).is_none()
+            }
             Some(Token::Mark(mark)) => *mark != "'",
             _ => true,
         }

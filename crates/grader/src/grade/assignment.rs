@@ -150,6 +150,9 @@ pub struct Question {
     /// The indices that the answer leaves open: lower-case letters.
     #[serde(default)]
     pub free: Vec<char>,
+    /// Letters for layers: with `l = 2`, `W^{l+1}` is W³.
+    #[serde(default)]
+    pub layers: BTreeMap<String, usize>,
     /// The names of the scalar in a question about a function of one number: lower-case letters.
     #[serde(default)]
     pub argument: Vec<String>,

@@ -62,6 +62,7 @@ impl Prepared {
             argument: question.argument.clone(),
             free: question.free.clone(),
             prediction: prediction(spec.objective.loss),
+            layers: question.layers.clone(),
             names: assignment.convention.names.clone(),
             constants: assignment.convention.constant_names(),
         };
