@@ -122,13 +122,14 @@ pub fn is_retryable(status: &Status) -> bool {
 
 /// Whether an error that no backpropd has sent tells of a broken connection or of a server that is away.
 fn is_of_the_transport(status: &Status) -> bool {
-    match status.code() {
-        // tonic's code for a connection that was reset, and for a stream that ended without a status.
-        Code::Unknown | Code::Unavailable => true,
-        Code::DeadlineExceeded => false,
-        // Only an error of the transport has a cause; one that was received has none.
-        _ => status.source().is_some() && !is_own_timeout(status),
+    let code = status.code();
+    // tonic's codes for a connection that was reset, and for a stream that ended without a status.
+    if matches!(code, Code::Unknown | Code::Unavailable) {
+        return true;
     }
+    // Only an error of the transport has a cause; one that was received has none.
+    let is_local = status.source().is_some();
+    is_local && code != Code::DeadlineExceeded && !is_own_timeout(status)
 }
 
 /// Whether the client's own timeout ended the call.
