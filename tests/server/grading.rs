@@ -104,7 +104,7 @@ async fn answers_are_judged_and_mistakes_named() {
         (wrong.verdict(), wrong.mistake(), wrong.points),
         (pb::Verdict::Incorrect, pb::Mistake::MissingMask, 1.0)
     );
-    assert_eq!(wrong.understood_plain, "delta @ W3.T @ h1");
+    assert_eq!(wrong.understood_plain, "(delta * W3.T) @ h1");
     let broken = question(&report, "1.3");
     assert_eq!(
         (broken.verdict(), broken.mistake()),

@@ -112,13 +112,27 @@ impl Parser<'_> {
             "m" => self.node(Kind::Symbol(Symbol::BatchSize), start),
             "l" | "ell" | "loss" | "L" | "J" => self.loss(start),
             "f" => self.network_output(start),
+            "frac" if self.is("(") => {
+                self.expect("(")?;
+                let above = self.comparison()?;
+                self.expect(",")?;
+                let below = self.comparison()?;
+                self.expect(")")?;
+                let kind = Kind::Binary(Operator::Divide, Box::new(above), Box::new(below));
+                self.node(kind, start)
+            }
             "frac" => self.fraction(start),
             "partial" | "nabla" => self.subscripted_derivative(start),
+            "D" if matches!(self.peek(), Some(Token::Name(name)) if matches!(name.as_str(), "sigma" | "phi" | "relu")) => {
+                self.subscripted_derivative(start)
+            }
+            "e" if self.is("_") && !self.scope.free.contains(&'e') => self.unit_vector(start),
             "d" if self.is_inline_derivative() => self.subscripted_derivative(start),
             "sum" => self.summation(start),
             "indicator" | "chi" if self.is_interval() => self.indicator_of_interval(start),
             "chi" if self.is_indicator_body() => self.indicator(start),
             "theta" if self.is("(") => self.indicator(start),
+            "step" | "heaviside" if self.is("[") => self.indicator(start),
             "indicator" | "I" | "H" | "Theta" | "u" | "step" | "heaviside"
                 if self.is_indicator_body() =>
             {
@@ -232,11 +246,25 @@ impl Parser<'_> {
                 _ => return Err(self.unexpected("the derivative of σ, ReLU or tanh only")),
             };
         }
+        if function == Function::SigmaPrime
+            && self.is("|")
+            && matches!(self.peek_at(1), Some(Token::Mark("_")))
+        {
+            self.at += 1;
+            let place = self.place()?;
+            return self.node(Kind::Call(function, vec![place]), start);
+        }
         let power = self.power_of_value(function)?;
-        let arguments = if self.eat("(") || self.eat("\\{") {
+        let arguments = if self.eat("(") || self.eat("\\{") || self.is_call_in_brackets(function) {
             self.arguments()?.values
         } else {
             vec![self.factor()?]
+        };
+        // `diag(a, b)`, the diagonal written out.
+        let arguments = if function == Function::Diag && arguments.len() > 1 {
+            vec![self.node(Kind::Rows(vec![arguments]), start)?]
+        } else {
+            arguments
         };
         let wanted = match function {
             Function::Max | Function::Min => 2,
@@ -271,7 +299,9 @@ impl Parser<'_> {
     }
 
     pub(super) fn array_function(&mut self, name: &str, start: Span) -> Result<Expr, FormulaError> {
-        self.expect("(")?;
+        if !self.eat("(") {
+            self.expect("[")?;
+        }
         let mut values = self.arguments()?.values.into_iter();
         let kind = match (name, values.next(), values.next(), values.next()) {
             ("transpose", Some(a), None, _) => Kind::Transpose(Box::new(a)),
@@ -306,6 +336,25 @@ impl Parser<'_> {
                 .map(|(_, letter)| *letter)?,
         };
         (!is_scripted && self.bound.contains(&own)).then_some(own)
+    }
+
+    /// `UnitStep[x]`, `Max[x, 0]`: the bracket, read. Behind σ it would be a matrix.
+    fn is_call_in_brackets(&mut self, function: Function) -> bool {
+        matches!(
+            function,
+            Function::Max | Function::Min | Function::Sign | Function::Diag
+        ) && self.is_adjacent()
+            && self.eat("[")
+    }
+
+    /// `e_1`, a column with a one in its place.
+    fn unit_vector(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect("_")?;
+        let Indices::One(index) = self.indices()? else {
+            return Err(self.unexpected("one index of the unit vector, as in e_1"));
+        };
+        self.doubts.unit = true;
+        self.node(Kind::Unit(index, None), start)
     }
 
     /// ŷ, the output of the model.

@@ -9,24 +9,69 @@ use super::{Fault, FormulaError, Span};
 impl Parser<'_> {
     pub(super) fn enclosed(&mut self, open: &str, close: &str) -> Result<Expr, FormulaError> {
         self.expect(open)?;
+        let spaced = std::mem::replace(&mut self.in_spaced_row, false);
+        if matches!(open, "{" | "\\{")
+            && let Some(cases) = self.piecewise(close)
+        {
+            self.in_spaced_row = spaced;
+            return Ok(cases);
+        }
         let inner = self.conditional()?;
+        self.in_spaced_row = spaced;
         self.expect(close)?;
         Ok(inner)
+    }
+
+    /// `{1, x > 0; 0, x <= 0}`, the brace already read, if that is what follows.
+    fn piecewise(&mut self, close: &str) -> Option<Expr> {
+        let (begin, start) = (self.at, self.here());
+        let read = |parser: &mut Self| {
+            let mut cases = Vec::new();
+            loop {
+                let value = parser.sum()?;
+                parser.expect(",")?;
+                let _ = parser.eat_condition_word();
+                if parser.eat_name("otherwise") || parser.eat_name("else") {
+                    cases.push((value, None));
+                } else {
+                    let condition = parser.comparison()?;
+                    if !matches!(condition.kind, Kind::Compare(..)) {
+                        return Err(parser.unexpected("a condition"));
+                    }
+                    cases.push((value, Some(condition)));
+                }
+                if parser.eat(close) {
+                    return parser.node(Kind::Cases(cases), start);
+                }
+                if !(parser.eat(";") || parser.eat("\\\\") || parser.eat(",")) {
+                    return Err(parser.unexpected("another case"));
+                }
+            }
+        };
+        let found = read(self).ok();
+        if found.is_none() {
+            self.at = begin;
+        }
+        found
     }
 
     /// `(a)`, or the row `(a, b)`.
     pub(super) fn parenthesis(&mut self, start: Span) -> Result<Expr, FormulaError> {
         self.expect("(")?;
+        let spaced = std::mem::replace(&mut self.in_spaced_row, false);
         let first = self.conditional()?;
-        if self.eat(")") {
-            return Ok(first);
-        }
         let mut row = vec![first];
         while self.eat(",") {
             while self.eat("quad") {}
             row.push(self.conditional()?);
         }
+        self.in_spaced_row = spaced;
         self.expect(")")?;
+        if row.len() == 1
+            && let Some(only) = row.pop()
+        {
+            return Ok(only);
+        }
         self.node(Kind::Rows(vec![row]), start)
     }
 
@@ -45,27 +90,34 @@ impl Parser<'_> {
     /// Whether an interval follows: `_{(0,\infty)}`.
     pub(super) fn is_interval(&self) -> bool {
         let opens = |ahead| matches!(self.peek_at(ahead), Some(Token::Mark("(" | "[")));
-        let is_below = self.is("_")
-            && matches!(self.peek_at(1), Some(Token::Mark("{")))
-            && opens(2)
+        let is_below = self.is("_") && matches!(self.peek_at(1), Some(Token::Mark("{")));
+        let is_half_line = matches!(self.peek_at(2), Some(Token::Mark(">" | ">=")));
+        let is_interval = opens(2)
             && matches!(self.peek_at(3), Some(Token::Number(zero)) if zero == "0")
             && matches!(self.peek_at(4), Some(Token::Mark(",")));
-        is_below
+        is_below && (is_half_line || is_interval)
     }
 
     /// `\chi_{(0,\infty)}(z)`.
     pub(super) fn indicator_of_interval(&mut self, start: Span) -> Result<Expr, FormulaError> {
         self.expect("_")?;
         self.expect("{")?;
-        let is_closed = self.is("[");
-        // The bracket, the 0 and the comma.
-        self.at += 3;
-        self.eat("+");
-        if !self.eat_name("infty") {
-            return Err(self.unexpected("the interval (0, \\infty) or [0, \\infty)"));
-        }
-        if !(self.eat(")") || self.eat("]") || self.eat("[")) {
-            return Err(self.unexpected("the end of the interval"));
+        let is_closed = self.is("[") || self.is(">=");
+        if self.eat(">") || self.eat(">=") {
+            if !matches!(self.peek(), Some(Token::Number(zero)) if zero == "0") {
+                return Err(self.unexpected("0, as in \\mathbb{1}_{>0}"));
+            }
+            self.at += 1;
+        } else {
+            // The bracket, the 0 and the comma.
+            self.at += 3;
+            self.eat("+");
+            if !self.eat_name("infty") {
+                return Err(self.unexpected("the interval (0, \\infty) or [0, \\infty)"));
+            }
+            if !(self.eat(")") || self.eat("]") || self.eat("[")) {
+                return Err(self.unexpected("the end of the interval"));
+            }
         }
         self.expect("}")?;
         let argument = self.enclosed("(", ")")?;
@@ -160,6 +212,7 @@ impl Parser<'_> {
     pub(super) fn row(&mut self) -> Result<Expr, FormulaError> {
         let start = self.here();
         self.expect("[")?;
+        let outer = std::mem::replace(&mut self.in_spaced_row, self.style.spaces > 0);
         let mut own_end = self.end_of_brackets();
         let mut rows = vec![vec![self.entry()?]];
         let mut bracketed = own_end == Some(self.at);
@@ -168,7 +221,7 @@ impl Parser<'_> {
                 break;
             } else if self.eat(";") || self.eat("\\\\") {
                 rows.push(Vec::new());
-            } else if !(self.eat(",") || self.eat("quad") || self.eat("&")) {
+            } else if !(self.eat(",") || self.eat("quad") || self.eat("&") || self.in_spaced_row) {
                 return Err(self.unexpected("a comma, a wide space or \"]\""));
             }
             while self.eat("quad") {}
@@ -179,6 +232,16 @@ impl Parser<'_> {
                 row.push(entry);
             }
         }
+        self.in_spaced_row = outer;
+        let is_product = |entry: &Option<Expr>| {
+            let kind = entry.as_ref().map(|entry| &entry.kind);
+            matches!(
+                kind,
+                Some(Kind::Binary(Operator::Times, ..) | Kind::Mixed(..))
+            )
+        };
+        self.doubts.spaces |=
+            matches!(&rows[..], [row] if row.len() == 1 && row.iter().all(is_product));
         let mut rows = self.without_dots(rows, start)?;
         // Rows in brackets of their own stand below each other.
         if let [row] = &mut rows[..] {
@@ -307,13 +370,22 @@ impl Parser<'_> {
     pub(super) fn cases(&mut self, start: Span) -> Result<Expr, FormulaError> {
         let mut cases = Vec::new();
         while !matches!(self.peek(), Some(Token::End(_))) {
+            if let Some(case) = self.case_with_condition_first()? {
+                cases.push(case);
+                if !self.eat("\\\\") {
+                    break;
+                }
+                continue;
+            }
             let value = self.comparison()?;
             self.eat(",");
             self.eat("&");
+            self.eat(":");
             let mut condition = None;
             loop {
                 if self.is_name("if")
                     || self.is_name("for")
+                    || self.is_name("when")
                     || self.is_name("otherwise")
                     || self.is_name("else")
                 {
@@ -339,6 +411,54 @@ impl Parser<'_> {
         }
         self.at += 1;
         self.node(Kind::Cases(cases), start)
+    }
+
+    /// `x > 0 & 1`, `\text{if } x > 0: & 1` or `\text{otherwise} & 0`: a comparison first, and a number or a formula
+    /// without one behind it.
+    fn case_with_condition_first(&mut self) -> Result<Option<(Expr, Option<Expr>)>, FormulaError> {
+        let begin = self.at;
+        let is_said = self.eat_condition_word();
+        let is_other = !is_said && (self.eat_name("otherwise") || self.eat_name("else"));
+        let mut condition = None;
+        if !is_other {
+            let first = self.comparison()?;
+            let has_second_condition = || {
+                let rest = self.tokens[self.at..].iter();
+                let line = rest.take_while(|lexeme| {
+                    !matches!(lexeme.token, Token::Mark("\\\\") | Token::End(_))
+                });
+                let mut line = line.map(|lexeme| &lexeme.token);
+                line.any(|token| {
+                    matches!(token, Token::Mark(">" | "<" | ">=" | "<=" | "!=" | "="))
+                        || matches!(token, Token::Name(name) if matches!(name.as_str(), "if" | "for" | "when" | "otherwise" | "else"))
+                })
+            };
+            if !matches!(first.kind, Kind::Compare(..))
+                || !self.compares_outside_brackets(begin)
+                || !is_said && has_second_condition()
+            {
+                self.at = begin;
+                return Ok(None);
+            }
+            condition = Some(first);
+        }
+        while self.eat(",") || self.eat(":") || self.eat("&") {}
+        let value = self.sum()?;
+        while self.eat(",") || self.eat(".") || self.eat(";") {}
+        Ok(Some((value, condition)))
+    }
+
+    /// Whether a comparison stands outside of brackets since `begin`; inside, as in `[x > 0]`, it makes a value.
+    fn compares_outside_brackets(&self, begin: usize) -> bool {
+        let mut depth = 0_usize;
+        self.tokens[begin..self.at].iter().any(|lexeme| {
+            match lexeme.token {
+                Token::Mark("(" | "[" | "{" | "\\{") => depth += 1,
+                Token::Mark(")" | "]" | "}" | "\\}") => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && matches!(lexeme.token, Token::Mark(">" | "<" | ">=" | "<="))
+        })
     }
 
     /// Whether what follows can be the condition of an indicator.

@@ -29,6 +29,9 @@ impl Parser<'_> {
                 self.node(Kind::Derivative(Box::new(above), Box::new(below)), start)
             }
             ((true, None), (true, Some(below))) => {
+                if let Some(slope) = self.slope_of_next(&below, start)? {
+                    return Ok(slope);
+                }
                 let above = self.nested(Self::term)?;
                 self.node(Kind::Derivative(Box::new(above), Box::new(below)), start)
             }
@@ -216,7 +219,13 @@ impl Parser<'_> {
             self.at = begin;
             return Ok(None);
         }
-        let argument = if self.eat("(") {
+        let is_bare = matches!(self.peek_at(1), Some(Token::Name(name)) if !self.is_argument(name))
+            && matches!(self.peek_at(2), Some(Token::Mark(")")));
+        let argument = if self.is("(") && is_bare {
+            // The dummy of `σ(z)`.
+            self.at += 3;
+            None
+        } else if self.eat("(") {
             let argument = self.comparison()?;
             self.expect(")")?;
             Some(argument)
@@ -232,6 +241,23 @@ impl Parser<'_> {
             self.at = begin;
         }
         Ok(slope)
+    }
+
+    /// `\frac{\partial}{\partial z^2} \sigma(z^2)`: σ′, if that is what follows.
+    fn slope_of_next(&mut self, below: &Expr, start: Span) -> Result<Option<Expr>, FormulaError> {
+        let begin = self.at;
+        if !self.eat_activation() {
+            return Ok(None);
+        }
+        if self.eat("(") {
+            let argument = self.comparison()?;
+            if argument == *below && self.eat(")") {
+                let slope = Kind::Call(Function::SigmaPrime, vec![argument]);
+                return self.node(slope, start).map(Some);
+            }
+        }
+        self.at = begin;
+        Ok(None)
     }
 
     /// σ′ behind the `d` below: the variable, then where it is taken. `None` if it is not the argument of σ above.
@@ -286,7 +312,7 @@ impl Parser<'_> {
     }
 
     /// `_{x = z^2}` or `_{z^2}` behind a bar.
-    fn place(&mut self) -> Result<Expr, FormulaError> {
+    pub(super) fn place(&mut self) -> Result<Expr, FormulaError> {
         self.expect("_")?;
         let braces = self.eat("{");
         if braces
@@ -484,7 +510,7 @@ impl Parser<'_> {
     }
 
     /// `, \dots, n_2` or `..2` or `, 2` behind the first value; `None` if the end stands above the sign.
-    fn end_of_range(&mut self) -> Result<Option<Expr>, FormulaError> {
+    pub(super) fn end_of_range(&mut self) -> Result<Option<Expr>, FormulaError> {
         let begin = self.at;
         self.eat(",");
         let mut next = 1;

@@ -4,7 +4,7 @@ use super::entries::define_by_entries;
 use super::expr::Expr;
 use super::lexer::{Lexeme, Token, lex};
 use super::parser::{Doubts, Kronecker, Parser, Scope, Style};
-use super::{FormulaError, Span};
+use super::{FormulaError, Span, Symbol};
 
 /// One side of a chain `a = b = c`.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ fn read_side(mut tokens: &[Lexeme], scope: &Scope) -> Option<Side> {
     let expr = whole(&mut parser);
     let (doubts, advice) = (parser.doubts, parser.notes);
     let mut others = Vec::new();
-    for (style, is_fallback) in other_styles(doubts) {
+    for (style, is_fallback) in other_styles(doubts, scope.depth) {
         let mut parser = Parser::new(tokens, scope);
         parser.style = style;
         if let Ok(other) = whole(&mut parser)
@@ -125,7 +125,7 @@ fn whole(parser: &mut Parser<'_>) -> Result<Expr, FormulaError> {
 }
 
 /// The styles to try besides the usual one, and whether each only counts where the usual one has no value.
-fn other_styles(doubts: Doubts) -> Vec<(Style, bool)> {
+fn other_styles(doubts: Doubts, depth: usize) -> Vec<(Style, bool)> {
     let usual = Style::default();
     let mut styles = Vec::new();
     if doubts.swapped {
@@ -149,6 +149,17 @@ fn other_styles(doubts: Doubts) -> Vec<(Style, bool)> {
                 ..usual
             });
         }
+    }
+    if doubts.spaces {
+        // `\\;` or `\\quad`, then any space.
+        fallbacks.extend([3, 1].map(|spaces| Style { spaces, ..usual }));
+    }
+    if doubts.unit {
+        let sizes = (0..=depth).rev().map(Symbol::Units);
+        fallbacks.extend(sizes.chain([Symbol::BatchSize]).map(|size| Style {
+            unit: Some(size),
+            ..usual
+        }));
     }
     if doubts.dots {
         let dots = true;

@@ -191,6 +191,10 @@ impl<'t> Lexer<'t> {
             if let Some(name) = name {
                 return self.push(Token::Name(name), bytes + group);
             }
+            // `\mathrm{d}z` without its braces.
+            if inner == "d" {
+                return self.push(Token::Name("d".to_owned()), bytes + group);
+            }
         }
         self.at += bytes;
     }

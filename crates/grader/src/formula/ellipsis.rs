@@ -42,7 +42,7 @@ pub(super) fn pattern(before: &[&Expr], last: &Expr) -> Option<Pattern> {
 fn mentions(expr: &Expr, letter: char) -> bool {
     expr.pieces().any(|piece| match &piece.kind {
         Kind::Letter(name) | Kind::Sum(name, ..) | Kind::Stack(name, ..) => *name == letter,
-        Kind::Select(_, Indices::One(one)) => *one == Index::Letter(letter),
+        Kind::Select(_, Indices::One(one)) | Kind::Unit(one, _) => *one == Index::Letter(letter),
         Kind::Select(_, Indices::Two(row, column)) => {
             [row, column].contains(&&Index::Letter(letter))
         }

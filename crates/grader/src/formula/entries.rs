@@ -37,10 +37,53 @@ impl Parser<'_> {
                 self.note(
                     "The formula of one entry was read as the matrix of all of them.".to_owned(),
                 );
-                Kind::Entries(row, column, Box::new(base))
+                Kind::Entries(row, column, Box::new(base), None)
             }
             None => Kind::Select(Box::new(base), indices),
         }
+    }
+
+    /// `_{j=1}^{3}` or `_{j=1,\dots,3}` behind brackets, the `_` already read: as `_j`. `None` for anything else.
+    pub(super) fn entries_with_range(&mut self, base: &Expr) -> Result<Option<Kind>, FormulaError> {
+        let begin = self.at;
+        let letter = match (self.eat("{"), self.index_letter()) {
+            (true, Some(letter)) if self.eat("=") => letter,
+            _ => {
+                self.at = begin;
+                return Ok(None);
+            }
+        };
+        let from = self.sum()?;
+        let to = match self.end_of_range()? {
+            Some(to) => to,
+            None => {
+                self.expect("}")?;
+                if !self.eat("^") {
+                    return Err(self.unexpected("the last value of the index, as in _{j=1}^{3}"));
+                }
+                let to = self.script()?;
+                return self.all_entries(base, letter, from, to).map(Some);
+            }
+        };
+        self.expect("}")?;
+        self.all_entries(base, letter, from, to).map(Some)
+    }
+
+    /// The row or column of `base` for all values of `letter`, as a difference of its limits would show.
+    fn all_entries(
+        &mut self,
+        base: &Expr,
+        letter: char,
+        from: Expr,
+        to: Expr,
+    ) -> Result<Kind, FormulaError> {
+        if from.kind != Kind::Number(1.0) {
+            let message = "A row or column of entries begins at 1.";
+            return Err(FormulaError::new(super::Fault::Syntax, from.span, message));
+        }
+        self.note("The formula of one entry was read as the matrix of all of them.".to_owned());
+        let part = base.clone();
+        Ok(Kind::Range(letter, Box::new(to), Box::new(part)))
     }
 }
 
@@ -50,22 +93,43 @@ fn mentions_freely(expr: &Expr, letter: char) -> bool {
     while let Some(piece) = open.pop() {
         match &piece.kind {
             Kind::Letter(own) if *own == letter => return true,
-            Kind::Select(_, Indices::One(index)) if *index == Index::Letter(letter) => return true,
+            Kind::Select(_, Indices::One(index)) | Kind::Unit(index, _)
+                if *index == Index::Letter(letter) =>
+            {
+                return true;
+            }
             Kind::Select(_, Indices::Two(row, column))
                 if [row, column].contains(&&Index::Letter(letter)) =>
             {
                 return true;
             }
             Kind::Sum(own, ..) | Kind::Stack(own, ..) if *own == letter => {}
-            Kind::Entries(row, column, _) if [row, column].contains(&&Some(letter)) => {}
+            Kind::Range(own, ..) if *own == letter => {}
+            Kind::Entries(row, column, ..) if [row, column].contains(&&Some(letter)) => {}
             _ => open.extend(piece.parts()),
         }
     }
     false
 }
 
-/// The letters that the left side of a definition by entries leaves open: of rows and of columns.
-fn entry_letters(left: &Expr, scope: &Scope) -> Option<(Option<char>, Option<char>)> {
+/// The letters that the left side of a definition by entries leaves open, of rows and of columns, and the quantity whose
+/// shape the whole has.
+fn entry_letters<'e>(
+    left: &'e Expr,
+    scope: &Scope,
+) -> Option<(Option<char>, Option<char>, &'e Expr)> {
+    let whole = match &left.kind {
+        Kind::Derivative(_, below) => below,
+        Kind::Select(base, _) => match &base.kind {
+            Kind::Derivative(_, below) => below,
+            _ => base,
+        },
+        _ => return None,
+    };
+    let whole = match &whole.kind {
+        Kind::Select(base, _) => base,
+        _ => whole,
+    };
     let indices = match &left.kind {
         Kind::Derivative(_, below) => match &below.kind {
             Kind::Select(base, indices) if matches!(base.kind, Kind::Symbol(_)) => indices,
@@ -89,7 +153,7 @@ fn entry_letters(left: &Expr, scope: &Scope) -> Option<(Option<char>, Option<cha
         Indices::One(index) => (open(index), open(index)),
         Indices::Two(row, column) => (open(row), open(column)),
     };
-    (letters != (None, None)).then_some(letters)
+    (letters != (None, None)).then_some((letters.0, letters.1, whole))
 }
 
 /// Reads the sides behind `(\partial l/\partial W)_{ij} =` as the entries of the whole.
@@ -98,9 +162,10 @@ pub(super) fn define_by_entries(sides: &mut [Side], scope: &Scope) {
         return;
     };
     let Ok(left) = &first.expr else { return };
-    let Some((row, column)) = entry_letters(left, scope) else {
+    let Some((row, column, quantity)) = entry_letters(left, scope) else {
         return;
     };
+    let like = Some(Box::new(quantity.clone()));
     let mut letters: Vec<char> = row.into_iter().chain(column).collect();
     letters.dedup();
     for side in rest {
@@ -108,7 +173,7 @@ pub(super) fn define_by_entries(sides: &mut [Side], scope: &Scope) {
             let is_open = letters.iter().any(|letter| mentions_freely(expr, *letter));
             // A side that stays a derivative by entries is a step on the way.
             let is_step = entry_letters(expr, scope).is_some();
-            let kind = Kind::Entries(row, column, Box::new(expr.clone()));
+            let kind = Kind::Entries(row, column, Box::new(expr.clone()), like.clone());
             (is_open && !is_step && expr.height() < super::MAX_HEIGHT)
                 .then(|| Expr::new(kind, expr.span))
         };
@@ -134,14 +199,22 @@ impl Evaluator<'_> {
     /// The matrix of `body` for all values of its indices.
     pub(super) fn entries(
         &mut self,
-        row: Option<char>,
-        column: Option<char>,
+        (row, column): (Option<char>, Option<char>),
         body: &Expr,
+        like: Option<&Expr>,
         whole: &Expr,
     ) -> Result<Matrix, FormulaError> {
+        let shape = match like {
+            Some(like) => Some(self.value(like)?.shape()),
+            None => None,
+        };
         let (row, column) = match (row, column) {
             (Some(row), Some(column)) if row == column => {
-                if self.is_in_columns(body, row) {
+                let is_row = match shape {
+                    Some((rows, columns)) if rows == 1 || columns == 1 => columns > 1,
+                    _ => self.is_in_columns(body, row),
+                };
+                if is_row {
                     (None, Some(row))
                 } else {
                     (Some(row), None)
@@ -149,8 +222,13 @@ impl Evaluator<'_> {
             }
             other => other,
         };
-        let rows = self.count_of(row, body, whole)?;
-        let columns = self.count_of(column, body, whole)?;
+        let mut rows = self.count_of(row, body, whole);
+        let mut columns = self.count_of(column, body, whole);
+        if let Some((own_rows, own_columns)) = shape {
+            rows = rows.or(Ok(own_rows));
+            columns = columns.or(Ok(own_columns));
+        }
+        let (rows, columns) = (rows?, columns?);
         self.afford(rows.saturating_mul(columns), whole)?;
         let known = self.letters.len();
         let mut entries = Vec::with_capacity(rows * columns);
@@ -168,6 +246,23 @@ impl Evaluator<'_> {
             }
         }
         Ok(Matrix::new(rows, columns, entries))
+    }
+
+    /// The row or column of `body` for an index from 1 to `to`, which must be all there are.
+    pub(super) fn range_of_entries(
+        &mut self,
+        letter: char,
+        to: &Expr,
+        body: &Expr,
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let value = self.entries((Some(letter), Some(letter)), body, None, whole)?;
+        let (to, count) = (self.integer(to)?, value.entries().len());
+        if to == count {
+            return Ok(value);
+        }
+        let message = format!("The entries end at {to}; there are {count}.");
+        Err(self.shape_error(whole, message))
     }
 
     fn count_of(

@@ -79,7 +79,10 @@ pub(super) fn is_constant(expr: &Expr) -> bool {
     expr.pieces().all(|piece| {
         matches!(
             piece.kind,
-            Kind::Number(_) | Kind::Negate(_) | Kind::Binary(Operator::Divide, ..)
+            Kind::Number(_)
+                | Kind::Negate(_)
+                | Kind::Transpose(_)
+                | Kind::Binary(Operator::Divide, ..)
         )
     })
 }
@@ -214,7 +217,27 @@ impl<'b> Evaluator<'b> {
             Kind::Call(function, arguments) => self.call(*function, arguments, expr),
             Kind::Sum(letter, range, body) => self.sum(*letter, range.as_ref(), body, expr),
             Kind::Stack(letter, from, to, body) => self.stack(*letter, from, to, body, expr),
-            Kind::Entries(row, column, body) => self.entries(*row, *column, body, expr),
+            Kind::Unit(index, size) => {
+                let Some(size) = size else {
+                    let message = "The size of this unit vector is not clear here; write it as a column such as [1; 0].";
+                    return Err(self.shape_error(expr, message));
+                };
+                let size = self.integer(size)?.min(1000);
+                if size < 2 {
+                    return Err(self.shape_error(expr, "A unit vector has two entries or more."));
+                }
+                let range = self.range(*index, size, "row", expr)?;
+                let mut column = Matrix::filled(size, 1, 0.0);
+                for entry in &mut column.entries_mut()[range] {
+                    *entry = 1.0;
+                }
+                Ok(column)
+            }
+            Kind::Range(letter, to, body) => self.range_of_entries(*letter, to, body, expr),
+            Kind::Entries(row, column, body, like) => {
+                let letters = (*row, *column);
+                self.entries(letters, body, like.as_deref(), expr)
+            }
             Kind::Rows(rows) => self.blocks(rows, expr),
             Kind::Cases(cases) => self.cases(cases, expr),
             Kind::Derivative(of, by) => derivative(self, of, by, expr),

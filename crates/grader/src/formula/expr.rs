@@ -30,6 +30,8 @@ pub enum Kind {
     Letter(char),
     /// A column of ones, as long as `Some` size or as the batch.
     Ones(Option<Box<Expr>>),
+    /// A column with a one at this index and zeros, of this size.
+    Unit(Index, Option<Box<Expr>>),
     /// One entry, a row or a column.
     Select(Box<Expr>, Indices),
     /// The transpose.
@@ -52,7 +54,10 @@ pub enum Kind {
     Stack(char, Box<Expr>, Box<Expr>, Box<Expr>),
     /// The matrix of this entry for all values of a row's and a column's index; for one index given as both, a row or a
     /// column, by what it indexes.
-    Entries(Option<char>, Option<char>, Box<Expr>),
+    /// The last is a quantity of the same shape, where the text gives one.
+    Entries(Option<char>, Option<char>, Box<Expr>, Option<Box<Expr>>),
+    /// The same for one index that runs from 1 to a last value.
+    Range(char, Box<Expr>, Box<Expr>),
     /// Rows of blocks.
     Rows(Vec<Vec<Expr>>),
     /// The value of the first case whose condition holds, entry by entry.
@@ -201,7 +206,7 @@ impl Expr {
             }
         };
         expr.for_each_piece_mut(|piece| match &mut piece.kind {
-            Kind::Select(_, Indices::One(one)) => put(one),
+            Kind::Select(_, Indices::One(one)) | Kind::Unit(one, _) => put(one),
             Kind::Select(_, Indices::Two(row, column)) => {
                 put(row);
                 put(column);
@@ -280,13 +285,19 @@ impl Expr {
 impl Kind {
     pub(super) fn parts(&self) -> Vec<&Expr> {
         match self {
-            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
+            Kind::Number(_)
+            | Kind::Symbol(_)
+            | Kind::Letter(_)
+            | Kind::Ones(None)
+            | Kind::Unit(_, None) => vec![],
             Kind::Ones(Some(part))
-            | Kind::Entries(_, _, part)
+            | Kind::Unit(_, Some(part))
+            | Kind::Entries(_, _, part, _)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
             | Kind::Negate(part) => vec![part],
             Kind::Power(a, b)
+            | Kind::Range(_, a, b)
             | Kind::Binary(_, a, b)
             | Kind::Compare(_, a, b)
             | Kind::Derivative(a, b) => vec![a, b],
@@ -308,13 +319,19 @@ impl Kind {
 
     pub(super) fn parts_mut(&mut self) -> Vec<&mut Expr> {
         match self {
-            Kind::Number(_) | Kind::Symbol(_) | Kind::Letter(_) | Kind::Ones(None) => vec![],
+            Kind::Number(_)
+            | Kind::Symbol(_)
+            | Kind::Letter(_)
+            | Kind::Ones(None)
+            | Kind::Unit(_, None) => vec![],
             Kind::Ones(Some(part))
-            | Kind::Entries(_, _, part)
+            | Kind::Unit(_, Some(part))
+            | Kind::Entries(_, _, part, _)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
             | Kind::Negate(part) => vec![part],
             Kind::Power(a, b)
+            | Kind::Range(_, a, b)
             | Kind::Binary(_, a, b)
             | Kind::Compare(_, a, b)
             | Kind::Derivative(a, b) => vec![a, b],

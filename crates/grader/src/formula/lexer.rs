@@ -1,7 +1,7 @@
 //! Tokenizes LaTeX and plain text alike. Decoration is dropped here; every token knows its bytes.
 
 use super::characters::Normalised;
-use super::vocabulary::{ALIASES, CHARACTERS, INFIX, LAYERED, WORDS};
+use super::vocabulary::{ALIASES, CHARACTERS, DOTTED, INFIX, LAYERED, WORDS};
 use super::{Fault, FormulaError, Span};
 
 /// The longest formula, in bytes.
@@ -120,6 +120,8 @@ impl<'t> Lexer<'t> {
             self.at += self.take_while(|c| c != '\n').len();
         } else if next == '\\' {
             return self.command();
+        } else if let Some((word, mark)) = DOTTED.iter().find(|(word, _)| rest.starts_with(word)) {
+            self.push(Token::Mark(mark), word.len());
         } else if rest.starts_with("..") && !rest.starts_with("...") {
             self.push(Token::Name("dots".to_owned()), 2);
         } else if rest.starts_with(".*") {
@@ -241,8 +243,10 @@ impl<'t> Lexer<'t> {
         let run = self.take_while(|c| c.is_ascii_alphanumeric());
         let after = &self.rest()[run.len()..];
         let is_index = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        // The second letter may be the next factor, as in `delta_kh^2`.
+        let is_base = run.ends_with(['h', 'z', 'x', 'y', 'w', 'f', 'b', 'n', 'm']);
         let fits = run.len() == 2 && run.bytes().all(is_index);
-        if !fits || self.is_latex || after.starts_with(['^', '_', '[', '(', '\'']) {
+        if !fits || self.is_latex || is_base && after.starts_with(['^', '_', '[', '(', '\'']) {
             return false;
         }
         let start = self.at;
@@ -353,14 +357,33 @@ impl<'t> Lexer<'t> {
     }
 }
 
+/// Drops `{}` and `_{}`, which TeX sets as nothing; a `^` behind them is a prefix, as in `{}^t A`.
+fn without_empty_groups(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
+    let is_mark = |lexeme: Option<&Lexeme>, mark: &str| matches!(lexeme.map(|lexeme| &lexeme.token), Some(Token::Mark(own)) if *own == mark);
+    let mut kept: Vec<Lexeme> = Vec::with_capacity(tokens.len());
+    let mut rest = tokens.into_iter().peekable();
+    while let Some(lexeme) = rest.next() {
+        let closes = is_mark(Some(&lexeme), "}") && is_mark(kept.last(), "{");
+        if closes && !is_mark(rest.peek(), "^") {
+            kept.pop();
+            if is_mark(kept.last(), "_") || is_mark(kept.last(), "^") {
+                kept.pop();
+            }
+        } else {
+            kept.push(lexeme);
+        }
+    }
+    kept
+}
+
 /// Keeps separators only where they separate: `&` and `\\` inside matrices and cases, wide spaces inside brackets.
 fn layout(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
     const ENVIRONMENT: &str = "env";
     // Counted, because a search among the open brackets for each separator would be slow.
     let mut environments = 0_usize;
     let mut brackets: Vec<&'static str> = Vec::new();
-    let mut kept = Vec::with_capacity(tokens.len());
-    for lexeme in tokens {
+    let mut kept: Vec<Lexeme> = Vec::with_capacity(tokens.len());
+    for lexeme in without_empty_groups(tokens) {
         let keep = match &lexeme.token {
             Token::Begin(_) => {
                 brackets.push(ENVIRONMENT);
@@ -372,7 +395,8 @@ fn layout(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
                 true
             }
             Token::Mark(mark @ ("(" | "[" | "{")) => {
-                brackets.push(mark);
+                let is_stack = matches!(kept.last(), Some(Lexeme { token: Token::Name(name), .. }) if name == "substack");
+                brackets.push(if is_stack { "[" } else { mark });
                 true
             }
             Token::Mark(")" | "]" | "}") => {

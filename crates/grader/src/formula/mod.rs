@@ -26,6 +26,7 @@ mod parser;
 mod reading;
 mod render;
 mod scripts;
+mod shown;
 mod sums;
 mod symbol;
 mod tree;
@@ -46,6 +47,7 @@ pub use names::{Names, QUANTITIES};
 pub use parser::Scope;
 pub use reading::readings;
 pub use render::{Notation, render};
+pub use shown::{shown_in_latex, shown_in_plain};
 pub use symbol::{Bindings, Symbol};
 pub use tree::{MAX_HEIGHT, STACK_BYTES};
 

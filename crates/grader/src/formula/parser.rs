@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::expr::{Comparison, Expr, Function, Kind, Operator};
+use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 use super::lexer::{Lexeme, Token};
 use super::{Fault, FormulaError, MAX_HEIGHT, Names, Span, Symbol};
 
@@ -55,6 +55,10 @@ pub(super) struct Style {
     pub(super) dots: bool,
     /// ⊗ is elementwise, and • a product.
     pub(super) swapped: bool,
+    /// So many bytes of space separate the entries of a row; 0 if none do.
+    pub(super) spaces: usize,
+    /// The size of unit vectors whose neighbours do not give it.
+    pub(super) unit: Option<Symbol>,
 }
 
 /// Which choices of a [`Style`] matter for a text.
@@ -64,6 +68,8 @@ pub(super) struct Doubts {
     pub(super) layer: bool,
     pub(super) dots: bool,
     pub(super) swapped: bool,
+    pub(super) spaces: bool,
+    pub(super) unit: bool,
 }
 
 impl Scope {
@@ -87,6 +93,8 @@ pub(super) struct Parser<'t> {
     pub(super) bound: Vec<char>,
     /// Inside `|…|`, where the next bar closes.
     pub(super) in_bars: bool,
+    /// Directly in a row whose entries spaces separate.
+    pub(super) in_spaced_row: bool,
     depth: usize,
     nodes: usize,
 }
@@ -102,6 +110,7 @@ impl<'t> Parser<'t> {
             notes: Vec::new(),
             bound: Vec::new(),
             in_bars: false,
+            in_spaced_row: false,
             depth: 0,
             nodes: 0,
         }
@@ -343,10 +352,10 @@ impl<'t> Parser<'t> {
                     Joint::Each
                 }
             }
-            // `a . b` in plain text; at the end it is a full stop.
-            Some(Token::Mark(".")) => {
+            // `a . b` in plain text; without the spaces it is a full stop.
+            Some(Token::Mark(".")) if !self.is_adjacent() => {
                 self.at += 1;
-                if self.starts_factor() {
+                if !self.is_adjacent() && self.starts_factor() {
                     return Some(Joint::Dot);
                 }
                 self.at -= 1;
@@ -358,6 +367,61 @@ impl<'t> Parser<'t> {
         Some(joint)
     }
 
+    /// `A e_j`, a column of A, and `e_i^\top A`, a row of it, for unit vectors whose size only their neighbours give.
+    fn with_units(
+        &mut self,
+        first: Expr,
+        rest: Vec<(Joint, Expr)>,
+    ) -> Result<(Expr, Vec<(Joint, Expr)>), FormulaError> {
+        let unit = |expr: &Expr| match &expr.kind {
+            Kind::Unit(index, None) => Some((*index, false)),
+            Kind::Transpose(inner) => match &inner.kind {
+                Kind::Unit(index, None) => Some((*index, true)),
+                _ => None,
+            },
+            _ => None,
+        };
+        if unit(&first).is_none() && rest.iter().all(|(_, factor)| unit(factor).is_none()) {
+            return Ok((first, rest));
+        }
+        let mut factors: Vec<(Joint, Expr)> = Vec::with_capacity(rest.len() + 1);
+        for (joint, mut factor) in std::iter::once((Joint::Adjacent, first)).chain(rest) {
+            // Where neighbours give no size, the style does.
+            if let (Some(size), Some((index, is_row))) = (self.style.unit, unit(&factor)) {
+                let span = factor.span;
+                let size = Box::new(self.node(Kind::Symbol(size), span)?);
+                let column = self.node(Kind::Unit(index, Some(size)), span)?;
+                factor = if is_row { column.transposed() } else { column };
+            }
+            let is_product = joint.operator() == Operator::Times;
+            let before = factors.last().map(|(_, before)| before);
+            let indices = match (before.and_then(unit), unit(&factor)) {
+                _ if !is_product => None,
+                (Some((row, true)), _) => Some((Indices::Two(row, Index::All), true)),
+                (None, Some((column, false))) if before.is_some() => {
+                    Some((Indices::Two(Index::All, column), false))
+                }
+                _ => None,
+            };
+            let Some((indices, is_row)) = indices else {
+                factors.push((joint, factor));
+                continue;
+            };
+            let Some((joint, before)) = factors.pop() else {
+                continue;
+            };
+            let start = before.span;
+            let base = if is_row { factor } else { before };
+            let picked = self.node(Kind::Select(Box::new(base), indices), start)?;
+            factors.push((joint, picked));
+        }
+        let mut factors = factors.into_iter();
+        match factors.next() {
+            Some((_, first)) => Ok((first, factors.collect())),
+            None => Err(self.unexpected("a factor")),
+        }
+    }
+
     /// The factors as a tree.
     fn joined(
         &mut self,
@@ -365,6 +429,7 @@ impl<'t> Parser<'t> {
         rest: Vec<(Joint, Expr)>,
         start: Span,
     ) -> Result<Expr, FormulaError> {
+        let (first, rest) = self.with_units(first, rest)?;
         let is_elementwise = |(joint, _): &&(Joint, Expr)| joint.operator() == Operator::Hadamard;
         let elementwise = rest.iter().filter(is_elementwise).count();
         if elementwise > 0 && elementwise < rest.len() {
@@ -396,6 +461,9 @@ impl<'t> Parser<'t> {
     }
 
     fn starts_factor(&self) -> bool {
+        if self.in_spaced_row && self.gap() >= self.style.spaces {
+            return false;
+        }
         match self.peek() {
             Some(Token::Number(_) | Token::Begin(_)) => true,
             Some(Token::Name(name)) => !matches!(
@@ -472,8 +540,13 @@ impl<'t> Parser<'t> {
                 }
                 Some(Token::Mark("_")) => {
                     self.at += 1;
-                    let indices = self.indices()?;
-                    self.selection(base, indices)
+                    match self.entries_with_range(&base)? {
+                        Some(kind) => kind,
+                        None => {
+                            let indices = self.indices()?;
+                            self.selection(base, indices)
+                        }
+                    }
                 }
                 Some(Token::Mark("[")) if self.is_adjacent() => match self.bracketed_indices() {
                     Some(indices) => self.selection(base, indices),
@@ -489,6 +562,14 @@ impl<'t> Parser<'t> {
     pub(super) fn is_adjacent(&self) -> bool {
         let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
         before.is_some_and(|before| before.span.end == self.here().start)
+    }
+
+    /// The bytes between the next token and the one before it.
+    fn gap(&self) -> usize {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        before.map_or(0, |before| {
+            self.here().start.saturating_sub(before.span.end)
+        })
     }
 
     /// A transpose behind a `^` that was just read: `T`, `\top`, `\intercal`, `'`, alone or in braces.
@@ -523,6 +604,11 @@ impl<'t> Parser<'t> {
             let inner = self.comparison()?;
             self.expect("}")?;
             return Ok(inner);
+        }
+        let start = self.here();
+        if self.eat("-") {
+            let inner = self.nested(Self::atom)?;
+            return self.node(Kind::Negate(Box::new(inner)), start);
         }
         self.nested(Self::atom)
     }

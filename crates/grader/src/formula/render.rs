@@ -106,7 +106,21 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
         Kind::Call(function, arguments) => (call(*function, arguments, notation), ATOM),
         Kind::Sum(letter, range, body) => (sum(*letter, range.as_ref(), body, notation), TERM),
         Kind::Stack(letter, from, to, body) => (stack(*letter, from, to, body, notation), ATOM),
-        Kind::Entries(row, column, body) => (entries(*row, *column, body, notation), ATOM),
+        Kind::Unit(index, _) => (format!("e_{{{}}}", index_name(index, notation)), ATOM),
+        Kind::Range(letter, to, body) => {
+            let range = format!("{}=1", index_text(*letter, latex));
+            let text = if latex {
+                format!(
+                    "\\left[{}\\right]_{{{range}}}^{{{}}}",
+                    at(body, COMPARE),
+                    at(to, ADD)
+                )
+            } else {
+                format!("[{}]_{{{range}}}^{{{}}}", at(body, COMPARE), at(to, ADD))
+            };
+            (text, ATOM)
+        }
+        Kind::Entries(row, column, body, _) => (entries(*row, *column, body, notation), ATOM),
         Kind::Rows(rows) => (matrix(rows, notation), ATOM),
         Kind::Cases(cases) => (case_text(cases, notation), ATOM),
         Kind::Derivative(of, by) if latex => (
@@ -146,14 +160,19 @@ fn symbol_text(symbol: Symbol, notation: Notation) -> String {
     }
 }
 
-fn select(base: &Expr, indices: &Indices, notation: Notation) -> String {
+fn index_name(index: &Index, notation: Notation) -> String {
     let latex = notation == Notation::Latex;
-    let one = |index: &Index| match index {
+    match index {
         Index::All => if latex { "\\cdot" } else { ":" }.to_owned(),
         Index::Number(number) => number.to_string(),
         Index::Letter(letter) => index_text(*letter, latex),
         Index::Size(symbol) => symbol_text(*symbol, notation),
-    };
+    }
+}
+
+fn select(base: &Expr, indices: &Indices, notation: Notation) -> String {
+    let latex = notation == Notation::Latex;
+    let one = |index: &Index| index_name(index, notation);
     let inner = match indices {
         Indices::One(index) => one(index),
         Indices::Two(row, column) => format!("{},{}", one(row), one(column)),
@@ -395,6 +414,8 @@ fn stack(letter: char, from: &Expr, to: &Expr, body: &Expr, notation: Notation) 
 
 fn case_text(cases: &[(Expr, Option<Expr>)], notation: Notation) -> String {
     let part = |expr: &Expr| write(expr, COMPARE, notation);
+    // In parentheses, since a comparison in front would be the condition.
+    let value_text = |expr: &Expr| write(expr, ADD, notation);
     if notation == Notation::Plain
         && let [(a, Some(condition)), (b, None)] = cases
     {
@@ -403,8 +424,8 @@ fn case_text(cases: &[(Expr, Option<Expr>)], notation: Notation) -> String {
     let lines: Vec<String> = cases
         .iter()
         .map(|(value, condition)| match condition {
-            Some(condition) => format!("{} & {}", part(value), part(condition)),
-            None => format!("{} & \\text{{otherwise}}", part(value)),
+            Some(condition) => format!("{} & {}", value_text(value), part(condition)),
+            None => format!("{} & \\text{{otherwise}}", value_text(value)),
         })
         .collect();
     format!("\\begin{{cases}} {} \\end{{cases}}", lines.join(" \\\\ "))

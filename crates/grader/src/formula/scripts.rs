@@ -311,6 +311,16 @@ impl Parser<'_> {
 
     pub(super) fn try_bracketed_indices(&mut self) -> Option<Indices> {
         self.expect("[").ok()?;
+        // Mathematica's `h2[[1,1]]`.
+        let is_double = self.eat("[");
+        let found = self.inner_indices()?;
+        if is_double {
+            self.expect("]").ok()?;
+        }
+        Some(found)
+    }
+
+    fn inner_indices(&mut self) -> Option<Indices> {
         let row = self.index()?;
         if self.eat("]") {
             return Some(Indices::One(row));
@@ -416,7 +426,7 @@ impl Parser<'_> {
                 .parse()
                 .map_or(true, |layer: usize| layer == 0 || layer > self.scope.depth),
             Some(Token::Name(name)) => {
-                !matches!(name.as_str(), "T" | "top" | "t" | "L")
+                !matches!(name.as_str(), "T" | "top" | "t" | "L" | "l" | "ell")
                     && self.scope.layer_of(name).is_none()
             }
             Some(Token::Mark(mark)) => *mark != "'",

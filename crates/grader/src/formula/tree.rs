@@ -52,7 +52,9 @@ impl Kind {
             (Kind::Letter(a), Kind::Letter(b)) | (Kind::Stack(a, ..), Kind::Stack(b, ..)) => a == b,
             (Kind::Ones(a), Kind::Ones(b)) => a.is_some() == b.is_some(),
             (Kind::Select(_, a), Kind::Select(_, b)) => a == b,
-            (Kind::Entries(a, b, _), Kind::Entries(c, d, _)) => (a, b) == (c, d),
+            (Kind::Unit(a, c), Kind::Unit(b, d)) => a == b && c.is_some() == d.is_some(),
+            (Kind::Range(a, ..), Kind::Range(b, ..)) => a == b,
+            (Kind::Entries(a, b, ..), Kind::Entries(c, d, ..)) => (a, b) == (c, d),
             (Kind::Transpose(_), Kind::Transpose(_))
             | (Kind::Negate(_), Kind::Negate(_))
             | (Kind::Power(..), Kind::Power(..))

@@ -6,7 +6,7 @@ pub(super) const WORDS: &[&str] = &[
     "delta", "theta", "sigma", "sigmoid", "relu", "tanh", "exp", "log", "ln", "softmax", "max", "min",
     "maximum", "minimum", "abs", "sqrt", "diag", "step", "sum", "transpose", "where", "outer", "dot",
     "matmul", "multiply", "heaviside", "sign", "sgn", "indicator", "loss", "axis", "keepdims", "True",
-    "true", "otherwise", "if", "else", "for", "and", "ones", "when", "then",
+    "true", "otherwise", "if", "else", "for", "and", "ones", "when", "then", "frac",
 ];
 
 /// Other spellings of a single name.
@@ -15,7 +15,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("Heaviside", "heaviside"), ("HeavisideTheta", "step"), ("UnitStep", "step"), ("Step", "step"), ("Boole", "indicator"),
     ("yhat", "yhat"), ("nabla", "nabla"), ("partial", "partial"), ("ell", "ell"), ("Theta", "Theta"), ("alpha", "alpha"),
     ("beta", "beta"), ("tr", "trace"), ("Tr", "trace"), ("trace", "trace"), ("in", "in"),
-    ("Diag", "diag"), ("Sigma", "sigma"), ("top", "top"),
+    ("Diag", "diag"), ("Transpose", "transpose"), ("Max", "max"), ("Min", "min"), ("Sign", "sign"), ("Sigma", "sigma"), ("top", "top"),
 ];
 
 /// Words that are an operator between two factors in plain text.
@@ -27,6 +27,19 @@ pub(super) const INFIX: &[(&str, &str)] = &[
     ("otimes", "⊗"),
     ("dot", "·"),
     ("cdot", "·"),
+];
+
+/// The operators of Typst that hold a dot.
+pub(super) const DOTTED: &[(&str, &str)] = &[
+    ("dot.circle", "⊙"),
+    ("dot.o", "⊙"),
+    ("dot.op", "·"),
+    ("dot.c", "·"),
+    ("times.circle", "⊗"),
+    ("times.o", "⊗"),
+    ("eq.not", "!="),
+    ("gt.eq", ">="),
+    ("lt.eq", "<="),
 ];
 
 /// Names that have a layer, which plain text writes as digits right behind them.
@@ -101,7 +114,7 @@ pub(super) const DECORATION: &[&str] = &[
     "nonumber", "notag", "boldsymbol", "bm", "mathbf", "mathit", "mathcal", "mathrm", "mathsf", "mathtt",
     "operatorname", "vec", "hspace", "boxed", "mathop", "text", "textrm", "textbf", "textit", "mathbin",
     "mathrel", "mbox", "ensuremath", "blacksquare", "square", "Box", "qed", "checkmark", "therefore", "hfill",
-    "mathstrut", "strut", "mathopen", "mathclose", "mathord", "overrightarrow", "underline", "negthinspace", "thinspace", "medspace", "thickspace", "enspace",
+    "bf", "rm", "it", "cal", "sf", "tt", "mathstrut", "strut", "mathopen", "mathclose", "mathord", "overrightarrow", "underline", "negthinspace", "thinspace", "medspace", "thickspace", "enspace",
 ];
 
 /// Spaces that carry no meaning.

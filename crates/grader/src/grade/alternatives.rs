@@ -23,17 +23,20 @@ pub(super) async fn chosen<'s>(
     if is_right {
         return (usual, &side.advice);
     }
-    let has_value = values.has_shape_of(&prepared.solution.values);
+    let (evaluates, has_shape) = (
+        values.evaluated() == networks,
+        values.has_shape_of(&prepared.solution.values),
+    );
     let mut fallback = None;
     for other in &side.others {
-        if other.is_fallback && has_value || prepared.forbidden_piece(&other.expr).is_some() {
+        if other.is_fallback && has_shape || prepared.forbidden_piece(&other.expr).is_some() {
             continue;
         }
         let (values, is_right) = values_of(prepared, &other.expr).await;
         if is_right {
             return (&other.expr, &other.advice);
         }
-        if !has_value && fallback.is_none() && values.evaluated() == networks {
+        if !evaluates && fallback.is_none() && values.evaluated() == networks {
             fallback = Some((&other.expr, &other.advice[..]));
         }
     }

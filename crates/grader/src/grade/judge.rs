@@ -12,6 +12,7 @@ use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
     Expr, Fault, FormulaError, Notation, Side, Span, parse, readings, render, shape_text,
+    shown_in_latex, shown_in_plain,
 };
 
 /// The work limit of the search for the one edit that corrects an answer, in entries computed if every candidate were
@@ -184,10 +185,7 @@ impl<'a> Judge<'a> {
             );
         };
         let mut report = self.verdict(reading, values).await;
-        report.understood = Some(Understood {
-            latex: render(reading, Notation::Latex),
-            plain: render(reading, Notation::Plain),
-        });
+        report.understood = Some(self.understood(reading));
         if readings.len() > 1 {
             report.advice.push("⊙ and the matrix product stand side by side; parentheses would say which comes first.".to_owned());
         }
@@ -196,6 +194,18 @@ impl<'a> Judge<'a> {
         Judgement {
             report,
             answer: Some(reading.clone()),
+        }
+    }
+
+    /// How the answer was read, in its author's notation.
+    fn understood(&self, reading: &Expr) -> Understood {
+        let network = self.prepared.solution.networks.first();
+        Understood {
+            latex: shown_in_latex(reading, self.text),
+            plain: network.map_or_else(
+                || render(reading, Notation::Plain),
+                |network| shown_in_plain(reading, network),
+            ),
         }
     }
 

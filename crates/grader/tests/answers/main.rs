@@ -227,7 +227,13 @@ fn equal_questions(grader: &Grader) -> BTreeSet<(&str, &str)> {
 }
 
 /// A question about a whole and one about its entry: `(∂l/∂W)_{ij} = …` answers both.
-const BY_ENTRIES: &[(&str, &str)] = &[("1.11", "1.10"), ("1.15", "1.14"), ("2.7", "2.6")];
+const BY_ENTRIES: &[(&str, &str)] = &[
+    ("1.11", "1.10"),
+    ("1.15", "1.14"),
+    ("2.7", "2.6"),
+    ("2.7", "1.10"),
+    ("2.8", "1.14"),
+];
 
 #[test]
 fn right_answers_are_right_for_no_other_question() {
