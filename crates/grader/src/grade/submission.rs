@@ -2,6 +2,8 @@
 
 mod content;
 mod document;
+mod macros;
+mod single_backslash;
 mod tex;
 
 pub use content::{MAX_ANSWERS, MAX_ID_BYTES, Submission, SubmissionError};
@@ -25,7 +27,8 @@ impl Submission {
         }
     }
 
-    /// Reads `{"assignment": "hw-backprop", "answers": {"1.1": "…"}}`.
+    /// Reads `{"assignment": "hw-backprop", "answers": {"1.1": "…"}}`. Backslashes that are single, and so are those of
+    /// LaTeX, are read as such, with a note.
     pub fn from_json(text: &str) -> Result<Self, SubmissionError> {
         document::from_json(bounded(text)?)
     }
@@ -35,7 +38,8 @@ impl Submission {
         document::from_toml(bounded(text)?)
     }
 
-    /// Reads each `\begin{answer}{1.1} … \end{answer}`, and the assignment of `\assignment{hw-backprop}`.
+    /// Reads each `\begin{answer}{1.1} … \end{answer}`, and the assignment of `\assignment{hw-backprop}`. An answer begins
+    /// with the definitions of the document that it uses, such as `\newcommand`.
     pub fn from_tex(text: &str) -> Result<Self, SubmissionError> {
         tex::from_tex(bounded(text)?)
     }

@@ -17,6 +17,8 @@ pub struct Submission {
     pub assignment: Option<String>,
     /// The answers by question id; none is blank.
     pub answers: BTreeMap<String, String>,
+    /// How the file was read where its author may have meant something else.
+    pub notes: Vec<String>,
 }
 
 /// Why a submission cannot be read, and where.

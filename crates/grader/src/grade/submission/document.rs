@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::content::{Answers, Submission, SubmissionError, id};
+use super::single_backslash::doubled;
 
 /// The file's structure.
 #[derive(Deserialize)]
@@ -21,11 +22,28 @@ impl Document {
         Ok(Submission {
             assignment: self.assignment.as_deref().map(id).transpose()?,
             answers: self.answers.filled(),
+            notes: Vec::new(),
         })
     }
 }
 
+/// Said where single backslashes were read as LaTeX.
+const SINGLE_BACKSLASHES: &str = "the backslashes of some answers are single, which JSON takes for the start of an escape; they were \
+     read as those of LaTeX. Compare what was understood, or write each of them twice";
+
 pub(super) fn from_json(text: &str) -> Result<Submission, SubmissionError> {
+    let Some(doubled) = doubled(text)? else {
+        return from_strict_json(text);
+    };
+    let mut submission = from_strict_json(&doubled.text).map_err(|error| SubmissionError {
+        column: doubled.original_column(error.line, error.column),
+        ..error
+    })?;
+    submission.notes.push(SINGLE_BACKSLASHES.to_owned());
+    Ok(submission)
+}
+
+fn from_strict_json(text: &str) -> Result<Submission, SubmissionError> {
     let document: Document = serde_json::from_str(text).map_err(|error| {
         // serde_json ends its messages with the position, which the error states itself.
         let place = format!(" at line {} column {}", error.line(), error.column());

@@ -27,6 +27,7 @@ fn json_and_toml_say_the_same() {
     let expected = Submission {
         assignment: Some("hw-backprop".to_owned()),
         answers: answers(&[("1.1", r"\delta h^2")]),
+        notes: Vec::new(),
     };
     assert_eq!(Submission::from_json(json).as_ref(), Ok(&expected));
     assert_eq!(Submission::from_toml(quoted).as_ref(), Ok(&expected));
@@ -210,4 +211,120 @@ fn no_prefix_of_a_submission_panics() {
         let _ = Submission::from_toml(&text[..end]);
         let _ = Submission::from_json(&text[..end]);
     }
+}
+
+#[test]
+fn single_backslashes_in_json_are_read_as_latex_with_a_note() {
+    let read = |answer: &str| {
+        let text = format!("{{\"answers\": {{\"1.1\": \"{answer}\"}}}}");
+        Submission::from_json(&text).map(|read| (read.answers["1.1"].clone(), read.notes.len()))
+    };
+    for latex in [
+        r"\delta h^2_{1,1}",
+        r"\frac{1}{m} \beta",
+        r"(\delta W^3)^\top h^1",
+        r"\nabla_{W^3} l",
+        r"\theta \times \right) \underbrace{a}",
+        r"\begin{bmatrix} a \\ b \\c \end{bmatrix}",
+        r"W^3 \neq \nu \delta",
+    ] {
+        assert_eq!(read(latex), Ok((latex.to_owned(), 1)), "{latex}");
+    }
+    // JSON as it should be keeps its meaning.
+    for (json, meant) in [
+        (r"\\delta h^2", r"\delta h^2"),
+        (r"a\nb\tc\r\nd", "a\nb\tc\r\nd"),
+        (r"\n\treturn delta", "return delta"),
+        (r"\u03b4 h^2", "δ h^2"),
+        (
+            r"\\begin{bmatrix} a \\\\ b \\end{bmatrix}",
+            r"\begin{bmatrix} a \\ b \end{bmatrix}",
+        ),
+        (r"a\\nb \\frac", r"a\nb \frac"),
+    ] {
+        assert_eq!(read(json), Ok((meant.to_owned(), 0)), "{json}");
+    }
+    assert_eq!(
+        read(r"\u03b4 \cdot h\n\delta"),
+        Ok(("δ \\cdot h\n\\delta".to_owned(), 1))
+    );
+    let mixed = error(Submission::from_json(
+        "{\"answers\": {\n \"1\": \"\\delta \\\\top\"}}",
+    ));
+    assert!(mixed.starts_with("line 2, column 8: "), "{mixed}");
+    assert!(mixed.contains("each takes two"), "{mixed}");
+    let later = error(Submission::from_json(
+        "{\"answers\": {\n \"1\": \"\\delta\" 3}}",
+    ));
+    assert!(later.starts_with("line 2, column 16: "), "{later}");
+}
+
+#[test]
+fn an_answer_takes_along_the_commands_that_it_uses() {
+    let text = r"\documentclass{article}
+\makeatletter
+\newcommand\bp@keep{\begin{answer}{#1}}
+\newenvironment{answer}[1]{\string\begin{answer}{#1}}{\end{answer}}
+\makeatother
+% \newcommand{\dl}{wrong}
+\begin{macros}
+\newcommand{\dl}{\partial l}
+\newcommand*\ind[1]{\mathbf{1}[#1]}
+\renewcommand {\Wt} [2][3] {(W^{#1})^{\top}#2}
+\DeclareMathOperator*{\re}{relu}
+\def\grad#1#2{\frac{\dl}{\partial #1}}
+\end{macros}
+\begin{document}
+\begin{answer}{1.1}
+\grad{W}{} \ind{z^2 > 0}
+\end{answer}
+\newcommand{\late}{a}
+\begin{answer}{1.2} \delta \newcommand{\own}{b} \own \end{answer}
+\begin{answer}{1.3} \late \re \Wt{2} \end{answer}
+\begin{answer}{1.4} \own \end{answer}
+\end{document}";
+    let expected = [
+        (
+            "1.1",
+            "\\newcommand{\\dl}{\\partial l}\n\\def\\grad#1#2{\\frac{\\dl}{\\partial #1}}\n\
+             \\newcommand*\\ind[1]{\\mathbf{1}[#1]}\n\\grad{W}{} \\ind{z^2 > 0}",
+        ),
+        ("1.2", r"\delta \newcommand{\own}{b} \own"),
+        (
+            "1.3",
+            "\\renewcommand {\\Wt} [2][3] {(W^{#1})^{\\top}#2}\n\\newcommand{\\late}{a}\n\
+             \\DeclareMathOperator*{\\re}{relu}\n\\late \\re \\Wt{2}",
+        ),
+        ("1.4", r"\own"),
+    ];
+    assert_eq!(tex(text), answers(&expected));
+    for unfinished in [
+        r"\newcommand",
+        r"\newcommand{\a",
+        r"\newcommand{\a}[1",
+        r"\def\a",
+        r"\newcommand{\a}{\}",
+        r"\def\",
+        r"\newcommand*",
+        r"\newcommand{\a}}",
+    ] {
+        let text =
+            format!("{unfinished}\n\\begin{{document}}\\begin{{answer}}{{1}} \\a \\end{{answer}}");
+        let _ = Submission::from_tex(&text);
+    }
+}
+
+#[test]
+fn answers_of_a_document_stand_after_its_preamble() {
+    let preamble =
+        r"\newcommand{\show}{\begin{answer}{9.9}} \begin{macros}\def\d{\delta}\end{macros}";
+    let body = r"\begin{answer}{1.1}\d\end{answer}";
+    let document = format!("{preamble}\\begin{{document}}{body}\\end{{document}}");
+    let expected = answers(&[("1.1", "\\def\\d{\\delta}\n\\d")]);
+    assert_eq!(tex(&document), expected);
+    // The file that the sheet embeds in its PDF.
+    let embedded = format!(
+        "% backpropd answers 1\n\\begin{{macros}}\\def\\d{{\\delta}}\\end{{macros}}\n{body}"
+    );
+    assert_eq!(tex(&embedded), expected);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::content::{Answers, Submission, SubmissionError, id, line_of};
+use super::macros::Definitions;
 
 /// An answer whose end has not been read yet.
 struct Open<'a> {
@@ -14,9 +15,12 @@ struct Open<'a> {
 }
 
 pub(super) fn from_tex(source: &str) -> Result<Submission, SubmissionError> {
-    let text = without_comments(source);
+    let text = without_internals(&without_comments(source));
     let mut reader = Reader::new(&text);
-    let mut at = 0;
+    // The preamble defines the environments, which is not to use them.
+    let body = text.find(r"\begin{document}").unwrap_or(0);
+    reader.preamble(body)?;
+    let mut at = body;
     while let Some(found) = text[at..].find('\\') {
         let start = at + found;
         let (command, after) = command(&text, start);
@@ -48,6 +52,11 @@ struct Reader<'a> {
     /// The line where each question is answered.
     lines: BTreeMap<&'a str, usize>,
     open: Option<Open<'a>>,
+    definitions: Definitions<'a>,
+    /// The byte after the last answer.
+    outside: usize,
+    /// The body of each answer.
+    bodies: Vec<(Open<'a>, &'a str)>,
 }
 
 impl<'a> Reader<'a> {
@@ -58,7 +67,25 @@ impl<'a> Reader<'a> {
             answers: Answers::default(),
             lines: BTreeMap::new(),
             open: None,
+            definitions: Definitions::default(),
+            outside: text.find(r"\begin{document}").unwrap_or(0),
+            bodies: Vec::new(),
         }
+    }
+
+    /// The text before the byte `end`: the student's own commands, and the assignment if it is named there.
+    fn preamble(&mut self, end: usize) -> Result<(), SubmissionError> {
+        let text = &self.text[..end];
+        self.definitions.read(text);
+        for (start, _) in text.match_indices(r"\assignment") {
+            let (name, after) = command(text, start);
+            if let ("assignment", Some((named, _))) = (name, argument(text, after))
+                && id(named).is_ok()
+            {
+                self.assignment(start, named)?;
+            }
+        }
+        Ok(())
     }
 
     /// An answer begins; gives the byte after its id.
@@ -82,6 +109,7 @@ impl<'a> Reader<'a> {
             );
             return Err(self.error(begin, message));
         }
+        self.definitions.read(&self.text[self.outside..begin]);
         self.open = Some(Open {
             question,
             begin,
@@ -96,9 +124,10 @@ impl<'a> Reader<'a> {
             let message = r"\end{answer} ends nothing; \begin{answer}{…} is expected before it";
             return Err(self.error(end, message));
         };
-        let body = self.text[open.body..end].to_owned();
-        let added = self.answers.insert(open.question, body);
-        added.map_err(|message| self.error(open.begin, message))
+        let body = &self.text[open.body..end];
+        self.outside = end;
+        self.bodies.push((open, body));
+        Ok(())
     }
 
     /// The assignment is named.
@@ -116,13 +145,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn finish(self) -> Result<Submission, SubmissionError> {
+    fn finish(mut self) -> Result<Submission, SubmissionError> {
         if let Some(open) = &self.open {
             let message = format!(
                 r"answer {} begins here and does not end; \end{{answer}} is expected",
                 open.question
             );
             return Err(self.error(open.begin, message));
+        }
+        self.definitions.read(&self.text[self.outside..]);
+        for (open, body) in std::mem::take(&mut self.bodies) {
+            let body = body.trim();
+            // A definition does not fill a blank answer.
+            let used = self.definitions.used_by(body);
+            let added = self.answers.insert(open.question, used + body);
+            added.map_err(|message| self.error(open.begin, message))?;
         }
         Ok(Submission {
             answers: self.answers.filled(),
@@ -147,6 +184,23 @@ fn without_comments(source: &str) -> String {
         }
     }
     text
+}
+
+/// The text with what stands between `\makeatletter` and `\makeatother` blanked out, with its line breaks: the inside of
+/// packages, such as the sheet's own.
+fn without_internals(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(r"\makeatletter") {
+        let (before, inside) = rest.split_at(start);
+        let length = inside.find(r"\makeatother").unwrap_or(inside.len());
+        written.push_str(before);
+        let blank = |c: char| if c == '\n' { c } else { ' ' };
+        written.extend(inside[..length].chars().map(blank));
+        rest = &inside[length..];
+    }
+    written.push_str(rest);
+    written
 }
 
 /// The command whose backslash is at `start`, and the byte after it; `\\` and `\%` are commands of one character.
