@@ -1,8 +1,10 @@
 //! Renders a report in the formats of terminals and autograders. Returns strings and writes nothing.
 
 mod gradescope;
+pub mod html;
 mod json;
 mod junit;
+mod mathml;
 mod prairielearn;
 mod printable;
 mod style;
@@ -32,11 +34,13 @@ pub enum Format {
     GitHub,
     /// Autolab, whose last line is the scores.
     Autolab,
+    /// A page for the student.
+    Html,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Text,
         Self::Json,
         Self::Gradescope,
@@ -44,6 +48,7 @@ impl Format {
         Self::Junit,
         Self::GitHub,
         Self::Autolab,
+        Self::Html,
     ];
 
     /// Its name, as on the command line.
@@ -56,6 +61,7 @@ impl Format {
             Self::Junit => "junit",
             Self::GitHub => "github",
             Self::Autolab => "autolab",
+            Self::Html => "html",
         }
     }
 
@@ -69,6 +75,32 @@ impl Format {
             Self::Junit => junit::write(report, style),
             Self::GitHub => json::github(report, style),
             Self::Autolab => format!("{}{}", text::write(report, style), json::autolab(report)),
+            Self::Html => html::write(report, style),
+        }
+    }
+
+    /// The result of a hand-in that cannot be read, with the reason, in the format of an autograder: 0 points, or no
+    /// attempt where the platform has a word for that. `questions` are those that were to be answered.
+    pub fn refuse(self, reason: &str, questions: &[(String, f64)]) -> String {
+        match self {
+            Self::Gradescope => gradescope::refuse(reason),
+            Self::PrairieLearn => prairielearn::refuse(reason),
+            Self::GitHub => json::refuse_github(reason, questions),
+            Self::Autolab => format!("{reason}\n{}", json::refuse_autolab(questions)),
+            Self::Json => json::refuse(reason),
+            Self::Junit => junit::refuse(reason),
+            Self::Html => html::page("Not read", &format!("<p>{}</p>\n", html::escape(reason))),
+            Self::Text => format!("{reason}\n"),
+        }
+    }
+
+    /// The extension of its files.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Text | Self::Autolab => "txt",
+            Self::Json | Self::Gradescope | Self::PrairieLearn | Self::GitHub => "json",
+            Self::Junit => "xml",
+            Self::Html => "html",
         }
     }
 }

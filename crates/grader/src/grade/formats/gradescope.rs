@@ -35,8 +35,22 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "extra_data": { "assignment": report.assignment, "receipt": report.receipt },
+        // The report as well, which the receipt signs: `backpropd verify` takes this file.
+        "extra_data": { "assignment": report.assignment, "receipt": report.receipt, "report": report },
         "tests": tests,
+    });
+    format!("{results:#}\n")
+}
+
+/// 0 points, with the reason.
+pub(super) fn refuse(reason: &str) -> String {
+    let results = json!({
+        "score": 0,
+        "output": reason,
+        "output_format": "text",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": [],
     });
     format!("{results:#}\n")
 }

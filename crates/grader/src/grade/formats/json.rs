@@ -49,3 +49,28 @@ pub(super) fn autolab(report: &GradeReport) -> String {
         .collect();
     format!("{}\n", json!({ "scores": scores }))
 }
+
+/// An object with the reason alone.
+pub(super) fn refuse(reason: &str) -> String {
+    line(&json!({ "unread": reason }))
+}
+
+/// The status `error`, and the reason as the message of a test.
+pub(super) fn refuse_github(reason: &str, questions: &[(String, f64)]) -> String {
+    let most: f64 = questions.iter().map(|(_, points)| points).sum();
+    line(&json!({
+        "version": 1,
+        "max_score": most,
+        "status": "error",
+        "tests": [{ "name": "The hand-in", "status": "error", "score": 0, "message": reason }],
+    }))
+}
+
+/// 0 points for each question.
+pub(super) fn refuse_autolab(questions: &[(String, f64)]) -> String {
+    let scores: Map<String, Value> = questions
+        .iter()
+        .map(|(id, _)| (id.clone(), json!(0)))
+        .collect();
+    format!("{}\n", json!({ "scores": scores }))
+}

@@ -67,6 +67,16 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
     xml
 }
 
+/// One test, which has an error: the reason.
+pub(super) fn refuse(reason: &str) -> String {
+    let reason = escape(reason);
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"1\" errors=\"1\">\n  <testsuite name=\"hand-in\" tests=\"1\" \
+         errors=\"1\">\n    <testcase name=\"hand-in\">\n      <error message=\"{reason}\"/>\n    </testcase>\n  </testsuite>\n\
+         </testsuites>\n"
+    )
+}
+
 /// Text for XML 1.0, which has no place for most control characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

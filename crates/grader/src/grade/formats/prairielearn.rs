@@ -53,6 +53,14 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
         "message": format!("{} of {} points", super::style::points(report.score), super::style::points(report.max_score)),
         "output": report.receipt.clone().unwrap_or_default(),
         "tests": tests,
+        // PrairieLearn keeps what it does not know: `backpropd verify` takes this file.
+        "report": report,
     });
+    format!("{results:#}\n")
+}
+
+/// No attempt, with the reason.
+pub(super) fn refuse(reason: &str) -> String {
+    let results = json!({ "gradable": false, "message": reason, "format_errors": [reason] });
     format!("{results:#}\n")
 }

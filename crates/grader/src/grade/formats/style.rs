@@ -13,6 +13,10 @@ pub struct Style<'a> {
     pub answers: Option<&'a BTreeMap<String, String>>,
     /// The duration of grading, in seconds, for formats that show it.
     pub seconds: f64,
+    /// The questions' texts, by id, for formats that show them.
+    pub prompts: Option<&'a BTreeMap<String, String>>,
+    /// The student's name, if not that of the report.
+    pub student: Option<&'a str>,
 }
 
 /// A number of points, without a trailing `.0`.

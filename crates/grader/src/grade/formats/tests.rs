@@ -149,3 +149,52 @@ fn a_terminal_shows_the_piece_that_is_meant() {
     assert!(text.ends_with("2.5 of 4 points\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "no colours unless asked for");
 }
+
+#[test]
+fn a_page_shows_each_verdict_by_sign_and_sets_its_formulas() {
+    let answers = BTreeMap::from([("1.2".to_owned(), r"\delta <h>^1".to_owned())]);
+    let prompts = BTreeMap::from([("1.1".to_owned(), r"Derive $\partial l$.".to_owned())]);
+    let style = Style {
+        answers: Some(&answers),
+        prompts: Some(&prompts),
+        student: Some("Ada <Lovelace>"),
+        ..Style::default()
+    };
+    let html = Format::Html.write(&report(), &style);
+    for expected in [
+        "<h1>Ada &lt;Lovelace&gt;</h1>",
+        "2.5 of 4 points",
+        "· no answer",
+        "<math><mo>∂</mo><mi>l</mi></math>",
+        "~ PARTIAL",
+        "<pre>\\delta <mark>&lt;h&gt;</mark>^1</pre>",
+        "<math display=\"block\"><mi>δ</mi><msup><mi>h</mi><mrow><mn>1</mn></mrow></msup></math>",
+        "<td class=\"right\">✓</td><td class=\"wrong\">✗</td>",
+        "A &lt;mask&gt; &amp; more_than_that.",
+        "There is no question 9.9",
+    ] {
+        assert!(html.contains(expected), "{expected} in {html}");
+    }
+    for forbidden in ["<script", "http:", "https:", "//"] {
+        assert!(!html.contains(forbidden), "{forbidden} in {html}");
+    }
+}
+
+#[test]
+fn a_hand_in_that_cannot_be_read_is_refused_with_the_reason_in_every_format() {
+    let questions = [("1.1".to_owned(), 2.0)];
+    for format in Format::ALL {
+        let refused = format.refuse("line 1: \"x\" & more", &questions);
+        assert!(refused.contains("line 1: "), "{format}: {refused}");
+        assert!(refused.ends_with('\n'), "{format}");
+    }
+    let parse = |format: Format| -> Value {
+        serde_json::from_str(&format.refuse("why", &questions)).expect("it is JSON")
+    };
+    assert_eq!(parse(Format::Gradescope)["score"], 0);
+    assert_eq!(parse(Format::Gradescope)["output"], "why");
+    assert_eq!(parse(Format::PrairieLearn)["gradable"], false);
+    assert_eq!(parse(Format::GitHub)["status"], "error");
+    let autolab = Format::Autolab.refuse("why", &questions);
+    assert!(autolab.ends_with("{\"scores\":{\"1.1\":0}}\n"), "{autolab}");
+}
