@@ -2,6 +2,7 @@
 //! does not need a formula to be parsed; formulas stay text here.
 
 mod convention;
+pub mod faults;
 mod network_file;
 
 use std::collections::{BTreeMap, HashSet};

@@ -49,7 +49,7 @@ macro_rules! words {
     ($name:ident: $value:ty { $($variant:ident => $meaning:expr,)+ }) => {
         #[derive(Clone, Copy, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        enum $name { $($variant,)+ }
+        pub(super) enum $name { $($variant,)+ }
 
         impl From<$name> for $value {
             fn from(word: $name) -> Self {
