@@ -10,6 +10,8 @@ use crate::grade::formats::printable_name;
 
 /// Largest file of answers, report, or description of a network, in bytes.
 pub(super) const TEXT_BYTES: u64 = 4 << 20;
+/// Largest PDF of a homework, in bytes: pictures make it long.
+pub(super) const PDF_BYTES: u64 = 32 << 20;
 /// Largest file of numbers, in bytes.
 pub(super) const DATA_BYTES: u64 = 1 << 30;
 
@@ -50,6 +52,15 @@ pub(super) fn read(path: &Path, most: u64, links: Links) -> Result<Vec<u8>, Stri
         return Err(too_long());
     }
     Ok(bytes)
+}
+
+/// Whether the path leads to a regular file, and by no link that is refused.
+pub(super) fn check(path: &Path, links: Links) -> Result<(), String> {
+    let name = printable_name(&path.display().to_string());
+    let problem = |what: &dyn std::fmt::Display| format!("cannot read {name}: {what}");
+    check_link(path, links).map_err(|error| problem(&error))?;
+    let named = fs::metadata(path).map_err(|error| problem(&error))?;
+    no_file(named.file_type()).map_or(Ok(()), |what| Err(problem(&what)))
 }
 
 /// [`read`] for UTF-8.

@@ -1,17 +1,21 @@
 //! The command line: one file for each command.
 
 mod arrays;
+mod check;
 mod connection;
 mod failure;
 mod files;
 mod grade;
 mod grade_gradients;
 mod healthcheck;
+mod kit;
 mod lint_key;
 mod npy;
+pub mod pdf;
 mod progress_bar;
 mod serve;
 mod settings;
+mod sheet;
 mod train;
 mod transfer;
 mod trash;
@@ -50,6 +54,9 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((train::NAME, matches)) => train::run(matches),
         Some((grade::NAME, matches)) => grade::run(matches),
         Some((grade_gradients::NAME, matches)) => grade_gradients::run(matches),
+        Some((check::NAME, matches)) => check::run(matches),
+        Some((kit::NAME, matches)) => kit::run(matches),
+        Some((sheet::NAME, matches)) => sheet::run(matches),
         Some((verify::NAME, matches)) => verify::run(matches),
         Some((lint_key::NAME, matches)) => lint_key::run(matches),
         Some((transfer::EXPORT, matches)) => transfer::export(matches),
@@ -91,6 +98,9 @@ fn command() -> Command {
         .subcommand(train::command())
         .subcommand(grade::command())
         .subcommand(grade_gradients::command())
+        .subcommand(check::command())
+        .subcommand(sheet::command())
+        .subcommand(kit::command())
         .subcommand(lint_key::command())
         .subcommand(verify::command())
         .subcommand(transfer::export_command())

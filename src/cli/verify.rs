@@ -25,7 +25,7 @@ pub(super) fn command() -> Command {
             "A receipt covers the student, the time, the content of the assignment, the answers, the score and each \
              question's verdict. Verifying needs the secret that signed it, which may be any line of the file.",
         )
-        .arg(file("report", "The report, as --format json writes it"))
+        .arg(file("report", "The report, as --format json writes it, or results for Gradescope or PrairieLearn"))
         .arg(file("answers", "The file of answers that was graded"))
         .arg(
             Arg::new("student")
@@ -47,7 +47,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     })?;
     let path = grade::required::<PathBuf>(matches, "report")?;
     let text = grade::read_text(path)?;
-    let report: GradeReport = serde_json::from_str(&text)
+    let report = report(&text)
         .map_err(|error| Failure::usage(format!("{} is not a report: {error}", path.display())))?;
     let submission = grade::read_submission(grade::required::<PathBuf>(matches, "answers")?)?;
     let asked = matches.get_one::<String>("student");
@@ -68,6 +68,18 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     };
     grade::publish(&text, None)?;
     Ok(ExitCode::FAILURE)
+}
+
+/// The report in a file: as `--format json` writes it, or inside the results for Gradescope or PrairieLearn.
+fn report(text: &str) -> Result<GradeReport, serde_json::Error> {
+    let mut value: serde_json::Value = serde_json::from_str(text)?;
+    for inside in ["/extra_data/report", "/report"] {
+        if let Some(report) = value.pointer_mut(inside) {
+            return serde_json::from_value(report.take());
+        }
+    }
+    // Read from the text, which says where a fault is.
+    serde_json::from_str(text)
 }
 
 /// The facts that a genuine receipt proves.

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 const RIGHT: &str = r#"{"assignment": "hw-backprop", "answers": {"1.1": "\\delta h^2_{1,1}"}}"#;
+const WRONG: &str = r#"{"assignment": "hw-backprop", "answers": {"1.1": "h^2_{1,1} h^1_{1,1}", "1.2": "h^2_{1,2} \\\\odot 3", "1.4": "W^3_{1,2} 7"}}"#;
 const RIGHT_TEX: &str = r"\begin{answer}{1.1} \delta h^2_{1,1} \end{answer}";
 
 /// Long beyond what grading takes; a command that hangs never ends.
@@ -89,7 +90,7 @@ fn every_file_of_a_class_has_its_line_and_the_rest_is_graded() {
         ("deep.toml ", ""),
         ("folder ", "folder"),
         ("huge ", "more than"),
-        ("paper ", "not a .json, .toml or .tex"),
+        ("paper ", "no answers inside"),
         ("pipe ", "pipe"),
         ("socket ", "it is a socket"),
         (".json ", "rename it"),
@@ -145,4 +146,278 @@ fn a_file_that_is_no_file_is_refused_wherever_one_is_named() {
     }
     let output = run(&["grade", "ok.json"], folder.path());
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// A folder with files at these paths.
+fn class(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+        fs::write(path, text).expect("writable");
+    }
+    folder
+}
+
+/// The standard output of a command that ends with this code.
+fn printed(code: i32, arguments: &[&str], folder: &Path) -> String {
+    let output = run(arguments, folder);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+    text(&output.stdout) + &told
+}
+
+#[test]
+fn a_folder_of_folders_is_a_class_and_no_file_is_lost() {
+    let folder = class(&[
+        ("c/ada/answers.tex", RIGHT_TEX),
+        ("c/ada/notes.md", "# hello"),
+        ("c/alan/deep/er/hw.json", RIGHT),
+        ("c/eve/hw.docx", "PK"),
+        ("c/grace/a.json", RIGHT),
+        ("c/grace/b.json", WRONG),
+        (
+            "c/Ida Noddack_4711_assignsubmission_file/hw.toml",
+            "[answers]\n'1.1' = '\\delta h^2_{1,1}'\n",
+        ),
+        ("c/__MACOSX/ada/x.tex", "x"),
+        ("c/mary.ipynb", "{}"),
+        ("c/nora.json", r#"{"answers": {"1.1": "\delta h^2_{1,1}"}}"#),
+        ("c/olga.zip", "PK"),
+        ("c/.DS_Store", "x"),
+    ]);
+    fs::create_dir(folder.path().join("c/frances")).expect("a folder");
+    let table = printed(2, &["grade", "c"], folder.path());
+    for (name, points, rest) in [
+        ("ada ", "2.00", "(not read: notes.md)"),
+        ("alan ", "2.00", ""),
+        ("eve ", "0.00", "a word processor's document is not read"),
+        ("frances ", "0.00", "no file in it"),
+        ("grace ", "0.00", "a.json and b.json hold different answers"),
+        ("Ida Noddack (4711) ", "2.00", ""),
+        ("mary ", "0.00", "a notebook is not read"),
+        ("nora ", "2.00", ""),
+        ("olga ", "0.00", "an archive is not read"),
+    ] {
+        let line = table.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is missing in\n{table}"));
+        assert!(
+            line.contains(&format!(" {points} of 50")) && line.contains(rest),
+            "{line}"
+        );
+    }
+    assert!(table.contains("9 submissions"), "{table}");
+    assert!(
+        !table.contains("MACOSX") && !table.contains("DS_Store"),
+        "{table}"
+    );
+}
+
+#[test]
+fn the_scores_of_a_class_go_into_the_platforms_own_list() {
+    let folder = class(&[
+        ("c/Ada Lovelace_12_assignsubmission_file_/hw.json", RIGHT),
+        ("c/Alan Turing_13_assignsubmission_file_/hw.md", "x"),
+        (
+            "grades.csv",
+            "Identifier,Full name,Email address,Status,Grade,Maximum grade,Feedback comments\n\
+             Participant 12,Ada Lovelace,ada@uni.edu,,,50.00,\nParticipant 13,Alan Turing,alan@uni.edu,,,50.00,\n\
+             Participant 14,Eve,eve@uni.edu,,,50.00,\n",
+        ),
+    ]);
+    let arguments = [
+        "grade",
+        "c",
+        "--format",
+        "csv",
+        "--roster",
+        "grades.csv",
+        "--out",
+        "done.csv",
+    ];
+    let table = printed(2, &arguments, folder.path());
+    assert!(table.contains("2 submissions"), "{table}");
+    let list = fs::read_to_string(folder.path().join("done.csv")).expect("written");
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(
+        lines[1].starts_with("Participant 12,Ada Lovelace,ada@uni.edu,,2,50.00,2 of 50 points."),
+        "{list}"
+    );
+    assert!(
+        lines[2].contains(",,0,50.00,") && lines[2].contains("Markdown is not read"),
+        "{list}"
+    );
+    assert_eq!(lines[3], "Participant 14,Eve,eve@uni.edu,,,50.00,");
+    let plain = printed(2, &["grade", "c", "--format", "csv"], folder.path());
+    let plain: Vec<&str> = plain.lines().collect();
+    assert!(
+        plain[0].starts_with("student,file,status,score,max_score,reason,1.1,1.2,"),
+        "{plain:?}"
+    );
+    assert!(plain[1].contains(",graded,2,50,,2,0,"), "{plain:?}");
+}
+
+#[test]
+fn a_regrading_differs_where_an_answer_does_and_nowhere_else() {
+    let folder = class(&[
+        ("c/ada.json", WRONG),
+        ("c/alan.json", WRONG),
+        ("c/eve.json", RIGHT),
+    ]);
+    let here = folder.path();
+    let old = printed(0, &["grade", "c", "--format", "json"], here);
+    let class: serde_json::Value = serde_json::from_str(&old).expect("JSON");
+    assert_eq!(class["submissions"].as_array().map(Vec::len), Some(3));
+    assert_eq!(
+        class["pairs"][0]["students"],
+        serde_json::json!(["ada", "alan"])
+    );
+    assert_eq!(
+        class["alike"][0]["students"],
+        serde_json::json!(["ada", "alan"])
+    );
+    fs::write(here.join("old.json"), old).expect("writable");
+    let same = printed(0, &["grade", "c", "--compare", "old.json"], here);
+    assert!(same.contains("0 of 3 submissions differ"), "{same}");
+    fs::write(here.join("c/ada.json"), RIGHT).expect("writable");
+    fs::remove_file(here.join("c/eve.json")).expect("it is there");
+    let other = printed(1, &["grade", "c", "--compare", "old.json"], here);
+    for expected in [
+        "ada: 0.00 → 2.00 points",
+        "→ CORRECT 2",
+        "eve: only in the old grading",
+        "2 of 2 submissions differ",
+    ] {
+        assert!(other.contains(expected), "{expected} in {other}");
+    }
+    let table = printed(0, &["grade", "c", "--alike"], here);
+    assert!(table.contains("alike: "), "{table}");
+}
+
+#[test]
+fn every_student_has_a_page_and_the_class_an_index() {
+    let folder = class(&[
+        ("c/ada l.json", RIGHT),
+        ("c/index.json", WRONG),
+        ("c/eve.md", "x"),
+    ]);
+    printed(
+        2,
+        &["grade", "c", "--format", "html", "--out", "pages"],
+        folder.path(),
+    );
+    let page = |name: &str| {
+        let path = folder.path().join("pages").join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    let index = page("index.html");
+    assert!(
+        index.contains("<a href=\"./ada%20l.html\">ada l</a>"),
+        "{index}"
+    );
+    assert!(index.contains("<a href=\"./index-2.html\">"), "{index}");
+    assert!(index.contains("Markdown is not read"), "{index}");
+    let ada = page("ada l.html");
+    assert!(ada.contains("✓ CORRECT") && ada.contains("<math"), "{ada}");
+    assert!(page("index-2.html").contains("✗"));
+    printed(2, &["grade", "c", "--format", "html"], folder.path());
+}
+
+#[test]
+fn one_answer_one_question_or_standard_input_is_graded() {
+    let folder = class(&[("ada.json", RIGHT), ("notes.md", "x")]);
+    let here = folder.path();
+    let tried = printed(0, &["grade", "--try", "1.1", r"-\delta h^2_{1,1}"], here);
+    assert!(
+        tried.contains("SIGN_FLIPPED") && tried.contains("of 2 points"),
+        "{tried}"
+    );
+    assert!(!tried.contains("1.2"), "{tried}");
+    let unknown = printed(2, &["grade", "--try", "9.9", "x"], here);
+    assert!(
+        unknown.contains("there is no question \"9.9\"") && unknown.contains("1.11"),
+        "{unknown}"
+    );
+    let one = printed(
+        0,
+        &[
+            "grade",
+            "ada.json",
+            "--question",
+            "1.1",
+            "--secret",
+            "s",
+            "--format",
+            "json",
+        ],
+        here,
+    );
+    let one: serde_json::Value = serde_json::from_str(&one).expect("JSON");
+    assert_eq!(one["max_score"], 2.0);
+    assert!(one["receipt"].is_null(), "{one}");
+    assert!(
+        printed(2, &["grade", "notes.md"], here)
+            .contains("hand in a .tex, .pdf, .json or .toml file")
+    );
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_backpropd"))
+        .args(["grade", "-"])
+        .stdin(fs::File::open(here.join("ada.json")).expect("it is there"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    assert!(child.wait().expect("it ends").success());
+    let output = child.wait_with_output().expect("it ended");
+    assert!(text(&output.stdout).contains("2 of 50 points"));
+}
+
+#[test]
+fn an_autograder_gets_a_report_whatever_was_handed_in() {
+    let folder = class(&[
+        ("right/hw.json", RIGHT),
+        ("wrong/hw.json", "(("),
+        (
+            "metadata.json",
+            r#"{"users": [{"name": "Ada", "email": "ada@uni.edu"}]}"#,
+        ),
+    ]);
+    let grade = |of: &str| {
+        let arguments = [
+            "grade",
+            of,
+            "--autograder",
+            "--metadata",
+            "metadata.json",
+            "--secret",
+            "s",
+            "--format",
+            "gradescope",
+            "--out",
+            "results.json",
+        ];
+        printed(0, &arguments, folder.path());
+        let text = fs::read_to_string(folder.path().join("results.json")).expect("written");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
+    };
+    let wrong = grade("wrong");
+    assert_eq!(wrong["score"], 0);
+    assert!(
+        wrong["output"]
+            .as_str()
+            .is_some_and(|why| why.contains("hw.json: line 1")),
+        "{wrong}"
+    );
+    assert_eq!(grade("right")["score"], 2.0);
+    let arguments = [
+        "verify",
+        "results.json",
+        "right",
+        "--secret",
+        "s",
+        "--student",
+        "ada@uni.edu",
+    ];
+    assert!(printed(0, &arguments, folder.path()).starts_with("genuine"));
+    let arguments = ["verify", "results.json", "right", "--secret", "t"];
+    printed(1, &arguments, folder.path());
 }

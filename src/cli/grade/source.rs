@@ -1,5 +1,6 @@
 //! The grader of a command: inside this process, or on a server.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use backpropd_client::{Client, pb};
@@ -7,11 +8,11 @@ use clap::{Arg, ArgMatches};
 use tokio::runtime::Runtime;
 
 use super::wire::{asked_reveal, read_report};
-use super::{choose, graders_seeded, secrets};
+use super::{Options, choose, graders_seeded, restrict, secrets};
 use crate::cli::{Failure, connection, serve};
 use crate::grade::receipt::Keys;
 use crate::grade::submission::Submission;
-use crate::grade::{GradeReport, Grader, Reveal};
+use crate::grade::{Assignment, GradeReport, Grader};
 
 pub(super) fn argument() -> Arg {
     Arg::new("server")
@@ -60,12 +61,13 @@ impl Source {
         id: &str,
         submission: &Submission,
         student: String,
-        reveal: Reveal,
+        options: &Options,
     ) -> Result<GradeReport, Failure> {
         match self {
             Self::Here { graders, keys } => {
-                let mut report = choose(graders, id)?.grade(&submission.answers, reveal);
-                if let Some(keys) = keys {
+                let mut report = choose(graders, id)?.grade(&submission.answers, options.reveal);
+                restrict(&mut report, &options.questions)?;
+                if let Some(keys) = keys.as_ref().filter(|_| options.questions.is_empty()) {
                     let since = SystemTime::now().duration_since(UNIX_EPOCH);
                     report.student = Some(student);
                     report.graded_at = since.ok().map(|since| since.as_secs());
@@ -77,16 +79,50 @@ impl Source {
                 let request = pb::GradeFormulasRequest {
                     assignment: id.to_owned(),
                     answers: submission.answers.clone().into_iter().collect(),
-                    reveal: asked_reveal(reveal).into(),
+                    reveal: asked_reveal(options.reveal).into(),
                     student,
                 };
                 let reply = runtime.block_on(client.grade_formulas(request))?;
                 let report = reply.report;
                 let report = report.ok_or_else(|| "it has no report".to_owned());
-                report
+                let mut report = report
                     .and_then(read_report)
-                    .map_err(|why| Failure::failed(format!("the server's reply: {why}")))
+                    .map_err(|why| Failure::failed(format!("the server's reply: {why}")))?;
+                restrict(&mut report, &options.questions)?;
+                Ok(report)
             }
         }
+    }
+
+    /// The assignment `id`, if it is graded here: a server does not send its file.
+    fn assignment(&self, id: &str) -> Option<&Assignment> {
+        match self {
+            Self::Here { graders, .. } => choose(graders, id).ok().map(Grader::assignment),
+            Self::Server { .. } => None,
+        }
+    }
+
+    /// The title of an assignment.
+    pub(super) fn title(&self, id: &str) -> Option<String> {
+        self.assignment(id)
+            .map(|assignment| assignment.title.clone())
+    }
+
+    /// The text of each question.
+    pub(super) fn prompts(&self, id: &str) -> BTreeMap<String, String> {
+        let questions = self.assignment(id).map(|assignment| &assignment.questions);
+        let questions = questions.into_iter().flatten();
+        questions
+            .map(|question| (question.id.clone(), question.prompt.clone()))
+            .collect()
+    }
+
+    /// The questions and their points.
+    pub(super) fn questions(&self, id: &str) -> Vec<(String, f64)> {
+        let questions = self.assignment(id).map(|assignment| &assignment.questions);
+        let questions = questions.into_iter().flatten();
+        questions
+            .map(|question| (question.id.clone(), question.points))
+            .collect()
     }
 }
