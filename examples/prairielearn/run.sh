@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# PrairieLearn's external grader runs this in /grade: the first file of answers in student/ is graded.
+# PrairieLearn's external grader runs this in a container: the files of the question are in /grade/tests, the hand-in is in
+# /grade/student. A hand-in that cannot be read costs no attempt, and the message says why.
 set -euo pipefail
 root=${GRADE:-/grade}
 out="$root/results/results.json"
-refuse() {
-    printf '{"gradable": false, "format_errors": ["%s"]}\n' "$1" >"$out"
-    exit 0
-}
-
 mkdir -p "$root/results"
-answers=$(find "$root/student" -maxdepth 1 -type f \( -name '*.tex' -o -name '*.json' -o -name '*.toml' \) | sort | head -n 1)
-[ -n "$answers" ] || refuse "There is no .tex, .json or .toml file of answers; hand one in."
-backpropd grade "$answers" --format prairielearn --out "$out" ||
-    refuse "The answers cannot be read; check the file with: backpropd grade FILE"
+options=(--assignment "$(cat "$root/tests/assignment")" --secret-file "$root/tests/secret")
+if [ -d "$root/tests/assignments" ]; then
+    options+=(--assignments "$root/tests/assignments")
+fi
+"$root/serverFilesCourse/backpropd/backpropd" grade "$root/student" --autograder --format prairielearn --out "$out" "${options[@]}" ||
+    printf '{"gradable": false, "message": "The autograder failed; tell your instructor."}\n' >"$out"
