@@ -1,5 +1,6 @@
 //! Long, flat, wide and nested answers on a small stack: each gets a verdict within bounded work.
 
+mod page;
 mod shapes;
 
 use std::collections::BTreeMap;
