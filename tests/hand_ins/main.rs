@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 const RIGHT: &str = r#"{"assignment": "hw-backprop", "answers": {"1.1": "\\delta h^2_{1,1}"}}"#;
-const WRONG: &str = r#"{"assignment": "hw-backprop", "answers": {"1.1": "h^2_{1,1} h^1_{1,1}", "1.2": "h^2_{1,2} \\\\odot 3", "1.4": "W^3_{1,2} 7"}}"#;
+const WRONG: &str = r#"{"assignment": "hw-backprop", "answers": {"1.1": "h^2_{1,1} h^1_{1,1}", "1.2": "h^2_{1,2} \\odot 3", "1.4": "W^3_{1,2} 7"}}"#;
 const RIGHT_TEX: &str = r"\begin{answer}{1.1} \delta h^2_{1,1} \end{answer}";
 
 /// Long beyond what grading takes; a command that hangs never ends.

@@ -7,6 +7,7 @@ mod result;
 mod roster;
 mod table;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -143,9 +144,12 @@ fn hand_ins(
             publish(&one.written(format, &entry.name, false), Some(&file))?;
         }
         // The answers are not needed any more, and those of a class need memory.
-        let (report, unread) = match outcome {
-            Ok(one) => (Some(one.report), None),
-            Err(why) => (None, Some(why)),
+        let (report, values, unread) = match outcome {
+            Ok(one) => {
+                let values = source.value_digests(&one.report, &one.submission);
+                (Some(one.report), values, None)
+            }
+            Err(why) => (None, BTreeMap::new(), Some(why)),
         };
         let file = entry.path.file_name();
         class.push(HandIn {
@@ -155,6 +159,7 @@ fn hand_ins(
             unread,
             report,
             students: entry.students,
+            values,
         });
         bar.advance(1);
     }

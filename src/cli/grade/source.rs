@@ -12,7 +12,7 @@ use super::{Options, choose, graders_seeded, restrict, secrets};
 use crate::cli::{Failure, connection, serve};
 use crate::grade::receipt::Keys;
 use crate::grade::submission::Submission;
-use crate::grade::{Assignment, GradeReport, Grader};
+use crate::grade::{Assignment, GradeReport, Grader, Verdict};
 
 pub(super) fn argument() -> Arg {
     Arg::new("server")
@@ -106,6 +106,29 @@ impl Source {
     pub(super) fn title(&self, id: &str) -> Option<String> {
         self.assignment(id)
             .map(|assignment| assignment.title.clone())
+    }
+
+    /// A digest of the values of each wrong answer, if it is graded here.
+    pub(super) fn value_digests(
+        &self,
+        report: &GradeReport,
+        submission: &Submission,
+    ) -> BTreeMap<String, String> {
+        let Self::Here { graders, .. } = self else {
+            return BTreeMap::new();
+        };
+        let Ok(grader) = choose(graders, &report.assignment) else {
+            return BTreeMap::new();
+        };
+        let is_wrong = |verdict| matches!(verdict, Verdict::Partial | Verdict::Incorrect);
+        let wrong = report.questions.iter().filter(|it| is_wrong(it.verdict));
+        wrong
+            .filter_map(|question| {
+                let answer = submission.answers.get(&question.id)?;
+                let digest = grader.value_digest(&question.id, answer)?;
+                Some((question.id.clone(), digest))
+            })
+            .collect()
     }
 
     /// The text of each question.

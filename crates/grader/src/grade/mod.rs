@@ -17,6 +17,7 @@ mod grader;
 mod grading;
 mod judge;
 mod key;
+mod likeness;
 mod mending;
 mod mistake;
 mod near_miss;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::network::{Samples, WeightShape};
 use super::{Assignment, NetworkSpec};
 use backpropd_engine::nn::{Activation, Loss, Reduction, ReluAtZero};
 
@@ -20,7 +21,7 @@ pub fn sheet(assignment: &Assignment) -> String {
     if !assignment.description.is_empty() {
         let _ = writeln!(text, "{}\n", latex(&assignment.description));
     }
-    text += &definitions(&assignment.network);
+    text += &definitions(assignment);
     let mut part = "";
     for question in &assignment.questions {
         if question.part != part {
@@ -33,6 +34,10 @@ pub fn sheet(assignment: &Assignment) -> String {
         } else {
             "points"
         };
+        let mut prompt = prompt;
+        for (choice, letter) in question.choices.iter().zip('A'..) {
+            let _ = write!(prompt, " \\textbf{{{letter}}} {}", latex(choice));
+        }
         let _ = write!(
             text,
             "\n\\paragraph{{{}}} {prompt} ({} {points})\n\\begin{{answer}}{{{id}}}\n\n\\end{{answer}}\n",
@@ -43,66 +48,188 @@ pub fn sheet(assignment: &Assignment) -> String {
     text + "\n\\end{document}\n"
 }
 
+/// How the course writes its quantities.
+struct Letters<'a> {
+    assignment: &'a Assignment,
+    /// What stands around the number of a layer: `W^3`, or `W^{[3]}` if the prompts have it so.
+    layer: (&'static str, &'static str),
+}
+
+impl<'a> Letters<'a> {
+    fn new(assignment: &'a Assignment) -> Self {
+        let mut texts = assignment
+            .questions
+            .iter()
+            .flat_map(|question| [&question.prompt, &question.solution]);
+        let layer = match texts.find_map(|text| {
+            let forms = [("^{[", ("{[", "]}")), ("^{(", ("{(", ")}"))];
+            forms.into_iter().find(|(form, _)| text.contains(form))
+        }) {
+            Some((_, layer)) => layer,
+            None => ("", ""),
+        };
+        Self { assignment, layer }
+    }
+
+    /// A quantity such as `h` or `delta` in the course's letters.
+    fn of(&self, quantity: &str) -> String {
+        let known = match quantity {
+            "delta" | "sigma" => format!("\\{quantity}"),
+            "sigmoid" => "\\operatorname{sigmoid}".to_owned(),
+            _ => quantity.to_owned(),
+        };
+        let names = &self.assignment.convention.names;
+        names.spelling(quantity).map_or(known, str::to_owned)
+    }
+
+    /// A quantity of a layer.
+    fn at(&self, quantity: &str, layer: usize) -> String {
+        if layer == 0 {
+            return self.of("x");
+        }
+        let (open, close) = self.layer;
+        format!("{}^{open}{layer}{close}", self.of(quantity))
+    }
+
+    /// The transpose of the weights of a layer.
+    fn weights_transposed(&self, layer: usize) -> String {
+        match self.layer {
+            ("", _) => format!("{}^{{{layer}\\top}}", self.of("W")),
+            _ => format!("({})^\\top", self.at("W", layer)),
+        }
+    }
+}
+
 /// The network and the meaning of each symbol.
-fn definitions(network: &NetworkSpec) -> String {
+fn definitions(assignment: &Assignment) -> String {
+    let (network, letters) = (&assignment.network, Letters::new(assignment));
     let architecture = &network.architecture;
     let depth = architecture.depth();
-    let mut text = "\\paragraph{Notation} A row of each matrix is a sample, and $m$ is their number. $\\odot$ is the product entry by \
-                    entry; a comparison such as $(z^1 \\ge 0)$ is 1 where it holds and 0 elsewhere.\n\\begin{itemize}\n"
-        .to_owned();
+    let layout = assignment.convention.layouts.first().copied();
+    let layout = layout.unwrap_or_default();
+    let is_columns = layout.samples == Samples::Columns;
+    let m = letters.of("m");
+    let shape = |rows: &str, columns: usize| {
+        if is_columns {
+            format!("{columns} \\times {rows}")
+        } else {
+            format!("{rows} \\times {columns}")
+        }
+    };
+    let side = if is_columns { "column" } else { "row" };
+    let mut text = format!(
+        "\\paragraph{{Notation}} Each {side} of a matrix of the batch is a sample, and ${m}$ is their number. $\\odot$ is the product \
+         entry by entry; a comparison such as $({} \\ge 0)$ is 1 where it holds and 0 elsewhere.\n",
+        letters.at("z", 1)
+    );
+    if assignment.convention.layouts.len() > 1 {
+        text += "You may have samples as columns instead, in all answers.\n";
+    }
+    text += "\\begin{itemize}\n";
+    let (mut x, y) = (letters.of("x"), letters.of("y"));
+    if assignment.convention.names.is_empty() {
+        x += " = h^0";
+    }
+    // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "\\item $x = h^0$ is $m \\times {}$, $y$ is $m \\times {}$.",
-        architecture.input_size(),
-        architecture.output_size()
+        "\\item ${x}$ is ${}$, ${y}$ is ${}$.",
+        shape(&m, architecture.input_size()),
+        shape(&m, architecture.output_size())
     );
     for (i, layer) in (1..).zip(architecture.layers()) {
-        let before = i - 1;
-        let bias = if layer.has_bias() {
-            format!(" + b^{i}")
-        } else {
-            String::new()
+        let (h, z) = (letters.at("h", i - 1), letters.at("z", i));
+        let (w, b) = (letters.at("W", i), letters.at("b", i));
+        let is_outputs_first = layout.weights == WeightShape::OutputsByInputs;
+        let product = match (is_columns, is_outputs_first) {
+            (false, true) => format!("{h} {}", letters.weights_transposed(i)),
+            (false, false) => format!("{h} {w}"),
+            (true, true) => format!("{w} {h}"),
+            (true, false) => format!("{} {h}", letters.weights_transposed(i)),
         };
-        let shape = if layer.has_bias() {
-            format!(" and $b^{i}$ is $1 \\times {}$", layer.units)
+        let (rows, columns) = if is_outputs_first {
+            (layer.units, layer.fan_in)
         } else {
-            String::new()
+            (layer.fan_in, layer.units)
         };
-        let output = if i == depth {
-            format!("$f(x, \\theta) = h^{i}")
+        let (plus, bias) = if layer.has_bias() {
+            let shape = shape("1", layer.units);
+            (format!(" + {b}"), format!(" and ${b}$ is ${shape}$"))
         } else {
-            format!("$h^{i}")
+            (String::new(), String::new())
+        };
+        let output = match (i == depth, network.objective.loss) {
+            (false, _) => format!(
+                " and ${} = {}$",
+                letters.at("h", i),
+                activation(layer.activation, &letters, i)
+            ),
+            (true, Loss::CrossEntropy) => format!(", the logits of ${}$", prediction(&letters)),
+            (true, Loss::BinaryCrossEntropy) => {
+                format!(", the logit of ${}$", prediction(&letters))
+            }
+            (true, Loss::HalfSquaredError | Loss::MeanSquaredError) => {
+                let own = if assignment.convention.names.is_empty() {
+                    format!("f(x, \\theta) = {}", letters.at("h", i))
+                } else {
+                    letters.at("h", i)
+                };
+                format!(
+                    " and ${own} = {}$",
+                    activation(layer.activation, &letters, i)
+                )
+            }
         };
         let _ = writeln!(
             text,
-            "\\item $z^{i} = h^{before} W^{{{i}\\top}}{bias}$ and {output} = {}$, where $W^{i}$ is ${} \\times {}${shape}.",
-            activation(layer.activation, i),
-            layer.units,
-            layer.fan_in
+            "\\item ${z} = {product}{plus}${output}, where ${w}$ is ${rows} \\times {columns}${bias}."
         );
     }
-    if let Some(sigma) = sigma(network) {
+    if let Some(sigma) = sigma(network, &letters) {
         let _ = writeln!(text, "\\item {sigma}");
     }
     let sum = match network.objective.reduction {
-        Reduction::Mean => "\\frac{1}{m} \\sum_{k=1}^{m}",
-        Reduction::Sum => "\\sum_{k=1}^{m}",
+        Reduction::Mean => format!("\\frac{{1}}{{{m}}} \\sum_{{k=1}}^{{{m}}}"),
+        Reduction::Sum => format!("\\sum_{{k=1}}^{{{m}}}"),
     };
+    let l = letters.of("l");
     let _ = writeln!(
         text,
-        "\\item $l(\\theta) = {sum} l_k(\\theta)$, where {}; $\\delta = \\partial l / \\partial z^{depth}$.",
-        loss(network)
+        "\\item ${l} = {sum} {l}_k$, where {}; ${} = \\partial {l} / \\partial {}$.",
+        loss(network, &letters, depth),
+        letters.of("delta"),
+        letters.at("z", depth)
     );
+    for constant in &assignment.convention.constants {
+        let name = match constant.name.as_str() {
+            name if name.len() > 1 => format!("\\{name}"),
+            name => name.to_owned(),
+        };
+        let what = match constant.shape {
+            (1, 1) if constant.is_positive => "is a number above 0".to_owned(),
+            (1, 1) => "is a number".to_owned(),
+            (rows, columns) => format!("is a matrix, ${rows} \\times {columns}$"),
+        };
+        let _ = writeln!(text, "\\item ${name}$ {what}.");
+    }
     text + "\\end{itemize}\n"
 }
 
+/// The probabilities that a classifier predicts.
+fn prediction(letters: &Letters<'_>) -> String {
+    let names = &letters.assignment.convention.names;
+    names
+        .spelling("yhat")
+        .map_or_else(|| format!("\\hat{{{}}}", letters.of("y")), str::to_owned)
+}
+
 /// hⁱ in terms of zⁱ.
-fn activation(activation: Activation, layer: usize) -> String {
-    let z = format!("z^{layer}");
+fn activation(activation: Activation, letters: &Letters<'_>, layer: usize) -> String {
+    let z = letters.at("z", layer);
     match activation {
         Activation::Linear => z,
-        Activation::Relu | Activation::LeakyRelu { .. } => format!("\\sigma({z})"),
-        Activation::Sigmoid => format!("\\operatorname{{sigmoid}}({z})"),
+        Activation::Relu | Activation::LeakyRelu { .. } => format!("{}({z})", letters.of("sigma")),
+        Activation::Sigmoid => format!("{}({z})", letters.of("sigmoid")),
         Activation::Tanh => format!("\\tanh({z})"),
         Activation::Gelu => format!("\\operatorname{{gelu}}({z})"),
         Activation::Silu => format!("\\operatorname{{silu}}({z})"),
@@ -110,7 +237,8 @@ fn activation(activation: Activation, layer: usize) -> String {
 }
 
 /// The definition of σ, in a network that has one with a kink.
-fn sigma(network: &NetworkSpec) -> Option<String> {
+fn sigma(network: &NetworkSpec, letters: &Letters<'_>) -> Option<String> {
+    let sigma = letters.of("sigma");
     let at_zero = match network.architecture.relu_at_zero() {
         ReluAtZero::One => 1,
         ReluAtZero::Zero => 0,
@@ -118,10 +246,10 @@ fn sigma(network: &NetworkSpec) -> Option<String> {
     let mut layers = network.architecture.layers().iter();
     layers.find_map(|layer| match layer.activation {
         Activation::Relu => Some(format!(
-            "$\\sigma(x) = \\max(x, 0)$, with $\\sigma'(0) = {at_zero}$; either derivative at 0 is right in an answer."
+            "${sigma}(x) = \\max(x, 0)$, with ${sigma}'(0) = {at_zero}$; either derivative at 0 is right in an answer."
         )),
         Activation::LeakyRelu { slope } => Some(format!(
-            "$\\sigma(x) = \\max(x, {slope} x)$; either derivative at 0 is right in an answer."
+            "${sigma}(x) = \\max(x, {slope} x)$; either derivative at 0 is right in an answer."
         )),
         Activation::Linear
         | Activation::Sigmoid
@@ -131,36 +259,35 @@ fn sigma(network: &NetworkSpec) -> Option<String> {
     })
 }
 
-fn loss(network: &NetworkSpec) -> String {
+/// The loss of sample k; j runs over the outputs, if there are several.
+fn loss(network: &NetworkSpec, letters: &Letters<'_>, depth: usize) -> String {
     let n = network.architecture.output_size();
-    let f = format!("f(x, \\theta)_{{k,j}}");
-    let over_outputs = match network.objective.reduction {
-        Reduction::Mean if n > 1 => format!("\\frac{{1}}{{{n}}} \\sum_{{j=1}}^{{{n}}} "),
-        _ if n > 1 => format!("\\sum_{{j=1}}^{{{n}}} "),
-        _ => String::new(),
-    };
-    let summed = if n > 1 {
+    let sum = if n > 1 {
         format!("\\sum_{{j=1}}^{{{n}}} ")
     } else {
         String::new()
     };
-    let f = if n > 1 {
-        f
-    } else {
-        "f(x, \\theta)_k".to_owned()
+    let mean = match network.objective.reduction {
+        Reduction::Mean if n > 1 => format!("\\frac{{1}}{{{n}}} {sum}"),
+        _ => sum.clone(),
     };
-    let y = if n > 1 { "y_{k,j}" } else { "y_k" };
+    let entry = if n > 1 { "_{k,j}" } else { "_k" };
+    let (l, y) = (letters.of("l"), letters.of("y") + entry);
+    let f = if letters.assignment.convention.names.is_empty() {
+        format!("f(x, \\theta){entry}")
+    } else {
+        format!("({}){entry}", letters.at("h", depth))
+    };
+    let (z, p) = (letters.at("z", depth), prediction(letters));
+    let (softmax, sigmoid) = ("\\operatorname{softmax}", letters.of("sigmoid"));
     match network.objective.loss {
-        Loss::HalfSquaredError => {
-            format!("$l_k(\\theta) = \\frac{{1}}{{2}} {summed}({f} - {y})^2$")
+        Loss::HalfSquaredError => format!("${l}_k = \\frac{{1}}{{2}} {sum}({f} - {y})^2$"),
+        Loss::MeanSquaredError => format!("${l}_k = {mean}({f} - {y})^2$"),
+        Loss::CrossEntropy => {
+            format!("${l}_k = -{sum}{y} \\log {p}{entry}$ and ${p} = {softmax}({z})$")
         }
-        Loss::MeanSquaredError => format!("$l_k(\\theta) = {over_outputs}({f} - {y})^2$"),
-        Loss::CrossEntropy => format!(
-            "$l_k(\\theta) = -{summed}{y} \\log p_{{k,j}}$ and $p = \\operatorname{{softmax}}(f(x, \\theta))$"
-        ),
         Loss::BinaryCrossEntropy => format!(
-            "$l_k(\\theta) = -{over_outputs}\\left({y} \\log p_k + (1 - {y}) \\log(1 - p_k)\\right)$ and $p = \
-             \\operatorname{{sigmoid}}(f(x, \\theta))$"
+            "${l}_k = -{mean}\\left({y} \\log {p}{entry} + (1 - {y}) \\log(1 - {p}{entry})\\right)$ and ${p} = {sigmoid}({z})$"
         ),
     }
 }

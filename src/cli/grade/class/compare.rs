@@ -33,6 +33,7 @@ pub(super) fn read(path: &Path) -> Result<ClassReport, Failure> {
         unread: None,
         report: Some(report),
         students: Vec::new(),
+        values: BTreeMap::new(),
     }]))
 }
 

@@ -47,6 +47,9 @@ pub(super) struct HandIn {
     /// How a roster may name the students.
     #[serde(skip)]
     pub(super) students: Vec<Vec<String>>,
+    /// A digest of the values of each wrong answer, by question.
+    #[serde(skip)]
+    pub(super) values: BTreeMap<String, String>,
 }
 
 /// The answers to a question.
@@ -58,7 +61,7 @@ pub(super) struct QuestionCount {
     pub(super) mistakes: Vec<(String, usize)>,
 }
 
-/// Wrong answers of one meaning: the same tree, however it was written.
+/// Wrong answers of one meaning: the same values, or the same formula as it was understood, however it was written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Alike {
     pub(super) question: String,
@@ -186,8 +189,9 @@ fn alike(submissions: &[HandIn]) -> Vec<Alike> {
             if question.verdict == Verdict::Correct {
                 continue;
             }
+            let meaning = one.values.get(&question.id).unwrap_or(&understood.plain);
             let at = *places
-                .entry((&question.id, &understood.plain))
+                .entry((&question.id, meaning))
                 .or_insert(groups.len());
             if at == groups.len() {
                 groups.push(Alike {

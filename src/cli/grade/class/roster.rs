@@ -433,6 +433,7 @@ mod tests {
             unread: Some("=cmd: no".to_owned()),
             report: None,
             students: vec![keys.iter().map(|key| (*key).to_owned()).collect()],
+            values: std::collections::BTreeMap::new(),
         };
         ClassReport {
             max_score: Some(50.0),

@@ -1,19 +1,21 @@
 //! Every fault of an assignment's file that shows without evaluating a formula, each with its line. [`Assignment::parse`]
 //! stops at the first one, which is enough for a server that refuses to start, and tedious for an instructor who writes the file.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
+use super::super::network::WeightShape;
+use super::convention::{ConstantFile, LayoutWord};
 use super::network_file::{
     ActivationWord, AtZeroWord, LossWord, NetworkFile, NetworkSpec, ReductionWord,
 };
 use super::{
-    Assignment, BatchKind, MAX_FILE_BYTES, MAX_QUESTIONS, Mistake, Question, Rubric, check_id,
-    check_question, check_rubric,
+    AnswerKind, Assignment, BatchKind, JacobianLayout, MAX_FILE_BYTES, MAX_QUESTIONS, Mistake,
+    Question, Rubric, check_id, check_question, check_rubric,
 };
 
 /// A fault, and where it is.
@@ -64,10 +66,15 @@ const fn may(
     }
 }
 
-const FILE: [Field; 6] = [
+const FILE: [Field; 11] = [
     must("id", reads::<String>),
     must("title", reads::<String>),
     may("description", reads::<String>),
+    may("layout", reads::<LayoutWord>),
+    may("weights", reads::<WeightShape>),
+    may("notation", reads::<String>),
+    may("names", reads::<BTreeMap<String, Vec<String>>>),
+    may("constants", reads::<BTreeMap<String, ConstantFile>>),
     must("network", nested),
     may("rubric", nested),
     must("questions", nested),
@@ -94,19 +101,24 @@ const RUBRIC: [Field; 8] = [
     may("entries", reads::<f64>),
     may("carried_forward", reads::<f64>),
 ];
-const QUESTION: [Field; 16] = [
+const QUESTION: [Field; 21] = [
     must("id", reads::<String>),
     must("part", reads::<String>),
     must("prompt", reads::<String>),
     must("points", reads::<f64>),
-    must("batch", reads::<BatchKind>),
-    must("of", reads::<String>),
-    must("wrt", reads::<String>),
+    may("kind", reads::<AnswerKind>),
+    may("batch", reads::<BatchKind>),
+    may("of", reads::<String>),
+    may("wrt", reads::<String>),
+    may("jacobian", reads::<JacobianLayout>),
     may("free", reads::<Vec<char>>),
     may("argument", reads::<Vec<String>>),
     may("allow", reads::<Vec<String>>),
     may("forbid", reads::<Vec<String>>),
     must("solution", reads::<String>),
+    may("accept", reads::<Vec<String>>),
+    may("choices", reads::<Vec<String>>),
+    may("tolerance", reads::<f64>),
     may("hints", reads::<Vec<String>>),
     may("tags", reads::<Vec<String>>),
     may("mistakes", nested),
