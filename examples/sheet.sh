@@ -19,7 +19,7 @@ sheet = open("blank.tex").read()
 answers = {
     "1.1": r"$\dl = \delta h^2_{1,1}$ % the chain rule",
     "1.3": r"\[ \dl = \delta h^2 \]",
-    "1.11": r"$\delta (W^3 \had (z^2 \geq 0))^\top h^1$",
+    "1.11": r"$δ (W³ ⊙ (z² ≥ 0))^\top h¹$",
     "1.17": r"$\left(\left(\delta W^3 \had (z^2 \ge 0)\right) W^2 \had (z^1 \ge 0)\right)^\top x$",
 }
 for question, answer in answers.items():

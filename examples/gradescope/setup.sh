@@ -3,4 +3,5 @@
 set -euo pipefail
 root=${AUTOGRADER:-/autograder}
 chmod +x "$root/source/backpropd"
+chmod 600 "$root/source/secret"
 "$root/source/backpropd" --version

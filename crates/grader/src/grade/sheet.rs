@@ -87,14 +87,19 @@ impl<'a> Letters<'a> {
         if layer == 0 {
             return self.of("x");
         }
+        // A network of one layer needs no numbers.
+        if self.assignment.network.architecture.depth() == 1 {
+            return self.of(quantity);
+        }
         let (open, close) = self.layer;
         format!("{}^{open}{layer}{close}", self.of(quantity))
     }
 
     /// The transpose of the weights of a layer.
     fn weights_transposed(&self, layer: usize) -> String {
+        let has_number = self.assignment.network.architecture.depth() > 1;
         match self.layer {
-            ("", _) => format!("{}^{{{layer}\\top}}", self.of("W")),
+            ("", _) if has_number => format!("{}^{{{layer}\\top}}", self.of("W")),
             _ => format!("({})^\\top", self.at("W", layer)),
         }
     }
@@ -325,24 +330,77 @@ fn latex(text: &str) -> String {
     written
 }
 
-/// Signs that pdfLaTeX has no letter for outside of formulas.
-const SIGNS: [(char, &str); 16] = [
+/// Signs as LaTeX, for engines and fonts that lack them outside of formulas.
+const SIGNS: [(char, &str); 69] = [
+    ('α', "\\alpha"),
+    ('β', "\\beta"),
+    ('γ', "\\gamma"),
     ('δ', "\\delta"),
-    ('σ', "\\sigma"),
+    ('ε', "\\varepsilon"),
+    ('η', "\\eta"),
     ('θ', "\\theta"),
+    ('λ', "\\lambda"),
+    ('μ', "\\mu"),
+    ('π', "\\pi"),
+    ('ρ', "\\rho"),
+    ('σ', "\\sigma"),
+    ('τ', "\\tau"),
+    ('φ', "\\varphi"),
+    ('Δ', "\\Delta"),
+    ('Σ', "\\Sigma"),
     ('∂', "\\partial"),
-    ('Σ', "\\sum"),
+    ('∇', "\\nabla"),
+    ('∑', "\\sum"),
     ('⊙', "\\odot"),
-    ('×', "\\times"),
+    ('∘', "\\circ"),
+    ('⋅', "\\cdot"),
+    ('∗', "\\ast"),
     ('≥', "\\ge"),
     ('≤', "\\le"),
-    ('¹', "^1"),
-    ('²', "^2"),
-    ('³', "^3"),
-    ('⁰', "^0"),
-    ('ᴸ', "^L"),
-    ('ⁱ', "^i"),
+    ('≠', "\\ne"),
+    ('⊤', "\\top"),
+    ('∈', "\\in"),
+    ('√', "\\surd"),
+    ('∞', "\\infty"),
+    ('‖', "\\Vert"),
+    ('ℓ', "\\ell"),
+    ('⁰', "^{0}"),
+    ('⁴', "^{4}"),
+    ('⁵', "^{5}"),
+    ('⁶', "^{6}"),
+    ('⁷', "^{7}"),
+    ('⁸', "^{8}"),
+    ('⁹', "^{9}"),
+    ('⁺', "^{+}"),
+    ('⁻', "^{-}"),
+    ('ᵀ', "^{\\top}"),
+    ('ⁱ', "^{i}"),
+    ('ʲ', "^{j}"),
+    ('ˡ', "^{l}"),
+    ('ᴸ', "^{L}"),
+    ('ᵐ', "^{m}"),
+    ('⁽', "^{(}"),
+    ('⁾', "^{)}"),
+    ('¹', "^{1}"),
+    ('²', "^{2}"),
+    ('³', "^{3}"),
+    ('₀', "_{0}"),
+    ('₁', "_{1}"),
+    ('₂', "_{2}"),
+    ('₃', "_{3}"),
+    ('₄', "_{4}"),
+    ('₅', "_{5}"),
+    ('₆', "_{6}"),
+    ('₇', "_{7}"),
+    ('₈', "_{8}"),
+    ('₉', "_{9}"),
+    ('ᵢ', "_{i}"),
+    ('ⱼ', "_{j}"),
+    ('ₖ', "_{k}"),
+    ('ₘ', "_{m}"),
+    ('−', "-"),
     ('½', "\\frac12"),
+    ('×', "\\times"),
 ];
 
 #[cfg(test)]
@@ -406,6 +464,6 @@ mod tests {
             latex("50 % of a_b & $a_b^2$"),
             "50 \\% of a\\_b \\& $a_b^2$"
         );
-        assert_eq!(latex("δ of h²"), "$\\delta$ of h$^2$");
+        assert_eq!(latex("δ of h²"), "$\\delta$ of h$^{2}$");
     }
 }
