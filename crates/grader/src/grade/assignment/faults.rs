@@ -101,7 +101,7 @@ const RUBRIC: [Field; 8] = [
     may("entries", reads::<f64>),
     may("carried_forward", reads::<f64>),
 ];
-const QUESTION: [Field; 21] = [
+const QUESTION: [Field; 22] = [
     must("id", reads::<String>),
     must("part", reads::<String>),
     must("prompt", reads::<String>),
@@ -112,6 +112,7 @@ const QUESTION: [Field; 21] = [
     may("wrt", reads::<String>),
     may("jacobian", reads::<JacobianLayout>),
     may("free", reads::<Vec<char>>),
+    may("layers", reads::<BTreeMap<String, usize>>),
     may("argument", reads::<Vec<String>>),
     may("allow", reads::<Vec<String>>),
     may("forbid", reads::<Vec<String>>),
