@@ -251,7 +251,7 @@ impl Parser<'_> {
             && matches!(self.peek_at(1), Some(Token::Mark("_")))
         {
             self.at += 1;
-            let place = self.place()?;
+            let place = self.place(None)?;
             return self.node(Kind::Call(function, vec![place]), start);
         }
         let power = self.power_of_value(function)?;

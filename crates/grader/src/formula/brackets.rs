@@ -377,6 +377,13 @@ impl Parser<'_> {
                 }
                 continue;
             }
+            if self.eat_name("undefined") {
+                self.undefined_case()?;
+                if !self.eat("\\\\") {
+                    break;
+                }
+                continue;
+            }
             let value = self.comparison()?;
             self.eat(",");
             self.eat("&");
@@ -411,6 +418,21 @@ impl Parser<'_> {
         }
         self.at += 1;
         self.node(Kind::Cases(cases), start)
+    }
+
+    /// The rest of a case whose value is `undefined`: it is a single point, `x = 0`, where any value is right.
+    fn undefined_case(&mut self) -> Result<(), FormulaError> {
+        while self.eat(",") || self.eat("&") || self.eat(":") || self.eat_condition_word() {}
+        let condition = self.comparison()?;
+        while self.eat(",") || self.eat(".") || self.eat(";") {}
+        match &condition.kind {
+            Kind::Compare(Comparison::Equal, _, zero) if zero.kind == Kind::Number(0.0) => Ok(()),
+            _ => Err(FormulaError::new(
+                Fault::Syntax,
+                condition.span,
+                "Only at a single point such as x = 0 can the value be undefined.",
+            )),
+        }
     }
 
     /// `x > 0 & 1`, `\text{if } x > 0: & 1` or `\text{otherwise} & 0`: a comparison first, and a number or a formula
@@ -465,7 +487,7 @@ impl Parser<'_> {
     pub(super) fn is_indicator_body(&self) -> bool {
         match self.peek() {
             Some(Token::Mark("\\{" | "(")) => true,
-            Some(Token::Mark(mark @ ("_" | "["))) => {
+            Some(Token::Mark(mark @ ("_" | "[" | "{"))) => {
                 let close = if *mark == "[" { "]" } else { "}" };
                 let compares = |token: Option<&Token>| {
                     matches!(
@@ -502,6 +524,7 @@ impl Parser<'_> {
         let condition = match self.peek() {
             Some(Token::Mark("\\{")) => self.enclosed("\\{", "\\}")?,
             Some(Token::Mark("[")) => self.enclosed("[", "]")?,
+            Some(Token::Mark("{")) => self.script()?,
             Some(Token::Mark("(")) => {
                 self.at += 1;
                 let inner = self.comparison()?;

@@ -289,7 +289,7 @@ impl Parser<'_> {
             Some(self.enclosed("(", ")")?)
         } else if self.is("|") && matches!(self.peek_at(1), Some(Token::Mark("_"))) {
             self.at += 1;
-            Some(self.place()?)
+            Some(self.place(is_bare.then_some(name))?)
         } else {
             None
         };
@@ -312,13 +312,22 @@ impl Parser<'_> {
     }
 
     /// `_{x = z^2}` or `_{z^2}` behind a bar.
-    pub(super) fn place(&mut self) -> Result<Expr, FormulaError> {
+    ///
+    /// `variable` is the one that the place replaces, where it is known.
+    pub(super) fn place(&mut self, variable: Option<&str>) -> Result<Expr, FormulaError> {
         self.expect("_")?;
         let braces = self.eat("{");
         if braces
-            && matches!(self.peek(), Some(Token::Name(_)))
+            && let Some(Token::Name(name)) = self.peek()
             && matches!(self.peek_at(1), Some(Token::Mark("=")))
         {
+            if let Some(variable) = variable
+                && variable != name
+            {
+                return Err(
+                    self.unexpected(&format!("{variable:?}, the variable of the derivative"))
+                );
+            }
             self.at += 2;
         }
         if !braces {
@@ -331,7 +340,7 @@ impl Parser<'_> {
 
     /// `\sigma'(x)|_{x = z}`, the bar already read: the function of one argument at another place.
     pub(super) fn evaluated_at(&mut self, base: Expr, start: Span) -> Result<Expr, FormulaError> {
-        let place = self.place()?;
+        let place = self.place(None)?;
         match base.into_kind() {
             Kind::Call(function, arguments)
                 if arguments.len() == 1 && arguments[0].part_count() == 0 =>

@@ -2,7 +2,7 @@
 
 use super::FormulaError;
 use super::lexer::{Lexer, Token};
-use super::vocabulary::{DECORATION, MARKS, REFUSED, SPACES, WORDS};
+use super::vocabulary::{ALIASES, DECORATION, MARKS, REFUSED, SPACES, WORDS};
 
 impl<'t> Lexer<'t> {
     pub(super) fn command(&mut self) -> Result<(), FormulaError> {
@@ -46,6 +46,13 @@ impl<'t> Lexer<'t> {
             "mathbb" | "mathbbm" | "mathds" => self.blackboard(bytes)?,
             "mathbf" | "boldsymbol" | "bm" if self.is_bold_one(bytes) => self.blackboard(bytes)?,
             "text" | "textrm" | "mbox" | "textit" | "textbf" => self.remark(bytes)?,
+            "operatorname" if self.unknown_operator(bytes).is_some() => {
+                let operator = self.unknown_operator(bytes).unwrap_or_default();
+                let message = format!(
+                    "The operator {operator:?} is not read; write the formula without it. Known are diag, tr, max, min, sgn, ReLU, softmax and their like."
+                );
+                return Err(self.error(bytes, message));
+            }
             "operatorname" | "mathrm" | "mathsf" | "mathtt" | "mathit" | "mathcal" => {
                 self.upright(bytes)
             }
@@ -165,6 +172,8 @@ impl<'t> Lexer<'t> {
         let lower = inner.to_ascii_lowercase();
         if let Some(word) = WORDS.iter().find(|word| **word == lower) {
             self.push(Token::Name((*word).to_owned()), bytes + group);
+        } else if lower.starts_with("undefined") || lower.starts_with("not defined") {
+            self.push(Token::Name("undefined".to_owned()), bytes + group);
         } else if lower.starts_with("otherwise") || lower.starts_with("else") {
             self.push(Token::Name("otherwise".to_owned()), bytes + group);
         } else if inner.len() == 1 && inner.starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -173,6 +182,18 @@ impl<'t> Lexer<'t> {
             self.at += bytes + group;
         }
         Ok(())
+    }
+
+    /// The word of an `\operatorname` that is neither a known word nor one letter.
+    fn unknown_operator(&self, bytes: usize) -> Option<&'t str> {
+        let (inner, _) = self.group_text(bytes).ok()?;
+        let is_word = inner.len() > 1 && inner.bytes().all(|c| c.is_ascii_alphabetic());
+        let lower = inner.to_ascii_lowercase();
+        let is_known = WORDS.contains(&lower.as_str())
+            || ALIASES
+                .iter()
+                .any(|(alias, _)| *alias == inner || *alias == lower);
+        (is_word && !is_known).then_some(inner)
     }
 
     /// `\mathrm{ReLU}`: the word inside is one name where it is known.

@@ -167,7 +167,9 @@ impl Parser<'_> {
                 Some(Token::Name(name)) if let Some(layer) = self.scope.layer_of(name) => {
                     scripts.layer = Some(layer);
                 }
-                Some(Token::Number(digits)) => scripts.layer = digits.parse().ok(),
+                Some(Token::Number(digits)) if scripts.layer.is_none() => {
+                    scripts.layer = digits.parse().ok();
+                }
                 Some(Token::Mark(sign @ ("-" | "+"))) if scripts.layer.is_some() => {
                     let is_less = *sign == "-";
                     self.at += 1;
@@ -225,6 +227,11 @@ impl Parser<'_> {
         };
         let letter = match name.as_bytes() {
             [b'm'] => self.bound.contains(&'m').then_some('m')?,
+            // `_{n1}`, where the lexer takes the digit for a layer, is two indices under a sum over n.
+            [b'n'] if self.bound.contains(&'n') && self.is_written_together() => {
+                self.at += 2;
+                return Some('n');
+            }
             [b'n'] if matches!(self.peek_at(1), Some(Token::Mark("_" | "^"))) => return None,
             [letter] if letter.is_ascii_lowercase() => char::from(*letter),
             _ => *INDEX_LETTERS
@@ -243,6 +250,13 @@ impl Parser<'_> {
             }
         }
         Some(letter)
+    }
+
+    /// Whether the mark behind this name is one that the lexer put in.
+    fn is_written_together(&self) -> bool {
+        self.tokens
+            .get(self.at + 1)
+            .is_some_and(|next| next.token == Token::Mark("^") && next.span.start == next.span.end)
     }
 
     /// A subscript: `{1,j}`, `{11}`, `{\cdot,1}`, `(1,2)`, or one token.
