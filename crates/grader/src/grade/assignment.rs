@@ -119,7 +119,7 @@ pub enum BatchKind {
     /// m = 1.
     #[default]
     One,
-    /// m from 2, 3 and 5.
+    /// m from 1, 2, 3 and 5.
     Many,
 }
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::judge::Judge;
 use super::network::Layout;
 use super::question::Prepared;
+use super::sample::Designs;
 use super::steps::{complete, pause};
 use super::{Assignment, GradeReport, Question, QuestionReport, Verdict};
 use crate::formula::{Expr, Notation, render, shape_text};
@@ -84,10 +85,13 @@ impl Grader {
         run: impl FnOnce(usize, &(dyn Fn(usize) + Sync)),
     ) -> Result<Self, GraderError> {
         let layouts = &assignment.convention.layouts;
+        let designs = Designs::default();
         let prepare = |(layout, question): (Layout, &Question)| {
-            Prepared::new(&assignment, question, layout, secret).map_err(|reason| GraderError {
-                question: question.id.clone(),
-                reason,
+            Prepared::new(&assignment, question, layout, secret, &designs).map_err(|reason| {
+                GraderError {
+                    question: question.id.clone(),
+                    reason,
+                }
             })
         };
         let of_layout = |layout: &Layout| {
@@ -143,6 +147,15 @@ impl Grader {
     /// The prepared questions, in the first layout.
     pub(super) fn prepared(&self) -> &[Prepared] {
         self.layouts.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The formula as which an answer to a question is graded; `None` if it is not read.
+    pub(super) fn reading(&self, question: &str, answer: &str) -> Option<Expr> {
+        let mut prepared = self.prepared().iter();
+        let prepared = prepared.find(|prepared| prepared.question.id == question)?;
+        let earlier = BTreeMap::new();
+        let judge = Judge::new(prepared, &self.assignment.rubric, answer, &earlier);
+        complete(judge.judge()).answer
     }
 
     /// Grades the answers, which are keyed by question id, in one go. [`super::Grading`] grades them step by step.

@@ -23,6 +23,7 @@ mod mistake;
 mod near_miss;
 mod network;
 mod pass;
+mod proof;
 mod quantity;
 mod question;
 pub mod receipt;
@@ -47,9 +48,10 @@ pub use grading::Grading;
 pub use key::{Finding, Place, lint_key};
 pub use mistake::Mistake;
 pub use network::{Layout, Network, Numbers, Samples, WeightShape};
+pub use proof::{MistakeProof, Proofs, QuestionProof};
 pub use quantity::Quantity;
 pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
-pub use sample::{SampleError, Sampler, sample_networks};
+pub use sample::{Condition, SampleError, Sampler, sample_networks};
 pub use tensors::{
     Closeness, Detail, Extras, References, SubmittedTensor, TensorGrading, TensorReport, Worst,
     grade_tensors,

@@ -106,6 +106,7 @@ impl Network {
 
     /// Transposes what the course writes transposed.
     fn lay_out(&mut self) {
+        self.laid_out = Quantities::default();
         if self.layout == Layout::default() {
             return;
         }

@@ -3,7 +3,7 @@
 use super::closed;
 use super::near_miss::NearMisses;
 use super::network::Layout;
-use super::sample::{Sampler, constants, fewest_networks, seed};
+use super::sample::{Designs, Sampler, constants, seed};
 use super::solution::Solution;
 use super::values::{Values, evaluate_on};
 use super::{AnswerKind, Assignment, JacobianLayout, Mistake, Network, Question};
@@ -55,6 +55,7 @@ impl Prepared {
         question: &Question,
         layout: Layout,
         secret: &[u8],
+        designs: &Designs,
     ) -> Result<Self, String> {
         let spec = &assignment.network;
         let scope = Scope {
@@ -67,14 +68,17 @@ impl Prepared {
             constants: assignment.convention.constant_names(),
         };
         let seed = seed(secret, &assignment.id, &question.id);
-        let sampler = Sampler::new(spec, question.batch, seed);
+        let design = designs
+            .get(spec, question.batch)
+            .map_err(|error| error.to_string())?;
+        let sampler = Sampler::new(spec, design, seed);
         let convention = &assignment.convention;
         let sample = |at| {
             let network = sampler.network(at).map_err(|error| error.to_string())?;
             let values = constants(&convention.constants, seed, at);
             Ok::<_, String>(network.in_layout(layout).with_constants(values))
         };
-        let mut networks = (0..fewest_networks(question.batch))
+        let mut networks = (0..design.len())
             .map(sample)
             .collect::<Result<Vec<_>, _>>()?;
         let solution = match question.kind {
@@ -181,6 +185,17 @@ impl Prepared {
             Some(expected) => Some((expected.code, expected.hint.as_deref())),
             None => Some((self.near_misses.find(&self.solution, values).await?, None)),
         }
+    }
+
+    /// The listed mistakes: code, answer, and on how many networks it differs from the right answer.
+    pub(super) fn mistakes(&self) -> impl Iterator<Item = (Mistake, &str, usize)> {
+        let right = &self.solution.values;
+        let entries = self.catalogue.iter().zip(&self.question.mistakes);
+        entries.map(move |(expected, entry)| {
+            let agreeing = expected.values.agreeing(right);
+            let networks = right.networks.len() - agreeing;
+            (expected.code, entry.answer.as_str(), networks)
+        })
     }
 
     /// The first node of `expr` that this question does not accept.

@@ -198,8 +198,27 @@ impl Values {
 
     /// Whether the values match those of `reference` on every network.
     pub(super) fn agrees_with(&self, reference: &Self) -> bool {
-        let mut pairs = self.networks.iter().zip(&reference.networks);
-        self.networks.len() == reference.networks.len() && pairs.all(|(a, b)| a.agrees_with(b))
+        self.networks.len() == reference.networks.len()
+            && self.counted(reference).all(|(a, b)| a.agrees_with(b))
+    }
+
+    /// The pairs of values on a network that count. A single sample among batches does not count where a formula does
+    /// not evaluate: it may write out the first two samples, as in δ₁ + δ₂ + … + δₘ.
+    fn counted<'v>(
+        &'v self,
+        reference: &'v Self,
+    ) -> impl Iterator<Item = (&'v OnNetwork, &'v OnNetwork)> {
+        let has_batches = reference.has_batches();
+        let pairs = self.networks.iter().zip(&reference.networks);
+        pairs.filter(move |(a, b)| {
+            let is_open = a.matrices.is_none() || b.matrices.is_none();
+            !(has_batches && b.samples == 1 && is_open)
+        })
+    }
+
+    /// Whether a network has more than one sample.
+    fn has_batches(&self) -> bool {
+        self.networks.iter().any(|network| network.samples > 1)
     }
 
     /// The number of networks on which the values match those of `reference`.
@@ -209,9 +228,14 @@ impl Values {
     }
 
     /// Whether the values of `expr` are right where they can be: on every network of one batch size at least, and
-    /// nowhere wrong in the right shape unless samples are written out. So a matrix written for m = 2 holds.
+    /// nowhere wrong in the right shape unless samples are written out. So a matrix written for m = 2 holds. A single
+    /// sample among batches proves nothing: there a sum and its first term are equal.
     pub(super) fn holds(&self, expr: &Expr, reference: &Self) -> bool {
-        let pairs = || self.networks.iter().zip(&reference.networks);
+        let least = usize::from(reference.has_batches());
+        let pairs = || {
+            let pairs = self.networks.iter().zip(&reference.networks);
+            pairs.filter(move |(_, b)| b.samples > least)
+        };
         let contradicts = pairs().any(|(a, b)| a.shapes_agree(b) && !a.agrees_with(b));
         (expr.is_written_out() || !contradicts)
             && pairs().any(|(_, size)| {
@@ -232,12 +256,13 @@ impl Values {
             .sum()
     }
 
-    /// The only batch size at which the values are right, if they are right on all of its networks.
+    /// The only batch size above 1 at which the values are right, if they are right on all of its networks.
     pub(super) fn only_batch_size(&self, reference: &Self) -> Option<usize> {
         let mut sizes: Vec<usize> = reference
             .networks
             .iter()
             .map(|network| network.samples)
+            .filter(|&samples| samples > 1)
             .collect();
         sizes.sort_unstable();
         sizes.dedup();
@@ -260,8 +285,7 @@ impl Values {
 
     /// Whether every value has the reference's shape.
     pub(super) fn has_shape_of(&self, reference: &Self) -> bool {
-        let mut pairs = self.networks.iter().zip(&reference.networks);
-        pairs.all(|(a, b)| a.shapes_agree(b))
+        self.counted(reference).all(|(a, b)| a.shapes_agree(b))
     }
 
     /// Whether the sums over the rows are the reference, which has one row itself: a bias's gradient that was left one

@@ -2,7 +2,7 @@
 
 use rand::RngExt as _;
 
-use super::{Seed, generator};
+use super::seed::{Seed, generator};
 use crate::formula::Matrix;
 use crate::grade::Constant;
 

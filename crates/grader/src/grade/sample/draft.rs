@@ -4,7 +4,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::demands::{
-    Demands, LEAST_DELTA, LEAST_GAP, LEAST_OUTPUT, LEAST_PRE_ACTIVATION, MAGNITUDES,
+    Demands, LEAST_DELTA, LEAST_GAP, LEAST_OUTPUT, LEAST_PRE_ACTIVATION, MAGNITUDES, NEAR,
 };
 use super::plan::is_mixed;
 use crate::grade::network::{sigma, slope};
@@ -27,6 +27,8 @@ pub(super) struct Draft<'a> {
     spec: &'a NetworkSpec,
     demands: &'a Demands,
     samples: usize,
+    /// Units near their kink.
+    near: &'a [Near],
     generator: &'a mut ChaCha8Rng,
     /// The distance between parameters.
     gap: f64,
@@ -34,9 +36,21 @@ pub(super) struct Draft<'a> {
     parameters: Vec<f64>,
 }
 
+/// A hidden unit whose z is to be `target` on one sample.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Near {
+    /// From 1.
+    pub(super) layer: usize,
+    pub(super) unit: usize,
+    pub(super) sample: usize,
+    pub(super) target: f64,
+}
+
 /// Requirements on the units of a layer.
 struct Wanted<'a> {
     layer: &'a Layer,
+    /// The layer's number, from 1.
+    number: usize,
     is_output: bool,
     /// For each sample the units that are live, where that is planned.
     live: &'a [Option<Vec<bool>>],
@@ -48,6 +62,7 @@ impl<'a> Draft<'a> {
         spec: &'a NetworkSpec,
         demands: &'a Demands,
         samples: usize,
+        near: &'a [Near],
         generator: &'a mut ChaCha8Rng,
     ) -> Self {
         let count = spec.architecture.parameter_count();
@@ -60,6 +75,7 @@ impl<'a> Draft<'a> {
             spec,
             demands,
             samples,
+            near,
             generator,
             gap: gap * demands.gap,
             parameters: Vec::with_capacity(count),
@@ -76,6 +92,7 @@ impl<'a> Draft<'a> {
             let is_last = i + 1 == depth;
             let wanted = Wanted {
                 layer,
+                number: i,
                 is_output: false,
                 live: if is_last { planned } else { &[] },
             };
@@ -97,6 +114,7 @@ impl<'a> Draft<'a> {
         let layer = &architecture.layers()[architecture.depth() - 1];
         let wanted = Wanted {
             layer,
+            number: architecture.depth(),
             is_output: true,
             live: &[],
         };
@@ -147,6 +165,8 @@ impl<'a> Draft<'a> {
     ) -> Option<(Vec<f64>, Option<f64>)> {
         let before = self.parameters.len();
         let mut column = Vec::with_capacity(rows.len());
+        let mut near = self.near.iter();
+        let near = near.find(|near| (near.layer, near.unit) == (wanted.number, j));
         for _ in 0..UNIT_DRAWS {
             self.parameters.truncate(before);
             for _ in 0..wanted.layer.fan_in {
@@ -158,13 +178,19 @@ impl<'a> Draft<'a> {
             } else {
                 None
             };
+            if let Some(near) = near
+                && !self.solve(near, rows[near.sample], before, bias, biases)
+            {
+                continue;
+            }
             let w = &self.parameters[before..];
             column.clear();
             // Most draws fail on the first sample or two.
             let is_wanted = rows.iter().enumerate().all(|(k, h)| {
                 let z = bias.unwrap_or(0.0) + dot(h, w);
                 column.push(z);
-                self.is_wanted(wanted, h, z, (k, j))
+                let is_near = near.is_some_and(|near| near.sample == k);
+                is_near || self.is_wanted(wanted, h, z, (k, j))
             });
             if is_wanted {
                 return Some((column, bias));
@@ -173,13 +199,41 @@ impl<'a> Draft<'a> {
         None
     }
 
+    /// Changes one weight of a unit so that its z has the wanted value; `false` if that weight is then out of range, or
+    /// too close to another.
+    fn solve(
+        &mut self,
+        near: &Near,
+        h: &[f64],
+        before: usize,
+        bias: Option<f64>,
+        biases: &[f64],
+    ) -> bool {
+        let largest = (0..h.len()).max_by(|&a, &b| h[a].abs().total_cmp(&h[b].abs()));
+        let Some(at) = largest.filter(|&at| h[at] != 0.0) else {
+            return false;
+        };
+        let w = &self.parameters[before..];
+        let rest = bias.unwrap_or(0.0) + dot(h, w) - h[at] * w[at];
+        let own = (near.target - rest) / h[at];
+        let (least, most) = MAGNITUDES;
+        let is_apart =
+            |(place, other): (usize, &f64)| place == before + at || (own - other).abs() >= self.gap;
+        let fits = (least..=most).contains(&own.abs())
+            && self.parameters.iter().enumerate().all(is_apart)
+            && (biases.iter().chain(&bias)).all(|other| (own - other).abs() >= self.gap);
+        self.parameters[before + at] = own;
+        fits
+    }
+
     /// Whether unit j with pre-activation `z` over `h` meets the requirements on sample k.
     fn is_wanted(&self, wanted: &Wanted<'_>, h: &[f64], z: f64, (k, j): (usize, usize)) -> bool {
         let (layer, distance) = (wanted.layer, self.demands.distance);
         if wanted.is_output {
-            let is_unreached = is_zero(h) && !layer.has_bias();
             let f = sigma(layer.activation, z);
-            return is_unreached || f.abs() >= LEAST_OUTPUT * distance;
+            // What only a unit near its kink reaches is small.
+            let is_barely_reached = !layer.has_bias() && h.iter().all(|h| h.abs() < 2.0 * NEAR);
+            return is_barely_reached || f.abs() >= LEAST_OUTPUT * distance;
         }
         if !layer.activation.has_kink() {
             return true;
@@ -311,7 +365,7 @@ pub(super) fn least_delta(spec: &NetworkSpec) -> f64 {
     LEAST_DELTA * of_loss * of_output
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
