@@ -25,6 +25,7 @@ pub(super) struct Header {
 
 #[derive(Clone, Copy)]
 enum Element {
+    F16,
     F32,
     F64,
     I8,
@@ -153,7 +154,7 @@ impl Element {
     fn size(self) -> usize {
         match self {
             Self::I8 | Self::U8 | Self::Bool => 1,
-            Self::I16 | Self::U16 => 2,
+            Self::F16 | Self::I16 | Self::U16 => 2,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F64 | Self::I64 | Self::U64 => 8,
         }
@@ -177,6 +178,15 @@ impl Element {
             }};
         }
         match self {
+            Self::F16 => {
+                let (entries, _) = bytes.as_chunks();
+                let read = if big_endian {
+                    u16::from_be_bytes
+                } else {
+                    u16::from_le_bytes
+                };
+                entries.iter().map(|entry| half(read(*entry))).collect()
+            }
             Self::F32 => widen!(f32),
             Self::F64 => widen!(f64),
             Self::I8 => widen!(i8),
@@ -195,9 +205,22 @@ impl Element {
     }
 }
 
+/// The number that the bits of a float16 stand for: a sign, five bits of exponent, ten of fraction.
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    let size = match exponent {
+        0 => fraction * 2_f64.powi(-24),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (fraction + 1024.0) * 2_f64.powi(exponent - 25),
+    };
+    if bits >> 15 == 1 { -size } else { size }
+}
+
 /// `<f8`: the order of the bytes, the kind of number, its size in bytes.
 fn element(descr: &str) -> Result<Element, String> {
     Ok(match descr.trim_start_matches(['<', '>', '|', '=']) {
+        "f2" => Element::F16,
         "f4" => Element::F32,
         "f8" => Element::F64,
         "i1" => Element::I8,
@@ -212,7 +235,7 @@ fn element(descr: &str) -> Result<Element, String> {
         _ => {
             let shown: String = descr.chars().take(20).collect();
             return Err(format!(
-                "found the type {shown}, expected float32, float64, an integer type or bool; numpy's astype converts"
+                "found the type {shown}, expected float16, float32, float64, an integer type or bool; numpy's astype converts"
             ));
         }
     })
@@ -307,6 +330,26 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn float16_is_widened_as_numpy_does() {
+        for (bits, number) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333_251_953_125),
+            (0x7bff, 65_504.0),
+            (0x0001, 2_f64.powi(-24)),
+            (0x03ff, 1023.0 * 2_f64.powi(-24)),
+            (0xfc00, f64::NEG_INFINITY),
+        ] {
+            assert_eq!(super::half(bits), number, "{bits:#x}");
+        }
+        assert!(super::half(0x7e00).is_nan());
+        let little = file(&header("<f2", false, "(2,)"), &[0x00, 0x3c, 0x00, 0xc0]);
+        assert_eq!(read(&little).expect("read").1, [1.0, -2.0]);
+        let big = file(&header(">f2", false, "(2,)"), &[0x3c, 0x00, 0xc0, 0x00]);
+        assert_eq!(read(&big).expect("read").1, [1.0, -2.0]);
+    }
+
+    #[test]
     fn shapes_orders_and_spellings_of_a_header_are_read() {
         let shape = |header: &str, entries: usize| {
             read(&file(header, &vec![0; entries])).map(|(shape, _)| shape)
@@ -342,7 +385,7 @@ pub(super) mod tests {
         let structured = "{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,), }";
         assert!(refused(structured, 8).contains("a structured type"));
         let complex = refused(&header("<c16", false, "(1,)"), 16);
-        assert!(complex.contains("found the type <c16, expected float32"));
+        assert!(complex.contains("found the type <c16, expected float16"));
         assert!(refused(&header("|u1", false, "(101,)"), 101).contains("has the shape [101]"));
         assert!(refused(&header("<f8", false, "(3,)"), 23).contains("found 2 entries"));
         for header in [
