@@ -50,6 +50,20 @@ pub(super) fn candidates(
     list.candidates
 }
 
+/// Every two of the candidates that code can have at once, the common ones first.
+pub(super) fn pairs(candidates: &[Candidate]) -> Vec<Candidate> {
+    let mut pairs = Vec::new();
+    for (at, first) in candidates.iter().enumerate() {
+        for second in &candidates[at + 1..] {
+            if pairs.len() >= MOST_CANDIDATES {
+                return pairs;
+            }
+            pairs.extend(first.and(second));
+        }
+    }
+    pairs
+}
+
 impl List<'_> {
     fn bias_sums(&mut self) {
         let tries = [
@@ -173,6 +187,12 @@ impl List<'_> {
                 Factor::Untransposed,
             ),
         ];
+        if self.pass.rows > 1 {
+            let question = "Is the sum of the products of dz and h the product of their sums?";
+            for factor in [Factor::Sums, Factor::SumAndMean] {
+                tries.push((Mistake::ProductOfSums, question.to_owned(), factor));
+            }
+        }
         for layer in 1..=self.depth() {
             let size = architecture.size(layer - 1);
             let same = |&j: &usize| j + 1 != layer && architecture.size(j) == size;

@@ -3,6 +3,7 @@
 //! [`References`] computes the right gradients. [`grade_tensors`] compares and, if a tensor is wrong, computes the
 //! wrong gradients of common mistakes to identify the student's. [`TensorGrading`] does both block by block.
 
+mod advice;
 mod case;
 mod check;
 mod comparison;

@@ -78,9 +78,15 @@ pub(super) enum Factor {
     /// zⁱ⁻¹ for hⁱ⁻¹.
     PreActivation,
     /// Another layer's h of that shape.
-    Of { layer: usize, other: usize },
+    Of {
+        layer: usize,
+        other: usize,
+    },
     /// h, but with dz not transposed; it fits if m = nᵢ.
     Untransposed,
+    /// The sums of dz and of h over the samples, multiplied; with the mean of h, the second.
+    Sums,
+    SumAndMean,
 }
 
 /// The reduction from dzⁱ to dbⁱ.
@@ -108,8 +114,35 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
+    /// Both mistakes at once, if they concern different things.
+    pub(super) fn and(&self, other: &Self) -> Option<Self> {
+        let is_free = |layer: usize| other.slopes.iter().all(|(taken, _)| *taken != layer);
+        if !self.slopes.iter().all(|(layer, _)| is_free(*layer)) {
+            return None;
+        }
+        Some(Self {
+            slopes: self.slopes.iter().chain(&other.slopes).copied().collect(),
+            start: one_of(self.start, other.start)?,
+            scale: one_of(self.scale, other.scale)?,
+            weights: one_of(self.weights, other.weights)?,
+            factor: one_of(self.factor, other.factor)?,
+            bias: one_of(self.bias, other.bias)?,
+        })
+    }
+
     pub(super) fn slope(&self, i: usize) -> Slope {
         let own = self.slopes.iter().find(|(layer, _)| *layer == i);
         own.map_or(Slope::Right, |(_, slope)| *slope)
+    }
+}
+
+/// The switch that is not right, unless both are not.
+fn one_of<S: Default + PartialEq>(a: S, b: S) -> Option<S> {
+    if a == S::default() {
+        Some(b)
+    } else if b == S::default() {
+        Some(a)
+    } else {
+        None
     }
 }

@@ -11,6 +11,8 @@ use crate::grade::wrong::{Kinks, Wrong};
 #[derive(Clone, Debug)]
 pub(in crate::grade) struct Candidate {
     pub(in crate::grade) mistake: Mistake,
+    /// A second mistake that the same code has.
+    pub(in crate::grade) second: Option<Mistake>,
     /// The question that leads to the mistake without giving the answer.
     pub(in crate::grade) question: String,
     pub(super) source: Source,
@@ -37,6 +39,20 @@ pub(in crate::grade) enum Computation {
 }
 
 impl Candidate {
+    /// Code that has both mistakes.
+    pub(super) fn and(&self, other: &Self) -> Option<Self> {
+        let (Source::Backward(own), Source::Backward(others)) = (&self.source, &other.source)
+        else {
+            return None;
+        };
+        Some(Self {
+            mistake: self.mistake,
+            second: (other.mistake != self.mistake).then_some(other.mistake),
+            question: format!("{} {}", self.question, other.question),
+            source: Source::Backward(own.and(others)?),
+        })
+    }
+
     /// Starts to compute the gradients of code with this mistake.
     pub(in crate::grade) fn begin(
         &self,

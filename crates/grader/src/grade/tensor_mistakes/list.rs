@@ -38,6 +38,7 @@ impl List<'_> {
     pub(super) fn push(&mut self, mistake: Mistake, question: impl Into<String>, source: Source) {
         self.candidates.push(Candidate {
             mistake,
+            second: None,
             question: question.into(),
             source,
         });

@@ -197,9 +197,17 @@ impl Pass {
         let h = match factor {
             Factor::PreActivation if i > 1 => &self.z[i - 2],
             Factor::Of { layer, other } if layer == i => &self.h[other],
-            Factor::Right | Factor::PreActivation | Factor::Of { .. } | Factor::Untransposed => {
-                &self.h[i - 1]
-            }
+            Factor::Right
+            | Factor::PreActivation
+            | Factor::Of { .. }
+            | Factor::Untransposed
+            | Factor::Sums
+            | Factor::SumAndMean => &self.h[i - 1],
+        };
+        let summed = match factor {
+            Factor::Sums => Some(column_sums(h, layer.fan_in, 1.0)),
+            Factor::SumAndMean => Some(column_sums(h, layer.fan_in, self.rows as f64)),
+            _ => None,
         };
         let untransposed = factor == Factor::Untransposed && layer.units == self.rows;
         for at in range {
@@ -210,7 +218,8 @@ impl Pass {
                 at
             }];
             let dw = &mut dw[j * layer.fan_in..(j + 1) * layer.fan_in];
-            add_scaled(dw, dz, &h[k * layer.fan_in..(k + 1) * layer.fan_in]);
+            let own = &h[k * layer.fan_in..(k + 1) * layer.fan_in];
+            add_scaled(dw, dz, summed.as_deref().unwrap_or(own));
         }
     }
 
@@ -246,6 +255,15 @@ fn add_below(layer: &Layer, (dz, range): (&[f64], Range<usize>), w: &[f64], dh: 
         let dh = &mut dh[k * layer.fan_in..(k + 1) * layer.fan_in];
         add_scaled(dh, dz[at], &w[j * layer.fan_in..(j + 1) * layer.fan_in]);
     }
+}
+
+/// The sums of the columns, divided by a number.
+fn column_sums(h: &[f64], columns: usize, by: f64) -> Vec<f64> {
+    let mut sums = vec![0.0; columns];
+    for row in h.chunks_exact(columns) {
+        add_scaled(&mut sums, 1.0 / by, row);
+    }
+    sums
 }
 
 fn bias_gradient(dz: &[f64], units: usize, sum: BiasSum) -> Tensor {

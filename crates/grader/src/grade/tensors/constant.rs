@@ -73,13 +73,8 @@ impl Constant {
 
     /// The feedback on this constant in combination with another mistake.
     pub(super) fn besides(&self, mistake: Mistake, question: &str) -> Diagnosis {
-        let found = format!(
-            "There seem to be two mistakes. {} ({}) {} ({mistake})",
-            self.diagnosis.observation,
-            self.diagnosis.mistake,
-            mistake.meaning()
-        );
+        let first = (self.diagnosis.mistake, &*self.diagnosis.observation);
         let question = format!("{} {question}", self.diagnosis.question);
-        Diagnosis::new(Mistake::Other, found, question)
+        Diagnosis::two(first, mistake, question)
     }
 }

@@ -23,6 +23,15 @@ impl Diagnosis {
         }
     }
 
+    /// Two mistakes at once. `found` says what the first one is.
+    pub(super) fn two((first, found): (Mistake, &str), second: Mistake, question: String) -> Self {
+        let found = format!(
+            "There seem to be two mistakes. {found} ({first}) {} ({second})",
+            second.meaning()
+        );
+        Self::new(Mistake::Other, found, question)
+    }
+
     /// The meaning of the mistake, and the usual question.
     pub(super) fn usual(mistake: Mistake) -> Self {
         Self::new(mistake, mistake.meaning(), feedback::question(mistake))

@@ -3,6 +3,7 @@
 use backpropd_engine::fault::Violations;
 use backpropd_engine::nn::{Architecture, BatchRef, Objective};
 
+use super::advice;
 use super::case::{Detail, Submission};
 use super::check;
 use super::comparison::Comparison;
@@ -11,11 +12,11 @@ use super::references::{PendingReferences, References};
 use super::report::{Closeness, TensorReport};
 use super::search::{Findings, Search};
 use super::submitted::{Extras, SubmittedTensor};
-use crate::grade::Tolerance;
 use crate::grade::budget::Budget;
 use crate::grade::pass::Gradients;
 use crate::grade::tensor_mistakes::Walk;
 use crate::grade::wrong::Kinks;
+use crate::grade::{Tolerance, Verdict};
 
 /// Gradients being graded, from the reference's forward pass to the last report.
 pub struct TensorGrading {
@@ -134,6 +135,8 @@ pub fn grade_tensors(
 struct Judging {
     references: References,
     submitted: Vec<SubmittedTensor>,
+    /// What to add to the report on each tensor if it is right.
+    advice: Vec<Option<String>>,
     tolerance: Tolerance,
     detail: Detail,
     /// The gradients that are right: one, or several where a unit lies on its kink.
@@ -156,10 +159,22 @@ enum Step {
 impl Judging {
     fn new(
         references: References,
-        submitted: Vec<SubmittedTensor>,
+        mut submitted: Vec<SubmittedTensor>,
         tolerance: Tolerance,
         detail: Detail,
     ) -> Self {
+        let advice = submitted.iter_mut().map(|tensor| {
+            let shape = advice::straighten(tensor, &references);
+            let blind = match detail {
+                Detail::Full => advice::blindness(tensor.quantity, &references),
+                Detail::Coarse => None,
+            };
+            match (shape, blind) {
+                (Some(shape), Some(blind)) => Some(format!("{shape} {blind}")),
+                (shape, blind) => shape.or(blind),
+            }
+        });
+        let advice = advice.collect();
         let others = if references.pass.has_kinks(tolerance.kink) {
             vec![Kinks::Off, Kinks::On, Kinks::Switched]
         } else {
@@ -172,6 +187,7 @@ impl Judging {
             reports: Vec::with_capacity(submitted.len()),
             references,
             submitted,
+            advice,
             tolerance,
             detail,
             step: Step::Accepting(others, None),
@@ -208,7 +224,7 @@ impl Judging {
                 Step::Reporting(found, mut naming) => {
                     let at = self.reports.len();
                     match naming.advance(self.submission(), &found, at, budget) {
-                        Some(report) => self.reports.push(report),
+                        Some(report) => self.reports.push(self.advised(at, report)),
                         None if self.reports.len() == self.submitted.len() => return true,
                         None => {}
                     }
@@ -218,6 +234,16 @@ impl Judging {
             };
         }
         false
+    }
+
+    /// The report with the advice on a right tensor.
+    fn advised(&self, at: usize, mut report: TensorReport) -> TensorReport {
+        if report.verdict == Verdict::Correct
+            && let Some(Some(advice)) = self.advice.get(at)
+        {
+            report.message = format!("{} {advice}", report.message);
+        }
+        report
     }
 
     fn accept(

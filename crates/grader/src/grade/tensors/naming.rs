@@ -47,6 +47,8 @@ impl Naming {
             case,
             exact: findings.exact[at].as_ref(),
             scaled: findings.scaled[at].as_ref(),
+            two: findings.two[at].as_ref(),
+            turned: findings.turned[at].as_ref(),
             constants: &self.constants,
             doubled: self.doubled,
         };

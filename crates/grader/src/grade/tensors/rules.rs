@@ -16,6 +16,10 @@ pub(super) struct Clues<'a> {
     pub(super) exact: Option<&'a Diagnosis>,
     /// The mistake whose wrong gradient equals it up to a constant.
     pub(super) scaled: Option<&'a Diagnosis>,
+    /// The two mistakes whose wrong gradient equals it.
+    pub(super) two: Option<&'a Diagnosis>,
+    /// The mistake whose wrong gradient it is the transpose of.
+    pub(super) turned: Option<&'a Diagnosis>,
     pub(super) constants: &'a [Constant],
     /// Whether the gradients of all parameters, and no others, are twice the right ones.
     pub(super) doubled: bool,
@@ -26,10 +30,12 @@ pub(super) type Rule = fn(&Clues<'_>) -> Option<Diagnosis>;
 
 /// For a tensor of the right shape, the most specific rule first.
 const VALUES: &[Rule] = &[
-    single, zeros, exact, transpose, multiple, scaled, of_another, near,
+    single, zeros, exact, transpose, multiple, scaled, turned, of_another, two, near,
 ];
 /// For a tensor of another shape.
-const SHAPES: &[Rule] = &[exact, transpose, reshaped, of_another, broadcast];
+const SHAPES: &[Rule] = &[
+    exact, transpose, turned, reshaped, of_another, two, broadcast,
+];
 /// For coarse reports: only rules that match every entry of a known wrong gradient. A fitted factor, or one that the
 /// client chose, would allow a search for the right entries.
 const COARSE_VALUES: &[Rule] = &[zeros, exact, transpose, constant, of_another];
@@ -79,6 +85,14 @@ fn scaled(clues: &Clues<'_>) -> Option<Diagnosis> {
     clues.scaled.cloned()
 }
 
+fn two(clues: &Clues<'_>) -> Option<Diagnosis> {
+    clues.two.cloned()
+}
+
+fn turned(clues: &Clues<'_>) -> Option<Diagnosis> {
+    clues.turned.cloned()
+}
+
 fn transpose(clues: &Clues<'_>) -> Option<Diagnosis> {
     let case = &clues.case;
     let [rows, columns] = case.compared.expected.shape[..] else {
@@ -87,11 +101,19 @@ fn transpose(clues: &Clues<'_>) -> Option<Diagnosis> {
     if case.given.shape != [columns, rows] {
         return None;
     }
-    let is_transposed =
-        |right: &Tensor| case.is_multiple(&transposed(&right.values, rows, columns), 1.0);
-    case.right()
-        .any(is_transposed)
-        .then(|| Diagnosis::usual(Mistake::TransposedResult))
+    case.right().find_map(|right| {
+        let turned = transposed(&right.values, rows, columns);
+        if case.is_multiple(&turned, 1.0) {
+            return Some(Diagnosis::usual(Mistake::TransposedResult));
+        }
+        if !case.tells_all() {
+            return None;
+        }
+        let mut constants = clues.constants.iter();
+        let constant = constants.find(|c| case.is_multiple(&turned, c.factor))?;
+        let question = feedback::question(Mistake::TransposedResult);
+        Some(constant.besides(Mistake::TransposedResult, question))
+    })
 }
 
 /// The right numbers in another shape.

@@ -1,19 +1,25 @@
 //! Searches the wrong gradients of common mistakes: computes them one by one and compares them with the submission.
 
-use super::case::Submission;
+use super::case::{Case, Submission};
 use super::constant::Constant;
 use super::diagnosis::Diagnosis;
 use super::report::Closeness;
 use crate::grade::budget::Budget;
-use crate::grade::pass::Gradients;
-use crate::grade::tensor_mistakes::{Candidate, Computation, candidates};
+use crate::grade::pass::{Gradients, transposed};
+use crate::grade::tensor_mistakes::{Candidate, Computation, candidates, pairs};
+use crate::grade::{Mistake, feedback};
 
 /// The work limit of all wrong backward passes and their comparisons, in multiplications; about a second of one core.
 const MOST_WORK: usize = 1_000_000_000;
 
+/// The same limit for those with two mistakes.
+const MOST_PAIR_WORK: usize = 100_000_000;
+
 /// The search in progress.
 pub(super) struct Search {
     candidates: Vec<Candidate>,
+    /// The number of candidates with one mistake, once those with two are added behind them.
+    singles: Option<usize>,
     constants: Vec<Constant>,
     /// The tensors whose mistake is searched.
     open: Vec<usize>,
@@ -40,6 +46,10 @@ pub(super) struct Findings {
     pub(super) exact: Vec<Option<Diagnosis>>,
     /// The mistake that gives it up to a constant, for tensors with two mistakes.
     pub(super) scaled: Vec<Option<Diagnosis>>,
+    /// The two mistakes that together give it exactly.
+    pub(super) two: Vec<Option<Diagnosis>>,
+    /// The mistake whose transpose it is, for tensors with two mistakes.
+    pub(super) turned: Vec<Option<Diagnosis>>,
 }
 
 impl Search {
@@ -62,12 +72,15 @@ impl Search {
         Self {
             votes: vec![0; candidates.len()],
             candidates,
+            singles: None,
             constants,
             open,
             matches: vec![Vec::new(); count],
             findings: Findings {
                 exact: vec![None; count],
                 scaled: vec![None; count],
+                two: vec![None; count],
+                turned: vec![None; count],
             },
             candidate: 0,
             kinks: 0,
@@ -85,7 +98,13 @@ impl Search {
         budget: &mut Budget,
     ) -> Option<Findings> {
         let references = submission.references;
-        while let Some(candidate) = self.candidates.get(self.candidate) {
+        loop {
+            if self.candidate == self.candidates.len() && !self.add_pairs(submission, budget) {
+                break;
+            }
+            let Some(candidate) = self.candidates.get(self.candidate) else {
+                break;
+            };
             if budget.spent() > self.most_spent {
                 break;
             }
@@ -118,6 +137,26 @@ impl Search {
         Some(self.vote())
     }
 
+    /// Continues with every two mistakes at once, for the tensors that no single one explains. Returns whether there
+    /// are any.
+    fn add_pairs(&mut self, submission: Submission<'_>, budget: &Budget) -> bool {
+        if self.singles.is_some() || !submission.tells_all() {
+            return false;
+        }
+        self.singles = Some(self.candidates.len());
+        let is_unexplained =
+            |&at: &usize| self.matches[at].is_empty() && self.findings.scaled[at].is_none();
+        if !self.open.iter().any(is_unexplained) {
+            return false;
+        }
+        let pairs = pairs(&self.candidates);
+        let most = budget.spent().saturating_add(MOST_PAIR_WORK);
+        self.most_spent = self.most_spent.min(most);
+        self.votes.resize(self.candidates.len() + pairs.len(), 0);
+        self.candidates.extend(pairs);
+        self.candidate < self.candidates.len()
+    }
+
     fn compare(
         &mut self,
         submission: Submission<'_>,
@@ -132,6 +171,11 @@ impl Search {
         let Some(wrong) = wrong.get(given.quantity) else {
             return;
         };
+        let is_searched = self.matches[at].is_empty() && self.findings.scaled[at].is_none();
+        if self.singles.is_some() && !is_searched && self.is_single(at) {
+            return;
+        }
+        self.compare_turned(case, at, &wrong.shape, &wrong.values, budget);
         if wrong.shape != given.shape {
             return;
         }
@@ -143,13 +187,53 @@ impl Search {
                 self.matches[at].push(index);
                 self.votes[index] += 1;
             }
-        } else if self.findings.scaled[at].is_none() && case.tells_all() {
+        } else if self.singles.is_none() && self.findings.scaled[at].is_none() && case.tells_all() {
             budget.spend(given.values.len().saturating_mul(self.constants.len()));
             let mut constants = self.constants.iter();
             let found = constants.find(|c| case.is_multiple(&wrong.values, c.factor));
             let candidate = &self.candidates[index];
             let both = |c: &Constant| c.besides(candidate.mistake, &candidate.question);
             self.findings.scaled[at] = found.map(both);
+        }
+    }
+
+    /// Whether a tensor is explained by a candidate with one mistake.
+    fn is_single(&self, at: usize) -> bool {
+        let singles = self.singles.unwrap_or(usize::MAX);
+        self.findings.scaled[at].is_some() || self.matches[at].iter().any(|&index| index < singles)
+    }
+
+    /// Compares with the transpose of a candidate, which is a second mistake.
+    fn compare_turned(
+        &mut self,
+        case: Case<'_>,
+        at: usize,
+        shape: &[usize],
+        wrong: &[f64],
+        budget: &mut Budget,
+    ) {
+        let [rows, columns] = *shape else { return };
+        let is_open = self.findings.turned[at].is_none() && self.singles.is_none();
+        if !is_open
+            || !case.tells_all()
+            || case.given.shape != [columns, rows]
+            || rows == 1 && columns == 1
+        {
+            return;
+        }
+        budget.spend(wrong.len().saturating_mul(2));
+        if case.is_multiple(&transposed(wrong, rows, columns), 1.0) {
+            let candidate = &self.candidates[self.candidate];
+            let turned = (
+                Mistake::TransposedResult,
+                Mistake::TransposedResult.meaning(),
+            );
+            let question = format!(
+                "{} {}",
+                feedback::question(Mistake::TransposedResult),
+                candidate.question
+            );
+            self.findings.turned[at] = Some(Diagnosis::two(turned, candidate.mistake, question));
         }
     }
 
@@ -161,11 +245,21 @@ impl Search {
                 .iter()
                 .rev()
                 .max_by_key(|&&index| self.votes[index]);
-            self.findings.exact[at] = best.map(|&index| {
-                let candidate = &self.candidates[index];
-                let meaning = candidate.mistake.meaning();
-                Diagnosis::new(candidate.mistake, meaning, &candidate.question)
-            });
+            let Some(&index) = best else { continue };
+            let candidate = &self.candidates[index];
+            let meaning = candidate.mistake.meaning();
+            let found = match candidate.second {
+                Some(second) => {
+                    let first = (candidate.mistake, meaning);
+                    Diagnosis::two(first, second, candidate.question.clone())
+                }
+                None => Diagnosis::new(candidate.mistake, meaning, &candidate.question),
+            };
+            if self.singles.is_some_and(|singles| index >= singles) {
+                self.findings.two[at] = Some(found);
+            } else {
+                self.findings.exact[at] = Some(found);
+            }
         }
         std::mem::take(&mut self.findings)
     }

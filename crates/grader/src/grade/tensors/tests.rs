@@ -171,26 +171,47 @@ fn shapes_are_exact_and_named() {
         .iter_mut()
         .find(|given| given.quantity == Quantity::Bias(2))
         .expect("db2");
-    db.shape = vec![1, 4];
-    let row = db.clone();
+    db.shape = vec![2, 2];
+    let square = db.clone();
     let other = matrix("dW1", &numbers(2, 2, 3.0));
-    let reports = grade(&lab, &[row, other], &Tolerance::EXACT);
+    let reports = grade(&lab, &[square, other], &Tolerance::EXACT);
     for report in &reports {
         assert_eq!(report.verdict, Verdict::Incorrect);
         assert_eq!(report.mistake, Some(Mistake::ShapeMismatch));
         assert!(report.grid.is_none() && report.worst.is_empty());
     }
     assert!(
-        reports[0].message.contains("[1, 4] where [4] is expected"),
+        reports[0].message.contains("[2, 2] where [4] is expected"),
         "{}",
         reports[0].message
     );
-    assert!(reports[0].message.contains("numbers are right"));
     assert!(
         reports[1]
             .message
             .contains("[2, 2] where [4, 3] is expected")
     );
+}
+
+#[test]
+fn a_bias_in_a_row_or_a_column_is_right_with_advice() {
+    let lab = Lab::tanh();
+    for shape in [vec![1, 4], vec![4, 1]] {
+        let mut given = lab.answers();
+        given.retain(|given| given.quantity == Quantity::Bias(2));
+        given[0].shape = shape.clone();
+        let reports = grade(&lab, &given, &Tolerance::EXACT);
+        assert_eq!(reports[0].verdict, Verdict::Correct);
+        let advice = format!("Its shape is {shape:?}; a bias has one axis: [4].");
+        assert!(
+            reports[0].message.contains(&advice),
+            "{}",
+            reports[0].message
+        );
+        given[0].values[0] += 1.0;
+        let wrong = grade(&lab, &given, &Tolerance::EXACT);
+        assert_eq!(wrong[0].verdict, Verdict::Incorrect);
+        assert!(!wrong[0].message.contains("one axis"));
+    }
 }
 
 #[test]
