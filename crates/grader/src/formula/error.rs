@@ -13,8 +13,10 @@ pub enum Fault {
     UnknownSymbol,
     /// An index that nothing gives a value.
     UnboundIndex,
-    /// Shapes that do not fit, or an index outside its range.
+    /// Shapes that do not fit.
     Shape,
+    /// An index outside its range.
+    OutOfRange,
     /// Too long, too deep, too many parts or too much work.
     TooLarge,
     /// The meaning cannot be computed as one matrix.

@@ -331,7 +331,7 @@ impl<'b> Evaluator<'b> {
         }
         let message =
             || format!("The {what} {at} is asked for; there are {length}, counted from 1.");
-        Err(self.fault(Fault::Shape, expr, message))
+        Err(self.fault(Fault::OutOfRange, expr, message))
     }
 
     /// Broadcasts both sides to one shape; only a literal number stands for a matrix of itself.

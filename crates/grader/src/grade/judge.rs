@@ -6,20 +6,16 @@ use super::alternatives::chosen;
 use super::carry::carried;
 use super::closed;
 use super::feedback;
-use super::mending::mending_edit;
+use super::naming::{Name, name};
 use super::question::{Prepared, best};
 use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
-    Expr, Fault, FormulaError, Notation, Side, Span, parse, readings, render, shape_text,
+    Expr, Fault, FormulaError, Kind, Notation, Side, Span, parse, readings, render, shape_text,
     shown_in_latex, shown_in_plain,
 };
 
-/// The work limit of the search for the one edit that corrects an answer, in entries computed if every candidate were
-/// evaluated on every network. It bounds the time to a verdict for any input; the homework's longest answers need a
-/// tenth of it.
-const MAX_EDIT_WORK: usize = 4_000_000;
-/// The same limit for the steps of a chain.
+/// The work limit of the steps of a chain, in entries computed.
 const MAX_STEP_WORK: usize = 500_000;
 
 /// A verdict, and the answer as it was parsed.
@@ -86,6 +82,7 @@ impl<'a> Judge<'a> {
             Fault::UnknownSymbol => Mistake::UnknownSymbol,
             Fault::UnboundIndex => Mistake::UnboundIndex,
             Fault::Shape => Mistake::ShapeMismatch,
+            Fault::OutOfRange => Mistake::WrongIndex,
             Fault::TooLarge => Mistake::TooLarge,
         };
         self.refused(mistake, error.span, &error.message)
@@ -275,7 +272,9 @@ impl<'a> Judge<'a> {
         if values.agrees_with(reference) {
             return self.report(Verdict::Correct, 1.0, None, "Right.".to_owned());
         }
-        if let Some(samples) = values.only_batch_size(reference) {
+        if let Some(samples) = values.only_batch_size(reference)
+            && is_for_one_size(reading)
+        {
             let mistake = Mistake::HardcodedBatchSize;
             let message = format!(
                 "It is right for m = {samples} only. {}",
@@ -288,26 +287,12 @@ impl<'a> Judge<'a> {
                 message,
             );
         }
-        let named = self.name(reading, values).await;
+        let name = name(prepared, reading, values).await;
         if let Some(error) = &values.error {
-            let mistake = named.as_ref().map_or_else(
-                || self.invalid(error).report.mistake.unwrap_or(Mistake::Other),
-                |named| named.0,
-            );
-            let mut report = self.refused(mistake, error.span, &error.message).report;
-            report.mistake = Some(mistake);
-            return report;
+            return self.not_evaluable(error, name.as_ref());
         }
         let grid = values.grid(reference, &prepared.solution.letters);
-        let (mistake, hint) = named.unwrap_or_else(|| {
-            let shape = values.has_shape_of(reference);
-            let mistake = if shape {
-                Mistake::Other
-            } else {
-                Mistake::ShapeMismatch
-            };
-            (mistake, feedback::question(mistake).to_owned())
-        });
+        let (mistake, text) = self.explain(values, name.as_ref());
         let mut report = if carried(prepared, values, self.earlier).await {
             let message = "It is right given your own earlier answer, which is not.".to_owned();
             self.report(
@@ -317,85 +302,178 @@ impl<'a> Judge<'a> {
                 message,
             )
         } else {
-            let written_out = grid
-                .as_ref()
-                .filter(|_| reading.is_written_out())
-                .map_or(0.0, super::Grid::share);
-            let share = self.share(mistake).max(written_out * self.rubric.entries);
-            let verdict = if written_out > 0.0 {
-                Verdict::Partial
-            } else {
-                Verdict::Incorrect
-            };
-            let message = self.describe(values, mistake, &hint);
-            self.report(verdict, share, Some(mistake), message)
+            self.wrong(reading, values, name.as_ref(), (mistake, text))
         };
+        self.note_both(name.as_ref(), &mut report);
         report.grid = grid;
         report
     }
 
-    fn describe(&self, values: &Values, mistake: Mistake, hint: &str) -> String {
+    /// The report on an answer that has no value: the error itself, and the mistake behind it if it is known.
+    fn not_evaluable(&self, error: &FormulaError, name: Option<&Name>) -> QuestionReport {
+        let mistake = match name {
+            Some(name) => name.mistakes[0],
+            None => self.invalid(error).report.mistake.unwrap_or(Mistake::Other),
+        };
+        let mut report = self.refused(mistake, error.span, &error.message).report;
+        if let Some(name) = name
+            && mistake != Mistake::UnboundIndex
+        {
+            let explained = self.meanings(name);
+            report.message = format!("{} {explained}", error.message);
+        }
+        self.note_both(name, &mut report);
+        report
+    }
+
+    /// The report on an answer with a wrong value: its points follow from the rule for its one mistake, or from the
+    /// entries that are right.
+    fn wrong(
+        &self,
+        reading: &Expr,
+        values: &Values,
+        name: Option<&Name>,
+        (mistake, text): (Mistake, String),
+    ) -> QuestionReport {
+        let right_entries = if reading.is_written_out() {
+            values.share_of_right_entries(&self.prepared.solution.values)
+        } else {
+            0.0
+        };
+        let is_alone = name.is_some_and(|name| name.mistakes.len() == 1);
+        let by_mistake = if is_alone { self.share(mistake) } else { None };
+        let by_entries = right_entries * self.rubric.entries;
+        let verdict = if right_entries > 0.0 {
+            Verdict::Partial
+        } else {
+            Verdict::Incorrect
+        };
+        let (share, rule) = match by_mistake {
+            Some((share, rule)) if share >= by_entries => (share, rule),
+            _ if by_entries > 0.0 => (by_entries, "for the entries that are right"),
+            _ => (0.0, ""),
+        };
+        let mut report = self.report(verdict, share, Some(mistake), text);
+        if share > 0.0 {
+            let (points, most) = (report.points, report.max_points);
+            let points = (points * 100.0).round() / 100.0;
+            report.message = format!("{} {points} of {most} points {rule}.", report.message);
+        }
+        report
+    }
+
+    /// Names both of two mistakes in the note.
+    fn note_both(&self, name: Option<&Name>, report: &mut QuestionReport) {
+        if let Some(name) = name
+            && let [first, second] = name.mistakes[..]
+            && first != second
+        {
+            report.note = format!(
+                "{}: {}; bug={first}+{second}",
+                self.prepared.question.id, report.verdict
+            );
+        }
+    }
+
+    /// The mistake of an answer that has a value, and what to say about it.
+    fn explain(&self, values: &Values, name: Option<&Name>) -> (Mistake, String) {
+        let shapes = self.shapes(values);
+        let (mistake, text) = match name {
+            Some(name) => (name.mistakes[0], self.meanings(name)),
+            None if shapes.is_some() => {
+                let mistake = Mistake::ShapeMismatch;
+                let question = feedback::question(Mistake::TransposedResult);
+                return (mistake, format!("{} {question}", shapes.unwrap_or_default()));
+            }
+            None if values.is_all_zero() => (
+                Mistake::Other,
+                "The answer is 0: it would mean that this quantity does not reach the loss at all. Is there no path?"
+                    .to_owned(),
+            ),
+            None => (Mistake::Other, self.meanings_of(&[Mistake::Other], None)),
+        };
+        match shapes {
+            Some(shapes) => (mistake, format!("{shapes} {text}")),
+            None => (mistake, text),
+        }
+    }
+
+    /// What the mistakes are, and the questions that lead to them.
+    fn meanings(&self, name: &Name) -> String {
+        let hint = name.listed.and_then(|at| self.prepared.listed_hint(at));
+        self.meanings_of(&name.mistakes, hint)
+    }
+
+    fn meanings_of(&self, mistakes: &[Mistake], hint: Option<&str>) -> String {
+        let question = |mistake: Mistake| feedback::question(mistake);
+        match *mistakes {
+            [first, second] if first == second => format!(
+                "There seem to be two mistakes of one kind. {} {}",
+                first.meaning(),
+                question(first)
+            ),
+            [first, second] => format!(
+                "There seem to be two mistakes. {} ({first}) {} ({second}) {} {}",
+                first.meaning(),
+                second.meaning(),
+                question(first),
+                question(second)
+            ),
+            [only] => format!("{} {}", only.meaning(), hint.unwrap_or(question(only))),
+            _ => String::new(),
+        }
+    }
+
+    /// Both shapes, if the answer's is wrong.
+    fn shapes(&self, values: &Values) -> Option<String> {
         let reference = &self.prepared.solution.values;
         if values.has_shape_of(reference) {
-            return format!("{} {hint}", mistake.meaning());
+            return None;
         }
         let first = |values: &Values| {
             let last = values.networks.last()?;
             Some(last.matrices.as_ref()?.first()?.shape())
         };
-        let (Some(given), Some(asked), Some(network)) = (
-            first(values),
-            first(reference),
-            self.prepared.solution.networks.last(),
-        ) else {
-            return format!("{} {hint}", mistake.meaning());
-        };
-        let (given, asked) = (shape_text(given, network), shape_text(asked, network));
-        format!(
-            "The answer is {given} where {asked} is asked for. {} {hint}",
-            mistake.meaning()
-        )
+        let network = self.prepared.solution.networks.last()?;
+        let (given, asked) = (first(values)?, first(reference)?);
+        Some(format!(
+            "The answer is {} where {} is asked for.",
+            shape_text(given, network),
+            shape_text(asked, network)
+        ))
     }
 
-    fn share(&self, mistake: Mistake) -> f64 {
-        match mistake {
-            Mistake::TransposedResult => self.rubric.transposed,
-            Mistake::SignFlipped => self.rubric.sign,
+    /// The share of the points that the rubric gives for one mistake, and the reason.
+    fn share(&self, mistake: Mistake) -> Option<(f64, &'static str)> {
+        Some(match mistake {
+            Mistake::TransposedResult => {
+                (self.rubric.transposed, "for the right result, transposed")
+            }
+            Mistake::SignFlipped => (self.rubric.sign, "because only the sign is wrong"),
             Mistake::ConstantFactor | Mistake::MissingBatchMean | Mistake::DoubleBatchMean => {
-                self.rubric.constant_factor
+                let rule = "because only a constant factor is wrong";
+                (self.rubric.constant_factor, rule)
             }
             Mistake::MissingMask
             | Mistake::InvertedMask
             | Mistake::WrongMaskLayer
-            | Mistake::MaskOnOutput => self.rubric.one_mask,
-            Mistake::WrongIndex => self.rubric.one_index,
-            _ => 0.0,
-        }
+            | Mistake::MaskOnOutput => (self.rubric.one_mask, "because only a mask is wrong"),
+            Mistake::WrongIndex => (self.rubric.one_index, "because only an index is wrong"),
+            _ => return None,
+        })
     }
+}
 
-    /// The mistake that has these values, or whose correction makes them right, and the feedback on it.
-    async fn name(&self, reading: &Expr, values: &Values) -> Option<(Mistake, String)> {
-        let prepared = self.prepared;
-        let evaluates = values.error.is_none();
-        if evaluates && let Some((mistake, hint)) = prepared.mistake_of(values).await {
-            let hint = hint.unwrap_or_else(|| feedback::question(mistake));
-            return Some((mistake, hint.to_owned()));
+/// Whether an answer has a number, or samples written out, that can stand for a batch size.
+fn is_for_one_size(answer: &Expr) -> bool {
+    let has_number = |piece: &Expr| matches!(piece.kind, Kind::Number(number) if number > 0.0 && (number - 1.0).abs() > 1e-9);
+    let outside_masks = |piece: &&Expr| !matches!(piece.kind, Kind::Compare(..));
+    let mut open = vec![answer];
+    while let Some(piece) = open.pop() {
+        if has_number(piece) {
+            return true;
         }
-        let most = if values.is_too_large() {
-            0
-        } else {
-            MAX_EDIT_WORK
-        };
-        let mistake = match mending_edit(prepared, reading, values.work, most).await {
-            Some(mistake) => mistake,
-            None if evaluates && values.is_multiple_of(&prepared.solution.values) => {
-                Mistake::ConstantFactor
-            }
-            None if evaluates && values.is_unsummed(&prepared.solution.values) => {
-                Mistake::BiasNotSummed
-            }
-            None => return None,
-        };
-        Some((mistake, feedback::question(mistake).to_owned()))
+        open.extend(piece.parts().into_iter().filter(outside_masks));
     }
+    answer.is_written_out()
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Mistake;
-use super::edit::Edits;
 use super::grader::Grader;
+use super::naming::{self, Edits, name};
 use super::question::{Prepared, best};
 use super::steps::complete;
 use super::values::{Values, evaluate_on};
@@ -260,8 +260,9 @@ fn wrong(
     let named = mended.as_ref().map(|(mistake, _)| *mistake).or_else(|| {
         let values = checked.values.as_ref()?;
         let is_named = is_final && error.is_none();
-        let (mistake, _) = is_named.then(|| complete(prepared.mistake_of(values)))??;
-        Some(mistake)
+        let expr = checked.side.expr.as_ref().ok()?;
+        let name = is_named.then(|| complete(name(prepared, expr, values)))??;
+        name.mistakes.first().copied()
     });
     if let Some(mistake) = named {
         message = format!("{message} {mistake}: {}", mistake.meaning());
@@ -299,11 +300,16 @@ fn mend(
             let walked = walked(&expr, prepared);
             let mut best: Option<(usize, Mistake, Expr)> = None;
             for indices in [true, false] {
-                let mut edits = Edits::new(expr.clone(), network);
+                let mut edits = Edits::new(
+                    expr.clone(),
+                    naming::Side::Answer,
+                    &prepared.question.free,
+                    network,
+                );
                 while *left > edits.work()
                     && let Some(edit) = edits.advance()
                 {
-                    if (edit.mended == Mistake::WrongIndex) != indices {
+                    if (edit.mistake == Mistake::WrongIndex) != indices {
                         continue;
                     }
                     let values = evaluate_on(
@@ -313,11 +319,11 @@ fn mend(
                     );
                     *left = left.saturating_sub(values.work.max(walked));
                     if values.holds(edit.expr, truth) {
-                        return Some((edit.mended, edit.expr.clone()));
+                        return Some((edit.mistake, edit.expr.clone()));
                     }
                     let here = values.right_entries(truth);
                     if here > best.as_ref().map_or(right, |best| best.0) {
-                        best = Some((here, edit.mended, edit.expr.clone()));
+                        best = Some((here, edit.mistake, edit.expr.clone()));
                     }
                 }
                 *left = left.saturating_sub(edits.work());

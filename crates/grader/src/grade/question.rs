@@ -1,7 +1,7 @@
 //! Prepares a question: its networks, the right values on each, and the values of its expected mistakes.
 
 use super::closed;
-use super::near_miss::NearMisses;
+use super::naming::Naming;
 use super::network::Layout;
 use super::sample::{Designs, Sampler, constants, seed};
 use super::solution::Solution;
@@ -30,9 +30,9 @@ pub(super) struct Prepared {
     pub(super) solution: Solution,
     /// The assignment's own expected mistakes, in the file's order.
     catalogue: Vec<Expected>,
-    near_misses: NearMisses,
     /// The values of other right answers.
     accepted: Vec<Values>,
+    pub(super) naming: Naming,
     allowed: Vec<Symbol>,
     forbidden: Vec<Kind>,
     pub(super) carries: Vec<PreparedCarry>,
@@ -160,7 +160,7 @@ impl Prepared {
                         values: reference,
                     },
                     catalogue,
-                    near_misses: NearMisses::default(),
+                    naming: Naming::default(),
                     scope,
                 };
                 closed::check(&prepared)?;
@@ -176,15 +176,30 @@ impl Prepared {
             || self.accepted.iter().any(|right| values.agrees_with(right))
     }
 
-    /// The mistake with these values, all of which exist, and the assignment's hint for it: one of the assignment's
-    /// own, or else a single-edit change of the solution.
-    pub(super) async fn mistake_of(&self, values: &Values) -> Option<(Mistake, Option<&str>)> {
+    /// The index of the assignment's own mistake that has these values.
+    pub(super) fn listed(&self, values: &Values) -> Option<usize> {
         let mut catalogue = self.catalogue.iter();
-        let own = catalogue.find(|expected| values.agrees_with(&expected.values));
-        match own {
-            Some(expected) => Some((expected.code, expected.hint.as_deref())),
-            None => Some((self.near_misses.find(&self.solution, values).await?, None)),
-        }
+        catalogue.position(|expected| values.agrees_with(&expected.values))
+    }
+
+    /// The code of the assignment's own mistake at an index.
+    pub(super) fn listed_mistake(&self, at: usize) -> Mistake {
+        self.catalogue
+            .get(at)
+            .map_or(Mistake::Other, |expected| expected.code)
+    }
+
+    /// The assignment's hint for its own mistake at an index.
+    pub(super) fn listed_hint(&self, at: usize) -> Option<&str> {
+        self.catalogue.get(at)?.hint.as_deref()
+    }
+
+    /// The assignment's own mistakes with their values.
+    pub(super) fn listed_values(&self) -> Vec<(Mistake, Values)> {
+        let catalogue = self.catalogue.iter();
+        catalogue
+            .map(|expected| (expected.code, expected.values.clone()))
+            .collect()
     }
 
     /// The listed mistakes: code, answer, and on how many networks it differs from the right answer.

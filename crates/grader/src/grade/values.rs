@@ -3,8 +3,7 @@
 use super::steps::{complete, pause};
 use super::{Grid, Network};
 use crate::formula::{
-    Bindings, Expr, Fault, FormulaError, Matrix, Memory, Symbol, evaluate_again, evaluate_counting,
-    too_much_work,
+    Bindings, Expr, Fault, FormulaError, Matrix, Symbol, evaluate_counting, too_much_work,
 };
 
 /// The allowed error of an entry, relative to the reference's largest entry.
@@ -108,33 +107,6 @@ pub(super) async fn evaluate_with<'b>(
 }
 
 impl OnNetwork {
-    /// The values of `expr` on one network, if it evaluates with every binding. Each binding has its own memory.
-    pub(super) fn again(
-        expr: &Expr,
-        network: &Network,
-        letters: &[Vec<(char, usize)>],
-        memories: &mut [Memory],
-    ) -> Option<Self> {
-        let mut approximate = false;
-        let matrices = letters.iter().zip(memories).map(|(bound, memory)| {
-            let value = evaluate_again(expr, network, bound, memory, &mut 0)?;
-            approximate |= value.approximate;
-            Some(value.matrix)
-        });
-        let matrices: Option<Vec<Matrix>> = matrices.collect();
-        Some(Self {
-            samples: network.samples(),
-            matrices: Some(matrices?),
-            approximate,
-        })
-    }
-
-    /// The number of zero entries.
-    pub(super) fn zeros(&self) -> usize {
-        let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
-        entries.filter(|&&entry| entry == 0.0).count()
-    }
-
     fn largest(&self) -> f64 {
         let entries = self.matrices.iter().flatten().flat_map(Matrix::entries);
         entries.fold(0.0, |largest: f64, entry| largest.max(entry.abs()))
@@ -299,21 +271,92 @@ impl Values {
         rows > Some(1) && self.map(Matrix::column_sums).agrees_with(reference)
     }
 
-    /// Whether the values are a constant multiple of those of `reference`.
-    pub(super) fn is_multiple_of(&self, reference: &Self) -> bool {
+    /// Whether a value was taken by differences.
+    pub(super) fn is_approximate(&self) -> bool {
+        self.networks.iter().any(|network| network.approximate)
+    }
+
+    /// Whether every entry on every network is 0.
+    pub(super) fn is_all_zero(&self) -> bool {
+        let zeros = |network: &OnNetwork| network.largest() == 0.0;
+        self.networks.iter().all(zeros)
+    }
+
+    /// The share of the entries that are right on every network, 0 to 1; 0 where a shape is wrong.
+    pub(super) fn share_of_right_entries(&self, reference: &Self) -> f64 {
+        let mut right: Vec<bool> = Vec::new();
+        for (own, reference) in self.networks.iter().zip(&reference.networks) {
+            if !own.shapes_agree(reference) {
+                return 0.0;
+            }
+            let here = own.right_entries(reference);
+            if right.is_empty() {
+                right.extend(here);
+                continue;
+            }
+            // A batch of another size has other rows: its entries count row by row where they can.
+            for (at, here) in here.enumerate() {
+                match right.get_mut(at) {
+                    Some(all) => *all &= here,
+                    None => right.push(here),
+                }
+            }
+        }
+        right.iter().filter(|&&right| right).count() as f64 / right.len().max(1) as f64
+    }
+
+    /// Whether every entry is one of the reference's entries, though not the one in its place.
+    pub(super) fn has_entries_of(&self, reference: &Self) -> bool {
+        /// The most entries to look for.
+        const MOST: usize = 64;
         if !self.has_shape_of(reference) {
             return false;
         }
-        let entries = |values: &Self| -> Vec<f64> {
+        let flat = |values: &Self| -> Vec<Vec<f64>> {
             let networks = values.networks.iter();
-            let matrices = networks.flat_map(|network| network.matrices.iter().flatten());
-            matrices.flat_map(Matrix::entries).copied().collect()
+            let entries = networks.map(|network| {
+                let matrices = network.matrices.iter().flatten();
+                matrices.flat_map(Matrix::entries).copied().collect()
+            });
+            entries.collect()
         };
-        let (given, right) = (entries(self), entries(reference));
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let factor = dot(&given, &right) / dot(&right, &right);
-        let scaled = reference.map(|matrix| matrix.map(|entry| factor * entry));
-        factor.abs() > RELATIVE && self.agrees_with(&scaled)
+        let (own, right) = (flat(self), flat(reference));
+        let count = right.first().map_or(0, Vec::len);
+        if !(2..=MOST).contains(&count) || right.iter().any(|entries| entries.len() != count) {
+            return false;
+        }
+        let is_at = |place: usize, other: usize| {
+            let mut networks = self
+                .networks
+                .iter()
+                .zip(&reference.networks)
+                .zip(own.iter().zip(&right));
+            networks.all(|((given, reference), (own, right))| {
+                let tolerance = reference.tolerance(given.approximate);
+                is_near(own[place], right[other], tolerance)
+            })
+        };
+        // Some entries have to be in their places: the rest are slips.
+        (0..count).any(|place| is_at(place, place))
+            && (0..count).all(|place| (0..count).any(|other| is_at(place, other)))
+    }
+
+    /// The same with every matrix transposed.
+    pub(super) fn transposed(&self) -> Self {
+        self.map(Matrix::transposed)
+    }
+
+    /// The values on batches of `samples` alone, with which those of `reference` are parallel.
+    pub(super) fn of_size(&self, reference: &Self, samples: usize) -> Self {
+        let networks = self.networks.iter().zip(&reference.networks);
+        let networks = networks.filter(|(_, reference)| reference.samples == samples);
+        let networks: Vec<OnNetwork> = networks.map(|(own, _)| own.clone()).collect();
+        let is_whole = networks.iter().all(|network| network.matrices.is_some());
+        Self {
+            networks,
+            error: self.error.clone().filter(|_| !is_whole),
+            work: self.work,
+        }
     }
 
     /// The same with every matrix transformed.
