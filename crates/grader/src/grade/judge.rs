@@ -173,7 +173,10 @@ impl<'a> Judge<'a> {
                 .iter()
                 .position(|values| Some(values.evaluated()) == most)
         });
-        let at = at.unwrap_or(0);
+        let mut at = at.unwrap_or(0);
+        if right.is_none() && readings.len() > 1 {
+            at = self.best_named(&readings, &candidates, at).await;
+        }
         let (Some(reading), Some(values)) = (readings.get(at), candidates.get(at)) else {
             return self.refused(
                 Mistake::SyntaxError,
@@ -204,6 +207,23 @@ impl<'a> Judge<'a> {
                 |network| shown_in_plain(reading, network),
             ),
         }
+    }
+
+    /// The reading whose mistake is the simplest one; `at` if none has a name.
+    async fn best_named(&self, readings: &[Expr], candidates: &[Values], at: usize) -> usize {
+        let mut best: Option<(u32, usize)> = None;
+        let order = std::iter::once(at).chain((0..readings.len()).filter(|&other| other != at));
+        for at in order {
+            let (Some(reading), Some(values)) = (readings.get(at), candidates.get(at)) else {
+                continue;
+            };
+            if let Some(name) = name(self.prepared, reading, values).await
+                && best.is_none_or(|(weight, _)| name.weight() < weight)
+            {
+                best = Some((name.weight(), at));
+            }
+        }
+        best.map_or(at, |(_, at)| at)
     }
 
     /// The values of each reading.

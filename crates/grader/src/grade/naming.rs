@@ -69,7 +69,8 @@ impl Name {
         })
     }
 
-    fn weight(&self) -> u32 {
+    /// How far-fetched it is: the sum of the weights of its mistakes.
+    pub(super) fn weight(&self) -> u32 {
         self.mistakes.iter().map(|&mistake| weight(mistake)).sum()
     }
 }

@@ -13,7 +13,7 @@ use crate::grade::steps::pause;
 use crate::grade::values::evaluate_in_steps;
 
 /// The most nodes that the changes of one answer may copy and visit.
-const MAX_COPIES: usize = 2_000_000;
+const MAX_COPIES: usize = 500_000;
 /// The most candidates to evaluate on every network: those that agree on all trials and may yet fail.
 const MAX_CHECKED: usize = 48;
 /// The most near misses to compare one candidate with on every network.

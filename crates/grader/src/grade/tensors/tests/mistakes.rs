@@ -371,6 +371,98 @@ fn two_mistakes_are_both_told() {
     }
 }
 
+/// The report on one tensor has both codes.
+fn expect_both(lab: &Lab, given: SubmittedTensor, codes: [&str; 2]) {
+    let report = grade_tensors(&lab.references(), &[given], &Tolerance::EXACT);
+    let report = &report.expect("the network has it")[0];
+    assert_eq!(report.verdict, Verdict::Incorrect);
+    for code in codes {
+        assert!(report.message.contains(code), "{}", report.message);
+    }
+}
+
+#[test]
+fn a_transpose_with_a_sign_or_a_mask_is_two_mistakes() {
+    let lab = Lab::relu();
+    let dz2 = had(&mul(&lab.delta(), &lab.w[2]), &lab.slope(2));
+    let turned = t(&scaled(&mul(&t(&dz2), &lab.h[1]), -1.0));
+    let codes = ["TRANSPOSED_RESULT", "SIGN_FLIPPED"];
+    expect_both(&lab, matrix("dW2", &turned), codes);
+    let unmasked = t(&mul(&t(&mul(&lab.delta(), &lab.w[2])), &lab.h[1]));
+    let codes = ["TRANSPOSED_RESULT", "MISSING_MASK"];
+    expect_both(&lab, matrix("dW2", &unmasked), codes);
+}
+
+#[test]
+fn two_backward_mistakes_are_named_together() {
+    let lab = Lab::relu();
+    let unmasked = mul(&lab.delta(), &lab.w[2]);
+    let given = matrix("dW2", &mul(&t(&unmasked), &lab.z[0]));
+    expect_both(&lab, given, ["MISSING_MASK", "WRONG_WEIGHT"]);
+}
+
+#[test]
+fn sums_before_the_product() {
+    let lab = Lab::relu();
+    let dz2 = had(&mul(&lab.delta(), &lab.w[2]), &lab.slope(2));
+    let (dz, h) = (vec![column_sums(&dz2)], vec![column_sums(&lab.h[1])]);
+    let given = [matrix("dW2", &mul(&t(&dz), &h))];
+    expect(&lab.references(), &given, Mistake::ProductOfSums, &["dW2"]);
+}
+
+#[test]
+fn a_right_tensor_says_what_its_batch_hides() {
+    use super::super::Extras;
+    use backpropd_engine::nn::{BatchRef, TargetsRef};
+
+    let lab = Lab::relu();
+    let message = |w: &[M], x: &M, y: &M, dataset_size| {
+        let parameters: Vec<f64> = w.iter().flat_map(|w| w.concat()).collect();
+        let (inputs, targets) = (x.concat(), y.concat());
+        let batch = BatchRef {
+            inputs: &inputs,
+            targets: TargetsRef::Values(&targets),
+            rows: x.len(),
+        };
+        let extras = Extras {
+            dataset_size,
+            ..Extras::default()
+        };
+        let (architecture, objective) = (&lab.architecture, lab.objective);
+        let references = References::new(architecture, &parameters, objective, batch, extras);
+        let references = references.expect("it fits");
+        let right = references.right.weights[0].clone();
+        let given = SubmittedTensor {
+            quantity: Quantity::Weights(1),
+            shape: right.shape,
+            values: right.values,
+        };
+        let reports = grade_tensors(&references, &[given], &Tolerance::EXACT).expect("dW1");
+        assert_eq!(reports[0].verdict, Verdict::Correct);
+        reports[0].message.clone()
+    };
+    assert_eq!(message(&lab.w, &lab.x, &lab.y, None), "Right.");
+    let live: Vec<M> = lab.w.iter().map(|w| map(w, f64::abs)).collect();
+    let positive = map(&lab.x, |x| x.abs() + 0.1);
+    for (message, hidden) in [
+        (message(&live, &positive, &lab.y, None), "missing mask"),
+        (
+            message(&lab.w, &lab.x, &map(&lab.y, |_| 0.3), None),
+            "all targets are equal",
+        ),
+        (
+            message(&lab.w, &lab.x, &lab.y, Some(lab.x.len())),
+            "1/N in place of 1/m",
+        ),
+        (
+            message(&live, &positive[..1].to_vec(), &lab.y[..1].to_vec(), None),
+            "one sample",
+        ),
+    ] {
+        assert!(message.contains(hidden), "{message}");
+    }
+}
+
 #[test]
 fn nonsense_has_no_name() {
     let lab = Lab::relu();
