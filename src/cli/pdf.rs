@@ -267,4 +267,38 @@ mod tests {
         assert!(!inflated(&packed, TEXT.len() - 1).1);
         assert!(inflated(&packed, TEXT.len()).1);
     }
+
+    #[test]
+    fn no_change_of_a_pdf_panics_or_inflates_without_end() {
+        let whole = pdf(
+            "/Type /EmbeddedFile /Filter /FlateDecode /Length 8 0 R",
+            &deflated(TEXT.as_bytes()),
+        );
+        // A generator of its own: the same changes on every run.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).expect("31 bits") % below
+        };
+        for _ in 0..5_000 {
+            let mut changed = whole.clone();
+            for _ in 0..=next(4) {
+                let at = next(changed.len());
+                match next(4) {
+                    0 => changed[at] = u8::try_from(next(256)).expect("a byte"),
+                    1 => changed.truncate(at.max(1)),
+                    2 => changed.extend_from_within(at..),
+                    _ => drop(changed.drain(at..(at + 1 + next(9)).min(changed.len()).max(at))),
+                }
+                if changed.is_empty() {
+                    changed.push(0);
+                }
+            }
+            if let Ok(text) = answers(&changed) {
+                assert!(text.starts_with("% backpropd answers 1"), "{text}");
+            }
+        }
+    }
 }

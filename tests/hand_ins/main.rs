@@ -421,3 +421,37 @@ fn an_autograder_gets_a_report_whatever_was_handed_in() {
     let arguments = ["verify", "results.json", "right", "--secret", "t"];
     printed(1, &arguments, folder.path());
 }
+
+#[test]
+fn a_pdf_is_graded_by_the_answers_inside_whatever_its_name_is() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/pdf");
+    let folder = class(&[("c/none.pdf", "%PDF-1.5\n")]);
+    for name in ["packed", "plain", "indirect", "encrypted"] {
+        fs::copy(
+            seeds.join(name),
+            folder.path().join(format!("c/{name}.pdf")),
+        )
+        .expect("a seed");
+    }
+    let table = printed(2, &["grade", "c", "--question", "1.1"], folder.path());
+    for (name, rest) in [
+        ("packed ", "2.00 of 2"),
+        ("plain ", "2.00 of 2"),
+        ("indirect ", "2.00 of 2"),
+        ("encrypted ", "0.00 of 2  "),
+        ("none ", "hand in the .tex"),
+    ] {
+        let line = table.lines().find(|line| line.starts_with(name));
+        assert!(
+            line.is_some_and(|line| line.contains(rest)),
+            "{name} in {table}"
+        );
+    }
+    fs::rename(
+        folder.path().join("c/plain.pdf"),
+        folder.path().join("answers"),
+    )
+    .expect("a file");
+    let one = printed(0, &["grade", "answers", "--question", "1.1"], folder.path());
+    assert!(one.contains("2 of 2 points"), "{one}");
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::network::{Samples, WeightShape};
+use super::network::{Layout, Samples, WeightShape};
 use super::{Assignment, NetworkSpec};
 use backpropd_engine::nn::{Activation, Loss, Reduction, ReluAtZero};
 
@@ -114,13 +114,6 @@ fn definitions(assignment: &Assignment) -> String {
     let layout = layout.unwrap_or_default();
     let is_columns = layout.samples == Samples::Columns;
     let m = letters.of("m");
-    let shape = |rows: &str, columns: usize| {
-        if is_columns {
-            format!("{columns} \\times {rows}")
-        } else {
-            format!("{rows} \\times {columns}")
-        }
-    };
     let side = if is_columns { "column" } else { "row" };
     let mut text = format!(
         "\\paragraph{{Notation}} Each {side} of a matrix of the batch is a sample, and ${m}$ is their number. $\\odot$ is the product \
@@ -139,56 +132,11 @@ fn definitions(assignment: &Assignment) -> String {
     let _ = writeln!(
         text,
         "\\item ${x}$ is ${}$, ${y}$ is ${}$.",
-        shape(&m, architecture.input_size()),
-        shape(&m, architecture.output_size())
+        shape(layout, &m, architecture.input_size()),
+        shape(layout, &m, architecture.output_size())
     );
-    for (i, layer) in (1..).zip(architecture.layers()) {
-        let (h, z) = (letters.at("h", i - 1), letters.at("z", i));
-        let (w, b) = (letters.at("W", i), letters.at("b", i));
-        let is_outputs_first = layout.weights == WeightShape::OutputsByInputs;
-        let product = match (is_columns, is_outputs_first) {
-            (false, true) => format!("{h} {}", letters.weights_transposed(i)),
-            (false, false) => format!("{h} {w}"),
-            (true, true) => format!("{w} {h}"),
-            (true, false) => format!("{} {h}", letters.weights_transposed(i)),
-        };
-        let (rows, columns) = if is_outputs_first {
-            (layer.units, layer.fan_in)
-        } else {
-            (layer.fan_in, layer.units)
-        };
-        let (plus, bias) = if layer.has_bias() {
-            let shape = shape("1", layer.units);
-            (format!(" + {b}"), format!(" and ${b}$ is ${shape}$"))
-        } else {
-            (String::new(), String::new())
-        };
-        let output = match (i == depth, network.objective.loss) {
-            (false, _) => format!(
-                " and ${} = {}$",
-                letters.at("h", i),
-                activation(layer.activation, &letters, i)
-            ),
-            (true, Loss::CrossEntropy) => format!(", the logits of ${}$", prediction(&letters)),
-            (true, Loss::BinaryCrossEntropy) => {
-                format!(", the logit of ${}$", prediction(&letters))
-            }
-            (true, Loss::HalfSquaredError | Loss::MeanSquaredError) => {
-                let own = if assignment.convention.names.is_empty() {
-                    format!("f(x, \\theta) = {}", letters.at("h", i))
-                } else {
-                    letters.at("h", i)
-                };
-                format!(
-                    " and ${own} = {}$",
-                    activation(layer.activation, &letters, i)
-                )
-            }
-        };
-        let _ = writeln!(
-            text,
-            "\\item ${z} = {product}{plus}${output}, where ${w}$ is ${rows} \\times {columns}${bias}."
-        );
+    for i in 1..=depth {
+        let _ = writeln!(text, "\\item {}", layer(&letters, layout, i));
     }
     if let Some(sigma) = sigma(network, &letters) {
         let _ = writeln!(text, "\\item {sigma}");
@@ -218,6 +166,67 @@ fn definitions(assignment: &Assignment) -> String {
         let _ = writeln!(text, "\\item ${name}$ {what}.");
     }
     text + "\\end{itemize}\n"
+}
+
+/// A shape of so many samples and units, in the layout.
+fn shape(layout: Layout, samples: &str, units: usize) -> String {
+    match layout.samples {
+        Samples::Rows => format!("{samples} \\times {units}"),
+        Samples::Columns => format!("{units} \\times {samples}"),
+    }
+}
+
+/// What a layer computes, and the shapes of its weights.
+fn layer(letters: &Letters<'_>, layout: Layout, i: usize) -> String {
+    let (network, names) = (
+        &letters.assignment.network,
+        &letters.assignment.convention.names,
+    );
+    let depth = network.architecture.depth();
+    let layer = &network.architecture.layers()[i - 1];
+    let (h, z) = (letters.at("h", i - 1), letters.at("z", i));
+    let (w, b) = (letters.at("W", i), letters.at("b", i));
+    let is_outputs_first = layout.weights == WeightShape::OutputsByInputs;
+    let product = match (layout.samples == Samples::Columns, is_outputs_first) {
+        (false, true) => format!("{h} {}", letters.weights_transposed(i)),
+        (false, false) => format!("{h} {w}"),
+        (true, true) => format!("{w} {h}"),
+        (true, false) => format!("{} {h}", letters.weights_transposed(i)),
+    };
+    let (rows, columns) = if is_outputs_first {
+        (layer.units, layer.fan_in)
+    } else {
+        (layer.fan_in, layer.units)
+    };
+    let (plus, bias) = if layer.has_bias() {
+        let shape = shape(layout, "1", layer.units);
+        (format!(" + {b}"), format!(" and ${b}$ is ${shape}$"))
+    } else {
+        (String::new(), String::new())
+    };
+    let output = match (i == depth, network.objective.loss) {
+        (false, _) => format!(
+            " and ${} = {}$",
+            letters.at("h", i),
+            activation(layer.activation, letters, i)
+        ),
+        (true, Loss::CrossEntropy) => format!(", the logits of ${}$", prediction(letters)),
+        (true, Loss::BinaryCrossEntropy) => {
+            format!(", the logit of ${}$", prediction(letters))
+        }
+        (true, Loss::HalfSquaredError | Loss::MeanSquaredError) => {
+            let own = if names.is_empty() {
+                format!("f(x, \\theta) = {}", letters.at("h", i))
+            } else {
+                letters.at("h", i)
+            };
+            format!(
+                " and ${own} = {}$",
+                activation(layer.activation, letters, i)
+            )
+        }
+    };
+    format!("${z} = {product}{plus}${output}, where ${w}$ is ${rows} \\times {columns}${bias}.")
 }
 
 /// The probabilities that a classifier predicts.
