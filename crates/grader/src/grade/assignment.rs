@@ -297,7 +297,7 @@ fn read(text: &str) -> Result<Assignment, Fault> {
     };
     let convention = convention
         .read(&network)
-        .map_err(|faults| (file.id.span().start, faults.join("; ")))?;
+        .map_err(|reasons| (file.id.span().start, reasons.join("; ")))?;
     let rubric = match file.rubric {
         None => Rubric::default(),
         Some(rubric) => {
