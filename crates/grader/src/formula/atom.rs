@@ -72,6 +72,9 @@ impl Parser<'_> {
     }
 
     pub(super) fn named(&mut self, name: &str, start: Span) -> Result<Expr, FormulaError> {
+        if let Some(defined) = self.defined(name, start)? {
+            return Ok(defined);
+        }
         // `u(x)` is the unit step even where u may be the name of the argument.
         if self.is_argument(name) && !(name == "u" && self.is("(")) {
             return self.node(Kind::Symbol(Symbol::Argument), start);

@@ -4,6 +4,7 @@ use super::entries::define_by_entries;
 use super::expr::Expr;
 use super::lexer::{Lexeme, Token, lex};
 use super::parser::{Doubts, Kronecker, Parser, Scope, Style};
+use super::text::OwnNames;
 use super::{FormulaError, Span, Symbol};
 
 /// One side of a chain `a = b = c`.
@@ -30,17 +31,33 @@ pub struct OtherReading {
     pub advice: Vec<String>,
 }
 
-/// The chains of a text, each with its sides; displayed formulas of their own are chains of their own.
+/// The chains of a text that is known to be a formula or a derivation, each with its sides; displayed formulas of
+/// their own are chains of their own. Words between them are passed by; [`super::read`] reads a student's text.
 ///
 /// # Errors
 /// Text that cannot be cut into tokens.
 pub fn parse(text: &str, scope: &Scope) -> Result<Vec<Vec<Side>>, FormulaError> {
-    let tokens = scope.names.put(lex(text)?);
+    let mut tokens = scope.names.put(lex(text)?);
+    let mut brackets = 0_usize;
+    tokens.retain(|lexeme| {
+        match &lexeme.token {
+            Token::Begin(_) | Token::Mark("(" | "[" | "{" | "\\{") => brackets += 1,
+            Token::End(_) | Token::Mark(")" | "]" | "}" | "\\}") => {
+                brackets = brackets.saturating_sub(1);
+            }
+            _ => {}
+        }
+        match lexeme.token {
+            Token::Line | Token::Inline | Token::Word(_) => false,
+            Token::Mark("quad") => brackets > 0,
+            _ => true,
+        }
+    });
     let mut chains: Vec<Vec<Side>> = Vec::new();
     for displayed in tokens.split(|lexeme| lexeme.token == Token::Break) {
         let sides = split_sides(displayed)
             .into_iter()
-            .filter_map(|side| read_side(side, scope));
+            .filter_map(|side| read_side(side, scope, OwnNames::NONE));
         // A formula that begins with `=` goes on with the one above it.
         let goes_on = matches!(
             displayed.first().map(|first| &first.token),
@@ -61,7 +78,7 @@ pub fn parse(text: &str, scope: &Scope) -> Result<Vec<Vec<Side>>, FormulaError> 
 }
 
 /// Cuts at every `=` outside brackets.
-fn split_sides(tokens: &[Lexeme]) -> Vec<&[Lexeme]> {
+pub(super) fn split_sides(tokens: &[Lexeme]) -> Vec<&[Lexeme]> {
     let mut sides = Vec::new();
     let (mut depth, mut start) = (0_usize, 0);
     for (at, lexeme) in tokens.iter().enumerate() {
@@ -72,14 +89,14 @@ fn split_sides(tokens: &[Lexeme]) -> Vec<&[Lexeme]> {
                 sides.push(&tokens[start..at]);
                 start = at + 1;
             }
-            Token::Number(_) | Token::Name(_) | Token::Mark(_) | Token::Break => {}
+            _ => {}
         }
     }
     sides.push(&tokens[start..]);
     sides
 }
 
-fn read_side(mut tokens: &[Lexeme], scope: &Scope) -> Option<Side> {
+pub(super) fn read_side(mut tokens: &[Lexeme], scope: &Scope, names: &OwnNames) -> Option<Side> {
     while let [rest @ .., last] = tokens
         && matches!(last.token, Token::Mark("." | "," | ";"))
     {
@@ -90,12 +107,12 @@ fn read_side(mut tokens: &[Lexeme], scope: &Scope) -> Option<Side> {
         start: first.span.start,
         end: last.span.end,
     };
-    let mut parser = Parser::new(tokens, scope);
+    let mut parser = Parser::with_names(tokens, scope, names);
     let expr = whole(&mut parser);
     let (doubts, advice) = (parser.doubts, parser.notes);
     let mut others = Vec::new();
     for (style, is_fallback) in other_styles(doubts, scope.depth) {
-        let mut parser = Parser::new(tokens, scope);
+        let mut parser = Parser::with_names(tokens, scope, names);
         parser.style = style;
         if let Ok(other) = whole(&mut parser)
             && expr.as_ref().is_ok_and(|expr| *expr != other)

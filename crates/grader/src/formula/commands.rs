@@ -2,7 +2,12 @@
 
 use super::FormulaError;
 use super::lexer::{Lexer, Token};
+<<<<<<< HEAD
 use super::vocabulary::{ALIASES, DECORATION, MARKS, REFUSED, SPACES, WORDS};
+=======
+use super::text::is_remark;
+use super::vocabulary::{DECORATION, MARKS, REFUSED, SPACES, WORDS};
+>>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
 
 impl<'t> Lexer<'t> {
     pub(super) fn command(&mut self) -> Result<(), FormulaError> {
@@ -45,6 +50,7 @@ impl<'t> Lexer<'t> {
             "top" | "intercal" | "transp" => self.push(Token::Name("top".to_owned()), bytes),
             "mathbb" | "mathbbm" | "mathds" => self.blackboard(bytes)?,
             "mathbf" | "boldsymbol" | "bm" if self.is_bold_one(bytes) => self.blackboard(bytes)?,
+<<<<<<< HEAD
             "text" | "textrm" | "mbox" | "textit" | "textbf" => self.remark(bytes)?,
             "operatorname" if self.unknown_operator(bytes).is_some() => {
                 let operator = self.unknown_operator(bytes).unwrap_or_default();
@@ -53,10 +59,27 @@ impl<'t> Lexer<'t> {
                 );
                 return Err(self.error(bytes, message));
             }
+=======
+            "text" | "textrm" | "mbox" | "textit" | "textbf" | "textsf" | "textsc"
+            | "textnormal" | "texttt" | "emph" | "section" | "subsection" | "subsubsection"
+            | "paragraph" | "intertext" | "shortintertext" | "hbox" => self.remark(bytes)?,
+            "boxed" | "fbox" | "framebox" | "underline" => self.frame(bytes)?,
+            "textcolor" | "colorbox" => {
+                let group = self.group(bytes)?;
+                self.at += bytes + group;
+                self.frame(0)?;
+            }
+            "overset" | "stackrel" | "underset" => self.annotated(bytes)?,
+            "forall" | "because" | "therefore" => self.push(Token::Word(name.to_owned()), bytes),
+            "item" | "par" | "newline" | "linebreak" => self.push(Token::Line, bytes),
+            "noindent" | "smallskip" | "medskip" | "bigskip" | "centering" | "indent"
+            | "maketitle" | "hline" | "allowbreak" | "relax" | "null" => self.at += bytes,
+>>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
             "operatorname" | "mathrm" | "mathsf" | "mathtt" | "mathit" | "mathcal" => {
                 self.upright(bytes)
             }
-            "label" | "tag" | "color" | "hspace" | "vspace" | "phantom" => {
+            "label" | "tag" | "color" | "hspace" | "vspace" | "phantom" | "ref" | "eqref"
+            | "cite" => {
                 let group = self.group(bytes)?;
                 self.at += bytes + group;
             }
@@ -94,7 +117,19 @@ impl<'t> Lexer<'t> {
             '{' => self.push(Token::Mark("\\{"), 2),
             '}' => self.push(Token::Mark("\\}"), 2),
             '|' => self.push(Token::Mark("‖"), 2),
-            '[' | ']' | '(' | ')' => self.push(Token::Break, 2),
+            '[' | ']' => {
+                self.in_math = first == '[';
+                self.push(Token::Break, 2);
+            }
+            '(' | ')' => {
+                self.in_math = first == '(' && self.text_ends.is_empty();
+                let token = if self.keeps_words {
+                    Token::Inline
+                } else {
+                    Token::Break
+                };
+                self.push(token, 2);
+            }
             '&' => self.push(Token::Mark("&"), 2),
             '_' => self.push(Token::Mark("_"), 2),
             '#' | '%' => self.push(Token::Mark("#"), 2),
@@ -166,24 +201,33 @@ impl<'t> Lexer<'t> {
         Ok(())
     }
 
-    /// `\text{ReLU}` is a name, any other text a remark.
-    pub(super) fn remark(&mut self, bytes: usize) -> Result<(), FormulaError> {
+    /// `\text{ReLU}` is a name; any other text is read as words and symbols.
+    pub(super) fn remark(&mut self, mut bytes: usize) -> Result<(), FormulaError> {
+        bytes += usize::from(self.rest()[bytes..].starts_with('*'));
         let (inner, group) = self.group_text(bytes)?;
         let lower = inner.to_ascii_lowercase();
         if let Some(word) = WORDS.iter().find(|word| **word == lower) {
             self.push(Token::Name((*word).to_owned()), bytes + group);
+<<<<<<< HEAD
         } else if lower.starts_with("undefined") || lower.starts_with("not defined") {
             self.push(Token::Name("undefined".to_owned()), bytes + group);
         } else if lower.starts_with("otherwise") || lower.starts_with("else") {
             self.push(Token::Name("otherwise".to_owned()), bytes + group);
+=======
+>>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
         } else if inner.len() == 1 && inner.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             self.at += bytes;
+        } else if self.keeps_words {
+            self.open_text(bytes, group);
+        } else if lower.starts_with("otherwise") || lower.starts_with("else") {
+            self.push(Token::Name("otherwise".to_owned()), bytes + group);
         } else {
             self.at += bytes + group;
         }
         Ok(())
     }
 
+<<<<<<< HEAD
     /// The word of an `\operatorname` that is neither a known word nor one letter.
     fn unknown_operator(&self, bytes: usize) -> Option<&'t str> {
         let (inner, _) = self.group_text(bytes).ok()?;
@@ -194,6 +238,48 @@ impl<'t> Lexer<'t> {
                 .iter()
                 .any(|(alias, _)| *alias == inner || *alias == lower);
         (is_word && !is_known).then_some(inner)
+=======
+    /// Steps into a group whose braces group nothing.
+    fn open_text(&mut self, bytes: usize, group: usize) {
+        let rest = &self.rest()[bytes..];
+        let blanks = rest.len() - rest.trim_start().len();
+        if group > 0 {
+            self.text_ends.push(self.at + bytes + group - 1);
+            self.at += bytes + blanks + 1;
+        } else {
+            self.at += bytes;
+        }
+    }
+
+    /// `\boxed{lhs = rhs}`: a frame around equations or text groups nothing; around a formula it does.
+    fn frame(&mut self, bytes: usize) -> Result<(), FormulaError> {
+        let (inner, group) = self.group_text(bytes)?;
+        if inner.contains(['=', '$', ':']) || inner.contains("\text") {
+            self.open_text(bytes, group);
+        } else {
+            self.at += bytes;
+        }
+        Ok(())
+    }
+
+    /// `\overset{\text{chain rule}}{=}`: what stands above is a remark if its words are without meaning.
+    fn annotated(&mut self, bytes: usize) -> Result<(), FormulaError> {
+        let (above, group) = self.group_text(bytes)?;
+        let above = above.replace("\\text", "").to_ascii_lowercase();
+        let words = above
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .filter(|word| !word.is_empty());
+        if let Some(word) = words.clone().find(|word| !is_remark(word)) {
+            let message = format!(
+                "The word “{word}” was not understood: write it beside the formula or leave it out."
+            );
+            return Err(self.error(bytes + group, message));
+        }
+        self.at += bytes + group;
+        let (_, symbol) = self.group_text(0)?;
+        self.open_text(0, symbol);
+        Ok(())
+>>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
     }
 
     /// `\mathrm{ReLU}`: the word inside is one name where it is known.
@@ -244,10 +330,20 @@ impl<'t> Lexer<'t> {
                 };
                 self.push(token, all + columns);
             }
-            "align" | "equation" | "gather" | "multline" | "displaymath" | "math" | "eqnarray" => {
-                self.push(Token::Break, all)
+            "align" | "equation" | "gather" | "multline" | "displaymath" | "math" | "eqnarray"
+            | "flalign" | "alignat" | "IEEEeqnarray" => {
+                let columns = if begin && matches!(name.as_str(), "alignat" | "IEEEeqnarray") {
+                    self.group(all)?
+                } else {
+                    0
+                };
+                self.in_math = begin;
+                self.push(Token::Break, all + columns);
             }
-            "aligned" | "split" | "gathered" => self.at += all,
+            "enumerate" | "itemize" | "description" | "center" | "proof" | "document" | "quote"
+            | "quotation" | "flushleft" | "flushright" | "solution" | "answer" | "framed"
+            | "tcolorbox" | "mdframed" | "subequations" => self.push(Token::Line, all),
+            "aligned" | "split" | "gathered" | "alignedat" => self.at += all,
             _ => {
                 let message = format!(
                     "Found the environment {inner:?}; expected a matrix (bmatrix, pmatrix, array), cases, or aligned."

@@ -1,6 +1,7 @@
 //! Tokenizes LaTeX and plain text alike. Decoration is dropped here; every token knows its bytes.
 
 use super::characters::Normalised;
+use super::text::{Source, is_word};
 use super::vocabulary::{ALIASES, CHARACTERS, DOTTED, INFIX, LAYERED, WORDS};
 use super::{Fault, FormulaError, Span};
 
@@ -22,6 +23,12 @@ pub enum Token {
     End(String),
     /// The end of a displayed formula.
     Break,
+    /// The end of a line, outside brackets and displayed formulas.
+    Line,
+    /// A `$`, `\(` or `\)`.
+    Inline,
+    /// A word of ordinary language, in lower case.
+    Word(String),
 }
 
 /// A token and its place.
@@ -33,35 +40,79 @@ pub struct Lexeme {
     pub span: Span,
 }
 
+impl Lexeme {
+    /// A token at a place.
+    pub fn new(token: Token, span: Span) -> Self {
+        Self { token, span }
+    }
+}
+
 pub(super) struct Lexer<'t> {
     text: &'t str,
     /// Whether the original text has commands.
     is_latex: bool,
     pub(super) at: usize,
     out: Vec<Lexeme>,
+    /// Names that the text defines.
+    names: &'t [&'t str],
+    /// Where the braces close whose content is text, or a formula of its own; innermost last.
+    pub(super) text_ends: Vec<usize>,
+    /// Whether each open brace is a script.
+    braces: Vec<bool>,
+    /// The open braces that are scripts.
+    scripts: usize,
+    /// Whether words are kept; otherwise text is passed by, and letters are symbols.
+    pub(super) keeps_words: bool,
+    /// Inside `$…$`, `\[…\]` or an environment of displayed formulas, where a line's end is a blank.
+    pub(super) in_math: bool,
 }
 
 /// Tokenizes `text`.
 ///
 /// # Errors
 /// Text that is too long, characters and commands without a meaning, a LaTeX group that never ends.
-pub fn lex(text: &str) -> Result<Vec<Lexeme>, FormulaError> {
-    if text.len() > MAX_BYTES {
-        let message = format!(
-            "The formula has {} bytes; at most {MAX_BYTES} are read. Write it shorter.",
-            text.len()
-        );
-        let span = Span {
-            start: 0,
-            end: text.len(),
-        };
-        return Err(FormulaError::new(Fault::TooLarge, span, message));
+pub(super) fn lex(text: &str) -> Result<Vec<Lexeme>, FormulaError> {
+    hold_length(text)?;
+    lex_text(text, &[], false)
+}
+
+/// Tokenizes an edited text; `names` are words that it defines. The spans are those of the edited text.
+///
+/// # Errors
+/// As [`lex`], with the place in the original text.
+pub(super) fn lex_source(source: &Source<'_>, names: &[&str]) -> Result<Vec<Lexeme>, FormulaError> {
+    lex_text(source.text(), names, true).map_err(|mut error| {
+        error.span = source.span(error.span);
+        error
+    })
+}
+
+/// Holds a text to the limit.
+///
+/// # Errors
+/// A text that is too long.
+pub(super) fn hold_length(text: &str) -> Result<(), FormulaError> {
+    if text.len() <= MAX_BYTES {
+        return Ok(());
     }
+    let message = format!(
+        "The formula has {} bytes; at most {MAX_BYTES} are read. Write it shorter.",
+        text.len()
+    );
+    let span = Span {
+        start: 0,
+        end: text.len(),
+    };
+    Err(FormulaError::new(Fault::TooLarge, span, message))
+}
+
+fn lex_text(text: &str, names: &[&str], keeps_words: bool) -> Result<Vec<Lexeme>, FormulaError> {
+    let is_latex = text.contains('\\');
     let Some(normalised) = Normalised::of(text) else {
-        return tokens(text, text.contains('\\'));
+        return tokens(text, is_latex, names, keeps_words);
     };
     let mut found =
-        tokens(&normalised.text, text.contains('\\')).map_err(|error| FormulaError {
+        tokens(&normalised.text, is_latex, names, keeps_words).map_err(|error| FormulaError {
             span: normalised.original(error.span),
             ..error
         })?;
@@ -71,14 +122,30 @@ pub fn lex(text: &str) -> Result<Vec<Lexeme>, FormulaError> {
     Ok(found)
 }
 
-fn tokens(text: &str, is_latex: bool) -> Result<Vec<Lexeme>, FormulaError> {
+fn tokens(
+    text: &str,
+    is_latex: bool,
+    names: &[&str],
+    keeps_words: bool,
+) -> Result<Vec<Lexeme>, FormulaError> {
     let mut lexer = Lexer {
         text,
         is_latex,
         at: 0,
         out: Vec::new(),
+        names,
+        text_ends: Vec::new(),
+        braces: Vec::new(),
+        scripts: 0,
+        keeps_words,
+        in_math: false,
     };
     while let Some(next) = lexer.rest().chars().next() {
+        if lexer.text_ends.last() == Some(&lexer.at) {
+            lexer.text_ends.pop();
+            lexer.at += 1;
+            continue;
+        }
         lexer.token(next)?;
     }
     Ok(layout(lexer.out))
@@ -95,7 +162,29 @@ impl<'t> Lexer<'t> {
             end: self.at + bytes,
         };
         self.at += bytes;
+        match token {
+            Token::Mark("{") => {
+                let is_script = self.is_behind_script();
+                self.braces.push(is_script);
+                self.scripts += usize::from(is_script);
+            }
+            Token::Mark("}") => {
+                let was_script = self.braces.pop().unwrap_or(false);
+                self.scripts -= usize::from(was_script);
+            }
+            _ => {}
+        }
         self.out.push(Lexeme { token, span });
+    }
+
+    fn is_behind_script(&self) -> bool {
+        let last = self.out.last().map(|last| &last.token);
+        matches!(last, Some(Token::Mark("_" | "^")))
+    }
+
+    /// Whether letters here are indices, and no words.
+    fn is_in_script(&self) -> bool {
+        self.text_ends.is_empty() && (self.scripts > 0 || self.is_behind_script())
     }
 
     pub(super) fn take_while(&self, keep: impl Fn(char) -> bool) -> &'t str {
@@ -114,7 +203,9 @@ impl<'t> Lexer<'t> {
 
     pub(super) fn token(&mut self, next: char) -> Result<(), FormulaError> {
         let rest = self.rest();
-        if next.is_whitespace() {
+        if next == '\n' && !self.in_math {
+            self.push(Token::Line, 1);
+        } else if next.is_whitespace() {
             self.at += next.len_utf8();
         } else if next == '%' {
             self.at += self.take_while(|c| c != '\n').len();
@@ -184,6 +275,14 @@ impl<'t> Lexer<'t> {
             self.at += 3;
             return;
         }
+        if let Some(name) = self.own_name() {
+            return self.push(Token::Name(name.to_owned()), name.len());
+        }
+        let lower = run.to_ascii_lowercase();
+        if let Some(bytes) = self.ordinary_word(&lower) {
+            let word = self.rest()[..bytes].to_ascii_lowercase().replace('’', "'");
+            return self.push(Token::Word(word), bytes);
+        }
         let in_script = matches!(
             self.out.last().map(|last| &last.token),
             Some(Token::Mark("_"))
@@ -206,7 +305,6 @@ impl<'t> Lexer<'t> {
         if in_script && self.plain_indices() {
             return;
         }
-        let lower = run.to_ascii_lowercase();
         let is_layered = !in_script && after.starts_with(|c: char| c.is_ascii_digit());
         if WORDS.contains(&run) && !(run == "delta" && is_layered) {
             return self.push(Token::Name(run.to_owned()), run.len());
@@ -227,6 +325,9 @@ impl<'t> Lexer<'t> {
             let digits = self.take_while(|c| c.is_ascii_digit());
             return self.push(Token::Number(digits.to_owned()), digits.len());
         }
+        if self.keeps_words && run.len() > 1 && !self.is_in_script() && !self.is_product(run) {
+            return self.push(Token::Word(lower), run.len());
+        }
         self.push(Token::Name(run[..1].to_owned()), 1);
     }
 
@@ -234,7 +335,8 @@ impl<'t> Lexer<'t> {
         match self.out.last().map(|last| &last.token) {
             Some(Token::Number(_) | Token::Name(_) | Token::End(_)) => true,
             Some(Token::Mark(mark)) => matches!(*mark, ")" | "]" | "}" | "'" | ".T"),
-            Some(Token::Begin(_) | Token::Break) | None => false,
+            Some(Token::Begin(_) | Token::Break | Token::Line | Token::Inline | Token::Word(_))
+            | None => false,
         }
     }
 
@@ -262,6 +364,82 @@ impl<'t> Lexer<'t> {
         }
         self.push(Token::Mark("}"), 0);
         true
+    }
+
+    /// The word here that the text defines: the longest.
+    fn own_name(&self) -> Option<&'t str> {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = self
+            .rest()
+            .find(|c| !is_part(c))
+            .unwrap_or(self.rest().len());
+        let here = &self.rest()[..end];
+        let names = self.names.iter().copied();
+        let fits = |name: &&str| {
+            name.len() > 1
+                && here.starts_with(name)
+                && (here.len() == name.len()
+                    || !here[name.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()))
+        };
+        names.filter(fits).max_by_key(|name| name.len())
+    }
+
+    /// The bytes of the ordinary word that begins with the letters `run`, in lower case; `None` for a symbol.
+    fn ordinary_word(&self, run: &str) -> Option<usize> {
+        if !self.keeps_words || self.is_in_script() {
+            return None;
+        }
+        for short in ["w.r.t.", "w.r.t", "i.e.", "e.g."] {
+            if self.rest().starts_with(short) {
+                return Some(short.len());
+            }
+        }
+        if WORDS.contains(&run) || run == "relu" {
+            return None;
+        }
+        let after = &self.rest()[run.len()..];
+        // `non-negative`, `it's`.
+        if let Some(mark) = after
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '-' | '\'' | '’'))
+        {
+            let end = after[mark.len_utf8()..]
+                .find(|c: char| !c.is_ascii_alphabetic() && c != '-')
+                .map_or(after.len(), |end| mark.len_utf8() + end);
+            let joined = self.rest()[..run.len() + end].to_ascii_lowercase();
+            if end > mark.len_utf8() && is_word(&joined.replace('’', "'")) {
+                return Some(joined.len());
+            }
+        }
+        if run.len() > 1 {
+            return is_word(run).then_some(run.len());
+        }
+        // The article, and I: between words only.
+        let follows = after.trim_start_matches([' ', '\n']);
+        let end = follows
+            .find(|c: char| !c.is_ascii_alphabetic() && c != '-')
+            .unwrap_or(follows.len());
+        let next = follows[..end].to_ascii_lowercase();
+        let counts = run == "a" && follows.starts_with(|c: char| c.is_ascii_digit() || c == '$');
+        let behind = matches!(
+            self.out.last().map(|last| &last.token),
+            None | Some(Token::Word(_) | Token::Line | Token::Mark("," | "." | ":"))
+        );
+        let stands_alone = follows.len() < after.len() && (counts || end > 1 && is_word(&next));
+        (matches!(run, "a" | "i") && behind && stands_alone).then_some(1)
+    }
+
+    /// Whether a run of letters can be a product of symbols, such as `xW` or `dl`.
+    fn is_product(&self, run: &str) -> bool {
+        let is_symbol = |c: char| {
+            "WhznfbxymlLJdT".contains(c)
+                || self
+                    .names
+                    .iter()
+                    .any(|name| name.len() == 1 && name.starts_with(c))
+        };
+        run.len() <= 4 && run.chars().all(is_symbol)
     }
 
     /// `.T`, `.dot(`, `.sum(`, `.transpose(`.
@@ -334,9 +512,15 @@ impl<'t> Lexer<'t> {
         ];
         if self.rest().starts_with("$$") {
             self.push(Token::Break, 2);
+            self.in_math = !self.in_math;
             return Ok(());
         }
-        if next == '$' || next == '~' {
+        if next == '$' {
+            self.push(Token::Inline, 1);
+            self.in_math = self.text_ends.is_empty() && !self.in_math;
+            return Ok(());
+        }
+        if next == '~' {
             self.at += 1;
             return Ok(());
         }
@@ -376,7 +560,8 @@ fn without_empty_groups(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
     kept
 }
 
-/// Keeps separators only where they separate: `&` and `\\` inside matrices and cases, wide spaces inside brackets.
+/// Keeps separators only where they separate: `&` inside matrices and cases, lines outside brackets; a `\\` outside is
+/// the end of a line.
 fn layout(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
     const ENVIRONMENT: &str = "env";
     // Counted, because a search among the open brackets for each separator would be slow.
@@ -404,9 +589,17 @@ fn layout(tokens: Vec<Lexeme>) -> Vec<Lexeme> {
                 true
             }
             Token::Mark("&") => environments > 0,
+            Token::Mark("\\\\") if brackets.is_empty() => {
+                kept.push(Lexeme::new(Token::Line, lexeme.span));
+                false
+            }
             Token::Mark("\\\\") => environments > 0 || brackets.last() == Some(&"["),
-            Token::Mark("quad") => brackets.last() == Some(&"["),
-            Token::Number(_) | Token::Name(_) | Token::Mark(_) | Token::Break => true,
+            Token::Mark("quad") => brackets.is_empty() || brackets.last() == Some(&"["),
+            Token::Line => brackets.is_empty(),
+            Token::Inline => brackets.is_empty(),
+            Token::Number(_) | Token::Name(_) | Token::Mark(_) | Token::Break | Token::Word(_) => {
+                true
+            }
         };
         if keep {
             kept.push(lexeme);

@@ -148,7 +148,7 @@ fn layer_script(tokens: &[Lexeme], depth: usize) -> Option<(usize, Option<Lexeme
     let is_layer = |token: &Token| match token {
         Token::Number(digits) => digits.parse() == Ok(depth),
         Token::Name(name) => name == "L",
-        Token::Mark(_) | Token::Begin(_) | Token::End(_) | Token::Break => false,
+        _ => false,
     };
     match tokens {
         [mark, layer, ..] if mark.token == Token::Mark("^") && is_layer(&layer.token) => {
@@ -275,7 +275,7 @@ mod tests {
         let word = |lexeme: &Lexeme| match &lexeme.token {
             Token::Number(text) | Token::Name(text) => text.clone(),
             Token::Mark(mark) => (*mark).to_owned(),
-            Token::Begin(_) | Token::End(_) | Token::Break => "?".to_owned(),
+            _ => "?".to_owned(),
         };
         tokens.iter().map(word).collect::<Vec<_>>().join(" ")
     }

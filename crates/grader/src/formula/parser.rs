@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 use super::lexer::{Lexeme, Token};
+use super::text::OwnNames;
 use super::{Fault, FormulaError, MAX_HEIGHT, Names, Span, Symbol};
 
 /// The deepest nesting of a formula.
@@ -95,12 +96,14 @@ pub(super) struct Parser<'t> {
     pub(super) in_bars: bool,
     /// Directly in a row whose entries spaces separate.
     pub(super) in_spaced_row: bool,
+    /// The names that the answer defines.
+    pub(super) names: &'t OwnNames,
     depth: usize,
-    nodes: usize,
+    pub(super) nodes: usize,
 }
 
 impl<'t> Parser<'t> {
-    pub(super) fn new(tokens: &'t [Lexeme], scope: &'t Scope) -> Self {
+    pub(super) fn with_names(tokens: &'t [Lexeme], scope: &'t Scope, names: &'t OwnNames) -> Self {
         Self {
             tokens,
             at: 0,
@@ -111,6 +114,7 @@ impl<'t> Parser<'t> {
             bound: Vec::new(),
             in_bars: false,
             in_spaced_row: false,
+            names,
             depth: 0,
             nodes: 0,
         }
@@ -186,6 +190,9 @@ impl<'t> Parser<'t> {
             Some(Token::Begin(name)) => format!("\\begin{{{name}}}"),
             Some(Token::End(name)) => format!("\\end{{{name}}}"),
             Some(Token::Break) => "the end of a displayed formula".to_owned(),
+            Some(Token::Line) => "the end of a line".to_owned(),
+            Some(Token::Inline) => "\"$\"".to_owned(),
+            Some(Token::Word(word)) => format!("the word “{word}”"),
         };
         self.fault(
             Fault::Syntax,
@@ -484,7 +491,8 @@ impl<'t> Parser<'t> {
                 !self.in_bars && !matches!(self.peek_at(1), Some(Token::Mark("_")))
             }
             Some(Token::Mark(mark)) => matches!(*mark, "(" | "[" | "{" | "\\{" | "⟨"),
-            Some(Token::End(_) | Token::Break) | None => false,
+            Some(Token::End(_) | Token::Break | Token::Line | Token::Inline | Token::Word(_))
+            | None => false,
         }
     }
 

@@ -112,9 +112,9 @@ pub(super) const DECORATION: &[&str] = &[
     "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr",
     "Biggl", "Biggr", "middle", "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits",
     "nonumber", "notag", "boldsymbol", "bm", "mathbf", "mathit", "mathcal", "mathrm", "mathsf", "mathtt",
-    "operatorname", "vec", "hspace", "boxed", "mathop", "text", "textrm", "textbf", "textit", "mathbin",
-    "mathrel", "mbox", "ensuremath", "blacksquare", "square", "Box", "qed", "checkmark", "therefore", "hfill",
-    "bf", "rm", "it", "cal", "sf", "tt", "mathstrut", "strut", "mathopen", "mathclose", "mathord", "overrightarrow", "underline", "negthinspace", "thinspace", "medspace", "thickspace", "enspace",
+    "operatorname", "vec", "hspace", "mathop", "mathbin",
+    "mathrel", "ensuremath", "blacksquare", "square", "Box", "qed", "checkmark", "hfill",
+    "bf", "rm", "it", "cal", "sf", "tt", "mathstrut", "strut", "mathopen", "mathclose", "mathord", "overrightarrow", "negthinspace", "thinspace", "medspace", "thickspace", "enspace",
 ];
 
 /// Spaces that carry no meaning.

@@ -11,7 +11,7 @@ use super::question::{Prepared, best};
 use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
-    Expr, Fault, FormulaError, Kind, Notation, Side, Span, parse, readings, render, shape_text,
+    Answer, Expr, Fault, FormulaError, Kind, Notation, Side, Span, read, readings, render, shape_text,
     shown_in_latex, shown_in_plain,
 };
 
@@ -107,11 +107,11 @@ impl<'a> Judge<'a> {
                 answer: None,
             };
         }
-        let chains = match parse(self.text, &self.prepared.scope) {
-            Ok(chains) => chains,
+        let read = match read(self.text, &self.prepared.scope) {
+            Ok(read) => read,
             Err(error) => return self.invalid(&error),
         };
-        let Some(sides) = chains.last() else {
+        if read.sides.is_empty() {
             let mut report = self.report(
                 Verdict::Invalid,
                 0.0,
@@ -123,16 +123,52 @@ impl<'a> Judge<'a> {
                 report,
                 answer: None,
             };
+        }
+        let sides = match self.with_redefinitions(&read).await {
+            Ok(sides) => sides,
+            Err(error) => return self.invalid(&error),
         };
-        match self.answer(sides) {
+        let mut judged = match self.answer(&sides) {
             Ok(expr) => {
-                let (expr, advice) = chosen(self.prepared, expr, sides).await;
-                let mut judged = self.judge_answer(expr, sides).await;
+                let (expr, advice) = chosen(self.prepared, expr, &sides).await;
+                let mut judged = self.judge_answer(expr, &sides).await;
                 judged.report.advice.extend_from_slice(advice);
                 judged
             }
             Err(judged) => *judged,
+        };
+        if let Some(doubt) = &read.doubt
+            && judged.report.verdict != Verdict::Correct
+        {
+            return self.invalid(doubt);
         }
+        judged.report.advice.extend(read.advice);
+        judged
+    }
+
+    /// The sides of the answer, with what it says about known quantities put in where that differs from what they
+    /// are, or where the question does not accept them by name.
+    async fn with_redefinitions(&self, read: &Answer) -> Result<Vec<Side>, FormulaError> {
+        if read.redefinitions.is_empty() {
+            return Ok(read.sides.clone());
+        }
+        let mut differs = Vec::with_capacity(read.redefinitions.len());
+        for redefinition in &read.redefinitions {
+            let left = best(
+                self.values_of(&readings(&redefinition.left))
+                    .await
+                    .into_iter(),
+            );
+            let right = self.values_of(&readings(&redefinition.right)).await;
+            let same = left.error.is_none() && right.iter().any(|right| right.agrees_with(&left));
+            differs.push(!same);
+        }
+        let sides = read.with_redefinitions(|at| differs.get(at) == Some(&true))?;
+        let last = sides.iter().rev().find_map(|side| side.expr.as_ref().ok());
+        if last.is_some_and(|expr| self.prepared.forbidden_piece(expr).is_some()) {
+            return read.with_redefinitions(|_| true);
+        }
+        Ok(sides)
     }
 
     /// The last side that the question accepts.
