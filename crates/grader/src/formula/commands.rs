@@ -2,12 +2,8 @@
 
 use super::FormulaError;
 use super::lexer::{Lexer, Token};
-<<<<<<< HEAD
-use super::vocabulary::{ALIASES, DECORATION, MARKS, REFUSED, SPACES, WORDS};
-=======
 use super::text::is_remark;
-use super::vocabulary::{DECORATION, MARKS, REFUSED, SPACES, WORDS};
->>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
+use super::vocabulary::{ALIASES, DECORATION, MARKS, REFUSED, SPACES, WORDS};
 
 impl<'t> Lexer<'t> {
     pub(super) fn command(&mut self) -> Result<(), FormulaError> {
@@ -50,16 +46,6 @@ impl<'t> Lexer<'t> {
             "top" | "intercal" | "transp" => self.push(Token::Name("top".to_owned()), bytes),
             "mathbb" | "mathbbm" | "mathds" => self.blackboard(bytes)?,
             "mathbf" | "boldsymbol" | "bm" if self.is_bold_one(bytes) => self.blackboard(bytes)?,
-<<<<<<< HEAD
-            "text" | "textrm" | "mbox" | "textit" | "textbf" => self.remark(bytes)?,
-            "operatorname" if self.unknown_operator(bytes).is_some() => {
-                let operator = self.unknown_operator(bytes).unwrap_or_default();
-                let message = format!(
-                    "The operator {operator:?} is not read; write the formula without it. Known are diag, tr, max, min, sgn, ReLU, softmax and their like."
-                );
-                return Err(self.error(bytes, message));
-            }
-=======
             "text" | "textrm" | "mbox" | "textit" | "textbf" | "textsf" | "textsc"
             | "textnormal" | "texttt" | "emph" | "section" | "subsection" | "subsubsection"
             | "paragraph" | "intertext" | "shortintertext" | "hbox" => self.remark(bytes)?,
@@ -74,7 +60,13 @@ impl<'t> Lexer<'t> {
             "item" | "par" | "newline" | "linebreak" => self.push(Token::Line, bytes),
             "noindent" | "smallskip" | "medskip" | "bigskip" | "centering" | "indent"
             | "maketitle" | "hline" | "allowbreak" | "relax" | "null" => self.at += bytes,
->>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
+            "operatorname" if self.unknown_operator(bytes).is_some() => {
+                let operator = self.unknown_operator(bytes).unwrap_or_default();
+                let message = format!(
+                    "The operator {operator:?} is not read; write the formula without it. Known are diag, tr, max, min, sgn, ReLU, softmax and their like."
+                );
+                return Err(self.error(bytes, message));
+            }
             "operatorname" | "mathrm" | "mathsf" | "mathtt" | "mathit" | "mathcal" => {
                 self.upright(bytes)
             }
@@ -206,15 +198,11 @@ impl<'t> Lexer<'t> {
         bytes += usize::from(self.rest()[bytes..].starts_with('*'));
         let (inner, group) = self.group_text(bytes)?;
         let lower = inner.to_ascii_lowercase();
-        if let Some(word) = WORDS.iter().find(|word| **word == lower) {
+        let bare = lower.trim_end_matches(['.', ',', ';']);
+        if let Some(word) = WORDS.iter().find(|word| **word == bare) {
             self.push(Token::Name((*word).to_owned()), bytes + group);
-<<<<<<< HEAD
         } else if lower.starts_with("undefined") || lower.starts_with("not defined") {
             self.push(Token::Name("undefined".to_owned()), bytes + group);
-        } else if lower.starts_with("otherwise") || lower.starts_with("else") {
-            self.push(Token::Name("otherwise".to_owned()), bytes + group);
-=======
->>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
         } else if inner.len() == 1 && inner.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             self.at += bytes;
         } else if self.keeps_words {
@@ -227,7 +215,6 @@ impl<'t> Lexer<'t> {
         Ok(())
     }
 
-<<<<<<< HEAD
     /// The word of an `\operatorname` that is neither a known word nor one letter.
     fn unknown_operator(&self, bytes: usize) -> Option<&'t str> {
         let (inner, _) = self.group_text(bytes).ok()?;
@@ -238,7 +225,8 @@ impl<'t> Lexer<'t> {
                 .iter()
                 .any(|(alias, _)| *alias == inner || *alias == lower);
         (is_word && !is_known).then_some(inner)
-=======
+    }
+
     /// Steps into a group whose braces group nothing.
     fn open_text(&mut self, bytes: usize, group: usize) {
         let rest = &self.rest()[bytes..];
@@ -254,7 +242,7 @@ impl<'t> Lexer<'t> {
     /// `\boxed{lhs = rhs}`: a frame around equations or text groups nothing; around a formula it does.
     fn frame(&mut self, bytes: usize) -> Result<(), FormulaError> {
         let (inner, group) = self.group_text(bytes)?;
-        if inner.contains(['=', '$', ':']) || inner.contains("\text") {
+        if inner.contains(['=', '$', ':']) || inner.contains("\\text") {
             self.open_text(bytes, group);
         } else {
             self.at += bytes;
@@ -279,7 +267,6 @@ impl<'t> Lexer<'t> {
         let (_, symbol) = self.group_text(0)?;
         self.open_text(0, symbol);
         Ok(())
->>>>>>> 242d560 (formula: read words, definitions and macros of an answer)
     }
 
     /// `\mathrm{ReLU}`: the word inside is one name where it is known.

@@ -439,7 +439,9 @@ impl<'t> Lexer<'t> {
                     .iter()
                     .any(|name| name.len() == 1 && name.starts_with(c))
         };
-        run.len() <= 4 && run.chars().all(is_symbol)
+        let differential = run.strip_prefix('d');
+        differential.is_some_and(|of| WORDS.contains(&of) || of == "relu")
+            || (run.len() <= 4 && run.chars().all(is_symbol))
     }
 
     /// `.T`, `.dot(`, `.sum(`, `.transpose(`.

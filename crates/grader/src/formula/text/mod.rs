@@ -236,6 +236,8 @@ fn is_plain(tokens: &[Lexeme], context: &Context<'_>) -> bool {
         match &lexeme.token {
             Token::Word(_) | Token::Line | Token::Break => false,
             Token::Inline => at == 0 || at + 1 >= last,
+            Token::Mark(".") if sentence::is_spaced_dot(tokens, at) => true,
+            Token::Mark(",") if in_angles(&tokens[..at]) => true,
             Token::Mark("," | ";" | ".") => depth > 0 || at + 1 >= last,
             Token::Mark(":" | "quad") => depth > 0,
             Token::Mark("=") => depth > 0 || !is_definition_like(tokens, at),
@@ -257,6 +259,19 @@ fn is_plain(tokens: &[Lexeme], context: &Context<'_>) -> bool {
             }
             _ => true,
         }
+    })
+}
+
+/// Whether a `<` that opens `<a, b>` stands before.
+fn in_angles(before: &[Lexeme]) -> bool {
+    before.iter().enumerate().any(|(at, lexeme)| {
+        let operand_is_due = at.checked_sub(1).is_none_or(|at| {
+            matches!(
+                before[at].token,
+                Token::Mark("=" | "+" | "-" | "*" | "·" | "×" | "(")
+            )
+        });
+        lexeme.token == Token::Mark("<") && operand_is_due
     })
 }
 

@@ -231,6 +231,7 @@ impl Reader<'_> {
                         self.found.doubt = Some(span);
                     }
                 }
+                Token::Mark(".") if is_spaced_dot(self.tokens, self.at) => self.formula()?,
                 Token::Mark("." | ";") => {
                     self.at += 1;
                     if self.is_in_conditional()
@@ -1029,13 +1030,14 @@ impl Reader<'_> {
         while let Some(lexeme) = self.tokens.get(self.at) {
             let token = &lexeme.token;
             if depth == 0 {
-                let ends = matches!(
+                let ends = (matches!(
                     token,
                     Token::Inline
                         | Token::Break
                         | Token::Line
                         | Token::Mark("." | ";" | "," | ":" | "quad")
-                ) || self.word_at(self.at).is_some()
+                ) && !is_spaced_dot(self.tokens, self.at))
+                    || self.word_at(self.at).is_some()
                     || (self.at > start && matches!(token, Token::Name(name) if name == "in"))
                     || (self.at > start
                         && matches!(token, Token::Mark("("))
@@ -1451,6 +1453,29 @@ fn is_bare_operator(tokens: &[Lexeme]) -> bool {
         }
         [] => false,
     }
+}
+
+/// Whether a token is a dot with blanks around it, between two factors.
+pub(super) fn is_spaced_dot(tokens: &[Lexeme], at: usize) -> bool {
+    let (Some(before), Some(dot), Some(behind)) = (
+        at.checked_sub(1).and_then(|at| tokens.get(at)),
+        tokens.get(at),
+        tokens.get(at + 1),
+    ) else {
+        return false;
+    };
+    let is_factor = |token: &Token| {
+        matches!(token, Token::Number(_) | Token::Name(_))
+            || matches!(
+                token,
+                Token::Mark("(" | ")" | "[" | "]" | "{" | "}" | "'" | ".T")
+            )
+    };
+    dot.token == Token::Mark(".")
+        && before.span.end < dot.span.start
+        && dot.span.end < behind.span.start
+        && is_factor(&before.token)
+        && is_factor(&behind.token)
 }
 
 /// The index behind the group or token at `at`.

@@ -2,7 +2,6 @@
 
 use super::super::{Fault, FormulaError, Span};
 use super::source::{Edit, Source};
-use super::words;
 
 /// Invisible characters that editors and web pages leave behind.
 const INVISIBLE: &[char] = &[
@@ -173,12 +172,43 @@ fn numbered(text: &str) -> Option<usize> {
     Some(first)
 }
 
-/// Whether a line begins with a word of ordinary language.
+/// Whether a line begins with a word that begins sentences, and no formula.
 fn begins_with_word(text: &str) -> bool {
+    const OPENING: &[&str] = &[
+        "the",
+        "answer",
+        "final",
+        "my",
+        "therefore",
+        "so",
+        "hence",
+        "thus",
+        "we",
+        "using",
+        "since",
+        "because",
+        "let",
+        "where",
+        "result",
+        "solution",
+        "note",
+        "then",
+        "this",
+        "apply",
+        "applying",
+        "gradient",
+        "derivative",
+        "here",
+        "finally",
+        "first",
+        "by",
+    ];
     let end = text
         .find(|c: char| !c.is_ascii_alphabetic())
         .unwrap_or(text.len());
-    end >= 2 && words::is_word(&text[..end].to_ascii_lowercase())
+    let behind = text[end..].trim_start();
+    let is_operand = behind.starts_with(['*', '@', '/', '+', '(', '[', '^', '_', '.']);
+    OPENING.contains(&text[..end].to_ascii_lowercase().as_str()) && !is_operand
 }
 
 /// `**…**` around words or a whole formula, and `*…*` and `_…_` around words.

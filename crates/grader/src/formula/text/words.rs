@@ -139,7 +139,7 @@ const TABLE: &[(Class, &str)] = &[
         flipping sides, flipping the sides, simpler, connection, connections, a bit, bit, a little, little, some algebra, algebra, after some algebra, calculus, some, kind"),
     (Class::Noun, "
         the, a, an, gradient, gradients, derivative, derivatives, partial, partials, partial derivative,
-        partial derivatives, jacobian, loss, losses, cost, error, error signal, errors, signal, delta, upstream, downstream, local, incoming,
+        partial derivatives, jacobian, loss, losses, cost, error, error signal, errors, signal, upstream, downstream, local, incoming,
         outgoing, weight, weights, activation, activations, preactivation, preactivations, pre-activation, pre-activations,
         output, outputs, input, inputs, hidden, unit, units, neuron, neurons, node, nodes, hidden layer, layers,
         prediction, predictions, target, targets, label, labels, sample, samples, data, batch, minibatch, mini-batch,
