@@ -11,8 +11,8 @@ use super::question::{Prepared, best};
 use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
-    Answer, Expr, Fault, FormulaError, Kind, Notation, Side, Span, read, readings, render, shape_text,
-    shown_in_latex, shown_in_plain,
+    Answer, Expr, Fault, FormulaError, Kind, Notation, Side, Span, read, readings, render,
+    shape_text, shown_in_latex, shown_in_plain,
 };
 
 /// The work limit of the steps of a chain, in entries computed.
