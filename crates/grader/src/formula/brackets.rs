@@ -370,15 +370,15 @@ impl Parser<'_> {
     pub(super) fn cases(&mut self, start: Span) -> Result<Expr, FormulaError> {
         let mut cases = Vec::new();
         while !matches!(self.peek(), Some(Token::End(_))) {
-            if let Some(case) = self.case_with_condition_first()? {
-                cases.push(case);
+            if self.eat_name("undefined") {
+                self.undefined_case()?;
                 if !self.eat("\\\\") {
                     break;
                 }
                 continue;
             }
-            if self.eat_name("undefined") {
-                self.undefined_case()?;
+            if let Some(case) = self.case_with_condition_first()? {
+                cases.push(case);
                 if !self.eat("\\\\") {
                     break;
                 }
