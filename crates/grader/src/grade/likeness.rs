@@ -63,7 +63,13 @@ mod tests {
         let of = |question: &str, answer: &str| grader.value_digest(question, answer);
         let wrong = of("1.11", r"(\delta W^3)^\top h^1");
         assert!(wrong.is_some());
-        assert_eq!(wrong, of("1.11", r"a = W^{3\top} \delta h^1"));
+        assert_eq!(
+            wrong,
+            of(
+                "1.11",
+                r"\frac{\partial l}{\partial W^2} = W^{3\top} \delta h^1"
+            )
+        );
         assert_eq!(wrong, of("1.11", "delta * W3.T @ h1"));
         assert_ne!(wrong, of("1.11", r"2 (\delta W^3)^\top h^1"));
         assert_ne!(wrong, of("1.11", r"-(\delta W^3)^\top h^1"));
