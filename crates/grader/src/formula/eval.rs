@@ -5,7 +5,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::derivative::derivative;
-use super::expr::{Comparison, Expr, Index, Indices, Kind, Operator};
+use super::expr::{Comparison, Expr, Index, Indices, Kind, Operator, Semantics};
 use super::memory::EvaluationMark;
 use super::reading::products_first;
 use super::{Bindings, Fault, FormulaError, Matrix, Memory, Symbol};
@@ -70,6 +70,8 @@ pub(super) struct Evaluator<'b> {
     pub(super) given: usize,
     pub(super) work: usize,
     pub(super) approximate: bool,
+    /// What operators do with operands of different shapes.
+    pub(super) semantics: Semantics,
     /// Values known from earlier evaluations of the formula.
     pub(super) memory: Option<&'b mut Memory>,
 }
@@ -100,6 +102,7 @@ impl<'b> Evaluator<'b> {
             given: letters.len(),
             work: 0,
             approximate: false,
+            semantics: Semantics::Mathematics,
             memory: None,
         }
     }
@@ -241,6 +244,12 @@ impl<'b> Evaluator<'b> {
             Kind::Rows(rows) => self.blocks(rows, expr),
             Kind::Cases(cases) => self.cases(cases, expr),
             Kind::Derivative(of, by) => derivative(self, of, by, expr),
+            Kind::Code(semantics, inner) => {
+                let outer = std::mem::replace(&mut self.semantics, *semantics);
+                let value = self.value(inner);
+                self.semantics = outer;
+                value
+            }
         }
     }
 
@@ -329,8 +338,15 @@ impl<'b> Evaluator<'b> {
         if (1..=length).contains(&at) {
             return Ok(at - 1..at);
         }
-        let message =
-            || format!("The {what} {at} is asked for; there are {length}, counted from 1.");
+        let message = || match self.semantics {
+            Semantics::Numpy => format!(
+                "The {what} {} is asked for; there are {length}, counted from 0.",
+                at as i64 - 1
+            ),
+            Semantics::Mathematics | Semantics::Matlab => {
+                format!("The {what} {at} is asked for; there are {length}, counted from 1.")
+            }
+        };
         Err(self.fault(Fault::OutOfRange, expr, message))
     }
 
@@ -346,6 +362,9 @@ impl<'b> Evaluator<'b> {
     ) -> Result<(Matrix, Matrix), FormulaError> {
         if a.shape() == b.shape() {
             return Ok((a, b));
+        }
+        if self.semantics != Semantics::Mathematics {
+            return self.broadcast(&a, &b, whole);
         }
         // `\mathbf{1} - h ⊙ h`: ones of the shape of the other side.
         let is_ones = |expr: &Expr| match &expr.kind {
@@ -405,6 +424,36 @@ impl<'b> Evaluator<'b> {
         }
     }
 
+    /// Repeats rows, columns and numbers until both sides have one shape.
+    fn broadcast(
+        &self,
+        a: &Matrix,
+        b: &Matrix,
+        whole: &Expr,
+    ) -> Result<(Matrix, Matrix), FormulaError> {
+        match broadcast_shape(a.shape(), b.shape()) {
+            Some((rows, columns)) => {
+                self.afford(rows.saturating_mul(columns), whole)?;
+                Ok((a.repeated(rows, columns), b.repeated(rows, columns)))
+            }
+            None => {
+                let message = || {
+                    format!(
+                        "A {} and a {} cannot be broadcast to one shape.",
+                        shape_text(a.shape(), self.bindings),
+                        shape_text(b.shape(), self.bindings)
+                    )
+                };
+                Err(self.fault(Fault::Shape, whole, message))
+            }
+        }
+    }
+
+    /// Whether a side of a product scales the other: a 1 × 1 matrix does, but not in numpy's matrix product.
+    fn scales(&self, operator: Operator, side: &Expr) -> bool {
+        operator != Operator::Times || self.semantics != Semantics::Numpy || is_number(side)
+    }
+
     pub(super) fn binary(
         &mut self,
         operator: Operator,
@@ -424,6 +473,10 @@ impl<'b> Evaluator<'b> {
                 Ok(a.zip(&b, |a, b| a - b))
             }
             Operator::Divide => match b.as_scalar() {
+                None if self.semantics != Semantics::Mathematics => {
+                    let (a, b) = self.broadcast(&a, &b, whole)?;
+                    Ok(a.zip(&b, |a, b| a / b))
+                }
                 Some(number) => Ok(a.map(|entry| entry / number)),
                 None => {
                     let shape = shape_text(b.shape(), self.bindings);
@@ -434,13 +487,21 @@ impl<'b> Evaluator<'b> {
                 }
             },
             Operator::Times | Operator::Hadamard => {
-                if let Some(number) = a.as_scalar() {
+                if let Some(number) = a.as_scalar()
+                    && self.scales(operator, left)
+                {
                     Ok(b.map(|entry| number * entry))
-                } else if let Some(number) = b.as_scalar() {
+                } else if let Some(number) = b.as_scalar()
+                    && self.scales(operator, right)
+                {
                     Ok(a.map(|entry| entry * number))
                 } else if operator == Operator::Times && a.columns() == b.rows() {
                     Ok(a.product(&b))
                 } else if operator == Operator::Hadamard && a.shape() == b.shape() {
+                    Ok(a.zip(&b, |a, b| a * b))
+                } else if operator == Operator::Hadamard && self.semantics != Semantics::Mathematics
+                {
+                    let (a, b) = self.broadcast(&a, &b, whole)?;
                     Ok(a.zip(&b, |a, b| a * b))
                 } else {
                     let message = || {
@@ -463,6 +524,28 @@ impl<'b> Evaluator<'b> {
             }
         }
     }
+}
+
+/// Whether the expression is a number rather than a matrix with one entry.
+fn is_number(expr: &Expr) -> bool {
+    expr.pieces().all(|piece| {
+        matches!(
+            piece.kind,
+            Kind::Number(_)
+                | Kind::Negate(_)
+                | Kind::Binary(..)
+                | Kind::Symbol(Symbol::BatchSize | Symbol::Units(_) | Symbol::Argument)
+        )
+    })
+}
+
+/// The shape that two operands are broadcast to: sizes are equal or one of them is 1.
+pub(super) fn broadcast_shape(a: (usize, usize), b: (usize, usize)) -> Option<(usize, usize)> {
+    let size = |a, b| match (a, b) {
+        (1, size) | (size, 1) => Some(size),
+        (a, b) => (a == b).then_some(a),
+    };
+    Some((size(a.0, b.0)?, size(a.1, b.1)?))
 }
 
 #[expect(clippy::float_cmp, reason = "indices are whole numbers")]

@@ -64,6 +64,20 @@ pub enum Kind {
     Cases(Vec<(Expr, Option<Expr>)>),
     /// ∂ of the first with respect to the second.
     Derivative(Box<Expr>, Box<Expr>),
+    /// A formula from a program, with the array rules of its language.
+    Code(Semantics, Box<Expr>),
+}
+
+/// What an operator does with operands of different shapes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Semantics {
+    /// Shapes must be equal; only a literal number stands for a matrix of itself.
+    #[default]
+    Mathematics,
+    /// Numpy and torch: rows, columns and numbers are broadcast, and a 1 × 1 matrix is no number in a matrix product.
+    Numpy,
+    /// MATLAB and Julia: rows, columns and numbers are broadcast, and a 1 × 1 matrix is a number.
+    Matlab,
 }
 
 /// The indices of a quantity.
@@ -169,6 +183,13 @@ pub enum Function {
     Outer,
     /// The inner product of two columns or two rows, or else the product.
     Dot,
+    /// All entries, row after row, as one row.
+    Flatten,
+    /// The entries, row after row, in a matrix of as many rows and columns as the second and third argument say; −1
+    /// stands for what is left.
+    Reshape,
+    /// The diagonal of a matrix, as a row.
+    DiagonalOf,
 }
 
 impl Expr {
@@ -295,7 +316,8 @@ impl Kind {
             | Kind::Entries(_, _, part, _)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
-            | Kind::Negate(part) => vec![part],
+            | Kind::Negate(part)
+            | Kind::Code(_, part) => vec![part],
             Kind::Power(a, b)
             | Kind::Range(_, a, b)
             | Kind::Binary(_, a, b)
@@ -329,7 +351,8 @@ impl Kind {
             | Kind::Entries(_, _, part, _)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
-            | Kind::Negate(part) => vec![part],
+            | Kind::Negate(part)
+            | Kind::Code(_, part) => vec![part],
             Kind::Power(a, b)
             | Kind::Range(_, a, b)
             | Kind::Binary(_, a, b)

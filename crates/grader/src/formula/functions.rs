@@ -1,7 +1,7 @@
 //! Evaluates functions, block matrices and cases.
 
-use super::eval::{Evaluator, is_constant, shape_text};
-use super::expr::{Expr, Function, Operator};
+use super::eval::{Evaluator, broadcast_shape, is_constant, shape_text};
+use super::expr::{Expr, Function, Operator, Semantics};
 use super::{FormulaError, Matrix};
 
 impl Evaluator<'_> {
@@ -18,6 +18,9 @@ impl Evaluator<'_> {
         let (a, b) = match &values[..] {
             [a] => (a, None),
             [a, b] => (a, Some(b)),
+            [a, rows, columns] if function == Function::Reshape => {
+                return self.reshaped(a, rows, columns, whole);
+            }
             _ => return Err(self.shape_error(whole, "A function takes one or two arguments.")),
         };
         let bindings = self.bindings;
@@ -64,6 +67,13 @@ impl Evaluator<'_> {
                 };
                 return self.vector_product(function, arguments, a, b, whole);
             }
+            Function::Flatten | Function::Reshape => {
+                Matrix::new(1, a.entries().len(), a.entries().to_vec())
+            }
+            Function::DiagonalOf => {
+                let length = a.rows().min(a.columns());
+                Matrix::new(1, length, (0..length).map(|at| a.at(at, at)).collect())
+            }
         };
         Ok(value)
     }
@@ -105,6 +115,36 @@ impl Evaluator<'_> {
                 [left, right] => self.binary(Operator::Times, (left, a.clone()), right, whole),
                 _ => Err(self.shape_error(whole, "A product takes two factors.")),
             },
+        }
+    }
+
+    fn reshaped(
+        &self,
+        a: &Matrix,
+        rows: &Matrix,
+        columns: &Matrix,
+        whole: &Expr,
+    ) -> Result<Matrix, FormulaError> {
+        let all = a.entries().len();
+        let size = |size: &Matrix| size.as_scalar().filter(|size| size.fract() == 0.0);
+        let known = |size: f64| (1.0..=all as f64).contains(&size).then_some(size as usize);
+        let shape = match (size(rows), size(columns)) {
+            (Some(-1.0), Some(columns)) => known(columns).map(|columns| (all / columns, columns)),
+            (Some(rows), Some(-1.0)) => known(rows).map(|rows| (rows, all / rows)),
+            (Some(rows), Some(columns)) => known(rows).zip(known(columns)),
+            _ => None,
+        };
+        match shape {
+            Some((rows, columns)) if rows * columns == all => {
+                Ok(Matrix::new(rows, columns, a.entries().to_vec()))
+            }
+            _ => {
+                let shape = shape_text(a.shape(), self.bindings);
+                Err(self.shape_error(
+                    whole,
+                    format!("The entries of a {shape} do not fill this shape."),
+                ))
+            }
         }
     }
 
@@ -190,6 +230,13 @@ impl Evaluator<'_> {
                 .transpose()?;
             let value = self.value(value)?;
             for part in condition.iter().chain([&value]) {
+                if self.semantics != Semantics::Mathematics
+                    && let Some(both) = broadcast_shape(shape, part.shape())
+                {
+                    self.afford(both.0.saturating_mul(both.1), whole)?;
+                    shape = both;
+                    continue;
+                }
                 if part.shape() != (1, 1) && shape != (1, 1) && part.shape() != shape {
                     return Err(self.shape_error(whole, "The cases differ in shape."));
                 }
@@ -198,6 +245,13 @@ impl Evaluator<'_> {
                 }
             }
             values.push((value, condition));
+        }
+        if self.semantics != Semantics::Mathematics {
+            for (value, condition) in &mut values {
+                for part in condition.iter_mut().chain([value]) {
+                    *part = part.repeated(shape.0, shape.1);
+                }
+            }
         }
         let pick =
             |matrix: &Matrix, at: usize| matrix.as_scalar().unwrap_or_else(|| matrix.entries()[at]);

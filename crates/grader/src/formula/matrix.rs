@@ -118,6 +118,21 @@ impl Matrix {
         Self::of(self.rows, self.columns, entries)
     }
 
+    /// Rows or columns that are alone repeated, up to this shape.
+    #[must_use]
+    pub fn repeated(&self, rows: usize, columns: usize) -> Self {
+        if self.shape() == (rows, columns) {
+            return self.clone();
+        }
+        let mut entries = Entries::with_capacity(rows * columns);
+        for row in 0..rows {
+            let row = if self.rows == 1 { 0 } else { row };
+            let at = |column| if self.columns == 1 { 0 } else { column };
+            entries.extend((0..columns).map(|column| self.at(row, at(column))));
+        }
+        Self::of(rows, columns, entries)
+    }
+
     /// The transpose.
     #[must_use]
     pub fn transposed(&self) -> Self {

@@ -32,6 +32,10 @@ pub struct Scope {
     pub constants: Vec<String>,
     /// The indices that the question gives a value.
     pub free: Vec<char>,
+    /// n₀, n₁, …, where rows are samples and W has a row for each unit; empty in other layouts.
+    pub units: Vec<usize>,
+    /// The number of samples, if it is the same for all networks.
+    pub samples: Option<usize>,
 }
 
 /// The δ with two indices that are Kronecker's.

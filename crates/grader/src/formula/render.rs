@@ -132,6 +132,7 @@ fn piece(expr: &Expr, notation: Notation) -> (String, u8) {
             ATOM,
         ),
         Kind::Derivative(of, by) => (format!("∂{}/∂{}", at(of, ATOM), at(by, ATOM)), TIMES),
+        Kind::Code(_, inner) => piece(inner, notation),
     }
 }
 
@@ -294,6 +295,9 @@ fn call(function: Function, arguments: &[Expr], notation: Notation) -> String {
         Function::Dot => {
             return product(arguments, if latex { " \\cdot " } else { " . " }, notation);
         }
+        Function::Flatten => ("flatten", "", ""),
+        Function::Reshape => ("reshape", "", ""),
+        Function::DiagonalOf => ("diagonal", "", ""),
     };
     let arguments: Vec<String> = arguments
         .iter()

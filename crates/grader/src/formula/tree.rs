@@ -55,6 +55,7 @@ impl Kind {
             (Kind::Unit(a, c), Kind::Unit(b, d)) => a == b && c.is_some() == d.is_some(),
             (Kind::Range(a, ..), Kind::Range(b, ..)) => a == b,
             (Kind::Entries(a, b, ..), Kind::Entries(c, d, ..)) => (a, b) == (c, d),
+            (Kind::Code(a, _), Kind::Code(b, _)) => a == b,
             (Kind::Transpose(_), Kind::Transpose(_))
             | (Kind::Negate(_), Kind::Negate(_))
             | (Kind::Power(..), Kind::Power(..))

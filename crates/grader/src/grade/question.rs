@@ -6,8 +6,8 @@ use super::network::Layout;
 use super::sample::{Designs, Sampler, constants, seed};
 use super::solution::Solution;
 use super::values::{Values, evaluate_on};
-use super::{AnswerKind, Assignment, JacobianLayout, Mistake, Network, Question};
-use backpropd_engine::nn::Loss;
+use super::{AnswerKind, Assignment, BatchKind, JacobianLayout, Mistake, Network, Question};
+use backpropd_engine::nn::{Architecture, Loss};
 
 use crate::formula::{
     Expr, Fault, Function, Kind, Scope, Side, Span, Symbol, evaluate, parse, readings,
@@ -66,6 +66,8 @@ impl Prepared {
             layers: question.layers.clone(),
             names: assignment.convention.names.clone(),
             constants: assignment.convention.constant_names(),
+            units: units(&spec.architecture, layout),
+            samples: (question.batch == BatchKind::One).then_some(1),
         };
         let seed = seed(secret, &assignment.id, &question.id);
         let design = designs
@@ -383,4 +385,15 @@ fn letters(
         return Err(error.to_string());
     }
     Ok(all)
+}
+
+/// n₀, n₁, … for the reader of programs, which knows sizes in the engine's layout only.
+fn units(architecture: &Architecture, layout: Layout) -> Vec<usize> {
+    if layout != Layout::default() {
+        return Vec::new();
+    }
+    let layers = architecture.layers().iter().map(|layer| layer.units);
+    std::iter::once(architecture.input_size())
+        .chain(layers)
+        .collect()
 }

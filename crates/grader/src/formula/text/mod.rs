@@ -21,7 +21,7 @@ use super::expr::Expr;
 use super::lexer::{Lexeme, Token, lex_source};
 use super::parser::Scope;
 use super::vocabulary::WORDS;
-use super::{Fault, FormulaError, MAX_HEIGHT, Span};
+use super::{Fault, FormulaError, MAX_HEIGHT, Span, code};
 use definitions::{Key, MAX_DEFINITIONS, is_pending, is_quantity, key, replaced};
 use sentence::{Clause, Context, Sentences, relation};
 
@@ -152,6 +152,47 @@ fn put_in(expr: Expr, redefinitions: &[Redefinition]) -> Result<Expr, FormulaErr
 pub fn read(text: &str, scope: &Scope) -> Result<Answer, FormulaError> {
     super::lexer::hold_length(text)?;
     let source = shell::without_fences(Source::new(text));
+    let program = match code::read(source.text(), scope) {
+        Some(Ok(side)) => {
+            let sides = vec![side];
+            let answer = Answer {
+                sides,
+                ..Answer::default()
+            };
+            return Ok(located(answer, &source));
+        }
+        Some(Err(mut error)) => {
+            error.span = source.span(error.span);
+            Some(error)
+        }
+        None => None,
+    };
+    let second = code::read_plain(source.text(), scope).map(|side| {
+        let sides = vec![side];
+        let answer = Answer {
+            sides,
+            ..Answer::default()
+        };
+        located(answer, &source)
+    });
+    let mut answer = read_mathematics(source, scope);
+    // Code in the middle of prose is read as mathematics, if all of it can be.
+    if let Some(error) = program {
+        return match answer {
+            Ok(answer) if answer.sides.iter().all(|side| side.expr.is_ok()) => Ok(answer),
+            _ => Err(error),
+        };
+    }
+    if let (Ok(answer), Some(second)) = (&mut answer, second)
+        && let Some(side) = second.sides.into_iter().next()
+    {
+        code::beside(&mut answer.sides, side);
+    }
+    answer
+}
+
+/// Reads an answer that is no program.
+fn read_mathematics(source: Source<'_>, scope: &Scope) -> Result<Answer, FormulaError> {
     let source = macros::expand(shell::without_marks(source)?)?;
     let mut own = names_in(source.text());
     own.extend(scope.constants.iter().map(String::as_str));
