@@ -16,6 +16,7 @@ mod exponential;
 pub mod finite_difference;
 pub mod init;
 pub mod jacobian;
+mod loops;
 pub mod loss;
 pub mod mlp;
 pub mod norm;

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
-use super::compiled::Compiled;
+use super::loops::Loops;
 
 /// The type that a model computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -26,7 +26,7 @@ impl Dtype {
 
 /// `f32` or `f64`, with the operations that the engine needs.
 pub trait Scalar:
-    Compiled
+    Loops
     + faer::traits::ComplexField
     + bytemuck::Pod
     + Debug

@@ -1,6 +1,5 @@
-//! What the outputs are compared with.
+//! The desired outputs, without a bound on [`Scalar`](super::Scalar), whose supertrait names them.
 
-use super::Scalar;
 use super::slices::take;
 
 /// The desired outputs.
@@ -27,23 +26,6 @@ impl<T> TargetsRef<'_, T> {
         match self {
             Self::Values(values) => Self::Values(take(values, rows * n)),
             Self::Labels(labels) => Self::Labels(take(labels, rows)),
-        }
-    }
-}
-
-impl<T: Scalar> TargetsRef<'_, T> {
-    /// y_{k,j} of n outputs, one-hot for labels (for a single output, the label itself).
-    pub(super) fn entry(self, k: usize, j: usize, n: usize) -> T {
-        match self {
-            Self::Values(y) => y[k * n + j],
-            Self::Labels(labels) => {
-                let hit = if n == 1 {
-                    labels[k] == 1
-                } else {
-                    labels[k] as usize == j
-                };
-                if hit { T::ONE } else { T::ZERO }
-            }
         }
     }
 }
