@@ -39,6 +39,11 @@ mod bar {
             self.0.inc(steps);
         }
 
+        /// Shows that `steps` are done.
+        pub(in crate::cli) fn set_position(&self, steps: u64) {
+            self.0.set_position(steps);
+        }
+
         /// Prints a line above the bar.
         pub(in crate::cli) fn print(&self, line: String) {
             self.0.println(line);
@@ -72,6 +77,8 @@ mod bar {
         pub(in crate::cli) fn set_texts(&self, _: String, _: String) {}
 
         pub(in crate::cli) fn advance(&self, _: u64) {}
+
+        pub(in crate::cli) fn set_position(&self, _: u64) {}
 
         pub(in crate::cli) fn print(&self, _: String) {}
 

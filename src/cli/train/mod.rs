@@ -23,6 +23,7 @@ mod plot {
 }
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
@@ -229,29 +230,27 @@ async fn run_epoch(
         ..request.clone()
     };
     let mut run = client.train(request).await?;
-    let mut losses = Vec::new();
+    // By step: after a broken connection, steps that were not committed are reported again.
+    let mut losses = BTreeMap::new();
     let mut completed = None;
     while let Some(event) = run.next().await? {
         match event {
             Event::Progress(batch) => {
-                losses.extend(batch.steps.iter().map(|step| step.loss));
+                losses.extend(batch.steps.iter().map(|step| (step.step, step.loss)));
                 if let Some(step) = batch.steps.last() {
-                    progress.advance(number, batch.steps.len() as u64, step.loss);
+                    progress.show(number, step);
                 }
             }
             Event::Completed(event) => completed = Some(event),
-            // After a broken connection, the steps that were not committed are reported again.
-            Event::Started(started) => {
-                losses.truncate(usize::try_from(started.resumed_steps).unwrap_or(0));
-            }
+            Event::Started(_) => {}
         }
     }
     let completed = completed.ok_or_else(|| client::incomplete("TrainBatch", "last event"))?;
     if losses.is_empty() {
         // The connection broke before any step was reported, and the server kept only the outcome.
-        losses.push(completed.final_loss);
+        losses.insert(completed.step, completed.final_loss);
     }
-    Ok((losses, completed))
+    Ok((losses.into_values().collect(), completed))
 }
 
 fn computed_seconds(completed: &pb::Completed) -> f64 {

@@ -1,10 +1,11 @@
 //! A progress bar on standard error, or one line per epoch if standard error is not a terminal.
 
 use std::{
-    cell::Cell,
     io::{self, IsTerminal as _},
     time::Instant,
 };
+
+use backpropd_client::pb;
 
 use super::report::Epoch;
 use crate::cli::progress_bar::Bar;
@@ -16,8 +17,6 @@ pub(super) struct Progress {
     /// Whether standard error takes one line for each epoch.
     lines: bool,
     started: Instant,
-    /// Steps that have been committed.
-    steps: Cell<u64>,
     samples_per_step: f64,
 }
 
@@ -37,21 +36,21 @@ impl Progress {
             epochs,
             lines: !quiet,
             started: Instant::now(),
-            steps: Cell::new(0),
             samples_per_step: samples_per_epoch as f64 * f64::from(epochs) / steps as f64,
         }
     }
 
-    /// Steps have been committed, the last with `loss`.
+    /// Shows that the model is at `step`, which may be less than before: a restarted server repeats steps that were not
+    /// committed.
     #[allow(clippy::cast_precision_loss, reason = "counts of steps")]
-    pub(super) fn advance(&self, epoch: u32, steps: u64, loss: f64) {
-        self.steps.set(self.steps.get() + steps);
-        let rate = self.steps.get() as f64 * self.samples_per_step
-            / self.started.elapsed().as_secs_f64().max(1e-9);
+    pub(super) fn show(&self, epoch: u32, step: &pb::StepMetrics) {
+        let steps = step.step.unsigned_abs();
+        let rate =
+            steps as f64 * self.samples_per_step / self.started.elapsed().as_secs_f64().max(1e-9);
         let before = format!("epoch {epoch}/{}", self.epochs);
-        let after = format!("loss {loss:.4}  {rate:.0} samples/s");
+        let after = format!("loss {:.4}  {rate:.0} samples/s", step.loss);
         self.bar.set_texts(before, after);
-        self.bar.advance(steps);
+        self.bar.set_position(steps);
     }
 
     /// An epoch has been measured.
