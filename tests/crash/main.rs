@@ -14,4 +14,5 @@ mod http2;
 mod kills;
 mod process;
 mod random;
+mod restarts;
 mod rounds;
