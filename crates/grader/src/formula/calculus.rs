@@ -219,7 +219,11 @@ impl Parser<'_> {
             self.at = begin;
             return Ok(None);
         }
-        let is_bare = matches!(self.peek_at(1), Some(Token::Name(name)) if !self.is_argument(name))
+        // x, z, u and the like; no other quantity is the argument of a definition.
+        let is_dummy = |name: &str| {
+            !self.is_argument(name) && !matches!(name, "y" | "m" | "n" | "l" | "f" | "delta")
+        };
+        let is_bare = matches!(self.peek_at(1), Some(Token::Name(name)) if is_dummy(name))
             && matches!(self.peek_at(2), Some(Token::Mark(")")));
         let argument = if self.is("(") && is_bare {
             // The dummy of `σ(z)`.

@@ -280,7 +280,7 @@ impl Evaluator<'_> {
             Kind::Select(_, Indices::Two(_, column)) => *column == Index::Letter(letter),
             Kind::Select(base, Indices::One(index)) if *index == Index::Letter(letter) => {
                 let shape = self.value(base).map(|value| value.shape());
-                matches!(shape, Ok((1, columns)) if columns > 1)
+                shape.is_ok_and(|shape| self.one_index_is_column(piece, shape))
             }
             _ => false,
         })

@@ -303,6 +303,22 @@ impl<'b> Evaluator<'b> {
             .ok_or_else(|| self.shape_error(expr, "A limit of a sum must be a whole number."))
     }
 
+    /// Whether the one index of this selection, from a matrix of this shape, is a column: it is of a row, but for the
+    /// row of the only sample of a batch.
+    pub(super) fn one_index_is_column(
+        &self,
+        select: &Expr,
+        (rows, columns): (usize, usize),
+    ) -> bool {
+        let is_of_samples = matches!(&select.kind, Kind::Select(base, _) if matches!(
+            base.kind,
+            Kind::Symbol(Symbol::PreActivation(_) | Symbol::Activation(_) | Symbol::Targets | Symbol::Delta)
+        ));
+        let is_only_sample =
+            is_of_samples && self.bindings.is_batch() && !self.bindings.samples_are_columns();
+        rows == 1 && columns > 1 && !is_only_sample
+    }
+
     /// The rows and columns, from 0, that indices pick from a matrix of this shape.
     pub(super) fn ranges(
         &self,
@@ -312,8 +328,9 @@ impl<'b> Evaluator<'b> {
     ) -> Result<(Range<usize>, Range<usize>), FormulaError> {
         let (row, column) = match *indices {
             Indices::Two(row, column) => (row, column),
-            Indices::One(index) if columns == 1 => (index, Index::All),
-            Indices::One(index) if rows == 1 => (Index::All, index),
+            Indices::One(index) if self.one_index_is_column(expr, (rows, columns)) => {
+                (Index::All, index)
+            }
             Indices::One(index) => (index, Index::All),
         };
         Ok((

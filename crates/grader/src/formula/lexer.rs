@@ -440,7 +440,10 @@ impl<'t> Lexer<'t> {
                     .any(|name| name.len() == 1 && name.starts_with(c))
         };
         let differential = run.strip_prefix('d');
-        differential.is_some_and(|of| WORDS.contains(&of) || of == "relu")
+        // `dZ`: no English word is written so.
+        let is_capital =
+            |of: &str| of.len() == 1 && of.starts_with(|c: char| c.is_ascii_uppercase());
+        differential.is_some_and(|of| WORDS.contains(&of) || of == "relu" || is_capital(of))
             || (run.len() <= 4 && run.chars().all(is_symbol))
     }
 

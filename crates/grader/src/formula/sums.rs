@@ -95,8 +95,10 @@ impl Evaluator<'_> {
             let (rows, columns) = base.shape();
             let (row, column) = match *indices {
                 Indices::Two(row, column) => (row, column),
-                Indices::One(index) if columns == 1 || rows > 1 => (index, Index::All),
-                Indices::One(index) => (Index::All, index),
+                Indices::One(index) if self.one_index_is_column(piece, (rows, columns)) => {
+                    (Index::All, index)
+                }
+                Indices::One(index) => (index, Index::All),
             };
             if row == Index::Letter(letter) {
                 lengths.push(rows);

@@ -41,6 +41,11 @@ pub trait Bindings: Sync {
         false
     }
 
+    /// Whether the question is about many samples, so that one index below h is a sample even where there is only one.
+    fn is_batch(&self) -> bool {
+        false
+    }
+
     /// L.
     fn depth(&self) -> usize;
 

@@ -40,6 +40,8 @@ pub struct Network {
     /// How the course lays matrices out, and those that differ from `values`: their transposes.
     layout: Layout,
     laid_out: Quantities,
+    /// Whether the question is about many samples.
+    is_batch: bool,
     /// Whether a z or an h was moved, so that it no longer follows from its inputs.
     detached: bool,
 }
@@ -81,6 +83,7 @@ impl Network {
             values,
             layout: Layout::default(),
             laid_out: Quantities::default(),
+            is_batch: false,
             detached: false,
         };
         network.compute_from(0);
@@ -92,6 +95,13 @@ impl Network {
     pub fn in_layout(mut self, layout: Layout) -> Self {
         self.layout = layout;
         self.lay_out();
+        self
+    }
+
+    /// The same network in a question about many samples, or about one.
+    #[must_use]
+    pub fn of_batch(mut self, is_batch: bool) -> Self {
+        self.is_batch = is_batch;
         self
     }
 
@@ -340,6 +350,10 @@ impl Bindings for Network {
     fn value(&self, symbol: Symbol) -> Option<&Matrix> {
         let laid_out = self.laid_out.get(symbol);
         laid_out.or_else(|| self.values.get(symbol))
+    }
+
+    fn is_batch(&self) -> bool {
+        self.is_batch
     }
 
     fn samples_are_columns(&self) -> bool {

@@ -78,6 +78,7 @@ impl Prepared {
         let sample = |at| {
             let network = sampler.network(at).map_err(|error| error.to_string())?;
             let values = constants(&convention.constants, seed, at);
+            let network = network.of_batch(question.batch == BatchKind::Many);
             Ok::<_, String>(network.in_layout(layout).with_constants(values))
         };
         let mut networks = (0..design.len())

@@ -1552,7 +1552,9 @@ pub(super) fn word_at<'t>(
                 .text
                 .get(lexeme.span.start..lexeme.span.end)
                 .unwrap_or("");
-            let is_command = written.starts_with('\\') && !written.contains('{');
+            // `\mathrm{if}` is a word; `\max` and `\mathbf{1}` are none.
+            let is_command = written.starts_with('\\')
+                && !(written.contains('{') && written.to_ascii_lowercase().contains(word));
             let is_sign = !written.starts_with(|c: char| c.is_ascii());
             ((always || !is_applied) && !is_command && !is_sign).then_some(word)
         }

@@ -63,7 +63,7 @@ impl Changes<'_> {
         let of = |quantity: Symbol| symbol(quantity, base);
         let first = Index::Number(1);
         match own {
-            Symbol::Weights(layer) => {
+            Symbol::Weights(layer) if layer > 0 => {
                 let below = Symbol::Activation(layer - 1);
                 self.put(Mistake::WrongWeight, selected(of(below), first, column));
                 let own = Symbol::Activation(layer);

@@ -14,7 +14,9 @@ impl Changes<'_> {
                 for other in (1..=depth).filter(|&other| other != layer) {
                     self.put(Mistake::WrongWeight, of(Symbol::Weights(other)));
                 }
-                self.put(Mistake::WrongWeight, of(Symbol::Activation(layer - 1)));
+                if let Some(below) = layer.checked_sub(1) {
+                    self.put(Mistake::WrongWeight, of(Symbol::Activation(below)));
+                }
                 self.correct(Mistake::WeightDropped, || {
                     binary(Operator::Times, &of(Symbol::Delta), whole)
                 });
