@@ -11,11 +11,18 @@ use super::names::{gradient_kind, is_module, is_torch, usual_name};
 use super::syntax::{Dialect, Form, Infix, Node, Prefix, Relation};
 use super::value::{Array, Body, Defined, ONE, Size, Value};
 
+/// The most lists or series inside each other that a name stands for.
+const MAX_LISTS: usize = 16;
+
 impl Program<'_> {
     /// The value of an expression.
     pub(super) fn value(&mut self, node: &Node) -> Result<Value, FormulaError> {
+        self.pay(1, node.span)?;
+        self.deeper(node.span, |program| program.value_here(node))
+    }
+
+    fn value_here(&mut self, node: &Node) -> Result<Value, FormulaError> {
         let span = node.span;
-        self.pay(1, span)?;
         match &node.kind {
             Form::Number(number) => Ok(Array::number(*number, span).into_value()),
             Form::Text(text) => Ok(Value::Text(text.clone())),
@@ -25,24 +32,11 @@ impl Program<'_> {
             Form::Unary(prefix, inner) => self.prefix(*prefix, inner, span),
             Form::Binary(operator, a, b) => self.binary(*operator, a, b, span),
             Form::Compare(first, rest) => self.comparisons(first, rest, span),
-            Form::Both(a, b) | Form::Any(a, b) => {
-                let both = matches!(node.kind, Form::Both(..));
-                let (a, b) = (self.array(a)?, self.array(b)?);
-                if self.dialect == Dialect::Python && !(a.is_one() && b.is_one()) {
-                    let message = "\"and\" and \"or\" do not work entry by entry: use \"&\" or \"*\" between conditions.";
-                    return Err(self.shape_error(span, message));
-                }
-                Ok(self.logical(a, b, both, span)?.into_value())
-            }
+            Form::Row(first, rest) => self.row(first, rest),
+            Form::Both(a, b) => self.connected(a, b, true, span),
+            Form::Any(a, b) => self.connected(a, b, false, span),
             Form::Choice(condition, one, other) => self.conditional(condition, one, other, span),
-            Form::Lambda(parameters, body) => {
-                let defined = Defined {
-                    name: "lambda".to_owned(),
-                    parameters: parameters.iter().map(|name| (name.clone(), None)).collect(),
-                    body: Body::Expression((**body).clone()),
-                };
-                Ok(Value::Function(Rc::new(defined)))
-            }
+            Form::Lambda(parameters, body) => Ok(lambda(parameters, body)),
             Form::Call(callee, values, named) => self.call(callee, values, named, span),
             Form::Attribute(base, name) => self.attribute(base, name, span),
             Form::Index(base, items) => {
@@ -59,11 +53,29 @@ impl Program<'_> {
             Form::List(nodes) | Form::Tuple(nodes) => self.list(nodes),
             Form::Each(element, clauses) => self.each(element, clauses, span),
             Form::Rows(rows) => self.matrix_rows(rows, span),
-            Form::Transpose(inner) => {
-                let array = self.array(inner)?.transposed();
-                Ok(self.checked(array)?.into_value())
-            }
+            Form::Transpose(inner) => self.transpose(inner),
         }
+    }
+
+    fn transpose(&mut self, inner: &Node) -> Result<Value, FormulaError> {
+        let array = self.array(inner)?.transposed();
+        Ok(self.checked(array)?.into_value())
+    }
+
+    /// `a and b`, `a or b`.
+    fn connected(
+        &mut self,
+        a: &Node,
+        b: &Node,
+        both: bool,
+        span: Span,
+    ) -> Result<Value, FormulaError> {
+        let (a, b) = (self.array(a)?, self.array(b)?);
+        if self.dialect == Dialect::Python && !(a.is_one() && b.is_one()) {
+            let message = "\"and\" and \"or\" do not work entry by entry: use \"&\" or \"*\" between conditions.";
+            return Err(self.shape_error(span, message));
+        }
+        Ok(self.logical(a, b, both, span)?.into_value())
     }
 
     fn list(&mut self, nodes: &[Node]) -> Result<Value, FormulaError> {
@@ -71,6 +83,7 @@ impl Program<'_> {
             Node {
                 kind: Form::Each(element, clauses),
                 span,
+                ..
             },
         ] = nodes
         {
@@ -127,11 +140,17 @@ impl Program<'_> {
         self.note_read(name, span)?;
         let found = self.names.iter().rev().find_map(|names| names.get(name));
         if let Some(value) = found {
+            // Before it is copied: lists inside each other double with every line.
+            let (nodes, height) = value.measure();
+            if height > MAX_LISTS {
+                let message =
+                    format!("More than {MAX_LISTS} lists lie inside each other. Write it flatter.");
+                return Err(FormulaError::new(Fault::TooLarge, span, message));
+            }
             let mut value = value.clone();
+            self.pay(nodes, span)?;
             if let Value::Array(array) = &mut value {
                 array.expr.span = span;
-                let nodes = array.nodes;
-                self.pay(nodes, span)?;
             }
             if let Value::Lost(why) = &value {
                 return Err(self.syntax_error(span, why.clone()));
@@ -206,6 +225,35 @@ impl Program<'_> {
         span: Span,
     ) -> Result<Value, FormulaError> {
         let (left, right) = (self.value(a)?, self.value(b)?);
+        self.joined_by(operator, (left, a.span), (right, b.span), span)
+    }
+
+    /// A row of operators, computed from the left.
+    fn row(&mut self, first: &Node, rest: &[(Infix, Node)]) -> Result<Value, FormulaError> {
+        let mut span = first.span;
+        let mut left = self.value(first)?;
+        for (operator, node) in rest {
+            let right = self.value(node)?;
+            let end = node.span.end;
+            let whole = Span {
+                start: span.start,
+                end,
+            };
+            self.pay(1, whole)?;
+            left = self.joined_by(*operator, (left, span), (right, node.span), whole)?;
+            span = whole;
+        }
+        Ok(left)
+    }
+
+    /// The value of an operator between two values, each with its place.
+    fn joined_by(
+        &mut self,
+        operator: Infix,
+        (left, left_span): (Value, Span),
+        (right, right_span): (Value, Span),
+        span: Span,
+    ) -> Result<Value, FormulaError> {
         if let (Value::List(one), Value::List(other), Infix::Add) = (&left, &right, operator) {
             return Ok(Value::List(one.iter().chain(other).cloned().collect()));
         }
@@ -217,7 +265,10 @@ impl Program<'_> {
                 return Err(self.syntax_error(span, message));
             }
         }
-        let (left, right) = (self.to_array(left, a.span)?, self.to_array(right, b.span)?);
+        let (left, right) = (
+            self.to_array(left, left_span)?,
+            self.to_array(right, right_span)?,
+        );
         Ok(self.infix(operator, left, right, span)?.into_value())
     }
 
@@ -646,4 +697,13 @@ impl Program<'_> {
         };
         Ok(self.indexed(array, &values, span)?.into_value())
     }
+}
+
+fn lambda(parameters: &[String], body: &Node) -> Value {
+    let defined = Defined {
+        name: "lambda".to_owned(),
+        parameters: parameters.iter().map(|name| (name.clone(), None)).collect(),
+        body: Body::Expression(body.clone()),
+    };
+    Value::Function(Rc::new(defined))
 }

@@ -37,6 +37,8 @@ pub(super) struct Program<'s> {
     advice: Vec<String>,
     work: usize,
     calls: usize,
+    /// The expressions and blocks that are being evaluated, inside each other.
+    depth: u32,
     /// Whether names of functions mean numpy's, after `from numpy import *`.
     pub(super) from_numpy: bool,
 }
@@ -69,6 +71,7 @@ impl<'s> Program<'s> {
             advice: Vec::new(),
             work: 0,
             calls: 0,
+            depth: 0,
             from_numpy: false,
         }
     }
@@ -127,6 +130,24 @@ impl<'s> Program<'s> {
             return Err(FormulaError::new(Fault::TooLarge, span, message));
         }
         Ok(())
+    }
+
+    /// Evaluates what lies inside of something else: the stack has room for a number of them.
+    pub(super) fn deeper<V>(
+        &mut self,
+        span: Span,
+        evaluate: impl FnOnce(&mut Self) -> Result<V, FormulaError>,
+    ) -> Result<V, FormulaError> {
+        if self.depth >= MAX_HEIGHT {
+            let message = format!(
+                "More than {MAX_HEIGHT} pieces of the code lie inside each other. Write it flatter."
+            );
+            return Err(FormulaError::new(Fault::TooLarge, span, message));
+        }
+        self.depth += 1;
+        let value = evaluate(self);
+        self.depth -= 1;
+        value
     }
 
     /// The value of the whole program: that of its last statement.
@@ -369,7 +390,9 @@ impl<'s> Program<'s> {
         for (at, statement) in statements.iter().enumerate() {
             if let Action::If(condition, one, other) = &statement.kind {
                 let rest = &statements[at + 1..];
-                return self.branch(condition, one, other, rest, statement.span);
+                return self.deeper(statement.span, |program| {
+                    program.branch(condition, one, other, rest, statement.span)
+                });
             }
             if let Flow::Return(value) = self.statement(statement)? {
                 return Ok(Flow::Return(value));
@@ -502,7 +525,7 @@ impl<'s> Program<'s> {
                 let value = if let [target] = &targets[..]
                     && let Some((name, added)) = self.accumulation(target, node)
                 {
-                    let added = self.value(added)?;
+                    let added = self.value(&added)?;
                     let added = self.to_array(added, span)?;
                     self.add_to_name(name, added, span)?;
                     return Ok(Flow::Next);

@@ -1,5 +1,6 @@
 //! Loops and sums over an index: their bodies are read once, with a letter for the index.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::super::expr::{Expr, Kind, Operator};
@@ -813,7 +814,7 @@ impl Program<'_> {
         &self,
         target: &'n Node,
         value: &'n Node,
-    ) -> Option<(&'n str, &'n Node)> {
+    ) -> Option<(&'n str, Cow<'n, Node>)> {
         let Form::Name(name) = &target.kind else {
             return None;
         };
@@ -821,14 +822,28 @@ impl Program<'_> {
         if frame.set.contains(name) {
             return None;
         }
+        let is_own = |node: &Node| matches!(&node.kind, Form::Name(own) if own == name);
+        if let Form::Row(first, rest) = &value.kind
+            && let [before @ .., (Infix::Add, last)] = &rest[..]
+            && is_own(last)
+        {
+            let end = before
+                .last()
+                .map_or(first.span.end, |(_, node)| node.span.end);
+            let span = Span {
+                start: value.span.start,
+                end,
+            };
+            let added = Node::new(Form::Row(first.clone(), before.to_vec()), span);
+            return Some((name, Cow::Owned(added)));
+        }
         let Form::Binary(Infix::Add, a, b) = &value.kind else {
             return None;
         };
-        let is_own = |node: &Node| matches!(&node.kind, Form::Name(own) if own == name);
         if is_own(a) {
-            Some((name, b))
+            Some((name, Cow::Borrowed(b)))
         } else if is_own(b) {
-            Some((name, a))
+            Some((name, Cow::Borrowed(a)))
         } else {
             None
         }

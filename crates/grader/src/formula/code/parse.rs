@@ -1,7 +1,7 @@
 //! Parses the expressions of a program, by precedence climbing.
 
 use super::super::parser::{MAX_DEPTH, MAX_NODES};
-use super::super::{Fault, FormulaError, Span};
+use super::super::{Fault, FormulaError, MAX_HEIGHT, Span};
 use super::lex::{Lexeme, Token};
 use super::syntax::{Clause, Dialect, Form, Infix, Node, Prefix, Relation};
 
@@ -135,7 +135,14 @@ impl<'t> Parser<'t> {
             let message = format!("The code has more than {MAX_NODES} pieces. Write it shorter.");
             return Err(FormulaError::new(Fault::TooLarge, span, message));
         }
-        Ok(Node { kind, span })
+        let node = Node::new(kind, span);
+        if node.height > MAX_HEIGHT {
+            let message = format!(
+                "More than {MAX_HEIGHT} pieces of the code lie inside each other. Write it flatter."
+            );
+            return Err(FormulaError::new(Fault::TooLarge, span, message));
+        }
+        Ok(node)
     }
 
     pub(super) fn nested<V>(
@@ -296,19 +303,28 @@ impl<'t> Parser<'t> {
 
     fn binary(&mut self, least: u8) -> Result<Node, FormulaError> {
         let start = self.here();
-        let mut left = self.unary()?;
+        let first = self.unary()?;
+        let mut rest = Vec::new();
         while let Some(Token::Mark(mark)) = self.peek()
             && let Some((operator, precedence)) = infix(mark, self.dialect)
             && precedence >= least
         {
             self.at += 1;
             let right = self.nested(|parser| parser.binary(precedence + 1))?;
-            left = self.node(
-                Form::Binary(operator, Box::new(left), Box::new(right)),
-                start,
-            )?;
+            rest.push((operator, right));
         }
-        Ok(left)
+        // Each operator is a piece.
+        self.nodes += rest.len().saturating_sub(1);
+        let first = Box::new(first);
+        let form = match (rest.pop(), rest.is_empty()) {
+            (None, _) => return Ok(*first),
+            (Some((operator, right)), true) => Form::Binary(operator, first, Box::new(right)),
+            (Some(last), false) => {
+                rest.push(last);
+                Form::Row(first, rest)
+            }
+        };
+        self.node(form, start)
     }
 
     fn unary(&mut self) -> Result<Node, FormulaError> {

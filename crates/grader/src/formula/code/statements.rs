@@ -74,7 +74,6 @@ impl<'t> Reader<'t> {
                 return Err(parser.unexpected("an indented block below"));
             }
         }
-        self.depth -= 1;
         let span = Span {
             start: start.start,
             end: line.tokens.last().map_or(start.end, |last| last.span.end),
@@ -82,8 +81,9 @@ impl<'t> Reader<'t> {
         let kind = match header {
             Header::Define(name, parameters) => Action::Define(name, parameters, block),
             Header::For(targets, iterable) => Action::For(targets, iterable, block),
-            Header::With => {
+            Header::With | Header::Else => {
                 out.append(&mut block);
+                self.depth -= 1;
                 return Ok(());
             }
             Header::If(condition) => {
@@ -95,11 +95,8 @@ impl<'t> Reader<'t> {
                 }
                 Action::If(condition, block, other)
             }
-            Header::Else => {
-                out.append(&mut block);
-                return Ok(());
-            }
         };
+        self.depth -= 1;
         out.push(Statement { kind, span });
         Ok(())
     }

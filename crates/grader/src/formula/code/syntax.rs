@@ -27,6 +27,16 @@ impl Dialect {
 pub(super) struct Node {
     pub(super) kind: Form,
     pub(super) span: Span,
+    /// The most nodes inside each other, this one among them.
+    pub(super) height: u32,
+}
+
+impl Node {
+    /// The node of this form above its parts.
+    pub(super) fn new(kind: Form, span: Span) -> Self {
+        let height = 1 + kind.height_of_parts();
+        Self { kind, span, height }
+    }
 }
 
 /// The forms of an expression.
@@ -39,6 +49,8 @@ pub(super) enum Form {
     Ellipsis,
     Unary(Prefix, Box<Node>),
     Binary(Infix, Box<Node>, Box<Node>),
+    /// Two or more operators one after the other, computed from the left: a long row is not a high tree.
+    Row(Box<Node>, Vec<(Infix, Node)>),
     /// `a < b <= c`.
     Compare(Box<Node>, Vec<(Relation, Node)>),
     Both(Box<Node>, Box<Node>),
@@ -58,6 +70,46 @@ pub(super) enum Form {
     Rows(Vec<Vec<Node>>),
     /// `a'`.
     Transpose(Box<Node>),
+}
+
+impl Form {
+    fn height_of_parts(&self) -> u32 {
+        let highest = |nodes: &[Node]| nodes.iter().map(|node| node.height).max().unwrap_or(0);
+        let slice = |part: &Option<Box<Node>>| part.as_ref().map_or(0, |node| node.height);
+        match self {
+            Self::Number(_) | Self::Text(_) | Self::Name(_) | Self::Nothing | Self::Ellipsis => 0,
+            Self::Unary(_, inner)
+            | Self::Lambda(_, inner)
+            | Self::Attribute(inner, _)
+            | Self::Transpose(inner) => inner.height,
+            Self::Binary(_, a, b) | Self::Both(a, b) | Self::Any(a, b) => a.height.max(b.height),
+            Self::Row(first, rest) => {
+                let rest = rest.iter().map(|(_, node)| node.height);
+                rest.fold(first.height, u32::max)
+            }
+            Self::Compare(first, rest) => {
+                let rest = rest.iter().map(|(_, node)| node.height);
+                rest.fold(first.height, u32::max)
+            }
+            Self::Choice(condition, one, other) => {
+                condition.height.max(one.height).max(other.height)
+            }
+            Self::Call(callee, values, named) => {
+                let named = named.iter().map(|(_, node)| node.height);
+                named.fold(callee.height.max(highest(values)), u32::max)
+            }
+            Self::Index(base, items) => base.height.max(highest(items)),
+            Self::Slice(from, to, step) => slice(from).max(slice(to)).max(slice(step)),
+            Self::List(nodes) | Self::Tuple(nodes) => highest(nodes),
+            Self::Each(element, clauses) => {
+                let clauses = clauses
+                    .iter()
+                    .map(|clause| clause.iterable.height.max(highest(&clause.conditions)));
+                clauses.fold(element.height, u32::max)
+            }
+            Self::Rows(rows) => rows.iter().map(|row| highest(row)).max().unwrap_or(0),
+        }
+    }
 }
 
 /// `for target in iterable if condition`.

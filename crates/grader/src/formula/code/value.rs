@@ -145,6 +145,33 @@ pub(super) enum Body {
     Block(Vec<Statement>),
 }
 
+impl Value {
+    /// The number of nodes and elements, and how many values lie inside each other.
+    pub(super) fn measure(&self) -> (usize, usize) {
+        let (mut nodes, mut height) = (0, 0);
+        let mut open = vec![(self, 1)];
+        while let Some((value, depth)) = open.pop() {
+            height = height.max(depth);
+            nodes += match value {
+                Self::Array(array) => array.nodes,
+                _ => usize::from(depth > 1),
+            };
+            match value {
+                Self::List(values) => open.extend(values.iter().map(|part| (part, depth + 1))),
+                Self::Series(_, element) => open.push((element, depth + 1)),
+                Self::Dictionary(entries) => {
+                    open.extend(entries.iter().map(|(_, part)| (part, depth + 1)));
+                }
+                Self::Slice(from, to, step) => {
+                    open.extend([from, to, step].map(|part| (&**part, depth + 1)));
+                }
+                _ => {}
+            }
+        }
+        (nodes, height)
+    }
+}
+
 impl Array {
     pub(super) fn new(kind: Kind, span: Span, rank: u8, sizes: (Size, Size)) -> Self {
         let expr = Expr::new(kind, span);
