@@ -25,6 +25,10 @@ impl Parser<'_> {
     /// `{1, x > 0; 0, x <= 0}`, the brace already read, if that is what follows.
     fn piecewise(&mut self, close: &str) -> Option<Expr> {
         let (begin, start) = (self.at, self.here());
+        // Tried again whenever what is around it is, braces inside each other would take twice as long with each.
+        if self.not_cases.contains(&begin) {
+            return None;
+        }
         let read = |parser: &mut Self| {
             let mut cases = Vec::new();
             loop {
@@ -51,6 +55,7 @@ impl Parser<'_> {
         let found = read(self).ok();
         if found.is_none() {
             self.at = begin;
+            self.not_cases.insert(begin);
         }
         found
     }

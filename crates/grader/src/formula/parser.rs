@@ -102,6 +102,8 @@ pub(super) struct Parser<'t> {
     pub(super) in_spaced_row: bool,
     /// The names that the answer defines.
     pub(super) names: &'t OwnNames,
+    /// Where braces open that hold no cases.
+    pub(super) not_cases: std::collections::BTreeSet<usize>,
     depth: usize,
     pub(super) nodes: usize,
 }
@@ -119,6 +121,7 @@ impl<'t> Parser<'t> {
             in_bars: false,
             in_spaced_row: false,
             names,
+            not_cases: std::collections::BTreeSet::new(),
             depth: 0,
             nodes: 0,
         }

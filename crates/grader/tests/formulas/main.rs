@@ -233,6 +233,129 @@ fn chains_of_costly_sides_have_a_verdict_soon() {
     });
 }
 
+/// Texts of up to 8 KiB that open something again and again, and may close it.
+fn hostile() -> Vec<String> {
+    const OPEN: [(&str, &str, &str); 56] = [
+        ("(", "z2", ")"),
+        ("[", "1", "]"),
+        ("{", "m", "}"),
+        ("-", "z2", ""),
+        ("~", "z2", ""),
+        ("not ", "z2", ""),
+        ("f(", "z2", ")"),
+        ("np.exp(", "z2", ")"),
+        ("np.where(z2 > 0, ", "z2", ", 0)"),
+        ("z2 if m > 1 else ", "z2", ""),
+        ("x if ", "m", " else y"),
+        ("x if ", "", ""),
+        ("lambda x: ", "x", ""),
+        ("(lambda x: ", "x", ")(z2)"),
+        (r"\frac{", "m", "}{2}"),
+        (r"\frac", "m", ""),
+        (r"\sqrt{", "m", "}"),
+        (r"\text{", "a", "}"),
+        (r"\text{for $", "m", "$}"),
+        (r"\mathrm{", "m", "}"),
+        (r"\left(", "m", r"\right)"),
+        (r"\begin{pmatrix}", "m", r"\end{pmatrix}"),
+        (r"\begin{cases}", "m", r"\end{cases}"),
+        (r"\sum_{q=1}^{2} ", "q", ""),
+        ("$", "m", ""),
+        ("$$", "m", ""),
+        ("\"", "m", ""),
+        ("'", "m", ""),
+        ("`", "m", ""),
+        ("```\n", "m", ""),
+        ("[", "k", " for k in range(2)]"),
+        ("sum(", "z2[k, 0]", " for k in range(m))"),
+        ("z2[", "0, 0", "]"),
+        ("", "z2", ".T"),
+        ("", "np.exp(z2)", "'"),
+        ("", "np.exp(z2)", "[0, 0]"),
+        ("", "lambda x: x", "(z2)"),
+        ("", "np.exp(z2)", " + z2"),
+        ("", "np.exp(z2)", " and z2"),
+        ("", "np.exp(z2)", " or z2"),
+        ("", "np.exp(z2)", " > z2"),
+        ("np.exp(z2) ** ", "2", ""),
+        ("z2 .^ ", "2", ""),
+        ("z2 .* (", "z2", ")"),
+        ("z2 .* [", "z2", "]"),
+        ("@(z) ", "z .* z2", ""),
+        ("x -> ", "x .* z2", ""),
+        ("m > 1 ? z2 : ", "z2 .* z2", ""),
+        ("x = z2\n", "x.T", ""),
+        ("a = m\n", "[a]", ""),
+        ("where a = ", "m", ""),
+        ("let a = b, ", "m", ""),
+        ("m^{", "2", "}"),
+        ("m_{", "1", "}"),
+        ("d/dx ", "x", ""),
+        ("|", "m", "|"),
+    ];
+    let mut texts = Vec::new();
+    for (open, inner, close) in OPEN {
+        let most = 8000 / (open.len() + close.len());
+        for count in [10, 20, 31, 40, 62, 99, most] {
+            let count = count.min(most);
+            for front in ["", "a = np.exp(z2)\n", "a = z2 .* z2;\n"] {
+                let nested = open.repeat(count) + inner + &close.repeat(count);
+                texts.push(format!("{front}{nested}"));
+            }
+            texts.push(open.repeat(count));
+        }
+    }
+    for count in [5, 11, 40, 300] {
+        let lines = |line: &dyn Fn(usize) -> String| -> String { (0..count).map(line).collect() };
+        let indent = |at: usize| " ".repeat(at.min(40));
+        texts.push(lines(&|at| format!("{}def f():\n", indent(at))));
+        texts.push(lines(&|at| format!("{}if m > 1:\n", indent(at))) + &indent(count + 1) + "z2");
+        texts.push(lines(&|at| format!("{}for k in range(m):\n", indent(at))));
+        texts.push("if m > 1:\n x = z2\n".to_owned() + &"elif m > 2:\n x = z2\n".repeat(count));
+        let ifs = "  if m > 2:\n    x = 2 * x\n".repeat(count);
+        texts.push(format!("def g(x):\n{ifs}  return x\ng(z2)"));
+        texts.push(format!("x = [m]\n{}np.array(x)", "x = [x]\n".repeat(count)));
+        texts.push(format!(
+            "x = [m]\n{}np.array(x)",
+            "x = [x, x]\n".repeat(count)
+        ));
+        texts.push(format!(
+            "x = {{}}\n{}np.array(x)",
+            "x['a'] = x\n".repeat(count)
+        ));
+        for (open, close) in [
+            ("np.exp(", ")"),
+            ("-", ""),
+            ("[", "][0]"),
+            ("sum(", " for k in range(2))"),
+        ] {
+            let body =
+                |inner: &str| open.repeat(count.min(30)) + inner + &close.repeat(count.min(30));
+            let mut calls = format!("def f0(x):\n  return {}\n", body("x"));
+            for at in 1..10 {
+                let inner = format!("f{}(x)", at - 1);
+                calls += &format!("def f{at}(x):\n  return {}\n", body(&inner));
+            }
+            texts.push(format!("{calls}f6(z2)"));
+            texts.push(format!("{calls}f9(z2)"));
+        }
+    }
+    texts
+}
+
+#[test]
+fn no_text_overflows_a_small_stack() {
+    on_half_a_stack(|| {
+        for (at, text) in hostile().into_iter().enumerate() {
+            let began = Instant::now();
+            let id = ["1.3", "2.7"][at % 2];
+            assert_sound(&judge(id, &text), &text);
+            let start: String = text.chars().take(80).collect();
+            assert!(began.elapsed() < LONGEST, "{start}");
+        }
+    });
+}
+
 /// An assignment whose solution, mistake or carried formula is this text.
 fn assignment(solution: &str, mistake: &str) -> String {
     format!(
