@@ -173,6 +173,13 @@ fn word_is_python(text: &str, scan: &Scan, at: usize, word: &str) -> bool {
         .next()
         .is_none_or(|line| line.trim().is_empty());
     if scan.before(at) == Some('.') {
+        // A function of numpy: what it is applied to decides, as for `np` itself.
+        let owner = text[..at - 1]
+            .rsplit(|letter: char| !letter.is_alphanumeric())
+            .next();
+        if matches!(owner, Some("np" | "numpy")) {
+            return false;
+        }
         // A method that plain text does not have.
         return after.starts_with('(')
             && !matches!(word, "dot" | "sum" | "transpose" | "T")
