@@ -102,12 +102,15 @@ def differs(value, read):
 
 def main():
     read = json.loads(subprocess.run(sys.argv[1:], check=True, capture_output=True).stdout)
-    faults, count, skipped = [], 0, 0
+    faults, count, skipped, mathematics = [], 0, 0, 0
     for answer in read["answers"]:
         question, code = answer["question"], answer["answer"]
-        uses_torch = "torch" in code or ".t()" in code or ".mm(" in code or ".float()" in code
+        uses_torch = answer["file"].endswith("torch.toml")
         if uses_torch and torch is None:
             skipped += 1
+            continue
+        if any("mathematics" in value for value in answer["values"]):
+            mathematics += 1
             continue
         array = (lambda value: torch.tensor(value)) if uses_torch else (lambda value: np.array(value))
         argument = question == "1.6"
@@ -118,7 +121,8 @@ def main():
         count += 1
         for at, value in enumerate(answer["values"]):
             if "letters" not in value:
-                faults.append(f"{question}: {code}\n    not read: {value['error']}")
+                if "/right/" in answer["file"]:
+                    faults.append(f"{question}: {code}\n    not read: {value['error']}")
                 break
             names = namespace(networks[at // each], argument, array)
             names.update({letter: number - 1 + first for letter, number in value["letters"].items()})
@@ -134,7 +138,9 @@ def main():
                 faults.append(f"{question}: {code}\n    {fault}")
                 break
     print("\n".join(faults))
-    print(f"{count} answers executed, {skipped} in torch skipped, {len(faults)} differ")
+    print(
+        f"{count} answers executed, {skipped} in torch skipped, {mathematics} are mathematics, {len(faults)} differ"
+    )
     sys.exit(bool(faults))
 
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use backpropd_grader::formula::{Bindings, Matrix, Scope, Symbol, evaluate, read, readings};
+use backpropd_grader::formula::{Bindings, Expr, Kind, Matrix, Scope, Symbol, evaluate, read};
 use backpropd_grader::grade::{
     Assignment, BUILT_IN, BatchKind, Network, Question, sample, sample_networks,
 };
@@ -27,20 +27,26 @@ fn main() {
     let mut answers = Vec::new();
     for path in std::env::args().skip(1) {
         let text = std::fs::read_to_string(&path).expect("the file can be read");
-        match toml::from_str(&text).expect("the file has answers") {
-            Answers::Right(questions) => answers.extend(questions),
-            Answers::Wrong(tables) => answers.extend(tables.into_values().flatten()),
-        }
+        let questions: Vec<(String, Vec<String>)> =
+            match toml::from_str(&text).expect("the file has answers") {
+                Answers::Right(questions) => questions.into_iter().collect(),
+                Answers::Wrong(tables) => tables.into_values().flatten().collect(),
+            };
+        answers.extend(
+            questions
+                .into_iter()
+                .map(|question| (path.clone(), question)),
+        );
     }
     let mut questions = BTreeMap::new();
     let mut read = Vec::new();
-    for (id, texts) in answers {
+    for (path, (id, texts)) in answers {
         let question = assignment.question(&id).expect("the question exists");
         let networks = networks(&assignment, question);
         let scope = scope(&assignment, question);
         for text in texts {
             let values = values(&text, question, &scope, &networks);
-            read.push(json!({ "question": id, "answer": text, "values": values }));
+            read.push(json!({ "file": path, "question": id, "answer": text, "values": values }));
         }
         questions.insert(id, networks.iter().map(numbers).collect::<Vec<_>>());
     }
@@ -93,14 +99,19 @@ fn values(text: &str, question: &Question, scope: &Scope, networks: &[Network]) 
         Err(error) => return vec![json!({ "error": error.message })],
     };
     let side = read.sides.last();
-    let expr = match side.map(|side| &side.expr) {
-        Some(Ok(expr)) => expr,
-        Some(Err(error)) => return vec![json!({ "error": error.message })],
-        None => return vec![json!({ "error": "nothing was read" })],
+    let Some(side) = side else {
+        return vec![json!({ "error": "nothing was read" })];
     };
-    // Of an array with one axis, the first reading; its orientation is not compared.
-    let readings = readings(expr);
-    let reading = readings.first().expect("a formula has a reading");
+    let usual = match &side.expr {
+        Ok(expr) => expr,
+        Err(error) => return vec![json!({ "error": error.message })],
+    };
+    // The reading as code, of text that is read as mathematics first.
+    let is_code = |expr: &&Expr| matches!(expr.kind, Kind::Code(..));
+    let mut all = std::iter::once(usual).chain(side.others.iter().map(|other| &other.expr));
+    let Some(expr) = all.find(is_code) else {
+        return vec![json!({ "mathematics": true })];
+    };
     let mut all = Vec::new();
     for network in networks {
         for letters in bindings(question) {
@@ -108,7 +119,7 @@ fn values(text: &str, question: &Question, scope: &Scope, networks: &[Network]) 
                 .iter()
                 .map(|(letter, at)| (letter.to_string(), *at))
                 .collect();
-            all.push(match evaluate(reading, network, &letters) {
+            all.push(match evaluate(expr, network, &letters) {
                 Ok(value) => json!({ "letters": names, "value": matrix(&value.matrix) }),
                 Err(error) => json!({ "letters": names, "error": error.message }),
             });

@@ -203,7 +203,13 @@ fn word_is_python(text: &str, scan: &Scan, at: usize, word: &str) -> bool {
         "axis" | "keepdims" | "dim" | "keepdim" => {
             after.starts_with('=') && !after.starts_with("==")
         }
-        "np" | "numpy" if dot_after => uses_more_than_plain(text),
+        "np" | "numpy" if dot_after => {
+            let function = after[1..]
+                .split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
+                .next()
+                .unwrap_or_default();
+            !PLAIN_FUNCTIONS.contains(&function) || uses_more_than_plain(text)
+        }
         _ if dot_after && is_module(word) && word.len() > 1 => true,
         "F" | "T" if dot_after => false,
         "relu_prime" | "drelu" | "d_relu" | "relu_grad" | "relu_derivative" | "relu_deriv"
@@ -216,6 +222,13 @@ fn word_is_python(text: &str, scan: &Scan, at: usize, word: &str) -> bool {
         _ => false,
     }
 }
+
+/// The functions of numpy that plain text has too, with indices from 1.
+#[rustfmt::skip]
+const PLAIN_FUNCTIONS: &[&str] = &[
+    "dot", "matmul", "multiply", "outer", "where", "transpose", "sum", "heaviside", "maximum", "minimum", "exp", "log", "tanh",
+    "sqrt", "abs", "sign", "diag",
+];
 
 /// Whether a text with `np.` uses what only the reader of programs knows: indices from 1, as in mathematics, are read
 /// as mathematics.
@@ -231,6 +244,17 @@ fn index_groups(text: &str) -> impl Iterator<Item = &str> {
         }
         let before = text[..at].chars().next_back()?;
         if !(before.is_alphanumeric() || matches!(before, '_' | ')' | ']')) {
+            return None;
+        }
+        // `Max[x, 0]` is a call in Mathematica.
+        let word = text[..at]
+            .rsplit(|letter: char| !letter.is_alphanumeric())
+            .next()
+            .unwrap_or_default();
+        let mut letters = word.chars();
+        if letters.next().is_some_and(char::is_uppercase)
+            && letters.next().is_some_and(char::is_lowercase)
+        {
             return None;
         }
         let mut depth = 0;
@@ -258,7 +282,7 @@ fn has_numbers_in_brackets(text: &str) -> bool {
 }
 
 /// Whether an index only exists where indices count from 0, or in code: 0, a negative one, a slice with limits, None.
-fn counts_from_zero(text: &str) -> bool {
+pub(in super::super) fn counts_from_zero(text: &str) -> bool {
     index_groups(text).any(|group| {
         group.split(',').any(|part| {
             let part = part.trim().trim_matches(['[', ']']);

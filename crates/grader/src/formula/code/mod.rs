@@ -33,6 +33,7 @@ mod tests;
 use super::chain::{OtherReading, Side};
 use super::expr::{Expr, Kind, Semantics};
 use super::{Fault, FormulaError, MAX_HEIGHT, Scope, Span};
+pub(super) use detect::counts_from_zero;
 use detect::{Signs, signs};
 use execute::Program;
 use syntax::Dialect;
@@ -45,6 +46,16 @@ pub fn read(text: &str, scope: &Scope) -> Option<Result<Side, FormulaError>> {
         Signs::Plain | Signs::None => return None,
     };
     Some(shifted(reading, offset))
+}
+
+/// Whether a text with the signs of code is a program from its first to its last character, whatever it computes.
+pub(super) fn is_program(text: &str) -> bool {
+    match signs(text) {
+        Signs::Code(dialect) => lex::lex(text, dialect)
+            .and_then(|lines| statements::statements(&lines, dialect))
+            .is_ok(),
+        Signs::Plain | Signs::None => false,
+    }
 }
 
 /// A second reading, as Python, of a text that is read as mathematics first; `None` if there is none.

@@ -176,10 +176,16 @@ pub fn read(text: &str, scope: &Scope) -> Result<Answer, FormulaError> {
         located(answer, &source)
     });
     let mut answer = read_mathematics(source, scope);
-    // Code in the middle of prose is read as mathematics, if all of it can be.
+    // Code in the middle of prose is read as mathematics, if all of it can be and no index is only Python's.
     if let Some(error) = program {
         return match answer {
-            Ok(answer) if answer.sides.iter().all(|side| side.expr.is_ok()) => Ok(answer),
+            Ok(answer)
+                if !code::is_program(text)
+                    && !code::counts_from_zero(text)
+                    && answer.sides.iter().all(|side| side.expr.is_ok()) =>
+            {
+                Ok(answer)
+            }
             _ => Err(error),
         };
     }

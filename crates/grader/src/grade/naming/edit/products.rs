@@ -78,7 +78,10 @@ impl Changes<'_> {
         // W ⊙ mask as a factor of a batch's δ: without W a row of ones is what remains.
         if let Kind::Symbol(Symbol::Weights(layer)) = right.kind {
             self.make(Mistake::WeightDropped, || {
-                let size = Expr::new(Kind::Symbol(Symbol::Units(layer.saturating_sub(1))), right.span);
+                let size = Expr::new(
+                    Kind::Symbol(Symbol::Units(layer.saturating_sub(1))),
+                    right.span,
+                );
                 let ones = Expr::new(Kind::Ones(Some(Box::new(size))), right.span);
                 binary(Operator::Times, left, &ones.transposed())
             });
