@@ -1,8 +1,8 @@
 //! Judges answers that are not compared on networks: a choice, a shape, a number.
 
-use super::question::Prepared;
-use super::{AnswerKind, Understood, Verdict};
-use crate::formula::{Bindings, Expr, Kind, Notation, Symbol, evaluate, parse, render};
+use super::solution::Solution;
+use super::{AnswerKind, Question, Understood, Verdict};
+use crate::formula::{Bindings, Expr, Kind, Notation, Scope, Symbol, evaluate, parse, render};
 
 /// The allowed relative error of a number if the assignment names none.
 const DEFAULT_TOLERANCE: f64 = 1e-9;
@@ -46,15 +46,20 @@ impl ClosedAnswer {
 }
 
 /// The verdict on `text`; `None` if the question asks for a formula, or nothing was answered.
-pub(super) fn judge(prepared: &Prepared, text: &str) -> Option<ClosedAnswer> {
+pub(super) fn judge(
+    question: &Question,
+    scope: &Scope,
+    solution: &Solution,
+    text: &str,
+) -> Option<ClosedAnswer> {
     if text.trim().is_empty() {
         return None;
     }
-    match prepared.question.kind {
+    match question.kind {
         AnswerKind::Formula => None,
-        AnswerKind::Choice => Some(judge_choice(prepared, text)),
-        AnswerKind::Shape => Some(judge_shape(prepared, text)),
-        AnswerKind::Number => Some(judge_number(prepared, text)),
+        AnswerKind::Choice => Some(judge_choice(question, text)),
+        AnswerKind::Shape => Some(judge_shape(question, solution, text)),
+        AnswerKind::Number => Some(judge_number(question, scope, solution, text)),
     }
 }
 
@@ -62,12 +67,11 @@ pub(super) fn judge(prepared: &Prepared, text: &str) -> Option<ClosedAnswer> {
 ///
 /// # Errors
 /// A solution that is not one of the choices, or no shape.
-pub(super) fn check(prepared: &Prepared) -> Result<(), String> {
-    let question = &prepared.question;
+pub(super) fn check(question: &Question) -> Result<(), String> {
     let solution = &question.solution;
     match question.kind {
         AnswerKind::Formula | AnswerKind::Number => Ok(()),
-        AnswerKind::Choice => match chosen(prepared, solution) {
+        AnswerKind::Choice => match chosen(question, solution) {
             Some(_) => Ok(()),
             None => Err(format!("the solution {solution:?} is none of the choices")),
         },
@@ -81,8 +85,8 @@ pub(super) fn check(prepared: &Prepared) -> Result<(), String> {
 }
 
 /// A letter, in brackets or with a full stop, or the text of a choice itself: the place of the choice.
-fn chosen(prepared: &Prepared, text: &str) -> Option<usize> {
-    let choices = &prepared.question.choices;
+fn chosen(question: &Question, text: &str) -> Option<usize> {
+    let choices = &question.choices;
     let text = text.trim();
     if let Some(at) = choices.iter().position(|choice| choice.trim() == text) {
         return Some(at);
@@ -103,12 +107,12 @@ fn letter(at: usize) -> String {
     ('A'..='Z').nth(at).map_or(String::new(), String::from)
 }
 
-fn judge_choice(prepared: &Prepared, text: &str) -> ClosedAnswer {
-    let right = chosen(prepared, &prepared.question.solution);
-    match chosen(prepared, text) {
+fn judge_choice(question: &Question, text: &str) -> ClosedAnswer {
+    let right = chosen(question, &question.solution);
+    match chosen(question, text) {
         Some(at) => ClosedAnswer::new(Some(at) == right, letter(at)),
         None => {
-            let last = letter(prepared.question.choices.len() - 1);
+            let last = letter(question.choices.len().saturating_sub(1));
             let given: String = text.trim().chars().take(40).collect();
             ClosedAnswer::unread(format!(
                 "{given:?} is none of the choices: answer with one letter from A to {last}."
@@ -148,11 +152,11 @@ fn shape(text: &str) -> Option<Vec<String>> {
 }
 
 /// A side as a number on the question's network, where it is one of its sizes.
-fn side(prepared: &Prepared, side: &str) -> Option<f64> {
+fn side(solution: &Solution, side: &str) -> Option<f64> {
     if let Ok(number) = side.parse::<f64>() {
         return Some(number);
     }
-    let network = prepared.solution.networks.last()?;
+    let network = solution.networks.last()?;
     let number = |symbol| network.value(symbol)?.as_scalar();
     match side.strip_prefix('n') {
         Some(layer) => number(Symbol::Units(layer.parse().ok()?)),
@@ -161,23 +165,28 @@ fn side(prepared: &Prepared, side: &str) -> Option<f64> {
     }
 }
 
-fn judge_shape(prepared: &Prepared, text: &str) -> ClosedAnswer {
+fn judge_shape(question: &Question, solution: &Solution, text: &str) -> ClosedAnswer {
     let Some(given) = shape(text) else {
         let given: String = text.trim().chars().take(40).collect();
         return ClosedAnswer::unread(format!(
             "{given:?} is not read as a shape: write two sizes, such as 2 × 3 or m × 2."
         ));
     };
-    let right = shape(&prepared.question.solution).unwrap_or_default();
+    let right = shape(&question.solution).unwrap_or_default();
     let is_right = given.len() == right.len()
         && given.iter().zip(&right).all(|(a, b)| {
-            a == b || matches!((side(prepared, a), side(prepared, b)), (Some(a), Some(b)) if a == b)
+            a == b || matches!((side(solution, a), side(solution, b)), (Some(a), Some(b)) if a == b)
         });
     ClosedAnswer::new(is_right, given.join(" × "))
 }
 
-fn judge_number(prepared: &Prepared, text: &str) -> ClosedAnswer {
-    let sides = match parse(text, &prepared.scope) {
+fn judge_number(
+    question: &Question,
+    scope: &Scope,
+    solution: &Solution,
+    text: &str,
+) -> ClosedAnswer {
+    let sides = match parse(text, scope) {
         Ok(mut chains) => chains.pop().unwrap_or_default(),
         Err(error) => return ClosedAnswer::unread(error.message),
     };
@@ -193,9 +202,7 @@ fn judge_number(prepared: &Prepared, text: &str) -> ClosedAnswer {
             "A number is asked for: the answer may hold no quantity but the sizes m and n.";
         return ClosedAnswer::unread(message.to_owned());
     }
-    let reference = &prepared.solution;
-    let (Some(network), Some(right)) =
-        (reference.networks.last(), reference.values.networks.last())
+    let (Some(network), Some(right)) = (solution.networks.last(), solution.values.networks.last())
     else {
         return ClosedAnswer::unread("The question has no number.".to_owned());
     };
@@ -204,7 +211,7 @@ fn judge_number(prepared: &Prepared, text: &str) -> ClosedAnswer {
         Ok(value) => value.matrix.as_scalar(),
         Err(error) => return ClosedAnswer::unread(error.message),
     };
-    let tolerance = prepared.question.tolerance.unwrap_or(DEFAULT_TOLERANCE);
+    let tolerance = question.tolerance.unwrap_or(DEFAULT_TOLERANCE);
     let is_right = match (given, right.and_then(|matrix| matrix.as_scalar())) {
         (Some(given), Some(right)) => (given - right).abs() <= tolerance * right.abs(),
         _ => false,

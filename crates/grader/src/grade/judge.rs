@@ -99,7 +99,12 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) async fn judge(&self) -> Judgement {
-        if let Some(answer) = closed::judge(self.prepared, self.text) {
+        if let Some(answer) = closed::judge(
+            &self.prepared.question,
+            &self.prepared.scope,
+            &self.prepared.solution,
+            self.text,
+        ) {
             let mut report = self.report(answer.verdict, answer.share(), None, answer.message);
             report.understood = answer.understood;
             return Judgement {

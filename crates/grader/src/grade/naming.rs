@@ -5,6 +5,7 @@
 //! a change of the answer that leaves a near miss, or a near miss under a sign, a factor or a transpose ([`scale`]). Of
 //! several names that fit, the simplest is chosen ([`weight`]); that an answer fits one is checked on every network.
 
+pub(super) mod candidates;
 mod edit;
 mod near_miss;
 mod prints;
@@ -12,8 +13,7 @@ mod scale;
 mod search;
 mod weight;
 
-use std::sync::OnceLock;
-
+use candidates::WRITTEN_OUT;
 use scale::Mistakes;
 use search::{Limits, search};
 use weight::weight;
@@ -30,8 +30,6 @@ pub(super) use near_miss::NearMisses;
 /// The work limit of the search for the edit that corrects an answer, in entries computed on one network. It bounds the
 /// time to a verdict for any input; the homework's longest answers need a tenth of it.
 const MAX_EDIT_WORK: usize = 400_000;
-/// The batch size that answers are written out for.
-const WRITTEN_OUT: usize = 2;
 
 /// One mistake, or two that were made at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,19 +73,6 @@ impl Name {
     }
 }
 
-/// What the mistakes of one question are recognized by.
-#[derive(Default)]
-pub(super) struct Naming {
-    all: NearMisses,
-    /// The same on batches of two, for answers that are written out for two samples.
-    of_two: OnceLock<Option<Box<Pair>>>,
-}
-
-struct Pair {
-    solution: Solution,
-    near_misses: NearMisses,
-}
-
 /// The networks on which an answer is named.
 struct Ground<'p> {
     solution: &'p Solution,
@@ -103,11 +88,18 @@ impl<'p> Ground<'p> {
     fn new(prepared: &'p Prepared) -> Self {
         Self {
             solution: &prepared.solution,
-            near_misses: &prepared.naming.all,
+            near_misses: &prepared.candidates.all,
             prepared,
             free: &prepared.question.free,
             samples: None,
         }
+    }
+
+    async fn list(&self) -> &'p near_miss::NearMissList {
+        let listed = || self.listed();
+        self.near_misses
+            .list(self.solution, listed, self.free)
+            .await
     }
 
     /// The assignment's own mistakes.
@@ -153,11 +145,7 @@ pub(super) async fn name(prepared: &Prepared, answer: &Expr, values: &Values) ->
     if found.is_some() || !is_for_two(answer, values, &prepared.solution.values) {
         return found;
     }
-    let of_two = prepared
-        .naming
-        .of_two
-        .get_or_init(|| pair(&prepared.solution));
-    let pair = of_two.as_deref()?;
+    let pair = prepared.candidates.of_two(&prepared.solution)?;
     let ground = Ground {
         solution: &pair.solution,
         near_misses: &pair.near_misses,
@@ -173,7 +161,7 @@ pub(super) async fn name(prepared: &Prepared, answer: &Expr, values: &Values) ->
 }
 
 async fn near_miss_alone(prepared: &Prepared, values: &Values) -> Option<Name> {
-    let list = prepared.naming.all.list(&Ground::new(prepared)).await;
+    let list = Ground::new(prepared).list().await;
     let is_constant = values.error.is_none() && !values.is_all_zero();
     let exact = if is_constant {
         exact(list, &prepared.solution, values).await
@@ -184,7 +172,7 @@ async fn near_miss_alone(prepared: &Prepared, values: &Values) -> Option<Name> {
 }
 
 async fn name_on(ground: &Ground<'_>, answer: &Expr, values: &Values) -> Option<Name> {
-    let list = ground.near_misses.list(ground).await;
+    let list = ground.list().await;
     let evaluates = values.error.is_none();
     let is_zero = evaluates && values.is_all_zero();
     let mut best: Option<(u32, Name)> = None;
@@ -208,7 +196,7 @@ async fn name_on(ground: &Ground<'_>, answer: &Expr, values: &Values) -> Option<
             masks_only: is_zero,
             pairs: best.is_none() && !is_zero,
         };
-        let found = search(ground, list, answer, limits).await;
+        let found = search((ground.solution, ground.free), list, answer, limits).await;
         if let Some((_, mistake)) = found.single {
             best = lighter(best, Name::one(mistake));
         }
@@ -349,24 +337,4 @@ fn is_for_two(answer: &Expr, values: &Values, right: &Values) -> bool {
         _ => None,
     });
     largest_row.max() == Some(WRITTEN_OUT) && values.networks.iter().zip(&right.networks).any(fits)
-}
-
-fn pair(solution: &Solution) -> Option<Box<Pair>> {
-    let of_two = |samples: usize| samples == WRITTEN_OUT;
-    let networks = solution.networks.iter();
-    let networks: Vec<_> = networks
-        .filter(|network| of_two(network.samples()))
-        .cloned()
-        .collect();
-    (!networks.is_empty()).then(|| {
-        Box::new(Pair {
-            solution: Solution {
-                formula: solution.formula.clone(),
-                letters: solution.letters.clone(),
-                values: solution.values.of_size(&solution.values, WRITTEN_OUT),
-                networks,
-            },
-            near_misses: NearMisses::default(),
-        })
-    })
 }

@@ -1,7 +1,7 @@
 //! Prepares a question: its networks, the right values on each, and the values of its expected mistakes.
 
 use super::closed;
-use super::naming::Naming;
+use super::naming::candidates::Candidates;
 use super::network::Layout;
 use super::sample::{Designs, Sampler, constants, seed};
 use super::solution::Solution;
@@ -32,7 +32,7 @@ pub(super) struct Prepared {
     catalogue: Vec<Expected>,
     /// The values of other right answers.
     accepted: Vec<Values>,
-    pub(super) naming: Naming,
+    pub(super) candidates: Candidates,
     allowed: Vec<Symbol>,
     forbidden: Vec<Kind>,
     pub(super) carries: Vec<PreparedCarry>,
@@ -163,10 +163,10 @@ impl Prepared {
                         values: reference,
                     },
                     catalogue,
-                    naming: Naming::default(),
+                    candidates: Candidates::default(),
                     scope,
                 };
-                closed::check(&prepared)?;
+                closed::check(question)?;
                 return Ok(prepared);
             }
             networks.push(sample(networks.len())?);

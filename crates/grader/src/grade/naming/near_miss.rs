@@ -2,7 +2,6 @@
 
 use std::sync::OnceLock;
 
-use super::Ground;
 use super::edit::{Edits, Side};
 use super::prints::{Sorted, is_same, print, ratio_print};
 use super::weight::weight;
@@ -50,14 +49,19 @@ pub(super) struct NearMiss {
 }
 
 impl NearMisses {
-    pub(super) async fn list(&self, ground: &Ground<'_>) -> &NearMissList {
+    /// The near misses of `solution`, computed when they are first needed.
+    pub(super) async fn list(
+        &self,
+        solution: &Solution,
+        listed: impl FnOnce() -> Vec<(Mistake, Values)>,
+        free: &[char],
+    ) -> &NearMissList {
         match self.0.get() {
             Some(list) => list,
             None => {
                 // Two gradings that need them at once both compute them: neither can wait for the other between its
                 // steps.
-                let listed = ground.listed();
-                let list = NearMissList::new(ground.solution, &listed, ground.free).await;
+                let list = NearMissList::new(solution, &listed(), free).await;
                 self.0.get_or_init(|| list)
             }
         }

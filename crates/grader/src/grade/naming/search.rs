@@ -1,7 +1,6 @@
 //! Searches for the single edit that corrects a wrong answer, or leaves one known mistake, among hundreds of candidates
 //! of which nearly all fail on the first trial.
 
-use super::Ground;
 use super::edit::{Edits, Side};
 use super::near_miss::{NearMissList, Trial, values_on};
 use super::prints::{is_same, largest};
@@ -45,13 +44,12 @@ pub(super) struct Limits {
 
 /// The simplest single mistake and the simplest pair of mistakes of `answer`.
 pub(super) async fn search(
-    ground: &Ground<'_>,
+    (solution, free): (&Solution, &[char]),
     list: &NearMissList,
     answer: &Expr,
     limits: Limits,
 ) -> Found {
     let mut found = Found::default();
-    let solution = ground.solution;
     let [first, second, third] = list.trials();
     let (Some(widest), Some(right)) = (
         solution.networks.get(first.network),
@@ -67,7 +65,7 @@ pub(super) async fn search(
     });
     let mut numbered = answer.clone();
     numbered.number_pieces();
-    let mut edits = Edits::new(numbered, Side::Answer, ground.free, widest);
+    let mut edits = Edits::new(numbered, Side::Answer, free, widest);
     let (mut left, mut checked) = (limits.work, 0);
     while edits.work() < MAX_COPIES
         && let Some(edit) = edits.advance()
