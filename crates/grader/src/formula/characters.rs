@@ -289,6 +289,7 @@ fn alphanumeric(c: char) -> Option<String> {
 }
 
 /// Writes a character that is neither raised nor lowered.
+#[allow(clippy::too_many_lines, reason = "a table of characters")]
 fn plain(c: char, to: &mut String) {
     const PLAIN: &[(char, &str)] = &[
         ('ŷ', "\\hat{y} "),

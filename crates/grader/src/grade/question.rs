@@ -50,6 +50,10 @@ impl Prepared {
     ///
     /// # Errors
     /// A formula of the question that cannot be read or evaluated, a solution that is not right, a mistake that is.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "read, sample, compare: one after the other"
+    )]
     pub(super) fn new(
         assignment: &Assignment,
         question: &Question,

@@ -234,6 +234,7 @@ fn chains_of_costly_sides_have_a_verdict_soon() {
 }
 
 /// Texts of up to 8 KiB that open something again and again, and may close it.
+#[allow(clippy::too_many_lines, reason = "a list of texts")]
 fn hostile() -> Vec<String> {
     const OPEN: [(&str, &str, &str); 56] = [
         ("(", "z2", ")"),

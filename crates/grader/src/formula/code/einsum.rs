@@ -40,7 +40,7 @@ impl Program<'_> {
         }
         let mut arrays = Vec::with_capacity(rest.len());
         for value in rest {
-            arrays.push(self.to_array(value.clone(), span)?);
+            arrays.push(self.as_array(value.clone(), span)?);
         }
         for (array, letters) in arrays.iter().zip(&operands) {
             if usize::from(array.rank) != letters.len() || array.rank > 2 {
@@ -200,7 +200,7 @@ impl Program<'_> {
             [] => Ok(body),
             [one] => self.stacked(one, body, span),
             [rows, columns] => {
-                let row = self.stacked(columns, body, span)?.as_row();
+                let row = self.stacked(columns, body, span)?.into_row();
                 self.stacked(rows, row, span)
             }
             _ => {

@@ -45,7 +45,7 @@ impl Program<'_> {
         if !(ones && a.column == b.column) {
             // Beside a number, the side on which an array of rank 1 lies does not matter.
             if a.rank > 0 && b.rank > 0 {
-                (a, b) = (a.as_row(), b.as_row());
+                (a, b) = (a.into_row(), b.into_row());
             }
         }
         let batch = match (a.batch.clone(), b.batch.clone()) {

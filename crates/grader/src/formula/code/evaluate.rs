@@ -96,16 +96,16 @@ impl Program<'_> {
     /// The array that an expression is.
     pub(super) fn array(&mut self, node: &Node) -> Result<Array, FormulaError> {
         let value = self.value(node)?;
-        self.to_array(value, node.span)
+        self.as_array(value, node.span)
     }
 
     /// The array that a value is.
-    pub(super) fn to_array(&mut self, value: Value, span: Span) -> Result<Array, FormulaError> {
+    pub(super) fn as_array(&mut self, value: Value, span: Span) -> Result<Array, FormulaError> {
         let what = match value {
             Value::Array(array) => return Ok(*array),
             Value::List(values) => return self.array_of(values, span),
             Value::Series(axis, element) => {
-                let element = self.to_array(*element, span)?;
+                let element = self.as_array(*element, span)?;
                 return self.stacked(&axis, element, span);
             }
             Value::Lost(why) => return Err(self.syntax_error(span, why)),
@@ -266,8 +266,8 @@ impl Program<'_> {
             }
         }
         let (left, right) = (
-            self.to_array(left, left_span)?,
-            self.to_array(right, right_span)?,
+            self.as_array(left, left_span)?,
+            self.as_array(right, right_span)?,
         );
         Ok(self.infix(operator, left, right, span)?.into_value())
     }
@@ -346,7 +346,7 @@ impl Program<'_> {
             }
             Value::Layers(_) => self.lookup(name, span),
             other => {
-                let array = self.to_array(other, base.span)?;
+                let array = self.as_array(other, base.span)?;
                 self.array_attribute(array, name, span)
             }
         }
@@ -472,7 +472,7 @@ impl Program<'_> {
                 self.library(name, false, list, Vec::new(), span)
             }
             other => {
-                let array = self.to_array(other, span)?;
+                let array = self.as_array(other, span)?;
                 self.index_array(array, items, span)
             }
         }
@@ -690,7 +690,7 @@ impl Program<'_> {
                 array
             }
             ([Value::Slice(..)], _) => {
-                let column = self.flattened(array.transposed(), span)?.as_column();
+                let column = self.flattened(array.transposed(), span)?.into_column();
                 return Ok(Array { rank: 2, ..column }.into_value());
             }
             _ => array,

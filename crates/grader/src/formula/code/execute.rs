@@ -257,7 +257,7 @@ impl<'s> Program<'s> {
                 }
             },
             value => {
-                let array = self.to_array(value, span)?;
+                let array = self.as_array(value, span)?;
                 if array.rank == 3 {
                     let message = "The answer has three axes, with one for the samples: sum over that axis, or use a matrix product such as a.T @ b.";
                     return Err(self.shape_error(span, message));
@@ -498,7 +498,7 @@ impl<'s> Program<'s> {
             let message = "\"if\" decides once, not entry by entry: use np.where(condition, a, b).";
             return Err(self.shape_error(span, message));
         }
-        let (a, b) = (self.to_array(a, span)?, self.to_array(b, span)?);
+        let (a, b) = (self.as_array(a, span)?, self.as_array(b, span)?);
         Ok(self.choice(condition.clone(), a, b, span)?.into_value())
     }
 
@@ -526,7 +526,7 @@ impl<'s> Program<'s> {
                     && let Some((name, added)) = self.accumulation(target, node)
                 {
                     let added = self.value(&added)?;
-                    let added = self.to_array(added, span)?;
+                    let added = self.as_array(added, span)?;
                     self.add_to_name(name, added, span)?;
                     return Ok(Flow::Next);
                 } else {
@@ -612,7 +612,7 @@ impl<'s> Program<'s> {
             }
             (Form::Name(name), _) => {
                 let before = self.lookup(name, target.span)?;
-                let before = self.to_array(before, span)?;
+                let before = self.as_array(before, span)?;
                 let after = self.infix(operator, before, value, span)?;
                 self.set(name, after.into_value(), span)
             }

@@ -243,7 +243,7 @@ impl Program<'_> {
         if self.dialect.has_dots() {
             // Julia's `h[1, :]` is a column; a matrix of MATLAB keeps both of its axes.
             let turns = self.dialect == super::syntax::Dialect::Julia && rank == 1;
-            array = if turns { array.as_column() } else { array };
+            array = if turns { array.into_column() } else { array };
             array.rank = 2;
         }
         if picks.contains(&Pick::New) {
@@ -365,11 +365,11 @@ impl Program<'_> {
             }
             [true, true] => array.rank = 2,
             [true, false] => {
-                array = array.as_row();
+                array = array.into_row();
                 array.rank = 2;
             }
             [false, true] => {
-                array = array.as_column();
+                array = array.into_column();
                 array.rank = 2;
             }
             [false, false, true] => return self.three(array, true, span),

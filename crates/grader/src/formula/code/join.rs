@@ -17,7 +17,7 @@ impl Program<'_> {
     ) -> Result<Array, FormulaError> {
         let mut parts = Vec::with_capacity(values.len());
         for value in values {
-            parts.push(self.to_array(value, span)?);
+            parts.push(self.as_array(value, span)?);
         }
         let Some(first) = parts.first() else {
             return Err(self.shape_error(span, "An empty list is no array."));
@@ -30,7 +30,7 @@ impl Program<'_> {
         match rank {
             0 => self.joined(parts, false, 1, span),
             1 => {
-                let rows = parts.into_iter().map(Array::as_row).collect();
+                let rows = parts.into_iter().map(Array::into_row).collect();
                 self.joined(rows, true, 2, span)
             }
             _ => {
@@ -147,7 +147,7 @@ impl Program<'_> {
         };
         let mut parts = Vec::with_capacity(values.len());
         for value in values {
-            parts.push(self.to_array(value, span)?);
+            parts.push(self.as_array(value, span)?);
         }
         Ok(parts)
     }
@@ -182,7 +182,7 @@ impl Program<'_> {
         if let ("stack" | "vstack", [Value::Series(axis, element), ..]) =
             (name, &arguments.values[..])
         {
-            let element = self.to_array((**element).clone(), span)?;
+            let element = self.as_array((**element).clone(), span)?;
             let row = name == "vstack" && element.rank == 2 && element.sizes.0 == ONE;
             let element = Array {
                 rank: if row { 1 } else { element.rank },
@@ -201,8 +201,8 @@ impl Program<'_> {
         let rank = parts.iter().map(|part| part.rank).max().unwrap_or(0);
         let mixed = parts.iter().any(|part| part.rank != rank);
         let numbers = parts.iter().any(|part| part.rank == 0);
-        let rows = |parts: Vec<Array>| parts.into_iter().map(Array::as_row).collect();
-        let columns = |parts: Vec<Array>| parts.into_iter().map(Array::as_column).collect();
+        let rows = |parts: Vec<Array>| parts.into_iter().map(Array::into_row).collect();
+        let columns = |parts: Vec<Array>| parts.into_iter().map(Array::into_column).collect();
         let array = match (name, rank, axis) {
             ("vstack" | "row_stack", ..) => self.joined(rows(parts), true, 2, span)?,
             ("column_stack", ..) => self.joined(columns(parts), false, 2, span)?,
@@ -235,7 +235,7 @@ impl Program<'_> {
             if let Value::List(values) = row {
                 let mut parts = Vec::with_capacity(values.len());
                 for value in values {
-                    let part = self.to_array(value.clone(), span)?.as_row();
+                    let part = self.as_array(value.clone(), span)?.into_row();
                     parts.push(part);
                 }
                 lines.push(self.joined(parts, false, 2, span)?);
@@ -295,7 +295,7 @@ impl Program<'_> {
         let Some(first) = arguments.take(0, &["a", "input", "x", "m", "v", "arr"]) else {
             return Err(self.syntax_error(span, format!("{name} takes an array.")));
         };
-        let a = self.to_array(first.clone(), span)?;
+        let a = self.as_array(first.clone(), span)?;
         let rest = arguments.values.get(1..).unwrap_or_default();
         let array = match name {
             "transpose" | "Transpose" | "t" | "adjoint" | "swapaxes" | "permute" => {
@@ -303,7 +303,7 @@ impl Program<'_> {
             }
             "ravel" | "flatten" => self.flattened(a, span)?,
             "vec" => {
-                let column = self.flattened(a.transposed(), span)?.as_column();
+                let column = self.flattened(a.transposed(), span)?.into_column();
                 Array {
                     rank: if self.dialect.has_dots() { 2 } else { 1 },
                     ..column
@@ -325,7 +325,7 @@ impl Program<'_> {
                 self.unsqueezed(a, axis.as_ref(), span)?
             }
             "atleast_2d" => {
-                let a = a.as_row();
+                let a = a.into_row();
                 let rank = a.rank.max(2);
                 Array {
                     rank,
@@ -395,7 +395,7 @@ impl Program<'_> {
             return Err(self.shape_error(span, "Only a row or a column can be repeated here."));
         }
         let ones = self.library("ones", false, shape.to_vec(), Vec::new(), span)?;
-        let ones = self.to_array(ones, span)?;
+        let ones = self.as_array(ones, span)?;
         let operation = Operation::Of(super::super::Operator::Hadamard);
         self.elementwise(operation, a, ones, span)
     }
@@ -462,7 +462,7 @@ impl Program<'_> {
                     return Ok(a);
                 }
                 if *rows == ONE {
-                    let flat = self.flattened(a, span)?.as_row();
+                    let flat = self.flattened(a, span)?.into_row();
                     return Ok(Array {
                         rank: 2,
                         column: false,
@@ -470,7 +470,7 @@ impl Program<'_> {
                     });
                 }
                 if *columns == ONE {
-                    let flat = self.flattened(a, span)?.as_column();
+                    let flat = self.flattened(a, span)?.into_column();
                     return Ok(Array {
                         rank: 2,
                         column: false,
@@ -479,7 +479,7 @@ impl Program<'_> {
                 }
                 let nodes = a.nodes + 4;
                 let (first, second) = (first.clone(), second.clone());
-                let call = Kind::Call(Function::Reshape, vec![a.as_row().expr, first, second]);
+                let call = Kind::Call(Function::Reshape, vec![a.into_row().expr, first, second]);
                 let mut array = Array::new(Kind::Number(0.0), span, 2, (*rows, *columns));
                 array.expr = Expr::new(call, span);
                 array.nodes = nodes;
@@ -565,10 +565,10 @@ impl Program<'_> {
             }),
             (1, Some(0 | -2)) => Ok(Array {
                 rank: 2,
-                ..a.as_row()
+                ..a.into_row()
             }),
             (1, Some(1 | -1)) => {
-                let column = a.as_column();
+                let column = a.into_column();
                 Ok(Array {
                     rank: 2,
                     column: false,

@@ -114,31 +114,26 @@ impl Program<'_> {
             let [argument] = &arguments.values[..] else {
                 return Err(self.syntax_error(span, format!("{name} takes one argument.")));
             };
-            let array = self.to_array(argument.clone(), span)?;
+            let array = self.as_array(argument.clone(), span)?;
             return Ok(self.mapped(function, array, span)?.into_value());
         }
         if let Some(operation) = pairwise(usual) {
             return self.pair(name, operation, &arguments, span);
         }
-        match self.reduction(usual, &arguments, span)? {
-            Some(value) => return Ok(value),
-            None => {}
+        if let Some(value) = self.reduction(usual, &arguments, span)? {
+            return Ok(value);
         }
-        match self.linear_algebra(usual, torch, &arguments, span)? {
-            Some(value) => return Ok(value),
-            None => {}
+        if let Some(value) = self.linear_algebra(usual, torch, &arguments, span)? {
+            return Ok(value);
         }
-        match self.creation(usual, &arguments, span)? {
-            Some(value) => return Ok(value),
-            None => {}
+        if let Some(value) = self.creation(usual, &arguments, span)? {
+            return Ok(value);
         }
-        match self.rearrangement(usual, torch, &arguments, span)? {
-            Some(value) => return Ok(value),
-            None => {}
+        if let Some(value) = self.rearrangement(usual, torch, &arguments, span)? {
+            return Ok(value);
         }
-        match self.decision(usual, &arguments, span)? {
-            Some(value) => return Ok(value),
-            None => {}
+        if let Some(value) = self.decision(usual, &arguments, span)? {
+            return Ok(value);
         }
         match self.plain_python(usual, &arguments, span)? {
             Some(value) => Ok(value),
@@ -185,7 +180,7 @@ impl Program<'_> {
     ) -> Result<Value, FormulaError> {
         let mut arrays = Vec::with_capacity(2);
         for value in &arguments.values {
-            arrays.push(self.to_array(value.clone(), span)?);
+            arrays.push(self.as_array(value.clone(), span)?);
         }
         let mut arrays = arrays.into_iter();
         let (Some(mut left), Some(second)) = (arrays.next(), arrays.next()) else {
@@ -258,14 +253,14 @@ impl Program<'_> {
             return Err(self.syntax_error(span, format!("{name} takes an array and an axis.")));
         }
         if !mean && let Value::Series(axis, element) = first {
-            let element = self.to_array((**element).clone(), span)?;
+            let element = self.as_array((**element).clone(), span)?;
             let has_axis = arguments.take(1, &["axis", "dim"]).is_some();
             if element.rank == 0 || !has_axis {
                 let sum = self.series_sum(&axis.clone(), element, span)?;
                 return Ok(Some(sum.into_value()));
             }
         }
-        let array = self.to_array(first.clone(), span)?;
+        let array = self.as_array(first.clone(), span)?;
         let mut over = self.over(arguments, 1, span)?;
         // MATLAB sums over the first axis that is longer than 1.
         if self.dialect == Dialect::Matlab && over == Over::All {
@@ -295,7 +290,7 @@ impl Program<'_> {
             0,
             &["a", "x", "input", "A", "arr", "m", "object", "condition"],
         ) {
-            Some(value) => self.to_array(value.clone(), span),
+            Some(value) => self.as_array(value.clone(), span),
             None => Err(self.syntax_error(span, format!("{name} takes an argument."))),
         }
     }
@@ -315,8 +310,8 @@ impl Program<'_> {
             return Err(self.syntax_error(span, format!("{name} takes two arguments.")));
         };
         Ok((
-            self.to_array(a.clone(), span)?,
-            self.to_array(b.clone(), span)?,
+            self.as_array(a.clone(), span)?,
+            self.as_array(b.clone(), span)?,
         ))
     }
 
@@ -373,7 +368,7 @@ impl Program<'_> {
     fn many_products(&mut self, values: &[Value], span: Span) -> Result<Value, FormulaError> {
         let mut product: Option<Array> = None;
         for value in values {
-            let next = self.to_array(value.clone(), span)?;
+            let next = self.as_array(value.clone(), span)?;
             product = Some(match product {
                 None => next,
                 Some(left) => self.matmul(left, next, span)?,
@@ -433,7 +428,7 @@ impl Program<'_> {
         };
         let turn = |array: Array, turns: bool| if turns { array.transposed() } else { array };
         match axes {
-            Some((one @ (0 | 1 | -1 | -2), other @ (0 | 1 | -1 | -2))) => {
+            Some((one @ -2..=1, other @ -2..=1)) => {
                 let a = turn(a, one == 0 || one == -2);
                 let b = turn(b, other == 1 || other == -1);
                 self.matmul(a, b, span)
@@ -468,7 +463,7 @@ impl Program<'_> {
         };
         let mut sizes = Vec::with_capacity(values.len());
         for value in values {
-            let array = self.to_array(value.clone(), span)?;
+            let array = self.as_array(value.clone(), span)?;
             let bound = self
                 .bound(&Value::Array(Box::new(array.clone())), span)?
                 .normal();
@@ -546,7 +541,7 @@ impl Program<'_> {
                 let Some(value) = arguments.take(1, &["fill_value"]) else {
                     return Err(self.syntax_error(span, "np.full takes a shape and a number."));
                 };
-                let value = self.to_array(value.clone(), span)?;
+                let value = self.as_array(value.clone(), span)?;
                 self.elementwise(Operation::Of(Operator::Hadamard), ones, value, span)?
             }
             "zeros_like" => {
@@ -557,7 +552,7 @@ impl Program<'_> {
                 let a = self.first(name, arguments, span)?;
                 let zeros = self.zeros_like(&a, span)?;
                 let value = match arguments.take(1, &["fill_value"]) {
-                    Some(value) if name == "full_like" => self.to_array(value.clone(), span)?,
+                    Some(value) if name == "full_like" => self.as_array(value.clone(), span)?,
                     _ => Array::number(1.0, span),
                 };
                 let mut array =
@@ -568,7 +563,7 @@ impl Program<'_> {
             "eye" | "identity" => {
                 let ones = self
                     .ones(shape.get(..1).unwrap_or_default(), span)?
-                    .as_row();
+                    .into_row();
                 let ones = Array { rank: 1, ..ones };
                 let size = ones.sizes.1;
                 let ones = if ones.sizes.1 == ONE && ones.sizes.0 != ONE {
@@ -586,10 +581,10 @@ impl Program<'_> {
                 let Some(value) = values.first() else {
                     return Err(self.syntax_error(span, format!("{name} takes a list.")));
                 };
-                let array = self.to_array(value.clone(), span)?;
+                let array = self.as_array(value.clone(), span)?;
                 // sympy's `Matrix([a, b])` is a column.
                 if name == "Matrix" && array.rank == 1 {
-                    let column = array.as_column();
+                    let column = array.into_column();
                     Array {
                         rank: 2,
                         column: false,
@@ -619,7 +614,7 @@ impl Program<'_> {
                         let message = "where takes a condition and two values.";
                         return Err(self.syntax_error(span, message));
                     };
-                    three.push(self.to_array(value.clone(), span)?);
+                    three.push(self.as_array(value.clone(), span)?);
                 }
                 let [condition, one, other] = <[Array; 3]>::try_from(three)
                     .map_err(|_| self.syntax_error(span, "where takes three arguments."))?;
@@ -631,7 +626,7 @@ impl Program<'_> {
                     _ if a.mask => a,
                     None => self.mapped(Function::Step, a, span)?,
                     Some(value) => {
-                        let value = self.to_array(value.clone(), span)?;
+                        let value = self.as_array(value.clone(), span)?;
                         self.heaviside(a, value, span)?
                     }
                 }
@@ -646,7 +641,7 @@ impl Program<'_> {
                     match limit {
                         None | Some(Value::Nothing) => {}
                         Some(limit) => {
-                            let limit = self.to_array(limit.clone(), span)?;
+                            let limit = self.as_array(limit.clone(), span)?;
                             array =
                                 self.elementwise(Operation::Call(function), array, limit, span)?;
                         }
@@ -700,8 +695,8 @@ impl Program<'_> {
             let [value, condition] = &parts[..] else {
                 return Err(self.syntax_error(span, "Piecewise takes pairs (value, condition)."));
             };
-            let value = self.to_array(value.clone(), span)?;
-            let condition = self.to_array(condition.clone(), span)?;
+            let value = self.as_array(value.clone(), span)?;
+            let condition = self.as_array(condition.clone(), span)?;
             let is_last = at + 1 == arguments.values.len();
             result = Some(match result {
                 None if condition.whole == Some(1) => value,
@@ -785,7 +780,7 @@ impl Program<'_> {
                 Array::number(values.len() as f64, span).into_value()
             }
             ("len", Some(value)) => {
-                let array = self.to_array(value, span)?;
+                let array = self.as_array(value, span)?;
                 match self.shape(&array, span)? {
                     Value::List(sizes) if !sizes.is_empty() => sizes[0].clone(),
                     _ => return Err(self.shape_error(span, "A number has no length.")),
@@ -810,11 +805,11 @@ impl Program<'_> {
             ("dict", _) => Value::Dictionary(arguments.named.clone()),
             ("copy", Some(value)) => value,
             ("shape", Some(value)) => {
-                let array = self.to_array(value, span)?;
+                let array = self.as_array(value, span)?;
                 self.shape(&array, span)?
             }
             ("size" | "numel", Some(value)) => {
-                let array = self.to_array(value, span)?;
+                let array = self.as_array(value, span)?;
                 match arguments.values.get(1) {
                     Some(Value::Array(axis)) => {
                         let axis = axis.whole.unwrap_or(0) - i64::from(self.one_based);
@@ -830,7 +825,7 @@ impl Program<'_> {
 
     /// `float(a)`, `int(a)`.
     fn number(&mut self, name: &str, value: Value, span: Span) -> Result<Value, FormulaError> {
-        let mut array = self.to_array(value, span)?;
+        let mut array = self.as_array(value, span)?;
         if matches!(name, "float" | "int") && array.rank > 0 {
             if !array.is_one() {
                 let message =
@@ -882,7 +877,7 @@ impl Program<'_> {
     ) -> Result<Option<Value>, FormulaError> {
         Ok(Some(match (name, first) {
             ("square", Some(value)) => {
-                let (array, two) = (self.to_array(value, span)?, Array::number(2.0, span));
+                let (array, two) = (self.as_array(value, span)?, Array::number(2.0, span));
                 self.power(array, two, span)?.into_value()
             }
             ("power" | "pow", Some(value)) => {
@@ -891,24 +886,24 @@ impl Program<'_> {
                     return Err(self.syntax_error(span, "power takes two arguments."));
                 };
                 let (base, exponent) =
-                    (self.to_array(value, span)?, self.to_array(exponent, span)?);
+                    (self.as_array(value, span)?, self.as_array(exponent, span)?);
                 self.power(base, exponent, span)?.into_value()
             }
             ("negative" | "neg", Some(value)) => {
-                let array = self.to_array(value, span)?;
+                let array = self.as_array(value, span)?;
                 self.negated(array, span)?.into_value()
             }
             ("reciprocal", Some(value)) => {
-                let (one, array) = (Array::number(1.0, span), self.to_array(value, span)?);
+                let (one, array) = (Array::number(1.0, span), self.as_array(value, span)?);
                 self.elementwise(Operation::Of(Operator::Divide), one, array, span)?
                     .into_value()
             }
             ("softmax", Some(value)) => {
-                let array = self.to_array(value, span)?;
+                let array = self.as_array(value, span)?;
                 if array.rank == 2 && self.over(arguments, 1, span)? == Over::Axis(0) {
                     return Err(self.shape_error(span, "softmax along axis 0 is not known here."));
                 }
-                self.mapped(Function::Softmax, array.as_row(), span)?
+                self.mapped(Function::Softmax, array.into_row(), span)?
                     .into_value()
             }
             _ => return Ok(None),
@@ -969,7 +964,7 @@ impl Program<'_> {
             let (own, element) = match value {
                 Value::Series(own, element) => (own, *element),
                 other => {
-                    let array = self.to_array(other, span)?;
+                    let array = self.as_array(other, span)?;
                     if array.rank == 0 {
                         return Err(self.shape_error(span, "A number has no rows to run over."));
                     }

@@ -208,7 +208,7 @@ impl Program<'_> {
                 Ok(Run::Index(axis, values))
             }
             other => {
-                let array = self.to_array(other, span)?;
+                let array = self.as_array(other, span)?;
                 if array.rank == 0 || array.rank > 2 {
                     return Err(self.shape_error(span, "A loop cannot run over this."));
                 }
@@ -302,9 +302,7 @@ impl Program<'_> {
         mut values: Vec<Value>,
         span: Span,
     ) -> Result<(), FormulaError> {
-        let value = if values.len() == 1 && targets.len() == 1 {
-            values.swap_remove(0)
-        } else if values.len() == 1 {
+        let value = if values.len() == 1 {
             values.swap_remove(0)
         } else {
             Value::List(values)
@@ -471,7 +469,7 @@ impl Program<'_> {
         let Some(before) = before.cloned() else {
             return Err(self.syntax_error(span, format!("{name} has no value yet.")));
         };
-        let before = self.to_array(before, span)?;
+        let before = self.as_array(before, span)?;
         let after = match place {
             None | Some((Pick::All, Pick::All)) if adds => self.added(before, value, span)?,
             None => value,
@@ -613,7 +611,7 @@ impl Program<'_> {
             Some(Value::Dictionary(entries)) => {
                 return self.set_key(name, entries, items, value, span);
             }
-            Some(before) => self.to_array(before, span)?,
+            Some(before) => self.as_array(before, span)?,
             None => match self.course_value(name, span) {
                 Some(Value::Array(array)) => {
                     // A gradient whose entries are given is no longer the course's: it begins as zeros.
@@ -634,7 +632,7 @@ impl Program<'_> {
                 }
             },
         };
-        let mut value = self.to_array(value, span)?;
+        let mut value = self.as_array(value, span)?;
         let mut picked = Vec::with_capacity(items.len());
         for item in items {
             picked.push(self.value(item)?);
@@ -699,9 +697,9 @@ impl Program<'_> {
         // The block has one row where one row is chosen, and one column where one column is.
         if value.rank == 1 {
             value = if is_one(place.1) && !is_one(place.0) && before.rank == 2 {
-                value.as_column()
+                value.into_column()
             } else {
-                value.as_row()
+                value.into_row()
             };
         }
         let wrong =

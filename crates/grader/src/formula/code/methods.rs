@@ -30,7 +30,7 @@ impl Program<'_> {
         named: &[(String, Node)],
         span: Span,
     ) -> Result<Value, FormulaError> {
-        let array = self.to_array(base, base_node.span)?;
+        let array = self.as_array(base, base_node.span)?;
         let mut arguments = Vec::with_capacity(values.len() + 1);
         // The types in `.astype(float)` and `.to(torch.float32)` are no values.
         if matches!(name, "astype" | "to" | "type") {
@@ -77,8 +77,8 @@ impl Program<'_> {
                 let [condition, other] = &arguments[..] else {
                     return Err(self.syntax_error(span, ".where takes a condition and a value."));
                 };
-                let condition = self.to_array(condition.clone(), span)?;
-                let other = self.to_array(other.clone(), span)?;
+                let condition = self.as_array(condition.clone(), span)?;
+                let other = self.as_array(other.clone(), span)?;
                 Ok(self.choice(condition, array, other, span)?.into_value())
             }
             "expand" => {

@@ -127,9 +127,9 @@ fn read_as(text: &str, scope: &Scope, dialect: Dialect, plain: bool) -> Result<S
     let mut others = Vec::new();
     if array.rank == 1 && array.sizes != (value::ONE, value::ONE) {
         let other = if array.column {
-            array.clone().as_row()
+            array.clone().into_row()
         } else {
-            array.clone().as_column()
+            array.clone().into_column()
         };
         others.push(OtherReading {
             expr: code(other.expr),

@@ -411,9 +411,8 @@ impl<'t> Parser<'t> {
             } else {
                 values.push(self.item(")")?);
             }
-            if !(self.eat(",") || (self.dialect == Dialect::Julia && self.eat(";")))
-                && !self.is(")")
-            {
+            let is_separated = self.eat(",") || (self.dialect == Dialect::Julia && self.eat(";"));
+            if !is_separated && !self.is(")") {
                 return Err(self.unexpected("a comma or \")\""));
             }
         }

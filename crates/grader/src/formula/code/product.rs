@@ -38,7 +38,7 @@ impl Program<'_> {
             rename(&mut b.expr, other.letter, one.letter);
         }
         let ranks = (a.rank, b.rank);
-        let mut product = self.times(a.as_row(), b.as_column(), span)?;
+        let mut product = self.times(a.into_row(), b.into_column(), span)?;
         match ranks {
             (1, 1) => product.rank = 0,
             (1, 2) => product.rank = 1,
@@ -96,7 +96,7 @@ impl Program<'_> {
     /// `np.outer(a, b)`.
     pub(super) fn outer(&mut self, a: Array, b: Array, span: Span) -> Result<Array, FormulaError> {
         let (a, b) = (self.flattened(a, span)?, self.flattened(b, span)?);
-        self.times(a.as_column(), b.as_row(), span)
+        self.times(a.into_column(), b.into_row(), span)
     }
 
     /// `np.inner(a, b)`.

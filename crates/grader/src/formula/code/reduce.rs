@@ -217,7 +217,7 @@ impl Program<'_> {
             return Ok(three);
         }
         let rank = body.rank;
-        let mut body = body.as_row();
+        let mut body = body.into_row();
         let count = match (axis.from.value(), axis.to.normal()) {
             (Some(0), to) if to.plus == 0 => to.size,
             (Some(from), to) => to

@@ -276,7 +276,7 @@ impl Array {
     }
 
     /// An array of rank 1 or less, held as a row; others as they are.
-    pub(super) fn as_row(mut self) -> Self {
+    pub(super) fn into_row(mut self) -> Self {
         if self.rank == 1 && self.column {
             self = self.turned();
             self.column = false;
@@ -285,7 +285,7 @@ impl Array {
     }
 
     /// An array of rank 1, held as a column; others as they are.
-    pub(super) fn as_column(mut self) -> Self {
+    pub(super) fn into_column(mut self) -> Self {
         if self.rank == 1 && !self.column {
             self = self.turned();
             self.column = true;

@@ -35,7 +35,7 @@ struct Macro {
 /// A definition that cannot be read, a use without its arguments, more expansion than is allowed.
 pub(super) fn expand(source: Source<'_>) -> Result<Source<'_>, FormulaError> {
     let defines = |name: &&str| source.text().contains(&format!("\\{name}"));
-    if !source.text().contains('\\') || !DEFINING.iter().any(|name| defines(&name)) {
+    if !source.text().contains('\\') || !DEFINING.iter().any(defines) {
         return Ok(source);
     }
     let (macros, edits) = definitions(&source)?;

@@ -667,6 +667,10 @@ impl Reader<'_> {
     }
 
     /// Skips indices and their ranges.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "the forms of one phrase, side by side"
+    )]
     fn for_all(&mut self, span: Span) -> Result<(), FormulaError> {
         if self.expects_operand() {
             return Err(not_understood("for", span));
@@ -1400,7 +1404,7 @@ impl Reader<'_> {
             }
         } else {
             // A mark stays for the formula that follows it.
-            self.state.marked = state.marked && !strong || (state.marked && strong);
+            self.state.marked = state.marked;
             self.state.introduced = state.introduced && !strong;
         }
         if strong {
@@ -1671,6 +1675,10 @@ fn without_inner_words(
 }
 
 /// The content of a pair of brackets, cut where it is a list.
+#[allow(
+    clippy::too_many_lines,
+    reason = "one pass over the tokens, an arm for each kind"
+)]
 fn inner_words(
     tokens: Vec<Lexeme>,
     context: &Context<'_>,
@@ -1900,6 +1908,10 @@ fn mark(mark: &'static str, span: Span) -> Lexeme {
 }
 
 /// `a if c, b otherwise`; `if c then a else b`; `a if c and b if d`.
+#[allow(
+    clippy::too_many_lines,
+    reason = "the orders of a value and its condition, side by side"
+)]
 fn conditional(elements: Vec<Element>, context: &Context<'_>) -> Result<Vec<Lexeme>, FormulaError> {
     let whole = Span {
         start: elements.first().map_or(0, |first| first.span().start),
@@ -2154,6 +2166,7 @@ impl Builder<'_> {
         }
     }
 
+    #[allow(clippy::too_many_lines, reason = "an arm for each prefix")]
     fn prefixed(
         &mut self,
         prefix: Prefix,

@@ -235,23 +235,25 @@ const TABLE: &[(Class, &str)] = &[
         is less than or equal to zero, less than or equal to zero, is negative or zero, is zero or negative, is at most zero"),
 ];
 
+/// The words of a phrase, and what it is.
+type Phrase = (Vec<&'static str>, Class);
+
 /// The phrases that begin with each word, the longest first.
-static PHRASES: LazyLock<HashMap<&'static str, Vec<(Vec<&'static str>, Class)>>> =
-    LazyLock::new(|| {
-        let mut phrases: HashMap<&str, Vec<(Vec<&str>, Class)>> = HashMap::new();
-        for (class, list) in TABLE {
-            for phrase in list.split(',') {
-                let words: Vec<&str> = phrase.split_whitespace().collect();
-                if let Some(first) = words.first() {
-                    phrases.entry(first).or_default().push((words, *class));
-                }
+static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| {
+    let mut phrases: HashMap<&str, Vec<(Vec<&str>, Class)>> = HashMap::new();
+    for (class, list) in TABLE {
+        for phrase in list.split(',') {
+            let words: Vec<&str> = phrase.split_whitespace().collect();
+            if let Some(first) = words.first() {
+                phrases.entry(first).or_default().push((words, *class));
             }
         }
-        for list in phrases.values_mut() {
-            list.sort_by_key(|(words, _)| std::cmp::Reverse(words.len()));
-        }
-        phrases
-    });
+    }
+    for list in phrases.values_mut() {
+        list.sort_by_key(|(words, _)| std::cmp::Reverse(words.len()));
+    }
+    phrases
+});
 
 /// Every word that occurs in a phrase.
 static KNOWN: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {

@@ -67,8 +67,11 @@ pub(super) enum ConstantFile {
     Shape([i64; 2]),
 }
 
+/// A quantity and its spellings.
+type Letters = (&'static str, &'static [&'static str]);
+
 /// The letters of well-known courses: a name for `notation`, and for each quantity its spellings.
-const PRESETS: &[(&str, &[(&str, &[&str])])] = &[
+const PRESETS: &[(&str, &[Letters])] = &[
     (
         "deeplearning.ai",
         &[

@@ -43,5 +43,5 @@ pub(super) fn is_pair(left: Mistake, corrected: Mistake) -> bool {
         )
     };
     let is_mask = |mistake| matches!(mistake, Mistake::MissingMask | Mistake::InvertedMask);
-    !(replaces(left) && replaces(corrected)) && !(is_mask(left) && is_mask(corrected))
+    !(replaces(left) && replaces(corrected) || is_mask(left) && is_mask(corrected))
 }

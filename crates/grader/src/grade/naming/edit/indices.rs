@@ -88,11 +88,9 @@ impl Changes<'_> {
                     }
                 }
             }
-            Symbol::Activation(layer) => {
-                if layer < self.bindings.depth() {
-                    let above = Symbol::Weights(layer + 1);
-                    self.put(Mistake::WrongWeight, selected(of(above), first, column));
-                }
+            Symbol::Activation(layer) if layer < self.bindings.depth() => {
+                let above = Symbol::Weights(layer + 1);
+                self.put(Mistake::WrongWeight, selected(of(above), first, column));
             }
             _ => {}
         }

@@ -200,7 +200,6 @@ fn sum_of(expr: &Expr) -> Option<(char, Option<&Limits>, &Expr)> {
 }
 
 /// The sum that is the last factor of a product, with the factors before it.
-#[expect(clippy::type_complexity, reason = "it is taken apart at once")]
 fn last_sum(expr: &Expr) -> Option<(char, Option<&Limits>, (&Expr, &Expr))> {
     match &expr.kind {
         Kind::Binary(Operator::Times | Operator::Hadamard, before, last) => {
