@@ -1976,46 +1976,16 @@ fn conditional(elements: Vec<Element>, context: &Context<'_>) -> Result<Vec<Lexe
         .iter()
         .map(|(word, tokens)| (*word, tokens.is_empty()))
         .collect();
-    let order: [usize; 3] = match spelled[..] {
+    let order: &[usize] = match spelled[..] {
         // a if c, b otherwise · a if c otherwise b · a if c, b
-        [("then", _), ("if", _), ("then", false), ("otherwise", true)] => [0, 1, 2],
-        [("then", _), ("if", _), ("otherwise", false)] => [0, 1, 2],
+        [("then", _), ("if", _), ("then", false), ("otherwise", true)] => &[0, 1, 2],
+        [("then", _), ("if", _), ("otherwise", false)] => &[0, 1, 2],
         // if c then a, otherwise b
-        [("if", _), ("then", _), ("otherwise", false)] if first_if => [1, 0, 2],
-        [("if", _), ("then", _), ("then", false), ("otherwise", true)] if first_if => [1, 0, 2],
+        [("if", _), ("then", _), ("otherwise", false)] if first_if => &[1, 0, 2],
+        [("if", _), ("then", _), ("then", false), ("otherwise", true)] if first_if => &[1, 0, 2],
         // a if c, b if d
-        [("then", _), ("if", _), ("then", _), ("if", _)] => {
-            let mut read = read.into_iter().map(|(_, tokens)| tokens);
-            let (Some(a), Some(c), Some(b), Some(d)) =
-                (read.next(), read.next(), read.next(), read.next())
-            else {
-                return Err(unread());
-            };
-            let mut out = wrapped(a, whole);
-            out.push(Lexeme::new(Token::Name("if".to_owned()), whole));
-            out.extend(wrapped(c, whole));
-            out.push(mark(",", whole));
-            out.extend(wrapped(b, whole));
-            out.push(Lexeme::new(Token::Name("if".to_owned()), whole));
-            out.extend(wrapped(d, whole));
-            return Ok(out);
-        }
-        [("if", _), ("then", _), ("if", _), ("then", _)] if first_if => {
-            let mut read = read.into_iter().map(|(_, tokens)| tokens);
-            let (Some(c), Some(a), Some(d), Some(b)) =
-                (read.next(), read.next(), read.next(), read.next())
-            else {
-                return Err(unread());
-            };
-            let mut out = wrapped(a, whole);
-            out.push(Lexeme::new(Token::Name("if".to_owned()), whole));
-            out.extend(wrapped(c, whole));
-            out.push(mark(",", whole));
-            out.extend(wrapped(b, whole));
-            out.push(Lexeme::new(Token::Name("if".to_owned()), whole));
-            out.extend(wrapped(d, whole));
-            return Ok(out);
-        }
+        [("then", _), ("if", _), ("then", _), ("if", _)] => &[0, 1, 2, 3],
+        [("if", _), ("then", _), ("if", _), ("then", _)] if first_if => &[1, 0, 3, 2],
         [("then", _), ("if", _)] | [("if", _), ("then", _)] => {
             return Err(syntax(
                 whole,
@@ -2024,15 +1994,20 @@ fn conditional(elements: Vec<Element>, context: &Context<'_>) -> Result<Vec<Lexe
         }
         _ => return Err(unread()),
     };
-    let [value, condition, other] = order;
     let mut parts: Vec<Vec<Lexeme>> = read.into_iter().map(|(_, tokens)| tokens).collect();
-    let mut take = |at: usize| parts.get_mut(at).map(std::mem::take).unwrap_or_default();
-    let mut out = wrapped(take(value), whole);
-    out.push(Lexeme::new(Token::Name("if".to_owned()), whole));
-    out.extend(wrapped(take(condition), whole));
-    out.push(mark(",", whole));
-    out.extend(wrapped(take(other), whole));
-    out.push(Lexeme::new(Token::Name("otherwise".to_owned()), whole));
+    let mut out = Vec::new();
+    for (at, &part) in order.iter().enumerate() {
+        match at {
+            0 => {}
+            2 => out.push(mark(",", whole)),
+            _ => out.push(Lexeme::new(Token::Name("if".to_owned()), whole)),
+        }
+        let tokens = parts.get_mut(part).map(std::mem::take);
+        out.extend(wrapped(tokens.unwrap_or_default(), whole));
+    }
+    if order.len() == 3 {
+        out.push(Lexeme::new(Token::Name("otherwise".to_owned()), whole));
+    }
     Ok(out)
 }
 
