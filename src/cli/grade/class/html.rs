@@ -37,17 +37,12 @@ pub(super) fn index(class: &ClassReport) -> String {
     body += "</tbody>\n</table>\n<h2>Questions</h2>\n<table>\n\
              <thead><tr><th>Question</th><th class=\"n\">Right</th><th>Mistakes</th></tr></thead>\n<tbody>\n";
     for question in &class.questions {
-        let mistakes: Vec<String> = question
-            .mistakes
-            .iter()
-            .map(|(name, count)| format!("{name} × {count}"))
-            .collect();
         let _ = writeln!(
             body,
             "<tr><td>{}</td><td class=\"n\">{}/{count}</td><td>{}</td></tr>",
             escape(&question.id),
             question.right,
-            escape(&mistakes.join(", "))
+            escape(&question.mistakes_text())
         );
     }
     body += "</tbody>\n</table>\n";

@@ -61,6 +61,17 @@ pub(super) struct QuestionCount {
     pub(super) mistakes: Vec<(String, usize)>,
 }
 
+impl QuestionCount {
+    /// Each mistake with its number, as in `SIGN_FLIPPED × 3, OTHER × 1`.
+    pub(super) fn mistakes_text(&self) -> String {
+        let mistakes = self.mistakes.iter();
+        let mistakes: Vec<String> = mistakes
+            .map(|(name, count)| format!("{name} × {count}"))
+            .collect();
+        mistakes.join(", ")
+    }
+}
+
 /// Wrong answers of one meaning: the same values, or the same formula as it was understood, however it was written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Alike {

@@ -38,18 +38,13 @@ pub(super) fn table(class: &ClassReport) -> String {
     }
     let _ = writeln!(text, "\nquestion   right  mistakes");
     for question in &class.questions {
-        let mistakes: Vec<String> = question
-            .mistakes
-            .iter()
-            .map(|(name, count)| format!("{name} × {count}"))
-            .collect();
         let _ = writeln!(
             text,
             "{:<8} {:>4}/{:<3}  {}",
             question.id,
             question.right,
             submissions.len(),
-            mistakes.join(", ")
+            question.mistakes_text()
         );
     }
     let _ = write!(
