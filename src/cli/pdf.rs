@@ -1,5 +1,5 @@
 //! Finds the answers that the sheet embedded in its PDF, without a library for PDF: an embedded file is a stream, and no
-//! stream lies inside another one, so that its dictionary and its `stream` are plain bytes, whatever rewrote the file.
+//! stream lies inside another one, so that its dictionary and its `stream` are plain bytes, also after another program rewrote the file.
 
 use flate2::{Decompress, FlushDecompress, Status};
 

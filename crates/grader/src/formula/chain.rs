@@ -25,7 +25,7 @@ pub struct Side {
 pub struct OtherReading {
     /// What it says.
     pub expr: Expr,
-    /// Whether it stands back behind the first reading wherever that one can be evaluated.
+    /// Whether it counts only where the first reading cannot be evaluated.
     pub is_fallback: bool,
     /// What was read by a rule that could surprise its author.
     pub advice: Vec<String>,

@@ -277,7 +277,7 @@ impl Array {
         }
     }
 
-    /// Whether it is known to be one number, whatever its rank.
+    /// Whether it is known to be one number, of any rank.
     pub(super) fn is_one(&self) -> bool {
         self.sizes == (ONE, ONE)
     }

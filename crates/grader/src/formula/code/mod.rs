@@ -48,7 +48,7 @@ pub fn read(text: &str, scope: &Scope) -> Option<Result<Side, FormulaError>> {
     Some(shifted(reading, offset))
 }
 
-/// Whether a text with the signs of code is a program from its first to its last character, whatever it computes.
+/// Whether a text with the signs of code is a program from its first to its last character.
 pub(super) fn is_program(text: &str) -> bool {
     match signs(text) {
         Signs::Code(dialect) => lex::lex(text, dialect)

@@ -1,4 +1,4 @@
-//! How simple a mistake is. Of several that explain an answer the simplest is named, whatever the networks are.
+//! How simple a mistake is. Of several that explain an answer the simplest is named, on any networks.
 
 use crate::grade::Mistake;
 

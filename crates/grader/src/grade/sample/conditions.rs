@@ -1,4 +1,4 @@
-//! The conditions that the networks of every question meet together, whatever mistakes the question lists. A wrong
+//! The conditions that the networks of every question meet together, independent of the mistakes that it lists. A wrong
 //! answer that differs from the right one only on one side of a threshold is refused because some network lies there.
 
 use std::fmt;

@@ -24,7 +24,7 @@ pub(super) type Letters = SmallVec<[char; 4]>;
 #[derive(Clone)]
 pub(super) struct Place {
     pub(super) inside: Inside,
-    /// Whether it is a factor of a product: whatever a factor can be multiplied by, the product can.
+    /// Whether it is a factor of a product: what multiplies a factor can multiply the product instead.
     pub(super) is_factor: bool,
     /// Whether it is what an index picks an entry of.
     pub(super) is_base: bool,
