@@ -1,7 +1,7 @@
 //! Judges answers that are not compared on networks: a choice, a shape, a number.
 
 use super::solution::Solution;
-use super::{AnswerKind, Question, Understood, Verdict};
+use super::{AnswerKind, Network, Question, Understood, Verdict};
 use crate::formula::{Bindings, Expr, Kind, Notation, Scope, Symbol, evaluate, parse, render};
 
 /// The allowed relative error of a number if the assignment names none.
@@ -151,12 +151,11 @@ fn shape(text: &str) -> Option<Vec<String>> {
     ((1..=2).contains(&sides.len()) && sides.iter().all(is_side)).then_some(sides)
 }
 
-/// A side as a number on the question's network, where it is one of its sizes.
-fn side(solution: &Solution, side: &str) -> Option<f64> {
+/// A side as a number on a network, where it is one of its sizes.
+fn side(network: &Network, side: &str) -> Option<f64> {
     if let Ok(number) = side.parse::<f64>() {
         return Some(number);
     }
-    let network = solution.networks.last()?;
     let number = |symbol| network.value(symbol)?.as_scalar();
     match side.strip_prefix('n') {
         Some(layer) => number(Symbol::Units(layer.parse().ok()?)),
@@ -173,10 +172,17 @@ fn judge_shape(question: &Question, solution: &Solution, text: &str) -> ClosedAn
         ));
     };
     let right = shape(&question.solution).unwrap_or_default();
+    // On every batch size, lest 2 pass for m.
+    let is_same = |a: &str, b: &str| {
+        let on =
+            |network| matches!((side(network, a), side(network, b)), (Some(a), Some(b)) if a == b);
+        solution.networks.iter().all(on)
+    };
     let is_right = given.len() == right.len()
-        && given.iter().zip(&right).all(|(a, b)| {
-            a == b || matches!((side(solution, a), side(solution, b)), (Some(a), Some(b)) if a == b)
-        });
+        && given
+            .iter()
+            .zip(&right)
+            .all(|(a, b)| a == b || is_same(a, b));
     ClosedAnswer::new(is_right, given.join(" × "))
 }
 
@@ -202,20 +208,19 @@ fn judge_number(
             "A number is asked for: the answer may hold no quantity but the sizes m and n.";
         return ClosedAnswer::unread(message.to_owned());
     }
-    let (Some(network), Some(right)) = (solution.networks.last(), solution.values.networks.last())
-    else {
-        return ClosedAnswer::unread("The question has no number.".to_owned());
-    };
-    let right = right.matrices.iter().flatten().next();
-    let given = match evaluate(expr, network, &[]) {
-        Ok(value) => value.matrix.as_scalar(),
-        Err(error) => return ClosedAnswer::unread(error.message),
-    };
     let tolerance = question.tolerance.unwrap_or(DEFAULT_TOLERANCE);
-    let is_right = match (given, right.and_then(|matrix| matrix.as_scalar())) {
-        (Some(given), Some(right)) => (given - right).abs() <= tolerance * right.abs(),
-        _ => false,
-    };
+    let mut is_right = true;
+    for (network, right) in solution.networks.iter().zip(&solution.values.networks) {
+        let given = match evaluate(expr, network, &[]) {
+            Ok(value) => value.matrix.as_scalar(),
+            Err(error) => return ClosedAnswer::unread(error.message),
+        };
+        let right = right.matrices.iter().flatten().next();
+        is_right &= match (given, right.and_then(|matrix| matrix.as_scalar())) {
+            (Some(given), Some(right)) => (given - right).abs() <= tolerance * right.abs(),
+            _ => false,
+        };
+    }
     ClosedAnswer::new(is_right, render(expr, Notation::Plain))
 }
 

@@ -9,7 +9,7 @@ use super::question::Prepared;
 use super::sample::Designs;
 use super::steps::{complete, pause};
 use super::{Assignment, GradeReport, Question, QuestionReport, Verdict};
-use crate::formula::{Expr, Notation, render, shape_text};
+use crate::formula::{Expr, Notation, render};
 
 /// The level of detail of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,16 +132,7 @@ impl Grader {
             .prepared()
             .iter()
             .find(|prepared| prepared.question.id == question)?;
-        let shape = prepared
-            .solution
-            .values
-            .networks
-            .last()?
-            .matrices
-            .as_ref()?
-            .first()?
-            .shape();
-        Some(shape_text(shape, prepared.solution.networks.last()?))
+        prepared.solution.values.shape_text()
     }
 
     /// The prepared questions, in the first layout.

@@ -12,7 +12,7 @@ use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
     Answer, Expr, Fault, FormulaError, Kind, Notation, Side, Span, read, readings, render,
-    shape_text, shown_in_latex, shown_in_plain,
+    shown_in_latex, shown_in_plain,
 };
 
 /// The work limit of the steps of a chain, in entries computed.
@@ -491,17 +491,8 @@ impl<'a> Judge<'a> {
         if values.has_shape_of(reference) {
             return None;
         }
-        let first = |values: &Values| {
-            let last = values.networks.last()?;
-            Some(last.matrices.as_ref()?.first()?.shape())
-        };
-        let network = self.prepared.solution.networks.last()?;
-        let (given, asked) = (first(values)?, first(reference)?);
-        Some(format!(
-            "The answer is {} where {} is asked for.",
-            shape_text(given, network),
-            shape_text(asked, network)
-        ))
+        let (given, asked) = (values.shape_text()?, reference.shape_text()?);
+        Some(format!("The answer is {given} where {asked} is asked for."))
     }
 
     /// The share of the points that the rubric gives for one mistake, and the reason.

@@ -193,6 +193,28 @@ impl Values {
         self.networks.iter().any(|network| network.samples > 1)
     }
 
+    /// The shape for messages, with m for a side that is the batch size on batches of several sizes.
+    pub(super) fn shape_text(&self) -> Option<String> {
+        let on_network = |values: &OnNetwork| {
+            let (rows, columns) = values.matrices.as_ref()?.first()?.shape();
+            Some((values.samples, [rows, columns]))
+        };
+        let shapes: Vec<_> = self.networks.iter().filter_map(on_network).collect();
+        let &(size, sides) = shapes.last()?;
+        let has_sizes = shapes.iter().any(|&(samples, _)| samples != size);
+        let side = |axis: usize| {
+            let is_batch = shapes
+                .iter()
+                .all(|&(samples, sides)| sides[axis] == samples);
+            if has_sizes && is_batch {
+                "m".to_owned()
+            } else {
+                sides[axis].to_string()
+            }
+        };
+        Some(format!("{} × {}", side(0), side(1)))
+    }
+
     /// The number of networks on which the values match those of `reference`.
     pub(super) fn agreeing(&self, reference: &Self) -> usize {
         let pairs = self.networks.iter().zip(&reference.networks);
