@@ -124,11 +124,13 @@ async fn a_session_that_floods_waits_for_itself() {
     let mut client = server.training().await;
     let model = create_homework(&mut client).await;
     let before = now(&mut flooder, &floods[0].0).await.step;
-    let steps = 2_000;
-    let mut stream = client
-        .train_batch(train(&model, steps))
-        .await
-        .expect("begun");
+    // Many turns of a millisecond, beside which the start of the run and a turn more or less are little.
+    let steps = 100_000;
+    let quiet = pb::TrainBatchRequest {
+        metrics_every: FOREVER,
+        ..train(&model, steps)
+    };
+    let mut stream = client.train_batch(quiet).await.expect("begun");
     let started = begin(stream.get_mut()).await;
     let told = listen(started, stream.into_inner()).await;
     assert_eq!(told.completed().steps_done, i64::from(steps));

@@ -32,14 +32,30 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// More than the interval at which a server looks for what has expired, is idle, or is due in the log.
 const ROUND: Duration = Duration::from_millis(1100);
 
+/// Stops the timers of this thread until it is dropped, at the latest with the future that holds it.
+struct Frozen;
+
+impl Frozen {
+    fn new() -> Self {
+        tokio::time::pause();
+        Self
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        tokio::time::resume();
+    }
+}
+
 /// Has the timers of this test, and of the servers on its thread, run ahead until each server has looked at its sessions,
 /// its models and its log. Only a test on one thread can do this; a `Clock` is not affected.
 pub async fn let_it_look() {
     // The first round may have begun before what the test did last.
     for _ in 0..2 {
-        tokio::time::pause();
+        let frozen = Frozen::new();
         tokio::time::advance(ROUND).await;
-        tokio::time::resume();
+        drop(frozen);
         // What has become due runs before the test goes on.
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -57,9 +73,8 @@ pub async fn hurried<V>(work: impl Future<Output = V>) -> V {
     let hurry = async {
         loop {
             tokio::time::sleep(TICK).await;
-            tokio::time::pause();
+            let _frozen = Frozen::new();
             tokio::time::advance(TICK * (HURRY - 1)).await;
-            tokio::time::resume();
         }
     };
     tokio::select! {
