@@ -42,13 +42,13 @@ pub enum ServeError {
 }
 
 /// A server that is initialized but not yet serving.
-pub struct Opened(Arc<Host>);
+pub struct Server(Arc<Host>);
 
 /// Loads the stored sessions and models, and the assignments.
 ///
 /// # Errors
 /// Starting the threads, reading the data folder or loading the assignments failed.
-pub fn open(config: Config) -> Result<Opened, ServeError> {
+pub fn open(config: Config) -> Result<Server, ServeError> {
     open_with_clock(config, Clock::of_the_machine())
 }
 
@@ -56,13 +56,13 @@ pub fn open(config: Config) -> Result<Opened, ServeError> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_with_clock(config: Config, clock: Clock) -> Result<Opened, ServeError> {
+pub fn open_with_clock(config: Config, clock: Clock) -> Result<Server, ServeError> {
     // Products set their own parallelism; faer's operators, should one be used, must not start threads.
     faer::set_global_parallelism(Par::Seq);
-    Ok(Opened(Arc::new(Host::start(config, clock)?)))
+    Ok(Server(Arc::new(Host::start(config, clock)?)))
 }
 
-/// [`open`], then [`Opened::serve`].
+/// [`open`], then [`Server::serve`].
 ///
 /// # Errors
 /// Those of both.
@@ -74,7 +74,7 @@ pub async fn serve(
     open(config)?.serve(listener, shutdown).await
 }
 
-impl Opened {
+impl Server {
     /// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends
     /// within a step, the calls in progress finish, and this returns after at most `drain_seconds`.
     ///

@@ -3,7 +3,7 @@
 #![no_main]
 
 use backpropd::nn::ArchitectureLimits;
-use backpropd::training::snapshot::{Head, Restored, Rules, SnapshotError, decode, encode};
+use backpropd::training::snapshot::{Head, DecodedModel, Rules, SnapshotError, decode, encode};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: ArchitectureLimits = ArchitectureLimits {
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// As ImportModel does.
-fn receive(bytes: &[u8], rules: &Rules) -> Result<Restored, SnapshotError> {
+fn receive(bytes: &[u8], rules: &Rules) -> Result<DecodedModel, SnapshotError> {
     let Some((head, end)) = Head::read(bytes, rules)? else {
         return Err(SnapshotError::Damaged);
     };
@@ -54,7 +54,7 @@ fn receive(bytes: &[u8], rules: &Rules) -> Result<Restored, SnapshotError> {
     Ok(body.finish()?.0)
 }
 
-fn write_again(model: &Restored, rules: &Rules) {
+fn write_again(model: &DecodedModel, rules: &Rules) {
     let about = backpropd::training::snapshot::About {
         name: "sessions/s/models/m".to_owned(),
         created: std::time::SystemTime::UNIX_EPOCH,
@@ -64,8 +64,8 @@ fn write_again(model: &Restored, rules: &Rules) {
         compare: None,
     };
     let again = match model {
-        Restored::F32(model) => encode(model.spec(), &model.kept(), &about),
-        Restored::F64(model) => encode(model.spec(), &model.kept(), &about),
+        DecodedModel::F32(model) => encode(model.spec(), &model.revision(), &about),
+        DecodedModel::F64(model) => encode(model.spec(), &model.revision(), &about),
     };
     let again = again.expect("what was read can be written");
     decode(&again, rules).expect("what was written can be read");

@@ -63,7 +63,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     let mut lines = String::new();
     for trashed in trash::list(&folder).map_err(failed)? {
-        let trash::Trashed {
+        let trash::TrashEntry {
             session,
             models,
             seconds_left,

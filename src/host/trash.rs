@@ -8,7 +8,7 @@ use crate::store::{Store, StoreError};
 
 /// A session in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trashed {
+pub struct TrashEntry {
     /// Its id.
     pub session: String,
     /// Number of models in it.
@@ -46,10 +46,10 @@ pub enum TrashError {
 ///
 /// # Errors
 /// The folder is in use or cannot be read.
-pub fn list(folder: &str) -> Result<Vec<Trashed>, TrashError> {
+pub fn list(folder: &str) -> Result<Vec<TrashEntry>, TrashError> {
     let store = open(folder)?;
     let trashed = store.trashed().map_err(disk(folder))?.into_iter();
-    let trashed = trashed.map(|trashed| Trashed {
+    let trashed = trashed.map(|trashed| TrashEntry {
         models: store.models_in_trash(&trashed),
         session: trashed.session,
         seconds_left: trashed.seconds_left,

@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service as _;
 
-use super::{Opened, open, wrapped};
+use super::{Server, open, wrapped};
 use crate::config::Config;
 use crate::rpc::Router;
 use crate::transport::call_log::CallLog;
@@ -66,7 +66,7 @@ impl Calls {
             stall_seconds: 1,
             ..Config::default()
         };
-        let Opened(host) = open(config).expect("it opens");
+        let Server(host) = open(config).expect("it opens");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

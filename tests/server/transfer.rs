@@ -5,8 +5,8 @@ use std::sync::Arc;
 use backpropd::config::Config;
 use backpropd::nn::State;
 use backpropd::rpc::pb;
-use backpropd::training::snapshot::{Restored, Rules, decode, encode};
-use backpropd::training::{Committed, Kept, Outcome, RequestId};
+use backpropd::training::snapshot::{DecodedModel, Rules, decode, encode};
+use backpropd::training::{Committed, Outcome, RequestId, Revision};
 use bytes::Bytes;
 use tempfile::TempDir;
 use tonic::{Code, Status};
@@ -238,19 +238,23 @@ async fn a_sender_who_stops_is_cut_off_and_a_model_for_grading_is_not_exported()
 }
 
 /// The file of this model after `change`, made by the program's own code.
-fn rewritten(file: &[u8], change: impl Fn(&mut Kept<f64>)) -> Vec<u8> {
+fn rewritten(file: &[u8], change: impl Fn(&mut Revision<f64>)) -> Vec<u8> {
     let (restored, about) = decode(file, &Rules::own(64)).expect("a good file");
-    let Restored::F64(model) = restored else {
+    let DecodedModel::F64(model) = restored else {
         panic!("the type has changed")
     };
-    let mut kept = model.kept();
-    change(&mut kept);
-    encode(model.spec(), &kept, &about).expect("it can be written")
+    let mut revision = model.revision();
+    change(&mut revision);
+    encode(model.spec(), &revision, &about).expect("it can be written")
 }
 
 /// The model's state with other numbers, at another step.
-fn committed(kept: &Kept<f64>, step: u64, change: impl Fn(&mut State<f64>)) -> Arc<Committed<f64>> {
-    let mut state = kept.committed.state.clone();
+fn committed(
+    revision: &Revision<f64>,
+    step: u64,
+    change: impl Fn(&mut State<f64>),
+) -> Arc<Committed<f64>> {
+    let mut state = revision.committed.state.clone();
     change(&mut state);
     Arc::new(Committed::new(state, step))
 }
@@ -267,33 +271,33 @@ async fn a_file_passes_what_a_request_passes() {
         fingerprint: [0; 32],
     };
     let interrupted = Outcome::Interrupted { steps_done: 0 };
-    type Change<'a> = &'a dyn Fn(&mut Kept<f64>);
+    type Change<'a> = &'a dyn Fn(&mut Revision<f64>);
     let changes: [(&str, Change<'_>); 8] = [
-        ("60 request ids of a megabyte", &|kept| {
+        ("60 request ids of a megabyte", &|revision| {
             let ids = (0..60).map(|at| format!("{at}{}", "x".repeat(1 << 20)));
-            kept.requests = ids.map(|id| (request(id), interrupted.clone())).collect();
+            revision.requests = ids.map(|id| (request(id), interrupted.clone())).collect();
         }),
-        ("a request id of 129 bytes", &|kept| {
-            kept.requests = vec![(request("x".repeat(129)), interrupted.clone())];
+        ("a request id of 129 bytes", &|revision| {
+            revision.requests = vec![(request("x".repeat(129)), interrupted.clone())];
         }),
-        ("65 requests", &|kept| {
+        ("65 requests", &|revision| {
             let ids = (0..65).map(|at| at.to_string());
-            kept.requests = ids.map(|id| (request(id), interrupted.clone())).collect();
+            revision.requests = ids.map(|id| (request(id), interrupted.clone())).collect();
         }),
-        ("a weight that is not a number", &|kept| {
-            kept.committed = committed(kept, 2, |state| state.parameters[3] = f64::NAN);
+        ("a weight that is not a number", &|revision| {
+            revision.committed = committed(revision, 2, |state| state.parameters[3] = f64::NAN);
         }),
-        ("an infinite first moment", &|kept| {
-            kept.committed = committed(kept, 2, |state| state.first[3] = f64::INFINITY);
+        ("an infinite first moment", &|revision| {
+            revision.committed = committed(revision, 2, |state| state.first[3] = f64::INFINITY);
         }),
-        ("a negative second moment", &|kept| {
-            kept.committed = committed(kept, 2, |state| state.second[3] = -1e-9);
+        ("a negative second moment", &|revision| {
+            revision.committed = committed(revision, 2, |state| state.second[3] = -1e-9);
         }),
-        ("a step that no client can be told", &|kept| {
-            kept.committed = committed(kept, 1 << 63, |_| ());
+        ("a step that no client can be told", &|revision| {
+            revision.committed = committed(revision, 1 << 63, |_| ());
         }),
-        ("more updates than steps", &|kept| {
-            kept.committed = committed(kept, 2, |state| state.updates = 3);
+        ("more updates than steps", &|revision| {
+            revision.committed = committed(revision, 2, |state| state.updates = 3);
         }),
     ];
     for (what, change) in changes {

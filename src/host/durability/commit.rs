@@ -11,7 +11,7 @@ use crate::host::models::handle::ModelEntry;
 use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::NotStored;
 use crate::nn::Scalar;
-use crate::training::{Kept, Model};
+use crate::training::{Model, Revision};
 
 impl Persistence {
     /// Writes a new model to its file, even if a deletion is already waiting. `turn` is the turn to change the model.
@@ -42,7 +42,7 @@ impl Persistence {
         entry: &Arc<ModelEntry>,
         model: &Arc<Model<T>>,
         turn: Arc<WriteTurn>,
-    ) -> Result<Option<Kept<T>>, NotStored> {
+    ) -> Result<Option<Revision<T>>, NotStored> {
         let (entry, model) = (Arc::clone(entry), Arc::clone(model));
         self.with_store(move |store| {
             let _turn = turn;
@@ -64,7 +64,7 @@ impl Persistence {
         entry: &Arc<ModelEntry>,
         turn: &Arc<WriteTurn>,
         model: &Arc<Model<T>>,
-        before: Kept<T>,
+        before: Revision<T>,
         replay: Option<ReplayPlan<T>>,
     ) -> Result<(), NotStored> {
         if self.log(entry, model, turn, &before, replay).await {

@@ -7,18 +7,18 @@ use super::marks::mark;
 use crate::host::models::handle::ModelEntry;
 use crate::nn::Scalar;
 use crate::store::Storage;
-use crate::training::{Kept, Model, snapshot};
+use crate::training::{Model, Revision, snapshot};
 
 /// Writes a model to its file and returns the written state. The caller holds the turn to change the model.
 pub(super) fn write_file<T: Scalar>(
     store: &dyn Storage,
     entry: &ModelEntry,
     model: &Model<T>,
-) -> io::Result<Kept<T>> {
-    let kept = model.kept();
+) -> io::Result<Revision<T>> {
+    let revision = model.revision();
     let about = about(entry);
-    let mark = mark(&about, kept.committed.step);
-    let bytes = snapshot::encode(model.spec(), &kept, &about);
+    let mark = mark(&about, revision.committed.step);
+    let bytes = snapshot::encode(model.spec(), &revision, &about);
     let bytes = bytes.map_err(io::Error::other)?;
     let (session, id) = (
         entry.name.session.0.to_string(),
@@ -26,6 +26,6 @@ pub(super) fn write_file<T: Scalar>(
     );
     entry.note_replacing();
     let file = store.put_model(&session, &id, &bytes, Some(mark))?;
-    entry.committed(|on_disk| on_disk.filed(kept.committed.step, file));
-    Ok(kept)
+    entry.committed(|on_disk| on_disk.filed(revision.committed.step, file));
+    Ok(revision)
 }

@@ -16,7 +16,7 @@ use crate::host::models::handle::ModelEntry;
 use crate::host::models::write_turn::WriteTurn;
 use crate::nn::Scalar;
 use crate::store::{Kind, Record, Storage};
-use crate::training::{Kept, Model, Redo, snapshot};
+use crate::training::{Model, Redo, Revision, snapshot};
 
 /// Models above this size, in bytes, are never logged whole: they would fill the log, and writing them twice costs more
 /// than writing their file.
@@ -41,7 +41,7 @@ impl Persistence {
         entry: &Arc<ModelEntry>,
         model: &Arc<Model<T>>,
         turn: &Arc<WriteTurn>,
-        before: &Kept<T>,
+        before: &Revision<T>,
         replay: Option<ReplayPlan<T>>,
     ) -> bool {
         let (Some(queue), Some(file)) = (&self.queue, entry.on_disk(OnDisk::file)) else {
@@ -50,17 +50,17 @@ impl Persistence {
         if entry.deleted.is_cancelled() {
             return false;
         }
-        let kept = model.kept();
-        let step = kept.committed.step;
+        let revision = model.revision();
+        let step = revision.committed.step;
         let about = about(entry);
         let mark = mark(&about, step);
         let (content, work) = if model.spec().state_bytes() <= LARGEST_LOGGED {
-            match snapshot::encode(model.spec(), &kept, &about) {
+            match snapshot::encode(model.spec(), &revision, &about) {
                 Ok(whole) => (whole, None),
                 Err(_) => return false,
             }
         } else {
-            match self.redo(entry, model, before, kept, replay).await {
+            match self.redo(entry, model, before, revision, replay).await {
                 Some((redo, work)) => (redo, Some(work)),
                 None => return false,
             }
@@ -98,8 +98,8 @@ impl Persistence {
         &self,
         entry: &ModelEntry,
         model: &Arc<Model<T>>,
-        before: &Kept<T>,
-        after: Kept<T>,
+        before: &Revision<T>,
+        after: Revision<T>,
         replay: Option<ReplayPlan<T>>,
     ) -> Option<(Vec<u8>, OwnedSemaphorePermit)> {
         let ReplayPlan { plan, first } = replay?;

@@ -72,8 +72,8 @@ pub fn restore(
     redo_all(&entry, logged, options.cores)?;
     // Writing a file now avoids a second replay and fixes its result.
     let (step, file) = with_model!(&entry.model, model => {
-        let kept = model.kept();
-        (kept.committed.step, snapshot::encode(model.spec(), &kept, &about(&entry)))
+        let revision = model.revision();
+        (revision.committed.step, snapshot::encode(model.spec(), &revision, &about(&entry)))
     });
     let file = file.map_err(Unusable::damaged)?;
     match store.put_model(session, &model, &file, None) {

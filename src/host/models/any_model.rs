@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::nn::WeightsDigest;
-use crate::training::snapshot::Restored;
+use crate::training::snapshot::DecodedModel;
 use crate::training::{Model, Spec};
 
 /// A model of either scalar type.
@@ -44,11 +44,11 @@ impl ModelScalar for f64 {
     }
 }
 
-impl From<Restored> for AnyModel {
-    fn from(restored: Restored) -> Self {
+impl From<DecodedModel> for AnyModel {
+    fn from(restored: DecodedModel) -> Self {
         match restored {
-            Restored::F32(model) => Self::F32(Arc::new(model)),
-            Restored::F64(model) => Self::F64(Arc::new(model)),
+            DecodedModel::F32(model) => Self::F32(Arc::new(model)),
+            DecodedModel::F64(model) => Self::F64(Arc::new(model)),
         }
     }
 }

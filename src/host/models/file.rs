@@ -42,7 +42,7 @@ impl Host {
         let work = FLOPS_PER_BYTE * bytes as u64;
         let encode = move |_| {
             with_model!(&entry.model, model => {
-                snapshot::encode(model.spec(), &model.kept(), &about(&entry))
+                snapshot::encode(model.spec(), &model.revision(), &about(&entry))
             })
         };
         let (file, _) = self.compute.run(caller.parties(), work, encode).await?;
@@ -107,7 +107,7 @@ pub struct ReceivedFile {
 }
 
 /// A partially received file. The memory of the pieces themselves is accounted for where they arrive.
-pub struct Receiving {
+pub struct FileReceiver {
     rules: Rules,
     /// Bytes received so far.
     length: usize,
@@ -127,7 +127,7 @@ enum Part {
     Body { body: Box<Body>, bytes: usize },
 }
 
-impl Receiving {
+impl FileReceiver {
     /// Starts with an empty file.
     pub fn new(host: &Host) -> Self {
         Self {

@@ -11,7 +11,7 @@ use crate::host::models::handle::ModelEntry;
 use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::{NotStored, Refused};
 use crate::nn::{Scalar, WeightsDigest};
-use crate::training::{Access, Id, Kept, Model, ModelName, RegistryError, SessionName};
+use crate::training::{Access, Id, Model, ModelName, RegistryError, Revision, SessionName};
 
 /// Delay before an acknowledgement from memory is persisted, not counting the write itself.
 pub const STORE_WITHIN: Duration = Duration::from_millis(500);
@@ -175,7 +175,7 @@ impl Host {
         entry: &Arc<ModelEntry>,
         turn: &Arc<WriteTurn>,
         model: &Arc<Model<T>>,
-        before: Kept<T>,
+        before: Revision<T>,
         replay: Option<ReplayPlan<T>>,
     ) -> Result<(), NotStored> {
         let persistence = &self.persistence;

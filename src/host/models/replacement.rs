@@ -106,7 +106,7 @@ async fn replace<T: ModelScalar>(
     request: Option<RequestId>,
     turn: WriteTurn,
 ) -> Result<(u64, WeightsDigest), Refused> {
-    let before = model.kept();
+    let before = model.revision();
     let flops = parameters.len() as u64;
     let (changed, model_entry) = (Arc::clone(&model), Arc::clone(&entry));
     let work = |turns| async move {

@@ -13,7 +13,7 @@ use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::NotStored;
 use crate::host::runs::event::{EndReason, RunEnd};
 use crate::nn::Scalar;
-use crate::training::{Kept, Model, Plan};
+use crate::training::{Model, Plan, Revision};
 
 /// The commits of a run, which holds the turn to change the model.
 pub struct Commits<'a, T> {
@@ -22,7 +22,7 @@ pub struct Commits<'a, T> {
     turn: &'a Arc<WriteTurn>,
     model: Arc<Model<T>>,
     /// The state to roll back to: the last commit, or the model when the run began.
-    before: Kept<T>,
+    before: Revision<T>,
     /// When the last commit was attempted.
     last: Instant,
     plan: Plan<T>,
@@ -42,7 +42,7 @@ impl<'a, T: Scalar> Commits<'a, T> {
         plan: &Plan<T>,
         resumed_steps: u64,
     ) -> Self {
-        let before = model.kept();
+        let before = model.revision();
         Self {
             began: before.committed.step,
             plan: plan.clone(),
@@ -77,8 +77,8 @@ impl<'a, T: Scalar> Commits<'a, T> {
                 }
             };
             // A failed commit is retried later; the final one reports a lasting failure.
-            if let Ok(Some(kept)) = put {
-                self.before = kept;
+            if let Ok(Some(revision)) = put {
+                self.before = revision;
             }
             self.last = Instant::now();
             if let Some(end) = end {
@@ -135,7 +135,7 @@ impl<'a, T: Scalar> Commits<'a, T> {
         }
     }
 
-    async fn put(&self) -> Result<Option<Kept<T>>, NotStored> {
+    async fn put(&self) -> Result<Option<Revision<T>>, NotStored> {
         let turn = Arc::clone(self.turn);
         self.host
             .persistence

@@ -11,7 +11,7 @@ use crate::host::caller::Caller;
 use crate::host::limits::memory::Reservation;
 use crate::host::models::any_model::{ModelScalar, with_model};
 use crate::host::refused::Refused;
-use crate::nn::finite_difference::{Check, CheckOptions, Checked, CheckedEntry, Kink};
+use crate::nn::finite_difference::{Check, CheckOptions, CheckedEntry, GradientTensor, Kink};
 use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Architecture, Batch};
 use crate::rpc::convert::shared_fields::count;
@@ -179,20 +179,20 @@ impl<T: ModelScalar> GradientCheck<T> {
     }
 }
 
-fn name(tensor: Checked) -> (Quantity, usize) {
+fn name(tensor: GradientTensor) -> (Quantity, usize) {
     match tensor {
-        Checked::Weights(i) => (Quantity::DW, i),
-        Checked::Bias(i) => (Quantity::DB, i),
-        Checked::Inputs => (Quantity::DX, 0),
+        GradientTensor::Weights(i) => (Quantity::DW, i),
+        GradientTensor::Bias(i) => (Quantity::DB, i),
+        GradientTensor::Inputs => (Quantity::DX, 0),
     }
 }
 
 /// The position of an entry, counted from 1: row and column, or the one index of a bias.
-fn place(architecture: &Architecture, tensor: Checked, index: usize) -> Vec<i32> {
+fn place(architecture: &Architecture, tensor: GradientTensor, index: usize) -> Vec<i32> {
     let columns = match tensor {
-        Checked::Weights(i) => architecture.layers()[i - 1].fan_in,
-        Checked::Inputs => architecture.input_size(),
-        Checked::Bias(_) => return vec![to_i32(index + 1)],
+        GradientTensor::Weights(i) => architecture.layers()[i - 1].fan_in,
+        GradientTensor::Inputs => architecture.input_size(),
+        GradientTensor::Bias(_) => return vec![to_i32(index + 1)],
     };
     vec![to_i32(index / columns + 1), to_i32(index % columns + 1)]
 }

@@ -13,7 +13,7 @@ use crate::encoded::Encoded;
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
-use crate::host::models::file::Receiving;
+use crate::host::models::file::FileReceiver;
 use crate::host::refused::{Refused, Stop};
 use crate::rpc::convert::model::write_model;
 use crate::rpc::convert::shared_fields::{id, random_id, request_id, session_name};
@@ -78,7 +78,7 @@ async fn receive(
         ..first.clone()
     };
     let mut fingerprint = fingerprint(&names);
-    let mut receiving = Receiving::new(host);
+    let mut receiver = FileReceiver::new(host);
     let mut piece = Some(first);
     while let Some(pb::ImportModelRequest {
         session,
@@ -89,7 +89,7 @@ async fn receive(
     {
         check_repeated(&names, [&session, &model_id, &request_id])?;
         let used = data.len();
-        (receiving, fingerprint) = receiving.take(host, caller, data, fingerprint).await?;
+        (receiver, fingerprint) = receiver.take(host, caller, data, fingerprint).await?;
         caller.release(used);
         piece = next(&mut pieces, host).await?;
     }
@@ -100,7 +100,7 @@ async fn receive(
         &mut violations,
     );
     violations.into_result(Some(())).map_err(Refused::from)?;
-    let received = receiving.finish()?;
+    let received = receiver.finish()?;
     let new_session = session.is_none();
     let session = match session {
         Some(session) => session,

@@ -18,7 +18,7 @@ const LOSS_ROUNDING: f64 = 16.0 * f64::EPSILON;
 
 /// A gradient tensor to check. Layers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checked {
+pub enum GradientTensor {
     /// dWⁱ.
     Weights(usize),
     /// dbⁱ.
@@ -31,7 +31,7 @@ pub enum Checked {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CheckedEntry {
     /// The tensor of the entry.
-    pub tensor: Checked,
+    pub tensor: GradientTensor,
     /// The entry's index in row-major order, from 0.
     pub index: usize,
     /// The derivative from the backward pass.
@@ -47,7 +47,7 @@ pub struct CheckedEntry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kink {
     /// The tensor whose entry was moved.
-    pub tensor: Checked,
+    pub tensor: GradientTensor,
     /// The entry's index in row-major order, from 0.
     pub index: usize,
     /// The unit's layer, from 1.
@@ -64,7 +64,7 @@ pub struct Kink {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorReport {
     /// The tensor.
-    pub tensor: Checked,
+    pub tensor: GradientTensor,
     /// Entries compared.
     pub checked: usize,
     /// Entries skipped at a kink.
@@ -98,7 +98,7 @@ pub struct Check {
     scratch: Backward<f64>,
     /// The masks at p + h and at p − h.
     masks: [Vec<bool>; 2],
-    tensors: Vec<Checked>,
+    tensors: Vec<GradientTensor>,
     /// The largest absolute entry of each tensor's gradient.
     largest: Vec<f64>,
     next: (usize, usize),
@@ -146,13 +146,16 @@ impl Check {
             .map(|i| trace.z(i).to_vec())
             .collect();
 
-        let tensors: Vec<Checked> = (1..=architecture.depth())
+        let tensors: Vec<GradientTensor> = (1..=architecture.depth())
             .flat_map(|i| {
                 let bias = architecture.layers()[i - 1].has_bias();
-                [Some(Checked::Weights(i)), bias.then_some(Checked::Bias(i))]
+                [
+                    Some(GradientTensor::Weights(i)),
+                    bias.then_some(GradientTensor::Bias(i)),
+                ]
             })
             .flatten()
-            .chain([Checked::Inputs])
+            .chain([GradientTensor::Inputs])
             .collect();
         let reports = tensors
             .iter()
@@ -230,25 +233,33 @@ impl Check {
         (self.reports, self.kinks, skipped)
     }
 
-    fn analytic_of(&self, tensor: Checked) -> &[f64] {
+    fn analytic_of(&self, tensor: GradientTensor) -> &[f64] {
         let layers = self.architecture.layers();
         match tensor {
-            Checked::Weights(i) => &self.analytic.parameters()[layers[i - 1].weights.clone()],
-            Checked::Bias(i) => &self.analytic.parameters()[layers[i - 1].bias.clone()],
-            Checked::Inputs => self.analytic.dh(0, self.inputs.len()),
+            GradientTensor::Weights(i) => {
+                &self.analytic.parameters()[layers[i - 1].weights.clone()]
+            }
+            GradientTensor::Bias(i) => &self.analytic.parameters()[layers[i - 1].bias.clone()],
+            GradientTensor::Inputs => self.analytic.dh(0, self.inputs.len()),
         }
     }
 
-    fn entry(&mut self, tensor: Checked, index: usize) -> &mut f64 {
+    fn entry(&mut self, tensor: GradientTensor, index: usize) -> &mut f64 {
         let layers = self.architecture.layers();
         match tensor {
-            Checked::Weights(i) => &mut self.parameters[layers[i - 1].weights.start + index],
-            Checked::Bias(i) => &mut self.parameters[layers[i - 1].bias.start + index],
-            Checked::Inputs => &mut self.inputs[index],
+            GradientTensor::Weights(i) => &mut self.parameters[layers[i - 1].weights.start + index],
+            GradientTensor::Bias(i) => &mut self.parameters[layers[i - 1].bias.start + index],
+            GradientTensor::Inputs => &mut self.inputs[index],
         }
     }
 
-    async fn compare(&mut self, which: usize, tensor: Checked, index: usize, pauses: &impl Pauses) {
+    async fn compare(
+        &mut self,
+        which: usize,
+        tensor: GradientTensor,
+        index: usize,
+        pauses: &impl Pauses,
+    ) {
         let value = *self.entry(tensor, index);
         let h = self.options.step_size * value.abs().max(1.0);
         let (above, below) = (value + h, value - h);
@@ -320,7 +331,7 @@ impl Check {
     }
 
     /// The kink that moving an entry crosses; `position` indexes the masks of [`Self::loss`].
-    fn kink(&self, tensor: Checked, index: usize, mut position: usize) -> Kink {
+    fn kink(&self, tensor: GradientTensor, index: usize, mut position: usize) -> Kink {
         let mut layer = 0;
         for i in kinked_layers(&self.architecture) {
             layer = i;

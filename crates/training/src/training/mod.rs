@@ -19,8 +19,8 @@ pub mod workspace;
 
 pub use compare::{CompareTerms, batch_digest};
 pub use model::{
-    Begin, BeginError, Committed, Divergence, Kept, LARGEST_STEP, LayerParameters, Model, Outcome,
-    RunSummary,
+    Begin, BeginError, Committed, Divergence, LARGEST_STEP, LayerParameters, Model, Outcome,
+    Revision, RunSummary,
 };
 pub use names::{Id, ModelName, SessionName};
 pub use quota::{Limit, OverLimit, Quota, RegistryError, RegistryLimits};

@@ -42,7 +42,7 @@ struct Current<T> {
 
 /// The mutable part of a model as a value: the last committed step, and the requests that led to it.
 #[derive(Clone, Debug)]
-pub struct Kept<T> {
+pub struct Revision<T> {
     /// The last committed step.
     pub committed: Arc<Committed<T>>,
     /// The outcomes of the latest requests, oldest first.
@@ -237,19 +237,19 @@ impl<T: Scalar> Model<T> {
     /// `remembered_requests` requests.
     pub fn new(spec: Spec, parameters: Vec<T>, remembered_requests: usize) -> Self {
         let state = State::new(parameters, &spec.optimizer);
-        let kept = Kept {
+        let revision = Revision {
             committed: Arc::new(Committed::new(state, 0)),
             requests: Vec::new(),
         };
-        Self::restored(spec, kept, remembered_requests)
+        Self::restored(spec, revision, remembered_requests)
     }
 
     /// Recreates a model from its persisted state.
-    pub fn restored(spec: Spec, kept: Kept<T>, remembered_requests: usize) -> Self {
+    pub fn restored(spec: Spec, revision: Revision<T>, remembered_requests: usize) -> Self {
         let mut requests = RequestLog::new(remembered_requests);
-        requests.replace(kept.requests);
+        requests.replace(revision.requests);
         let current = Current {
-            committed: kept.committed,
+            committed: revision.committed,
             requests,
             running: None,
         };
@@ -260,24 +260,24 @@ impl<T: Scalar> Model<T> {
     }
 
     /// The state to persist; during a run, with the steps it has committed so far.
-    pub fn kept(&self) -> Kept<T> {
+    pub fn revision(&self) -> Revision<T> {
         let current = self.lock();
         let mut requests = current.requests.clone();
         if let Some((request, done_before, began_at)) = &current.running {
             let steps_done = done_before + (current.committed.step - began_at);
             requests.record(request.clone(), Outcome::Interrupted { steps_done });
         }
-        Kept {
+        Revision {
             committed: Arc::clone(&current.committed),
             requests: requests.into_entries(),
         }
     }
 
     /// Reverts to a persisted state. The caller is the model's only writer.
-    pub fn restore(&self, kept: Kept<T>) {
+    pub fn restore(&self, revision: Revision<T>) {
         let mut current = self.lock();
-        current.requests.replace(kept.requests);
-        current.committed = kept.committed;
+        current.requests.replace(revision.requests);
+        current.committed = revision.committed;
     }
 
     /// The model's spec.

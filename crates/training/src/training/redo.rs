@@ -12,7 +12,7 @@ use faer::Par;
 use safetensors::tensor::{Dtype as TensorType, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Committed, Kept, Model, Outcome};
+use super::model::{Committed, Model, Outcome, Revision};
 use super::request_log::RequestId;
 use super::run::{Plan, Run};
 use super::spec::Spec;
@@ -43,7 +43,7 @@ pub struct Redo<T> {
     /// The model before these steps.
     pub before: Arc<Committed<T>>,
     /// The model after these steps.
-    pub after: Kept<T>,
+    pub after: Revision<T>,
 }
 
 /// The result of replaying runs.

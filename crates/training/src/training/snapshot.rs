@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::checks::Rules;
 pub use self::reader::{Body, Head};
 use super::compare::CompareTerms;
-use super::model::{Kept, Model, Outcome};
+use super::model::{Model, Outcome, Revision};
 use super::request_log::RequestId;
 use super::session::Access;
 use super::spec::{Spec, SpecParts};
@@ -50,7 +50,7 @@ pub struct About {
 
 /// A decoded model of either type.
 #[derive(Debug)]
-pub enum Restored {
+pub enum DecodedModel {
     /// Computes in `f32`.
     F32(Model<f32>),
     /// Computes in `f64`.
@@ -87,17 +87,17 @@ struct Metadata {
 /// More parameters than a file can describe.
 pub fn encode<T: Scalar>(
     spec: &Spec,
-    kept: &Kept<T>,
+    revision: &Revision<T>,
     about: &About,
 ) -> Result<Vec<u8>, SnapshotError> {
-    let state = &kept.committed.state;
+    let state = &revision.committed.state;
     let metadata = Metadata {
         version: VERSION,
         about: about.clone(),
         spec: spec.parts(),
-        step: kept.committed.step,
+        step: revision.committed.step,
         updates: state.updates,
-        requests: kept.requests.clone(),
+        requests: revision.requests.clone(),
     };
     let metadata = serde_json::to_string(&metadata).map_err(malformed)?;
     let tensor_type = tensor_type::<T>();
@@ -127,7 +127,7 @@ pub fn encode<T: Scalar>(
 ///
 /// # Errors
 /// Damaged bytes, another format version, a model that `rules` refuse, or numbers that are not finite.
-pub fn decode(bytes: &[u8], rules: &Rules) -> Result<(Restored, About), SnapshotError> {
+pub fn decode(bytes: &[u8], rules: &Rules) -> Result<(DecodedModel, About), SnapshotError> {
     if !is_sound(bytes) {
         return Err(SnapshotError::Damaged);
     }

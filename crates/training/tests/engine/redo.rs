@@ -10,7 +10,7 @@ use backpropd_engine::nn::{
 };
 use backpropd_training::training::redo::redo;
 use backpropd_training::training::{
-    Advance, Committed, Kept, Model, Outcome, Plan, Redo, RedoError, RequestId, Run, Spec,
+    Advance, Committed, Model, Outcome, Plan, Redo, RedoError, RequestId, Revision, Run, Spec,
 };
 use faer::Par;
 
@@ -90,8 +90,8 @@ fn model<T: Scalar>(loss: Loss) -> Arc<Model<T>> {
 }
 
 /// A copy of the model in its current state.
-fn copy<T: Scalar>(spec: &Spec, kept: Kept<T>) -> Arc<Model<T>> {
-    Arc::new(Model::restored(spec.clone(), kept, 8))
+fn copy<T: Scalar>(spec: &Spec, revision: Revision<T>) -> Arc<Model<T>> {
+    Arc::new(Model::restored(spec.clone(), revision, 8))
 }
 
 /// Trains until the model is at this step, or to the end.
@@ -122,9 +122,9 @@ fn is_done_again<T: Scalar>(loss: Loss, size: usize, seed: Option<i64>, taken: u
     let spec = model.spec().clone();
     let plan = plan::<T>(&spec, size, seed, 20);
     train(&model, plan.clone(), 0, 3);
-    let before = model.kept();
+    let before = model.revision();
     train(&model, plan.clone(), 3, 3 + taken);
-    let after = model.kept();
+    let after = model.revision();
     let written = Redo {
         plan,
         first: 3,
@@ -138,7 +138,7 @@ fn is_done_again<T: Scalar>(loss: Loss, size: usize, seed: Option<i64>, taken: u
     let redone = redo(&[bytes], &again, Par::rayon(2)).expect("it is done again");
     let redone = redone.expect("a run");
     assert_eq!((redone.updated, redone.other_digest), (later(), None));
-    let found = again.kept();
+    let found = again.revision();
     assert!(
         same(&found.committed, &after.committed),
         "{size} {seed:?} {taken}"
@@ -170,8 +170,8 @@ fn a_run_that_diverged_is_done_again_up_to_there() {
     };
     spec.clip_norm = 0.0;
     spec.architecture = network(&[5, 9, 3], Activation::Linear);
-    let model = copy(&spec, model.kept());
-    let before = model.kept();
+    let model = copy(&spec, model.revision());
+    let before = model.revision();
     let mut plan = plan::<f32>(&spec, ROWS, None, 10_000);
     plan.learning_rate = Some(10.0);
     let end = train(&model, plan.clone(), 0, u64::MAX);
@@ -179,7 +179,7 @@ fn a_run_that_diverged_is_done_again_up_to_there() {
         panic!("{end:?}");
     };
     assert!(divergence.steps_done > 0);
-    let after = model.kept();
+    let after = model.revision();
     let written = Redo {
         plan,
         first: 0,
@@ -190,22 +190,22 @@ fn a_run_that_diverged_is_done_again_up_to_there() {
     let again = copy(&spec, before);
     redo(&[bytes], &again, Par::Seq).expect("it is done again");
     assert!(same(&again.committed(), &after.committed));
-    let (_, outcome) = again.kept().requests.pop().expect("remembered");
+    let (_, outcome) = again.revision().requests.pop().expect("remembered");
     // Its gradient was NaN, which equals nothing.
     assert!(matches!(outcome, Outcome::Diverged(told) if told.step == divergence.step));
 }
 
 /// A model before a run, the run, and its bytes.
-fn written() -> (Arc<Model<f64>>, Kept<f64>, Vec<u8>) {
+fn written() -> (Arc<Model<f64>>, Revision<f64>, Vec<u8>) {
     let model = model::<f64>(Loss::CrossEntropy);
-    let before = model.kept();
+    let before = model.revision();
     let plan = plan::<f64>(model.spec(), 3, Some(2), 4);
     train(&model, plan.clone(), 0, u64::MAX);
     let written = Redo {
         plan,
         first: 0,
         before: Arc::clone(&before.committed),
-        after: model.kept(),
+        after: model.revision(),
     };
     let bytes = written.encode(model.spec(), later());
     (model, before, bytes.expect("it is written"))
@@ -215,7 +215,7 @@ fn written() -> (Arc<Model<f64>>, Kept<f64>, Vec<u8>) {
 fn runs_are_done_again_one_after_the_other_or_not_at_all() {
     let model = model::<f32>(Loss::CrossEntropy);
     let spec = model.spec().clone();
-    let first = model.kept();
+    let first = model.revision();
     let mut runs = Vec::new();
     for (size, seed, steps) in [(3, Some(2), 4), (ROWS, None, 2), (3, Some(9), 5)] {
         let plan = Plan {
@@ -224,7 +224,7 @@ fn runs_are_done_again_one_after_the_other_or_not_at_all() {
         };
         let before = model.committed();
         train(&model, plan.clone(), 0, u64::MAX);
-        let after = model.kept();
+        let after = model.revision();
         let redo = Redo {
             plan,
             first: 0,

@@ -9,10 +9,10 @@ use safetensors::tensor::{Dtype as TensorType, TensorInfo};
 use serde::Deserialize;
 
 use super::{
-    About, CHECKSUM, CHECKSUM_BYTES, FIRST, Metadata, Restored, Rules, SECOND, SnapshotError,
+    About, CHECKSUM, CHECKSUM_BYTES, DecodedModel, FIRST, Metadata, Rules, SECOND, SnapshotError,
     VERSION, malformed, places,
 };
-use crate::training::model::{Committed, Kept, Model};
+use crate::training::model::{Committed, Model, Revision};
 use crate::training::request_log::RequestId;
 use crate::training::spec::Spec;
 use crate::training::tensor_file::{self, LENGTH_BYTES, tensor_type};
@@ -231,7 +231,7 @@ impl Body {
     ///
     /// # Errors
     /// The file is incomplete, the checksum does not match, or a number is not finite.
-    pub fn finish(self) -> Result<(Restored, About), SnapshotError> {
+    pub fn finish(self) -> Result<(DecodedModel, About), SnapshotError> {
         let is_sound = self.checksum.len() == CHECKSUM_BYTES
             && self
                 .hasher
@@ -241,8 +241,8 @@ impl Body {
         }
         let about = self.head.metadata.about.clone();
         let model = match self.state {
-            AnyState::F32(state) => Restored::F32(restore(self.head, state)?),
-            AnyState::F64(state) => Restored::F64(restore(self.head, state)?),
+            AnyState::F32(state) => DecodedModel::F32(restore(self.head, state)?),
+            AnyState::F64(state) => DecodedModel::F64(restore(self.head, state)?),
         };
         Ok((model, about))
     }
@@ -280,11 +280,11 @@ fn restore<T: Scalar>(head: Head, mut state: State<T>) -> Result<Model<T>, Snaps
         return Err(malformed("optimizer.second.layer*: a number is negative"));
     }
     state.updates = metadata.updates;
-    let kept = Kept {
+    let revision = Revision {
         committed: Arc::new(Committed::new(state, metadata.step)),
         requests: metadata.requests,
     };
-    Ok(Model::restored(spec, kept, rules.remembered_requests))
+    Ok(Model::restored(spec, revision, rules.remembered_requests))
 }
 
 /// An estimate of the memory for remembered requests.

@@ -91,7 +91,7 @@ fn model<T: Scalar>() -> Model<T> {
         loss: f64::INFINITY,
         gradient_norm: f64::INFINITY,
     };
-    let kept = Kept {
+    let revision = Revision {
         committed: Arc::new(Committed::new(state, 42)),
         requests: vec![
             (request("a"), Outcome::Finished(finished)),
@@ -100,19 +100,19 @@ fn model<T: Scalar>() -> Model<T> {
             (request("d"), Outcome::ParametersSet { step: 42, digest }),
         ],
     };
-    Model::restored(spec, kept, 8)
+    Model::restored(spec, revision, 8)
 }
 
 fn bytes<T: Scalar>(model: &Model<T>) -> Vec<u8> {
-    encode(model.spec(), &model.kept(), &about()).expect("it fits")
+    encode(model.spec(), &model.revision(), &about()).expect("it fits")
 }
 
 fn assert_same<T: Scalar>(restored: &Model<T>, model: &Model<T>) {
     assert_eq!(restored.spec(), model.spec());
-    let (given, kept) = (restored.kept(), model.kept());
-    assert_eq!(given.committed.state, kept.committed.state);
-    assert_eq!(given.committed.step, kept.committed.step);
-    assert_eq!(given.requests, kept.requests);
+    let (given, revision) = (restored.revision(), model.revision());
+    assert_eq!(given.committed.state, revision.committed.state);
+    assert_eq!(given.committed.step, revision.committed.step);
+    assert_eq!(given.requests, revision.requests);
 }
 
 #[test]
@@ -121,16 +121,16 @@ fn every_bit_of_a_model_comes_back() {
     let (restored, beside) = decode(&bytes(&single), &Rules::sent(LIMITS, 8)).expect("sound");
     assert_eq!(beside, about());
     match restored {
-        Restored::F32(restored) => assert_same(&restored, &single),
-        Restored::F64(_) => panic!("the type has changed"),
+        DecodedModel::F32(restored) => assert_same(&restored, &single),
+        DecodedModel::F64(_) => panic!("the type has changed"),
     }
     let double = model::<f64>();
     match decode(&bytes(&double), &Rules::sent(LIMITS, 8))
         .expect("sound")
         .0
     {
-        Restored::F64(restored) => assert_same(&restored, &double),
-        Restored::F32(_) => panic!("the type has changed"),
+        DecodedModel::F64(restored) => assert_same(&restored, &double),
+        DecodedModel::F32(_) => panic!("the type has changed"),
     }
 }
 
@@ -194,7 +194,7 @@ fn remade(change: impl Fn(&mut Metadata)) -> Vec<u8> {
         spec: model.spec().parts(),
         step: 42,
         updates: 41,
-        requests: model.kept().requests,
+        requests: model.revision().requests,
     };
     change(&mut metadata);
     let sound = bytes(&model);
@@ -262,10 +262,10 @@ fn a_file_from_outside_passes_what_a_request_passes_and_one_of_our_own_is_read_w
         let sent = decode(&file, &Rules::sent(LIMITS, 8));
         assert!(matches!(sent, Err(SnapshotError::Malformed(_))), "{what}");
         let (own, _) = decode(&file, &Rules::own(8)).expect(what);
-        let Restored::F64(own) = own else {
+        let DecodedModel::F64(own) = own else {
             panic!("{what}")
         };
-        let again = encode(own.spec(), &own.kept(), &about()).expect(what);
+        let again = encode(own.spec(), &own.revision(), &about()).expect(what);
         decode(&again, &Rules::own(8)).expect(what);
     }
     for step in [(1 << 53) + 1, i64::MAX.cast_unsigned()] {
@@ -316,8 +316,8 @@ fn a_file_in_pieces_of_any_size_is_the_file() {
         let (restored, beside) = body.expect("a body").finish().expect("sound");
         assert_eq!(beside, about());
         match restored {
-            Restored::F32(restored) => assert_same(&restored, &model()),
-            Restored::F64(_) => panic!("the type has changed"),
+            DecodedModel::F32(restored) => assert_same(&restored, &model()),
+            DecodedModel::F64(_) => panic!("the type has changed"),
         }
     }
 }
