@@ -69,7 +69,7 @@ impl<'a> Sampler<'a> {
         if let Some((numbers, network)) = self.design.networks.get(index) {
             return Ok(vary(self.spec, network, numbers, &mut generator));
         }
-        let numbers = self.design.candidate(self.spec, index, 0, &[])?;
+        let (numbers, _) = self.design.candidate(self.spec, index, 0, &[], 0)?;
         let network = Network::new(self.spec, &numbers);
         Ok(vary(self.spec, &network, &numbers, &mut generator))
     }

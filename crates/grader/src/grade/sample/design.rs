@@ -191,8 +191,11 @@ impl Design {
         } else {
             CANDIDATES_EXTRA
         };
+        // What no draw of the first candidate meets is not demanded of the others: attempts that fail are what takes time.
+        let mut level = 0;
         for candidate in 0..candidates {
-            let numbers = self.candidate(spec, index, candidate, near)?;
+            let (numbers, met_at) = self.candidate(spec, index, candidate, near, level)?;
+            level = level.max(met_at);
             let network = Network::new(spec, &numbers);
             let met = open.iter().filter(|condition| condition.holds(&network));
             let met = met.count();
@@ -206,28 +209,29 @@ impl Design {
         best.ok_or(SampleError { index, attempts: 0 })
     }
 
-    /// One draw for the network at `index`, at the strictest level that succeeds.
+    /// One draw for the network at `index`, at the strictest level from `strictest` on that succeeds, and that level.
     pub(super) fn candidate(
         &self,
         spec: &NetworkSpec,
         index: usize,
         candidate: u64,
         near: &[Near],
-    ) -> Result<Numbers, SampleError> {
+        strictest: usize,
+    ) -> Result<(Numbers, usize), SampleError> {
         let mut generator = fixed(self.kind, index as u64 * STREAMS + candidate);
         let samples = samples(self.kind, index);
         let first = first_sample(self.kind, index);
         let planned: Vec<_> = (first..first + samples)
             .map(|sample| self.plan.live_units(sample))
             .collect();
-        for demands in &LEVELS {
+        for (level, demands) in LEVELS.iter().enumerate().skip(strictest) {
             let planned: &[_] = if demands.is_planned { &planned } else { &[] };
             let near = if demands.is_near { near } else { &[] };
             for _ in 0..attempts(spec, demands) {
                 let draft = Draft::new(spec, demands, samples, near, &mut generator);
                 if let Some(mut numbers) = draft.numbers(planned) {
                     numbers.argument = INSIDE * POINTS[index % POINTS.len()];
-                    return Ok(numbers);
+                    return Ok((numbers, level));
                 }
             }
         }

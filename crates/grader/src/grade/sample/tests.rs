@@ -307,7 +307,7 @@ fn a_seed_depends_on_each_of_its_parts() {
 
 #[test]
 fn a_shape_that_cannot_have_everything_is_drawn_all_the_same() {
-    let wide = "{ units = 32, activation = 'relu' }";
+    let wide = "{ units = 12, activation = 'relu' }";
     let narrow = "{ units = 1, activation = 'relu' }";
     for (layers, loss) in [
         (
@@ -315,11 +315,11 @@ fn a_shape_that_cannot_have_everything_is_drawn_all_the_same() {
             "cross_entropy",
         ),
         (
-            format!("{wide}, {{ units = 32, activation = 'sigmoid' }}"),
+            format!("{wide}, {{ units = 12, activation = 'sigmoid' }}"),
             "half_squared_error",
         ),
         (
-            format!("{wide}, {{ units = 32, activation = 'tanh' }}"),
+            format!("{wide}, {{ units = 12, activation = 'tanh' }}"),
             "mean_squared_error",
         ),
         (
