@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image around a locally built static binary, pulling nothing, and uses it as its readers would:
 #   docker/test.sh
-# Needs podman, and rustc's static glibc. Exits with 77 where podman is missing, 1 at the first check that fails. It
+# Needs podman with its network (netavark, and nft or iptables), and rustc's static glibc. Exits with 77 where podman is missing, 1 at the first check that fails. It
 # calls the server with tests/clients/grpcio_client.py where PYTHON (python3) has that client's packages, else with
 # `backpropd train`. BINARY names a static binary to use instead of building one. It removes what it made, nothing else.
 set -euo pipefail
