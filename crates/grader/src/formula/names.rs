@@ -3,8 +3,10 @@
 //! `a^{[2]}` of one course and `\mathbf{h}^2` of another are the same quantity. Replacing tokens before they are parsed
 //! leaves the parser one vocabulary; every token keeps the bytes that the student wrote.
 
+use super::expr::{Expr, Function, Kind};
 use super::lexer::{Lexeme, Token, lex};
-use super::{FormulaError, Span};
+use super::vocabulary::INDEX_LETTERS;
+use super::{FormulaError, Scope, Span, Symbol};
 
 /// The quantities that a course may name in its own way, as the parser knows them.
 pub const QUANTITIES: &[&str] = &[
@@ -77,6 +79,28 @@ impl Names {
         Some(&name.text)
     }
 
+    /// The spelling of a quantity that stands in a text, or the first that the course has.
+    fn spelling_in(&self, quantity: &str, text: &[Token]) -> Option<&str> {
+        let mut own = self.names.iter().filter(|name| name.quantity == quantity);
+        let used = own.find(|name| {
+            // `a^0` names one layer only.
+            name.spelling.len() == 1 && text.contains(&name.spelling[0])
+        });
+        if let Some(name) = used {
+            return Some(&name.text);
+        }
+        // The parser's letter, unless it means something else in this course.
+        let is_own = |token: &Token| matches!(token, Token::Name(name) if name == quantity || name.strip_prefix('d') == Some(quantity));
+        let is_taken = self
+            .names
+            .iter()
+            .any(|name| matches!(&name.spelling[..], [one] if is_own(one)));
+        if !is_taken && text.iter().any(is_own) {
+            return None;
+        }
+        self.spelling(quantity)
+    }
+
     /// The tokens with every name of the course replaced.
     pub(super) fn put(&self, tokens: Vec<Lexeme>) -> Vec<Lexeme> {
         if self.is_empty() {
@@ -140,6 +164,122 @@ impl Names {
         }
         out
     }
+}
+
+/// The letters in which a formula is shown to its author: those of the course that the answer uses.
+pub(super) struct Letters<'s> {
+    scope: &'s Scope,
+    text: Vec<Token>,
+}
+
+impl<'s> Letters<'s> {
+    /// The letters for an answer; `None` where the course has the parser's own.
+    pub(super) fn of(scope: &'s Scope, answer: &str) -> Option<Self> {
+        if scope.names.is_empty() && scope.constants.is_empty() {
+            return None;
+        }
+        let tokens = lex(answer).unwrap_or_default();
+        let text = tokens.into_iter().map(|lexeme| lexeme.token).collect();
+        Some(Self { scope, text })
+    }
+
+    /// The spelling of a quantity; in plain text without its commands.
+    fn letter(&self, quantity: &str, latex: bool) -> Option<String> {
+        let spelling = self.scope.names.spelling_in(quantity, &self.text)?;
+        Some(if latex {
+            spelling.to_owned()
+        } else {
+            bare(spelling)
+        })
+    }
+
+    /// A symbol in the course's letters; `None` where it is written as usual.
+    pub(super) fn of_symbol(&self, symbol: Symbol, latex: bool) -> Option<String> {
+        let (quantity, layer) = match symbol {
+            Symbol::Activation(0) => {
+                let is_x = |token: &Token| matches!(token, Token::Name(name) if name == "x");
+                return match self.letter("x", latex) {
+                    Some(x) => Some(x),
+                    None if self.text.iter().any(is_x) => Some("x".to_owned()),
+                    None => Some(layered(&self.letter("h", latex)?, 0, latex)),
+                };
+            }
+            // The letter with the last layer is ŷ here; what goes into it is z, for the layer itself is linear.
+            Symbol::Activation(layer) if self.scope.names.prediction_layer == Some(layer) => {
+                let z = self.letter("z", latex).unwrap_or_else(|| "z".to_owned());
+                return Some(layered(&z, layer, latex));
+            }
+            Symbol::Activation(layer) => ("h", Some(layer)),
+            Symbol::Weights(layer) => ("W", Some(layer)),
+            Symbol::Bias(layer) => ("b", Some(layer)),
+            Symbol::PreActivation(layer) => ("z", Some(layer)),
+            Symbol::Targets => ("y", None),
+            Symbol::Delta => ("delta", None),
+            Symbol::Loss => ("l", None),
+            Symbol::BatchSize => ("m", None),
+            Symbol::Constant(at) => {
+                let name = self.scope.constants.get(at)?;
+                let is_greek = INDEX_LETTERS.iter().any(|(greek, _)| greek == name);
+                return Some(if latex && is_greek {
+                    format!("\\{name} ")
+                } else {
+                    name.clone()
+                });
+            }
+            Symbol::Units(_) | Symbol::SampleLoss | Symbol::Argument => return None,
+        };
+        let letter = self.letter(quantity, latex)?;
+        Some(match layer {
+            Some(layer) => layered(&letter, layer, latex),
+            None => letter,
+        })
+    }
+
+    /// The probabilities, where the course writes them with the letter of the last layer's activation.
+    pub(super) fn of_prediction(
+        &self,
+        function: Function,
+        arguments: &[Expr],
+        latex: bool,
+    ) -> Option<String> {
+        let layer = self.scope.names.prediction_layer?;
+        let is_output = matches!(arguments, [one] if matches!(one.kind, Kind::Symbol(Symbol::Activation(own)) if own == layer));
+        if !is_output || self.scope.prediction != Some(function) {
+            return None;
+        }
+        Some(layered(&self.letter("h", latex)?, layer, latex))
+    }
+
+    /// The course's letter for σ or the logistic function.
+    pub(super) fn of_function(&self, name: &str, latex: bool) -> Option<String> {
+        self.letter(name, latex)
+    }
+
+    /// The letters with layers, as they stand in LaTeX.
+    pub(super) fn with_layers(&self) -> Vec<String> {
+        let letters = LAYERED.iter().map(|quantity| {
+            self.letter(quantity, true)
+                .unwrap_or_else(|| (*quantity).to_owned())
+        });
+        letters.collect()
+    }
+}
+
+fn layered(letter: &str, layer: usize, latex: bool) -> String {
+    if latex {
+        format!("{letter}^{{{layer}}}")
+    } else {
+        format!("{letter}{layer}")
+    }
+}
+
+/// A spelling in LaTeX without its commands: `\\mathcal{L}` is L, `\\theta` theta.
+fn bare(spelling: &str) -> String {
+    let inner = match (spelling.find('{'), spelling.rfind('}')) {
+        (Some(open), Some(close)) if open < close => &spelling[open + 1..close],
+        _ => spelling,
+    };
+    inner.trim_start_matches('\\').to_owned()
 }
 
 /// A superscript that is the layer `depth`, in brackets or not, with a transpose behind it or not: the number of its

@@ -2,11 +2,21 @@
 //! a layer.
 
 use super::expr::{Expr, Function, Index, Indices, Kind, Operator};
-use super::{Bindings, Notation, Span, render};
+use super::names::Letters;
+use super::render::render_with;
+use super::{Bindings, Notation, Scope, Span, render};
 
-/// `expr` in LaTeX, with layers as in `text`: `W^{(3)}`, `W^{[3]}` or `W^{3}`.
-pub fn shown_in_latex(expr: &Expr, text: &str) -> String {
-    let latex = render(expr, Notation::Latex);
+/// `expr` in LaTeX, with the course's letters and with layers as in `text`: `W^{(3)}`, `W^{[3]}` or `W^{3}`.
+pub fn shown_in_latex(expr: &Expr, text: &str, scope: &Scope) -> String {
+    let letters = Letters::of(scope, text);
+    let latex = match &letters {
+        Some(letters) => render_with(expr, Notation::Latex, letters),
+        None => render(expr, Notation::Latex),
+    };
+    let with_layers = match &letters {
+        Some(letters) => letters.with_layers(),
+        None => ["W", "b", "z", "h"].map(str::to_owned).to_vec(),
+    };
     let brackets = if text.contains("^{(") || text.contains("^(") || text.contains('⁽') {
         ("(", ")")
     } else if text.contains("^{[") || text.contains("^[") {
@@ -19,7 +29,9 @@ pub fn shown_in_latex(expr: &Expr, text: &str) -> String {
     while let Some(at) = rest.find("^{") {
         let (before, script) = (&rest[..at], &rest[at + 2..]);
         shown.push_str(before);
-        let is_layered = before.ends_with(['W', 'b', 'z', 'h']);
+        let is_layered = with_layers
+            .iter()
+            .any(|letter| before.ends_with(letter.as_str()));
         let digits = script.bytes().take_while(u8::is_ascii_digit).count();
         if is_layered && digits > 0 && script[digits..].starts_with(['}', '\\']) {
             shown.push_str("^{");
@@ -37,10 +49,13 @@ pub fn shown_in_latex(expr: &Expr, text: &str) -> String {
 }
 
 /// `expr` in plain text, where `@` stands between matrices only. The shapes are those of `bindings`.
-pub fn shown_in_plain(expr: &Expr, bindings: &dyn Bindings) -> String {
+pub fn shown_in_plain(expr: &Expr, text: &str, scope: &Scope, bindings: &dyn Bindings) -> String {
     let mut shown = expr.clone();
     Shapes { bindings }.mark(&mut shown);
-    render(&shown, Notation::Plain)
+    match Letters::of(scope, text) {
+        Some(letters) => render_with(&shown, Notation::Plain, &letters),
+        None => render(&shown, Notation::Plain),
+    }
 }
 
 /// A shape, if it is known without evaluating.
@@ -150,7 +165,7 @@ mod tests {
             let mut chains = parse(text, &scope).expect("tokens");
             let side = chains[0].remove(0);
             let expr = side.expr.expect("a formula");
-            assert_eq!(shown_in_latex(&expr, text), shown);
+            assert_eq!(shown_in_latex(&expr, text, &scope), shown);
         }
     }
 }

@@ -110,3 +110,49 @@ fn a_right_answer_to_one_question_is_rarely_right_for_another() {
         }
     }
 }
+
+#[test]
+fn an_answer_is_shown_in_the_letters_of_its_course() {
+    for (name, id, answer, latex, plain) in [
+        (
+            "two-layer-sigmoid",
+            "4",
+            r"dZ^{[2]} A^{[1]\top}",
+            r"\frac{\partial J}{\partial Z^{[2]}} A^{[1]\top}",
+            "∂J/∂Z2 @ A1.T",
+        ),
+        (
+            "two-layer-sigmoid",
+            "3",
+            r"\frac{1}{m}(a^{[2]} - Y)",
+            r"\frac{1}{m} \left(a^{[2]} - Y\right)",
+            "(1 / m) * (a2 - Y)",
+        ),
+        (
+            "two-layer-sigmoid",
+            "8",
+            r"dZ^{[1]} X^\top",
+            r"\frac{\partial J}{\partial Z^{[1]}} X^\top",
+            "∂J/∂Z1 @ X.T",
+        ),
+        (
+            "four-equations",
+            "6",
+            r"\delta a^{2\top}",
+            r"\delta a^{2\top}",
+            "delta @ a2.T",
+        ),
+        (
+            "four-equations",
+            "2",
+            r"(w^{3\top} \delta) \odot \sigma'(z^2)",
+            r"\left(w^{3\top} \delta\right) \odot \sigma'(z^{2})",
+            "(w3.T @ delta) * sigma'(z2)",
+        ),
+    ] {
+        let report = report(&grader(name, "secret"), id, answer);
+        let understood = report.understood.expect("it is read");
+        assert_eq!(understood.plain, plain, "{name} {id}");
+        assert_eq!(understood.latex, latex, "{name} {id}");
+    }
+}
