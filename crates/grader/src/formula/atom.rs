@@ -48,6 +48,7 @@ impl Parser<'_> {
             {
                 self.prefixed_transpose(start)
             }
+            Some(Token::Mark("{")) if self.is_list_of_rows() => self.list_of_rows(start),
             Some(Token::Mark("{")) => match (self.peek_at(1), self.peek_at(2)) {
                 // `{h}^2`, and `\mathbf{h}^2`: scripts after the braces belong to the letter.
                 (Some(Token::Name(name)), Some(Token::Mark("}"))) => {
@@ -100,6 +101,10 @@ impl Parser<'_> {
             }
             "y" => self.plain_symbol(Symbol::Targets, start),
             "hat" => {
+                // `\hat y^{(i)}`: the superscript belongs to the whole.
+                if self.eat_name("y") {
+                    return self.prediction(start);
+                }
                 let target = self.script()?;
                 if target.kind != Kind::Symbol(Symbol::Targets) {
                     return Err(FormulaError::new(
@@ -131,6 +136,9 @@ impl Parser<'_> {
             }
             "e" if self.is("_") && !self.scope.free.contains(&'e') => self.unit_vector(start),
             "d" if self.is_inline_derivative() => self.subscripted_derivative(start),
+            "vec" => self.stacked_columns(start),
+            "Sum" => self.sum_with_iterator(start),
+            "Piecewise" => self.piecewise_with_default(start),
             "sum" => self.summation(start),
             "indicator" | "chi" if self.is_interval() => self.indicator_of_interval(start),
             "chi" if self.is_indicator_body() => self.indicator(start),
@@ -314,9 +322,7 @@ impl Parser<'_> {
             ("multiply", Some(a), Some(b), None) => {
                 Kind::Binary(Operator::Hadamard, Box::new(a), Box::new(b))
             }
-            ("outer", Some(a), Some(b), None) => {
-                Kind::Binary(Operator::Times, Box::new(a.transposed()), Box::new(b))
-            }
+            ("outer", Some(a), Some(b), None) => Kind::Call(Function::Outer, vec![a, b]),
             ("where", Some(condition), Some(a), Some(b)) => {
                 Kind::Cases(vec![(a, Some(condition)), (b, None)])
             }
@@ -362,17 +368,18 @@ impl Parser<'_> {
 
     /// ŷ, the output of the model.
     fn prediction(&mut self, start: Span) -> Result<Expr, FormulaError> {
-        let output = self.plain_symbol(self.output(), start)?;
+        let output = self.node(Kind::Symbol(self.output()), start)?;
         let (function, name) = match self.scope.prediction {
             None => {
                 self.note("ŷ was read as f, the output of the network.".to_owned());
-                return Ok(output);
+                return self.sampled(output, true, start);
             }
             Some(Function::Softmax) => (Function::Softmax, "softmax(f)"),
             Some(function) => (function, "sigmoid(f)"),
         };
         self.note(format!("ŷ was read as the probabilities {name}."));
-        self.node(Kind::Call(function, vec![output]), start)
+        let prediction = self.node(Kind::Call(function, vec![output]), start)?;
+        self.sampled(prediction, true, start)
     }
 
     /// `|…|`, without the bars.
@@ -429,6 +436,128 @@ impl Parser<'_> {
         symbol: Symbol,
         start: Span,
     ) -> Result<Expr, FormulaError> {
-        self.node(Kind::Symbol(symbol), start)
+        let expr = self.node(Kind::Symbol(symbol), start)?;
+        self.sampled(expr, true, start)
+    }
+
+    /// Whether `{{a, b}, {c, d}}` follows, Mathematica's matrix: braces with a comma in them, directly in braces.
+    fn is_list_of_rows(&self) -> bool {
+        const FARTHEST: usize = 400;
+        if !matches!(self.peek_at(1), Some(Token::Mark("{"))) {
+            return false;
+        }
+        let (mut depth, mut has_comma) = (0_usize, false);
+        for ahead in 0..FARTHEST {
+            match self.peek_at(ahead) {
+                Some(Token::Mark("{" | "(" | "[")) => depth += 1,
+                Some(Token::Mark("}" | ")" | "]")) => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 1 {
+                        let goes_on =
+                            matches!(self.peek_at(ahead + 1), Some(Token::Mark("," | "}")));
+                        return has_comma && goes_on;
+                    }
+                }
+                Some(Token::Mark(",")) => has_comma |= depth == 2,
+                Some(_) => {}
+                None => return false,
+            }
+        }
+        false
+    }
+
+    fn list_of_rows(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect("{")?;
+        let mut rows = Vec::new();
+        loop {
+            self.expect("{")?;
+            let mut row = vec![self.comparison()?];
+            while self.eat(",") {
+                row.push(self.comparison()?);
+            }
+            self.expect("}")?;
+            rows.push(row);
+            if !self.eat(",") {
+                break;
+            }
+        }
+        self.expect("}")?;
+        self.node(Kind::Rows(rows), start)
+    }
+
+    /// Mathematica's `Sum[a, {q, 1, n}]`.
+    fn sum_with_iterator(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        let begin = self.at;
+        self.skip_group();
+        let end = self.at;
+        self.at = begin;
+        let open = (begin..end)
+            .rev()
+            .find(|&at| self.tokens[at].token == Token::Mark("{"));
+        let Some(open) = open else {
+            return Err(self.unexpected("the index with its limits, as in Sum[a, {q, 1, 2}]"));
+        };
+        self.at = open + 1;
+        let letter = self.index_letter();
+        self.at = begin;
+        let Some(letter) = letter else {
+            return Err(self.unexpected("the index with its limits, as in Sum[a, {q, 1, 2}]"));
+        };
+        self.expect("[")?;
+        self.bound.push(letter);
+        let body = self.comparison();
+        self.bound.pop();
+        let body = body?;
+        self.expect(",")?;
+        self.expect("{")?;
+        self.at += 1;
+        self.expect(",")?;
+        let mut from = self.node(Kind::Number(1.0), start)?;
+        let mut to = self.sum()?;
+        if self.eat(",") {
+            from = std::mem::replace(&mut to, self.sum()?);
+        }
+        self.expect("}")?;
+        self.expect("]")?;
+        let range = Some((Box::new(from), Box::new(to)));
+        self.node(Kind::Sum(letter, range, Box::new(body)), start)
+    }
+
+    /// Mathematica's `Piecewise[{{a, c}, …}, b]`; 0 where b is left out.
+    fn piecewise_with_default(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        self.expect("[")?;
+        self.expect("{")?;
+        let mut cases = Vec::new();
+        loop {
+            self.expect("{")?;
+            let value = self.sum()?;
+            self.expect(",")?;
+            cases.push((value, Some(self.comparison()?)));
+            self.expect("}")?;
+            if !self.eat(",") {
+                break;
+            }
+        }
+        self.expect("}")?;
+        let other = if self.eat(",") {
+            self.comparison()?
+        } else {
+            self.node(Kind::Number(0.0), start)?
+        };
+        self.expect("]")?;
+        cases.push((other, None));
+        self.node(Kind::Cases(cases), start)
+    }
+
+    /// The columns of a matrix below each other: `\operatorname{vec}(A)`.
+    fn stacked_columns(&mut self, start: Span) -> Result<Expr, FormulaError> {
+        let matrix = if self.is("(") {
+            self.parenthesis(start)?
+        } else {
+            self.factor()?
+        };
+        let turned = self.node(Kind::Transpose(Box::new(matrix)), start)?;
+        let row = self.node(Kind::Call(Function::Flatten, vec![turned]), start)?;
+        self.node(Kind::Transpose(Box::new(row)), start)
     }
 }

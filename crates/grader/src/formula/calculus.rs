@@ -382,10 +382,12 @@ impl Parser<'_> {
         }
         let known = self.bound.len();
         let (mut ranges, mut to) = (SumRanges::default(), None);
+        let mut has_ranges = false;
         for _ in 0..2 {
-            if self.eat("_") {
+            if !has_ranges && self.eat("_") {
                 ranges = self.sum_ranges()?;
-            } else if self.eat("^") {
+                has_ranges = true;
+            } else if to.is_none() && self.eat("^") {
                 to = Some(if self.is("{") {
                     self.script()?
                 } else if self.is("(") {

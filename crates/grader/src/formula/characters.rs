@@ -102,11 +102,21 @@ impl Writer {
             (_, Some(piece)) => (Level::Lowered, piece),
             // `h²₁,ⱼ`: the comma belongs to the subscript.
             _ if self.open == Some(Level::Lowered)
-                && (c == ',' && next.is_some_and(continues_subscript)
+                && (c == ','
+                    && next.is_some_and(|next| {
+                        continues_subscript(next) || has_no_subscript(next)
+                    })
                     || matches!(c, ':' | '·' | '⋅') && self.text.ends_with(',')) =>
             {
                 let piece = if c == ',' { "," } else { ":" };
                 return self.push(piece, span);
+            }
+            // `W³₁,q`
+            _ if self.open == Some(Level::Lowered)
+                && has_no_subscript(c)
+                && self.text.ends_with(',') =>
+            {
+                return self.push(c.encode_utf8(&mut [0; 4]), span);
             }
             _ => {
                 self.close();
@@ -122,6 +132,11 @@ impl Writer {
         }
         self.push(piece, span);
     }
+}
+
+/// Letters of indices that Unicode has no subscript for.
+fn has_no_subscript(c: char) -> bool {
+    matches!(c, 'c' | 'd' | 'g' | 'q')
 }
 
 fn continues_subscript(c: char) -> bool {

@@ -63,7 +63,7 @@ impl<'t> Lexer<'t> {
             "operatorname" if self.unknown_operator(bytes).is_some() => {
                 let operator = self.unknown_operator(bytes).unwrap_or_default();
                 let message = format!(
-                    "The operator {operator:?} is not read; write the formula without it. Known are diag, tr, max, min, sgn, ReLU, softmax and their like."
+                    "The operator {operator:?} is not read; write the formula without it. Known are diag, tr, vec, max, min, sgn, ReLU, softmax and their like."
                 );
                 return Err(self.error(bytes, message));
             }
@@ -279,6 +279,7 @@ impl<'t> Lexer<'t> {
             let name = match lower.as_str() {
                 "step" | "heaviside" | "relu" => Some(lower.clone()),
                 "tr" | "trace" => Some("trace".to_owned()),
+                "vec" => Some(lower.clone()),
                 "softmax" | "sigmoid" => Some(lower.clone()),
                 _ => known.map(|word| (*word).to_owned()),
             };

@@ -63,6 +63,8 @@ pub(super) struct Lexer<'t> {
     scripts: usize,
     /// Whether words are kept; otherwise text is passed by, and letters are symbols.
     pub(super) keeps_words: bool,
+    /// Bytes that stand for a token of their own, such as the parenthesis that ends Typst's `mat(…)`; the last first.
+    special: Vec<(usize, Token)>,
     /// Inside `$…$`, `\[…\]` or an environment of displayed formulas, where a line's end is a blank.
     pub(super) in_math: bool,
 }
@@ -138,6 +140,7 @@ fn tokens(
         braces: Vec::new(),
         scripts: 0,
         keeps_words,
+        special: Vec::new(),
         in_math: false,
     };
     while let Some(next) = lexer.rest().chars().next() {
@@ -203,7 +206,22 @@ impl<'t> Lexer<'t> {
 
     pub(super) fn token(&mut self, next: char) -> Result<(), FormulaError> {
         let rest = self.rest();
-        if next == '\n' && !self.in_math {
+        if self.special.last().is_some_and(|(at, _)| *at == self.at)
+            && let Some((_, token)) = self.special.pop()
+        {
+            self.push(token, next.len_utf8());
+        } else if matches!(next, '"' | '“' | '”' | '├' | '┤') {
+            // Quotation marks around words, and brackets of Word that are not there.
+            self.at += next.len_utf8();
+        } else if self.keeps_words && self.ordinal().is_some() {
+            let bytes = self.ordinal().unwrap_or_default();
+            self.put_ordinal(bytes);
+        } else if matches!(next, '■' | '█') && rest[next.len_utf8()..].starts_with('(') {
+            // Word's `■(a&b@c&d)`.
+            self.environment_in_parentheses("matrix", '@', next.len_utf8() + 1);
+        } else if rest.starts_with("{█(") || rest.starts_with("{■(") {
+            self.environment_in_parentheses("cases", '@', 1 + '█'.len_utf8() + 1);
+        } else if next == '\n' && !self.in_math {
             self.push(Token::Line, 1);
         } else if next.is_whitespace() {
             self.at += next.len_utf8();
@@ -233,6 +251,95 @@ impl<'t> Lexer<'t> {
             return self.mark(next);
         }
         Ok(())
+    }
+
+    /// The bytes of `-th`, `th`, `^{th}` or `^{\\text{th}}` behind the letter of an index, closing `$` included.
+    fn ordinal(&self) -> Option<usize> {
+        const FORMS: &[&str] = &[
+            "-th",
+            "th",
+            "^{th}",
+            "^{\\text{th}}",
+            "^\\text{th}",
+            "^{\\mathrm{th}}",
+            "^{\\textrm{th}}",
+            "^{-th}",
+        ];
+        if !self.rest().starts_with(['-', '^', 't']) {
+            return None;
+        }
+        let mut before = self.out.iter().rev().map(|last| &last.token);
+        let is_letter =
+            |token: Option<&Token>| matches!(token, Some(Token::Name(name)) if name.len() == 1);
+        let is_behind = match before.next() {
+            Some(Token::Inline) => {
+                is_letter(before.next()) && before.next() == Some(&Token::Inline)
+            }
+            last => {
+                is_letter(last)
+                    && matches!(before.next(), None | Some(Token::Inline | Token::Word(_)))
+            }
+        };
+        let form = FORMS.iter().find(|form| self.rest().starts_with(**form))?;
+        let ends = !self.rest()[form.len()..].starts_with(|c: char| c.is_ascii_alphanumeric());
+        let is_adjacent = self.out.last().is_some_and(|last| last.span.end == self.at);
+        (is_behind && ends && is_adjacent).then_some(form.len())
+    }
+
+    /// Puts one word in place of "i-th", with the `$` around its letter.
+    fn put_ordinal(&mut self, bytes: usize) {
+        let mut start = self.at;
+        let mut end = self.at + bytes;
+        let mut take = |lexer: &mut Self| {
+            if let Some(last) = lexer.out.pop() {
+                start = last.span.start;
+            }
+        };
+        let is_inline = |lexer: &Self| {
+            matches!(
+                lexer.out.last().map(|last| &last.token),
+                Some(Token::Inline)
+            )
+        };
+        let closed = is_inline(self);
+        if closed {
+            take(self);
+        }
+        take(self);
+        if is_inline(self) && (closed || self.text[end..].starts_with('$')) {
+            take(self);
+            end += usize::from(!closed);
+            self.in_math = false;
+        }
+        let word = Token::Word("nth".to_owned());
+        let span = Span { start, end };
+        self.at = end;
+        self.out.push(Lexeme::new(word, span));
+    }
+
+    /// An environment whose content stands in parentheses: `mat(a, b; c, d)` and `cases(…, …)` of Typst, `■(a&b@c&d)` of
+    /// Word. `opening` bytes up to and with the parenthesis are read; `line` ends a line.
+    fn environment_in_parentheses(&mut self, name: &str, line: char, opening: usize) {
+        let start = self.at + opening;
+        let mut depth = 0_usize;
+        let mut special = Vec::new();
+        for (at, c) in self.text[start..].char_indices() {
+            match c {
+                ')' if depth == 0 => {
+                    special.push((start + at, Token::End(name.to_owned())));
+                    break;
+                }
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                _ if c == line && depth == 0 => {
+                    special.push((start + at, Token::Mark("\\\\")));
+                }
+                _ => {}
+            }
+        }
+        self.push(Token::Begin(name.to_owned()), opening);
+        special.reverse();
+        self.special.extend(special);
     }
 
     /// TeX gives one digit to a bare `^` or `_`, and to each part of a bare `\frac`.
@@ -277,6 +384,33 @@ impl<'t> Lexer<'t> {
         }
         if let Some(name) = self.own_name() {
             return self.push(Token::Name(name.to_owned()), name.len());
+        }
+        if let ("mat" | "cases", true) = (run, after.starts_with('(')) {
+            let (name, line) = if run == "mat" {
+                ("matrix", ';')
+            } else {
+                ("cases", ',')
+            };
+            return self.environment_in_parentheses(name, line, run.len() + 1);
+        }
+        let is_in_brackets = matches!(
+            self.out.last().map(|last| &last.token),
+            Some(Token::Mark("[" | ","))
+        );
+        let next = after.trim_start_matches(' ');
+        let next_run = &next[..next
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(next.len())];
+        let is_differential = after.starts_with('_')
+            || (after.len() > next.len() && matches!(next_run.len(), 1) && next_run != "a");
+        if matches!(run, "partial" | "nabla") && is_differential {
+            return self.push(Token::Name(run.to_owned()), run.len());
+        }
+        if run == "All" && is_in_brackets {
+            return self.push(Token::Mark(":"), run.len());
+        }
+        if let ("Sum" | "Piecewise", true) = (run, after.starts_with('[')) {
+            return self.push(Token::Name(run.to_owned()), run.len());
         }
         let lower = run.to_ascii_lowercase();
         if let Some(bytes) = self.ordinary_word(&lower) {
@@ -424,7 +558,7 @@ impl<'t> Lexer<'t> {
         let counts = run == "a" && follows.starts_with(|c: char| c.is_ascii_digit() || c == '$');
         let behind = matches!(
             self.out.last().map(|last| &last.token),
-            None | Some(Token::Word(_) | Token::Line | Token::Mark("," | "." | ":"))
+            None | Some(Token::Word(_) | Token::Line | Token::Mark("," | "." | ":" | "("))
         );
         let stands_alone = follows.len() < after.len() && (counts || end > 1 && is_word(&next));
         (matches!(run, "a" | "i") && behind && stands_alone).then_some(1)
@@ -458,7 +592,19 @@ impl<'t> Lexer<'t> {
             "dot" => ".dot",
             "sum" => ".sum",
             "transpose" => ".transpose",
-            _ => return self.mark('.'),
+            _ => {
+                // Mathematica's `delta.W3`.
+                let run = &name[..end];
+                let is_symbol = (LAYERED.contains(&run)
+                    && name[end..].starts_with(|c: char| c.is_ascii_digit()))
+                    || run == "delta";
+                let is_adjacent = self.out.last().is_some_and(|last| last.span.end == self.at);
+                if is_symbol && is_adjacent && self.is_behind_value() {
+                    self.push(Token::Mark("@"), 1);
+                    return Ok(());
+                }
+                return self.mark('.');
+            }
         };
         self.push(Token::Mark(mark), 1 + end);
         Ok(())

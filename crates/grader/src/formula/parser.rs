@@ -32,6 +32,8 @@ pub struct Scope {
     pub constants: Vec<String>,
     /// The indices that the question gives a value.
     pub free: Vec<char>,
+    /// Whether samples are columns.
+    pub columns: bool,
     /// n₀, n₁, …, where rows are samples and W has a row for each unit; empty in other layouts.
     pub units: Vec<usize>,
     /// The number of samples, if it is the same for all networks.
@@ -539,6 +541,7 @@ impl<'t> Parser<'t> {
                     let arguments = self.arguments()?;
                     Kind::Call(arguments.summation(), vec![base])
                 }
+                Some(Token::Mark("^")) if let Some(kind) = self.entry_of_sample(&base) => kind,
                 Some(Token::Mark("^")) => {
                     self.at += 1;
                     if self.transpose_mark() {

@@ -12,6 +12,8 @@ pub(super) struct Scripts {
     layer: Option<usize>,
     transposes: usize,
     indices: Option<Indices>,
+    /// The sample of `h^{2(k)}`.
+    sample: Option<Index>,
 }
 
 impl Parser<'_> {
@@ -47,6 +49,10 @@ impl Parser<'_> {
             "h" | "dh" => (Symbol::Activation(layer), name == "dh"),
             _ => (Symbol::Units(layer), false),
         };
+        if scripts.sample.is_some() && !matches!(name, "z" | "dz" | "h" | "dh") {
+            let message = format!("{name} is the same for all samples: leave the sample out.");
+            return Err(FormulaError::new(Fault::Syntax, self.since(start), message));
+        }
         let mut expr = self.node(Kind::Symbol(symbol), start)?;
         if gradient {
             expr = self.gradient_of_loss(expr, start)?;
@@ -72,13 +78,117 @@ impl Parser<'_> {
         scripts: &Scripts,
         start: Span,
     ) -> Result<Expr, FormulaError> {
-        if let Some(indices) = &scripts.indices {
+        if let Some(sample) = scripts.sample {
+            let indices = self.of_sample(sample, scripts.indices.as_ref())?;
+            expr = self.node(Kind::Select(Box::new(expr), indices), start)?;
+        } else if let Some(indices) = &scripts.indices {
             expr = self.node(Kind::Select(Box::new(expr), indices.clone()), start)?;
         }
         for _ in 0..scripts.transposes {
             expr = self.node(Kind::Transpose(Box::new(expr)), start)?;
         }
         Ok(expr)
+    }
+
+    /// The indices of one sample, or of an entry of it.
+    fn of_sample(&self, sample: Index, within: Option<&Indices>) -> Result<Indices, FormulaError> {
+        let unit = match within {
+            None => Index::All,
+            Some(Indices::One(unit)) => *unit,
+            Some(Indices::Two(..)) => {
+                let message = "The sample is given above, so one index below is enough.";
+                return Err(self.fault(Fault::Syntax, message));
+            }
+        };
+        Ok(if self.scope.columns {
+            Indices::Two(unit, sample)
+        } else {
+            Indices::Two(sample, unit)
+        })
+    }
+
+    /// The sample in parentheses of its own, here: `(k)` or, where `numbers` may be samples, `(1)`. A layer's letter and
+    /// a transpose are none.
+    fn sample_in_parentheses(&mut self, numbers: bool) -> Option<Index> {
+        let (Token::Mark("("), Token::Mark(")")) = (self.peek()?, self.peek_at(2)?) else {
+            return None;
+        };
+        let index = match self.peek_at(1)? {
+            Token::Number(digits) if numbers => Index::Number(digits.parse().ok()?),
+            Token::Name(name) => {
+                let letter = name.chars().next().filter(|_| name.len() == 1)?;
+                let is_other = matches!(letter, 'l' | 't') && !self.bound.contains(&letter);
+                let is_sample =
+                    letter.is_ascii_lowercase() && !is_other && self.scope.layer_of(name).is_none();
+                if !is_sample {
+                    return None;
+                }
+                match letter {
+                    'm' if !self.bound.contains(&'m') => Index::Size(Symbol::BatchSize),
+                    letter => Index::Letter(letter),
+                }
+            }
+            _ => return None,
+        };
+        self.at += 3;
+        Some(index)
+    }
+
+    /// `x^{(i)}`, `y^{(k)}_1`: the sample of a symbol without a layer.
+    pub(super) fn sampled(
+        &mut self,
+        base: Expr,
+        numbers: bool,
+        start: Span,
+    ) -> Result<Expr, FormulaError> {
+        if !self.is("^") {
+            return Ok(base);
+        }
+        let before = self.at;
+        self.at += 1;
+        let braces = self.eat("{");
+        let sample = self.sample_in_parentheses(numbers);
+        let is_transposed = sample.is_some()
+            && braces
+            && (self.eat_name("T") || self.eat_name("top") || self.eat("'"));
+        let Some(sample) = sample.filter(|_| !braces || self.eat("}")) else {
+            self.at = before;
+            return Ok(base);
+        };
+        let within = if self.eat("_") {
+            Some(self.indices()?)
+        } else {
+            None
+        };
+        let indices = self.of_sample(sample, within.as_ref())?;
+        let row = self.node(Kind::Select(Box::new(base), indices), start)?;
+        if is_transposed {
+            return self.node(Kind::Transpose(Box::new(row)), start);
+        }
+        Ok(row)
+    }
+
+    /// `x_j^{(i)}`, whose `x_j` is `base`: the entry of that sample.
+    pub(super) fn entry_of_sample(&mut self, base: &Expr) -> Option<Kind> {
+        let Kind::Select(of, Indices::One(unit)) = &base.kind else {
+            return None;
+        };
+        if !matches!(
+            of.kind,
+            Kind::Symbol(Symbol::Activation(0) | Symbol::Targets | Symbol::Delta)
+        ) {
+            return None;
+        }
+        let before = self.at;
+        self.at += 1;
+        let braces = self.eat("{");
+        let sample = self.sample_in_parentheses(true);
+        let Some(sample) = sample.filter(|_| !braces || self.eat("}")) else {
+            self.at = before;
+            return None;
+        };
+        let indices = self.of_sample(sample, Some(&Indices::One(*unit))).ok()?;
+        Some(Kind::Select(of.clone(), indices))
     }
 
     /// `^3`, `^{(3)}`, `^{[3]}`, `^{3\top}`, `^\top`, `_{1,j}`, `[1, j]`, in any order; `_3` is a layer if an index in
@@ -155,6 +265,15 @@ impl Parser<'_> {
     pub(super) fn superscript(&mut self, scripts: &mut Scripts) -> Result<(), FormulaError> {
         let mut open = 0_usize;
         loop {
+            if scripts.sample.is_none()
+                && let Some(sample) = self.sample_in_parentheses(false)
+            {
+                scripts.sample = Some(sample);
+                if open == 0 {
+                    return Ok(());
+                }
+                continue;
+            }
             match self.peek() {
                 Some(Token::Mark("{" | "(" | "[" | "⟨")) => open += 1,
                 Some(Token::Mark("}" | ")" | "]" | "⟩")) if open > 0 => open -= 1,
@@ -163,8 +282,13 @@ impl Parser<'_> {
                 Some(Token::Name(name)) if matches!(name.as_str(), "T" | "top" | "t") => {
                     scripts.transposes += 1
                 }
-                Some(Token::Name(name)) if name == "L" => scripts.layer = Some(self.scope.depth),
-                Some(Token::Name(name)) if let Some(layer) = self.scope.layer_of(name) => {
+                Some(Token::Name(name)) if name == "L" && scripts.layer.is_none() => {
+                    scripts.layer = Some(self.scope.depth);
+                }
+                Some(Token::Name(name))
+                    if scripts.layer.is_none()
+                        && let Some(layer) = self.scope.layer_of(name) =>
+                {
                     scripts.layer = Some(layer);
                 }
                 Some(Token::Number(digits)) if scripts.layer.is_none() => {
@@ -203,6 +327,8 @@ impl Parser<'_> {
         let index = match self.peek()? {
             Token::Mark(":" | "·" | "⊙" | "•" | ".") => Index::All,
             Token::Name(name) if name == "m" => Index::Size(Symbol::BatchSize),
+            // Typst's `_(i, dot)`.
+            Token::Name(name) if name == "dot" => Index::All,
             Token::Name(name) if name == "n" => {
                 let layer = match (self.peek_at(1), self.peek_at(2)) {
                     (Some(Token::Mark("_" | "^")), Some(Token::Number(layer))) => {
@@ -367,7 +493,8 @@ impl Parser<'_> {
     pub(super) fn delta(&mut self, start: Span) -> Result<Expr, FormulaError> {
         let depth = self.scope.depth;
         if self.is("^") && self.exponent_of_delta() {
-            return self.plain_symbol(Symbol::Delta, start);
+            let delta = self.node(Kind::Symbol(Symbol::Delta), start)?;
+            return self.sampled(delta, false, start);
         }
         let mut scripts = self.collect_scripts()?;
         let mut expr = self.node(Kind::Symbol(Symbol::Delta), start)?;

@@ -14,7 +14,7 @@ pub(super) const WORDS: &[&str] = &[
 pub(super) const ALIASES: &[(&str, &str)] = &[
     ("Heaviside", "heaviside"), ("HeavisideTheta", "step"), ("UnitStep", "step"), ("Step", "step"), ("Boole", "indicator"),
     ("yhat", "yhat"), ("nabla", "nabla"), ("partial", "partial"), ("ell", "ell"), ("Theta", "Theta"), ("alpha", "alpha"),
-    ("beta", "beta"), ("tr", "trace"), ("Tr", "trace"), ("trace", "trace"), ("in", "in"),
+    ("beta", "beta"), ("tr", "trace"), ("Tr", "trace"), ("trace", "trace"), ("vec", "vec"), ("in", "in"),
     ("Diag", "diag"), ("Transpose", "transpose"), ("Max", "max"), ("Min", "min"), ("Sign", "sign"), ("Sigma", "sigma"), ("top", "top"),
 ];
 

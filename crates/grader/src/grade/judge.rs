@@ -147,8 +147,34 @@ impl<'a> Judge<'a> {
         {
             return self.invalid(doubt);
         }
+        if let Some(error) = self.contradiction(&read.restated, &judged).await {
+            return self.invalid(&error);
+        }
         judged.report.advice.extend(read.advice);
         judged
+    }
+
+    /// The error of a formula that is said to be the same as the one that counts, and is not.
+    async fn contradiction(&self, restated: &[Side], judged: &Judgement) -> Option<FormulaError> {
+        if restated.is_empty() {
+            return None;
+        }
+        let counts = best(self.values_of(judged.answer.as_slice()).await.into_iter());
+        for side in restated {
+            let agrees = match &side.expr {
+                Ok(expr) => {
+                    let values = self.values_of(&readings(expr)).await;
+                    counts.error.is_none()
+                        && values.iter().any(|values| values.agrees_with(&counts))
+                }
+                Err(_) => false,
+            };
+            if !agrees {
+                let message = "Two formulas are said to be the same and are not: which one counts? Give one answer.";
+                return Some(FormulaError::new(Fault::Syntax, side.span, message));
+            }
+        }
+        None
     }
 
     /// The sides of the answer, with what it says about known quantities put in where that differs from what they
@@ -242,10 +268,10 @@ impl<'a> Judge<'a> {
     fn understood(&self, reading: &Expr) -> Understood {
         let network = self.prepared.solution.networks.first();
         Understood {
-            latex: shown_in_latex(reading, self.text),
+            latex: shown_in_latex(reading, self.text, &self.prepared.scope),
             plain: network.map_or_else(
                 || render(reading, Notation::Plain),
-                |network| shown_in_plain(reading, network),
+                |network| shown_in_plain(reading, self.text, &self.prepared.scope, network),
             ),
         }
     }

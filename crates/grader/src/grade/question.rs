@@ -2,7 +2,7 @@
 
 use super::closed;
 use super::naming::candidates::Candidates;
-use super::network::Layout;
+use super::network::{Layout, Samples};
 use super::sample::{Designs, Sampler, constants, seed};
 use super::solution::Solution;
 use super::values::{Values, evaluate_on};
@@ -10,7 +10,8 @@ use super::{AnswerKind, Assignment, BatchKind, JacobianLayout, Mistake, Network,
 use backpropd_engine::nn::{Architecture, Loss};
 
 use crate::formula::{
-    Expr, Fault, Function, Kind, Scope, Side, Span, Symbol, evaluate, parse, readings,
+    Bindings as _, Expr, Fault, Function, Kind, Scope, Side, Span, Symbol, evaluate, parse,
+    readings,
 };
 
 /// The most networks to add to tell mistakes from the right answer and from each other.
@@ -70,6 +71,7 @@ impl Prepared {
             layers: question.layers.clone(),
             names: assignment.convention.names.clone(),
             constants: assignment.convention.constant_names(),
+            columns: layout.samples == Samples::Columns,
             units: units(&spec.architecture, layout),
             samples: (question.batch == BatchKind::One).then_some(1),
         };
@@ -241,7 +243,7 @@ impl Prepared {
                     Kind::Select(base, _) => &base.kind,
                     other => other,
                 };
-                let allowed = matches!(by, Kind::Symbol(symbol) if self.allowed.contains(symbol));
+                let allowed = matches!(by, Kind::Symbol(symbol) if self.allowed.contains(symbol) || self.is_delta(*symbol));
                 of.kind != Kind::Symbol(Symbol::Loss) || !allowed
             }
             Kind::Call(Function::SigmaPrime | Function::ReluPrime | Function::TanhPrime, _) => self
@@ -250,6 +252,26 @@ impl Prepared {
                 .any(|kind| matches!(kind, Kind::Call(..))),
             kind => self.forbidden.contains(kind),
         }
+    }
+}
+
+impl Prepared {
+    /// Whether the loss's derivative by a symbol is δ by its definition, where δ may be written.
+    fn is_delta(&self, by: Symbol) -> bool {
+        let depth = self.scope.depth;
+        let same = |network: &Network| {
+            let output = network.value(Symbol::Activation(depth));
+            output.is_some() && output == network.value(Symbol::PreActivation(depth))
+        };
+        let is_output = match by {
+            Symbol::PreActivation(layer) => layer == depth,
+            // f is z of a linear last layer.
+            Symbol::Activation(layer) if layer == depth => {
+                self.solution.networks.first().is_some_and(same)
+            }
+            _ => false,
+        };
+        is_output && !self.forbidden.contains(&Kind::Symbol(Symbol::Delta))
     }
 }
 

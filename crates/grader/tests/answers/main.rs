@@ -10,6 +10,8 @@
 //!
 //! `ANSWER_SECRETS=50` runs the long form.
 
+mod sentences;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;

@@ -58,6 +58,8 @@ pub struct Answer {
     pub doubt: Option<FormulaError>,
     /// What a student should know about how it was read.
     pub advice: Vec<String>,
+    /// What the answer says to be the same as the formula that counts.
+    pub restated: Vec<Side>,
 }
 
 impl Answer {
@@ -247,7 +249,7 @@ fn located(mut answer: Answer, source: &Source<'_>) -> Answer {
     let relocate = |expr: &mut Expr| {
         expr.for_each_piece_mut(|piece| piece.span = source.span(piece.span));
     };
-    for side in &mut answer.sides {
+    for side in answer.sides.iter_mut().chain(&mut answer.restated) {
         side.span = source.span(side.span);
         match &mut side.expr {
             Ok(expr) => relocate(expr),
@@ -450,6 +452,7 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
         clauses,
         shapes,
         doubt,
+        notes,
     } = found;
     let mut statements: Vec<Statement> = clauses
         .into_iter()
@@ -460,9 +463,9 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
         })
         .collect();
     mark_definitions(&mut statements, scope);
-    let answer_at = answer_of(&statements, scope)?;
+    let (answer_at, said_again) = answer_of(&statements, scope)?;
     let Some(answer_at) = answer_at else {
-        return Ok(Answer::default());
+        return no_answer(&statements);
     };
     if let Some(statement) = statements.get_mut(answer_at) {
         statement.is_definition = false;
@@ -510,7 +513,11 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
         }
     }
     define_by_entries(&mut sides, scope);
-    let mut advice = Vec::new();
+    let mut advice = notes;
+    let restated = said_again
+        .into_iter()
+        .filter_map(|at| read_side(&statements[at].clause.tokens, scope, &names));
+    let restated = restated.collect();
     if !defined.is_empty() {
         advice.push(format!(
             "The formula was read with {} put in as the answer defines it.",
@@ -529,19 +536,32 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
         redefinitions,
         shapes: shapes
             .into_iter()
-            .filter_map(|shape| {
-                Some(StatedShape {
-                    rows: read_side(&shape.rows, scope, OwnNames::NONE)?.expr.ok()?,
-                    columns: read_side(&shape.columns, scope, OwnNames::NONE)?
-                        .expr
-                        .ok()?,
-                    span: shape.span,
-                })
-            })
+            .filter_map(|shape| stated(&shape, scope))
             .collect(),
         doubt,
         advice,
+        restated,
     })
+}
+
+/// The shape that the text states, read.
+fn stated(shape: &sentence::StatedShape, scope: &Scope) -> Option<StatedShape> {
+    let side = |tokens: &[Lexeme]| read_side(tokens, scope, OwnNames::NONE)?.expr.ok();
+    Some(StatedShape {
+        rows: side(&shape.rows)?,
+        columns: side(&shape.columns)?,
+        span: shape.span,
+    })
+}
+
+/// Without formulas there is no answer; formulas that are all only mentioned are an error.
+fn no_answer(statements: &[Statement]) -> Result<Answer, FormulaError> {
+    let Some(last) = statements.last() else {
+        return Ok(Answer::default());
+    };
+    let message = "None of these formulas is said to be the answer: write “the answer is …”, and an operator between two factors.";
+    let span = last.clause.span();
+    Err(FormulaError::new(Fault::Syntax, span, message))
 }
 
 /// A clause defines what is on its left if the words say so, or if another clause uses it.
@@ -576,8 +596,11 @@ fn mark_definitions(statements: &mut [Statement], scope: &Scope) {
     }
 }
 
-/// The clause that counts.
-fn answer_of(statements: &[Statement], scope: &Scope) -> Result<Option<usize>, FormulaError> {
+/// The clause that counts, and those that it says again.
+fn answer_of(
+    statements: &[Statement],
+    scope: &Scope,
+) -> Result<(Option<usize>, Vec<usize>), FormulaError> {
     let is_bare = |statement: &Statement| {
         let side = read_side(&statement.clause.tokens, scope, OwnNames::NONE);
         let is_known = side.and_then(|side| side.expr.ok()).is_some_and(|expr| {
@@ -589,6 +612,7 @@ fn answer_of(statements: &[Statement], scope: &Scope) -> Result<Option<usize>, F
         .filter(|&at| {
             let statement = &statements[at];
             !statement.is_definition
+                && !(statement.clause.is_reason && !statement.clause.has_relation())
                 && (statement.clause.has_relation()
                     || statement.clause.marked
                     || !(statement.clause.mentioned && is_bare(statement)))
@@ -602,14 +626,24 @@ fn answer_of(statements: &[Statement], scope: &Scope) -> Result<Option<usize>, F
             };
             !statements.iter().any(|other| other.mentions(&key.base))
         });
-        return Ok(unused.or((statements.len() == 1).then_some(0)));
+        return Ok((unused.or((statements.len() == 1).then_some(0)), Vec::new()));
     };
+    if let Some(error) = &statements[last].clause.of
+        && !statements[last].clause.has_relation()
+    {
+        return Err(error.clone());
+    }
     let without_relation = |at: &usize| !statements[*at].clause.has_relation();
-    let other = candidates
+    let is_said_again = |at: usize| {
+        let mut later = candidates.iter().filter(|&&later| later > at);
+        later.all(|&later| statements[later].clause.restates)
+    };
+    let others: Vec<usize> = candidates
         .iter()
-        .rev()
-        .skip(1)
-        .find(|at| without_relation(at));
+        .copied()
+        .filter(|at| *at != last && without_relation(at))
+        .collect();
+    let other = others.iter().rev().find(|at| !is_said_again(**at));
     if let Some(&other) = other {
         let message = "Found two formulas without a relation: which one counts? Give one answer, or put = between them.";
         let span = statements[other].clause.span();
@@ -619,7 +653,7 @@ fn answer_of(statements: &[Statement], scope: &Scope) -> Result<Option<usize>, F
         };
         return Err(FormulaError::new(Fault::Syntax, whole, message));
     }
-    Ok(Some(last))
+    Ok((Some(last), others))
 }
 
 /// Reads the definitions in any order, each when those that it uses have been read.

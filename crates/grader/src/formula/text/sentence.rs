@@ -17,6 +17,12 @@ pub(super) struct Clause {
     pub(super) marked: bool,
     /// Beside words that only mention a quantity.
     pub(super) mentioned: bool,
+    /// Said to be the same as the formula before it, or said in words behind it.
+    pub(super) restates: bool,
+    /// A quantity of a reason: what does not depend on what.
+    pub(super) is_reason: bool,
+    /// The error if this is the answer: it is only a part or a property of it that is meant.
+    pub(super) of: Option<FormulaError>,
 }
 
 impl Clause {
@@ -49,6 +55,8 @@ pub(super) struct Sentences {
     pub(super) shapes: Vec<StatedShape>,
     /// Two lines that were read as one formula.
     pub(super) doubt: Option<Span>,
+    /// What was read by a rule that could surprise.
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) struct Context<'c> {
@@ -64,13 +72,7 @@ fn syntax(span: Span, message: impl Into<String>) -> FormulaError {
 
 /// The error for a word that is not understood.
 pub(super) fn not_understood(word: &str, span: Span) -> FormulaError {
-    let instead = match word {
-        "or" => "give one answer",
-        "not" | "except" | "without" | "but" | "only" | "unless" | "wrong" => {
-            "write what you mean as a formula"
-        }
-        _ => "write it as a formula",
-    };
+    let instead = words::instead(word);
     syntax(
         span,
         format!("The word “{word}” was not understood: {instead}."),
@@ -180,9 +182,28 @@ struct State {
     mention: bool,
     /// Words that stand in the clause and name nothing.
     described: bool,
-    /// Whether any word has been read since the last strong end.
-    worded: bool,
+    /// "i.e." was just read.
+    restates: bool,
+    /// The word that takes a part or a property of the formula behind it, as "of", and where it stands.
+    of: Option<(String, Span)>,
+    /// A verb was read that says what depends on what.
+    relates: bool,
 }
+
+/// Words that say that the next formula is the same as the one before it.
+const RESTATING: &[&str] = &[
+    "i.e.",
+    "ie",
+    "that is",
+    "that is to say",
+    "in other words",
+    "equivalently",
+    "or equivalently",
+    "in words",
+    "in symbols",
+    "put differently",
+    "which is the same as",
+];
 
 struct Reader<'r> {
     tokens: &'r [Lexeme],
@@ -211,6 +232,15 @@ impl Reader<'_> {
     fn run(&mut self) -> Result<(), FormulaError> {
         while let Some(token) = self.peek() {
             let span = self.span();
+            if self.elements.is_empty()
+                && !self.found.clauses.is_empty()
+                && let Some(end) = self.range_end(self.at)
+            {
+                let begin = self.at;
+                self.at = end;
+                self.balance_inline(begin);
+                continue;
+            }
             match token {
                 Token::Inline => {
                     self.in_formula = !self.in_formula;
@@ -244,7 +274,9 @@ impl Reader<'_> {
                 }
                 Token::Mark(",") => {
                     self.at += 1;
-                    if self.is_in_conditional() {
+                    if self.operator_follows() {
+                        self.group()?;
+                    } else if self.is_in_conditional() {
                         self.elements.push(Element::Separator(span));
                     } else if !self.is_shape_at(self.at) || self.elements.is_empty() {
                         self.end(false)?;
@@ -312,6 +344,16 @@ impl Reader<'_> {
 
     fn word(&mut self) -> Result<(), FormulaError> {
         let span = self.span();
+        if self.word_at(self.at) == Some("at")
+            && !self.expects_operand()
+            && let Some(end) = self.point_end(self.at + 1)
+        {
+            self.end(false)?;
+            let begin = self.at;
+            self.at = end;
+            self.balance_inline(begin);
+            return Ok(());
+        }
         let Some((class, taken)) = self.phrase() else {
             let word = self.word_at(self.at).unwrap_or_default().to_owned();
             return Err(not_understood(&word, span));
@@ -324,9 +366,18 @@ impl Reader<'_> {
         };
         let begin = self.at;
         self.at += taken;
-        self.state.worded = true;
         match class {
+            Class::Filler if RESTATING.contains(&text.as_str()) && !self.expects_operand() => {
+                self.end(false)?;
+                self.state.restates = true;
+                self.state.introduced = true;
+            }
             Class::Filler | Class::Noun => self.filler(class == Class::Noun, &text, span)?,
+            Class::Relates => self.relates(&text, span)?,
+            Class::Summed => self.summed(&text, span, true)?,
+            Class::Prefix(Prefix::SumOver) if self.is_sum_behind() => {
+                self.summed(&text, span, false)?;
+            }
             Class::Adverb => self.adverb(&text, span)?,
             Class::Mark => {
                 if !self.is_in_conditional() {
@@ -344,34 +395,15 @@ impl Reader<'_> {
                 self.state.introduced = true;
             }
             Class::Define => return self.define(&text, span),
-            Class::Mention => {
-                if matches!(
-                    &self.elements[..],
-                    [.., Element::Prefix(Prefix::SumOver, ..), Element::Run(..)]
-                ) {
-                    self.elements.push(Element::Of(span));
-                    return Ok(());
-                }
-                if self.has_operand()
-                    && !self.state.described
-                    && !(self.state.mention && self.is_description())
-                {
-                    return Err(not_understood(&text, span));
-                }
-                if self.expects_operand() {
-                    return Err(not_understood(&text, span));
-                }
-                self.end(false)?;
-                self.state.mention = true;
-                self.state.introduced = true;
-            }
+            Class::Mention => return self.mention(text, span),
+            Class::Refused => return Err(not_understood(&text, span)),
             Class::Is => self.is(span)?,
             Class::And => self.and(span)?,
             Class::If => self.elements.push(Element::If(span)),
             Class::For => return self.r#for(begin, span),
             Class::Otherwise => self.elements.push(Element::Otherwise(span)),
             Class::Then => self.elements.push(Element::Then(span)),
-            Class::ForAll => return self.for_all(span),
+            Class::ForAll => return self.for_all(span, text.starts_with("for")),
             Class::Label => self.label(&text, span)?,
             Class::Shape => return self.shape(&text, span),
             Class::Undefined => return self.undefined(span),
@@ -401,6 +433,325 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// "of", "with respect to": the quantity behind it is only mentioned.
+    fn mention(&mut self, text: String, span: Span) -> Result<(), FormulaError> {
+        if matches!(
+            &self.elements[..],
+            [.., Element::Prefix(Prefix::SumOver, ..), Element::Run(..)]
+        ) {
+            self.elements.push(Element::Of(span));
+            return Ok(());
+        }
+        if self.has_operand()
+            && !self.state.described
+            && !(self.state.mention && self.is_description())
+        {
+            return Err(not_understood(&text, span));
+        }
+        if self.expects_operand() {
+            return Err(not_understood(&text, span));
+        }
+        self.end(false)?;
+        self.state.mention = true;
+        self.state.introduced = true;
+        self.state.of = matches!(text.as_str(), "of" | "of each").then_some((text, span));
+        Ok(())
+    }
+
+    /// "does not depend on": what stands before it and behind it is only mentioned.
+    fn relates(&mut self, text: &str, span: Span) -> Result<(), FormulaError> {
+        if self.expects_operand() {
+            return Err(not_understood(text, span));
+        }
+        if self.has_operand() {
+            self.state.described = true;
+            self.state.relates = true;
+        }
+        self.end(false)?;
+        self.state.mention = true;
+        self.state.introduced = true;
+        self.state.relates = true;
+        Ok(())
+    }
+
+    /// Whether nothing but the letters of indices follows in this clause, behind a formula.
+    fn is_sum_behind(&self) -> bool {
+        let is_behind =
+            self.has_operand() || (self.elements.is_empty() && !self.found.clauses.is_empty());
+        is_behind && !self.expects_operand() && !self.summed_letters().0.is_empty()
+    }
+
+    /// The letters of indices from here to the end of the clause, and where they end; none if anything else follows.
+    fn summed_letters(&self) -> (Vec<Lexeme>, usize) {
+        let (mut letters, mut at) = (Vec::new(), self.at);
+        loop {
+            match self.tokens.get(at).map(|lexeme| &lexeme.token) {
+                Some(Token::Inline) => at += 1,
+                Some(Token::Mark(",")) if self.is_index(at + 1) => at += 1,
+                Some(Token::Name(name)) if name == "and" => at += 1,
+                Some(Token::Word(word))
+                    if matches!(
+                        word.as_str(),
+                        "the" | "all" | "repeated" | "index" | "indices" | "and" | "dummy"
+                    ) =>
+                {
+                    at += 1;
+                }
+                Some(Token::Name(_)) if self.is_index(at) => {
+                    letters.push(self.tokens[at].clone());
+                    at += 1;
+                }
+                None | Some(Token::Line | Token::Break | Token::Mark("," | "." | ";" | "quad")) => {
+                    return (letters, at);
+                }
+                Some(_) => return (Vec::new(), self.at),
+            }
+        }
+    }
+
+    /// Whether a letter that may be an index stands at a token.
+    fn is_index(&self, at: usize) -> bool {
+        matches!(self.tokens.get(at).map(|lexeme| &lexeme.token), Some(Token::Name(name))
+            if name.len() == 1 && name.starts_with(|c: char| c.is_ascii_lowercase())
+                && !matches!(name.as_str(), "x" | "y" | "z" | "h" | "f" | "b" | "m" | "u"))
+    }
+
+    /// "summed over q" behind a formula, and a sum over every repeated index: Σ goes in front of its last side.
+    fn summed(&mut self, text: &str, span: Span, repeated: bool) -> Result<(), FormulaError> {
+        if self.expects_operand() {
+            return Err(not_understood(text, span));
+        }
+        let (mut letters, end) = self.summed_letters();
+        let begin = self.at;
+        if !letters.is_empty() {
+            self.at = end;
+            self.balance_inline(begin);
+        }
+        if self.has_operand() {
+            self.end(false)?;
+        }
+        let Some(clause) = self.found.clauses.last_mut() else {
+            return Err(not_understood(text, span));
+        };
+        let start = last_relation(&clause.tokens).map_or(0, |at| at + 1);
+        let side = clause.tokens.split_off(start);
+        if letters.is_empty() && repeated {
+            letters = repeated_indices(&side, &self.context.scope.free);
+        }
+        // A sum that is written out is only described.
+        letters.retain(|letter| !has_sum_over(&side, letter));
+        let names: Vec<&str> = letters
+            .iter()
+            .filter_map(|letter| match &letter.token {
+                Token::Name(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        if !names.is_empty() {
+            let note = format!("It was read as the sum over {}.", names.join(", "));
+            self.found.notes.push(note);
+        }
+        for letter in &letters {
+            clause.tokens.extend([
+                Lexeme::new(Token::Name("sum".to_owned()), span),
+                mark("_", span),
+                mark("{", span),
+                letter.clone(),
+                mark("}", span),
+            ]);
+        }
+        if letters.is_empty() {
+            clause.tokens.extend(side);
+        } else {
+            clause.tokens.extend(wrapped(side, span));
+        }
+        self.state.described = true;
+        self.state.introduced = true;
+        Ok(())
+    }
+
+    /// Where the range of indices ends that begins at a token and fills a clause: `j = 1, 2, 3`, `i, j = 1, \dots, n`,
+    /// `q \in \{1, 2\}`, `1 \le j \le 3`.
+    fn range_end(&self, at: usize) -> Option<usize> {
+        let token = |at: usize| self.tokens.get(at).map(|lexeme| &lexeme.token);
+        let blanks = |mut at: usize| {
+            while matches!(token(at), Some(Token::Inline)) {
+                at += 1;
+            }
+            at
+        };
+        // A bound: a number, m, or a size with a layer.
+        let bound = |at: usize| match token(at)? {
+            Token::Number(_) => Some(at + 1),
+            Token::Name(name) if name == "dots" || name == "m" => Some(at + 1),
+            Token::Name(name) if name == "n" => match token(at + 1)? {
+                Token::Mark("_" | "^") => Some(group_end(self.tokens, at + 2)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let mut at = blanks(at);
+        let is_below = |at: usize| matches!(token(at), Some(Token::Mark("<=" | "<")));
+        if let Some(next) = bound(at).filter(|&next| is_below(next)) {
+            if !self.is_index(next + 1) || !is_below(next + 2) {
+                return None;
+            }
+            at = bound(next + 3)?;
+        } else {
+            loop {
+                if !self.is_index(at) {
+                    return None;
+                }
+                at = blanks(at + 1);
+                let is_comma = matches!(token(at), Some(Token::Mark(",")))
+                    || matches!(token(at), Some(Token::Name(name)) if name == "and")
+                    || matches!(token(at), Some(Token::Word(word)) if word == "and");
+                if !is_comma {
+                    break;
+                }
+                at = blanks(at + 1);
+            }
+            match token(at)? {
+                Token::Mark("=") => {
+                    let mut count = 1;
+                    at = bound(at + 1)?;
+                    loop {
+                        let next = match token(at) {
+                            Some(Token::Mark(",")) => bound(at + 1),
+                            Some(Token::Name(name)) if name == "dots" => Some(at + 1),
+                            Some(Token::Number(_)) => bound(at),
+                            Some(Token::Word(word)) if word == "to" => bound(at + 1),
+                            _ => None,
+                        };
+                        let Some(next) = next else { break };
+                        at = next;
+                        count += 1;
+                    }
+                    // `j = 1` alone is another statement.
+                    if count < 2 {
+                        return None;
+                    }
+                }
+                Token::Name(name) if name == "in" => {
+                    if !matches!(token(at + 1), Some(Token::Mark("\\{" | "{" | "["))) {
+                        return None;
+                    }
+                    at = group_end(self.tokens, at + 1);
+                }
+                _ => return None,
+            }
+        }
+        let at = blanks(at);
+        let ends = match token(at) {
+            None | Some(Token::Line | Token::Break | Token::Word(_)) => true,
+            Some(Token::Mark(mark)) => matches!(*mark, "," | "." | ";" | "quad"),
+            Some(Token::Name(name)) => name == "and",
+            Some(_) => false,
+        };
+        ends.then_some(at)
+    }
+
+    /// Whether "times" or another operator in words follows, behind "then" at most: what stands before the comma is its
+    /// operand.
+    fn operator_follows(&self) -> bool {
+        let mut at = self.at;
+        while matches!(self.word_at(at), Some("then" | "and" | "all" | "finally")) {
+            at += 1;
+        }
+        let words = words_at(self.tokens, at, self.context);
+        let is_operator = |class| {
+            matches!(
+                class,
+                Class::Infix("×" | "⊙" | "/") | Class::Postfix(Postfix::Transpose)
+            )
+        };
+        let operator = words::phrase_as(&words, is_operator);
+        let plain = words::phrase(&words);
+        let is_first =
+            matches!((operator, plain), (Some((_, taken)), Some((_, plain))) if taken >= plain);
+        is_first && self.has_operand() && !self.is_in_conditional()
+    }
+
+    /// Makes one operand of what has been read of the last side, and passes by the words in front of the operator.
+    fn group(&mut self) -> Result<(), FormulaError> {
+        while matches!(
+            self.word_at(self.at),
+            Some("then" | "and" | "all" | "finally")
+        ) {
+            self.at += 1;
+        }
+        let elements = std::mem::take(&mut self.elements);
+        let mut found = clauses(elements, self.context)?;
+        let Some(clause) = found.pop() else {
+            return Ok(());
+        };
+        let start = last_relation(&clause.tokens).map_or(0, |at| at + 1);
+        let mut left = clause.tokens;
+        let side = left.split_off(start);
+        if let Some(equals) = left.pop() {
+            self.elements.push(Element::Run(left, false));
+            self.elements.push(Element::Equals(equals.span));
+        }
+        let span = span_of(&side);
+        self.elements.push(Element::Run(wrapped(side, span), true));
+        Ok(())
+    }
+
+    /// The end of "(we take 1)" at a token: the value that the author gives a derivative at its kink.
+    fn choice_end(&self, mut at: usize) -> Option<usize> {
+        let token = |at: usize| self.tokens.get(at).map(|lexeme| &lexeme.token);
+        let mut words = 0;
+        loop {
+            match token(at)? {
+                Token::Inline => at += 1,
+                Token::Mark("," | ":" | ";") if words == 0 => at += 1,
+                _ => match self.word_at(at) {
+                    Some(
+                        "we" | "i" | "take" | "choose" | "pick" | "use" | "set" | "define" | "it"
+                        | "to" | "be" | "as" | "the" | "value" | "so" | "here" | "usually"
+                        | "conventionally" | "by" | "convention" | "can" | "is" | "derivative"
+                        | "let" | "subgradient" | "and" | "taking" | "choosing" | "using" | "a",
+                    ) => {
+                        words += 1;
+                        at += 1;
+                    }
+                    _ => break,
+                },
+            }
+        }
+        let is_value = matches!(token(at), Some(Token::Number(digits)) if digits == "0" || digits == "1")
+            || matches!(self.word_at(at), Some("zero" | "one"));
+        if words == 0 || !is_value {
+            return None;
+        }
+        at += 1;
+        while matches!(token(at), Some(Token::Inline)) {
+            at += 1;
+        }
+        match token(at) {
+            None | Some(Token::Line | Token::Break) => Some(at),
+            Some(Token::Mark(mark)) => matches!(*mark, "," | "." | ";").then_some(at),
+            Some(_) => None,
+        }
+    }
+
+    /// The end of "x = 0 we take 1" behind "at".
+    fn point_end(&self, mut at: usize) -> Option<usize> {
+        let token = |at: usize| self.tokens.get(at).map(|lexeme| &lexeme.token);
+        let mut pieces = 0;
+        while let Some(Token::Inline | Token::Name(_) | Token::Mark("=")) = token(at) {
+            pieces += 1;
+            if pieces > 5 || self.word_at(at).is_some() {
+                return None;
+            }
+            at += 1;
+        }
+        let is_zero = matches!(token(at), Some(Token::Number(digits)) if digits == "0")
+            || self.word_at(at) == Some("zero");
+        is_zero.then_some(())?;
+        self.choice_end(at + 1)
+    }
+
     /// Whether an operator in front waits for its operand.
     fn expects_operand(&self) -> bool {
         matches!(
@@ -414,8 +765,13 @@ impl Reader<'_> {
             return if is_noun {
                 Ok(())
             } else {
-                Err(not_understood(text, span))
+                Err(self
+                    .open_operator()
+                    .unwrap_or_else(|| not_understood(text, span)))
             };
+        }
+        if !is_noun && !self.has_operand() {
+            self.state.of = None;
         }
         if self.is_in_conditional()
             || matches!(
@@ -434,6 +790,18 @@ impl Reader<'_> {
         }
         self.state.introduced = true;
         Ok(())
+    }
+
+    /// The error for the operator in words that has no operand.
+    fn open_operator(&self) -> Option<FormulaError> {
+        match self.elements.last()? {
+            Element::Prefix(_, span, text) => Some(not_understood(text, *span)),
+            Element::Infix(_, span) => {
+                let written = self.context.text.get(span.start..span.end)?;
+                Some(not_understood(written, *span))
+            }
+            _ => None,
+        }
     }
 
     /// "elementwise": only in front of a formula that says so itself, or in the description of a symbol.
@@ -593,7 +961,7 @@ impl Reader<'_> {
         let pairs = self.elements.iter().any(|element| {
             matches!(
                 element,
-                Element::Prefix(Prefix::Pair(_) | Prefix::Outer, ..)
+                Element::Prefix(Prefix::Pair(_) | Prefix::Outer | Prefix::Inner, ..)
             )
         });
         let joined = self
@@ -634,7 +1002,7 @@ impl Reader<'_> {
             return Ok(());
         }
         if self.indices_follow() {
-            return self.for_all(span);
+            return self.for_all(span, true);
         }
         if self.has_operand() && self.condition_follows() {
             self.elements.push(Element::If(span));
@@ -658,12 +1026,7 @@ impl Reader<'_> {
         ) {
             at += 1;
         }
-        let is_index = |at: usize| {
-            matches!(self.tokens.get(at).map(|lexeme| &lexeme.token), Some(Token::Name(name))
-                if name.len() == 1 && name.starts_with(|c: char| c.is_ascii_lowercase())
-                    && !matches!(name.as_str(), "x" | "y" | "z" | "h" | "f" | "b" | "m" | "u"))
-        };
-        is_index(at)
+        self.is_index(at)
     }
 
     /// Skips indices and their ranges.
@@ -671,7 +1034,7 @@ impl Reader<'_> {
         clippy::too_many_lines,
         reason = "the forms of one phrase, side by side"
     )]
-    fn for_all(&mut self, span: Span) -> Result<(), FormulaError> {
+    fn for_all(&mut self, span: Span, is_for: bool) -> Result<(), FormulaError> {
         if self.expects_operand() {
             return Err(not_understood("for", span));
         }
@@ -693,6 +1056,7 @@ impl Reader<'_> {
                     comma = comma.or(Some(self.at)).filter(|_| depth == 0);
                     true
                 }
+                Token::Mark(":") if depth == 0 => false,
                 Token::Mark("=" | "_" | "^" | "<=" | "<" | ":" | "-") | Token::Number(_) => true,
                 Token::Name(name) => {
                     name == "dots"
@@ -752,12 +1116,30 @@ impl Reader<'_> {
             None | Some(
                 Token::Line
                     | Token::Break
-                    | Token::Mark("." | ";" | "quad")
+                    | Token::Mark("." | ";" | ":" | "quad")
                     | Token::Word(_)
                     | Token::Name(_)
             )
         );
         let rest = &self.tokens[begin..self.at];
+        let of_samples = rest.iter().find_map(|lexeme| match &lexeme.token {
+            Token::Word(word) if matches!(word.as_str(), "sample" | "samples" | "batch") => {
+                Some(not_understood(word, lexeme.span))
+            }
+            _ => None,
+        });
+        let has_letter = rest
+            .iter()
+            .any(|lexeme| matches!(&lexeme.token, Token::Name(name) if name.len() == 1));
+        if let Some(error) = of_samples.filter(|_| is_for && !has_letter) {
+            return Err(error);
+        }
+        if let Some(letter) = self.single_index(rest) {
+            let message = format!(
+                "The word “for” was not understood: this says that it holds for one {letter} only; write the formula for every {letter}."
+            );
+            return Err(syntax(span, message));
+        }
         if !next_is_end
             || matches!(self.peek(), Some(Token::Name(name)) if word_of_name(name).is_none())
         {
@@ -778,6 +1160,21 @@ impl Reader<'_> {
         self.balance_inline(begin);
         self.state.described = true;
         Ok(())
+    }
+
+    /// The letter of `j = 1`, which is no range; the letter of a layer may have one value.
+    fn single_index<'t>(&self, tokens: &'t [Lexeme]) -> Option<&'t str> {
+        let mut bare = tokens.iter().filter(|lexeme| lexeme.token != Token::Inline);
+        let first_four = [bare.next(), bare.next(), bare.next(), bare.next()];
+        match first_four.map(|lexeme| lexeme.map(|lexeme| &lexeme.token)) {
+            [
+                Some(Token::Name(letter)),
+                Some(Token::Mark("=")),
+                Some(Token::Number(_)),
+                None | Some(Token::Mark(":")),
+            ] if self.context.scope.layer_of(letter).is_none() => Some(letter.as_str()),
+            _ => None,
+        }
     }
 
     /// Keeps track of the `$` among tokens that were skipped.
@@ -846,6 +1243,9 @@ impl Reader<'_> {
                 "Found a point where a derivative does not exist; expected 0.",
             ));
         }
+        if let Some(end) = self.choice_end(self.at) {
+            self.at = end;
+        }
         self.balance_inline(begin);
         if self
             .elements
@@ -859,67 +1259,9 @@ impl Reader<'_> {
 
     // ----- shapes -----
 
-    /// `2 × 3`, `m \times n_2`, `1 by 2` at a token: its rows, its columns, and where it ends.
-    fn dimensions(&self, mut at: usize) -> Option<(Vec<Lexeme>, Vec<Lexeme>, usize)> {
-        let token = |at: usize| self.tokens.get(at).map(|lexeme| &lexeme.token);
-        let mut open = 0_usize;
-        while let Some(Token::Inline | Token::Mark("(" | "[" | "{")) = token(at) {
-            open += usize::from(!matches!(token(at), Some(Token::Inline)));
-            at += 1;
-        }
-        let one = |mut at: usize| {
-            let start = at;
-            while matches!(token(at), Some(Token::Inline)) {
-                at += 1;
-            }
-            match token(at)? {
-                Token::Number(_) => {}
-                Token::Name(name) if matches!(name.as_str(), "m" | "n") => {}
-                _ => return None,
-            }
-            at += 1;
-            if matches!(token(at), Some(Token::Mark("_" | "^"))) {
-                at += 1;
-                if matches!(token(at), Some(Token::Mark("{"))) {
-                    at += 1;
-                }
-                if !matches!(token(at)?, Token::Number(_)) {
-                    return None;
-                }
-                at += 1;
-                if matches!(token(at), Some(Token::Mark("}"))) {
-                    at += 1;
-                }
-            }
-            let tokens = self.tokens[start..at]
-                .iter()
-                .filter(|lexeme| lexeme.token != Token::Inline);
-            Some((tokens.cloned().collect::<Vec<_>>(), at))
-        };
-        let (rows, mut at) = one(at)?;
-        while matches!(token(at), Some(Token::Inline)) {
-            at += 1;
-        }
-        let between = self.tokens.get(at)?;
-        let written = self
-            .context
-            .text
-            .get(between.span.start..between.span.end)?;
-        let is_times = matches!(written, "×" | "x" | "X" | "\\times" | "*" | "by")
-            || (open > 0 && written == ",");
-        if !is_times {
-            return None;
-        }
-        let (columns, mut at) = one(at + 1)?;
-        while open > 0 {
-            match token(at)? {
-                Token::Mark(")" | "]" | "}") => open -= 1,
-                Token::Inline => {}
-                _ => return None,
-            }
-            at += 1;
-        }
-        Some((rows, columns, at))
+    /// The shape at a token: its rows, its columns, and where it ends.
+    fn dimensions(&self, at: usize) -> Option<(Vec<Lexeme>, Vec<Lexeme>, usize)> {
+        dimensions(self.tokens, at, self.context.text)
     }
 
     fn is_shape_at(&self, at: usize) -> bool {
@@ -1024,7 +1366,13 @@ impl Reader<'_> {
                 .elements
                 .iter()
                 .all(|element| !self.expects_value(element))
-            && (self.is_shape_noun(end) || (self.state.described && self.has_operand()))
+            && (self.is_shape_noun(end)
+                || (self.state.described && self.has_operand())
+                || (self.elements.is_empty()
+                    && self.state.marked
+                    && self.is_behind_is()
+                    && !self.found.clauses.is_empty()
+                    && self.is_end(end)))
             && self.take_dimensions()
         {
             return Ok(());
@@ -1083,6 +1431,15 @@ impl Reader<'_> {
             self.elements.push(Element::Run(tokens, grouped));
         }
         Ok(())
+    }
+
+    /// Whether "is" was just read.
+    fn is_behind_is(&self) -> bool {
+        let before = self.tokens[..self.at].iter().rev();
+        let mut before = before.skip_while(|lexeme| lexeme.token == Token::Inline);
+        before.next().is_some_and(
+            |lexeme| matches!(&lexeme.token, Token::Word(word) if matches!(word.as_str(), "is" | "are")),
+        )
     }
 
     fn expects_value(&self, element: &Element) -> bool {
@@ -1377,6 +1734,9 @@ impl Reader<'_> {
         if self.elements.is_empty() || self.ends_open() {
             return false;
         }
+        if self.range_end(self.at).is_some() {
+            return true;
+        }
         let next = self.tokens.get(self.at).map(|lexeme| &lexeme.token);
         match next {
             Some(Token::Mark("=")) => self.is_new_relation(self.at),
@@ -1388,6 +1748,9 @@ impl Reader<'_> {
 
     /// Ends the clause.
     fn end(&mut self, strong: bool) -> Result<(), FormulaError> {
+        if let Some(error) = self.open_operator() {
+            return Err(error);
+        }
         let elements = std::mem::take(&mut self.elements);
         let state = std::mem::take(&mut self.state);
         if !elements.is_empty() {
@@ -1399,6 +1762,12 @@ impl Reader<'_> {
                     defines: self.defining || self.reason,
                     marked: state.marked,
                     mentioned: state.introduced || state.mention || state.described,
+                    restates: state.restates || clause.restates,
+                    is_reason: self.reason && state.relates,
+                    of: state
+                        .of
+                        .as_ref()
+                        .map(|(word, span)| not_understood(word, *span)),
                     ..clause
                 });
             }
@@ -1406,6 +1775,7 @@ impl Reader<'_> {
             // A mark stays for the formula that follows it.
             self.state.marked = state.marked;
             self.state.introduced = state.introduced && !strong;
+            self.state.restates = state.restates && !strong;
         }
         if strong {
             self.reason = false;
@@ -1420,6 +1790,70 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// `2 × 3`, `m \times n_2`, `1 by 2` at a token: its rows, its columns, and where it ends.
+fn dimensions(
+    tokens: &[Lexeme],
+    mut at: usize,
+    text: &str,
+) -> Option<(Vec<Lexeme>, Vec<Lexeme>, usize)> {
+    let token = |at: usize| tokens.get(at).map(|lexeme| &lexeme.token);
+    let mut open = 0_usize;
+    while let Some(Token::Inline | Token::Mark("(" | "[" | "{")) = token(at) {
+        open += usize::from(!matches!(token(at), Some(Token::Inline)));
+        at += 1;
+    }
+    let one = |mut at: usize| {
+        let start = at;
+        while matches!(token(at), Some(Token::Inline)) {
+            at += 1;
+        }
+        match token(at)? {
+            Token::Number(_) => {}
+            Token::Name(name) if matches!(name.as_str(), "m" | "n") => {}
+            _ => return None,
+        }
+        at += 1;
+        if matches!(token(at), Some(Token::Mark("_" | "^"))) {
+            at += 1;
+            if matches!(token(at), Some(Token::Mark("{"))) {
+                at += 1;
+            }
+            if !matches!(token(at)?, Token::Number(_)) {
+                return None;
+            }
+            at += 1;
+            if matches!(token(at), Some(Token::Mark("}"))) {
+                at += 1;
+            }
+        }
+        let own = tokens[start..at]
+            .iter()
+            .filter(|lexeme| lexeme.token != Token::Inline);
+        Some((own.cloned().collect::<Vec<_>>(), at))
+    };
+    let (rows, mut at) = one(at)?;
+    while matches!(token(at), Some(Token::Inline)) {
+        at += 1;
+    }
+    let between = tokens.get(at)?;
+    let written = text.get(between.span.start..between.span.end)?;
+    let is_times =
+        matches!(written, "×" | "x" | "X" | "\\times" | "*" | "by") || (open > 0 && written == ",");
+    if !is_times {
+        return None;
+    }
+    let (columns, mut at) = one(at + 1)?;
+    while open > 0 {
+        match token(at)? {
+            Token::Mark(")" | "]" | "}") => open -= 1,
+            Token::Inline => {}
+            _ => return None,
+        }
+        at += 1;
+    }
+    Some((rows, columns, at))
 }
 
 /// `⊙`, `\top`, `\mathbb{1}`, `\mathbb{1}[·]` by itself, which words describe.
@@ -1560,6 +1994,11 @@ pub(super) fn word_at<'t>(
             let is_command = written.starts_with('\\')
                 && !(written.contains('{') && written.to_ascii_lowercase().contains(word));
             let is_sign = !written.starts_with(|c: char| c.is_ascii());
+            // `HeavisideTheta` is a function of that name.
+            let is_other = !written.contains('{') && !written.eq_ignore_ascii_case(word);
+            if is_other {
+                return None;
+            }
             ((always || !is_applied) && !is_command && !is_sign).then_some(word)
         }
         _ => None,
@@ -1606,7 +2045,10 @@ fn is_remark(tokens: &[Lexeme], at: usize, context: &Context<'_>) -> bool {
     let introduces = |class: Class| {
         matches!(
             class,
-            Class::Filler
+            Class::Relates
+                | Class::Undefined
+                | Class::Summed
+                | Class::Filler
                 | Class::Reason
                 | Class::Define
                 | Class::Mention
@@ -1617,6 +2059,16 @@ fn is_remark(tokens: &[Lexeme], at: usize, context: &Context<'_>) -> bool {
         )
     };
     let class_at = |at: usize| words::phrase(&words_at(tokens, at, context));
+    // "(sum over q)"
+    if let Some((Class::Prefix(Prefix::SumOver), taken)) = class_at(at) {
+        return tokens[at + taken..]
+            .iter()
+            .all(|lexeme| match &lexeme.token {
+                Token::Inline | Token::Mark(",") => true,
+                Token::Name(name) => name.len() == 1 || name == "and",
+                _ => false,
+            });
+    }
     match class_at(at) {
         Some((class, _)) if introduces(class) => return true,
         None => return false,
@@ -1626,7 +2078,12 @@ fn is_remark(tokens: &[Lexeme], at: usize, context: &Context<'_>) -> bool {
     while at < tokens.len() {
         match class_at(at) {
             Some((class, taken)) if introduces(class) || class == Class::Noun => at += taken,
-            _ => return false,
+            // "(a $2 \times 3$ matrix)"
+            _ => match dimensions(tokens, at, context.text) {
+                Some((_, _, end)) => at = end,
+                None if tokens[at].token == Token::Inline => at += 1,
+                None => return false,
+            },
         }
     }
     true
@@ -1878,6 +2335,7 @@ fn clauses(elements: Vec<Element>, context: &Context<'_>) -> Result<Vec<Clause>,
     tokens.extend(side_tokens(side, context)?);
     Ok(vec![Clause {
         tokens,
+        restates: true,
         ..Clause::default()
     }])
 }
@@ -2239,6 +2697,15 @@ impl Builder<'_> {
                 out.extend(right);
                 Ok(wrapped(out, span))
             }
+            Prefix::Inner => {
+                let (left, right) = self.pair(span, text)?;
+                let mut out = vec![mark("⟨", span)];
+                out.extend(left);
+                out.push(mark(",", span));
+                out.extend(right);
+                out.push(mark("⟩", span));
+                Ok(out)
+            }
             Prefix::Outer => {
                 let (left, right) = self.pair(span, text)?;
                 let mut out = vec![
@@ -2312,6 +2779,66 @@ impl Builder<'_> {
         }
         Ok(out)
     }
+}
+
+/// The last relation outside brackets.
+fn last_relation(tokens: &[Lexeme]) -> Option<usize> {
+    let mut last = None;
+    while let Some(at) = relation(&tokens[last.map_or(0, |last: usize| last + 1)..]) {
+        last = Some(last.map_or(at, |last| last + 1 + at));
+    }
+    last
+}
+
+/// The indices below the symbols of a side, in order: single letters in subscripts.
+fn indices_below(tokens: &[Lexeme]) -> Vec<&Lexeme> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        if tokens[at].token == Token::Mark("_") {
+            let end = group_end(tokens, at + 1);
+            found.extend(tokens[at + 1..end].iter().filter(|lexeme| {
+                matches!(&lexeme.token, Token::Name(name)
+                    if name.len() == 1 && name != "m" && name.starts_with(|c: char| c.is_ascii_lowercase()))
+            }));
+            at = end;
+        } else {
+            at += 1;
+        }
+    }
+    found
+}
+
+/// The letters that stand below more than one symbol and have no value of their own.
+fn repeated_indices(tokens: &[Lexeme], free: &[char]) -> Vec<Lexeme> {
+    let all = indices_below(tokens);
+    let mut repeated: Vec<Lexeme> = Vec::new();
+    for lexeme in &all {
+        let is_free = matches!(&lexeme.token, Token::Name(name) if name.starts_with(free));
+        let count = all
+            .iter()
+            .filter(|other| other.token == lexeme.token)
+            .count();
+        let is_known = repeated.iter().any(|known| known.token == lexeme.token);
+        if count > 1 && !is_free && !is_known {
+            repeated.push((*lexeme).clone());
+        }
+    }
+    repeated
+}
+
+/// Whether a sum over a letter is written in a side.
+fn has_sum_over(tokens: &[Lexeme], letter: &Lexeme) -> bool {
+    let is_sum = |lexeme: &Lexeme| matches!(&lexeme.token, Token::Name(name) if name == "sum");
+    let mut sums = tokens
+        .iter()
+        .enumerate()
+        .filter(|(_, lexeme)| is_sum(lexeme));
+    sums.any(|(at, _)| {
+        let end = group_end(tokens, at + 2);
+        let below = tokens.get(at + 2..end).unwrap_or_default();
+        below.iter().any(|lexeme| lexeme.token == letter.token)
+    })
 }
 
 /// Whether `+` or `−` joins terms outside brackets.

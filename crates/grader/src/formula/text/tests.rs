@@ -118,3 +118,116 @@ fn two_formulas_without_a_relation_are_two_answers() {
         assert!(answer.doubt.is_none(), "{text}");
     }
 }
+
+#[test]
+fn ranges_of_indices_and_reasons_are_no_answers() {
+    for (text, formula) in [
+        (r"$0,\; j = 1,2,3$", "0"),
+        (
+            r"h^1_{1,j}, \quad i = 1, 2, \; j = 1, \dots, n_1",
+            "h^1_{1,j}",
+        ),
+        (r"h^1_{1,j}, 1 \le j \le n_1", "h^1_{1,j}"),
+        (r"h^1_{1,j} \quad j \in \{1, 2, 3\}", "h^1_{1,j}"),
+        (
+            r"For all $i$ and $j$: $\delta h^1_{1,j}$",
+            r"\delta h^1_{1,j}",
+        ),
+        (r"$0$, because it does not depend on $W^2_{2,j}$.", "0"),
+        (r"$0$, since $z^2_{1,1}$ does not involve $W^2_{2,j}$", "0"),
+        (r"$\delta h^2$ (a $1 \times 2$ matrix)", r"\delta h^2"),
+    ] {
+        assert_eq!(last(text), last(formula), "{text}");
+    }
+    let answer = read(r"$\delta h^2$ (a $1 \times 2$ matrix)", &scope()).expect("it is read");
+    assert_eq!(answer.shapes.len(), 1);
+    for (text, piece) in [
+        (r"$h^1_{1,j}$ for $j = 1$", "“for”"),
+        (r"$0$, because it does not depend on half of", "“half of”"),
+    ] {
+        let message = last(text).expect_err(text);
+        assert!(message.contains(piece), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_formula_said_again_has_to_be_the_same() {
+    for text in [
+        r"$\delta^\top h^2$, the transpose of $\delta$ times $h^2$",
+        r"$\delta$ transposed times $h^2$, i.e. $\delta^\top h^2$",
+    ] {
+        let answer = read(text, &scope()).expect("it is read");
+        assert_eq!(answer.restated.len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_superscript_in_parentheses_is_a_sample() {
+    for (text, formula) in [
+        ("x^{(i)}", r"x_{i,\cdot}"),
+        ("x^{(i)}_j", "x_{i,j}"),
+        ("x_j^{(i)}", "x_{i,j}"),
+        (r"\hat y^{(i)} - y^{(i)}", r"f_{i,\cdot} - y_{i,\cdot}"),
+        ("h^{2(k)}", r"h^2_{k,\cdot}"),
+        ("h^{2(k)}_j", "h^2_{k,j}"),
+        ("h^{[2](k)}_j", "h^2_{k,j}"),
+        (r"\delta^{(k)} h^{2(k)}", r"\delta_{k,\cdot} h^2_{k,\cdot}"),
+        (r"x^{(i)\top}", r"(x_{i,\cdot})^\top"),
+    ] {
+        assert_eq!(last(text), last(formula), "{text}");
+    }
+    assert_eq!(last("h^{(2)}"), last("h^2"));
+    assert!(last("W^{3(k)}").is_err());
+}
+
+#[test]
+fn sums_over_repeated_indices_are_sums_where_the_answer_says_so() {
+    let sum = last(r"\sum_q (\delta W^3_{1,q} W^2_{q,j})");
+    let mut scope = scope();
+    scope.free = vec!['j'];
+    for text in [
+        r"$\delta W^3_{1,q} W^2_{q,j}$ (Einstein summation)",
+        r"$\delta W^3_{1q} W^2_{qj}$, summed over $q$",
+        r"\delta W^3_{1,q} W^2_{q,j} \text{ (summed over } q)",
+        r"$\delta W^3_{1,q} W^2_{q,j}$, where repeated indices are summed",
+        r"$\sum_q (\delta W^3_{1,q} W^2_{q,j})$ (sum over $q$)",
+    ] {
+        let answer = read(text, &scope).map_err(|error| error.message);
+        let answer = answer.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let side = answer.sides.last().expect("a side");
+        let shown = side.expr.as_ref().map(|expr| render(expr, Notation::Plain));
+        assert_eq!(shown.ok(), sum.clone().ok(), "{text}");
+    }
+}
+
+#[test]
+fn forms_of_other_programs_are_read() {
+    for (text, formula) in [
+        (
+            "■(h_(1,1)^1&h_(1,2)^1@0&0)",
+            r"\begin{matrix} h^1_{1,1} & h^1_{1,2} \\ 0 & 0 \end{matrix}",
+        ),
+        ("(δ W^3)^T h_(1,1)^1", r"(\delta W^3)^\top h^1_{1,1}"),
+        (
+            r#"cases(1 "if" z^2_(1,1) >= 0, 0 "otherwise")"#,
+            r"\begin{cases} 1 & z^2_{1,1} \ge 0 \\ 0 & \text{otherwise} \end{cases}",
+        ),
+        (
+            "mat(m, 0; 0, m)",
+            r"\begin{matrix} m & 0 \\ 0 & m \end{matrix}",
+        ),
+        ("W2[[1,All]]", r"W^2_{1,\cdot}"),
+        (
+            "{{m, 0}, {0, m}}",
+            r"\begin{matrix} m & 0 \\ 0 & m \end{matrix}",
+        ),
+        ("Sum[W2[[q,1]], {q, 1, 2}]", r"\sum_{q=1}^{2} W^2_{q,1}"),
+        (
+            "Piecewise[{{1, z2[[1,1]] >= 0}}, 0]",
+            r"\begin{cases} 1 & z^2_{1,1} \ge 0 \\ 0 & \text{otherwise} \end{cases}",
+        ),
+        (r"\operatorname{vec}(W^3)^\top", r"\mathrm{vec}(W^3)^\top"),
+    ] {
+        assert_eq!(last(text), last(formula), "{text}");
+    }
+}

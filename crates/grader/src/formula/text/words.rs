@@ -40,6 +40,12 @@ pub(super) enum Class {
     ForAll,
     /// With the number that follows it, the name of a place: "layer 2".
     Label,
+    /// Between two quantities, of which one depends on the other or does not.
+    Relates,
+    /// Behind a formula: a sum over its repeated indices.
+    Summed,
+    /// Words that mean something together, and that no rule understands.
+    Refused,
     /// In front of a shape.
     Shape,
     /// In front of a point where a derivative does not exist.
@@ -71,6 +77,7 @@ pub(super) enum Prefix {
     /// Of two operands.
     Pair(&'static str),
     Outer,
+    Inner,
 }
 
 /// An operator behind its operand.
@@ -133,6 +140,10 @@ const TABLE: &[(Class, &str)] = &[
         after substituting, after plugging in, after substitution, after applying the chain rule, thank you, for this question,
         for this problem, for this part, for this exercise, for this, for the gradient, for the derivative, for the answer,
         of course, of the loss, of the network, of the output, of the layer, of the weights, of the weight,
+        both, stacking, gets, own, back, further back, one layer, one step, one more layer, going one layer back, going one layer further back, side by side, next to each other, like that,
+        all of them, each of them, all of these, all entries, every entry, all partial derivatives, there is no path, no path, there is no dependence, no dependence, does not appear, it does not appear, there is no connection,
+        by the same argument, by the same reasoning, the same reasoning, same chain rule, same rule, the same chain rule, by the same token, by symmetry, the same shape as, same shape as, has the same shape as, which has the same shape as,
+        that is, or equivalently, in words, in symbols, put differently, which is the same as, which feeds, so that in the end,
         on the left, left hand side, right hand side, left-hand side, right-hand side, lhs, rhs,
         with the chain rule, with backpropagation, with backprop, regards, cheers, sincerely,
         going backwards, going backward, since we know, as we know, as we saw, as we have seen, as seen, as shown, 
@@ -186,6 +197,21 @@ const TABLE: &[(Class, &str)] = &[
     (Class::Label, "layer, part, question, problem, exercise, step, section, q, eq, eqn, equation, eq., no., page, chapter, homework, hw, item, line"),
     (Class::Shape, "of shape, shape, has shape, with shape, of size, size, of dimension, of dimensions, dimensions, dimension, has size, has dimensions, has dimension,
         whose shape is, its shape is, the shape is, with dimensions, with size, dims, of dims"),
+    (Class::Refused, "up to, some of, a part of, part of, a bit of, a multiple of, some multiple of, a fraction of, a function of, the same as in, is the same as in, same as in, in addition to, on top of, as well as,
+        back to front, the other way around, out of, a little of, kind of, as a column, as a row, as column, as columns, as rows, as a column vector, in the other direction, in turn, given to, put before, put behind"),
+    (Class::Relates, "does not depend on, do not depend on, doesn't depend on, don't depend on, does not depend at all on, is independent of, are independent of, independent of,
+        is not a function of, is no function of, does not appear in, do not appear in, doesn't appear in, does not occur in, does not show up in, never appears in, does not involve, do not involve,
+        doesn't involve, does not contain, do not contain, doesn't contain, does not include, doesn't include, does not affect, do not affect, doesn't affect, does not influence, doesn't influence,
+        has no effect on, has no influence on, have no effect on, does not enter, doesn't enter, does not enter into, is not connected to, isn't connected to, is not used in, is not used by, does not contribute to,
+        doesn't contribute to, does not reach, doesn't reach, does not feed into, is unaffected by, is not affected by, has no dependence on, has no dependency on, depends only on, only depends on, depends on, depend only on, only depend on,
+        feeds only, only feeds, feeds only into, only feeds into, feeds into, feeds, only affects, affects only, appears only in, only appears in, only involves, involves only, only influences, influences only, only contributes to, contributes only to,
+        is constant with respect to, is constant in, is a function of, is connected to, is connected only to, is only connected to, only uses, uses only"),
+    (Class::Summed, "einstein summation, with einstein summation, using einstein summation, einstein notation, in einstein notation, using einstein notation, einstein convention, with the einstein convention, using the einstein convention,
+        einstein summation convention, with the einstein summation convention, using the einstein summation convention, with einstein's convention, einstein summation over,
+        with summation over, with an implicit sum over, with an implied sum over, with implied summation over, where we sum over, where summation over, and summation over, and sum over,
+        summation over repeated indices, summation over the repeated index, sum over repeated indices, sum over the repeated index, summed over repeated indices, summed over the repeated index,
+        with summation over repeated indices, with summation over the repeated index, repeated indices are summed, repeated indices summed, repeated index summed, repeated indices are summed over, the repeated index is summed,
+        the repeated index is summed over, with summation implied, summation implied, summation is implied, with implied summation, with implicit summation, implicit summation"),
     (Class::Undefined, "undefined at, is undefined at, undefined for, undefined when, undefined if, not differentiable at, is not differentiable at, not defined at, is not defined at,
         and undefined at, and is undefined at, does not exist at, nondifferentiable at, non-differentiable at"),
     (Class::Number("0"), "zero"),
@@ -225,6 +251,7 @@ const TABLE: &[(Class, &str)] = &[
     (Class::Prefix(Prefix::Pair("+")), "sum of, the sum of"),
     (Class::Prefix(Prefix::Pair("-")), "difference of, the difference of, difference between, the difference between"),
     (Class::Prefix(Prefix::Outer), "outer product of, the outer product of, outer product between, the outer product between"),
+    (Class::Prefix(Prefix::Inner), "inner product of, the inner product of, dot product of, the dot product of, scalar product of, the scalar product of, inner product between, the inner product between, dot product between, the dot product between"),
     (Class::Postfix(Postfix::Transpose), "transposed, transpose, is transposed"),
     (Class::Postfix(Postfix::Square), "squared"),
     (Class::Postfix(Postfix::Sign(">")), "is positive, are positive, positive, is strictly positive, strictly positive, is active, is greater than zero, greater than zero, is live, is larger than zero"),
@@ -235,8 +262,47 @@ const TABLE: &[(Class, &str)] = &[
         is less than or equal to zero, less than or equal to zero, is negative or zero, is zero or negative, is at most zero"),
 ];
 
+/// What to write in place of a word that is not understood.
+pub(super) fn instead(word: &str) -> &'static str {
+    match word {
+        "or" | "either" | "maybe" | "perhaps" | "probably" | "guess" | "unsure" => {
+            "give one answer"
+        }
+        "and" => "give one answer, or put an operator between the formulas",
+        "not" | "except" | "without" | "but" | "only" | "unless" | "wrong" | "never" | "no" => {
+            "write what you mean as a formula"
+        }
+        "average" | "averaged" | "mean" => "write \\frac{1}{m} \\sum_{k=1}^m, or 1/m",
+        "sum" | "summed" | "summation" | "over" => "write the sum as \\sum_{q=1}^{n_2} …",
+        "rowwise" | "row-wise" | "columnwise" | "column-wise" | "per" => {
+            "write the index, as in h^2_{k,\\cdot}"
+        }
+        "masked" | "gated" => "write the mask, as in \\odot (z^2 \\ge 0)",
+        "inverse" | "inverted" | "reciprocal" => "write A^{-1}, or 1/a",
+        "transposed" | "transpose" => "write A^\\top",
+        "negated" | "opposite" | "flipped" | "reversed" => {
+            "write the minus sign, or the formula itself"
+        }
+        "halved" => "write \\frac{1}{2}",
+        "doubled" => "write 2 in front of it",
+        "elementwise" | "element-wise" | "entrywise" | "entry-wise" => {
+            "write \\odot between the two factors"
+        }
+        "approximately" | "roughly" | "about" | "almost" => "write the exact formula",
+        _ => "write it as a formula, or leave it out",
+    }
+}
+
 /// The words of a phrase, and what it is.
 type Phrase = (Vec<&'static str>, Class);
+
+/// What "first" and its like may count, without a meaning for the formula.
+const ORDERED: &str = "row, column, unit, hidden unit, hidden layer, layer, entry, element, component, neuron, factor, term, weight, weights, part, \
+    output, input, sample, step, equation, question, line, side, activation, one, diagonal entry, partial derivative, derivative";
+
+/// What a sum may run over in a sentence that goes on with the result.
+const SUMMED_OVER: &str = "the batch, the samples, all samples, the sample index, all units, both units, the units, the hidden units, all hidden units, \
+    all paths, both paths, the paths, both hidden units, the mini-batch, the minibatch, all data points";
 
 /// The phrases that begin with each word, the longest first.
 static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| {
@@ -247,6 +313,31 @@ static PHRASES: LazyLock<HashMap<&'static str, Vec<Phrase>>> = LazyLock::new(|| 
             if let Some(first) = words.first() {
                 phrases.entry(first).or_default().push((words, *class));
             }
+        }
+    }
+    // "the first hidden unit", "nth row"; "summing over the batch we obtain".
+    for ordinal in ["first", "second", "third", "last", "nth"] {
+        for noun in ORDERED.split(',') {
+            let words = std::iter::once(ordinal).chain(noun.split_whitespace());
+            let phrase = (words.collect(), Class::Noun);
+            phrases.entry(ordinal).or_default().push(phrase);
+        }
+    }
+    for over in SUMMED_OVER.split(',') {
+        for result in [
+            "we get",
+            "we obtain",
+            "we have",
+            "we find",
+            "gives",
+            "yields",
+        ] {
+            let words = ["summing", "over"]
+                .into_iter()
+                .chain(over.split_whitespace());
+            let words = words.chain(result.split_whitespace());
+            let phrase = (words.collect(), Class::Mark);
+            phrases.entry("summing").or_default().push(phrase);
         }
     }
     for list in phrases.values_mut() {
