@@ -5,6 +5,7 @@
 # are installed.
 set -euo pipefail
 program=$(realpath "$1")
+root=$(realpath "$(dirname "$0")/..")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -91,3 +92,53 @@ assert ada["status"] == "graded" and float(ada["score"]) == 8, ada
 assert [ada[q] for q in ("1.1", "1.2", "1.3", "1.11", "1.17")] == ["2", "0", "2", "2", "2"], ada
 assert alan["status"] == "not read" and alan["score"] == "0" and "no answers inside" in alan["reason"], alan
 PYTHON
+
+# Each assignment: its sheet filled in with a right answer to each question but one, which has the first mistake that the
+# file lists; compiled once; the folder of PDFs graded into the course's list.
+for name in hw-backprop two-layer-sigmoid softmax-regression logistic-regression four-equations; do
+    echo "$name: sheet, PDF, scores"
+    mkdir "$work/$name"
+    cd "$work/$name"
+    "$program" sheet "$name" --assignments "$root/assignments" --out blank.tex
+    python3 - "$root" "$name" <<'PYTHON'
+import json, pathlib, sys, tomllib
+root, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+load = lambda path: tomllib.loads((root / path).read_text())
+questions = load(f"assignments/{name}.toml")["questions"]
+is_built_in = name == "hw-backprop"
+right = load("tests/grading/correct.toml")["answers"] if is_built_in else load(f"crates/grader/tests/courses/right/{name}.toml")
+wrong = next(question for question in questions if question.get("mistakes"))
+sheet = open("blank.tex").read()
+for question in questions:
+    answer = wrong["mistakes"][0]["answer"] if question is wrong else right[question["id"]][0]
+    begin = "\\begin{answer}{%s}\n" % question["id"]
+    assert sheet.count(begin) == 1, begin
+    sheet = sheet.replace(begin, f"{begin}${answer}$")
+open("ada.tex", "w").write(sheet.replace("Your name", "Ada Lovelace"))
+json.dump([questions, wrong], open("expected.json", "w"))
+PYTHON
+    compile pdflatex ada
+    mkdir class
+    mv ada.pdf class/
+    printf 'email,group\nada@uni.edu,1\nalan@uni.edu,2\n' >roster.csv
+    "$program" grade class --assignments "$root/assignments" --format csv --roster roster.csv >scores.csv
+    "$program" grade class --assignments "$root/assignments" --format json >class.json
+    python3 - <<'PYTHON'
+import csv, json
+questions, wrong = json.load(open("expected.json"))
+[hand_in] = json.load(open("class.json"))["submissions"]
+codes = {question["id"]: question.get("mistake") for question in hand_in["report"]["questions"]}
+expected = {question["id"]: None for question in questions} | {wrong["id"]: wrong["mistakes"][0]["code"]}
+assert codes == expected, codes
+ada, alan = csv.DictReader(open("scores.csv"))
+points = {question["id"]: question["points"] for question in questions}
+assert (ada["email"], ada["status"], ada["file"]) == ("ada@uni.edu", "graded", "ada.pdf"), ada
+assert alan["status"] == "" and alan["score"] == "", alan
+for question, most in points.items():
+    earned = float(ada[question])
+    assert earned < most if question == wrong["id"] else earned == most, (question, earned, most)
+lost = points[wrong["id"]] - float(ada[wrong["id"]])
+assert float(ada["max_score"]) == sum(points.values()), ada
+assert abs(float(ada["score"]) - sum(points.values()) + lost) < 0.01, ada
+PYTHON
+done
