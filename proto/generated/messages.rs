@@ -2657,6 +2657,9 @@ pub struct QuestionReport {
     /// One line in a stable format for class statistics, such as "1.11: INCORRECT; bug=MISSING_MASK; shape-ok; nets=0/8".
     #[prost(string, tag = "17")]
     pub note: ::prost::alloc::string::String,
+    /// The ruling of a person that replaced the program's verdict; unset if there is none.
+    #[prost(message, optional, tag = "18")]
+    pub ruling: ::core::option::Option<Ruling>,
 }
 impl ::prost::Name for QuestionReport {
     const NAME: &'static str = "QuestionReport";
@@ -2666,6 +2669,26 @@ impl ::prost::Name for QuestionReport {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/backprop.v1.QuestionReport".into()
+    }
+}
+/// A person's ruling on an answer, in place of the program's verdict.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ruling {
+    /// The program's verdict.
+    #[prost(enumeration = "Verdict", tag = "1")]
+    pub instead_of: i32,
+    /// The person's reason.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Ruling {
+    const NAME: &'static str = "Ruling";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.Ruling".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.Ruling".into()
     }
 }
 /// The result for a submission.

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::formula::STACK_BYTES;
-use crate::grade::{Assignment, AssignmentError, BUILT_IN, Grader, GraderError};
+use crate::grade::{
+    Assignment, AssignmentError, BUILT_IN, FileFault, Grader, GraderError, assignment_of_overrides,
+};
 
 /// Most assignment files in a folder.
 const MAX_FILES: usize = 200;
@@ -45,6 +47,14 @@ pub enum AssignmentsError {
         /// The id.
         id: String,
     },
+    /// An overrides file has faults.
+    #[error("{}", listed(path, faults))]
+    Overrides {
+        /// The file.
+        path: PathBuf,
+        /// All its faults.
+        faults: Vec<FileFault>,
+    },
     /// The folder holds too many files.
     #[error("{path} holds more than {MAX_FILES} assignments")]
     TooMany {
@@ -53,8 +63,26 @@ pub enum AssignmentsError {
     },
 }
 
+/// The ending of an overrides file's name; before it is the assignment's id, as in `demo.overrides.toml`.
+const OVERRIDES: &str = "overrides.toml";
+
+/// Whether a file holds rulings on answers and no assignment, by its name.
+pub fn is_of_overrides(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name == OVERRIDES || name.ends_with(&format!(".{OVERRIDES}")))
+}
+
+/// Each fault on a line, after the file and its line.
+fn listed(path: &Path, faults: &[FileFault]) -> String {
+    let lines = faults.iter();
+    let lines: Vec<String> = lines
+        .map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.reason))
+        .collect();
+    lines.join("\n")
+}
+
 /// Prepares graders for the built-in assignments and the `.toml` files in `folder`, sorted by name. A file
-/// with the id of a built-in assignment overrides it.
+/// with the id of a built-in assignment overrides it. The rulings of `ID.overrides.toml` apply to the assignment of that id.
 ///
 /// # Errors
 /// The first file that cannot be read or is invalid, with line and reason.
@@ -67,6 +95,9 @@ pub fn load_graders(folder: Option<&Path>, secret: &[u8]) -> Result<Vec<Grader>,
         None => Vec::new(),
         Some(folder) => files(folder)?,
     };
+    let (overrides, own): (Vec<_>, Vec<_>) = own
+        .into_iter()
+        .partition(|(file, ..)| is_of_overrides(Path::new(file)));
     for file in built_in.chain(own.into_iter().map(Ok::<_, AssignmentsError>)) {
         let (file, text, is_built_in) = file?;
         let assignment = Assignment::parse(&text, &file)?;
@@ -84,7 +115,56 @@ pub fn load_graders(folder: Option<&Path>, secret: &[u8]) -> Result<Vec<Grader>,
             .map_err(|error| AssignmentsError::Wrong { file, error })?;
         graders.push((is_built_in, grader));
     }
-    Ok(graders.into_iter().map(|(_, grader)| grader).collect())
+    let mut graders: Vec<Grader> = graders.into_iter().map(|(_, grader)| grader).collect();
+    for (file, text, _) in overrides {
+        overrule(&mut graders, Path::new(&file), &text, None)?;
+    }
+    Ok(graders)
+}
+
+/// Adds the rulings of an overrides file to the grader of its assignment: that which the file names, else that of its
+/// name, else `default`. Returns the number of entries without a verdict.
+///
+/// # Errors
+/// All faults of the file.
+pub fn overrule(
+    graders: &mut [Grader],
+    path: &Path,
+    text: &str,
+    default: Option<&str>,
+) -> Result<usize, AssignmentsError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.unwrap_or_default();
+    let by_name = name.strip_suffix(&format!(".{OVERRIDES}"));
+    let id = assignment_of_overrides(text)
+        .or_else(|| by_name.map(str::to_owned))
+        .or_else(|| default.map(str::to_owned));
+    let fault = |line, reason| AssignmentsError::Overrides {
+        path: path.to_owned(),
+        faults: vec![FileFault { line, reason }],
+    };
+    let Some(id) = id else {
+        let why = "it names no assignment: add a line assignment = \"ID\" at the top";
+        return Err(fault(1, why.to_owned()));
+    };
+    let known: Vec<String> = graders
+        .iter()
+        .map(|grader| grader.assignment().id.clone())
+        .collect();
+    let mut found = graders.iter_mut();
+    let Some(grader) = found.find(|grader| grader.assignment().id == id) else {
+        let why = format!(
+            "there is no assignment {id:?}; the known assignments are {}",
+            known.join(", ")
+        );
+        return Err(fault(1, why));
+    };
+    let added = grader.overrule(text, name);
+    let added = added.map_err(|faults| AssignmentsError::Overrides {
+        path: path.to_owned(),
+        faults,
+    })?;
+    Ok(added.undecided)
 }
 
 /// Prepares the questions on all cores, to keep startup short.

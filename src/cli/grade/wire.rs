@@ -3,7 +3,9 @@
 use backpropd_client::pb;
 
 use crate::formula::Span;
-use crate::grade::{GradeReport, Grid, Mistake, QuestionReport, Reveal, Understood, Verdict};
+use crate::grade::{
+    GradeReport, Grid, Mistake, QuestionReport, Reveal, Ruling, Understood, Verdict,
+};
 
 /// The `reveal` of a request.
 pub(super) fn asked_reveal(reveal: Reveal) -> pb::Reveal {
@@ -67,6 +69,13 @@ fn read_question(question: pb::QuestionReport) -> Result<QuestionReport, String>
         reference: some(question.reference),
         tags: question.tags,
         note: question.note,
+        ruling: question.ruling.and_then(|ruling| {
+            Some(Ruling {
+                instead_of: read_verdict(ruling.instead_of())?,
+                reason: ruling.reason,
+                entry: String::new(),
+            })
+        }),
         id: question.id,
     })
 }
@@ -97,11 +106,13 @@ mod tests {
 
     #[test]
     fn a_report_survives_the_wire() {
-        let graders =
+        let mut graders =
             crate::host::assignments::load_graders(None, b"wire").expect("the built-in ones");
-        let [grader] = &graders[..] else {
+        let [grader] = &mut graders[..] else {
             panic!("the homework is built in");
         };
+        let ruled = "[[overrides]]\nquestion = '1.12'\nanswer = 'oops ('\nverdict = 'PARTIAL'\npoints = 1\nreason = 'r'\n";
+        grader.overrule(ruled, "o.toml").expect("a ruling");
         let answers = [
             ("1.1", "\\delta h^2_{1,1}"),
             ("1.11", "\\delta h^2 W^2"),
@@ -110,6 +121,9 @@ mod tests {
         ];
         let answers = answers.map(|(id, answer)| (id.to_owned(), answer.to_owned()));
         let mut written = grader.grade(&answers.into(), Reveal::Reference);
+        let mut rulings = written.questions.iter_mut();
+        let ruling = rulings.find_map(|question| question.ruling.as_mut());
+        ruling.expect("a ruling").entry.clear();
         written.receipt = Some("receipt".to_owned());
         written.student = Some("ada".to_owned());
         written.graded_at = Some(1_800_000_000);

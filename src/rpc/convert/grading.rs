@@ -101,6 +101,10 @@ fn question_report(question: QuestionReport) -> pb::QuestionReport {
         reference: question.reference.unwrap_or_default(),
         tags: question.tags,
         note: question.note,
+        ruling: question.ruling.map(|ruling| pb::Ruling {
+            instead_of: verdict(ruling.instead_of).into(),
+            reason: ruling.reason,
+        }),
     }
 }
 

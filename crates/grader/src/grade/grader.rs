@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::judge::Judge;
+use super::assignment::faults::FileFault;
+use super::judge::{Judge, Judgement};
+use super::meaning::meaning;
 use super::network::Layout;
+use super::overrides::{self, Override, Overrides, OverridesAdded, by_meaning, by_text, plain};
 use super::question::Prepared;
 use super::sample::Designs;
 use super::steps::{complete, pause};
@@ -60,6 +63,8 @@ pub struct Grader {
     assignment: Assignment,
     /// The questions, in each layout in which they may be answered.
     layouts: Vec<Vec<Prepared>>,
+    /// Rulings of a person on answers.
+    overrides: Overrides,
 }
 
 impl Grader {
@@ -118,12 +123,73 @@ impl Grader {
         Ok(Self {
             assignment,
             layouts,
+            overrides: Overrides::default(),
         })
     }
 
     /// The assignment.
     pub fn assignment(&self) -> &Assignment {
         &self.assignment
+    }
+
+    /// Adds the rulings of an overrides file, which is called `file_name` in faults and reports.
+    ///
+    /// # Errors
+    /// All faults of the file, by their lines. Then no ruling is added.
+    pub fn overrule(
+        &mut self,
+        text: &str,
+        file_name: &str,
+    ) -> Result<OverridesAdded, Vec<FileFault>> {
+        let entries = overrides::entries(text, &self.assignment)?;
+        let mut all = self.overrides.clone();
+        let (mut added, mut faults) = (OverridesAdded::default(), Vec::new());
+        for entry in entries {
+            let Some(decision) = entry.decision else {
+                added.undecided += 1;
+                continue;
+            };
+            let new = Override {
+                text: plain(&entry.answer),
+                meanings: self.meanings(&entry.question, &entry.answer),
+                decision,
+                entry: format!("{file_name}:{}", entry.line),
+            };
+            match all.add(&entry.question, new) {
+                Ok(()) => added.decided += 1,
+                Err(why) => faults.push(FileFault {
+                    line: entry.line,
+                    reason: format!("question {:?}: {why}", entry.question),
+                }),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        self.overrides = all;
+        Ok(added)
+    }
+
+    /// The entries of overrides files that hold the rulings, each as `FILE:LINE`.
+    pub fn override_entries(&self) -> impl Iterator<Item = &str> {
+        self.overrides.entries()
+    }
+
+    /// A key that answers of one meaning share, however they are written; `None` if the answer is not read.
+    pub fn meaning(&self, question: &str, answer: &str) -> Option<String> {
+        self.meanings(question, answer).into_iter().next()?
+    }
+
+    /// The meaning of an answer in each layout.
+    fn meanings(&self, question: &str, answer: &str) -> Vec<Option<String>> {
+        let earlier = BTreeMap::new();
+        let in_layout = |all: &Vec<Prepared>| {
+            let prepared = all.iter().find(|own| own.question.id == question)?;
+            let judge = Judge::new(prepared, &self.assignment.rubric, answer, &earlier);
+            let judged = complete(judge.judge());
+            complete(meaning(prepared, &judged))
+        };
+        self.layouts.iter().map(in_layout).collect()
     }
 
     /// The shape of the answer to a question, with m for the batch size.
@@ -161,8 +227,8 @@ impl Grader {
         reveal: Reveal,
     ) -> GradeReport {
         let mut best: Option<GradeReport> = None;
-        for prepared in &self.layouts {
-            let report = self.grade_in_layout(prepared, answers, reveal).await;
+        for at in 0..self.layouts.len() {
+            let report = self.grade_in_layout(at, answers, reveal).await;
             if best.as_ref().is_none_or(|best| report.score > best.score) {
                 best = Some(report);
             }
@@ -173,10 +239,11 @@ impl Grader {
     /// Grades the answers in one layout: a student who writes samples as columns does so throughout.
     async fn grade_in_layout(
         &self,
-        all: &[Prepared],
+        layout: usize,
         answers: &BTreeMap<String, String>,
         reveal: Reveal,
     ) -> GradeReport {
+        let all = &self.layouts[layout];
         let mut earlier: BTreeMap<&str, Expr> = BTreeMap::new();
         let mut questions = Vec::with_capacity(all.len());
         for prepared in all {
@@ -184,9 +251,15 @@ impl Grader {
                 .get(&prepared.question.id)
                 .map_or("", String::as_str);
             let judge = Judge::new(prepared, &self.assignment.rubric, text, &earlier);
-            let judged = judge.judge().await;
+            let mut judged = judge.judge().await;
+            let ruling = self.ruling(layout, prepared, text, &judged).await;
+            // What builds on the answer is judged by what the answer says, whatever the ruling.
+            let verdict = judged.report.verdict;
+            if let Some(ruling) = ruling {
+                ruling.apply(&mut judged.report);
+            }
             if let Some(expr) = judged.answer
-                && judged.report.verdict != Verdict::Correct
+                && verdict != Verdict::Correct
             {
                 earlier.insert(&prepared.question.id, expr);
             }
@@ -209,13 +282,34 @@ impl Grader {
             receipt: None,
         }
     }
+
+    /// The ruling of a person on an answer.
+    async fn ruling(
+        &self,
+        layout: usize,
+        prepared: &Prepared,
+        text: &str,
+        judged: &Judgement,
+    ) -> Option<&Override> {
+        let all = self.overrides.of(&prepared.question.id);
+        if all.is_empty() {
+            return None;
+        }
+        if let Some(ruling) = by_text(all, text) {
+            return Some(ruling);
+        }
+        let meaning = meaning(prepared, judged).await?;
+        by_meaning(all, layout, &meaning)
+    }
 }
 
 fn revealed(mut report: QuestionReport, prepared: &Prepared, reveal: Reveal) -> QuestionReport {
     let wrong = report.verdict != Verdict::Correct;
     if reveal < Reveal::Mistake && wrong && report.verdict != Verdict::Invalid {
         report.mistake = None;
-        "Not right.".clone_into(&mut report.message);
+        if report.ruling.is_none() {
+            "Not right.".clone_into(&mut report.message);
+        }
         report.grid = None;
         report.first_wrong_step = None;
     }

@@ -73,6 +73,7 @@ impl<'a> Judge<'a> {
                 Some(mistake) => format!("{}: {verdict}; bug={mistake}", question.id),
                 None => format!("{}: {verdict}", question.id),
             },
+            ruling: None,
         }
     }
 

@@ -1,12 +1,10 @@
 //! Which answers are alike: those of equal value, however they are written.
 
 use super::Grader;
+use super::meaning::digest;
 use super::question::best;
-use super::values::{Values, evaluate_on};
+use super::values::evaluate_on;
 use crate::formula::{parse, readings};
-
-/// Values that agree to this many units of the largest entry are equal.
-const STEPS: f64 = 1e8;
 
 impl Grader {
     /// A digest of an answer's values on the question's networks; `None` if it has none. Two answers with one digest are
@@ -25,30 +23,6 @@ impl Grader {
         );
         digest(&values)
     }
-}
-
-fn digest(values: &Values) -> Option<String> {
-    let mut hasher = blake3::Hasher::new();
-    for network in &values.networks {
-        for matrix in network.matrices.as_ref()? {
-            let entries = matrix.entries();
-            let largest = entries
-                .iter()
-                .fold(0.0f64, |most, entry| most.max(entry.abs()));
-            let unit = if largest > 0.0 { largest / STEPS } else { 1.0 };
-            let (rows, columns) = matrix.shape();
-            // Equal multiples of one another differ in the size of their unit.
-            let size = (largest.log2() * 64.0).round();
-            for number in [rows as f64, columns as f64, size] {
-                hasher.update(&number.to_le_bytes());
-            }
-            for entry in entries {
-                // −0 is 0.
-                hasher.update(&((entry / unit).round() + 0.0).to_le_bytes());
-            }
-        }
-    }
-    Some(hasher.finalize().to_hex()[..32].to_owned())
 }
 
 #[cfg(test)]

@@ -17,9 +17,11 @@ mod grading;
 mod judge;
 mod key;
 mod likeness;
+mod meaning;
 mod mistake;
 mod naming;
 mod network;
+mod overrides;
 mod pass;
 mod proof;
 mod quantity;
@@ -37,6 +39,7 @@ mod tolerance;
 mod values;
 mod wrong;
 
+pub use assignment::faults::FileFault;
 pub use assignment::{
     AnswerKind, Assignment, AssignmentError, BUILT_IN, BatchKind, Carry, CatalogueEntry, Constant,
     Convention, JacobianLayout, NetworkSpec, Question, Rubric,
@@ -46,9 +49,10 @@ pub use grading::Grading;
 pub use key::{Finding, Place, lint_key};
 pub use mistake::Mistake;
 pub use network::{Layout, Network, Numbers, Samples, WeightShape};
+pub use overrides::{MAX_OVERRIDES, OverridesAdded, assignment_of_overrides};
 pub use proof::{MistakeProof, Proofs, QuestionProof};
 pub use quantity::Quantity;
-pub use report::{GradeReport, Grid, QuestionReport, Understood, Verdict};
+pub use report::{GradeReport, Grid, QuestionReport, Ruling, Understood, Verdict};
 pub use sample::{Condition, SampleError, Sampler, sample_networks};
 pub use tensors::{
     Closeness, Detail, Extras, References, SubmittedTensor, TensorGrading, TensorReport, Worst,

@@ -210,6 +210,7 @@ mod tests {
             reference: None,
             tags: Vec::new(),
             note: String::new(),
+            ruling: None,
         }
     }
 

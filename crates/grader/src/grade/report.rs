@@ -125,6 +125,21 @@ pub struct QuestionReport {
     pub tags: Vec<String>,
     /// A stable line for class statistics.
     pub note: String,
+    /// The ruling of a person that replaced the program's verdict.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ruling: Option<Ruling>,
+}
+
+/// A person's ruling on an answer, in place of the program's verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// The program's verdict.
+    pub instead_of: Verdict,
+    /// The person's reason.
+    pub reason: String,
+    /// The entry that holds the ruling, as `FILE:LINE`. Reports leave it out: it is for the grader of a class.
+    #[serde(skip)]
+    pub entry: String,
 }
 
 /// The grading of a submission.

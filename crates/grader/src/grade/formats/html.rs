@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::mathml;
-use super::style::{Style, points};
+use super::style::{Style, points, ruled};
 use crate::formula::Span;
 use crate::grade::{GradeReport, Grid, QuestionReport, Verdict};
 
@@ -121,13 +121,18 @@ fn summary(report: &GradeReport, style: &Style<'_>) -> String {
         .to_owned();
     for question in &report.questions {
         let mistake = question.mistake.filter(|_| !is_unanswered(question, style));
+        let words = [
+            mistake.map(|mistake| mistake.word()),
+            question.ruling.as_ref().map(|_| "overruled"),
+        ];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
         let _ = writeln!(
             html,
             "<tr><td><a href=\"#q{id}\">{id}</a></td><td>{}</td><td class=\"n\">{} / {}</td><td>{}</td></tr>",
             verdict(question, style),
             points(question.points),
             points(question.max_points),
-            mistake.map_or("", |mistake| mistake.word()),
+            words.join(", "),
             id = escape(&question.id),
         );
     }
@@ -162,6 +167,9 @@ fn section(question: &QuestionReport, style: &Style<'_>) -> String {
         let _ = writeln!(html, "<p>Understood:</p>\n{}", formula(&understood.latex));
     }
     let _ = writeln!(html, "<p>{}</p>", prose(&question.message));
+    if let Some(ruled) = ruled(question) {
+        let _ = writeln!(html, "<p>{}</p>", escape(&ruled));
+    }
     if let Some(grid) = question.grid.as_ref().filter(|grid| grid.right.len() > 1)
         && question.verdict != Verdict::Correct
     {

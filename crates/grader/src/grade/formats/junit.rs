@@ -49,6 +49,15 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
                 points(value)
             );
         }
+        if let Some(ruling) = &question.ruling {
+            let _ = writeln!(
+                xml,
+                "        <property name=\"ruling\" value=\"{} instead of {}: {}\"/>",
+                question.verdict,
+                ruling.instead_of,
+                escape(&ruling.reason)
+            );
+        }
         let _ = writeln!(xml, "      </properties>");
         if question.verdict != Verdict::Correct {
             let kind = question

@@ -25,9 +25,19 @@ pub(super) fn points(points: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// That a person ruled on the answer, and what the program's verdict was.
+pub(super) fn ruled(question: &QuestionReport) -> Option<String> {
+    let ruling = question.ruling.as_ref()?;
+    Some(format!(
+        "A person ruled on this answer; the program's verdict was {}.",
+        ruling.instead_of
+    ))
+}
+
 /// The feedback on one question, in paragraphs of plain text.
 pub(super) fn explanation(question: &QuestionReport, style: &Style<'_>) -> Vec<String> {
     let mut paragraphs = vec![question.message.clone()];
+    paragraphs.extend(ruled(question));
     if question.verdict != Verdict::Correct {
         let answer = style.answers.and_then(|answers| answers.get(&question.id));
         if let (Some(answer), Some(span)) = (answer, question.span) {

@@ -30,6 +30,7 @@ fn question(id: &str, verdict: Verdict, points: f64) -> QuestionReport {
         reference: None,
         tags: vec!["mask".to_owned()],
         note: format!("{id}: shape-ok"),
+        ruling: None,
     }
 }
 

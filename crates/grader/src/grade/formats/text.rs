@@ -52,8 +52,14 @@ pub(super) fn write(report: &GradeReport, style: &Style<'_>) -> String {
             continue;
         }
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:>wide$}  {word}  {earned:>5}{mistake}", question.id);
+        let ruled = question.ruling.as_ref().map_or("", |_| "  overruled");
+        let _ = writeln!(
+            text,
+            "{:>wide$}  {word}  {earned:>5}{mistake}{ruled}",
+            question.id
+        );
         if question.verdict != Verdict::Correct
+            || question.ruling.is_some()
             || !question.advice.is_empty()
             || question.reference.is_some()
         {
