@@ -21,7 +21,7 @@ use super::files::{self, Links};
 use crate::grade::formats::{Format, Style, printable};
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
-use crate::host::assignments::load_graders;
+use crate::host::assignments::{load_graders, overrule};
 use crate::host::secrets::read_secrets;
 
 pub(super) const NAME: &str = "grade";
@@ -63,8 +63,47 @@ pub(super) fn command() -> Command {
         )
         .args(assignment_arguments())
         .arg(source::argument())
+        .arg(overrides_argument())
         .args(report_arguments())
         .args(class_arguments())
+}
+
+/// The rulings of a person.
+fn overrides_argument() -> Arg {
+    Arg::new("overrides")
+        .long("overrides")
+        .value_name("FILE.toml")
+        .action(ArgAction::Append)
+        .value_parser(value_parser!(PathBuf))
+        .help("A person's rulings on answers, each applied to every equal answer; may be given several times")
+}
+
+/// Adds the rulings of the files that the arguments name.
+fn overrule_by_files(matches: &ArgMatches, graders: &mut [Grader]) -> Result<(), Failure> {
+    let id = matches.get_one::<String>("assignment");
+    let id = id.map_or(DEFAULT_ASSIGNMENT, String::as_str);
+    for path in overrides_of(matches) {
+        let text = read_text(&path)?;
+        let undecided = overrule(graders, &path, &text, Some(id))
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        if undecided > 0 {
+            let entries = if undecided == 1 {
+                "entry has"
+            } else {
+                "entries have"
+            };
+            note(&format!(
+                "{}: {undecided} {entries} no verdict yet, which changes nothing",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn overrides_of(matches: &ArgMatches) -> Vec<PathBuf> {
+    let paths = matches.get_many::<PathBuf>("overrides");
+    paths.into_iter().flatten().cloned().collect()
 }
 
 /// What the report shows, and where it goes.
@@ -107,7 +146,7 @@ fn report_arguments() -> [Arg; 6] {
 }
 
 /// The options of a class.
-fn class_arguments() -> [Arg; 5] {
+fn class_arguments() -> [Arg; 6] {
     let path = |name: &'static str, value: &'static str| {
         Arg::new(name)
             .long(name)
@@ -130,6 +169,9 @@ fn class_arguments() -> [Arg; 5] {
             .action(ArgAction::SetTrue)
             .help_heading("A class")
             .help("Also list the wrong answers that several students gave, and who shares rare ones"),
+        path("queue", "FILE.toml").help(
+            "Write the answers that no one has judged, most frequent first, as a draft for --overrides; - for the terminal",
+        ),
         path("compare", "OLD.json").help(
             "Print what differs from this earlier --format json of the class; exit code 1 if something does",
         ),
@@ -224,6 +266,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             file.display()
         )));
     };
+    if options.queue.is_some() {
+        return Err(Failure::usage(format!(
+            "--queue is for a class, and {} is no folder",
+            file.display()
+        )));
+    }
     let submission = read_submission(file)?;
     for text in &submission.notes {
         note(text);
@@ -342,6 +390,8 @@ struct Options {
     column: Option<String>,
     alike: bool,
     compare: Option<PathBuf>,
+    queue: Option<PathBuf>,
+    overrides: Vec<PathBuf>,
 }
 
 impl Options {
@@ -354,6 +404,10 @@ impl Options {
         };
         if path("roster").is_some() && format != ReportFormat::Csv {
             let why = "--roster is the list of students that --format csv fills in: give both";
+            return Err(Failure::usage(why.to_owned()));
+        }
+        if path("queue").is_some() && reveal(matches)? < Reveal::Mistake {
+            let why = "--queue lists the answers without a known mistake, which --reveal verdict leaves out: drop one";
             return Err(Failure::usage(why.to_owned()));
         }
         let questions = matches.get_many::<String>("question").into_iter().flatten();
@@ -369,6 +423,8 @@ impl Options {
             column: text("column"),
             alike: matches.get_flag("alike"),
             compare: path("compare"),
+            queue: path("queue"),
+            overrides: overrides_of(matches),
         })
     }
 }

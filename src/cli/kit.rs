@@ -13,6 +13,7 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::{Failure, grade, sheet};
 use crate::grade::{Assignment, BUILT_IN, Grader};
+use crate::host::assignments::overrule;
 
 pub(super) const NAME: &str = "kit";
 
@@ -95,6 +96,8 @@ struct Parts {
     assignment: Assignment,
     /// The assignment's own file, unless it is built in.
     source: Option<String>,
+    /// The rulings on its answers.
+    overrides: Option<String>,
     binary: Vec<u8>,
     secret: Vec<u8>,
     image: String,
@@ -144,8 +147,9 @@ fn parts(matches: &ArgMatches) -> Result<Parts, Failure> {
     let (assignment, source) = sheet::find(named, folder.map(PathBuf::as_path))?;
     let is_built_in = BUILT_IN.iter().any(|(_, text)| *text == source);
     // A question that cannot be graded fails here, and not at the first hand-in.
-    Grader::new(assignment.clone(), b"kit")
+    let grader = Grader::new(assignment.clone(), b"kit")
         .map_err(|error| Failure::usage(format!("the assignment {}: {error}", assignment.id)))?;
+    let overrides = overrides(named, folder.map(PathBuf::as_path), grader)?;
     let program = match matches.get_one::<PathBuf>("binary") {
         Some(path) => path.clone(),
         None => std::env::current_exe()
@@ -161,10 +165,33 @@ fn parts(matches: &ArgMatches) -> Result<Parts, Failure> {
     Ok(Parts {
         assignment,
         source: (!is_built_in).then_some(source),
+        overrides,
         binary,
         secret,
         image: grade::required::<String>(matches, "image")?.clone(),
     })
+}
+
+/// The overrides file beside the assignment: in the folder of assignments, or that of the assignment's own file.
+fn overrides(
+    named: &str,
+    folder: Option<&Path>,
+    grader: Grader,
+) -> Result<Option<String>, Failure> {
+    let file = Path::new(named);
+    let is_file = file
+        .extension()
+        .is_some_and(|extension| extension == "toml");
+    let beside = if is_file { file.parent() } else { folder };
+    let id = &grader.assignment().id;
+    let path = beside.map(|folder| folder.join(format!("{id}.overrides.toml")));
+    let Some(path) = path.filter(|path| path.exists()) else {
+        return Ok(None);
+    };
+    let text = grade::read_text(&path)?;
+    overrule(&mut [grader], &path, &text, None)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(Some(text))
 }
 
 fn random() -> Result<[u8; 32], Failure> {
@@ -205,6 +232,10 @@ fn common(parts: &Parts, program: &str, folder: &str) -> Vec<File> {
     if let Some(source) = &parts.source {
         let path = format!("{folder}assignments/{id}.toml");
         files.push(File::text(path, source.clone()));
+    }
+    if let Some(overrides) = &parts.overrides {
+        let path = format!("{folder}assignments/{id}.overrides.toml");
+        files.push(File::text(path, overrides.clone()));
     }
     files
 }

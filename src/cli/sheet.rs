@@ -9,6 +9,7 @@ use super::files::{self, Links};
 use super::{Failure, grade};
 use crate::grade::sheet::sheet;
 use crate::grade::{Assignment, BUILT_IN};
+use crate::host::assignments::is_of_overrides;
 
 pub(super) const NAME: &str = "sheet";
 
@@ -64,8 +65,8 @@ pub(super) fn find(named: &str, folder: Option<&Path>) -> Result<(Assignment, St
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.retain(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
+            let extension = path.extension();
+            extension.is_some_and(|extension| extension == "toml") && !is_of_overrides(path)
         });
         paths.sort();
         paths

@@ -455,3 +455,229 @@ fn a_pdf_is_graded_by_the_answers_inside_whatever_its_name_is() {
     let one = printed(0, &["grade", "answers", "--question", "1.1"], folder.path());
     assert!(one.contains("2 of 2 points"), "{one}");
 }
+
+/// Answers that are not understood, equal ones that are wrong without a name, and one whose mistake has a name.
+const UNJUDGED: [(&str, &str); 3] = [
+    (
+        "c/ada.json",
+        r#"{"answers": {"1.1": "see my notes,  page 3", "1.2": "17 x_{1,1} + h^2_{1,1}"}}"#,
+    ),
+    (
+        "c/alan.json",
+        r#"{"answers": {"1.1": "see my notes, page 3", "1.2": "h^2_{1,1} + 17 x_{1,1}"}}"#,
+    ),
+    (
+        "c/eve.json",
+        r#"{"answers": {"1.1": "see my notes, page 3", "1.2": "-\\delta h^2_{1,2}"}}"#,
+    ),
+];
+
+#[test]
+fn answers_without_a_judgement_are_queued_ruled_once_and_graded_again() {
+    let folder = class(&UNJUDGED);
+    let here = folder.path();
+    let old = printed(0, &["grade", "c", "--format", "json"], here);
+    fs::write(here.join("old.json"), old).expect("writable");
+    let draft = printed(0, &["grade", "c", "--queue", "-"], here);
+    let table: toml::Table = toml::from_str(&draft).unwrap_or_else(|why| panic!("{why}: {draft}"));
+    assert_eq!(table["assignment"].as_str(), Some("hw-backprop"));
+    let entries = table["overrides"].as_array().expect("entries");
+    let questions: Vec<_> = entries.iter().map(|it| it["question"].as_str()).collect();
+    assert_eq!(questions, [Some("1.1"), Some("1.2")], "{draft}");
+    for expected in [
+        "# 3 students: ada, alan, eve\n# INVALID: ",
+        "# 2 students: ada, alan\n# INCORRECT, read as ",
+        "# also written h^2_{1,1} + 17 x_{1,1}\n",
+        "answer = '17 x_{1,1} + h^2_{1,1}'\nverdict = \"\"\nreason = \"\"\n",
+    ] {
+        assert!(draft.contains(expected), "{expected} in {draft}");
+    }
+    // A draft changes nothing, and is not replaced once it is there.
+    printed(0, &["grade", "c", "--queue", "o.toml"], here);
+    let told = printed(2, &["grade", "c", "--queue", "o.toml"], here);
+    assert!(told.contains("may hold rulings"), "{told}");
+    let again = [
+        "grade",
+        "c",
+        "--overrides",
+        "o.toml",
+        "--compare",
+        "old.json",
+    ];
+    let same = printed(0, &again, here);
+    assert!(same.contains("2 entries have no verdict yet"), "{same}");
+
+    let ruled = fs::read_to_string(here.join("o.toml")).expect("readable");
+    let undecided = "verdict = \"\"\nreason = \"\"\n";
+    let ruled = ruled
+        .replacen(
+            undecided,
+            "verdict = 'CORRECT'\nreason = 'It is on page 3.'\n",
+            1,
+        )
+        .replacen(
+            undecided,
+            "verdict = 'PARTIAL'\nreason = 'Half of it.'\npoints = 1.5\n",
+            1,
+        )
+        + "[[overrides]]\nquestion = '2.1'\nanswer = 'x'\nverdict = 'INCORRECT'\nreason = 'No.'\n";
+    fs::write(here.join("o.toml"), &ruled).expect("writable");
+    let last = 1 + ruled
+        .lines()
+        .position(|line| line == "question = '2.1'")
+        .expect("a line");
+    let table = printed(0, &["grade", "c", "--overrides", "o.toml"], here);
+    for expected in [
+        "ada     3.50 of 50",
+        "1.1      INVALID → CORRECT 2 × 3: It is on page 3.",
+        "1.2      INCORRECT → PARTIAL 1.5 × 2: Half of it.",
+        &format!(
+            "1 of 3 rulings match no answer of the class: o.toml:{}\n",
+            last - 1
+        ),
+    ] {
+        assert!(table.contains(expected), "{expected} in {table}");
+    }
+    let changes = printed(1, &again, here);
+    for expected in [
+        "→ CORRECT 2 overruled",
+        "3 of 3 submissions differ, 3 with more points",
+    ] {
+        assert!(changes.contains(expected), "{expected} in {changes}");
+    }
+    let csv = printed(
+        0,
+        &["grade", "c", "--overrides", "o.toml", "--format", "csv"],
+        here,
+    );
+    assert!(
+        csv.lines()
+            .next()
+            .is_some_and(|heading| heading.ends_with(",overruled")),
+        "{csv}"
+    );
+    assert!(
+        csv.contains(",1.1: CORRECT instead of INVALID: It is on page 3.\n"),
+        "{csv}"
+    );
+    let json = printed(
+        0,
+        &["grade", "c", "--overrides", "o.toml", "--format", "json"],
+        here,
+    );
+    let json = &json[..=json.rfind('}').expect("an object")];
+    let class: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!(class["rulings"][0]["count"], 3);
+    let question = &class["submissions"][0]["report"]["questions"][0];
+    assert_eq!(question["ruling"]["reason"], "It is on page 3.");
+    assert_eq!(question["ruling"]["instead_of"], "INVALID");
+    let pages = ["--format", "html", "--out", "pages"];
+    let html = [&["grade", "c", "--overrides", "o.toml"][..], &pages].concat();
+    printed(0, &html, here);
+    for (page, expected) in [
+        ("index.html", "INCORRECT → PARTIAL 1.5 × 2: Half of it."),
+        ("ada.html", "the program&#39;s verdict was INVALID"),
+    ] {
+        let text = fs::read_to_string(here.join("pages").join(page)).expect("a page");
+        let text = text
+            .replace("&apos;", "&#39;")
+            .replace("program's", "program&#39;s");
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    // Nothing is left to judge; one file is ruled as the class is.
+    let rest = printed(
+        0,
+        &["grade", "c", "--overrides", "o.toml", "--queue", "-"],
+        here,
+    );
+    assert!(!rest.contains("[[overrides]]"), "{rest}");
+    let one = printed(0, &["grade", "c/eve.json", "--overrides", "o.toml"], here);
+    assert!(
+        one.contains("2/2  overruled") && one.contains("It is on page 3."),
+        "{one}"
+    );
+}
+
+#[test]
+fn all_faults_of_an_overrides_file_are_told_before_anything_is_graded() {
+    let folder = class(&UNJUDGED);
+    let here = folder.path();
+    let wrong = "[[overrides]]\nquestion = '9.9'\nanswer = 'x'\nverdict = 'CORRECT'\nreason = 'r'\n\
+                 [[overrides]]\nquestion = '1.1'\nanswer = 'x'\nverdict = 'RIGHT'\nreason = 'r'\n";
+    fs::write(here.join("o.toml"), wrong).expect("writable");
+    let told = printed(2, &["grade", "c", "--overrides", "o.toml"], here);
+    for expected in [
+        "o.toml:2: there is no question \"9.9\"",
+        "o.toml:9: \"RIGHT\" is no verdict",
+    ] {
+        assert!(told.contains(expected), "{expected} in {told}");
+    }
+    assert!(!told.contains("points on average"), "{told}");
+    let told = printed(
+        2,
+        &["grade", "c", "--queue", "q.toml", "--reveal", "verdict"],
+        here,
+    );
+    assert!(told.contains("--reveal verdict"), "{told}");
+    fs::write(here.join("other.toml"), "assignment = 'none'\n").expect("writable");
+    let told = printed(2, &["grade", "c", "--overrides", "other.toml"], here);
+    assert!(told.contains("there is no assignment \"none\""), "{told}");
+}
+
+#[test]
+fn rulings_beside_an_assignment_apply_without_being_named() {
+    let classifier =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/assignments/classifier.toml");
+    let classifier = fs::read_to_string(classifier).expect("it is there");
+    let ruled = "[[overrides]]\nquestion = 'b'\nanswer = 'as in the lecture'\nverdict = 'CORRECT'\nreason = 'Agreed.'\n";
+    let folder = class(&[
+        ("a/classifier.toml", &classifier),
+        ("a/classifier.overrides.toml", ruled),
+        (
+            "a/hw-backprop.overrides.toml",
+            &ruled.replace("'b'", "'1.1'"),
+        ),
+        (
+            "own.json",
+            r#"{"assignment": "classifier", "answers": {"b": "as in  the lecture"}}"#,
+        ),
+        (
+            "hw.json",
+            r#"{"answers": {"1.1": "as in the lecture", "1.2": "as in the lecture"}}"#,
+        ),
+    ]);
+    let here = folder.path();
+    let own = printed(0, &["grade", "own.json", "--assignments", "a"], here);
+    assert!(
+        own.contains("Agreed.") && own.contains("\n2 of 17 points"),
+        "{own}"
+    );
+    let hw = printed(0, &["grade", "hw.json", "--assignments", "a"], here);
+    assert!(hw.contains("\n2 of 50 points"), "{hw}");
+    // An autograder takes them along.
+    let kit = [
+        "kit",
+        "prairielearn",
+        "kit",
+        "--assignment",
+        "classifier",
+        "--assignments",
+        "a",
+    ];
+    printed(0, &[&kit[..], &["--binary", "own.json"]].concat(), here);
+    let packed = here.join("kit/questions/backprop/tests/assignments/classifier.overrides.toml");
+    assert_eq!(fs::read_to_string(packed).expect("packed"), ruled);
+    // The file is no assignment for the commands that look for one.
+    let sheet = printed(0, &["sheet", "classifier", "--assignments", "a"], here);
+    assert!(sheet.contains("\\begin{answer}{b}"), "{sheet}");
+    fs::write(
+        here.join("a/classifier.overrides.toml"),
+        ruled.replace("'b'", "'zz'"),
+    )
+    .expect("writable");
+    let told = printed(2, &["grade", "hw.json", "--assignments", "a"], here);
+    assert!(
+        told.contains("classifier.overrides.toml:2: there is no question \"zz\""),
+        "{told}"
+    );
+}

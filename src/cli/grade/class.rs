@@ -3,11 +3,12 @@
 mod compare;
 mod entries;
 mod html;
+mod queue;
 mod result;
 mod roster;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,17 +35,31 @@ pub(super) fn grade(
         let why = "--format html writes a page for each student: name their folder with --out";
         return Err(Failure::usage(why.to_owned()));
     }
+    if let Some(queue) = options.queue.as_deref().filter(|path| path.exists()) {
+        return Err(Failure::usage(format!(
+            "{} is there already and may hold rulings: name a new file",
+            queue.display()
+        )));
+    }
     let except: Vec<&Path> = [&options.roster, &options.compare]
         .into_iter()
         .flatten()
+        .chain(&options.overrides)
         .map(PathBuf::as_path)
         .collect();
     let entries = entries(folder, &except)?;
     let class = ClassReport::new(hand_ins(entries, source, options)?);
+    note_unused_rulings(&class, source);
+    if let Some(queue) = &options.queue {
+        queue::write(&class, queue)?;
+    }
+    let is_printed = options.queue.as_deref() == Some(Path::new("-"));
     if let Some(old) = &old {
         return finish_comparison(old, &class);
     }
     match (options.format, &options.out) {
+        // The terminal has the queue.
+        _ if is_printed => {}
         (ReportFormat::Csv, out) => {
             let csv = scores(&class, roster.as_ref(), source, options)?;
             publish(&csv, out.as_deref())?;
@@ -66,6 +81,33 @@ pub(super) fn grade(
             "{unread} of {} files cannot be read",
             class.submissions.len()
         ))),
+    }
+}
+
+/// Names the rulings that apply to no answer: their answer may be misspelled.
+fn note_unused_rulings(class: &ClassReport, source: &Source) {
+    let id = class.assignment.as_deref().unwrap_or_default();
+    let reports = class
+        .submissions
+        .iter()
+        .filter_map(|one| one.report.as_ref());
+    let rulings = reports
+        .flat_map(|report| &report.questions)
+        .filter_map(|question| question.ruling.as_ref());
+    let used: BTreeSet<&str> = rulings.map(|ruling| ruling.entry.as_str()).collect();
+    let entries = source.override_entries(id);
+    let unused: Vec<&str> = entries
+        .iter()
+        .copied()
+        .filter(|entry| !used.contains(entry))
+        .collect();
+    if !unused.is_empty() {
+        note(&format!(
+            "{} of {} rulings match no answer of the class: {}",
+            unused.len(),
+            entries.len(),
+            unused.join(", ")
+        ));
     }
 }
 
@@ -144,9 +186,13 @@ fn hand_ins(
             publish(&one.written(format, &entry.name, false), Some(&file))?;
         }
         // The answers are not needed any more, and those of a class need memory.
+        let mut unjudged = Vec::new();
         let (report, values, unread) = match outcome {
             Ok(one) => {
                 let values = source.value_digests(&one.report, &one.submission);
+                if options.queue.is_some() {
+                    unjudged = queue::unjudged(&one, source);
+                }
                 (Some(one.report), values, None)
             }
             Err(why) => (None, BTreeMap::new(), Some(why)),
@@ -160,6 +206,7 @@ fn hand_ins(
             report,
             students: entry.students,
             values,
+            unjudged,
         });
         bar.advance(1);
     }

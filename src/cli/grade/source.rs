@@ -8,18 +8,18 @@ use clap::{Arg, ArgMatches};
 use tokio::runtime::Runtime;
 
 use super::wire::{asked_reveal, read_report};
-use super::{Options, choose, graders_seeded, restrict, secrets};
+use super::{Options, choose, graders_seeded, overrule_by_files, restrict, secrets};
 use crate::cli::{Failure, connection, serve};
 use crate::grade::receipt::Keys;
 use crate::grade::submission::Submission;
-use crate::grade::{Assignment, GradeReport, Grader, Verdict};
+use crate::grade::{AnswerKind, Assignment, GradeReport, Grader, Verdict};
 
 pub(super) fn argument() -> Arg {
     Arg::new("server")
         .long("server")
         .value_name("URL")
         .env("BACKPROPD_SERVER")
-        .conflicts_with_all(["assignments", "secret", "secret-file"])
+        .conflicts_with_all(["assignments", "secret", "secret-file", "overrides"])
         .help(
             "Grade on a server, with its assignments and its secret, such as localhost:50051 \
              [default: grade inside this process]",
@@ -45,8 +45,10 @@ impl Source {
     pub(super) fn of(matches: &ArgMatches) -> Result<Self, Failure> {
         let Some(server) = matches.get_one::<String>("server") else {
             let secrets = secrets(matches)?;
+            let mut graders = graders_seeded(matches, &secrets)?;
+            overrule_by_files(matches, &mut graders)?;
             return Ok(Self::Here {
-                graders: graders_seeded(matches, &secrets)?,
+                graders,
                 keys: Keys::new(&secrets),
             });
         };
@@ -129,6 +131,29 @@ impl Source {
                 Some((question.id.clone(), digest))
             })
             .collect()
+    }
+
+    /// Whether the question offers choices; `false` if a server grades it.
+    pub(super) fn is_choice(&self, id: &str, question: &str) -> bool {
+        let question = self.assignment(id).and_then(|it| it.question(question));
+        question.is_some_and(|question| question.kind == AnswerKind::Choice)
+    }
+
+    /// A key that answers of one meaning share; `None` if the answer is not read, or a server grades it.
+    pub(super) fn meaning(&self, id: &str, question: &str, answer: &str) -> Option<String> {
+        match self {
+            Self::Here { graders, .. } => choose(graders, id).ok()?.meaning(question, answer),
+            Self::Server { .. } => None,
+        }
+    }
+
+    /// The entries of overrides files, as `FILE:LINE`; those of a server are not known.
+    pub(super) fn override_entries(&self, id: &str) -> Vec<&str> {
+        match self {
+            Self::Here { graders, .. } => choose(graders, id)
+                .map_or_else(|_| Vec::new(), |grader| grader.override_entries().collect()),
+            Self::Server { .. } => Vec::new(),
+        }
     }
 
     /// The text of each question.

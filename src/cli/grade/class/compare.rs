@@ -34,6 +34,7 @@ pub(super) fn read(path: &Path) -> Result<ClassReport, Failure> {
         report: Some(report),
         students: Vec::new(),
         values: BTreeMap::new(),
+        unjudged: Vec::new(),
     }]))
 }
 
@@ -136,14 +137,13 @@ fn differing(old: &HandIn, new: &HandIn) -> Vec<(String, String)> {
     let word = |question: Option<&QuestionReport>| {
         question.map_or_else(
             || "-".to_owned(),
-            |question| match question.mistake {
-                None => format!("{} {}", question.verdict, question.points),
-                Some(_) => format!(
-                    "{} {} {}",
-                    question.verdict,
-                    mistake_word(question),
-                    question.points
-                ),
+            |question| {
+                let mut words = vec![question.verdict.word()];
+                words.extend(question.mistake.map(|_| mistake_word(question)));
+                let points = question.points.to_string();
+                words.push(&points);
+                words.extend(question.ruling.as_ref().map(|_| "overruled"));
+                words.join(" ")
             },
         )
     };

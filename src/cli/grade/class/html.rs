@@ -46,6 +46,14 @@ pub(super) fn index(class: &ClassReport) -> String {
         );
     }
     body += "</tbody>\n</table>\n";
+    if !class.rulings.is_empty() {
+        body += "<h2>Overruled</h2>\n<ul>\n";
+        for ruling in &class.rulings {
+            let (id, text) = (escape(&ruling.question), escape(&ruling.text()));
+            let _ = writeln!(body, "<li>{id}: {text}</li>");
+        }
+        body += "</ul>\n";
+    }
     if !class.alike.is_empty() {
         body += "<h2>Wrong answers that several gave, however they were written</h2>\n";
     }

@@ -26,6 +26,9 @@ pub(super) struct ClassReport {
     pub(super) alike: Vec<Alike>,
     /// Students who share wrong answers that few give.
     pub(super) pairs: Vec<Pair>,
+    /// The rulings of persons, the most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(super) rulings: Vec<RulingCount>,
 }
 
 /// A hand-in and its result.
@@ -50,6 +53,21 @@ pub(super) struct HandIn {
     /// A digest of the values of each wrong answer, by question.
     #[serde(skip)]
     pub(super) values: BTreeMap<String, String>,
+    /// The answers for the queue; empty without one.
+    #[serde(skip)]
+    pub(super) unjudged: Vec<Unjudged>,
+}
+
+/// An answer that no one has judged.
+#[derive(Debug)]
+pub(super) struct Unjudged {
+    pub(super) question: String,
+    pub(super) points: f64,
+    pub(super) answer: String,
+    /// Equal for equal answers: by their meaning, or else by their text.
+    pub(super) key: String,
+    /// How it was read, or why it was not.
+    pub(super) remark: String,
 }
 
 /// The answers to a question.
@@ -69,6 +87,28 @@ impl QuestionCount {
             .map(|(name, count)| format!("{name} × {count}"))
             .collect();
         mistakes.join(", ")
+    }
+}
+
+/// A ruling of a person, and the number of answers to which it was applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RulingCount {
+    pub(super) question: String,
+    /// The program's verdict.
+    pub(super) instead_of: Verdict,
+    pub(super) verdict: Verdict,
+    pub(super) points: f64,
+    pub(super) reason: String,
+    pub(super) count: usize,
+}
+
+impl RulingCount {
+    /// As in `INVALID → CORRECT 2 × 3: The reason.`
+    pub(super) fn text(&self) -> String {
+        format!(
+            "{} → {} {} × {}: {}",
+            self.instead_of, self.verdict, self.points, self.count, self.reason
+        )
     }
 }
 
@@ -117,6 +157,7 @@ impl ClassReport {
             mean: sum / submissions.len().max(1) as f64,
             questions: counts(&submissions),
             pairs: pairs(&alike),
+            rulings: rulings(&submissions),
             alike: alike
                 .into_iter()
                 .filter(|alike| alike.students.len() > 1)
@@ -132,6 +173,37 @@ impl ClassReport {
             .filter(|one| one.unread.is_some())
             .count()
     }
+}
+
+fn rulings(submissions: &[HandIn]) -> Vec<RulingCount> {
+    let mut all: Vec<RulingCount> = Vec::new();
+    let reports = submissions.iter().filter_map(|one| one.report.as_ref());
+    for question in reports.flat_map(|report| &report.questions) {
+        let Some(ruling) = &question.ruling else {
+            continue;
+        };
+        let new = RulingCount {
+            question: question.id.clone(),
+            instead_of: ruling.instead_of,
+            verdict: question.verdict,
+            points: question.points,
+            reason: ruling.reason.clone(),
+            count: 0,
+        };
+        let known = |one: &RulingCount| {
+            RulingCount {
+                count: 0,
+                ..one.clone()
+            } == new
+        };
+        let at = all.iter().position(known).unwrap_or_else(|| {
+            all.push(new.clone());
+            all.len() - 1
+        });
+        all[at].count += 1;
+    }
+    all.sort_by_key(|ruling| std::cmp::Reverse(ruling.count));
+    all
 }
 
 /// The word by which an answer that is not right is counted.

@@ -198,8 +198,45 @@ fn written(rows: Vec<Vec<String>>) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
 }
 
+/// Our own columns: those of every class, its questions, and the rulings if there are any.
+struct Columns {
+    questions: Vec<String>,
+    has_rulings: bool,
+}
+
+impl Columns {
+    fn of(class: &ClassReport) -> Self {
+        Self {
+            questions: class.questions.iter().map(|it| it.id.clone()).collect(),
+            has_rulings: !class.rulings.is_empty(),
+        }
+    }
+
+    fn heading(&self) -> Vec<String> {
+        let ours = ["file", "status", "score", "max_score", "reason"];
+        let mut heading: Vec<String> = ours.map(str::to_owned).to_vec();
+        heading.extend(self.questions.iter().cloned());
+        heading.extend(self.has_rulings.then(|| "overruled".to_owned()));
+        heading
+    }
+}
+
+/// The questions on whose answers a person ruled.
+fn rulings(one: &HandIn) -> String {
+    let questions = one.report.iter().flat_map(|report| &report.questions);
+    let ruled = questions.filter_map(|question| {
+        let ruling = question.ruling.as_ref()?;
+        let (id, verdict) = (&question.id, question.verdict);
+        Some(format!(
+            "{id}: {verdict} instead of {}: {}",
+            ruling.instead_of, ruling.reason
+        ))
+    });
+    ruled.collect::<Vec<_>>().join("; ")
+}
+
 /// Our own columns for a hand-in.
-fn cells(one: &HandIn, questions: &[String]) -> Vec<String> {
+fn cells(one: &HandIn, columns: &Columns) -> Vec<String> {
     let report = one.report.as_ref();
     let mut row = vec![
         safe(&one.file),
@@ -213,31 +250,21 @@ fn cells(one: &HandIn, questions: &[String]) -> Vec<String> {
         report.map_or_else(String::new, |report| number(report.max_score)),
         safe(one.unread.as_deref().unwrap_or_default()),
     ];
-    for id in questions {
+    for id in &columns.questions {
         let found = report.and_then(|report| report.questions.iter().find(|it| it.id == *id));
         row.push(found.map_or_else(|| "0".to_owned(), |question| number(question.points)));
     }
+    row.extend(columns.has_rulings.then(|| safe(&rulings(one))));
     row
-}
-
-fn heading(questions: &[String]) -> impl Iterator<Item = String> {
-    let ours = ["file", "status", "score", "max_score", "reason"];
-    ours.into_iter()
-        .map(str::to_owned)
-        .chain(questions.to_vec())
 }
 
 /// The scores without a list: a line for each hand-in.
 pub(super) fn plain_scores(class: &ClassReport) -> Result<String, Failure> {
-    let questions: Vec<String> = class.questions.iter().map(|it| it.id.clone()).collect();
-    let mut rows = vec![
-        std::iter::once("student".to_owned())
-            .chain(heading(&questions))
-            .collect::<Vec<_>>(),
-    ];
+    let columns = Columns::of(class);
+    let mut rows = vec![[vec!["student".to_owned()], columns.heading()].concat()];
     for one in &class.submissions {
         let mut row = vec![safe(&one.name)];
-        row.extend(cells(one, &questions));
+        row.extend(cells(one, &columns));
         rows.push(row);
     }
     written(rows)
@@ -263,6 +290,10 @@ fn feedback(one: &HandIn) -> String {
                 number(question.max_points)
             );
         }
+    }
+    let rulings = rulings(one);
+    if !rulings.is_empty() {
+        text += &format!(" Overruled: {rulings}");
     }
     text
 }
@@ -306,18 +337,12 @@ pub(super) fn scores(
             &mut warnings,
         )?,
         Kind::Other => {
-            let questions: Vec<String> = class.questions.iter().map(|it| it.id.clone()).collect();
-            let mut rows = vec![
-                roster
-                    .header
-                    .iter()
-                    .cloned()
-                    .chain(heading(&questions))
-                    .collect(),
-            ];
+            let columns = Columns::of(class);
+            let heading = columns.heading();
+            let mut rows = vec![[roster.header.clone(), heading.clone()].concat()];
             for (row, one) in roster.rows.iter().zip(&hand_ins) {
-                let blank = || vec![String::new(); 5 + questions.len()];
-                let ours = one.map_or_else(blank, |one| cells(one, &questions));
+                let blank = || vec![String::new(); heading.len()];
+                let ours = one.map_or_else(blank, |one| cells(one, &columns));
                 rows.push(row.iter().cloned().chain(ours).collect());
             }
             rows
@@ -434,6 +459,7 @@ mod tests {
             report: None,
             students: vec![keys.iter().map(|key| (*key).to_owned()).collect()],
             values: std::collections::BTreeMap::new(),
+            unjudged: Vec::new(),
         };
         ClassReport {
             max_score: Some(50.0),

@@ -47,6 +47,17 @@ pub(super) fn table(class: &ClassReport) -> String {
             question.mistakes_text()
         );
     }
+    if !class.rulings.is_empty() {
+        text.push_str("\noverruled\n");
+    }
+    for ruling in &class.rulings {
+        let _ = writeln!(
+            text,
+            "{:<8} {}",
+            ruling.question,
+            printable_name(&ruling.text())
+        );
+    }
     let _ = write!(
         text,
         "\n{} submissions, {:.2} points on average",
