@@ -9,9 +9,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::{Failure, grade};
 use crate::grade::check::{Checked, Proven, check};
 use crate::grade::formats::printable;
-use crate::grade::{Grader, Proofs, QuestionProof};
+use crate::grade::{AnswerKind, Condition, Grader, Proofs, QuestionProof};
 
 pub(super) const NAME: &str = "check";
+
+/// The widest line of a list of conditions, in characters.
+const WIDEST: usize = 110;
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
@@ -95,7 +98,7 @@ fn proved(grader: &Grader, proven: &[Proven], matches: &ArgMatches) -> Result<St
     }
     let proofs = grader.proofs();
     if asked.is_empty() && !matches.get_flag("proofs") {
-        return Ok(table(proven, &proofs));
+        return Ok(table(grader, proven, &proofs));
     }
     let both = proven.iter().zip(&proofs.questions);
     let shown = both.filter(|(one, _)| asked.is_empty() || asked.contains(&&one.question));
@@ -103,10 +106,10 @@ fn proved(grader: &Grader, proven: &[Proven], matches: &ArgMatches) -> Result<St
 }
 
 /// Each question with the shape of its answer and the extent of its proof.
-fn table(proven: &[Proven], proofs: &Proofs) -> String {
+fn table(grader: &Grader, proven: &[Proven], proofs: &Proofs) -> String {
     let rows = proven.iter().zip(&proofs.questions).map(|(one, proof)| {
         let conditions = proof.met.len() + proof.left_out.len();
-        [
+        let of_formula = [
             one.question.clone(),
             one.shape.clone(),
             proof.batch_sizes.len().to_string(),
@@ -117,7 +120,16 @@ fn table(proven: &[Proven], proofs: &Proofs) -> String {
                 proof.probes,
                 proof.probes + proof.unproven.len()
             ),
-        ]
+        ];
+        let question = grader.assignment().question(&one.question);
+        let what = match question.map(|question| question.kind) {
+            None | Some(AnswerKind::Formula) => return of_formula,
+            Some(AnswerKind::Number) => "a number",
+            Some(AnswerKind::Shape) => "a shape",
+            Some(AnswerKind::Choice) => "a choice",
+        };
+        // Such an answer is not told from wrong ones by networks.
+        [&one.question, what, "-", "-", "-", "-"].map(str::to_owned)
     });
     let heading = [
         "question",
@@ -157,8 +169,8 @@ fn table(proven: &[Proven], proofs: &Proofs) -> String {
             );
         }
     }
-    text + "\nEvery solution is the derivative that its question asks for, and every mistake of the file differs from the solution \
-            and from the mistakes of other codes. --proofs shows the details.\n"
+    text + "\nWhere a question has of and wrt, its solution is that derivative. Every mistake of the file differs from the solution\n\
+            and from those with other codes. --proofs shows the details.\n"
 }
 
 /// Everything that is proved about a question.
@@ -173,13 +185,15 @@ fn whole(proof: &QuestionProof, shape: &str) -> String {
         proof.id,
         sizes.join(", ")
     );
+    let listed = |conditions: &[Condition]| {
+        let conditions = conditions.iter().map(Condition::to_string);
+        conditions.collect::<Vec<_>>().join("; ")
+    };
+    text += &wrapped("  met       ", &listed(&proof.met));
+    if !proof.left_out.is_empty() {
+        text += &wrapped("  left out  ", &listed(&proof.left_out));
+    }
     // Writing to a String cannot fail.
-    for condition in &proof.met {
-        let _ = writeln!(text, "  met       {condition}");
-    }
-    for condition in &proof.left_out {
-        let _ = writeln!(text, "  left out  {condition}");
-    }
     for mistake in &proof.mistakes {
         let _ = writeln!(
             text,
@@ -189,9 +203,10 @@ fn whole(proof: &QuestionProof, shape: &str) -> String {
             printable(&mistake.answer)
         );
     }
+    let pairs = if proof.pairs == 1 { "pair" } else { "pairs" };
     let _ = writeln!(
         text,
-        "  pairs     {} pairs of mistakes with different codes differ",
+        "  pairs     {} {pairs} of mistakes with different codes, which differ",
         proof.pairs
     );
     let _ = writeln!(
@@ -211,4 +226,26 @@ fn whole(proof: &QuestionProof, shape: &str) -> String {
         );
     }
     text
+}
+
+/// Words in lines of at most [`WIDEST`] characters, the first after a label and the others below it.
+fn wrapped(label: &str, words: &str) -> String {
+    let mut text = label.to_owned();
+    let mut wide = label.len();
+    let mut is_first = true;
+    for word in words.split(' ') {
+        let length = 1 + word.chars().count();
+        if is_first {
+            is_first = false;
+        } else if wide + length > WIDEST {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n{:1$}", "", label.len());
+            wide = label.len();
+        } else {
+            text.push(' ');
+        }
+        text += word;
+        wide += length;
+    }
+    text + "\n"
 }

@@ -681,3 +681,37 @@ fn rulings_beside_an_assignment_apply_without_being_named() {
         "{told}"
     );
 }
+
+#[test]
+fn an_instructor_sees_what_is_proved_about_each_question() {
+    let classifier =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/assignments/classifier.toml");
+    let text = fs::read_to_string(&classifier).expect("it is there");
+    let closed = text
+        + "\n[[questions]]\nid = \"z\"\npart = \"p\"\nprompt = \"q\"\npoints = 1\nkind = \"shape\"\nsolution = '3 \\times 2'\n";
+    let folder = class(&[("closed.toml", &closed)]);
+    let here = folder.path();
+    let table = printed(0, &["check", "closed.toml"], here);
+    let b = table
+        .lines()
+        .find(|line| line.starts_with("b "))
+        .expect("a line");
+    assert!(b.contains("3 × 2") && b.contains(" of "), "{b}");
+    let z = table
+        .lines()
+        .find(|line| line.starts_with("z "))
+        .expect("a line");
+    assert!(z.contains("a shape") && !z.contains(" of "), "{z}");
+    assert!(!table.contains("  met  "), "{table}");
+    let one = printed(0, &["check", "closed.toml", "--question", "b"], here);
+    assert!(
+        one.contains("TRANSPOSED_RESULT differs on") && one.contains("  met  "),
+        "{one}"
+    );
+    assert!(one.lines().all(|line| line.chars().count() <= 120), "{one}");
+    assert!(!one.contains("\na: "), "{one}");
+    let all = printed(0, &["check", "closed.toml", "--proofs"], here);
+    assert!(all.contains("\na: ") && all.contains("\ng: "), "{all}");
+    let told = printed(2, &["check", "closed.toml", "--question", "y"], here);
+    assert!(told.contains("there is no question \"y\""), "{told}");
+}
