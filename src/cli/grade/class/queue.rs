@@ -148,7 +148,12 @@ fn groups(class: &ClassReport) -> Vec<Group<'_>> {
             }
             let group = &mut groups[at];
             group.students.push(&one.name);
-            if !group.spellings.contains(&answer.answer.as_str()) {
+            let mut known = group.spellings.iter();
+            let is_same = |known: &&str| {
+                let words = answer.answer.split_whitespace();
+                known.split_whitespace().eq(words)
+            };
+            if !known.any(is_same) {
                 group.spellings.push(&answer.answer);
             }
         }

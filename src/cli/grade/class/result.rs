@@ -208,9 +208,12 @@ fn rulings(submissions: &[HandIn]) -> Vec<RulingCount> {
 
 /// The word by which an answer that is not right is counted.
 pub(super) fn mistake_word(question: &QuestionReport) -> &'static str {
-    question
-        .mistake
-        .map_or("unanswered", |mistake| mistake.word())
+    match (question.mistake, question.verdict) {
+        (Some(mistake), _) => mistake.word(),
+        (None, Verdict::Invalid) if question.note.ends_with(": unanswered") => "unanswered",
+        (None, Verdict::Invalid) => "not understood",
+        (None, Verdict::Correct | Verdict::Partial | Verdict::Incorrect) => "wrong",
+    }
 }
 
 fn counts(submissions: &[HandIn]) -> Vec<QuestionCount> {
