@@ -62,7 +62,9 @@ impl Shell {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match &words[..] {
             ["cat", file] => {
-                std::fs::write(self.folder.path().join(file), &step.output).expect("writable");
+                let path = self.folder.path().join(file);
+                std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                std::fs::write(path, &step.output).expect("writable");
                 Ok(step.output.clone())
             }
             ["backpropd"] | ["backpropd", "serve"] | ["cargo", "run", "--release"] => {
