@@ -473,7 +473,7 @@ const UNJUDGED: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn answers_without_a_judgement_are_queued_ruled_once_and_graded_again() {
+fn answers_without_a_judgement_are_queued_as_a_draft_that_changes_nothing() {
     let folder = class(&UNJUDGED);
     let here = folder.path();
     let old = printed(0, &["grade", "c", "--format", "json"], here);
@@ -506,7 +506,16 @@ fn answers_without_a_judgement_are_queued_ruled_once_and_graded_again() {
     ];
     let same = printed(0, &again, here);
     assert!(same.contains("2 entries have no verdict yet"), "{same}");
+}
 
+/// The class, its grading as `old.json`, and its draft with rulings as `o.toml`; returns the line of the ruling that no
+/// answer of the class matches.
+fn ruled_class() -> (tempfile::TempDir, usize) {
+    let folder = class(&UNJUDGED);
+    let here = folder.path();
+    let old = printed(0, &["grade", "c", "--format", "json"], here);
+    fs::write(here.join("old.json"), old).expect("writable");
+    printed(0, &["grade", "c", "--queue", "o.toml"], here);
     let ruled = fs::read_to_string(here.join("o.toml")).expect("readable");
     let undecided = "verdict = \"\"\nreason = \"\"\n";
     let ruled = ruled
@@ -526,25 +535,58 @@ fn answers_without_a_judgement_are_queued_ruled_once_and_graded_again() {
         .lines()
         .position(|line| line == "question = '2.1'")
         .expect("a line");
+    (folder, last - 1)
+}
+
+#[test]
+fn a_ruling_changes_every_equal_answer_and_shows_in_the_comparison() {
+    let (folder, unused) = ruled_class();
+    let here = folder.path();
     let table = printed(0, &["grade", "c", "--overrides", "o.toml"], here);
     for expected in [
         "ada     3.50 of 50",
         "1.1      INVALID → CORRECT 2 × 3: It is on page 3.",
         "1.2      INCORRECT → PARTIAL 1.5 × 2: Half of it.",
-        &format!(
-            "1 of 3 rulings match no answer of the class: o.toml:{}\n",
-            last - 1
-        ),
+        &format!("1 of 3 rulings match no answer of the class: o.toml:{unused}\n"),
     ] {
         assert!(table.contains(expected), "{expected} in {table}");
     }
-    let changes = printed(1, &again, here);
+    let changes = printed(
+        1,
+        &[
+            "grade",
+            "c",
+            "--overrides",
+            "o.toml",
+            "--compare",
+            "old.json",
+        ],
+        here,
+    );
     for expected in [
         "→ CORRECT 2 overruled",
         "3 of 3 submissions differ, 3 with more points",
     ] {
         assert!(changes.contains(expected), "{expected} in {changes}");
     }
+    // Nothing is left to judge; one file is ruled as the class is.
+    let rest = printed(
+        0,
+        &["grade", "c", "--overrides", "o.toml", "--queue", "-"],
+        here,
+    );
+    assert!(!rest.contains("[[overrides]]"), "{rest}");
+    let one = printed(0, &["grade", "c/eve.json", "--overrides", "o.toml"], here);
+    assert!(
+        one.contains("2/2  overruled") && one.contains("It is on page 3."),
+        "{one}"
+    );
+}
+
+#[test]
+fn a_ruling_shows_in_every_output_of_a_class() {
+    let (folder, _) = ruled_class();
+    let here = folder.path();
     let csv = printed(
         0,
         &["grade", "c", "--overrides", "o.toml", "--format", "csv"],
@@ -584,18 +626,6 @@ fn answers_without_a_judgement_are_queued_ruled_once_and_graded_again() {
             .replace("program's", "program&#39;s");
         assert!(text.contains(expected), "{expected} in {text}");
     }
-    // Nothing is left to judge; one file is ruled as the class is.
-    let rest = printed(
-        0,
-        &["grade", "c", "--overrides", "o.toml", "--queue", "-"],
-        here,
-    );
-    assert!(!rest.contains("[[overrides]]"), "{rest}");
-    let one = printed(0, &["grade", "c/eve.json", "--overrides", "o.toml"], here);
-    assert!(
-        one.contains("2/2  overruled") && one.contains("It is on page 3."),
-        "{one}"
-    );
 }
 
 #[test]
