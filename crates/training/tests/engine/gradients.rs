@@ -1,6 +1,6 @@
 //! The backward pass equals central differences, on random networks.
 
-use backpropd_engine::nn::finite_difference::{Check, CheckOptions, Checked};
+use backpropd_engine::nn::finite_difference::{Check, CheckOptions, GradientTensor};
 use backpropd_engine::nn::jacobian::Node;
 use backpropd_engine::nn::pauses::{Unpaused, without_pauses};
 use backpropd_engine::nn::{
@@ -196,7 +196,7 @@ fn an_entry_that_crosses_a_kink_is_named_and_not_judged() {
     assert_eq!(skipped, 2, "w and b of the first layer");
     assert_eq!(kinks.len(), 2);
     let kink = kinks[0];
-    assert_eq!((kink.tensor, kink.index), (Checked::Weights(1), 0));
+    assert_eq!((kink.tensor, kink.index), (GradientTensor::Weights(1), 0));
     assert_eq!((kink.layer, kink.sample, kink.unit, kink.z), (1, 0, 0, 0.0));
     for report in reports {
         assert!(
