@@ -100,7 +100,7 @@ pub(super) const MARKS: &[(&str, &str)] = &[
     ("ge", ">="), ("geqslant", ">="), ("leq", "<="), ("le", "<="), ("leqslant", "<="), ("gt", ">"),
     ("lt", "<"), ("neq", "!="), ("ne", "!="), ("prime", "'"), ("lbrace", "\\{"), ("rbrace", "\\}"),
     ("lbrack", "["), ("rbrack", "]"), ("div", "/"), ("equiv", "="), ("coloneqq", "="), ("triangleq", "="),
-    ("Rightarrow", "="), ("implies", "="), ("vert", "|"), ("mid", "|"),
+    ("Rightarrow", "="), ("implies", "="), ("leftarrow", "="), ("gets", "="), ("vert", "|"), ("mid", "|"),
     ("langle", "⟨"), ("rangle", "⟩"), ("colon", ":"), ("llbracket", "["), ("rrbracket", "]"), ("lvert", "|"),
     ("rvert", "|"), ("Vert", "‖"), ("lVert", "‖"), ("rVert", "‖"), ("bullet", "•"), ("lang", "⟨"), ("rang", "⟩"),
     ("circledcirc", "⊙"), ("bigodot", "⊙"), ("bigcirc", "⊙"), ("sslash", "/"),

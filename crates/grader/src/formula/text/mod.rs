@@ -462,6 +462,7 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
             is_definition: false,
         })
         .collect();
+    hold_free_indices(&statements, scope)?;
     mark_definitions(&mut statements, scope);
     let (answer_at, said_again) = answer_of(&statements, scope)?;
     let Some(answer_at) = answer_at else {
@@ -544,6 +545,35 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
     })
 }
 
+/// An index that the question leaves free has no value of its own: `with j = 2` would be another answer.
+fn hold_free_indices(statements: &[Statement], scope: &Scope) -> Result<(), FormulaError> {
+    for statement in statements {
+        let Left::New(key) = &statement.left else {
+            continue;
+        };
+        let mut letters = key.base.chars();
+        let is_free = letters
+            .next()
+            .is_some_and(|letter| scope.free.contains(&letter))
+            && letters.next().is_none()
+            && key.label.is_empty()
+            && key.below.is_empty()
+            && key.argument.is_none();
+        if is_free {
+            let letter = &key.base;
+            let message = format!(
+                "The question asks for every {letter}: write the formula for any {letter}, without a value for it."
+            );
+            return Err(FormulaError::new(
+                Fault::Syntax,
+                statement.clause.span(),
+                message,
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The shape that the text states, read.
 fn stated(shape: &sentence::StatedShape, scope: &Scope) -> Option<StatedShape> {
     let side = |tokens: &[Lexeme]| read_side(tokens, scope, OwnNames::NONE)?.expr.ok();
@@ -603,16 +633,21 @@ fn answer_of(
 ) -> Result<(Option<usize>, Vec<usize>), FormulaError> {
     let is_bare = |statement: &Statement| {
         let side = read_side(&statement.clause.tokens, scope, OwnNames::NONE);
-        let is_known = side.and_then(|side| side.expr.ok()).is_some_and(|expr| {
+        let expr = side.and_then(|side| side.expr.ok());
+        let is_power = expr
+            .as_ref()
+            .is_some_and(|expr| matches!(expr.kind, super::expr::Kind::Power(..)));
+        let is_known = expr.is_some_and(|expr| {
             is_quantity(&expr) || matches!(expr.kind, super::expr::Kind::Letter(_))
         });
-        is_known || key(&statement.clause.tokens).is_some()
+        // `l^2` is no name.
+        is_known || (!is_power && key(&statement.clause.tokens).is_some())
     };
     let candidates: Vec<usize> = (0..statements.len())
         .filter(|&at| {
             let statement = &statements[at];
             !statement.is_definition
-                && !(statement.clause.is_reason && !statement.clause.has_relation())
+                && (!statement.clause.is_reason || statement.clause.has_relation())
                 && (statement.clause.has_relation()
                     || statement.clause.marked
                     || !(statement.clause.mentioned && is_bare(statement)))

@@ -908,6 +908,13 @@ impl Reader<'_> {
             self.state.marked = true;
             return Ok(());
         }
+        // "G is 1 × 2"
+        let is_shape = self
+            .dimensions(self.at)
+            .is_some_and(|(_, _, end)| self.is_end(end));
+        if self.has_operand() && is_shape && self.take_dimensions() {
+            return Ok(());
+        }
         // Words or an operand behind it?
         if self.value_follows() {
             self.elements.push(Element::Equals(span));
@@ -2028,7 +2035,8 @@ fn opened_remarks(mut tokens: Vec<Lexeme>, context: &Context<'_>) -> Vec<Lexeme>
         let is_remark = end > at + 2
             && matches!(tokens[at].token, Token::Mark("(" | "["))
             && closes(&tokens[end - 1].token)
-            && is_remark(&tokens[..end - 1], at + 1, context);
+            && (is_remark(&tokens[..end - 1], at + 1, context)
+                || is_range(&tokens[..end - 1], at + 1, context));
         if is_remark {
             tokens[at].token = Token::Mark(",");
             tokens[end - 1].token = Token::Mark(",");
@@ -2038,6 +2046,22 @@ fn opened_remarks(mut tokens: Vec<Lexeme>, context: &Context<'_>) -> Vec<Lexeme>
         }
     }
     tokens
+}
+
+/// Whether a bracket's content is the range of an index, as in "(j = 1, 2, 3)".
+fn is_range(tokens: &[Lexeme], at: usize, context: &Context<'_>) -> bool {
+    let reader = Reader {
+        tokens,
+        at,
+        context,
+        found: Sentences::default(),
+        elements: Vec::new(),
+        state: State::default(),
+        defining: false,
+        reason: false,
+        in_formula: false,
+    };
+    reader.range_end(at) == Some(tokens.len())
 }
 
 /// Whether a bracket's content begins with words that only introduce, or is words without a meaning throughout.
@@ -2059,6 +2083,10 @@ fn is_remark(tokens: &[Lexeme], at: usize, context: &Context<'_>) -> bool {
         )
     };
     let class_at = |at: usize| words::phrase(&words_at(tokens, at, context));
+    // "(at x = 0 we take 1)"
+    if word_at(tokens, at, context) == Some("at") {
+        return true;
+    }
     // "(sum over q)"
     if let Some((Class::Prefix(Prefix::SumOver), taken)) = class_at(at) {
         return tokens[at + taken..]
