@@ -101,6 +101,26 @@ impl Names {
         self.spelling(quantity)
     }
 
+    /// What the parser calls an identifier of a program: `h2` for `A2`, `yhat` for `p`. `None` if the course does not
+    /// name it.
+    pub(super) fn of_identifier(&self, identifier: &str) -> Option<String> {
+        self.names.iter().find_map(|name| {
+            let [Token::Name(letter)] = &name.spelling[..] else {
+                return None;
+            };
+            let rest = identifier.strip_prefix(letter.as_str())?;
+            if rest.is_empty() {
+                return Some(name.quantity.to_owned());
+            }
+            let layer: usize = rest.strip_prefix('_').unwrap_or(rest).parse().ok()?;
+            if name.quantity == "h" && self.prediction_layer == Some(layer) {
+                return Some("yhat".to_owned());
+            }
+            let layered = LAYERED.contains(&name.quantity);
+            layered.then(|| format!("{}{layer}", name.quantity))
+        })
+    }
+
     /// The tokens with every name of the course replaced.
     pub(super) fn put(&self, tokens: Vec<Lexeme>) -> Vec<Lexeme> {
         if self.is_empty() {

@@ -34,8 +34,12 @@ pub struct Scope {
     pub free: Vec<char>,
     /// Whether samples are columns.
     pub columns: bool,
-    /// n₀, n₁, …, where rows are samples and W has a row for each unit; empty in other layouts.
+    /// Rows and columns of each constant.
+    pub constant_shapes: Vec<(usize, usize)>,
+    /// n₀, n₁, …; empty if they are not known.
     pub units: Vec<usize>,
+    /// Whether W has a row for each input, not for each unit.
+    pub inputs_by_outputs: bool,
     /// The number of samples, if it is the same for all networks.
     pub samples: Option<usize>,
 }

@@ -2,7 +2,7 @@
 
 use super::closed;
 use super::naming::candidates::Candidates;
-use super::network::{Layout, Samples};
+use super::network::{Layout, Samples, WeightShape};
 use super::sample::{Designs, Sampler, constants, seed};
 use super::solution::Solution;
 use super::values::{Values, evaluate_on};
@@ -71,8 +71,10 @@ impl Prepared {
             layers: question.layers.clone(),
             names: assignment.convention.names.clone(),
             constants: assignment.convention.constant_names(),
+            constant_shapes: assignment.convention.constant_shapes(),
+            units: units(&spec.architecture),
             columns: layout.samples == Samples::Columns,
-            units: units(&spec.architecture, layout),
+            inputs_by_outputs: layout.weights == WeightShape::InputsByOutputs,
             samples: (question.batch == BatchKind::One).then_some(1),
         };
         let seed = seed(secret, &assignment.id, &question.id);
@@ -414,11 +416,8 @@ fn letters(
     Ok(all)
 }
 
-/// n₀, n₁, … for the reader of programs, which knows sizes in the engine's layout only.
-fn units(architecture: &Architecture, layout: Layout) -> Vec<usize> {
-    if layout != Layout::default() {
-        return Vec::new();
-    }
+/// n₀, n₁, …, for the reader of programs.
+fn units(architecture: &Architecture) -> Vec<usize> {
     let layers = architecture.layers().iter().map(|layer| layer.units);
     std::iter::once(architecture.input_size())
         .chain(layers)

@@ -156,3 +156,44 @@ fn an_answer_is_shown_in_the_letters_of_its_course() {
         assert_eq!(understood.latex, latex, "{name} {id}");
     }
 }
+
+/// Sizes and axes of the other layout, and logits for probabilities.
+#[test]
+fn programs_with_the_sizes_of_another_layout_are_wrong() {
+    let programs = [
+        ("logistic-regression", "3", "X.T @ (y_hat - y) / X.shape[1]"),
+        (
+            "logistic-regression",
+            "3",
+            "X.T @ (X @ theta - y) / X.shape[0]",
+        ),
+        (
+            "logistic-regression",
+            "4",
+            "X.T @ np.diag(y_hat.ravel()) @ X / len(X)",
+        ),
+        ("softmax-regression", "4", "(p - y) @ X.T / X.shape[0]"),
+        ("softmax-regression", "4", "(p - y) @ X.T / len(X)"),
+        ("softmax-regression", "4", "(s - y) @ X.T / X.shape[1]"),
+        (
+            "softmax-regression",
+            "6",
+            "np.sum(delta, axis=0, keepdims=True)",
+        ),
+        ("two-layer-sigmoid", "3", "(A2 - Y) / Y.shape[0]"),
+        ("two-layer-sigmoid", "3", "(Z2 - Y) / Y.shape[1]"),
+        ("two-layer-sigmoid", "3", "(A2 - Y) / len(X)"),
+        (
+            "two-layer-sigmoid",
+            "5",
+            "np.sum(dZ2, axis=0, keepdims=True)",
+        ),
+        ("two-layer-sigmoid", "8", "np.dot(dZ1, X.T) / X.shape[1]"),
+        ("four-equations", "6", "np.dot(a2, delta.T)"),
+        ("four-equations", "1", "(a3 - y) * sigmoid_prime(a3)"),
+    ];
+    for (name, id, program) in programs {
+        let report = report(&grader(name, "secret"), id, program);
+        assert_ne!(report.verdict, Verdict::Correct, "{name} {id}: {program}");
+    }
+}

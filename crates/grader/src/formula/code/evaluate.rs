@@ -7,7 +7,7 @@ use super::super::{Fault, FormulaError, Span, Symbol};
 use super::elementwise::{Operation, comparison};
 use super::execute::Program;
 use super::library;
-use super::names::{gradient_kind, is_module, is_torch, usual_name};
+use super::names::{function_name, gradient_kind, is_module, is_torch};
 use super::syntax::{Dialect, Form, Infix, Node, Prefix, Relation};
 use super::value::{Array, Body, Defined, ONE, Size, Value};
 
@@ -173,7 +173,7 @@ impl Program<'_> {
             array.index = Some((letter, 0));
             return Ok(array.into_value());
         }
-        if usual_name(name).is_some() || library::is_known(name) {
+        if function_name(name, self.scope).is_some() || library::is_known(name) {
             return Ok(Value::Library(name.to_owned(), false));
         }
         if is_module(name) || matches!(name, "self" | "model" | "net" | "network") {
@@ -593,7 +593,7 @@ impl Program<'_> {
             }
             Form::Name(name)
                 if !self.is_defined(name)
-                    && (usual_name(name).is_some() || library::is_known(name)) =>
+                    && (function_name(name, self.scope).is_some() || library::is_known(name)) =>
             {
                 Value::Library(name.clone(), false)
             }

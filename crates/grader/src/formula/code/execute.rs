@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::super::expr::{Expr, Kind, Operator};
 use super::super::parser::MAX_NODES;
-use super::super::{Fault, FormulaError, MAX_HEIGHT, Scope, Span};
+use super::super::{Fault, FormulaError, MAX_HEIGHT, Scope, Span, Symbol};
 use super::elementwise::Operation;
 use super::loops::Frame;
 use super::names::{Meaning, gradient_kind, meaning};
@@ -277,7 +277,7 @@ impl<'s> Program<'s> {
         for (name, default) in &function.parameters {
             let argument = !self.scope.argument.is_empty() && function.parameters.len() == 1;
             let value = if argument {
-                let symbol = super::super::Symbol::Argument;
+                let symbol = Symbol::Argument;
                 Array::symbol(symbol, self.scope, span).into_value()
             } else if let Some(default) = default {
                 self.value(default)?
@@ -304,6 +304,10 @@ impl<'s> Program<'s> {
                 Some(array.into_value())
             }
             Meaning::Layers(letter) => Some(Value::Layers(letter.to_string())),
+            Meaning::Prediction(function) => {
+                let output = Array::symbol(Symbol::Activation(self.scope.depth), self.scope, span);
+                Some(self.mapped(function, output, span).ok()?.into_value())
+            }
         }
     }
 

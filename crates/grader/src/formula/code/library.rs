@@ -4,7 +4,7 @@ use super::super::expr::{Expr, Function, Kind, Operator};
 use super::super::{Fault, FormulaError, Span};
 use super::elementwise::Operation;
 use super::execute::Program;
-use super::names::{gradient_kind, usual_name};
+use super::names::{function_name, gradient_kind};
 use super::reduce::Over;
 use super::syntax::Dialect;
 use super::value::{Array, Bound, ONE, Size, Value};
@@ -68,7 +68,8 @@ const OTHERS: &[&str] = &[
     "double", "len", "range", "arange", "enumerate", "zip", "print", "dict", "list", "tuple", "Piecewise", "grad", "broadcast_to",
     "no_grad", "copy", "array_equal", "size", "numel", "length", "repmat", "bsxfun", "disp", "cross", "Transpose", "r_", "c_", "shape", "softmax",
     "linear", "multi_dot", "newaxis", "swapaxes", "permute", "vec", "ndim", "long", "Float64", "Symbol", "symbols", "println", "collect",
-    "item", "exp", "log", "randn", "sum_", "rot90", "Sum", "adjoint", "ReLU", "true", "from_numpy", "matrix",
+    "item", "exp", "log", "randn", "sum_", "rot90", "Sum", "adjoint", "ReLU", "true", "from_numpy", "matrix", "vcat", "hcat",
+    "sigmoid_prime", "tanh_prime",
 ];
 
 /// Whether a name without a module is a function of a library.
@@ -107,7 +108,7 @@ impl Program<'_> {
         named: Vec<(String, Value)>,
         span: Span,
     ) -> Result<Value, FormulaError> {
-        let usual = usual_name(name).unwrap_or(name);
+        let usual = function_name(name, self.scope).unwrap_or(name);
         let arguments = Arguments { values, named };
         self.hold_named(usual, &arguments, span)?;
         if let Some(function) = entrywise(usual) {
@@ -116,6 +117,9 @@ impl Program<'_> {
             };
             let array = self.as_array(argument.clone(), span)?;
             return Ok(self.mapped(function, array, span)?.into_value());
+        }
+        if let "sigmoid_prime" | "tanh_prime" = usual {
+            return self.slope(usual, &arguments, span);
         }
         if let Some(operation) = pairwise(usual) {
             return self.pair(name, operation, &arguments, span);
@@ -169,6 +173,31 @@ impl Program<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// The derivative of the sigmoid, s (1 − s), or of tanh, 1 − t².
+    fn slope(
+        &mut self,
+        name: &str,
+        arguments: &Arguments,
+        span: Span,
+    ) -> Result<Value, FormulaError> {
+        let [argument] = &arguments.values[..] else {
+            return Err(self.syntax_error(span, format!("{name} takes one argument.")));
+        };
+        let array = self.as_array(argument.clone(), span)?;
+        let of = Operation::Of;
+        let one = Array::number(1.0, span);
+        let slope = if name == "tanh_prime" {
+            let tanh = self.mapped(Function::Tanh, array, span)?;
+            let square = self.elementwise(of(Operator::Hadamard), tanh.clone(), tanh, span)?;
+            self.elementwise(of(Operator::Subtract), one, square, span)?
+        } else {
+            let sigmoid = self.mapped(Function::Sigmoid, array, span)?;
+            let rest = self.elementwise(of(Operator::Subtract), one, sigmoid.clone(), span)?;
+            self.elementwise(of(Operator::Hadamard), sigmoid, rest, span)?
+        };
+        Ok(slope.into_value())
     }
 
     fn pair(
@@ -900,11 +929,22 @@ impl Program<'_> {
             }
             ("softmax", Some(value)) => {
                 let array = self.as_array(value, span)?;
-                if array.rank == 2 && self.over(arguments, 1, span)? == Over::Axis(0) {
-                    return Err(self.shape_error(span, "softmax along axis 0 is not known here."));
+                let columns = self.scope.columns;
+                let over = self.over(arguments, 1, span)?;
+                let fits = match over {
+                    Over::All => true,
+                    Over::Axis(axis) => axis.rem_euclid(2) == i64::from(!columns),
+                };
+                if array.rank == 2 && !fits {
+                    let message = "softmax is known along the classes of each sample only.";
+                    return Err(self.shape_error(span, message));
                 }
-                self.mapped(Function::Softmax, array.into_row(), span)?
-                    .into_value()
+                let array = if columns {
+                    array.into_column()
+                } else {
+                    array.into_row()
+                };
+                self.mapped(Function::Softmax, array, span)?.into_value()
             }
             _ => return Ok(None),
         }))

@@ -1,6 +1,6 @@
 //! What names mean that a program does not define: the quantities of the course, and the functions of libraries.
 
-use super::super::expr::{Expr, Kind};
+use super::super::expr::{Expr, Function, Kind};
 use super::super::{Scope, Span, Symbol};
 
 /// A name's meaning in the course.
@@ -10,6 +10,8 @@ pub(super) enum Meaning {
     Gradient(Symbol),
     /// `W`, `h`, `z`, `b` without a layer.
     Layers(char),
+    /// The probabilities of a classifier, by the function that makes them of its output.
+    Prediction(Function),
 }
 
 /// The quantity that a name stands for.
@@ -17,11 +19,15 @@ pub(super) fn meaning(name: &str, scope: &Scope) -> Option<Meaning> {
     if scope.argument.iter().any(|argument| argument == name) {
         return Some(Meaning::Quantity(Symbol::Argument));
     }
+    if let Some(function) = scope.prediction
+        && is_prediction(scope.names.of_identifier(name).as_deref().unwrap_or(name))
+    {
+        return Some(Meaning::Prediction(function));
+    }
     if let Some(symbol) = quantity(name, scope) {
         return Some(Meaning::Quantity(symbol));
     }
-    let constant = scope.constants.iter().position(|constant| constant == name);
-    if let Some(at) = constant {
+    if let Some(at) = constant(name, scope) {
         return Some(Meaning::Quantity(Symbol::Constant(at)));
     }
     match name {
@@ -50,7 +56,35 @@ fn layered(name: &str) -> Option<(char, usize)> {
     Some((letter, digits.parse().ok()?))
 }
 
+/// The constant that a name stands for. Python keeps the word `lambda` to itself.
+fn constant(name: &str, scope: &Scope) -> Option<usize> {
+    let usual: &[&str] = match name {
+        "lam" | "lambd" | "lambda_" | "lmbda" | "reg" | "weight_decay" => &["lambda"],
+        "lr" | "learning_rate" => &["eta", "alpha"],
+        _ => &[],
+    };
+    let known = |constant: &String| constant == name || usual.contains(&constant.as_str());
+    scope.constants.iter().position(known)
+}
+
+/// Whether a name stands for the probabilities of a classifier.
+fn is_prediction(name: &str) -> bool {
+    #[rustfmt::skip]
+    let known = [
+        "y_hat", "yhat", "y_pred", "ypred", "pred", "preds", "prediction", "predictions", "ŷ", "prob", "probs", "probabilities",
+    ];
+    known.contains(&name)
+}
+
 fn quantity(name: &str, scope: &Scope) -> Option<Symbol> {
+    match scope.names.of_identifier(name) {
+        Some(own) if is_prediction(&own) && scope.prediction.is_some() => None,
+        Some(own) => quantity_by_usual_name(&own, scope),
+        None => quantity_by_usual_name(name, scope),
+    }
+}
+
+fn quantity_by_usual_name(name: &str, scope: &Scope) -> Option<Symbol> {
     if let Some((letter, layer)) = layered(name) {
         return match letter {
             _ if layer > scope.depth => None,
@@ -82,6 +116,10 @@ fn quantity(name: &str, scope: &Scope) -> Option<Symbol> {
             Symbol::BatchSize
         }
         "loss" | "l" | "L" | "J" => Symbol::Loss,
+        // The only layer needs no number.
+        "W" | "w" | "weights" if scope.depth == 1 => Symbol::Weights(1),
+        "b" | "bias" if scope.depth == 1 => Symbol::Bias(1),
+        "z" | "Z" if scope.depth == 1 => Symbol::PreActivation(1),
         _ => return None,
     })
 }
@@ -144,6 +182,23 @@ pub(super) fn is_torch(name: &str) -> bool {
     ["torch", "nn", "F", "th"].contains(&name)
 }
 
+/// The usual name of a function, which the course may call by a letter of its own.
+pub(super) fn function_name(name: &str, scope: &Scope) -> Option<&'static str> {
+    let of_course = |name: &str| match scope.names.of_identifier(name)?.as_str() {
+        "sigma" => Some(("sigma", "sigma_prime")),
+        "sigmoid" => Some(("sigmoid", "sigmoid_prime")),
+        _ => None,
+    };
+    if let Some((function, _)) = of_course(name) {
+        return Some(function);
+    }
+    let slope = name.strip_suffix("_prime").or(name.strip_suffix("prime"));
+    if let Some((_, derivative)) = slope.and_then(of_course) {
+        return Some(derivative);
+    }
+    usual_name(name)
+}
+
 /// The usual name of a function that students define or imagine.
 pub(super) fn usual_name(name: &str) -> Option<&'static str> {
     let plain: String = name
@@ -156,6 +211,10 @@ pub(super) fn usual_name(name: &str) -> Option<&'static str> {
         "sigma" | "σ" | "act" | "activation" | "phi" => "sigma",
         "sigmoid" => "sigmoid",
         "tanh" => "tanh",
+        "sigmoidprime" | "dsigmoid" | "sigmoidgrad" | "sigmoidgradient" | "sigmoidderiv"
+        | "sigmoidderivative" | "gradsigmoid" | "derivsigmoid" => "sigmoid_prime",
+        "tanhprime" | "dtanh" | "tanhgrad" | "tanhgradient" | "tanhderiv" | "tanhderivative"
+        | "gradtanh" | "derivtanh" => "tanh_prime",
         "softmax" => "softmax",
         "reluprime" | "drelu" | "relugrad" | "relugradient" | "reluderiv" | "reluderivative"
         | "derivrelu" | "gradrelu" | "relud" | "dreludz" | "reludash" | "relubackward"

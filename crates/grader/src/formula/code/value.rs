@@ -214,18 +214,36 @@ impl Array {
             None => Size::Units(layer),
         };
         let unclear = scope.units.is_empty();
+        let turned = |turns: bool, (rows, columns): (Size, Size)| {
+            (
+                2,
+                if turns {
+                    (columns, rows)
+                } else {
+                    (rows, columns)
+                },
+            )
+        };
+        let of_samples = |columns: Size| turned(scope.columns, (batch, columns));
         let (rank, sizes) = match symbol {
-            Symbol::Weights(layer) => (2, (units(layer), units(layer.saturating_sub(1)))),
-            Symbol::Bias(layer) => (2, (ONE, units(layer))),
-            Symbol::PreActivation(layer) | Symbol::Activation(layer) => (2, (batch, units(layer))),
-            Symbol::Targets | Symbol::Delta => (2, (batch, units(scope.depth))),
-            Symbol::SampleLoss => (2, (batch, ONE)),
-            Symbol::Constant(_) => (2, (Size::Unknown, Size::Unknown)),
+            Symbol::Weights(layer) => {
+                let own = (units(layer), units(layer.saturating_sub(1)));
+                turned(scope.inputs_by_outputs, own)
+            }
+            Symbol::Bias(layer) => turned(scope.columns, (ONE, units(layer))),
+            Symbol::PreActivation(layer) | Symbol::Activation(layer) => of_samples(units(layer)),
+            Symbol::Targets | Symbol::Delta => of_samples(units(scope.depth)),
+            Symbol::SampleLoss => of_samples(ONE),
+            Symbol::Constant(at) => match scope.constant_shapes.get(at) {
+                Some((1, 1)) => (0, (ONE, ONE)),
+                Some((rows, columns)) => (2, (Size::Fixed(*rows), Size::Fixed(*columns))),
+                None => (2, (Size::Unknown, Size::Unknown)),
+            },
             Symbol::Loss | Symbol::BatchSize | Symbol::Units(_) | Symbol::Argument => {
                 (0, (ONE, ONE))
             }
         };
-        let sizes = if unclear && rank > 0 {
+        let sizes = if unclear && rank > 0 && !matches!(symbol, Symbol::Constant(_)) {
             (Size::Unknown, Size::Unknown)
         } else {
             sizes

@@ -30,6 +30,14 @@ impl Convention {
             .map(|constant| constant.name.clone())
             .collect()
     }
+
+    /// The shapes of the constants, in their order.
+    pub(in crate::grade) fn constant_shapes(&self) -> Vec<(usize, usize)> {
+        self.constants
+            .iter()
+            .map(|constant| constant.shape)
+            .collect()
+    }
 }
 
 /// A given quantity that is not the network's, such as λ. Its values are sampled.
