@@ -517,6 +517,7 @@ impl Program<'_> {
             let message = "Entries of an array of m rows cannot be replaced one by one here: write the whole as one formula.";
             return Err(self.shape_error(span, message));
         };
+        self.pay(height.saturating_mul(width), span)?;
         let one = |pick: Pick| match pick {
             Pick::One(Index::Number(at)) | Pick::Kept(Index::Number(at)) => Some(at),
             _ => None,

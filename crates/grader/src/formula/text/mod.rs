@@ -169,6 +169,16 @@ pub fn read(text: &str, scope: &Scope) -> Result<Answer, FormulaError> {
         }
         None => None,
     };
+    // Code in the middle of prose is read as mathematics, if all of it can be and no index is only Python's.
+    if let Some(error) = program {
+        if code::is_program(text) || code::counts_from_zero(text) {
+            return Err(error);
+        }
+        return match read_mathematics(source, scope) {
+            Ok(answer) if answer.sides.iter().all(|side| side.expr.is_ok()) => Ok(answer),
+            _ => Err(error),
+        };
+    }
     let second = code::read_plain(source.text(), scope).map(|side| {
         let sides = vec![side];
         let answer = Answer {
@@ -178,19 +188,6 @@ pub fn read(text: &str, scope: &Scope) -> Result<Answer, FormulaError> {
         located(answer, &source)
     });
     let mut answer = read_mathematics(source, scope);
-    // Code in the middle of prose is read as mathematics, if all of it can be and no index is only Python's.
-    if let Some(error) = program {
-        return match answer {
-            Ok(answer)
-                if !code::is_program(text)
-                    && !code::counts_from_zero(text)
-                    && answer.sides.iter().all(|side| side.expr.is_ok()) =>
-            {
-                Ok(answer)
-            }
-            _ => Err(error),
-        };
-    }
     if let (Ok(answer), Some(second)) = (&mut answer, second)
         && let Some(side) = second.sides.into_iter().next()
     {
