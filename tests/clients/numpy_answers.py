@@ -76,7 +76,9 @@ def run(code, names, argument):
             is_print = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
             if is_print:
                 shown = [part for part in node.args if not is_text(part)]
-                node = shown[-1] if shown else ast.Constant(None)
+                if not shown:
+                    continue
+                node = shown[-1]
             if not is_text(node):
                 result = evaluate(node)
                 # `rows.append(…)` is done for its effect.

@@ -8,8 +8,8 @@ use super::syntax::Dialect;
 pub(super) enum Signs {
     /// A program.
     Code(Dialect),
-    /// Plain text that Python could read as well.
-    Plain,
+    /// Plain text that a program of this language could be as well.
+    Plain(Dialect),
     /// Mathematics.
     None,
 }
@@ -91,14 +91,173 @@ pub(super) fn signs(text: &str) -> Signs {
     if is_sympy(&scan) {
         return Signs::Code(Dialect::Sympy);
     }
+    if let Some(dialect) = without_dots(text, &scan) {
+        return Signs::Code(dialect);
+    }
     if is_python(text, &scan) {
         return Signs::Code(Dialect::Python);
+    }
+    if has_quote_as_transpose(text) {
+        let julia = text.contains('[');
+        return Signs::Plain(if julia {
+            Dialect::Julia
+        } else {
+            Dialect::Matlab
+        });
     }
     let plain = text.is_ascii()
         && !text.contains(['^', '{', '}', ';', '\'', '|', '!', '\n'])
         && !has_numbers_in_brackets(text)
         && text.contains(['*', '@', '.', '/', '+', '-']);
-    if plain { Signs::Plain } else { Signs::None }
+    if plain {
+        Signs::Plain(Dialect::Python)
+    } else {
+        Signs::None
+    }
+}
+
+/// Whether a quote behind a value turns it around: not that of σ'(z), nor one that opens a text.
+fn has_quote_as_transpose(text: &str) -> bool {
+    text.match_indices('\'').any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + 1..].chars().next();
+        before.is_some_and(|before| before.is_alphanumeric() || matches!(before, ')' | ']'))
+            && after.is_none_or(|after| matches!(after, ' ' | '*' | ')' | ';' | '\n'))
+    }) && text.contains('*')
+}
+
+/// MATLAB or Julia without an elementwise operator.
+fn without_dots(text: &str, scan: &Scan) -> Option<Dialect> {
+    let is_python = scan.words.iter().any(|(at, word)| match *word {
+        "np" | "numpy" | "torch" => text[at + word.len()..].starts_with('.'),
+        "def" | "import" | "lambda" | "elif" => true,
+        _ => false,
+    });
+    if is_python {
+        return None;
+    }
+    let called = |words: &[&str]| {
+        scan.words.iter().any(|(at, word)| {
+            words.contains(word)
+                && scan.before(*at) != Some('.')
+                && text[at + word.len()..].starts_with('(')
+        })
+    };
+    let ternary = text
+        .split_once(" ? ")
+        .is_some_and(|(_, rest)| rest.contains(':'));
+    let arrow = text.split_once("->").is_some_and(|(name, _)| {
+        let name = name.trim().trim_matches(['(', ')']);
+        !name.is_empty() && name.chars().all(char::is_alphanumeric)
+    });
+    let counts_in = scan.words.iter().any(|(at, word)| {
+        let range = scan.after(*at, word);
+        *word == "in"
+            && range.starts_with(|digit: char| digit.is_ascii_digit())
+            && range.contains(':')
+    });
+    if ternary || arrow || counts_in || called(&["Float64", "Float32", "ifelse", "vcat", "hcat"]) {
+        return Some(Dialect::Julia);
+    }
+    let lines = || text.lines().map(str::trim);
+    let is_loop = |line: &str| {
+        let head = line
+            .strip_prefix("for ")
+            .and_then(|rest| rest.split_once('='));
+        head.is_some_and(|(name, range)| {
+            name.trim().chars().all(char::is_alphanumeric) && range.contains(':')
+        })
+    };
+    let matlab = lines().any(|line| is_loop(line) || is_entry_assignment(line))
+        || lines().any(|line| matches!(line.trim_end_matches(';'), "end" | "endif" | "endfor"))
+        || text.contains("@(")
+        || called(&["zeros", "ones", "eye", "double", "size", "numel", "logical"])
+        || sums_along_an_axis(scan)
+        || has_index_in_parentheses(scan);
+    if !matlab {
+        return None;
+    }
+    let brackets = (scan.words.iter()).any(|(at, word)| text[at + word.len()..].starts_with('['));
+    let called_then = text.contains(")[");
+    Some(if brackets || called_then {
+        Dialect::Julia
+    } else {
+        Dialect::Matlab
+    })
+}
+
+/// `sum(dz2, 2)`.
+fn sums_along_an_axis(scan: &Scan) -> bool {
+    scan.words.iter().any(|(at, word)| {
+        let rest = &scan.text[at + word.len()..];
+        let inside = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        let axis = inside.and_then(|(inside, _)| inside.rsplit_once(','));
+        matches!(*word, "sum" | "mean")
+            && scan.before(*at) != Some('.')
+            && axis.is_some_and(|(_, axis)| matches!(axis.trim(), "1" | "2"))
+    })
+}
+
+/// `dz2(z2 <= 0) = 0`, `G(1, :) = …`: not `f(x) = …`, which defines a function.
+fn is_entry_assignment(line: &str) -> bool {
+    let Some(left) = left_of_assignment(line) else {
+        return false;
+    };
+    let Some((name, items)) = left.trim_end().split_once('(') else {
+        return false;
+    };
+    let is_name = !name.is_empty()
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    is_name
+        && items.ends_with(')')
+        && items
+            .contains(|letter: char| letter.is_ascii_digit() || matches!(letter, ':' | '<' | '>'))
+}
+
+/// `h2(1,1)`, `W2(i, :)`, `h2(2)`.
+fn has_index_in_parentheses(scan: &Scan) -> bool {
+    scan.words.iter().any(|(at, word)| {
+        let rest = &scan.text[at + word.len()..];
+        let Some(inside) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) else {
+            return false;
+        };
+        if !is_array_name(word) {
+            return false;
+        }
+        let items: Vec<&str> = inside.0.split(',').map(str::trim).collect();
+        let is_number = |item: &str| !item.is_empty() && item.bytes().all(|b| b.is_ascii_digit());
+        let is_index = |item: &str| {
+            is_number(item)
+                || item == "end"
+                || item.contains(':')
+                || item.len() == 1 && item.bytes().all(|byte| byte.is_ascii_lowercase())
+        };
+        match items[..] {
+            // δ(i, q) is Kronecker's.
+            [one, other] if word.starts_with("delta") => {
+                is_index(one) && is_index(other) && (is_number(other) || other.contains(':'))
+            }
+            [one, other] => is_index(one) && is_index(other),
+            [one] => is_number(one) || one == ":",
+            _ => false,
+        }
+    })
+}
+
+/// The name of an array of the course with its layer, or of x, y, δ; with a d in front, of its gradient.
+fn is_array_name(word: &str) -> bool {
+    if matches!(word, "x" | "X" | "y" | "Y" | "delta") {
+        return true;
+    }
+    let word = word.strip_prefix('d').unwrap_or(word);
+    let mut letters = word.chars();
+    letters
+        .next()
+        .is_some_and(|letter| "WwhHaAzZb".contains(letter))
+        && !letters.as_str().is_empty()
+        && letters.all(|letter| letter.is_ascii_digit())
 }
 
 /// MATLAB or Julia: an elementwise operator with a dot.
@@ -123,6 +282,7 @@ fn with_dots(text: &str, scan: &Scan) -> Option<Dialect> {
     }
     let word = |words: &[&str]| scan.words.iter().any(|(_, word)| words.contains(word));
     julia |= operator && (word(&["dims", "ifelse", "julia"]) || text.contains("->"));
+    julia |= text.starts_with("function ") && text.contains(" ? ");
     // An index in brackets is Julia's; MATLAB's are in parentheses.
     let brackets = scan
         .words
@@ -156,13 +316,19 @@ fn is_sympy(scan: &Scan) -> bool {
 }
 
 fn is_python(text: &str, scan: &Scan) -> bool {
-    scan.words
-        .iter()
-        .any(|(at, word)| word_is_python(text, scan, *at, word))
+    // What Jupyter and Python's prompt put in front, a docstring, and a condition turned around.
+    let begins = ["In [", ">>>", "\"\"\"", "'''", "not ", "assert "];
+    begins.iter().any(|begin| text.starts_with(begin))
+        || scan
+            .words
+            .iter()
+            .any(|(at, word)| word_is_python(text, scan, *at, word))
         || counts_from_zero(text)
         || several_assignments(text)
         || text.contains("~(")
-        || text.contains("+=")
+        || ["+=", "-=", "*=", "/="]
+            .iter()
+            .any(|change| text.contains(change))
 }
 
 fn word_is_python(text: &str, scan: &Scan, at: usize, word: &str) -> bool {
@@ -213,6 +379,7 @@ fn word_is_python(text: &str, scan: &Scan, at: usize, word: &str) -> bool {
         _ if dot_after && is_module(word) && word.len() > 1 => true,
         "F" | "T" if dot_after => false,
         "relu_prime" | "drelu" | "d_relu" | "relu_grad" | "relu_derivative" | "relu_deriv"
+        | "sigmoid_prime" | "sigmoid_derivative" | "dsigmoid" | "tanh_prime" | "dtanh"
         | "dReLU" | "reluPrime" | "drelu_dz" | "sigma_prime" | "dsigma" | "relu_backward" => {
             after.starts_with('(')
         }

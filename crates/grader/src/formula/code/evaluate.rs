@@ -372,6 +372,7 @@ impl Program<'_> {
             }
             "data" | "real" | "values" | "detach" => Ok(array.into_value()),
             "shape" => self.shape(&array, span),
+            "dtype" | "device" => Ok(Value::Library("float".to_owned(), false)),
             "ndim" => Ok(Array::number(f64::from(array.rank), span).into_value()),
             "size" => {
                 let over = super::reduce::Over::All;
@@ -584,6 +585,25 @@ impl Program<'_> {
         };
         if let ("Sum", [body, limits]) = (called, values) {
             return self.symbolic_sum(body, limits, span);
+        }
+        // Julia's `relu'.(z2)`.
+        if let Form::Transpose(inner) = &callee.kind
+            && let Form::Name(name) = &inner.kind
+            && !self.is_defined(name)
+            && let Some(function @ ("relu" | "sigma" | "sigmoid" | "tanh")) =
+                function_name(name, self.scope)
+        {
+            let mut arguments = Vec::with_capacity(values.len());
+            for value in values {
+                arguments.push(self.value(value)?);
+            }
+            return self.library(
+                &format!("{function}_prime"),
+                false,
+                arguments,
+                Vec::new(),
+                span,
+            );
         }
         let callee_value = match &callee.kind {
             // `f(x, theta)` is the network's output.

@@ -194,6 +194,9 @@ impl<'s> Program<'s> {
         for statement in statements {
             let before = match &statement.kind {
                 Action::Value(node) => {
+                    if self.appended(node)? {
+                        continue;
+                    }
                     let value = self.value(node)?;
                     if is_silent(node, &value) {
                         continue;
@@ -512,7 +515,9 @@ impl<'s> Program<'s> {
         match &statement.kind {
             Action::Pass => {}
             Action::Value(node) => {
-                self.value(node)?;
+                if !self.appended(node)? {
+                    self.value(node)?;
+                }
             }
             Action::Return(None) => return Ok(Flow::Return(Value::Nothing)),
             Action::Return(Some(node)) => return Ok(Flow::Return(self.value(node)?)),

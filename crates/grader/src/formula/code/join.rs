@@ -159,6 +159,11 @@ impl Program<'_> {
         arguments: &Arguments,
         span: Span,
     ) -> Result<Option<Array>, FormulaError> {
+        let name = match name {
+            "vcat" => "vstack",
+            "hcat" => "hstack",
+            other => other,
+        };
         if !matches!(
             name,
             "vstack"

@@ -39,7 +39,7 @@ const MARKS: &[&str] = &[
 
 /// The same, in languages with elementwise operators of their own.
 #[rustfmt::skip]
-const DOTTED: &[&str] = &[".*", "./", ".^", ".'", ".+", ".-", ".>=", ".<=", ".==", ".!=", ".>", ".<", ".&", ".|", ".~", "'"];
+const DOTTED: &[&str] = &[".*", "./", ".^", ".'", ".+", ".-", ".>=", ".<=", ".==", ".!=", ".>", ".<", ".&", ".|", ".~", ".=", "'"];
 
 struct Lexer<'t> {
     text: &'t str,
@@ -105,7 +105,36 @@ impl<'t> Lexer<'t> {
         self.dialect.has_dots() && self.brackets.last() == Some(&'[')
     }
 
+    /// The bytes of a prompt at the start of a line: `In [3]:`, `...:`, `>>>`. What follows `Out[3]:` is no code.
+    fn prompt(&self) -> Option<usize> {
+        let rest = self.rest();
+        let bytes = |mark: &str| rest.starts_with(mark).then_some(mark.len());
+        let numbered = |word: &str| {
+            let inside = rest.strip_prefix(word)?.trim_start().strip_prefix('[')?;
+            let (number, code) = inside.split_once("]:")?;
+            let is_number = number
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b' ');
+            is_number.then(|| rest.len() - code.len())
+        };
+        let result = || numbered("Out").map(|_| rest.find('\n').unwrap_or(rest.len()));
+        bytes("...:")
+            .or_else(|| bytes(">>>"))
+            .or_else(|| numbered("In"))
+            .or_else(result)
+    }
+
     fn token(&mut self, next: char) -> Result<(), FormulaError> {
+        if !self.begun
+            && self.dialect == Dialect::Python
+            && let Some(bytes) = self.prompt()
+        {
+            self.at += bytes;
+            // The space behind a prompt belongs to it.
+            self.at += usize::from(self.rest().starts_with(' '));
+            self.line.indent = 0;
+            return Ok(());
+        }
         let rest = self.rest();
         let comment = match self.dialect {
             Dialect::Matlab => '%',
@@ -136,6 +165,17 @@ impl<'t> Lexer<'t> {
             || (next == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit()))
         {
             self.number()?;
+        } else if matches!(next, 'f' | 'r' | 'b')
+            && !self.dialect.has_dots()
+            && rest[1..].starts_with(['"', '\''])
+        {
+            // A formatted text: what it says is for people.
+            self.at += 1;
+            self.string(if rest[1..].starts_with('"') {
+                '"'
+            } else {
+                '\''
+            })?;
         } else if next.is_alphabetic() || next == '_' {
             let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
             let name = &rest[..end.unwrap_or(rest.len())];
@@ -158,11 +198,11 @@ impl<'t> Lexer<'t> {
         // `[a -b]` has two entries, `[a - b]` one.
         if before
             && self.ends_value_before_space()
-            && (rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '(' | '[' | '.'))
+            && (rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '(' | '['))
+                || rest
+                    .strip_prefix('.')
+                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
                 || (rest.starts_with(['-', '+']) && !rest[1..].starts_with([' ', '='])))
-            && !rest.starts_with(".*")
-            && !rest.starts_with("./")
-            && !rest.starts_with(".^")
         {
             self.push(Token::Gap, 0);
         }

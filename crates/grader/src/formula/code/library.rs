@@ -42,6 +42,7 @@ fn pairwise(name: &str) -> Option<Operation> {
         | "times"
         | "hadamard_product"
         | "HadamardProduct"
+        | "matrix_multiply_elementwise"
         | "multiply_elementwise" => Operation::Of(Operator::Hadamard),
         "divide" | "true_divide" | "div" | "rdivide" => Operation::Of(Operator::Divide),
         "greater" | "gt" => Operation::Compare(Comparison::Greater),
@@ -368,6 +369,14 @@ impl Program<'_> {
                             a.rank, b.rank
                         );
                         return Err(self.shape_error(span, message));
+                    }
+                    // The inner product of two columns or two rows.
+                    "dot"
+                        if self.dialect.has_dots()
+                            && a.sizes == b.sizes
+                            && (a.sizes.0 == ONE || a.sizes.1 == ONE) =>
+                    {
+                        self.flat_dot(a, b, span)?
                     }
                     "dot" => self.dot(a, b, span)?,
                     "mm" | "bmm" if a.rank < 2 || b.rank < 2 => {
@@ -829,11 +838,22 @@ impl Program<'_> {
                 let values = arguments.values.clone();
                 return self.together(name, values, span).map(Some);
             }
-            ("print" | "disp" | "println", Some(value)) => value,
+            ("print" | "disp" | "println", Some(_)) => {
+                let is_text = |value: &&Value| matches!(value, Value::Text(_));
+                let mut shown = arguments.values.iter().rev();
+                shown
+                    .find(|value| !is_text(value))
+                    .cloned()
+                    .unwrap_or(Value::Nothing)
+            }
             ("print" | "no_grad", None) => Value::Nothing,
             ("dict", _) => Value::Dictionary(arguments.named.clone()),
             ("copy", Some(value)) => value,
             ("shape", Some(value)) => {
+                let array = self.as_array(value, span)?;
+                self.shape(&array, span)?
+            }
+            ("size", Some(value)) if self.dialect.has_dots() && arguments.values.len() == 1 => {
                 let array = self.as_array(value, span)?;
                 self.shape(&array, span)?
             }

@@ -24,6 +24,8 @@ pub(super) struct Frame {
     /// Names whose value from before the loop was used.
     read: BTreeSet<String>,
     effects: Vec<Effect>,
+    /// Lists from before the loop, and what each pass appends to them.
+    appended: Vec<(String, Value)>,
 }
 
 impl Frame {
@@ -336,6 +338,7 @@ impl Program<'_> {
             set: BTreeSet::new(),
             read: BTreeSet::new(),
             effects: Vec::new(),
+            appended: Vec::new(),
         });
         self.bind_all(targets, values, span)?;
         if let Flow::Return(_) = self.block(body)? {
@@ -362,7 +365,61 @@ impl Program<'_> {
             let effect = self.closed(effect, &axis)?;
             self.apply(effect)?;
         }
+        for (name, element) in frame.appended {
+            let local = match self.frames.last() {
+                Some(outer) if outer.is_open() => outer.set.contains(&name),
+                _ => true,
+            };
+            if !local {
+                return Err(self.carried(&name, span));
+            }
+            if let Some(names) = self.names.last_mut() {
+                let series = Value::Series(axis.clone(), Box::new(element));
+                names.insert(name, series);
+            }
+        }
         Ok(())
+    }
+
+    /// `name.append(value)`; whether this is what the expression is.
+    pub(super) fn appended(&mut self, node: &Node) -> Result<bool, FormulaError> {
+        let Form::Call(callee, values, named) = &node.kind else {
+            return Ok(false);
+        };
+        let (Form::Attribute(base, method), [value], []) = (&callee.kind, &values[..], &named[..])
+        else {
+            return Ok(false);
+        };
+        let Form::Name(name) = &base.kind else {
+            return Ok(false);
+        };
+        let found = self.names.last().and_then(|names| names.get(name));
+        let Some(Value::List(list)) = found else {
+            return Ok(false);
+        };
+        if method != "append" {
+            return Ok(false);
+        }
+        let mut list = list.clone();
+        let value = self.value(value)?;
+        match self.frames.last_mut() {
+            Some(frame) if frame.is_open() && !frame.set.contains(name) => {
+                let again = frame.appended.iter().any(|(known, _)| known == name);
+                if again || !list.is_empty() {
+                    let message = format!(
+                        "A loop can append to {name} once in each pass, and the list must be empty before."
+                    );
+                    return Err(self.syntax_error(node.span, message));
+                }
+                frame.appended.push((name.clone(), value));
+            }
+            _ => {
+                self.pay(list.len(), node.span)?;
+                list.push(value);
+                self.set(name, Value::List(list), node.span)?;
+            }
+        }
+        Ok(true)
     }
 
     /// What all passes of a loop together change.
@@ -466,7 +523,12 @@ impl Program<'_> {
             span,
         } = effect;
         let before = self.names.iter().rev().find_map(|names| names.get(&name));
-        let Some(before) = before.cloned() else {
+        let before = match before {
+            Some(before) => Some(before.clone()),
+            // `W -= eta * dW`.
+            None => self.course_value(&name, span),
+        };
+        let Some(before) = before else {
             return Err(self.syntax_error(span, format!("{name} has no value yet.")));
         };
         let before = self.as_array(before, span)?;
@@ -703,6 +765,17 @@ impl Program<'_> {
                 value.into_row()
             };
         }
+        // MATLAB and Julia put a column into a row.
+        if self.dialect.has_dots()
+            && is_one(place.0)
+            && !is_one(place.1)
+            && value.sizes.0 != ONE
+            && value.sizes.1 == ONE
+        {
+            let rank = value.rank;
+            value = Array { rank: 2, ..value }.transposed();
+            (value.rank, value.column) = (rank, false);
+        }
         let wrong =
             (is_one(place.0) && value.sizes.0 != ONE) || (is_one(place.1) && value.sizes.1 != ONE);
         let spread = |chosen: Pick, own: Size, whole: Size| {
@@ -901,12 +974,18 @@ impl Program<'_> {
         }
         let opposite = self.inverted(condition.clone(), span)?;
         for (way, condition) in [(one, condition.clone()), (other, opposite)] {
+            let appended = |frames: &[Frame]| frames.last().map_or(0, |frame| frame.appended.len());
             let from = self.frames.last().map_or(0, |frame| frame.effects.len());
+            let lists = appended(&self.frames);
             let names = self.names.clone();
             if let Flow::Return(_) = self.block(way)? {
                 return Err(self.syntax_error(span, "A return inside a loop is not known here."));
             }
             self.names = names;
+            if appended(&self.frames) > lists {
+                let message = "Appending under a condition is not known here: use np.where.";
+                return Err(self.syntax_error(span, message));
+            }
             let effects = match self.frames.last_mut() {
                 Some(frame) => frame.effects.split_off(from),
                 None => Vec::new(),

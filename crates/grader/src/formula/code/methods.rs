@@ -2,7 +2,7 @@
 
 use super::super::{Fault, FormulaError, Span};
 use super::execute::Program;
-use super::syntax::Node;
+use super::syntax::{Dialect, Node};
 use super::value::{Array, Value};
 
 /// Methods that leave the value as it is.
@@ -81,6 +81,20 @@ impl Program<'_> {
                 let other = self.as_array(other.clone(), span)?;
                 Ok(self.choice(condition, array, other, span)?.into_value())
             }
+            "masked_fill" => {
+                let [condition, value] = &arguments[..] else {
+                    let message = ".masked_fill takes a condition and a number.";
+                    return Err(self.syntax_error(span, message));
+                };
+                let condition = self.as_array(condition.clone(), span)?;
+                let value = self.as_array(value.clone(), span)?;
+                if value.rank > 0 {
+                    let message = ".masked_fill takes a condition and a number.";
+                    return Err(self.shape_error(span, message));
+                }
+                Ok(self.choice(condition, value, array, span)?.into_value())
+            }
+            "applyfunc" => self.applied(array, &arguments, span),
             "expand" => {
                 let shape = arguments;
                 let all = vec![array.into_value()].into_iter().chain(shape).collect();
@@ -98,6 +112,29 @@ impl Program<'_> {
                 Err(FormulaError::new(Fault::UnknownSymbol, span, message))
             }
         }
+    }
+
+    /// sympy's `a.applyfunc(f)`: f of each entry.
+    fn applied(
+        &mut self,
+        array: Array,
+        arguments: &[Value],
+        span: Span,
+    ) -> Result<Value, FormulaError> {
+        let argument = vec![array.into_value()];
+        // `*` is the product of two entries inside of the function.
+        let outside = std::mem::replace(&mut self.dialect, Dialect::Python);
+        let value = match arguments {
+            [Value::Library(name, _)] => {
+                self.library(&name.clone(), false, argument, Vec::new(), span)
+            }
+            [Value::Function(function)] => {
+                self.call_defined(&function.clone(), argument, Vec::new(), span)
+            }
+            _ => Err(self.syntax_error(span, ".applyfunc takes a function.")),
+        };
+        self.dialect = outside;
+        value
     }
 
     /// `.astype(type)`.

@@ -43,7 +43,7 @@ pub fn read(text: &str, scope: &Scope) -> Option<Result<Side, FormulaError>> {
     let (text, offset) = detect::without_fence(text);
     let reading = match signs(text) {
         Signs::Code(dialect) => read_as(text, scope, dialect, false),
-        Signs::Plain | Signs::None => return None,
+        Signs::Plain(_) | Signs::None => return None,
     };
     Some(shifted(reading, offset))
 }
@@ -54,15 +54,15 @@ pub(super) fn is_program(text: &str) -> bool {
         Signs::Code(dialect) => lex::lex(text, dialect)
             .and_then(|lines| statements::statements(&lines, dialect))
             .is_ok(),
-        Signs::Plain | Signs::None => false,
+        Signs::Plain(_) | Signs::None => false,
     }
 }
 
-/// A second reading, as Python, of a text that is read as mathematics first; `None` if there is none.
+/// A second reading, as a program, of a text that is read as mathematics first; `None` if there is none.
 pub fn read_plain(text: &str, scope: &Scope) -> Option<Side> {
     let (text, offset) = detect::without_fence(text);
     match signs(text) {
-        Signs::Plain => shifted(read_as(text, scope, Dialect::Python, true), offset).ok(),
+        Signs::Plain(dialect) => shifted(read_as(text, scope, dialect, true), offset).ok(),
         Signs::Code(_) | Signs::None => None,
     }
 }

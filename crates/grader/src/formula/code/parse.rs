@@ -591,9 +591,32 @@ impl<'t> Parser<'t> {
                 self.at += 1;
                 Form::List(self.nested(Self::items)?)
             }
+            Some(Token::Mark("{")) if !self.dialect.has_dots() => {
+                self.at += 1;
+                let entries = self.nested(Self::entries)?;
+                let dict = self.node(Form::Name("dict".to_owned()), start)?;
+                Form::Call(Box::new(dict), Vec::new(), entries)
+            }
             _ => return Err(self.unexpected("a number, a name or a bracket")),
         };
         self.node(kind, start)
+    }
+
+    /// `'key': value}` of a dictionary, the opening brace already read.
+    fn entries(&mut self) -> Result<Vec<(String, Node)>, FormulaError> {
+        let mut entries = Vec::new();
+        while !self.eat("}") {
+            let Some(Token::Text(key)) = self.peek() else {
+                return Err(self.unexpected("a key in quotes"));
+            };
+            self.at += 1;
+            self.expect(":")?;
+            entries.push((key.clone(), self.expression()?));
+            if !self.eat(",") && !self.is("}") {
+                return Err(self.unexpected("a comma or \"}\""));
+            }
+        }
+        Ok(entries)
     }
 
     /// The opening parenthesis already read.

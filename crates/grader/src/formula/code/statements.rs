@@ -249,8 +249,14 @@ fn statement(parser: &mut Parser) -> Result<Action, FormulaError> {
                 parser.at += 1;
                 return Ok(Action::Pass);
             }
-            "while" | "class" | "try" | "raise" | "assert" | "global" | "del" | "yield"
-            | "async" | "continue" | "break" => {
+            // What it claims is not computed with.
+            "assert" => {
+                parser.at += 1;
+                parser.several()?;
+                return Ok(Action::Pass);
+            }
+            "while" | "class" | "try" | "raise" | "global" | "del" | "yield" | "async"
+            | "continue" | "break" => {
                 let message = format!("an expression; the statement {word:?} is not known here");
                 return Err(parser.unexpected(&message));
             }
@@ -274,8 +280,19 @@ fn statement(parser: &mut Parser) -> Result<Action, FormulaError> {
     if let Some((_, operator)) = changes.into_iter().find(|(mark, _)| parser.eat(mark)) {
         return Ok(Action::Change(first, operator, parser.several()?));
     }
+    if parser.dialect == Dialect::Julia
+        && parser.is("=")
+        && let Some((name, parameters)) = defined(&first)
+    {
+        // `f(z) = …`.
+        parser.at += 1;
+        let kind = Action::Return(Some(parser.several()?));
+        let span = first.span;
+        let body = vec![Statement { kind, span }];
+        return Ok(Action::Define(name, parameters, body));
+    }
     let mut all = vec![first];
-    while parser.eat("=") || parser.eat(":=") {
+    while parser.eat("=") || parser.eat(":=") || parser.eat(".=") {
         all.push(parser.several()?);
     }
     match all.pop() {
@@ -283,6 +300,24 @@ fn statement(parser: &mut Parser) -> Result<Action, FormulaError> {
         Some(value) => Ok(Action::Assign(all, value)),
         None => Err(parser.unexpected("an expression")),
     }
+}
+
+/// The function and the parameters that `f(a, b)` names.
+fn defined(left: &Node) -> Option<(String, Vec<(String, Option<Node>)>)> {
+    let Form::Call(callee, values, named) = &left.kind else {
+        return None;
+    };
+    let Form::Name(name) = &callee.kind else {
+        return None;
+    };
+    let parameter = |value: &Node| match &value.kind {
+        Form::Name(name) => Some((name.clone(), None)),
+        _ => None,
+    };
+    let parameters: Option<Vec<_>> = values.iter().map(parameter).collect();
+    parameters
+        .filter(|_| named.is_empty())
+        .map(|parameters| (name.clone(), parameters))
 }
 
 /// `import numpy as np, torch`, `from numpy import outer, where as w`.
