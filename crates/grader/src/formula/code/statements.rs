@@ -302,8 +302,11 @@ fn statement(parser: &mut Parser) -> Result<Action, FormulaError> {
     }
 }
 
+/// A function's name, and its parameters with their defaults.
+type Signature = (String, Vec<(String, Option<Node>)>);
+
 /// The function and the parameters that `f(a, b)` names.
-fn defined(left: &Node) -> Option<(String, Vec<(String, Option<Node>)>)> {
+fn defined(left: &Node) -> Option<Signature> {
     let Form::Call(callee, values, named) = &left.kind else {
         return None;
     };
