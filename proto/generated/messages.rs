@@ -2654,7 +2654,8 @@ pub struct QuestionReport {
     /// Topics of the question.
     #[prost(string, repeated, tag = "16")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// One line in a stable format for class statistics, such as "1.11: INCORRECT; bug=MISSING_MASK; shape-ok; nets=0/8".
+    /// One line in a stable format for class statistics, such as "1.11: INCORRECT; bug=MISSING_MASK; shape-ok; nets=1/12":
+    /// nets is the number of networks on which the answer is right, and of those on which it was evaluated.
     #[prost(string, tag = "17")]
     pub note: ::prost::alloc::string::String,
     /// The ruling of a person that replaced the program's verdict; unset if there is none.
@@ -3035,11 +3036,11 @@ pub enum Mistake {
     MatmulForElementwise = 18,
     /// The factors of a matrix product are in the wrong order.
     OperandOrder = 19,
-    /// The derivative of a different activation is used.
+    /// The derivative of a different activation is used, or one whose threshold is not 0.
     WrongActivation = 20,
-    /// A weight is missing.
+    /// A weight, or another factor of the chain rule, is missing.
     WeightDropped = 21,
-    /// A weight or an activation of the wrong layer is used.
+    /// A weight or an activation is of the wrong layer, or does not belong there.
     WrongWeight = 22,
     /// The gradient of the bias is not summed over the samples.
     BiasNotSummed = 23,
@@ -3047,7 +3048,7 @@ pub enum Mistake {
     GradientNotZeroed = 24,
     /// The weights after the update were used instead of those before it.
     UpdatedWeightsUsed = 25,
-    /// Shapes do not match.
+    /// Shapes do not match, or the answer states a shape that its formula does not have.
     ShapeMismatch = 26,
     /// An index is neither summed over nor one of the question's.
     UnboundIndex = 27,
