@@ -159,6 +159,16 @@ fn table(grader: &Grader, proven: &[Proven], proofs: &Proofs) -> String {
         }
         text.push('\n');
     }
+    for one in proven {
+        for (mistake, answer) in &one.blind {
+            let _ = writeln!(
+                text,
+                "{}: the given numbers do not show {mistake}: {} is right at them",
+                one.question,
+                printable(answer)
+            );
+        }
+    }
     for proof in &proofs.questions {
         for variant in &proof.unproven {
             let _ = writeln!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
@@ -11,8 +11,8 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::arrays::{self, Array};
 use super::{Failure, grade};
 use crate::grade::{
-    Extras, NetworkSpec, Quantity, References, SubmittedTensor, TensorReport, Tolerance, Verdict,
-    grade_tensors,
+    Assignment, Extras, GivenArray, NetworkSpec, Quantity, References, SubmittedTensor,
+    TensorReport, Tolerance, Verdict, grade_tensors,
 };
 use crate::nn::{Batch, Matrix};
 
@@ -30,7 +30,7 @@ pub(super) fn command() -> Command {
         .about("Grade computed gradients: dW1, db2, dz1, dh2, dx, delta in .npz, .npy or .json files")
         .after_help(
             "The files together contain the network (W1, b1, W2, …), the batch (x, and y or labels) and the gradients. \
-             Activations and loss are those of the assignment. W is units × inputs, rows of x are samples:\n\n    \
+             Activations and loss are those of the assignment; so are W, b, x and y if it has a [given] table and the files contain gradients alone. W is units × inputs, rows of x are samples:\n\n    \
              np.savez(\"mine.npz\", W1=W1, W2=W2, W3=W3, x=x, y=y, dW1=dW1, dW2=dW2, dW3=dW3)\n    \
              backpropd grade-gradients mine.npz\n\n\
              The exit code is 0 if the gradients were graded, right or wrong, and 2 if not.",
@@ -51,6 +51,13 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with("assignment")
                 .help("The network in place of the assignment's, as TOML: input_size = 784, layers = [{ units = 10, activation = \"linear\" }], loss = \"cross_entropy\""),
+        )
+        .arg(
+            Arg::new("given")
+                .long("given")
+                .value_name("NAME")
+                .conflicts_with("network")
+                .help("The [given] table of the assignment with W, b, x and y, if there are several and the files contain none of them"),
         )
         .arg(
             Arg::new("tolerance")
@@ -96,7 +103,19 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let network = &network(matches)?;
+    let network = match matches.get_one::<PathBuf>("network") {
+        Some(path) => own_network(path)?,
+        None => {
+            let graders = grade::graders(matches)?;
+            let assignment = matches.get_one::<String>("assignment");
+            let assignment = assignment.map_or(grade::DEFAULT_ASSIGNMENT, String::as_str);
+            let assignment = grade::choose(&graders, assignment)?.assignment();
+            let name = matches.get_one::<String>("given").map(String::as_str);
+            add_given(&mut named, assignment, name).map_err(Failure::usage)?;
+            assignment.network.clone()
+        }
+    };
+    let network = &network;
     let case = Case::take(named, network).map_err(Failure::usage)?;
     let word = grade::required::<String>(matches, "tolerance")?;
     let tolerance = TOLERANCES.iter().find(|(name, _)| name == word);
@@ -117,21 +136,58 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The network of `--network`, else that of the assignment.
-fn network(matches: &ArgMatches) -> Result<NetworkSpec, Failure> {
-    if let Some(path) = matches.get_one::<PathBuf>("network") {
-        let name = path.display();
-        let text = grade::read_text(path)?;
-        return NetworkSpec::parse(&text)
-            .map_err(|problem| Failure::usage(format!("{name}: {problem}")));
+/// The network of `--network`.
+fn own_network(path: &Path) -> Result<NetworkSpec, Failure> {
+    let text = grade::read_text(path)?;
+    NetworkSpec::parse(&text)
+        .map_err(|problem| Failure::usage(format!("{}: {problem}", path.display())))
+}
+
+/// Adds the assignment's fixed numbers to files that contain gradients alone.
+fn add_given(
+    named: &mut BTreeMap<String, Array>,
+    assignment: &Assignment,
+    name: Option<&str>,
+) -> Result<(), String> {
+    let is_gradient = |name: &String| name.parse::<Quantity>().is_ok();
+    let has_own = !named.keys().all(is_gradient);
+    let known = || {
+        let names: Vec<&str> = assignment
+            .given
+            .iter()
+            .map(|given| given.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    let given = match (name, &assignment.given[..]) {
+        (Some(_), _) if has_own => {
+            return Err(
+                "--given is for files of gradients alone: these contain other arrays, too"
+                    .to_owned(),
+            );
+        }
+        (Some(name), _) => assignment.given(name).ok_or_else(|| {
+            format!(
+                "--given {name}: the assignment {} has {:?}",
+                assignment.id,
+                known()
+            )
+        })?,
+        (None, _) if has_own => return Ok(()),
+        (None, []) => return Ok(()),
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(format!(
+                "the assignment {} has several [given] tables: choose one of {} with --given",
+                assignment.id,
+                known()
+            ));
+        }
+    };
+    for (name, GivenArray { shape, values }) in given.arrays(&assignment.network) {
+        named.insert(name, Array { shape, values });
     }
-    let graders = grade::graders(matches)?;
-    let assignment = matches.get_one::<String>("assignment");
-    let assignment = assignment.map_or(grade::DEFAULT_ASSIGNMENT, String::as_str);
-    Ok(grade::choose(&graders, assignment)?
-        .assignment()
-        .network
-        .clone())
+    Ok(())
 }
 
 /// A network, its batch, and the gradients computed on it.

@@ -560,8 +560,18 @@ impl<'t> Lexer<'t> {
             self.out.last().map(|last| &last.token),
             None | Some(Token::Word(_) | Token::Line | Token::Mark("," | "." | ":" | "("))
         );
+        // "(a 2 × 3 matrix)", "(a row vector)".
+        let bracket = &follows[..follows.find(')').unwrap_or(0)];
+        let opens_remark = run == "a"
+            && matches!(
+                self.out.last().map(|last| &last.token),
+                Some(Token::Mark("("))
+            )
+            && ["matrix", "vector", "scalar"]
+                .iter()
+                .any(|noun| bracket.ends_with(noun));
         let stands_alone = follows.len() < after.len() && (counts || end > 1 && is_word(&next));
-        (matches!(run, "a" | "i") && behind && stands_alone).then_some(1)
+        (matches!(run, "a" | "i") && (behind || opens_remark) && stands_alone).then_some(1)
     }
 
     /// Whether a run of letters can be a product of symbols, such as `xW` or `dl`.

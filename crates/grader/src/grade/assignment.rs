@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Mistake;
+use super::given::{self, Given};
 use super::network::WeightShape;
 pub use convention::{Constant, Convention};
 use convention::{ConstantFile, ConventionFile, LayoutWord};
@@ -60,6 +61,8 @@ pub struct Assignment {
     pub convention: Convention,
     /// The partial credit for wrong answers.
     pub rubric: Rubric,
+    /// The fixed numbers, by name.
+    pub given: Vec<Given>,
     /// The questions, in the file's order; their ids differ.
     pub questions: Vec<Question>,
 }
@@ -82,6 +85,8 @@ pub struct Rubric {
     pub one_batch_size: f64,
     /// Multiplied by the share of right entries in a matrix that is written out.
     pub entries: f64,
+    /// The formula is right, but the answer states another shape for it.
+    pub stated_shape: f64,
     /// The result follows from the student's own wrong answer to an earlier question.
     pub carried_forward: f64,
 }
@@ -171,7 +176,10 @@ pub struct Question {
     /// What to choose from: the answer is a letter, A for the first.
     #[serde(default)]
     pub choices: Vec<String>,
-    /// Of a number, the allowed error relative to the solution.
+    /// The name of the fixed numbers at which the value is asked for.
+    pub given: Option<String>,
+    /// Of a number, the allowed error relative to the solution; of an answer at given numbers, relative to its largest
+    /// entry.
     pub tolerance: Option<f64>,
     /// Hints, each more specific than the one before.
     #[serde(default)]
@@ -221,6 +229,7 @@ impl Default for Rubric {
             one_index: 0.5,
             one_batch_size: 0.5,
             entries: 0.5,
+            stated_shape: 0.75,
             carried_forward: 0.5,
         }
     }
@@ -243,6 +252,11 @@ impl Assignment {
     /// The question called `id`.
     pub fn question(&self, id: &str) -> Option<&Question> {
         self.questions.iter().find(|question| question.id == id)
+    }
+
+    /// The fixed numbers of this name.
+    pub fn given(&self, name: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.name == name)
     }
 
     /// The points of all questions.
@@ -271,6 +285,8 @@ struct File {
     constants: BTreeMap<String, ConstantFile>,
     #[serde(default)]
     rubric: Option<Spanned<Rubric>>,
+    #[serde(default)]
+    given: Option<Spanned<toml::Table>>,
     #[serde(default)]
     questions: Vec<Spanned<Question>>,
 }
@@ -305,6 +321,11 @@ fn read(text: &str) -> Result<Assignment, Fault> {
             rubric.into_inner()
         }
     };
+    let given = match file.given {
+        None => Vec::new(),
+        Some(tables) => given::read(tables.get_ref(), &network, &convention)
+            .map_err(|reasons| (tables.span().start, reasons.join("; ")))?,
+    };
     Ok(Assignment {
         id: file.id.into_inner(),
         digest: blake3::hash(text.as_bytes()).to_string(),
@@ -313,6 +334,7 @@ fn read(text: &str) -> Result<Assignment, Fault> {
         network,
         convention,
         rubric,
+        given,
         questions: questions(file.questions)?,
     })
 }
@@ -379,9 +401,23 @@ fn check_kind(question: &Question) -> Result<(), String> {
         let choices = question.choices.len();
         return Err(format!("{choices} choices; 2 to {MAX_CHOICES} are allowed"));
     }
+    if question.given.is_some() {
+        let other = [
+            (kind != AnswerKind::Formula, "a kind other than \"formula\""),
+            (
+                !question.free.is_empty(),
+                "free indices: ask for the whole matrix",
+            ),
+            (!question.argument.is_empty(), "an argument"),
+            (!question.carry.is_empty(), "carry"),
+        ];
+        if let Some((_, other)) = other.iter().find(|(is_there, _)| *is_there) {
+            return Err(format!("a question at given numbers cannot have {other}"));
+        }
+    }
     match question.tolerance {
-        Some(_) if kind != AnswerKind::Number => {
-            Err("tolerance is for kind = \"number\"".to_owned())
+        Some(_) if kind != AnswerKind::Number && question.given.is_none() => {
+            Err("tolerance is for kind = \"number\", and for questions at given numbers".to_owned())
         }
         Some(tolerance) if !(0.0..=1.0).contains(&tolerance) => {
             Err(format!("tolerance = {tolerance} is not from 0 to 1"))
@@ -408,6 +444,7 @@ fn check_rubric(rubric: &Rubric) -> Result<(), String> {
         ("one_index", rubric.one_index),
         ("one_batch_size", rubric.one_batch_size),
         ("entries", rubric.entries),
+        ("stated_shape", rubric.stated_shape),
         ("carried_forward", rubric.carried_forward),
     ];
     match shares

@@ -1,7 +1,8 @@
 //! Checks an assignment's file as a whole: all its faults at once, and what the networks of each question prove.
 
 use super::assignment::faults::{FileFault, QuestionPlace, faults};
-use super::{Assignment, Grader, Question};
+use super::naming::at_numbers::blind;
+use super::{Assignment, Grader, Mistake, Question};
 
 /// What the check of an assignment found.
 pub enum Checked {
@@ -22,6 +23,8 @@ pub struct Proven {
     pub networks: usize,
     /// The number of mistakes of the file that no network confuses with the right answer or with one of another code.
     pub mistakes: usize,
+    /// Of a question at given numbers, the mistakes that these cannot show, each with a formula that is right at them.
+    pub blind: Vec<(Mistake, String)>,
 }
 
 /// Reads an assignment and evaluates its formulas on networks seeded by `secret`.
@@ -95,10 +98,13 @@ fn proven(grader: &Grader) -> Vec<Proven> {
     let questions = grader.prepared().iter();
     questions
         .map(|prepared| Proven {
+            blind: blind(prepared),
             question: prepared.question.id.clone(),
             shape: grader.shape(&prepared.question.id).unwrap_or_default(),
             networks: prepared.solution.networks.len(),
-            mistakes: prepared.question.mistakes.len(),
+            mistakes: (prepared.mistakes())
+                .filter(|(_, _, networks)| *networks > 0)
+                .count(),
         })
         .collect()
 }

@@ -225,7 +225,7 @@ fn judge_number(
 }
 
 /// Whether a formula has no quantity but sizes.
-fn is_of_numbers(expr: &Expr) -> bool {
+pub(super) fn is_of_numbers(expr: &Expr) -> bool {
     expr.pieces().all(|piece| match &piece.kind {
         Kind::Symbol(symbol) => matches!(symbol, Symbol::BatchSize | Symbol::Units(_)),
         kind => !matches!(kind, Kind::Derivative(..)),

@@ -206,6 +206,12 @@ impl Grader {
         self.layouts.first().map_or(&[], Vec::as_slice)
     }
 
+    /// The prepared questions in each layout.
+    pub(super) fn layouts(&self) -> impl Iterator<Item = (Layout, &[Prepared])> {
+        let layouts = self.assignment.convention.layouts.iter();
+        layouts.copied().zip(self.layouts.iter().map(Vec::as_slice))
+    }
+
     /// The formula as which an answer to a question is graded; `None` if it is not read.
     pub(super) fn reading(&self, question: &str, answer: &str) -> Option<Expr> {
         let mut prepared = self.prepared().iter();

@@ -7,12 +7,14 @@ use super::carry::carried;
 use super::closed;
 use super::feedback;
 use super::naming::{Name, name};
+use super::numbers::{self, Numbers};
 use super::question::{Prepared, best};
+use super::stated::{Claim, claim};
 use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
-    Answer, Expr, Fault, FormulaError, Kind, Notation, Side, Span, read, readings, render,
-    shown_in_latex, shown_in_plain,
+    Answer, Expr, Fault, FormulaError, Kind, Matrix, Notation, Side, Span, StatedShape, read,
+    readings, render, shown_in_latex, shown_in_plain,
 };
 
 /// The work limit of the steps of a chain, in entries computed.
@@ -113,6 +115,9 @@ impl<'a> Judge<'a> {
                 answer: None,
             };
         }
+        if let Some(judged) = self.judge_numbers().await {
+            return judged;
+        }
         let read = match read(self.text, &self.prepared.scope) {
             Ok(read) => read,
             Err(error) => return self.invalid(&error),
@@ -137,7 +142,7 @@ impl<'a> Judge<'a> {
         let mut judged = match self.answer(&sides) {
             Ok(expr) => {
                 let (expr, advice) = chosen(self.prepared, expr, &sides).await;
-                let mut judged = self.judge_answer(expr, &sides).await;
+                let mut judged = self.judge_answer(expr, &sides, &read.shapes).await;
                 judged.report.advice.extend_from_slice(advice);
                 judged
             }
@@ -176,6 +181,43 @@ impl<'a> Judge<'a> {
             }
         }
         None
+    }
+
+    /// The verdict on an answer of numbers to a question at given numbers.
+    async fn judge_numbers(&self) -> Option<Judgement> {
+        self.prepared.numbers.as_ref()?;
+        let network = self.prepared.solution.values.networks.first()?;
+        let expected = network.matrices.iter().flatten().next()?.shape();
+        let span = Span {
+            start: 0,
+            end: self.text.len(),
+        };
+        let (mut matrix, is_flat) = match numbers::read(self.text, expected)? {
+            Numbers::Matrix { matrix, is_flat } => (matrix, is_flat),
+            Numbers::Refused(message) => {
+                return Some(self.refused(Mistake::SyntaxError, span, &message));
+            }
+        };
+        let is_column = is_flat && matrix.columns() > 1 && (matrix.columns(), 1) == expected;
+        if is_column {
+            matrix = matrix.transposed();
+        }
+        let side = Side {
+            span,
+            expr: Ok(matrix_of_numbers(&matrix, span)),
+            others: Vec::new(),
+            advice: Vec::new(),
+        };
+        let expr = side.expr.as_ref().ok()?;
+        let mut judged = self
+            .judge_answer(expr, std::slice::from_ref(&side), &[])
+            .await;
+        if is_column {
+            let advice =
+                "The list was read as a column; write a row for each entry, such as [[1], [2]].";
+            judged.report.advice.push(advice.to_owned());
+        }
+        Some(judged)
     }
 
     /// The sides of the answer, with what it says about known quantities put in where that differs from what they
@@ -228,7 +270,7 @@ impl<'a> Judge<'a> {
         )))
     }
 
-    async fn judge_answer(&self, expr: &Expr, sides: &[Side]) -> Judgement {
+    async fn judge_answer(&self, expr: &Expr, sides: &[Side], shapes: &[StatedShape]) -> Judgement {
         let prepared = self.prepared;
         let readings = readings(expr);
         let candidates = self.values_of(&readings).await;
@@ -253,6 +295,9 @@ impl<'a> Judge<'a> {
             );
         };
         let mut report = self.verdict(reading, values).await;
+        for shape in shapes {
+            self.check_shape(shape, values, &mut report).await;
+        }
         report.understood = Some(self.understood(reading));
         if readings.len() > 1 {
             report.advice.push("⊙ and the matrix product stand side by side; parentheses would say which comes first.".to_owned());
@@ -305,7 +350,10 @@ impl<'a> Judge<'a> {
                 &prepared.solution.letters,
             )
             .await;
-            all.push(values);
+            all.push(match &prepared.numbers {
+                Some(numbers) => values.within(numbers.tolerance),
+                None => values,
+            });
         }
         all
     }
@@ -323,6 +371,61 @@ impl<'a> Judge<'a> {
         let _ = write!(report.note, "; {shape}; nets={right}/{all}");
         if let Some(step) = report.first_wrong_step {
             let _ = write!(report.note, "; step={step}");
+        }
+    }
+
+    /// Holds a shape that the answer states against the formula's own. A right formula with another shape stated for it
+    /// contradicts itself: it is not simply right.
+    async fn check_shape(&self, shape: &StatedShape, values: &Values, report: &mut QuestionReport) {
+        let networks = &self.prepared.solution.networks;
+        let found = match &shape.of {
+            None => claim(shape, values, networks),
+            Some(of) => claim(
+                shape,
+                &best(self.values_of(&readings(of)).await.into_iter()),
+                networks,
+            ),
+        };
+        let (stated, own) = match found {
+            Claim::Holds | Claim::Open => return,
+            Claim::OneSize {
+                stated,
+                own,
+                samples,
+            } => {
+                report.advice.push(format!(
+                    "{stated} is the shape for m = {samples} alone; on a batch of any size it is {own}."
+                ));
+                return;
+            }
+            Claim::Fails { stated, own } => (stated, own),
+        };
+        if let Some(of) = &shape.of {
+            let of = render(of, Notation::Plain);
+            report
+                .advice
+                .push(format!("The answer calls {of} {stated}; it is {own}."));
+        } else if report.verdict == Verdict::Correct {
+            let mistake = Mistake::ShapeMismatch;
+            let points = self.prepared.question.points;
+            let message = format!(
+                "The formula is right, but the answer calls it {stated}, and its shape is {own}. {} of {points} points \
+                 for a right formula with a wrong shape stated.",
+                (points * self.rubric.stated_shape * 100.0).round() / 100.0,
+            );
+            let advice = std::mem::take(&mut report.advice);
+            *report = self.report(
+                Verdict::Partial,
+                self.rubric.stated_shape,
+                Some(mistake),
+                message,
+            );
+            report.advice = advice;
+            report.span = Some(shape.span);
+        } else {
+            report.advice.push(format!(
+                "The answer calls the result {stated}; its formula is {own}."
+            ));
         }
     }
 
@@ -358,7 +461,9 @@ impl<'a> Judge<'a> {
     async fn verdict(&self, reading: &Expr, values: &Values) -> QuestionReport {
         let (prepared, reference) = (self.prepared, &self.prepared.solution.values);
         if values.agrees_with(reference) {
-            return self.report(Verdict::Correct, 1.0, None, "Right.".to_owned());
+            let mut report = self.report(Verdict::Correct, 1.0, None, "Right.".to_owned());
+            report.advice.extend(self.holds_here_alone(reading).await);
+            return report;
         }
         if let Some(samples) = values.only_batch_size(reference)
             && is_for_one_size(reading)
@@ -395,6 +500,17 @@ impl<'a> Judge<'a> {
         self.note_both(name.as_ref(), &mut report);
         report.grid = grid;
         report
+    }
+
+    /// Advice on a formula that is right at the given numbers and wrong at others.
+    async fn holds_here_alone(&self, reading: &Expr) -> Option<String> {
+        let elsewhere = &self.prepared.numbers.as_ref()?.elsewhere;
+        let is_general = !reading.is_written_out() && !closed::is_of_numbers(reading);
+        let values = evaluate_in_steps(reading, &elsewhere.networks, &elsewhere.letters).await;
+        (is_general && !values.agrees_with(&elsewhere.values)).then(|| {
+            "The formula has the right value at these numbers, and not at others: something in it does not show here."
+                .to_owned()
+        })
     }
 
     /// The report on an answer that has no value: the error itself, and the mistake behind it if it is known.
@@ -541,6 +657,17 @@ impl<'a> Judge<'a> {
             _ => return None,
         })
     }
+}
+
+/// The formula of a matrix of numbers.
+fn matrix_of_numbers(matrix: &Matrix, span: Span) -> Expr {
+    let number = |&entry: &f64| Expr::new(Kind::Number(entry), span);
+    if let Some(only) = matrix.as_scalar() {
+        return number(&only);
+    }
+    let rows = matrix.entries().chunks(matrix.columns());
+    let rows = rows.map(|row| row.iter().map(number).collect());
+    Expr::new(Kind::Rows(rows.collect()), span)
 }
 
 /// Whether an answer has a number, or samples written out, that can stand for a batch size.

@@ -12,6 +12,7 @@ pub mod check;
 mod closed;
 mod feedback;
 pub mod formats;
+mod given;
 mod grader;
 mod grading;
 mod judge;
@@ -21,6 +22,7 @@ mod meaning;
 mod mistake;
 mod naming;
 mod network;
+mod numbers;
 mod overrides;
 mod pass;
 mod proof;
@@ -31,6 +33,7 @@ mod report;
 pub mod sample;
 pub mod sheet;
 mod solution;
+mod stated;
 mod steps;
 pub mod submission;
 mod tensor_mistakes;
@@ -44,6 +47,7 @@ pub use assignment::{
     AnswerKind, Assignment, AssignmentError, BUILT_IN, BatchKind, Carry, CatalogueEntry, Constant,
     Convention, JacobianLayout, NetworkSpec, Question, Rubric,
 };
+pub use given::{Given, GivenArray};
 pub use grader::{Grader, GraderError, Reveal};
 pub use grading::Grading;
 pub use key::{Finding, Place, lint_key};

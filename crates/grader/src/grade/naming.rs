@@ -5,6 +5,7 @@
 //! a change of the answer that leaves a near miss, or a near miss under a sign, a factor or a transpose ([`scale`]). Of
 //! several names that fit, the simplest is chosen ([`weight`]); that an answer fits one is checked on every network.
 
+pub(super) mod at_numbers;
 pub(super) mod candidates;
 mod edit;
 mod near_miss;
@@ -116,6 +117,9 @@ impl<'p> Ground<'p> {
 
 /// The name of the mistakes in `answer`, which has these values and is wrong.
 pub(super) async fn name(prepared: &Prepared, answer: &Expr, values: &Values) -> Option<Name> {
+    if prepared.numbers.is_some() {
+        return at_numbers::name(prepared, values).await;
+    }
     if let Some(error) = &values.error {
         match error.fault {
             Fault::UnboundIndex => return Some(Name::one(Mistake::UnboundIndex)),

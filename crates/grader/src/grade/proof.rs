@@ -12,7 +12,7 @@ use super::question::{Prepared, best};
 use super::sample::{BATCH_SIZES, Condition, Seed, constants};
 use super::solution::Solution;
 use super::values::evaluate_on;
-use super::{Assignment, BatchKind, Layout, Mistake, Network, Numbers};
+use super::{Assignment, BatchKind, Layout, Mistake, Network, Numbers, Samples};
 use crate::formula::{
     Bindings as _, Comparison, Expr, Function, Kind, Matrix, Notation, Operator, Symbol, readings,
     render,
@@ -37,7 +37,7 @@ const LEAST_DISTANCE: f64 = 1e-6;
 pub struct Proofs {
     /// The assignment's id.
     pub assignment: String,
-    /// Every question, in the assignment's order.
+    /// Every question, in the assignment's order; all of them again for a second layout in which they are graded.
     pub questions: Vec<QuestionProof>,
 }
 
@@ -46,6 +46,8 @@ pub struct Proofs {
 pub struct QuestionProof {
     /// The question's id.
     pub id: String,
+    /// The layout in which its answers are read.
+    pub layout: Layout,
     /// The batch size of each network on which an answer is evaluated.
     pub batch_sizes: Vec<usize>,
     /// The conditions that some network meets.
@@ -90,9 +92,9 @@ impl Grader {
         Proofs {
             assignment: self.assignment().id.clone(),
             questions: self
-                .prepared()
-                .iter()
-                .map(|prepared| prove(self.assignment(), prepared))
+                .layouts()
+                .flat_map(|(layout, all)| all.iter().map(move |prepared| (layout, prepared)))
+                .map(|(layout, prepared)| prove(self.assignment(), layout, prepared))
                 .collect(),
         }
     }
@@ -103,13 +105,19 @@ impl Grader {
         let prepared = self.prepared().iter();
         let prepared = prepared.clone().find(|own| own.question.id == question)?;
         let expr = self.reading(question, answer)?;
-        let networks = unconditioned(self.assignment(), prepared.question.batch, count);
+        let layout = self
+            .layouts()
+            .next()
+            .map_or_else(Layout::default, |(layout, _)| layout);
+        let networks = unconditioned(self.assignment(), layout, prepared.question.batch, count);
         Some(agrees(&prepared.solution, &[expr], &networks))
     }
 }
 
-fn prove(assignment: &Assignment, prepared: &Prepared) -> QuestionProof {
-    let solution = &prepared.solution;
+fn prove(assignment: &Assignment, layout: Layout, prepared: &Prepared) -> QuestionProof {
+    // At given numbers there is one network, which meets what it meets: the proof is of the formula.
+    let elsewhere = prepared.numbers.as_ref().map(|numbers| &numbers.elsewhere);
+    let solution = elsewhere.unwrap_or(&prepared.solution);
     // Conditions speak of samples as rows, as the numbers are drawn.
     let rows: Vec<Network> = solution
         .networks
@@ -139,9 +147,10 @@ fn prove(assignment: &Assignment, prepared: &Prepared) -> QuestionProof {
             earlier.filter(|earlier| earlier.code != own.code).count()
         })
         .sum();
-    let others = unconditioned(assignment, prepared.question.batch, UNCONDITIONED);
+    let others = unconditioned(assignment, layout, prepared.question.batch, UNCONDITIONED);
     let mut proof = QuestionProof {
         id: prepared.question.id.clone(),
+        layout,
         batch_sizes,
         met,
         left_out,
@@ -175,10 +184,14 @@ fn agrees(solution: &Solution, readings: &[Expr], networks: &[Network]) -> bool 
 
 /// Networks with numbers of either sign and any magnitude up to [`LARGEST`], but for units on their kink, where two
 /// answers are right.
-fn unconditioned(assignment: &Assignment, kind: BatchKind, count: usize) -> Vec<Network> {
+fn unconditioned(
+    assignment: &Assignment,
+    layout: Layout,
+    kind: BatchKind,
+    count: usize,
+) -> Vec<Network> {
     let mut generator = ChaCha8Rng::from_seed(SEED);
     let (spec, convention) = (&assignment.network, &assignment.convention);
-    let layout = convention.layouts.first().copied().unwrap_or_default();
     let architecture = &spec.architecture;
     let outputs = architecture.output_size();
     let mut networks = Vec::with_capacity(count);
@@ -359,6 +372,7 @@ impl fmt::Display for QuestionProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             id,
+            layout,
             batch_sizes,
             met,
             left_out,
@@ -372,9 +386,13 @@ impl fmt::Display for QuestionProof {
         sizes.sort_unstable();
         sizes.dedup();
         let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+        let columns = match layout.samples {
+            Samples::Rows => "",
+            Samples::Columns => ", samples as columns",
+        };
         write!(
             f,
-            "{id}: {} networks (m = {}), {} of {} conditions met, {} mistakes and {pairs} pairs of them told apart, \
+            "{id}: {} networks (m = {}{columns}), {} of {} conditions met, {} mistakes and {pairs} pairs of them told apart, \
              {probes} of {} probes refused",
             batch_sizes.len(),
             sizes.join(", "),

@@ -1,9 +1,10 @@
 //! Prepares a question: its networks, the right values on each, and the values of its expected mistakes.
 
 use super::closed;
+use super::given::{DEFAULT_TOLERANCE, Given};
 use super::naming::candidates::Candidates;
 use super::network::{Layout, Samples, WeightShape};
-use super::sample::{Designs, Sampler, constants, seed};
+use super::sample::{Design, Designs, Sampler, Seed, constants, seed};
 use super::solution::Solution;
 use super::values::{Values, evaluate_on};
 use super::{AnswerKind, Assignment, BatchKind, JacobianLayout, Mistake, Network, Question};
@@ -34,9 +35,19 @@ pub(super) struct Prepared {
     /// The values of other right answers.
     accepted: Vec<Values>,
     pub(super) candidates: Candidates,
+    /// Of a question at given numbers.
+    pub(super) numbers: Option<AtNumbers>,
     allowed: Vec<Symbol>,
     forbidden: Vec<Kind>,
     pub(super) carries: Vec<PreparedCarry>,
+}
+
+/// What is asked for at an instructor's own numbers, instead of on sampled networks.
+pub(super) struct AtNumbers {
+    /// The allowed error of an entry, relative to the largest.
+    pub(super) tolerance: f64,
+    /// The right answer on sampled networks: a formula can be right at the given numbers alone.
+    pub(super) elsewhere: Solution,
 }
 
 /// How the question builds on an earlier one.
@@ -51,10 +62,6 @@ impl Prepared {
     ///
     /// # Errors
     /// A formula of the question that cannot be read or evaluated, a solution that is not right, a mistake that is.
-    #[allow(
-        clippy::too_many_lines,
-        reason = "read, sample, compare: one after the other"
-    )]
     pub(super) fn new(
         assignment: &Assignment,
         question: &Question,
@@ -62,122 +69,56 @@ impl Prepared {
         secret: &[u8],
         designs: &Designs,
     ) -> Result<Self, String> {
-        let spec = &assignment.network;
-        let scope = Scope {
-            depth: spec.architecture.depth(),
-            argument: question.argument.clone(),
-            free: question.free.clone(),
-            prediction: prediction(spec.objective.loss),
-            layers: question.layers.clone(),
-            names: assignment.convention.names.clone(),
-            constants: assignment.convention.constant_names(),
-            constant_shapes: assignment.convention.constant_shapes(),
-            units: units(&spec.architecture),
-            columns: layout.samples == Samples::Columns,
-            inputs_by_outputs: layout.weights == WeightShape::InputsByOutputs,
-            samples: (question.batch == BatchKind::One).then_some(1),
+        closed::check(question)?;
+        let given = given(assignment, question)?;
+        let scope = scope(assignment, question, given, layout);
+        let ground = Sampled::new(assignment, question, layout, secret, designs)?;
+        let mut networks = match given {
+            Some(given) => vec![given.network(&assignment.network, layout)],
+            None => ground.first()?,
         };
-        let seed = seed(secret, &assignment.id, &question.id);
-        let design = designs
-            .get(spec, question.batch)
-            .map_err(|error| error.to_string())?;
-        let sampler = Sampler::new(spec, design, seed);
-        let convention = &assignment.convention;
-        let sample = |at| {
-            let network = sampler.network(at).map_err(|error| error.to_string())?;
-            let values = constants(&convention.constants, seed, at);
-            let network = network.of_batch(question.batch == BatchKind::Many);
-            Ok::<_, String>(network.in_layout(layout).with_constants(values))
-        };
-        let mut networks = (0..design.len())
-            .map(sample)
-            .collect::<Result<Vec<_>, _>>()?;
-        let solution = match question.kind {
-            AnswerKind::Formula | AnswerKind::Number => read(&question.solution, &scope)?,
-            // Read for its network alone: the answer is no formula.
-            AnswerKind::Shape | AnswerKind::Choice => Expr::new(Kind::Number(0.0), Span::default()),
-        };
-        let target = target(question, &scope)?.unwrap_or_else(|| solution.clone());
-        let letters = letters(&target, &question.free, &networks)?;
-        let accepted = question.accept.iter();
-        let accepted: Vec<Expr> = match question.kind {
-            AnswerKind::Formula => accepted
-                .map(|text| read(text, &scope))
-                .collect::<Result<_, _>>()?,
-            AnswerKind::Number | AnswerKind::Shape | AnswerKind::Choice => Vec::new(),
-        };
-        let mistakes: Vec<Vec<Expr>> = question
-            .mistakes
-            .iter()
-            .map(|mistake| read(&mistake.answer, &scope).map(|expr| readings(&expr)))
-            .collect::<Result<_, _>>()?;
+        let formulas = Formulas::read(question, &scope)?;
+        let letters = letters(&formulas.target, &question.free, &networks)?;
+        let tolerance = given.map(|_| question.tolerance.unwrap_or(DEFAULT_TOLERANCE));
         loop {
-            let reference = evaluate_on(&target, &networks, &letters);
-            if let Some(error) = &reference.error {
-                return Err(format!("the derivative itself cannot be computed: {error}"));
-            }
-            let right = evaluate_on(&solution, &networks, &letters);
-            if !right.agrees_with(&reference) {
-                let why = right
-                    .error
-                    .map_or("its values differ".to_owned(), |error| error.to_string());
-                return Err(format!("the solution is not the derivative: {why}"));
-            }
-            let catalogue: Vec<Expected> = question
-                .mistakes
-                .iter()
-                .zip(&mistakes)
-                .map(|(mistake, readings)| Expected {
-                    code: mistake.code,
-                    hint: mistake.hint.clone(),
-                    values: best(
-                        readings
-                            .iter()
-                            .map(|reading| evaluate_on(reading, &networks, &letters)),
-                    ),
-                })
-                .collect();
-            let confused = confused(&catalogue, &reference);
-            if confused.is_none() || networks.len() >= MOST_NETWORKS {
-                if let Some((at, other)) = confused {
-                    let answer = |at: usize| &question.mistakes[at].answer;
-                    return Err(match other {
-                        None => format!(
-                            "the mistake {:?} has the values of the right answer",
-                            answer(at)
-                        ),
-                        Some(other) => format!(
-                            "the mistakes {:?} and {:?} have the same values and different codes",
-                            answer(other),
-                            answer(at)
-                        ),
-                    });
+            let reference = formulas.reference(&networks, &letters, tolerance)?;
+            let catalogue = formulas.catalogue(question, &networks, &letters);
+            if given.is_none()
+                && let Some(confused) = confused(&catalogue, &reference)
+            {
+                if networks.len() >= MOST_NETWORKS {
+                    return Err(confusion(question, confused));
                 }
-                let scope_for = &scope;
-                let symbols = |texts: &[String]| symbols(texts, scope_for);
-                let prepared = Self {
-                    allowed: symbols(&question.allow)?,
-                    forbidden: forbidden(&question.forbid, &scope)?,
-                    carries: carries(question, &scope)?,
-                    accepted: accepted
-                        .iter()
-                        .map(|expr| evaluate_on(expr, &networks, &letters))
-                        .collect(),
-                    question: question.clone(),
-                    solution: Solution {
-                        formula: solution,
-                        networks,
-                        letters,
-                        values: reference,
-                    },
-                    catalogue,
-                    candidates: Candidates::default(),
-                    scope,
-                };
-                closed::check(question)?;
-                return Ok(prepared);
+                networks.push(ground.network(networks.len())?);
+                continue;
             }
-            networks.push(sample(networks.len())?);
+            let numbers = match (given, tolerance) {
+                (Some(_), Some(tolerance)) => Some(AtNumbers {
+                    tolerance,
+                    elsewhere: formulas.elsewhere(ground.first()?)?,
+                }),
+                _ => None,
+            };
+            let symbols = |texts: &[String]| symbols(texts, &scope);
+            return Ok(Self {
+                allowed: symbols(&question.allow)?,
+                forbidden: forbidden(&question.forbid, &scope)?,
+                carries: carries(question, &scope)?,
+                accepted: (formulas.accepted.iter())
+                    .map(|expr| evaluate_on(expr, &networks, &letters))
+                    .collect(),
+                question: question.clone(),
+                solution: Solution {
+                    formula: right_reading(formulas.solution, &networks, &letters, &reference),
+                    networks,
+                    letters,
+                    values: reference,
+                },
+                catalogue,
+                candidates: Candidates::default(),
+                numbers,
+                scope,
+            });
         }
     }
 
@@ -238,6 +179,24 @@ impl Prepared {
         None
     }
 
+    /// Whether the loss's derivative by a symbol is δ by its definition, where δ may be written.
+    fn is_delta(&self, by: Symbol) -> bool {
+        let depth = self.scope.depth;
+        let same = |network: &Network| {
+            let output = network.value(Symbol::Activation(depth));
+            output.is_some() && output == network.value(Symbol::PreActivation(depth))
+        };
+        let is_output = match by {
+            Symbol::PreActivation(layer) => layer == depth,
+            // f is z of a linear last layer.
+            Symbol::Activation(layer) if layer == depth => {
+                self.solution.networks.first().is_some_and(same)
+            }
+            _ => false,
+        };
+        is_output && !self.forbidden.contains(&Kind::Symbol(Symbol::Delta))
+    }
+
     fn forbids(&self, piece: &Expr) -> bool {
         match &piece.kind {
             Kind::Derivative(of, by) => {
@@ -257,23 +216,228 @@ impl Prepared {
     }
 }
 
-impl Prepared {
-    /// Whether the loss's derivative by a symbol is δ by its definition, where δ may be written.
-    fn is_delta(&self, by: Symbol) -> bool {
-        let depth = self.scope.depth;
-        let same = |network: &Network| {
-            let output = network.value(Symbol::Activation(depth));
-            output.is_some() && output == network.value(Symbol::PreActivation(depth))
+/// The fixed numbers that a question names.
+fn given<'a>(assignment: &'a Assignment, question: &Question) -> Result<Option<&'a Given>, String> {
+    let Some(name) = &question.given else {
+        return Ok(None);
+    };
+    match assignment.given(name) {
+        Some(given) => Ok(Some(given)),
+        None => {
+            let known: Vec<&str> = assignment
+                .given
+                .iter()
+                .map(|given| given.name.as_str())
+                .collect();
+            let known = if known.is_empty() {
+                "the file has no [given] table".to_owned()
+            } else {
+                format!("there is {}", known.join(", "))
+            };
+            Err(format!("given = {name:?} names no numbers: {known}"))
+        }
+    }
+}
+
+/// What the formulas of a question may use.
+fn scope(
+    assignment: &Assignment,
+    question: &Question,
+    given: Option<&Given>,
+    layout: Layout,
+) -> Scope {
+    let spec = &assignment.network;
+    let is_one = match given {
+        Some(given) => given.samples(spec) == 1,
+        None => question.batch == BatchKind::One,
+    };
+    Scope {
+        depth: spec.architecture.depth(),
+        argument: question.argument.clone(),
+        free: question.free.clone(),
+        prediction: prediction(spec.objective.loss),
+        layers: question.layers.clone(),
+        names: assignment.convention.names.clone(),
+        constants: assignment.convention.constant_names(),
+        constant_shapes: assignment.convention.constant_shapes(),
+        units: units(&spec.architecture),
+        columns: layout.samples == Samples::Columns,
+        inputs_by_outputs: layout.weights == WeightShape::InputsByOutputs,
+        samples: is_one.then_some(1),
+    }
+}
+
+/// The sampled networks of a question.
+struct Sampled<'a> {
+    assignment: &'a Assignment,
+    is_batch: bool,
+    layout: Layout,
+    seed: Seed,
+    design: &'a Design,
+}
+
+impl<'a> Sampled<'a> {
+    fn new(
+        assignment: &'a Assignment,
+        question: &Question,
+        layout: Layout,
+        secret: &[u8],
+        designs: &'a Designs,
+    ) -> Result<Self, String> {
+        let kind = question.batch;
+        let design = designs.get(&assignment.network, kind);
+        Ok(Self {
+            assignment,
+            is_batch: kind == BatchKind::Many,
+            layout,
+            seed: seed(secret, &assignment.id, &question.id),
+            design: design.map_err(|error| error.to_string())?,
+        })
+    }
+
+    /// Those of the design.
+    fn first(&self) -> Result<Vec<Network>, String> {
+        (0..self.design.len()).map(|at| self.network(at)).collect()
+    }
+
+    fn network(&self, at: usize) -> Result<Network, String> {
+        let sampler = Sampler::new(&self.assignment.network, self.design, self.seed);
+        let network = sampler.network(at).map_err(|error| error.to_string())?;
+        let values = constants(&self.assignment.convention.constants, self.seed, at);
+        let network = network.of_batch(self.is_batch);
+        Ok(network.in_layout(self.layout).with_constants(values))
+    }
+}
+
+/// The formulas of a question.
+struct Formulas {
+    solution: Expr,
+    /// The derivative itself, or the solution where it is the truth.
+    target: Expr,
+    accepted: Vec<Expr>,
+    /// The readings of each listed mistake.
+    mistakes: Vec<Vec<Expr>>,
+}
+
+impl Formulas {
+    fn read(question: &Question, scope: &Scope) -> Result<Self, String> {
+        let solution = match question.kind {
+            AnswerKind::Formula | AnswerKind::Number => read(&question.solution, scope)?,
+            // Read for its network alone: the answer is no formula.
+            AnswerKind::Shape | AnswerKind::Choice => Expr::new(Kind::Number(0.0), Span::default()),
         };
-        let is_output = match by {
-            Symbol::PreActivation(layer) => layer == depth,
-            // f is z of a linear last layer.
-            Symbol::Activation(layer) if layer == depth => {
-                self.solution.networks.first().is_some_and(same)
-            }
-            _ => false,
+        let accepted = match question.kind {
+            AnswerKind::Formula => &question.accept[..],
+            AnswerKind::Number | AnswerKind::Shape | AnswerKind::Choice => &[],
         };
-        is_output && !self.forbidden.contains(&Kind::Symbol(Symbol::Delta))
+        let mistakes = question.mistakes.iter();
+        Ok(Self {
+            target: target(question, scope)?.unwrap_or_else(|| solution.clone()),
+            solution,
+            accepted: (accepted.iter())
+                .map(|text| read(text, scope))
+                .collect::<Result<_, _>>()?,
+            mistakes: mistakes
+                .map(|mistake| read(&mistake.answer, scope).map(|expr| readings(&expr)))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The right values, with which those of the solution are compared.
+    fn reference(
+        &self,
+        networks: &[Network],
+        letters: &[Vec<(char, usize)>],
+        tolerance: Option<f64>,
+    ) -> Result<Values, String> {
+        let reference = evaluate_on(&self.target, networks, letters);
+        if let Some(error) = &reference.error {
+            return Err(format!("the derivative itself cannot be computed: {error}"));
+        }
+        let right = evaluate_on(&self.solution, networks, letters).within(tolerance.unwrap_or(0.0));
+        if right.agrees_with(&reference) {
+            return Ok(reference);
+        }
+        let why = right
+            .error
+            .map_or("its values differ".to_owned(), |error| error.to_string());
+        Err(format!("the solution is not the derivative: {why}"))
+    }
+
+    /// The listed mistakes with their values.
+    fn catalogue(
+        &self,
+        question: &Question,
+        networks: &[Network],
+        letters: &[Vec<(char, usize)>],
+    ) -> Vec<Expected> {
+        let mistakes = question.mistakes.iter().zip(&self.mistakes);
+        mistakes
+            .map(|(mistake, readings)| {
+                let values = readings
+                    .iter()
+                    .map(|reading| evaluate_on(reading, networks, letters));
+                Expected {
+                    code: mistake.code,
+                    hint: mistake.hint.clone(),
+                    values: best(values),
+                }
+            })
+            .collect()
+    }
+
+    /// The right answer on sampled networks. A solution of numbers has no value there but the derivative's own.
+    fn elsewhere(&self, networks: Vec<Network>) -> Result<Solution, String> {
+        let is_of_numbers = closed::is_of_numbers(&self.solution);
+        let values = evaluate_on(&self.target, &networks, &[Vec::new()]);
+        if !is_of_numbers
+            && !evaluate_on(&self.solution, &networks, &[Vec::new()]).agrees_with(&values)
+        {
+            let why = "the solution is the derivative at the given numbers alone: write the formula, or the numbers";
+            return Err(why.to_owned());
+        }
+        Ok(Solution {
+            formula: if is_of_numbers {
+                self.target.clone()
+            } else {
+                right_reading(self.solution.clone(), &networks, &[Vec::new()], &values)
+            },
+            networks,
+            letters: vec![Vec::new()],
+            values,
+        })
+    }
+}
+
+/// The reading of a solution that has the right values: its changes are those of one tree.
+fn right_reading(
+    solution: Expr,
+    networks: &[Network],
+    letters: &[Vec<(char, usize)>],
+    right: &Values,
+) -> Expr {
+    let mut readings = readings(&solution);
+    if readings.len() == 1 {
+        return solution;
+    }
+    let is_right = |reading: &Expr| evaluate_on(reading, networks, letters).agrees_with(right);
+    let at = readings.iter().position(is_right);
+    at.map_or(solution, |at| readings.swap_remove(at))
+}
+
+/// Why a mistake cannot be listed.
+fn confusion(question: &Question, (at, other): (usize, Option<usize>)) -> String {
+    let answer = |at: usize| &question.mistakes[at].answer;
+    match other {
+        None => format!(
+            "the mistake {:?} has the values of the right answer",
+            answer(at)
+        ),
+        Some(other) => format!(
+            "the mistakes {:?} and {:?} have the same values and different codes",
+            answer(other),
+            answer(at)
+        ),
     }
 }
 

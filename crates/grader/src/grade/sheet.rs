@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::network::{Layout, Samples, WeightShape};
-use super::{Assignment, NetworkSpec};
+use super::{Assignment, Given, NetworkSpec};
+use crate::formula::{Bindings as _, Symbol};
 use backpropd_engine::nn::{Activation, Loss, Reduction, ReluAtZero};
 
 /// What stands before the title: how to fill in the sheet, and the environments that keep what is filled in.
@@ -38,6 +39,9 @@ pub fn sheet(assignment: &Assignment) -> String {
         for (choice, letter) in question.choices.iter().zip('A'..) {
             let _ = write!(prompt, " \\textbf{{{letter}}} {}", latex(choice));
         }
+        if let Some(given) = (question.given.as_deref()).and_then(|name| assignment.given(name)) {
+            prompt += &numbers(assignment, given);
+        }
         let _ = write!(
             text,
             "\n\\paragraph{{{}}} {prompt} ({} {points})\n\\begin{{answer}}{{{id}}}\n\n\\end{{answer}}\n",
@@ -46,6 +50,41 @@ pub fn sheet(assignment: &Assignment) -> String {
         );
     }
     text + "\n\\end{document}\n"
+}
+
+/// The fixed numbers of a question, set as matrices.
+fn numbers(assignment: &Assignment, given: &Given) -> String {
+    let letters = Letters::new(assignment);
+    let layout = assignment.convention.layouts.first().copied();
+    let network = given.network(&assignment.network, layout.unwrap_or_default());
+    let of_layer = |i| {
+        [
+            (letters.at("W", i), Symbol::Weights(i)),
+            (letters.at("b", i), Symbol::Bias(i)),
+        ]
+    };
+    let batch = [
+        (letters.of("x"), Symbol::Activation(0)),
+        (letters.of("y"), Symbol::Targets),
+    ];
+    let quantities = (1..=network.depth()).flat_map(of_layer).chain(batch);
+    let set = quantities.filter_map(|(name, symbol)| {
+        let value = network.value(symbol)?;
+        let rows = value.entries().chunks(value.columns());
+        let rows: Vec<String> = rows
+            .map(|row| {
+                row.iter()
+                    .map(f64::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" & ")
+            })
+            .collect();
+        Some(format!(
+            "{name} = \\begin{{pmatrix}} {} \\end{{pmatrix}}",
+            rows.join(" \\\\ ")
+        ))
+    });
+    format!("\n\\[ {} \\]\n", set.collect::<Vec<_>>().join(", \\quad "))
 }
 
 /// How the course writes its quantities.

@@ -1,5 +1,7 @@
+mod given;
 mod points;
 mod rewritten;
+mod stated;
 mod stepwise;
 
 use std::collections::BTreeMap;

@@ -25,7 +25,8 @@ pub(super) struct OnNetwork {
     pub(super) samples: usize,
     /// `None` if the formula does not evaluate there.
     pub(super) matrices: Option<Vec<Matrix>>,
-    approximate: bool,
+    /// The allowed error of an entry, relative to the largest.
+    relative: f64,
 }
 
 /// The values on every network.
@@ -100,7 +101,11 @@ pub(super) async fn evaluate_with<'b>(
         values.networks.push(OnNetwork {
             samples,
             matrices: (matrices.len() == letters.len()).then_some(matrices),
-            approximate,
+            relative: if approximate {
+                RELATIVE_APPROXIMATE
+            } else {
+                RELATIVE
+            },
         });
     }
     values
@@ -112,14 +117,9 @@ impl OnNetwork {
         entries.fold(0.0, |largest: f64, entry| largest.max(entry.abs()))
     }
 
-    /// The allowed error of an entry relative to these values.
-    pub(super) fn tolerance(&self, approximate: bool) -> f64 {
-        let relative = if approximate || self.approximate {
-            RELATIVE_APPROXIMATE
-        } else {
-            RELATIVE
-        };
-        ABSOLUTE + relative * self.largest()
+    /// The allowed error of an entry of values as accurate as `relative` says, compared with these.
+    fn tolerance(&self, relative: f64) -> f64 {
+        ABSOLUTE + relative.max(self.relative) * self.largest()
     }
 
     fn shapes_agree(&self, other: &Self) -> bool {
@@ -138,7 +138,7 @@ impl OnNetwork {
 
     /// Entry by entry, over all bindings; for values of one shape.
     fn right_entries(&self, reference: &Self) -> impl Iterator<Item = bool> {
-        let tolerance = reference.tolerance(self.approximate);
+        let tolerance = reference.tolerance(self.relative);
         let pairs = self
             .matrices
             .iter()
@@ -155,6 +155,15 @@ pub(super) fn is_near(a: f64, b: f64, tolerance: f64) -> bool {
 }
 
 impl Values {
+    /// The number of entries of a value.
+    pub(super) fn entries(&self) -> usize {
+        let first = self
+            .networks
+            .first()
+            .and_then(|network| network.matrices.as_ref()?.first());
+        first.map_or(0, |matrix| matrix.entries().len())
+    }
+
     /// Whether evaluating took more work than is allowed.
     pub(super) fn is_too_large(&self) -> bool {
         matches!(&self.error, Some(error) if error.fault == Fault::TooLarge)
@@ -295,7 +304,9 @@ impl Values {
 
     /// Whether a value was taken by differences.
     pub(super) fn is_approximate(&self) -> bool {
-        self.networks.iter().any(|network| network.approximate)
+        self.networks
+            .iter()
+            .any(|network| network.relative > RELATIVE)
     }
 
     /// Whether every entry on every network is 0.
@@ -354,13 +365,39 @@ impl Values {
                 .zip(&reference.networks)
                 .zip(own.iter().zip(&right));
             networks.all(|((given, reference), (own, right))| {
-                let tolerance = reference.tolerance(given.approximate);
+                let tolerance = reference.tolerance(given.relative);
                 is_near(own[place], right[other], tolerance)
             })
         };
         // Some entries have to be in their places: the rest are slips.
         (0..count).any(|place| is_at(place, place))
             && (0..count).all(|place| (0..count).any(|other| is_at(place, other)))
+    }
+
+    /// The same with this error allowed, relative to the largest entry: a student rounds.
+    pub(super) fn within(mut self, relative: f64) -> Self {
+        for network in &mut self.networks {
+            network.relative = network.relative.max(relative);
+        }
+        self
+    }
+
+    /// The factor between these values and those of `of`, if there is one for all entries.
+    pub(super) fn factor_of(&self, of: &Self) -> Option<f64> {
+        let largest = |network: &OnNetwork| {
+            let entries = network.matrices.iter().flatten().flat_map(Matrix::entries);
+            entries.copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))
+        };
+        let (own, wanted) = (self.networks.first()?, of.networks.first()?);
+        let place = largest(wanted).filter(|largest| *largest != 0.0)?;
+        let entries = |network: &OnNetwork| -> Vec<f64> {
+            let entries = network.matrices.iter().flatten().flat_map(Matrix::entries);
+            entries.copied().collect()
+        };
+        let at = (entries(wanted).iter()).position(|entry| entry.to_bits() == place.to_bits())?;
+        let factor = entries(own).get(at)? / place;
+        let scaled = of.map(|matrix| matrix.map(|entry| factor * entry));
+        (factor.is_finite() && factor != 0.0 && self.agrees_with(&scaled)).then_some(factor)
     }
 
     /// The same with every matrix transposed.

@@ -94,7 +94,8 @@ fn a_right_answer_to_one_question_is_rarely_right_for_another() {
         let answers = right_answers(name);
         let formulas = grader.assignment().questions.iter();
         let formulas: Vec<_> = formulas
-            .filter(|question| question.kind == AnswerKind::Formula)
+            // The value at given numbers has the same formula as the derivative itself.
+            .filter(|question| question.kind == AnswerKind::Formula && question.given.is_none())
             .collect();
         for question in &formulas {
             for other in formulas.iter().filter(|other| other.id != question.id) {

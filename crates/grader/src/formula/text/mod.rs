@@ -37,10 +37,12 @@ pub struct Redefinition {
 /// A shape that the answer states.
 #[derive(Clone, Debug)]
 pub struct StatedShape {
-    /// Its rows.
-    pub rows: Expr,
-    /// Its columns.
-    pub columns: Expr,
+    /// The quantity that it describes; `None` for the answer itself.
+    pub of: Option<Expr>,
+    /// Its rows; `None` for a column vector of any length.
+    pub rows: Option<Expr>,
+    /// Its columns; `None` for a row vector of any length.
+    pub columns: Option<Expr>,
     /// Where it is stated.
     pub span: Span,
 }
@@ -262,6 +264,7 @@ fn located(mut answer: Answer, source: &Source<'_>) -> Answer {
     }
     for shape in &mut answer.shapes {
         shape.span = source.span(shape.span);
+        shape.of.iter_mut().for_each(relocate);
     }
     if let Some(doubt) = &mut answer.doubt {
         doubt.span = source.span(doubt.span);
@@ -532,9 +535,8 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
     Ok(Answer {
         sides,
         redefinitions,
-        shapes: shapes
-            .into_iter()
-            .filter_map(|shape| stated(&shape, scope))
+        shapes: (shapes.iter())
+            .filter_map(|shape| stated_shape(shape, &statements, answer_at, scope, &names))
             .collect(),
         doubt,
         advice,
@@ -571,12 +573,27 @@ fn hold_free_indices(statements: &[Statement], scope: &Scope) -> Result<(), Form
     Ok(())
 }
 
-/// The shape that the text states, read.
-fn stated(shape: &sentence::StatedShape, scope: &Scope) -> Option<StatedShape> {
-    let side = |tokens: &[Lexeme]| read_side(tokens, scope, OwnNames::NONE)?.expr.ok();
+/// A stated shape with the quantity that it describes; `None` if either cannot be read.
+fn stated_shape(
+    shape: &sentence::StatedShape,
+    statements: &[Statement],
+    answer_at: usize,
+    scope: &Scope,
+    names: &OwnNames,
+) -> Option<StatedShape> {
+    let size = |tokens: &[Lexeme]| match tokens {
+        [] => Some(None),
+        _ => (read_side(tokens, scope, OwnNames::NONE)?.expr.ok()).map(Some),
+    };
+    let of = match (&shape.operand, shape.clause == answer_at) {
+        (Some(operand), _) => Some(last_side(operand, scope, names).ok()?),
+        (None, true) => None,
+        (None, false) => Some(last_side(statements.get(shape.clause)?.right(), scope, names).ok()?),
+    };
     Some(StatedShape {
-        rows: side(&shape.rows)?,
-        columns: side(&shape.columns)?,
+        of,
+        rows: size(&shape.rows)?,
+        columns: size(&shape.columns)?,
         span: shape.span,
     })
 }

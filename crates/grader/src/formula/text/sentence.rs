@@ -40,12 +40,20 @@ impl Clause {
     }
 }
 
-/// A shape that the text states, and whether a row or a column is meant.
+/// A shape that the text states.
 #[derive(Debug)]
 pub(super) struct StatedShape {
+    /// No tokens where only the columns are stated: "a column vector".
     pub(super) rows: Vec<Lexeme>,
+    /// No tokens where only the rows are stated: "a row vector".
     pub(super) columns: Vec<Lexeme>,
     pub(super) span: Span,
+    /// The clause that it describes.
+    pub(super) clause: usize,
+    /// The operand that it describes, where that is not a whole side of the clause.
+    pub(super) operand: Option<Vec<Lexeme>>,
+    /// The elements of the clause when it was stated.
+    elements: usize,
 }
 
 /// What the words of a text say.
@@ -781,6 +789,16 @@ impl Reader<'_> {
         {
             return Ok(());
         }
+        if is_noun && !self.operand_follows(self.at) {
+            let number = |digits: &str| vec![Lexeme::new(Token::Number(digits.to_owned()), span)];
+            let begin = self.at - text.split(' ').count();
+            match text {
+                "row vector" => self.note_shape(begin, number("1"), Vec::new(), span),
+                "column vector" => self.note_shape(begin, Vec::new(), number("1"), span),
+                "scalar" => self.note_shape(begin, number("1"), number("1"), span),
+                _ => {}
+            }
+        }
         if self.has_operand() {
             // "… is the error", "the mask M of …": the words describe what stands before them.
             self.state.described = true;
@@ -958,7 +976,11 @@ impl Reader<'_> {
                         _ => return false,
                     }
                 }
-                _ => return true,
+                // "is a 2 × 3 matrix" describes.
+                _ => {
+                    return !(self.dimensions(at))
+                        .is_some_and(|(_, _, end)| self.is_shape_noun(end));
+                }
             }
         }
         false
@@ -1309,13 +1331,122 @@ impl Reader<'_> {
         let begin = self.at;
         self.at = end;
         self.balance_inline(begin);
+        if !self.operand_follows(end) {
+            self.note_shape(begin, rows, columns, span);
+        }
+        self.state.described = true;
+        true
+    }
+
+    /// Notes a shape that begins at a token, if it is clear what it describes: the formula in front of it, with no words
+    /// between them that could name another quantity.
+    fn note_shape(&mut self, begin: usize, rows: Vec<Lexeme>, columns: Vec<Lexeme>, span: Span) {
+        if !self.describes_the_formula_before(begin) {
+            return;
+        }
+        let (clause, operand) = match &self.elements[..] {
+            [] if self.state.mention => return,
+            [] => match self.found.clauses.len().checked_sub(1) {
+                Some(last) => (last, None),
+                None => return,
+            },
+            [Element::Run(..)] | [.., Element::Equals(_), Element::Run(..)] => {
+                (self.found.clauses.len(), None)
+            }
+            [.., Element::Run(tokens, _)] => (self.found.clauses.len(), Some(tokens.clone())),
+            _ => return,
+        };
         self.found.shapes.push(StatedShape {
             rows,
             columns,
             span,
+            clause,
+            operand,
+            elements: self.elements.len(),
         });
-        self.state.described = true;
-        true
+    }
+
+    /// Whether only words about a shape stand between a formula and the token at `begin`.
+    fn describes_the_formula_before(&self, begin: usize) -> bool {
+        const SHAPE_WORDS: &[&str] = &[
+            "a",
+            "an",
+            "the",
+            "is",
+            "this",
+            "it",
+            "its",
+            "which",
+            "that",
+            "has",
+            "of",
+            "with",
+            "shape",
+            "size",
+            "dimension",
+            "dimensions",
+            "and",
+            "so",
+            "thus",
+            "hence",
+            "also",
+            "again",
+            "result",
+            "answer",
+            "gradient",
+            "being",
+            "whose",
+            "to",
+            "be",
+            "should",
+            "must",
+            "will",
+            "in",
+            "total",
+            "final",
+            "row",
+            "column",
+            "vector",
+            "matrix",
+            "real",
+        ];
+        let mut before = self.tokens[..begin].iter().enumerate().rev();
+        let stop = before.find(|(at, lexeme)| {
+            let is_open = matches!(
+                lexeme.token,
+                Token::Inline | Token::Mark("(" | "[" | ":" | "{")
+            );
+            let is_about_shape =
+                (self.word_at(*at)).is_some_and(|word| SHAPE_WORDS.contains(&word));
+            !is_open && !is_about_shape
+        });
+        stop.is_some_and(|(at, lexeme)| {
+            self.word_at(at).is_none() && !matches!(lexeme.token, Token::Word(_))
+        })
+    }
+
+    /// Whether the words here name a formula behind them, as in "the row vector h".
+    fn operand_follows(&self, mut at: usize) -> bool {
+        while let Some(lexeme) = self.tokens.get(at) {
+            match &lexeme.token {
+                Token::Inline => at += 1,
+                Token::Line | Token::Break => return false,
+                Token::Mark("." | "," | ";" | ":" | "=" | "quad" | ")" | "]" | "}") => {
+                    return false;
+                }
+                _ if self.word_at(at).is_some() => {
+                    match words::phrase(&words_at(self.tokens, at, self.context)) {
+                        Some((Class::Noun, taken)) => at += taken,
+                        Some((Class::Filler | Class::Postfix(_) | Class::Infix(_), _)) => {
+                            return true;
+                        }
+                        _ => return false,
+                    }
+                }
+                _ => return true,
+            }
+        }
+        false
     }
 
     /// `\in \mathbb{R}^{2 \times 3}` behind a formula.
@@ -1346,6 +1477,10 @@ impl Reader<'_> {
                 let end = group_end(self.tokens, self.at);
                 self.at = end;
             }
+        } else {
+            let span = span_of(&self.tokens[begin..at]);
+            let one = || vec![Lexeme::new(Token::Number("1".to_owned()), span)];
+            self.note_shape(begin, one(), one(), span);
         }
         self.balance_inline(begin);
         self.state.described = true;
@@ -1760,6 +1895,11 @@ impl Reader<'_> {
         }
         let elements = std::mem::take(&mut self.elements);
         let state = std::mem::take(&mut self.state);
+        let start = self.found.clauses.len();
+        self.found.shapes.retain(|shape| {
+            let next = elements.get(shape.elements);
+            shape.clause < start || matches!(next, None | Some(Element::Equals(_)))
+        });
         if !elements.is_empty() {
             for clause in clauses(elements, self.context)? {
                 if is_bare_operator(&clause.tokens) && state.described {
@@ -1777,6 +1917,10 @@ impl Reader<'_> {
                         .map(|(word, span)| not_understood(word, *span)),
                     ..clause
                 });
+            }
+            if self.found.clauses.len() != start + 1 {
+                // It is not clear which clause they describe.
+                self.found.shapes.retain(|shape| shape.clause < start);
             }
         } else {
             // A mark stays for the formula that follows it.
@@ -1824,16 +1968,16 @@ fn dimensions(
         at += 1;
         if matches!(token(at), Some(Token::Mark("_" | "^"))) {
             at += 1;
-            if matches!(token(at), Some(Token::Mark("{"))) {
-                at += 1;
-            }
+            let is_braced = matches!(token(at), Some(Token::Mark("{")));
+            at += usize::from(is_braced);
             if !matches!(token(at)?, Token::Number(_)) {
                 return None;
             }
             at += 1;
-            if matches!(token(at), Some(Token::Mark("}"))) {
-                at += 1;
+            if is_braced && !matches!(token(at)?, Token::Mark("}")) {
+                return None;
             }
+            at += usize::from(is_braced);
         }
         let own = tokens[start..at]
             .iter()

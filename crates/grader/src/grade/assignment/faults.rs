@@ -66,7 +66,7 @@ const fn may(
     }
 }
 
-const FILE: [Field; 11] = [
+const FILE: [Field; 12] = [
     must("id", reads::<String>),
     must("title", reads::<String>),
     may("description", reads::<String>),
@@ -77,6 +77,7 @@ const FILE: [Field; 11] = [
     may("constants", reads::<BTreeMap<String, ConstantFile>>),
     must("network", nested),
     may("rubric", nested),
+    may("given", nested),
     must("questions", nested),
 ];
 const NETWORK: [Field; 5] = [
@@ -91,7 +92,7 @@ const LAYER: [Field; 3] = [
     must("activation", reads::<ActivationWord>),
     may("bias", reads::<bool>),
 ];
-const RUBRIC: [Field; 8] = [
+const RUBRIC: [Field; 9] = [
     may("transposed", reads::<f64>),
     may("constant_factor", reads::<f64>),
     may("sign", reads::<f64>),
@@ -99,9 +100,10 @@ const RUBRIC: [Field; 8] = [
     may("one_index", reads::<f64>),
     may("one_batch_size", reads::<f64>),
     may("entries", reads::<f64>),
+    may("stated_shape", reads::<f64>),
     may("carried_forward", reads::<f64>),
 ];
-const QUESTION: [Field; 22] = [
+const QUESTION: [Field; 23] = [
     must("id", reads::<String>),
     must("part", reads::<String>),
     must("prompt", reads::<String>),
@@ -119,6 +121,7 @@ const QUESTION: [Field; 22] = [
     must("solution", reads::<String>),
     may("accept", reads::<Vec<String>>),
     may("choices", reads::<Vec<String>>),
+    may("given", reads::<String>),
     may("tolerance", reads::<f64>),
     may("hints", reads::<Vec<String>>),
     may("tags", reads::<Vec<String>>),

@@ -40,7 +40,7 @@ pub struct Layout {
 
 impl Layout {
     /// Whether the course writes the transpose of what the engine has.
-    pub(super) fn transposes(self, symbol: Symbol) -> bool {
+    pub(in crate::grade) fn transposes(self, symbol: Symbol) -> bool {
         match symbol {
             Symbol::Weights(_) => self.weights == WeightShape::InputsByOutputs,
             Symbol::Bias(_)

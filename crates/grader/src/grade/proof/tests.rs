@@ -52,6 +52,37 @@ fn a_condition_that_a_shape_cannot_meet_is_left_out_and_said() {
 }
 
 #[test]
+fn every_layout_in_which_answers_are_graded_is_proved() {
+    let network = "input_size = 2\nloss = 'half_squared_error'\nlayers = [{ units = 2, activation = 'relu' }, { units = 1, \
+                   activation = 'linear' }]";
+    let question = "id = '1'\npart = ''\nprompt = ''\npoints = 1\nbatch = 'many'\nof = 'l'\nwrt = 'z^2'\nsolution = \
+                    '\\frac{1}{m} (h^2 - y)'";
+    let text = format!(
+        "id = 'a'\ntitle = ''\nlayout = 'either'\n[network]\n{network}\n[[questions]]\n{question}"
+    );
+    let assignment = Assignment::parse(&text, "a.toml").expect("it is right");
+    let proofs = Grader::new(assignment, b"secret")
+        .expect("it can be graded")
+        .proofs();
+    let layouts: Vec<Samples> = (proofs.questions.iter())
+        .map(|question| question.layout.samples)
+        .collect();
+    assert_eq!(layouts, [Samples::Rows, Samples::Columns]);
+    let [rows, columns] = &proofs.questions[..] else {
+        panic!("one question in two layouts: {proofs}");
+    };
+    assert!(
+        rows.probes > 10 && rows.probes == columns.probes,
+        "{proofs}"
+    );
+    assert_eq!((&rows.met, &rows.equal), (&columns.met, &columns.equal));
+    assert!(
+        proofs.to_string().contains("samples as columns"),
+        "{proofs}"
+    );
+}
+
+#[test]
 fn an_answer_that_fits_by_accident_does_not_hold_elsewhere() {
     let grader = homework();
     let holds = |answer: &str| grader.holds_elsewhere("1.5", answer, 20);
