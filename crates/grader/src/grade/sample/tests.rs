@@ -96,15 +96,13 @@ fn check_distances(spec: &NetworkSpec, network: &Network) {
             assert!(z.iter().all(|&z| is_placed(z)), "{z:?}");
         }
     }
-    // The design trades the distance of a δ from 0 for its other conditions.
-    let relaxed = 0.15;
     let factor = match spec.objective.reduction {
         Reduction::Mean => network.samples() as f64,
         Reduction::Sum => 1.0,
     };
     for delta in value(network, Symbol::Delta).entries() {
         assert!(
-            (delta * factor).abs() >= (1.0 - SLACK) * relaxed * least_delta(spec),
+            (delta * factor).abs() >= (1.0 - SLACK) * least_delta(spec),
             "{delta}"
         );
     }

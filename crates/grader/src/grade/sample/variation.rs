@@ -16,6 +16,9 @@ const HALVINGS: usize = 14;
 /// The draws for each size of change.
 const DRAWS: usize = 2;
 
+/// The share of its design's magnitude that an entry of δ keeps at least.
+const LEAST_SHARE_OF_DELTA: f64 = 0.95;
+
 /// The magnitudes that students compare quantities with in place of 0.
 const THRESHOLDS: [f64; 20] = [
     0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 2.5,
@@ -34,7 +37,7 @@ pub(super) fn vary(
     for _ in 0..HALVINGS {
         for _ in 0..DRAWS {
             let varied = Network::new(spec, &draw(spec, design, numbers, change, generator));
-            if pattern(&varied) == wanted {
+            if pattern(&varied) == wanted && is_as_far(design, &varied) {
                 return varied;
             }
         }
@@ -52,6 +55,17 @@ fn pattern(network: &Network) -> Vec<i8> {
         .filter_map(|symbol| network.value(symbol))
         .flat_map(|value| value.entries());
     entries.map(|&entry| band(entry)).collect()
+}
+
+/// Whether no entry of δ has come nearer to 0 by more than a little: δ is the difference of two larger numbers, so that
+/// their small changes can be a large one of δ.
+fn is_as_far(design: &Network, varied: &Network) -> bool {
+    let delta = |network: &Network| network.value(Symbol::Delta).cloned();
+    let (Some(design), Some(varied)) = (delta(design), delta(varied)) else {
+        return true;
+    };
+    let mut pairs = design.entries().iter().zip(varied.entries());
+    pairs.all(|(design, varied)| varied.abs() >= LEAST_SHARE_OF_DELTA * design.abs())
 }
 
 fn band(entry: f64) -> i8 {
