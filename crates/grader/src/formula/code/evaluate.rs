@@ -12,7 +12,7 @@ use super::syntax::{Dialect, Form, Infix, Node, Prefix, Relation};
 use super::value::{Array, Body, Defined, ONE, Size, Value};
 
 /// The most lists or series inside each other that a name stands for.
-const MAX_LISTS: usize = 16;
+const MAX_LISTS: usize = 8;
 
 impl Program<'_> {
     /// The value of an expression.

@@ -487,6 +487,12 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
             continue;
         }
         let right = last_side(statement.right(), scope, &names)?;
+        // Each is evaluated, and put into the others.
+        if redefinitions.len() >= MAX_DEFINITIONS {
+            let span = statement.clause.span();
+            let message = format!("At most {MAX_DEFINITIONS} quantities may be given a value.");
+            return Err(FormulaError::new(Fault::TooLarge, span, message));
+        }
         if right != *left {
             redefinitions.push(Redefinition {
                 left: left.clone(),

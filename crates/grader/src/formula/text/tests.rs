@@ -98,6 +98,14 @@ fn defined_names_are_put_in_in_any_order() {
 }
 
 #[test]
+fn the_number_of_quantities_that_are_given_a_value_is_limited() {
+    let text = |count| r"where $\delta = f - y$; ".repeat(count) + r"$\delta h^2$";
+    assert!(last(&text(2)).is_ok());
+    let message = last(&text(40)).expect_err("each would be evaluated, and put into the others");
+    assert!(message.contains("At most 32"), "{message}");
+}
+
+#[test]
 fn two_formulas_without_a_relation_are_two_answers() {
     for text in [
         r"$$\delta h^2$$ $$\delta W^3$$",
