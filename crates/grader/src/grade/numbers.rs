@@ -234,16 +234,16 @@ fn of_latex(text: &str) -> Option<(Vec<Vec<String>>, bool)> {
 /// The entries of one row, between commas or blanks.
 fn entries(row: &str) -> Option<Vec<String>> {
     let row = row.trim().trim_end_matches(',');
-    let split: Vec<&str> =
-        if row.contains(',') && !row.split_whitespace().any(|word| has_decimal_comma(word)) {
-            row.split(',').collect()
-        } else if row.contains(',') && row.split_whitespace().count() == 1 {
-            row.split(',').collect()
-        } else if row.contains('\\') || row.contains(" / ") {
-            vec![row]
-        } else {
-            row.split_whitespace().collect()
-        };
+    // Where blanks separate the entries, a comma inside one is a decimal comma, which is refused later.
+    let has_blanks = row.split_whitespace().count() > 1;
+    let is_decimal = has_blanks && row.split_whitespace().any(has_decimal_comma);
+    let split: Vec<&str> = if row.contains(',') && !is_decimal {
+        row.split(',').collect()
+    } else if row.contains('\\') || row.contains(" / ") {
+        vec![row]
+    } else {
+        row.split_whitespace().collect()
+    };
     let entries: Vec<String> = split
         .into_iter()
         .map(|entry| entry.trim().to_owned())
