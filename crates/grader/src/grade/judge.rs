@@ -6,7 +6,7 @@ use super::alternatives::chosen;
 use super::carry::carried;
 use super::closed;
 use super::feedback;
-use super::naming::{Name, name};
+use super::naming::{self, Name, at_numbers};
 use super::numbers::{self, Numbers};
 use super::question::{Prepared, best};
 use super::stated::{Claim, claim};
@@ -330,7 +330,7 @@ impl<'a> Judge<'a> {
             let (Some(reading), Some(values)) = (readings.get(at), candidates.get(at)) else {
                 continue;
             };
-            if let Some(name) = name(self.prepared, reading, values).await
+            if let Some(name) = mistakes(self.prepared, reading, values).await
                 && best.is_none_or(|(weight, _)| name.weight() < weight)
             {
                 best = Some((name.weight(), at));
@@ -480,7 +480,7 @@ impl<'a> Judge<'a> {
                 message,
             );
         }
-        let name = name(prepared, reading, values).await;
+        let name = mistakes(prepared, reading, values).await;
         if let Some(error) = &values.error {
             return self.not_evaluable(error, name.as_ref());
         }
@@ -668,6 +668,15 @@ fn matrix_of_numbers(matrix: &Matrix, span: Span) -> Expr {
     let rows = matrix.entries().chunks(matrix.columns());
     let rows = rows.map(|row| row.iter().map(number).collect());
     Expr::new(Kind::Rows(rows.collect()), span)
+}
+
+/// The name of the mistakes in `answer`, which has these values and is wrong.
+pub(super) async fn mistakes(prepared: &Prepared, answer: &Expr, values: &Values) -> Option<Name> {
+    if prepared.numbers.is_some() {
+        at_numbers::name(prepared, values).await
+    } else {
+        naming::name(prepared, answer, values).await
+    }
 }
 
 /// Whether an answer has a number, or samples written out, that can stand for a batch size.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Mistake;
 use super::grader::Grader;
-use super::naming::{self, Edits, name};
+use super::judge::mistakes;
+use super::naming::{self, Edits};
 use super::question::{Prepared, best};
 use super::steps::complete;
 use super::values::{Values, evaluate_on};
@@ -261,7 +262,7 @@ fn wrong(
         let values = checked.values.as_ref()?;
         let is_named = is_final && error.is_none();
         let expr = checked.side.expr.as_ref().ok()?;
-        let name = is_named.then(|| complete(name(prepared, expr, values)))??;
+        let name = is_named.then(|| complete(mistakes(prepared, expr, values)))??;
         name.mistakes.first().copied()
     });
     if let Some(mistake) = named {

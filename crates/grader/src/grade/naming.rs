@@ -115,11 +115,8 @@ impl<'p> Ground<'p> {
     }
 }
 
-/// The name of the mistakes in `answer`, which has these values and is wrong.
+/// The name of the mistakes in `answer`, which has these values and is wrong, on sampled networks.
 pub(super) async fn name(prepared: &Prepared, answer: &Expr, values: &Values) -> Option<Name> {
-    if prepared.numbers.is_some() {
-        return at_numbers::name(prepared, values).await;
-    }
     if let Some(error) = &values.error {
         match error.fault {
             Fault::UnboundIndex => return Some(Name::one(Mistake::UnboundIndex)),

@@ -15,7 +15,7 @@ use super::weight::weight;
 const MOST_CHANGES: usize = 5_000;
 
 /// The only mistake whose numbers these are.
-pub(super) async fn name(prepared: &Prepared, values: &Values) -> Option<Name> {
+pub(in crate::grade) async fn name(prepared: &Prepared, values: &Values) -> Option<Name> {
     let right = &prepared.solution.values;
     if values.error.is_some() || values.is_all_zero() {
         return None;
