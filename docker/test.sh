@@ -6,7 +6,7 @@
 # `backpropd train`. BINARY names a static binary to use instead of building one. It removes what it made, nothing else.
 set -euo pipefail
 
-readonly LARGEST_IMAGE=15000000 DRAIN_SECONDS=10 GRACE_SECONDS=15 PATIENCE_SECONDS=20
+readonly LARGEST_IMAGE=17500000 DRAIN_SECONDS=10 GRACE_SECONDS=15 PATIENCE_SECONDS=20
 readonly TARGET=x86_64-unknown-linux-gnu
 
 if ! command -v podman >/dev/null; then
