@@ -259,7 +259,7 @@ impl Grader {
             let judge = Judge::new(prepared, &self.assignment.rubric, text, &earlier);
             let mut judged = judge.judge().await;
             let ruling = self.ruling(layout, prepared, text, &judged).await;
-            // What builds on the answer is judged by what the answer says, whatever the ruling.
+            // Later questions build on the answer as given, not on the ruling.
             let verdict = judged.report.verdict;
             if let Some(ruling) = ruling {
                 ruling.apply(&mut judged.report);

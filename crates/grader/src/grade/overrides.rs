@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::assignment::faults::FileFault;
+use super::assignment::faults::{FileFault, line_of};
 use super::{Assignment, Mistake, QuestionReport, Ruling, Verdict};
 
 /// The longest overrides file, in bytes.
@@ -192,8 +192,7 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn line(&self, at: usize) -> usize {
-        let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        line_of(self.text, at)
     }
 
     fn fault(&mut self, at: usize, reason: String) {

@@ -165,17 +165,7 @@ pub(super) fn sentences(
     context: &Context<'_>,
 ) -> Result<Sentences, FormulaError> {
     let tokens = without_inner_words(opened_remarks(tokens, context), context, 0)?;
-    let mut reader = Reader {
-        tokens: &tokens,
-        at: 0,
-        context,
-        found: Sentences::default(),
-        elements: Vec::new(),
-        state: State::default(),
-        defining: false,
-        reason: false,
-        in_formula: false,
-    };
+    let mut reader = Reader::new(&tokens, 0, context);
     reader.run()?;
     Ok(reader.found)
 }
@@ -226,7 +216,21 @@ struct Reader<'r> {
     in_formula: bool,
 }
 
-impl Reader<'_> {
+impl<'r> Reader<'r> {
+    fn new(tokens: &'r [Lexeme], at: usize, context: &'r Context<'r>) -> Self {
+        Self {
+            tokens,
+            at,
+            context,
+            found: Sentences::default(),
+            elements: Vec::new(),
+            state: State::default(),
+            defining: false,
+            reason: false,
+            in_formula: false,
+        }
+    }
+
     fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at).map(|lexeme| &lexeme.token)
     }
@@ -2194,17 +2198,7 @@ fn opened_remarks(mut tokens: Vec<Lexeme>, context: &Context<'_>) -> Vec<Lexeme>
 
 /// Whether a bracket's content is the range of an index, as in "(j = 1, 2, 3)".
 fn is_range(tokens: &[Lexeme], at: usize, context: &Context<'_>) -> bool {
-    let reader = Reader {
-        tokens,
-        at,
-        context,
-        found: Sentences::default(),
-        elements: Vec::new(),
-        state: State::default(),
-        defining: false,
-        reason: false,
-        in_formula: false,
-    };
+    let reader = Reader::new(tokens, at, context);
     reader.range_end(at) == Some(tokens.len())
 }
 

@@ -181,6 +181,12 @@ pub(in crate::grade) fn faults(text: &str) -> (Vec<FileFault>, Vec<QuestionPlace
     (check.faults, places)
 }
 
+/// The line of a byte of a text, from 1.
+pub(in crate::grade) fn line_of(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
+}
+
 struct Check<'t> {
     text: &'t str,
     faults: Vec<FileFault>,
@@ -188,8 +194,7 @@ struct Check<'t> {
 
 impl Check<'_> {
     fn line(&self, at: usize) -> usize {
-        let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        line_of(self.text, at)
     }
 
     fn fault(&mut self, at: usize, reason: String) {
