@@ -403,3 +403,12 @@ pub(super) fn phrase_as(words: &[&str], wanted: impl Fn(Class) -> bool) -> Optio
         .find(|(phrase, class)| fits(phrase) && wanted(*class));
     found.map(|(phrase, class)| (*class, phrase.len()))
 }
+
+/// The class of the words and how many of them it takes: one that `fits` the place, unless a longer phrase begins here.
+pub(super) fn phrase_that(words: &[&str], fits: impl Fn(Class) -> bool) -> Option<(Class, usize)> {
+    let plain = phrase(words);
+    match (phrase_as(words, fits), plain) {
+        (Some(here), Some(plain)) if here.1 >= plain.1 => Some(here),
+        (_, plain) => plain,
+    }
+}
