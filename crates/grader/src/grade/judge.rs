@@ -26,6 +26,12 @@ pub(super) struct Judgement {
     pub(super) answer: Option<Expr>,
 }
 
+/// Whether the mistakes of an answer have been searched for.
+enum Naming {
+    Open,
+    Done(Option<Name>),
+}
+
 pub(super) struct Judge<'a> {
     prepared: &'a Prepared,
     rubric: &'a Rubric,
@@ -284,8 +290,11 @@ impl<'a> Judge<'a> {
                 .position(|values| Some(values.evaluated()) == most)
         });
         let mut at = at.unwrap_or(0);
-        if right.is_none() && readings.len() > 1 {
-            at = self.best_named(&readings, &candidates, at).await;
+        let mut naming = Naming::Open;
+        if right.is_none() && has_several_values(&candidates) {
+            let name;
+            (at, name) = self.best_named(&readings, &candidates, at).await;
+            naming = Naming::Done(name);
         }
         let (Some(reading), Some(values)) = (readings.get(at), candidates.get(at)) else {
             return self.refused(
@@ -294,7 +303,7 @@ impl<'a> Judge<'a> {
                 "The answer cannot be read.",
             );
         };
-        let mut report = self.verdict(reading, values).await;
+        let mut report = self.verdict(reading, values, naming).await;
         for shape in shapes {
             self.check_shape(shape, values, &mut report).await;
         }
@@ -322,21 +331,37 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The reading whose mistake is the simplest one; `at` if none has a name.
-    async fn best_named(&self, readings: &[Expr], candidates: &[Values], at: usize) -> usize {
-        let mut best: Option<(u32, usize)> = None;
+    /// The reading whose mistake is the simplest one, with its name; `at` if none has a name. Of readings with the same
+    /// values only the first is searched.
+    async fn best_named(
+        &self,
+        readings: &[Expr],
+        candidates: &[Values],
+        at: usize,
+    ) -> (usize, Option<Name>) {
+        let mut best: Option<(usize, Name)> = None;
         let order = std::iter::once(at).chain((0..readings.len()).filter(|&other| other != at));
+        let mut searched: Vec<&Values> = Vec::with_capacity(readings.len());
         for at in order {
             let (Some(reading), Some(values)) = (readings.get(at), candidates.get(at)) else {
                 continue;
             };
+            if searched.iter().any(|before| before.agrees_with(values)) {
+                continue;
+            }
+            searched.push(values);
             if let Some(name) = mistakes(self.prepared, reading, values).await
-                && best.is_none_or(|(weight, _)| name.weight() < weight)
+                && best
+                    .as_ref()
+                    .is_none_or(|(_, best)| name.weight() < best.weight())
             {
-                best = Some((name.weight(), at));
+                best = Some((at, name));
             }
         }
-        best.map_or(at, |(_, at)| at)
+        match best {
+            Some((at, name)) => (at, Some(name)),
+            None => (at, None),
+        }
     }
 
     /// The values of each reading.
@@ -458,7 +483,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    async fn verdict(&self, reading: &Expr, values: &Values) -> QuestionReport {
+    async fn verdict(&self, reading: &Expr, values: &Values, naming: Naming) -> QuestionReport {
         let (prepared, reference) = (self.prepared, &self.prepared.solution.values);
         if values.agrees_with(reference) {
             let mut report = self.report(Verdict::Correct, 1.0, None, "Right.".to_owned());
@@ -480,7 +505,10 @@ impl<'a> Judge<'a> {
                 message,
             );
         }
-        let name = mistakes(prepared, reading, values).await;
+        let name = match naming {
+            Naming::Done(name) => name,
+            Naming::Open => mistakes(prepared, reading, values).await,
+        };
         if let Some(error) = &values.error {
             return self.not_evaluable(error, name.as_ref());
         }
@@ -659,6 +687,13 @@ impl<'a> Judge<'a> {
             _ => return None,
         })
     }
+}
+
+/// Whether the readings of an answer differ in value.
+fn has_several_values(candidates: &[Values]) -> bool {
+    candidates
+        .split_first()
+        .is_some_and(|(first, rest)| rest.iter().any(|values| !values.agrees_with(first)))
 }
 
 /// The formula of a matrix of numbers.
