@@ -1,13 +1,15 @@
-//! The Rust client on a server that restarts in the middle of a run: every step is taken once.
+//! The Rust client, and the command `train`, on a server that restarts in the middle of a run: every step is taken once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 
-use backpropd_client::pb::{self, train_batch_response::Event};
-use backpropd_client::{Client, Run};
+use backpropd_client::pb::{self, train_batch_response::Event, watch_model_response};
+use backpropd_client::{Client, Run, Watch};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 use tonic::Code;
 
 use crate::fixture::{numbers, refused, tensor, wide};
@@ -46,10 +48,18 @@ impl Server {
 
     /// Ends the process with `signal`, and starts another.
     async fn restart(&mut self, signal: Signal) {
+        self.end(signal).await;
+        self.start_again().await;
+    }
+
+    async fn end(&mut self, signal: Signal) {
         let id = self.process.child.id().expect("the process runs");
         let id = Pid::from_raw(id.cast_signed()).expect("a process id");
         kill_process(id, signal).expect("the process is a child");
         self.process.child.wait().await.expect("the process ends");
+    }
+
+    async fn start_again(&mut self) {
         let folder = self.folder.as_ref().map(TempDir::path);
         self.process = start(folder, &self.process.address).await;
     }
@@ -180,4 +190,101 @@ async fn a_run_on_a_server_without_a_folder_ends_with_its_model() {
     begin(&mut run, &mut Losses::new()).await;
     let (end, ()) = tokio::join!(run.completed(), server.restart(Signal::KILL));
     refused(&end.expect_err("a lost model"), Code::NotFound, "NOT_FOUND");
+}
+
+/// Reads up to the next event of this kind.
+async fn watch_for<V>(
+    watch: &mut Watch,
+    mut kind: impl FnMut(watch_model_response::Event) -> Option<V>,
+) -> V {
+    loop {
+        let event = watch.next().await.expect("the watch continues");
+        if let Some(value) = kind(event.expect("the model is not deleted")) {
+            return value;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_watch_continues_over_restarts() {
+    use watch_model_response::Event;
+    let mut server = Server::durable().await;
+    let client = server.client().await;
+    let model = create(&client).await;
+    let request = pb::WatchModelRequest {
+        model: model.name.clone(),
+        metrics_every: 0,
+    };
+    let mut watch = client.watch_model(request).await.expect("a valid request");
+    let model_of = |event| match event {
+        Event::Model(model) => Some(model.step),
+        _ => None,
+    };
+    let step_of = |event| match event {
+        Event::Progress(progress) => progress.steps.last().map(|step| step.step),
+        _ => None,
+    };
+    assert_eq!(watch_for(&mut watch, model_of).await, 0);
+    let run = client.train_batch(long_run(&model)).await;
+    let run = tokio::spawn(run.expect("a valid request").completed());
+
+    for signal in [Signal::TERM, Signal::KILL] {
+        let before = watch_for(&mut watch, step_of).await;
+        let next = async {
+            let model = watch_for(&mut watch, model_of).await;
+            (model, watch_for(&mut watch, step_of).await)
+        };
+        let ((model, after), ()) = tokio::join!(next, server.restart(signal));
+        // A shutdown commits the steps so far; a kill takes back those after.
+        assert!(model >= 1 && after > model, "{before}, {model}, {after}");
+    }
+
+    let seen = watch_for(&mut watch, |event| match event {
+        Event::Completed(completed) => Some(completed),
+        _ => None,
+    });
+    let (seen, completed) = tokio::join!(seen, run);
+    let completed = completed.expect("no panic").expect("the run continues");
+    assert_eq!(seen.step, i64::from(STEPS));
+    assert_eq!(seen.weights_digest, completed.weights_digest);
+}
+
+/// `backpropd train` on the built-in digits.
+fn train_command(server: &Server) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backpropd"));
+    command.args(["train", "--json", "--server", &server.process.address]);
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let spawned = piped.kill_on_drop(true).spawn();
+    spawned.expect("the program starts")
+}
+
+/// The digest of the trained weights.
+async fn trained_digest(command: Child) -> String {
+    let output = command.wait_with_output().await.expect("the program ends");
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    report["weights_digest"].as_str().expect("text").to_owned()
+}
+
+#[tokio::test]
+async fn the_train_command_continues_over_restarts() {
+    let mut server = Server::durable().await;
+    let mut command = train_command(&server);
+    let stderr = command.stderr.take().expect("piped");
+    let mut lines = BufReader::new(stderr).lines();
+    for (epoch, signal) in [("2", Signal::KILL), ("5", Signal::TERM)] {
+        loop {
+            let line = lines.next_line().await.expect("text");
+            let line = line.expect("the training is not over");
+            if line.split_whitespace().nth(1) == Some(epoch) {
+                break;
+            }
+        }
+        server.end(signal).await;
+        let ended = command.try_wait().expect("a child");
+        assert!(ended.is_none(), "the training ended before the restart");
+        server.start_again().await;
+    }
+    let digest = trained_digest(command).await;
+    assert_eq!(digest, trained_digest(train_command(&server)).await);
 }

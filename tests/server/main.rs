@@ -18,6 +18,9 @@ mod durability;
 mod endings;
 mod errors;
 mod eviction;
+#[allow(dead_code)] // Its `main` is the program's.
+#[path = "../../crates/client/examples/train.rs"]
+mod example;
 mod fixture;
 mod grading;
 mod grading_load;

@@ -254,3 +254,14 @@ async fn set_parameters_keeps_the_step_and_waits_its_turn() {
     let status = client.train_batch(unexpected).await.unwrap_err();
     assert_eq!(fact(&status, "actual"), "4");
 }
+
+#[tokio::test]
+async fn the_example_of_the_rust_client_learns_xor() {
+    let server = Server::start().await;
+    let outputs = crate::example::train(&server.address.to_string()).await;
+    let outputs = outputs.expect("the example works");
+    assert_eq!(outputs.len(), 4);
+    for (output, xor) in outputs.into_iter().zip([0.0, 1.0, 1.0, 0.0]) {
+        assert!((output - xor).abs() < 0.05, "{output} for {xor}");
+    }
+}

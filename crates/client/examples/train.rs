@@ -1,12 +1,13 @@
-//! Trains a network on XOR, on a server at localhost:50051: start one with `backpropd`, then
-//! `cargo run -p backpropd-client --example train`.
+//! Trains a network on XOR. Start a server with `backpropd`, then `cargo run -p backpropd-client --example train`; the
+//! address of a server elsewhere is its argument.
 
 use std::error::Error;
 
 use backpropd_client::pb::train_batch_response::Event;
 use backpropd_client::{Client, pb, random_id};
 
-async fn train(server: &str) -> Result<Vec<f64>, Box<dyn Error>> {
+/// Returns the network's outputs for (0, 0), (0, 1), (1, 0), (1, 1).
+pub async fn train(server: &str) -> Result<Vec<f64>, Box<dyn Error>> {
     let client = Client::connect(server).await?;
     let layer = |units, activation: pb::Activation| pb::Layer {
         units,
@@ -68,6 +69,8 @@ async fn train(server: &str) -> Result<Vec<f64>, Box<dyn Error>> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    println!("XOR: {:.2?}", train("localhost:50051").await?);
+    let server = std::env::args().nth(1);
+    let server = server.as_deref().unwrap_or("localhost:50051");
+    println!("XOR: {:.2?}", train(server).await?);
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::pb::{
 };
 use crate::retry::Retry;
 use crate::run::Run;
+use crate::watch::Watch;
 
 /// Limit on a reply, in bytes. A server refuses to compute more than the `max_reply_bytes` of a request, whose default
 /// is 4 MiB; set it up to this limit for larger replies.
@@ -65,7 +66,7 @@ impl Client {
         self.retry
     }
 
-    /// The generated stub of TrainingService: WatchModel, deadlines, metadata. It sends nothing again.
+    /// The generated stub of TrainingService, for deadlines and metadata. It sends nothing again.
     #[must_use]
     pub fn training(&self) -> TrainingServiceClient<Channel> {
         let stub = TrainingServiceClient::new(self.channel.clone());
@@ -97,6 +98,14 @@ impl Client {
     /// The server's refusal, or the last failure to reach it.
     pub async fn train_batch(&self, request: pb::TrainBatchRequest) -> Result<Run, Status> {
         Run::start(self.training(), self.retry, request).await
+    }
+
+    /// Follows the training of a model by other clients: its current state, then the events of every run.
+    ///
+    /// # Errors
+    /// The server's refusal, or the last failure to reach it.
+    pub async fn watch_model(&self, request: pb::WatchModelRequest) -> Result<Watch, Status> {
+        Watch::start(self.training(), self.retry, request).await
     }
 
     /// Returns a model as a safetensors file. The file is in memory as a whole.

@@ -3,6 +3,7 @@
 //! - [`Client`]: one method for each call. It sends a call again when the connection breaks or the server asks for
 //!   patience, if repeating the call cannot change its effect.
 //! - [`Run`]: a run of training, across broken connections.
+//! - [`Watch`]: the runs of another client's model, across broken connections.
 //! - [`pb`]: the messages and the generated stubs. The crate adds conversions from and to slices to
 //!   [`pb::Tensor`] and [`pb::LayerParameters`].
 //! - [`Retry`], [`is_retryable`]: how often, how soon and what is sent again.
@@ -29,6 +30,7 @@ pub mod pb;
 mod retry;
 mod run;
 mod tensor;
+mod watch;
 
 pub use self::client::Client;
 pub use self::connect::{ConnectError, InvalidAddress, endpoint};
@@ -37,3 +39,4 @@ pub use self::id::random_id;
 pub use self::retry::{Retry, is_retryable};
 pub use self::run::Run;
 pub use self::tensor::TensorError;
+pub use self::watch::Watch;

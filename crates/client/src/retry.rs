@@ -16,7 +16,8 @@ const DOMAIN: &str = "backpropd";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Limit on tries of a call, the first included; 0 and 1 mean that nothing is sent again. A run of training that
-    /// has committed further steps starts to count anew.
+    /// has committed further steps starts to count anew, and so does a watch that has reported an event of a run, or
+    /// has lasted for longer than `longest_delay`.
     pub attempts: u32,
     /// The longest wait before the second try.
     pub first_delay: Duration,

@@ -6,7 +6,7 @@ mod server;
 use std::time::Duration;
 
 use backpropd_client::pb::train_batch_response::Event;
-use backpropd_client::{Client, Retry, Run, pb};
+use backpropd_client::{Client, Retry, Run, Watch, pb};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -374,6 +374,128 @@ async fn a_run_that_the_server_stops_for_good_is_over() {
     assert_eq!(server.received().len(), 1);
 }
 
+fn watched(event: pb::watch_model_response::Event) -> pb::WatchModelResponse {
+    pb::WatchModelResponse { event: Some(event) }
+}
+
+/// The first event of a watch, of a model at this step.
+fn model_at(step: i64) -> pb::WatchModelResponse {
+    watched(pb::watch_model_response::Event::Model(pb::Model {
+        step,
+        ..Default::default()
+    }))
+}
+
+fn watched_step(step: i64) -> pb::WatchModelResponse {
+    let step = pb::StepMetrics {
+        step,
+        ..Default::default()
+    };
+    watched(pb::watch_model_response::Event::Progress(pb::Progress {
+        steps: vec![step],
+    }))
+}
+
+async fn watch(client: Client) -> Watch {
+    let request = pb::WatchModelRequest {
+        model: "sessions/lab/models/hw".to_owned(),
+        metrics_every: 5,
+    };
+    client.watch_model(request).await.expect("it starts")
+}
+
+/// The events of a watch as text, and its error.
+async fn follow(watch: &mut Watch) -> (Vec<String>, Option<Status>) {
+    use pb::watch_model_response::Event;
+    let mut events = Vec::new();
+    loop {
+        match watch.next().await {
+            Ok(None) => return (events, None),
+            Err(status) => return (events, Some(status)),
+            Ok(Some(Event::Model(model))) => events.push(format!("model {}", model.step)),
+            Ok(Some(Event::Progress(progress))) => {
+                let steps = progress.steps.iter();
+                events.extend(steps.map(|step| format!("step {}", step.step)));
+            }
+            Ok(Some(other)) => panic!("no script has {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_continues_after_broken_streams_until_the_model_is_deleted() {
+    let shutdown = refusal(Code::Unavailable, Some(Duration::from_secs(1)));
+    let server = Server::start([
+        reply([model_at(0), watched_step(1)]).then_nothing(),
+        away(),
+        reply([model_at(7), watched_step(8)]).then_refuse(shutdown),
+        reply([model_at(8), watched_step(9)]),
+    ]);
+    let server = server.await;
+    let mut watch = watch(server.client().await).await;
+    let (events, error) = follow(&mut watch).await;
+    assert!(error.is_none(), "{error:?}");
+    let expected = [
+        "model 0", "step 1", "model 7", "step 8", "model 8", "step 9",
+    ];
+    assert_eq!(events, expected);
+    let received = server.received();
+    assert_eq!(received.len(), 4);
+    assert!(received.iter().all(|request| *request == received[0]));
+    assert_eq!(watch.next().await.expect("over"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_continues_after_its_connection_was_cut() {
+    let idle = reply([model_at(3)]).then_hang();
+    let server = Server::start([idle, reply([model_at(3), watched_step(4)])]).await;
+    let mut watch = watch(server.client().await).await;
+    watch.next().await.expect("an event").expect("not the end");
+    server.cut();
+    let (events, error) = follow(&mut watch).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(events, ["model 3", "step 4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_a_model_that_is_gone_is_over() {
+    let broken = reply([model_at(3)]).then_nothing();
+    let server = Server::start([broken, refusal(Code::NotFound, None)]).await;
+    let mut watch = watch(server.client().await).await;
+    let (events, error) = follow(&mut watch).await;
+    assert_eq!(events, ["model 3"]);
+    assert_eq!(error.expect("refused").code(), Code::NotFound);
+    assert_eq!(watch.next().await.expect("over"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_end_a_watch() {
+    let broken = |step| reply([model_at(step)]).then_nothing();
+    let server = Server::start((0..9).map(broken)).await;
+    let (events, error) = follow(&mut watch(server.client().await).await).await;
+    assert_eq!(events.len(), 8);
+    error.expect("eight streams without an event of a run");
+
+    let steps = (0..20).map(|step| reply([model_at(step), watched_step(step)]).then_nothing());
+    let end = refusal(Code::NotFound, None);
+    let server = Server::start(steps.chain([end])).await;
+    let (events, _) = follow(&mut watch(server.client().await).await).await;
+    assert_eq!(events.len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_watch_outlives_any_number_of_connections() {
+    let idle = (0..20).map(|step| reply([model_at(step)]).then_hang());
+    let server = Server::start(idle.chain([refusal(Code::NotFound, None)])).await;
+    let mut watch = watch(server.client().await).await;
+    for _ in 0..20 {
+        watch.next().await.expect("an event").expect("not the end");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        server.cut();
+    }
+    assert_eq!(watch.next().await.expect_err("gone").code(), Code::NotFound);
+}
+
 #[tokio::test]
 async fn an_address_without_a_server_is_reported_with_its_cause() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -394,10 +516,12 @@ async fn an_address_without_a_server_is_reported_with_its_cause() {
 #[test]
 fn the_futures_of_a_client_can_move_between_threads() {
     fn is_send(_: impl Send) {}
-    let _ = |client: Client, mut run: Run| {
+    let _ = |client: Client, mut run: Run, mut watch: Watch| {
         is_send(client.create_model(creation()));
         is_send(client.import_model(pb::ImportModelRequest::default()));
         is_send(client.train_batch(pb::TrainBatchRequest::default()));
         is_send(async move { run.next().await });
+        is_send(client.watch_model(pb::WatchModelRequest::default()));
+        is_send(async move { watch.next().await });
     };
 }
