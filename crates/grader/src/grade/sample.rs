@@ -7,6 +7,7 @@
 //! answer is right or wrong on the same networks under every secret, and no one can compute the values without it.
 //! Requirements that a network's shape cannot satisfy are relaxed step by step; see `LEVELS`.
 
+mod axis;
 mod batches;
 mod conditions;
 mod constants;

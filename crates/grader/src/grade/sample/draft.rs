@@ -3,6 +3,7 @@
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::axis::Axis;
 use super::demands::{
     Demands, LEAST_DELTA, LEAST_GAP, LEAST_OUTPUT, LEAST_PRE_ACTIVATION, MAGNITUDES, NEAR,
 };
@@ -30,10 +31,12 @@ pub(super) struct Draft<'a> {
     /// Units near their kink.
     near: &'a [Near],
     generator: &'a mut ChaCha8Rng,
-    /// The distance between parameters.
-    gap: f64,
+    /// The least distance of an entry of δ from 0.
+    least_delta: f64,
     /// W¹, b¹, W², … so far.
     parameters: Vec<f64>,
+    /// All weights and biases so far, which keep their distance from each other.
+    axis: Axis,
 }
 
 /// A hidden unit whose z is to be `target` on one sample.
@@ -77,8 +80,9 @@ impl<'a> Draft<'a> {
             samples,
             near,
             generator,
-            gap: gap * demands.gap,
+            least_delta: demands.delta * least_delta(spec),
             parameters: Vec::with_capacity(count),
+            axis: Axis::new(gap * demands.gap, MAGNITUDES.1),
         }
     }
 
@@ -120,7 +124,7 @@ impl<'a> Draft<'a> {
         };
         let before = self.parameters.len();
         for _ in 0..OUTPUT_DRAWS {
-            self.parameters.truncate(before);
+            self.truncate(before);
             let z = self.layer(&wanted, h)?;
             let f: Vec<f64> = z.iter().map(|&z| sigma(layer.activation, z)).collect();
             if let Some(targets) = self.targets(&z, &f) {
@@ -141,7 +145,7 @@ impl<'a> Draft<'a> {
         let mut z = vec![0.0; self.samples * layer.units];
         let mut biases = Vec::new();
         for j in 0..layer.units {
-            let (column, bias) = self.unit(wanted, &rows, j, &biases)?;
+            let (column, bias) = self.unit(wanted, &rows, j)?;
             biases.extend(bias);
             for (k, own) in column.into_iter().enumerate() {
                 z[k * layer.units + j] = own;
@@ -161,25 +165,25 @@ impl<'a> Draft<'a> {
         wanted: &Wanted<'_>,
         rows: &[&[f64]],
         j: usize,
-        biases: &[f64],
     ) -> Option<(Vec<f64>, Option<f64>)> {
         let before = self.parameters.len();
         let mut column = Vec::with_capacity(rows.len());
         let mut near = self.near.iter();
         let near = near.find(|near| (near.layer, near.unit) == (wanted.number, j));
         for _ in 0..UNIT_DRAWS {
-            self.parameters.truncate(before);
+            self.truncate(before);
             for _ in 0..wanted.layer.fan_in {
-                let weight = self.apart(biases)?;
+                let weight = self.apart()?;
+                self.axis.insert(weight);
                 self.parameters.push(weight);
             }
             let bias = if wanted.layer.has_bias() {
-                Some(self.apart(biases)?)
+                Some(self.apart()?)
             } else {
                 None
             };
             if let Some(near) = near
-                && !self.solve(near, rows[near.sample], before, bias, biases)
+                && !self.solve(near, rows[near.sample], before, bias)
             {
                 continue;
             }
@@ -193,6 +197,9 @@ impl<'a> Draft<'a> {
                 is_near || self.is_wanted(wanted, h, z, (k, j))
             });
             if is_wanted {
+                if let Some(bias) = bias {
+                    self.axis.insert(bias);
+                }
                 return Some((column, bias));
             }
         }
@@ -201,14 +208,7 @@ impl<'a> Draft<'a> {
 
     /// Changes one weight of a unit so that its z has the wanted value; `false` if that weight is then out of range, or
     /// too close to another.
-    fn solve(
-        &mut self,
-        near: &Near,
-        h: &[f64],
-        before: usize,
-        bias: Option<f64>,
-        biases: &[f64],
-    ) -> bool {
+    fn solve(&mut self, near: &Near, h: &[f64], before: usize, bias: Option<f64>) -> bool {
         let largest = (0..h.len()).max_by(|&a, &b| h[a].abs().total_cmp(&h[b].abs()));
         let Some(at) = largest.filter(|&at| h[at] != 0.0) else {
             return false;
@@ -217,13 +217,24 @@ impl<'a> Draft<'a> {
         let rest = bias.unwrap_or(0.0) + dot(h, w) - h[at] * w[at];
         let own = (near.target - rest) / h[at];
         let (least, most) = MAGNITUDES;
-        let is_apart =
-            |(place, other): (usize, &f64)| place == before + at || (own - other).abs() >= self.gap;
-        let fits = (least..=most).contains(&own.abs())
-            && self.parameters.iter().enumerate().all(is_apart)
-            && (biases.iter().chain(&bias)).all(|other| (own - other).abs() >= self.gap);
-        self.parameters[before + at] = own;
+        if !(least..=most).contains(&own.abs()) {
+            return false;
+        }
+        let drawn = w[at];
+        self.axis.remove(drawn);
+        let fits =
+            self.axis.has_room(own) && bias.is_none_or(|bias| self.axis.are_apart(own, bias));
+        let number = if fits { own } else { drawn };
+        self.axis.insert(number);
+        self.parameters[before + at] = number;
         fits
+    }
+
+    /// Takes back all parameters but the first `count`.
+    fn truncate(&mut self, count: usize) {
+        for number in self.parameters.drain(count..) {
+            self.axis.remove(number);
+        }
     }
 
     /// Whether unit j with pre-activation `z` over `h` meets the requirements on sample k.
@@ -273,6 +284,8 @@ impl<'a> Draft<'a> {
 
     /// A target for one output, whose part of the loss is its own: one that leaves δ far from 0, if one is found.
     fn target(&mut self, z: f64, f: f64) -> f64 {
+        let slope = self.slope(z);
+        let (objective, mut df) = (self.objective(), [0.0]);
         let mut y = 0.0;
         for _ in 0..NUMBER_DRAWS {
             y = match self.spec.objective.loss {
@@ -281,7 +294,9 @@ impl<'a> Draft<'a> {
                     self.magnitude()
                 }
             };
-            if self.has_delta(&[z], &[f], &[y]) {
+            let targets = TargetsRef::Values(&[y]);
+            objective.evaluate(&[f], targets, &mut [0.0], &mut df, faer::Par::Seq);
+            if (df[0] * slope).abs() >= self.least_delta {
                 break;
             }
         }
@@ -290,25 +305,10 @@ impl<'a> Draft<'a> {
 
     /// Whether δ = ∂l/∂f ⊙ σ′(z) of a sample, before any mean is taken, is far from 0.
     fn has_delta(&self, z: &[f64], f: &[f64], y: &[f64]) -> bool {
-        let architecture = &self.spec.architecture;
-        let activation = architecture.layers()[architecture.depth() - 1].activation;
-        let objective = Objective {
-            loss: self.spec.objective.loss,
-            reduction: Reduction::Sum,
-        };
         let mut df = vec![0.0; f.len()];
-        objective.evaluate(
-            f,
-            TargetsRef::Values(y),
-            &mut [0.0],
-            &mut df,
-            faer::Par::Seq,
-        );
-        let least = self.demands.delta * least_delta(self.spec);
-        let is_far = |(&z, df): (&f64, f64)| {
-            let delta = df * slope(activation, z, architecture.relu_at_zero());
-            delta.abs() >= least
-        };
+        let targets = TargetsRef::Values(y);
+        (self.objective()).evaluate(f, targets, &mut [0.0], &mut df, faer::Par::Seq);
+        let is_far = |(&z, df): (&f64, f64)| (df * self.slope(z)).abs() >= self.least_delta;
         let mut entries = z.iter().zip(df);
         if self.demands.is_every_delta {
             entries.all(is_far)
@@ -317,12 +317,26 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A number at a distance from all parameters; `None` if there is no room.
-    fn apart(&mut self, biases: &[f64]) -> Option<f64> {
+    /// The loss without a mean.
+    fn objective(&self) -> Objective {
+        Objective {
+            loss: self.spec.objective.loss,
+            reduction: Reduction::Sum,
+        }
+    }
+
+    /// σ′(z) of an output.
+    fn slope(&self, z: f64) -> f64 {
+        let architecture = &self.spec.architecture;
+        let activation = architecture.layers()[architecture.depth() - 1].activation;
+        slope(activation, z, architecture.relu_at_zero())
+    }
+
+    /// A number at a distance from all weights and biases; `None` if there is no room.
+    fn apart(&mut self) -> Option<f64> {
         for _ in 0..NUMBER_DRAWS {
             let number = self.magnitude();
-            let mut others = self.parameters.iter().chain(biases);
-            if self.gap == 0.0 || others.all(|other| (number - other).abs() >= self.gap) {
+            if self.axis.has_room(number) {
                 return Some(number);
             }
         }
