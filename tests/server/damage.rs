@@ -227,10 +227,10 @@ async fn damage_to_a_file_of_a_data_folder_is_told_or_does_no_harm() {
         state.rotate_right(17) ^ state
     };
     let once = files.iter().enumerate().flat_map(|(number, file)| {
-        // Half of all pairs, so that it takes seconds.
+        // A third of all pairs, with each file and each way among them, so that it takes seconds.
         ALL.into_iter()
             .enumerate()
-            .filter(move |(way, _)| (number + way) % 2 == 0)
+            .filter(move |(way, _)| (number + way) % 3 == 0)
             .map(move |(_, way)| (file, way))
     });
     let mut cases: Vec<(&PathBuf, Damage, u64)> =

@@ -10,14 +10,15 @@ use tonic::Code;
 
 use crate::fixture::{
     FOREVER, Hands, Server, Training, create, get, homework, homework_with_adam, let_it_look, now,
-    refused, run, train, under_way, until,
+    refused, run, train, under_way,
 };
 
 /// Lets every model be idle for longer than it may be, until so many are in memory.
 async fn idle_until(hands: &Hands, server: &Server, models: i32) {
     hands.pass(Config::default().evict_after_seconds + 1);
-    let_it_look().await;
-    until(async || resident(server).await == models).await;
+    while resident(server).await != models {
+        let_it_look().await;
+    }
 }
 
 /// Models in memory.

@@ -1,4 +1,7 @@
 //! Long, flat, wide and nested answers on a small stack: each gets a verdict within bounded work.
+//!
+//! The usual run takes a part of all combinations, in which every form, front and length occurs. `ALL_SHAPES=1` takes
+//! all of them.
 
 mod page;
 mod shapes;
@@ -25,6 +28,15 @@ static HOMEWORK: LazyLock<Arc<Grader>> = LazyLock::new(|| {
 
 /// The time limit of one answer, in a test build on a busy machine. It usually takes a hundredth.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// One in `usual` of the combinations, or all of them.
+fn one_in(usual: usize) -> usize {
+    if std::env::var_os("ALL_SHAPES").is_some() {
+        1
+    } else {
+        usual
+    }
+}
 
 /// Runs on half of the smallest stack on which formulas are parsed. An overflow would end the process.
 fn on_half_a_stack<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> V {
@@ -97,7 +109,7 @@ fn every_form_has_a_verdict_soon_on_a_small_stack() {
     on_half_a_stack(|| {
         let questions = &HOMEWORK.assignment().questions;
         let (mut slowest, mut invalid, mut all) = ((Duration::ZERO, String::new()), 0, 0);
-        for (at, text) in cases() {
+        for (at, text) in cases().step_by(one_in(3)) {
             let began = Instant::now();
             let report = judge(&questions[at % questions.len()].id, &text);
             assert_sound(&report, &text);
@@ -118,7 +130,7 @@ fn every_form_is_linted_soon_on_a_small_stack() {
     on_half_a_stack(|| {
         let questions = &HOMEWORK.assignment().questions;
         let mut slowest = (Duration::ZERO, String::new());
-        for (at, text) in cases().step_by(11) {
+        for (at, text) in cases().step_by(one_in(17)) {
             let id = questions[at % questions.len()].id.clone();
             let began = Instant::now();
             lint_key(&HOMEWORK, &BTreeMap::from([(id, text.clone())]));
@@ -295,15 +307,29 @@ fn hostile() -> Vec<String> {
         ("|", "m", "|"),
     ];
     let mut texts = Vec::new();
-    for (open, inner, close) in OPEN {
+    // Without a front, after one in Python, after one in MATLAB, and never closed.
+    const FRONTS: [Option<&str>; 4] = [
+        Some(""),
+        Some("a = np.exp(z2)\n"),
+        Some("a = z2 .* z2;\n"),
+        None,
+    ];
+    for (form, (open, inner, close)) in OPEN.into_iter().enumerate() {
         let most = 8000 / (open.len() + close.len());
-        for count in [10, 20, 31, 40, 62, 99, most] {
+        for (length, count) in [10, 20, 31, 40, 62, 99, most].into_iter().enumerate() {
             let count = count.min(most);
-            for front in ["", "a = np.exp(z2)\n", "a = z2 .* z2;\n"] {
-                let nested = open.repeat(count) + inner + &close.repeat(count);
-                texts.push(format!("{front}{nested}"));
+            // The longest text is the one that could overflow the stack.
+            let some = if count == most { 1 } else { one_in(4) };
+            for front in FRONTS.iter().skip((form + length) % some).step_by(some) {
+                texts.push(match front {
+                    Some(front) => format!(
+                        "{front}{}{inner}{}",
+                        open.repeat(count),
+                        close.repeat(count)
+                    ),
+                    None => open.repeat(count),
+                });
             }
-            texts.push(open.repeat(count));
         }
     }
     for count in [5, 11, 40, 300] {
