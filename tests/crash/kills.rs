@@ -16,7 +16,7 @@ use crate::rounds::{Rounds, Tally, fault};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_to_kill_9() {
     let count = std::env::var("CRASH_ROUNDS");
-    let count: u64 = count.map_or(8, |count| count.parse().expect("a number"));
+    let count: u64 = count.map_or(5, |count| count.parse().expect("a number"));
     let mut rounds = Rounds::new().await;
     let mut random = Random(20);
     let calm = Setting::default();
