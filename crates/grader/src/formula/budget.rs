@@ -15,6 +15,7 @@ pub fn too_much_work(expr: &Expr) -> FormulaError {
 
 impl Evaluator<'_> {
     /// The value, paid for.
+    #[inline]
     pub(super) fn charged(
         &mut self,
         expr: &Expr,
@@ -27,6 +28,7 @@ impl Evaluator<'_> {
     }
 
     /// Holds work that is about to be done to the budget, and pays for it.
+    #[inline]
     pub(super) fn pay(&mut self, work: usize, expr: &Expr) -> Result<(), FormulaError> {
         self.work = self.work.saturating_add(work);
         self.hold_to_budget(expr)
@@ -40,6 +42,7 @@ impl Evaluator<'_> {
         Err(too_much_work(expr))
     }
 
+    #[inline]
     pub(super) fn hold_to_budget(&self, expr: &Expr) -> Result<(), FormulaError> {
         if self.work <= MAX_WORK {
             return Ok(());

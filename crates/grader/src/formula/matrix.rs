@@ -10,11 +10,23 @@ const INLINE: usize = 6;
 type Entries = SmallVec<[f64; INLINE]>;
 
 /// Row-major entries. Rows and columns are at least 1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Matrix {
     rows: usize,
     columns: usize,
     entries: Entries,
+}
+
+impl Clone for Matrix {
+    /// As the derived one, which would copy entry by entry.
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            rows: self.rows,
+            columns: self.columns,
+            entries: Entries::from_slice(&self.entries),
+        }
+    }
 }
 
 impl Matrix {
@@ -36,8 +48,13 @@ impl Matrix {
     }
 
     /// One number, 1 × 1.
+    #[inline]
     pub fn scalar(value: f64) -> Self {
-        Self::of(1, 1, smallvec![value])
+        Self {
+            rows: 1,
+            columns: 1,
+            entries: Entries::from_slice(&[value]),
+        }
     }
 
     /// The sum over the rows, as a row.
@@ -84,6 +101,9 @@ impl Matrix {
     /// The entries at the given rows and columns, both from 0.
     #[must_use]
     pub fn block(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        if (rows.len(), columns.len()) == (1, 1) {
+            return Self::scalar(self.at(rows.start, columns.start));
+        }
         let mut entries = Entries::with_capacity(rows.len() * columns.len());
         for row in rows.clone() {
             entries.extend_from_slice(&self.entries[row * self.columns..][columns.clone()]);
@@ -102,6 +122,9 @@ impl Matrix {
     /// Applies `f` to every entry.
     #[must_use]
     pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+        if let Some(value) = self.as_scalar() {
+            return Self::scalar(f(value));
+        }
         let entries = self.entries.iter().map(|&entry| f(entry)).collect();
         Self::of(self.rows, self.columns, entries)
     }
@@ -113,6 +136,9 @@ impl Matrix {
     #[must_use]
     pub fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         assert_eq!(self.shape(), other.shape());
+        if let (Some(a), Some(b)) = (self.as_scalar(), other.as_scalar()) {
+            return Self::scalar(f(a, b));
+        }
         let pairs = self.entries.iter().zip(&other.entries);
         let entries = pairs.map(|(&a, &b)| f(a, b)).collect();
         Self::of(self.rows, self.columns, entries)
@@ -136,6 +162,10 @@ impl Matrix {
     /// The transpose.
     #[must_use]
     pub fn transposed(&self) -> Self {
+        if self.rows == 1 || self.columns == 1 {
+            let entries = Entries::from_slice(&self.entries);
+            return Self::of(self.columns, self.rows, entries);
+        }
         let mut entries = Entries::with_capacity(self.entries.len());
         for column in 0..self.columns {
             entries.extend((0..self.rows).map(|row| self.at(row, column)));

@@ -78,6 +78,7 @@ pub(super) struct EvaluationMark {
 
 impl Evaluator<'_> {
     /// The remembered value of a subexpression.
+    #[inline]
     pub(super) fn recall(&mut self, expr: &Expr) -> Option<Result<Matrix, FormulaError>> {
         let place = self.place(expr)?;
         let known = self.memory.as_ref()?.at(place)?;
@@ -91,6 +92,7 @@ impl Evaluator<'_> {
     }
 
     /// Begins a subexpression without a remembered value.
+    #[inline]
     pub(super) fn begin(&mut self, expr: &Expr) -> EvaluationMark {
         let begun = EvaluationMark {
             place: self.place(expr),
@@ -104,6 +106,7 @@ impl Evaluator<'_> {
     }
 
     /// Ends a subexpression whose value was computed, and remembers it.
+    #[inline]
     pub(super) fn end(&mut self, begun: &EvaluationMark, value: &Result<Matrix, FormulaError>) {
         let Some(place) = begun.place else { return };
         let known = Known {
@@ -125,6 +128,7 @@ impl Evaluator<'_> {
 
     /// The position of a subexpression's value. It depends on the subexpression and on the one index that an enclosing
     /// sum or stack binds; inside two of them nothing is remembered.
+    #[inline]
     fn place(&self, expr: &Expr) -> Option<usize> {
         if expr.number == 0 || self.memory.is_none() {
             return None;
@@ -139,6 +143,7 @@ impl Evaluator<'_> {
 }
 
 impl Memory {
+    #[inline]
     fn at(&self, place: usize) -> Option<&Known> {
         let at = *self.places.get(place)? as usize;
         self.known.get(at.checked_sub(1)?)
