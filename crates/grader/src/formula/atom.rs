@@ -1,5 +1,7 @@
 //! Parses the smallest expressions: numbers, names, functions with their arguments.
 
+use std::sync::Arc;
+
 use super::expr::{Expr, Function, Index, Indices, Kind, Operator};
 use super::lexer::Token;
 use super::parser::Parser;
@@ -126,7 +128,7 @@ impl Parser<'_> {
                 self.expect(",")?;
                 let below = self.comparison()?;
                 self.expect(")")?;
-                let kind = Kind::Binary(Operator::Divide, Box::new(above), Box::new(below));
+                let kind = Kind::Binary(Operator::Divide, Arc::new(above), Arc::new(below));
                 self.node(kind, start)
             }
             "frac" => self.fraction(start),
@@ -290,7 +292,7 @@ impl Parser<'_> {
         }
         let value = self.node(Kind::Call(function, arguments), start)?;
         match power {
-            Some(power) => self.node(Kind::Power(Box::new(value), Box::new(power)), start),
+            Some(power) => self.node(Kind::Power(Arc::new(value), Arc::new(power)), start),
             None => Ok(value),
         }
     }
@@ -315,12 +317,12 @@ impl Parser<'_> {
         }
         let mut values = self.arguments()?.values.into_iter();
         let kind = match (name, values.next(), values.next(), values.next()) {
-            ("transpose", Some(a), None, _) => Kind::Transpose(Box::new(a)),
+            ("transpose", Some(a), None, _) => Kind::Transpose(Arc::new(a)),
             ("dot" | "matmul", Some(a), Some(b), None) => {
-                Kind::Binary(Operator::Times, Box::new(a), Box::new(b))
+                Kind::Binary(Operator::Times, Arc::new(a), Arc::new(b))
             }
             ("multiply", Some(a), Some(b), None) => {
-                Kind::Binary(Operator::Hadamard, Box::new(a), Box::new(b))
+                Kind::Binary(Operator::Hadamard, Arc::new(a), Arc::new(b))
             }
             ("outer", Some(a), Some(b), None) => Kind::Call(Function::Outer, vec![a, b]),
             ("where", Some(condition), Some(a), Some(b)) => {
@@ -396,7 +398,7 @@ impl Parser<'_> {
     fn norm(&mut self, start: Span) -> Result<Expr, FormulaError> {
         let inner = self.between_bars("‖")?;
         let two = self.node(Kind::Number(2.0), start)?;
-        let squares = self.node(Kind::Power(Box::new(inner), Box::new(two)), start)?;
+        let squares = self.node(Kind::Power(Arc::new(inner), Arc::new(two)), start)?;
         let total = self.node(Kind::Call(Function::Total, vec![squares]), start)?;
         let norm = self.node(Kind::Call(Function::Sqrt, vec![total]), start)?;
         // `\|a\|_2` and `\|a\|_F`.
@@ -427,7 +429,7 @@ impl Parser<'_> {
             self.expect("}")?;
         }
         let base = self.factor()?;
-        self.node(Kind::Transpose(Box::new(base)), start)
+        self.node(Kind::Transpose(Arc::new(base)), start)
     }
 
     /// x, y, δ: indices, transposes and powers as for any other symbol.
@@ -519,8 +521,8 @@ impl Parser<'_> {
         }
         self.expect("}")?;
         self.expect("]")?;
-        let range = Some((Box::new(from), Box::new(to)));
-        self.node(Kind::Sum(letter, range, Box::new(body)), start)
+        let range = Some((Arc::new(from), Arc::new(to)));
+        self.node(Kind::Sum(letter, range, Arc::new(body)), start)
     }
 
     /// Mathematica's `Piecewise[{{a, c}, …}, b]`; 0 where b is left out.
@@ -556,8 +558,8 @@ impl Parser<'_> {
         } else {
             self.factor()?
         };
-        let turned = self.node(Kind::Transpose(Box::new(matrix)), start)?;
+        let turned = self.node(Kind::Transpose(Arc::new(matrix)), start)?;
         let row = self.node(Kind::Call(Function::Flatten, vec![turned]), start)?;
-        self.node(Kind::Transpose(Box::new(row)), start)
+        self.node(Kind::Transpose(Arc::new(row)), start)
     }
 }

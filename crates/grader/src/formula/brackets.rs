@@ -1,5 +1,7 @@
 //! Parses matrices, rows, cases and the conditions of indicators.
 
+use std::sync::Arc;
+
 use super::ellipsis::pattern;
 use super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::lexer::Token;
@@ -87,7 +89,7 @@ impl Parser<'_> {
         self.expect(",")?;
         let right = self.sum()?;
         self.expect(">")?;
-        let product = Kind::Binary(Operator::Hadamard, Box::new(left), Box::new(right));
+        let product = Kind::Binary(Operator::Hadamard, Arc::new(left), Arc::new(right));
         let product = self.node(product, start)?;
         self.node(Kind::Call(Function::Total, vec![product]), start)
     }
@@ -132,7 +134,7 @@ impl Parser<'_> {
             Comparison::Greater
         };
         let zero = self.node(Kind::Number(0.0), start)?;
-        let kind = Kind::Compare(comparison, Box::new(argument), Box::new(zero));
+        let kind = Kind::Compare(comparison, Arc::new(argument), Arc::new(zero));
         self.node(kind, start)
     }
 
@@ -143,7 +145,7 @@ impl Parser<'_> {
         self.expect(",")?;
         let right = self.comparison()?;
         self.expect("⟩")?;
-        let product = Kind::Binary(Operator::Hadamard, Box::new(left), Box::new(right));
+        let product = Kind::Binary(Operator::Hadamard, Arc::new(left), Arc::new(right));
         let product = self.node(product, start)?;
         self.node(Kind::Call(Function::Total, vec![product]), start)
     }
@@ -158,7 +160,7 @@ impl Parser<'_> {
         // `{a \over b}`.
         if self.eat_name("over") {
             let below = self.comparison()?;
-            let kind = Kind::Binary(Operator::Divide, Box::new(value), Box::new(below));
+            let kind = Kind::Binary(Operator::Divide, Arc::new(value), Arc::new(below));
             value = self.node(kind, start)?;
         }
         if !self.eat_condition_word() {
@@ -341,7 +343,7 @@ impl Parser<'_> {
             let transposed = row.into_iter().map(|entry| entry.map(Expr::transposed));
             let column = self.stacked(transposed.collect(), start)?;
             lines.push(Some(vec![
-                self.node(Kind::Transpose(Box::new(column)), start)?,
+                self.node(Kind::Transpose(Arc::new(column)), start)?,
             ]));
         }
         if lines.iter().all(Option::is_some) {
@@ -364,7 +366,7 @@ impl Parser<'_> {
             let before: Option<Vec<&Expr>> = before.iter().map(Option::as_ref).collect();
             if let Some(found) = before.and_then(|before| pattern(&before, last)) {
                 let (from, to, body) = (found.from, found.to, found.body);
-                let kind = Kind::Stack(found.letter, Box::new(from), Box::new(to), Box::new(body));
+                let kind = Kind::Stack(found.letter, Arc::new(from), Arc::new(to), Arc::new(body));
                 return self.node(kind, start);
             }
         }
@@ -559,10 +561,10 @@ impl Parser<'_> {
         if self.eat("(") {
             let size = self.comparison()?;
             self.expect(")")?;
-            return self.node(Kind::Ones(Some(Box::new(size))), start);
+            return self.node(Kind::Ones(Some(Arc::new(size))), start);
         }
         let size = if self.eat("_") {
-            Some(Box::new(self.script()?))
+            Some(Arc::new(self.script()?))
         } else {
             None
         };

@@ -1,5 +1,7 @@
 //! Parses fractions, derivatives and sums.
 
+use std::sync::Arc;
+
 use super::expr::{Expr, Function, Kind, Operator};
 use super::lexer::Token;
 use super::parser::Parser;
@@ -22,18 +24,18 @@ impl Parser<'_> {
         let below = self.differential()?;
         match (above, below) {
             ((false, Some(above)), (false, Some(below))) => self.node(
-                Kind::Binary(Operator::Divide, Box::new(above), Box::new(below)),
+                Kind::Binary(Operator::Divide, Arc::new(above), Arc::new(below)),
                 start,
             ),
             ((true, Some(above)), (true, Some(below))) => {
-                self.node(Kind::Derivative(Box::new(above), Box::new(below)), start)
+                self.node(Kind::Derivative(Arc::new(above), Arc::new(below)), start)
             }
             ((true, None), (true, Some(below))) => {
                 if let Some(slope) = self.slope_of_next(&below, start)? {
                     return Ok(slope);
                 }
                 let above = self.nested(Self::term)?;
-                self.node(Kind::Derivative(Box::new(above), Box::new(below)), start)
+                self.node(Kind::Derivative(Arc::new(above), Arc::new(below)), start)
             }
             ((true, _), _) => Err(FormulaError::new(
                 Fault::Syntax,
@@ -107,7 +109,7 @@ impl Parser<'_> {
             self.factor_without_scripts()?
         };
         let above = self.factor()?;
-        self.node(Kind::Derivative(Box::new(above), Box::new(below)), start)
+        self.node(Kind::Derivative(Arc::new(above), Arc::new(below)), start)
     }
 
     /// The h of `\nabla_h l` without a layer: that of the last one.
@@ -136,13 +138,13 @@ impl Parser<'_> {
             self.at += 1;
             let below = self.named(quantity, start_below)?;
             let below = self.scripts(below, start_below)?;
-            return self.node(Kind::Derivative(Box::new(above), Box::new(below)), start);
+            return self.node(Kind::Derivative(Arc::new(above), Arc::new(below)), start);
         }
         if !self.eat_name("partial") && !self.eat_name("d") {
             return Err(self.unexpected("a ∂ below, as in ∂l/∂W^2"));
         }
         let below = self.factor()?;
-        self.node(Kind::Derivative(Box::new(above), Box::new(below)), start)
+        self.node(Kind::Derivative(Arc::new(above), Arc::new(below)), start)
     }
 
     /// Whether a `d` here begins a derivative on one line: `dl/dW^2`, `dσ/dz`, `dσ(z)/dz`.
@@ -352,7 +354,7 @@ impl Parser<'_> {
                 self.node(Kind::Call(function, vec![place]), start)
             }
             Kind::Compare(comparison, left, right) if left.part_count() == 0 => {
-                let kind = Kind::Compare(comparison, Box::new(place), right);
+                let kind = Kind::Compare(comparison, Arc::new(place), right);
                 self.node(kind, start)
             }
             _ => {
@@ -404,18 +406,18 @@ impl Parser<'_> {
         let mut body = self.nested(Self::term)?;
         self.bound.truncate(known);
         for condition in ranges.conditions {
-            let kind = Kind::Binary(Operator::Times, Box::new(condition), Box::new(body));
+            let kind = Kind::Binary(Operator::Times, Arc::new(condition), Arc::new(body));
             body = self.node(kind, start)?;
         }
         for (letter, from, own_to) in ranges.letters.into_iter().rev() {
             let range = match (from, own_to.or_else(|| to.clone())) {
                 (from, Some(to)) => {
                     let one = Expr::new(Kind::Number(1.0), to.span);
-                    Some((Box::new(from.unwrap_or(one)), Box::new(to)))
+                    Some((Arc::new(from.unwrap_or(one)), Arc::new(to)))
                 }
                 (_, None) => None,
             };
-            body = self.node(Kind::Sum(letter, range, Box::new(body)), start)?;
+            body = self.node(Kind::Sum(letter, range, Arc::new(body)), start)?;
         }
         Ok(body)
     }

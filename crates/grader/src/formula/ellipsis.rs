@@ -1,5 +1,7 @@
 //! Expands the dots in `a_1 + a_2 + … + a_m` and in matrices into the one formula in which only an index varies.
 
+use std::sync::Arc;
+
 use super::expr::{Expr, Index, Indices, Kind, Operator};
 use super::parser::Parser;
 use super::{Fault, FormulaError};
@@ -113,8 +115,8 @@ impl Parser<'_> {
             if run.iter().all(|(operator, _)| *operator == Operator::Add)
                 && let Some(found) = pattern(&before, &last)
             {
-                let range = Some((Box::new(found.from), Box::new(found.to)));
-                let sum = Kind::Sum(found.letter, range, Box::new(found.body));
+                let range = Some((Arc::new(found.from), Arc::new(found.to)));
+                let sum = Kind::Sum(found.letter, range, Arc::new(found.body));
                 let start = before.first().map_or(start, |first| first.span);
                 terms.truncate(from);
                 terms.push((Operator::Add, self.node(sum, start)?));

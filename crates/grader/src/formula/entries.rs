@@ -1,5 +1,7 @@
 //! Matrices given by their entry: `[a_{ij}]_{ij}`, and `(\partial l/\partial W)_{ij} = …` for the whole.
 
+use std::sync::Arc;
+
 use super::chain::Side;
 use super::eval::Evaluator;
 use super::expr::{Expr, Index, Indices, Kind};
@@ -37,9 +39,9 @@ impl Parser<'_> {
                 self.note(
                     "The formula of one entry was read as the matrix of all of them.".to_owned(),
                 );
-                Kind::Entries(row, column, Box::new(base), None)
+                Kind::Entries(row, column, Arc::new(base), None)
             }
-            None => Kind::Select(Box::new(base), indices),
+            None => Kind::Select(Arc::new(base), indices),
         }
     }
 
@@ -83,7 +85,7 @@ impl Parser<'_> {
         }
         self.note("The formula of one entry was read as the matrix of all of them.".to_owned());
         let part = base.clone();
-        Ok(Kind::Range(letter, Box::new(to), Box::new(part)))
+        Ok(Kind::Range(letter, Arc::new(to), Arc::new(part)))
     }
 }
 
@@ -165,7 +167,7 @@ pub(super) fn define_by_entries(sides: &mut [Side], scope: &Scope) {
     let Some((row, column, quantity)) = entry_letters(left, scope) else {
         return;
     };
-    let like = Some(Box::new(quantity.clone()));
+    let like = Some(Arc::new(quantity.clone()));
     let mut letters: Vec<char> = row.into_iter().chain(column).collect();
     letters.dedup();
     for side in rest {
@@ -173,7 +175,7 @@ pub(super) fn define_by_entries(sides: &mut [Side], scope: &Scope) {
             let is_open = letters.iter().any(|letter| mentions_freely(expr, *letter));
             // A side that stays a derivative by entries is a step on the way.
             let is_step = entry_letters(expr, scope).is_some();
-            let kind = Kind::Entries(row, column, Box::new(expr.clone()), like.clone());
+            let kind = Kind::Entries(row, column, Arc::new(expr.clone()), like.clone());
             (is_open && !is_step && expr.height() < super::MAX_HEIGHT)
                 .then(|| Expr::new(kind, expr.span))
         };

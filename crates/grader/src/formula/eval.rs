@@ -65,7 +65,7 @@ pub fn shape_text((rows, columns): (usize, usize), bindings: &dyn Bindings) -> S
 pub(super) struct Evaluator<'b> {
     pub(super) bindings: &'b dyn Bindings,
     /// The indices that have a value: the question's, then those of the enclosing sums and stacks.
-    pub(super) letters: Vec<(char, usize)>,
+    pub(super) letters: SmallVec<[(char, usize); 8]>,
     /// The number of the question's indices.
     pub(super) given: usize,
     pub(super) work: usize,
@@ -94,11 +94,19 @@ fn is_bias(expr: &Expr) -> bool {
     matches!(expr.kind, Kind::Symbol(Symbol::Bias(_)))
 }
 
+/// Whether the expression is the ones of any length, or their transpose.
+fn is_ones(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Transpose(inner) => inner.kind == Kind::Ones(None),
+        kind => *kind == Kind::Ones(None),
+    }
+}
+
 impl<'b> Evaluator<'b> {
     pub(super) fn new(bindings: &'b dyn Bindings, letters: &[(char, usize)]) -> Self {
         Self {
             bindings,
-            letters: letters.to_vec(),
+            letters: SmallVec::from_slice(letters),
             given: letters.len(),
             work: 0,
             approximate: false,
@@ -118,6 +126,7 @@ impl<'b> Evaluator<'b> {
     }
 
     /// The value of an expression, remembered or computed.
+    #[inline]
     pub(super) fn value(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
         match &expr.kind {
             Kind::Binary(_, left, _) if matches!(left.kind, Kind::Binary(..)) => self.row(expr),
@@ -128,6 +137,7 @@ impl<'b> Evaluator<'b> {
         }
     }
 
+    #[inline]
     fn value_anew(&mut self, expr: &Expr) -> Result<Matrix, FormulaError> {
         let begun = self.begin(expr);
         let value = self.compute(expr);
@@ -262,6 +272,7 @@ impl<'b> Evaluator<'b> {
         FormulaError::new(fault, expr.span, message)
     }
 
+    #[inline]
     pub(super) fn symbol(&self, symbol: Symbol, expr: &Expr) -> Result<&'b Matrix, FormulaError> {
         let depth = self.bindings.depth();
         let message = || match symbol {
@@ -279,6 +290,7 @@ impl<'b> Evaluator<'b> {
         FormulaError::new(Fault::Shape, expr.span, message)
     }
 
+    #[inline]
     pub(super) fn letter(&self, letter: char, expr: &Expr) -> Result<usize, FormulaError> {
         let bound = self.letters.iter().rev().find(|(name, _)| *name == letter);
         bound.map(|(_, value)| *value).ok_or_else(|| {
@@ -339,6 +351,7 @@ impl<'b> Evaluator<'b> {
         ))
     }
 
+    #[inline]
     pub(super) fn range(
         &self,
         index: Index,
@@ -384,10 +397,6 @@ impl<'b> Evaluator<'b> {
             return self.broadcast(&a, &b, whole);
         }
         // `\mathbf{1} - h ⊙ h`: ones of the shape of the other side.
-        let is_ones = |expr: &Expr| match &expr.kind {
-            Kind::Transpose(inner) => inner.kind == Kind::Ones(None),
-            kind => *kind == Kind::Ones(None),
-        };
         if is_ones(left) || is_ones(right) {
             let like = if is_ones(left) { &b } else { &a };
             let ones = Matrix::filled(like.rows(), like.columns(), 1.0);
@@ -544,7 +553,7 @@ impl<'b> Evaluator<'b> {
 }
 
 /// Whether the expression is a number rather than a matrix with one entry.
-fn is_number(expr: &Expr) -> bool {
+pub(super) fn is_number(expr: &Expr) -> bool {
     expr.pieces().all(|piece| {
         matches!(
             piece.kind,

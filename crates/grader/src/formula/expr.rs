@@ -1,5 +1,9 @@
 //! The expression tree of a formula.
 
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+
 use super::{Span, Symbol};
 
 /// A node of a formula's tree, with the text it was parsed from. Equality ignores that text.
@@ -7,6 +11,7 @@ use super::{Span, Symbol};
 /// A row of a thousand factors or terms is a tree that leans to the left, a thousand levels deep. So no traversal
 /// recurses down the left side of [`Kind::Binary`]; it may recurse down everything else, because [`Self::height`] is
 /// bounded. The module `tree` has the traversals that the compiler would derive recursively.
+#[derive(Clone)]
 pub struct Expr {
     /// The meaning of the node.
     pub kind: Kind,
@@ -19,6 +24,12 @@ pub struct Expr {
     pub(super) height: u32,
 }
 
+/// The direct parts of a node.
+pub type Parts<'e> = SmallVec<[&'e Expr; 3]>;
+
+/// The direct parts of a node, mutable.
+pub type PartsMut<'e> = SmallVec<[&'e mut Expr; 3]>;
+
 /// The meaning of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
@@ -29,43 +40,43 @@ pub enum Kind {
     /// The value of an index, as in `[q = i]`.
     Letter(char),
     /// A column of ones, as long as `Some` size or as the batch.
-    Ones(Option<Box<Expr>>),
+    Ones(Option<Arc<Expr>>),
     /// A column with a one at this index and zeros, of this size.
-    Unit(Index, Option<Box<Expr>>),
+    Unit(Index, Option<Arc<Expr>>),
     /// One entry, a row or a column.
-    Select(Box<Expr>, Indices),
+    Select(Arc<Expr>, Indices),
     /// The transpose.
-    Transpose(Box<Expr>),
+    Transpose(Arc<Expr>),
     /// The negation.
-    Negate(Box<Expr>),
+    Negate(Arc<Expr>),
     /// The power of a scalar, or an elementwise power.
-    Power(Box<Expr>, Box<Expr>),
+    Power(Arc<Expr>, Arc<Expr>),
     /// Two operands.
-    Binary(Operator, Box<Expr>, Box<Expr>),
+    Binary(Operator, Arc<Expr>, Arc<Expr>),
     /// Factors joined by ⊙ and by products without parentheses, to be grouped by [`super::readings`].
-    Mixed(Box<Expr>, Vec<(Operator, Expr)>),
+    Mixed(Arc<Expr>, Vec<(Operator, Expr)>),
     /// 1 if the comparison holds, else 0.
-    Compare(Comparison, Box<Expr>, Box<Expr>),
+    Compare(Comparison, Arc<Expr>, Arc<Expr>),
     /// A function of its arguments.
     Call(Function, Vec<Expr>),
     /// Σ over an index, from and to; without limits if the body implies them.
-    Sum(char, Option<(Box<Expr>, Box<Expr>)>, Box<Expr>),
+    Sum(char, Option<(Arc<Expr>, Arc<Expr>)>, Arc<Expr>),
     /// A row for every value of an index, from and to: the meaning of the dots in a matrix.
-    Stack(char, Box<Expr>, Box<Expr>, Box<Expr>),
+    Stack(char, Arc<Expr>, Arc<Expr>, Arc<Expr>),
     /// The matrix of this entry for all values of a row's and a column's index; for one index given as both, a row or a
     /// column, by what it indexes.
     /// The last is a quantity of the same shape, where the text gives one.
-    Entries(Option<char>, Option<char>, Box<Expr>, Option<Box<Expr>>),
+    Entries(Option<char>, Option<char>, Arc<Expr>, Option<Arc<Expr>>),
     /// The same for one index that runs from 1 to a last value.
-    Range(char, Box<Expr>, Box<Expr>),
+    Range(char, Arc<Expr>, Arc<Expr>),
     /// Rows of blocks.
     Rows(Vec<Vec<Expr>>),
     /// The value of the first case whose condition holds, entry by entry.
     Cases(Vec<(Expr, Option<Expr>)>),
     /// ∂ of the first with respect to the second.
-    Derivative(Box<Expr>, Box<Expr>),
+    Derivative(Arc<Expr>, Arc<Expr>),
     /// A formula from a program, with the array rules of its language.
-    Code(Semantics, Box<Expr>),
+    Code(Semantics, Arc<Expr>),
 }
 
 /// What an operator does with operands of different shapes.
@@ -214,15 +225,25 @@ impl Expr {
     #[must_use]
     pub fn transposed(self) -> Self {
         let span = self.span;
-        Self::new(Kind::Transpose(Box::new(self)), span)
+        Self::new(Kind::Transpose(Arc::new(self)), span)
     }
 
     /// A copy with `index` in place of the index `letter`.
     #[must_use]
     pub fn with_index(&self, letter: char, index: Index) -> Self {
         let mut expr = self.clone();
+        let own = Index::Letter(letter);
+        let has_own = |piece: &Self| match &piece.kind {
+            Kind::Select(_, Indices::One(one)) | Kind::Unit(one, _) => *one == own,
+            Kind::Select(_, Indices::Two(row, column)) => *row == own || *column == own,
+            _ => false,
+        };
+        // Then the copy shares all of its parts.
+        if !self.pieces().any(has_own) {
+            return expr;
+        }
         let put = |place: &mut Index| {
-            if *place == Index::Letter(letter) {
+            if *place == own {
                 *place = index;
             }
         };
@@ -238,7 +259,7 @@ impl Expr {
     }
 
     /// The direct parts.
-    pub fn parts(&self) -> Vec<&Expr> {
+    pub fn parts(&self) -> Parts<'_> {
         self.kind.parts()
     }
 
@@ -270,13 +291,13 @@ impl Expr {
             (Kind::Select(part, _) | Kind::Transpose(part) | Kind::Negate(part), 0)
             | (Kind::Binary(_, part, _) | Kind::Compare(_, part, _), 0)
             | (Kind::Binary(_, _, part) | Kind::Compare(_, _, part), 1)
-            | (Kind::Sum(_, Some(_), part), 2) => Some(part),
+            | (Kind::Sum(_, Some(_), part), 2) => Some(Arc::make_mut(part)),
             (kind, _) => kind.parts_mut().into_iter().nth(at),
         }
     }
 
     /// The direct parts, mutable.
-    pub fn parts_mut(&mut self) -> Vec<&mut Expr> {
+    pub fn parts_mut(&mut self) -> PartsMut<'_> {
         self.number = 0;
         self.kind.parts_mut()
     }
@@ -304,32 +325,32 @@ impl Expr {
 }
 
 impl Kind {
-    pub(super) fn parts(&self) -> Vec<&Expr> {
+    pub(super) fn parts(&self) -> Parts<'_> {
         match self {
             Kind::Number(_)
             | Kind::Symbol(_)
             | Kind::Letter(_)
             | Kind::Ones(None)
-            | Kind::Unit(_, None) => vec![],
+            | Kind::Unit(_, None) => smallvec![],
             Kind::Ones(Some(part))
             | Kind::Unit(_, Some(part))
             | Kind::Entries(_, _, part, _)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
             | Kind::Negate(part)
-            | Kind::Code(_, part) => vec![part],
+            | Kind::Code(_, part) => smallvec![&**part],
             Kind::Power(a, b)
             | Kind::Range(_, a, b)
             | Kind::Binary(_, a, b)
             | Kind::Compare(_, a, b)
-            | Kind::Derivative(a, b) => vec![a, b],
+            | Kind::Derivative(a, b) => smallvec![&**a, &**b],
             Kind::Mixed(first, rest) => std::iter::once(&**first)
                 .chain(rest.iter().map(|(_, part)| part))
                 .collect(),
             Kind::Call(_, parts) => parts.iter().collect(),
-            Kind::Sum(_, None, body) => vec![body],
+            Kind::Sum(_, None, body) => smallvec![&**body],
             Kind::Sum(_, Some((from, to)), body) | Kind::Stack(_, from, to, body) => {
-                vec![from, to, body]
+                smallvec![&**from, &**to, &**body]
             }
             Kind::Rows(rows) => rows.iter().flatten().collect(),
             Kind::Cases(cases) => cases
@@ -339,33 +360,33 @@ impl Kind {
         }
     }
 
-    pub(super) fn parts_mut(&mut self) -> Vec<&mut Expr> {
+    pub(super) fn parts_mut(&mut self) -> PartsMut<'_> {
         match self {
             Kind::Number(_)
             | Kind::Symbol(_)
             | Kind::Letter(_)
             | Kind::Ones(None)
-            | Kind::Unit(_, None) => vec![],
+            | Kind::Unit(_, None) => smallvec![],
             Kind::Ones(Some(part))
             | Kind::Unit(_, Some(part))
             | Kind::Entries(_, _, part, _)
             | Kind::Select(part, _)
             | Kind::Transpose(part)
             | Kind::Negate(part)
-            | Kind::Code(_, part) => vec![part],
+            | Kind::Code(_, part) => smallvec![Arc::make_mut(part)],
             Kind::Power(a, b)
             | Kind::Range(_, a, b)
             | Kind::Binary(_, a, b)
             | Kind::Compare(_, a, b)
-            | Kind::Derivative(a, b) => vec![a, b],
+            | Kind::Derivative(a, b) => smallvec![Arc::make_mut(a), Arc::make_mut(b)],
             Kind::Mixed(first, rest) => {
                 let rest = rest.iter_mut().map(|(_, part)| part);
-                std::iter::once(&mut **first).chain(rest).collect()
+                std::iter::once(Arc::make_mut(first)).chain(rest).collect()
             }
             Kind::Call(_, parts) => parts.iter_mut().collect(),
-            Kind::Sum(_, None, body) => vec![body],
+            Kind::Sum(_, None, body) => smallvec![Arc::make_mut(body)],
             Kind::Sum(_, Some((from, to)), body) | Kind::Stack(_, from, to, body) => {
-                vec![from, to, body]
+                smallvec![Arc::make_mut(from), Arc::make_mut(to), Arc::make_mut(body)]
             }
             Kind::Rows(rows) => rows.iter_mut().flatten().collect(),
             Kind::Cases(cases) => cases

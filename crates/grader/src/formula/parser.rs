@@ -3,6 +3,8 @@
 //! Tight to loose: scripts · products, `/` · ⊙ · `+ −` · comparisons. Adjacent products and ⊙ without parentheses stay
 //! together in [`Kind::Mixed`], because authors differ in which of them binds tighter.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
@@ -270,7 +272,7 @@ impl<'t> Parser<'t> {
                 return Err(parser.unexpected("one comparison at a time"));
             }
             parser.node(
-                Kind::Compare(comparison, Box::new(left), Box::new(right)),
+                Kind::Compare(comparison, Arc::new(left), Arc::new(right)),
                 start,
             )
         })
@@ -304,7 +306,7 @@ impl<'t> Parser<'t> {
                 end: right.span.end,
             };
             left = self.node(
-                Kind::Binary(operator, Box::new(left), Box::new(right)),
+                Kind::Binary(operator, Arc::new(left), Arc::new(right)),
                 start,
             )?;
             left.span = span;
@@ -316,7 +318,7 @@ impl<'t> Parser<'t> {
         let start = self.here();
         if self.eat("-") {
             let term = self.nested(Self::signed_term)?;
-            return self.node(Kind::Negate(Box::new(term)), start);
+            return self.node(Kind::Negate(Arc::new(term)), start);
         }
         if self.eat("+") {
             return self.nested(Self::signed_term);
@@ -341,13 +343,13 @@ impl<'t> Parser<'t> {
             let negated = self.here();
             let mut factor = if joint != Joint::Adjacent && self.eat("-") {
                 let factor = self.factor()?;
-                self.node(Kind::Negate(Box::new(factor)), negated)?
+                self.node(Kind::Negate(Arc::new(factor)), negated)?
             } else {
                 self.factor()?
             };
             if joint == Joint::DivideEach {
                 let minus_one = self.node(Kind::Number(-1.0), negated)?;
-                let inverse = Kind::Power(Box::new(factor), Box::new(minus_one));
+                let inverse = Kind::Power(Arc::new(factor), Arc::new(minus_one));
                 factor = self.node(inverse, negated)?;
             }
             rest.push((joint, factor));
@@ -409,7 +411,7 @@ impl<'t> Parser<'t> {
             // Where neighbours give no size, the style does.
             if let (Some(size), Some((index, is_row))) = (self.style.unit, unit(&factor)) {
                 let span = factor.span;
-                let size = Box::new(self.node(Kind::Symbol(size), span)?);
+                let size = Arc::new(self.node(Kind::Symbol(size), span)?);
                 let column = self.node(Kind::Unit(index, Some(size)), span)?;
                 factor = if is_row { column.transposed() } else { column };
             }
@@ -432,7 +434,7 @@ impl<'t> Parser<'t> {
             };
             let start = before.span;
             let base = if is_row { factor } else { before };
-            let picked = self.node(Kind::Select(Box::new(base), indices), start)?;
+            let picked = self.node(Kind::Select(Arc::new(base), indices), start)?;
             factors.push((joint, picked));
         }
         let mut factors = factors.into_iter();
@@ -457,7 +459,7 @@ impl<'t> Parser<'t> {
                 .into_iter()
                 .map(|(joint, factor)| (joint.operator(), factor));
             let rest = rest.collect();
-            return self.node(Kind::Mixed(Box::new(first), rest), start);
+            return self.node(Kind::Mixed(Arc::new(first), rest), start);
         }
         let mut left = first;
         for (joint, right) in rest {
@@ -472,7 +474,7 @@ impl<'t> Parser<'t> {
             let kind = if is_dot && self.style.dots {
                 Kind::Call(Function::Dot, vec![left, right])
             } else {
-                Kind::Binary(joint.operator(), Box::new(left), Box::new(right))
+                Kind::Binary(joint.operator(), Arc::new(left), Arc::new(right))
             };
             left = self.node(kind, start)?;
             left.span = span;
@@ -524,20 +526,20 @@ impl<'t> Parser<'t> {
             let kind = match self.peek() {
                 Some(Token::Mark("'" | ".T")) => {
                     self.at += 1;
-                    Kind::Transpose(Box::new(base))
+                    Kind::Transpose(Arc::new(base))
                 }
                 Some(Token::Mark(".transpose")) => {
                     self.at += 1;
                     self.expect("(")?;
                     self.expect(")")?;
-                    Kind::Transpose(Box::new(base))
+                    Kind::Transpose(Arc::new(base))
                 }
                 Some(Token::Mark(".dot")) => {
                     self.at += 1;
                     self.expect("(")?;
                     let right = self.comparison()?;
                     self.expect(")")?;
-                    Kind::Binary(Operator::Times, Box::new(base), Box::new(right))
+                    Kind::Binary(Operator::Times, Arc::new(base), Arc::new(right))
                 }
                 Some(Token::Mark(".sum")) => {
                     self.at += 1;
@@ -549,10 +551,10 @@ impl<'t> Parser<'t> {
                 Some(Token::Mark("^")) => {
                     self.at += 1;
                     if self.transpose_mark() {
-                        Kind::Transpose(Box::new(base))
+                        Kind::Transpose(Arc::new(base))
                     } else {
                         let exponent = self.script()?;
-                        Kind::Power(Box::new(base), Box::new(exponent))
+                        Kind::Power(Arc::new(base), Arc::new(exponent))
                     }
                 }
                 Some(Token::Mark("|")) if matches!(self.peek_at(1), Some(Token::Mark("_"))) => {
@@ -630,7 +632,7 @@ impl<'t> Parser<'t> {
         let start = self.here();
         if self.eat("-") {
             let inner = self.nested(Self::atom)?;
-            return self.node(Kind::Negate(Box::new(inner)), start);
+            return self.node(Kind::Negate(Arc::new(inner)), start);
         }
         self.nested(Self::atom)
     }

@@ -1,6 +1,8 @@
 //! Renders a tree as LaTeX or plain text, so that a student can see how an answer was understood. Parsing the result
 //! gives the same tree.
 
+use std::sync::Arc;
+
 use super::Symbol;
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind, Operator};
 use super::names::Letters;
@@ -388,7 +390,7 @@ fn product(arguments: &[Expr], sign: &str, pen: Pen<'_>) -> String {
     enclosed(factors.join(sign), TIMES, ATOM, pen)
 }
 
-fn sum(letter: char, range: Option<&(Box<Expr>, Box<Expr>)>, body: &Expr, pen: Pen<'_>) -> String {
+fn sum(letter: char, range: Option<&(Arc<Expr>, Arc<Expr>)>, body: &Expr, pen: Pen<'_>) -> String {
     let sign = if pen.is_latex() { "\\sum" } else { "sum" };
     let body = write(body, TERM, pen);
     let letter = index_text(letter, pen.is_latex());

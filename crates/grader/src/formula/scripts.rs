@@ -1,5 +1,7 @@
 //! Parses superscripts and subscripts: layers, transposes and indices.
 
+use std::sync::Arc;
+
 use super::expr::{Comparison, Expr, Function, Index, Indices, Kind};
 use super::lexer::Token;
 use super::parser::{Kronecker, Parser};
@@ -67,7 +69,7 @@ impl Parser<'_> {
     ) -> Result<Expr, FormulaError> {
         let loss = self.node(Kind::Symbol(Symbol::Loss), start)?;
         self.node(
-            Kind::Derivative(Box::new(loss), Box::new(with_respect_to)),
+            Kind::Derivative(Arc::new(loss), Arc::new(with_respect_to)),
             start,
         )
     }
@@ -80,12 +82,12 @@ impl Parser<'_> {
     ) -> Result<Expr, FormulaError> {
         if let Some(sample) = scripts.sample {
             let indices = self.of_sample(sample, scripts.indices.as_ref())?;
-            expr = self.node(Kind::Select(Box::new(expr), indices), start)?;
+            expr = self.node(Kind::Select(Arc::new(expr), indices), start)?;
         } else if let Some(indices) = &scripts.indices {
-            expr = self.node(Kind::Select(Box::new(expr), indices.clone()), start)?;
+            expr = self.node(Kind::Select(Arc::new(expr), indices.clone()), start)?;
         }
         for _ in 0..scripts.transposes {
-            expr = self.node(Kind::Transpose(Box::new(expr)), start)?;
+            expr = self.node(Kind::Transpose(Arc::new(expr)), start)?;
         }
         Ok(expr)
     }
@@ -161,9 +163,9 @@ impl Parser<'_> {
             None
         };
         let indices = self.of_sample(sample, within.as_ref())?;
-        let row = self.node(Kind::Select(Box::new(base), indices), start)?;
+        let row = self.node(Kind::Select(Arc::new(base), indices), start)?;
         if is_transposed {
-            return self.node(Kind::Transpose(Box::new(row)), start);
+            return self.node(Kind::Transpose(Arc::new(row)), start);
         }
         Ok(row)
     }
@@ -481,7 +483,7 @@ impl Parser<'_> {
             } else {
                 let indices = self.indices()?;
                 let samples = self.node(Kind::Symbol(Symbol::SampleLoss), start)?;
-                expr = self.node(Kind::Select(Box::new(samples), indices), start)?;
+                expr = self.node(Kind::Select(Arc::new(samples), indices), start)?;
             }
         }
         self.skip_definition_arguments();
@@ -532,7 +534,7 @@ impl Parser<'_> {
                     let (a, b) = (self.index_value(a, start)?, self.index_value(b, start)?);
                     self.note("δ with two indices was read as Kronecker's.".to_owned());
                     expr = self.node(
-                        Kind::Compare(Comparison::Equal, Box::new(a), Box::new(b)),
+                        Kind::Compare(Comparison::Equal, Arc::new(a), Arc::new(b)),
                         start,
                     )?;
                     scripts.indices = None;

@@ -1,6 +1,8 @@
 //! A formula as it is shown to its author: with `*` where numbers are multiplied, and with the author's own brackets around
 //! a layer.
 
+use std::sync::Arc;
+
 use super::expr::{Expr, Function, Index, Indices, Kind, Operator};
 use super::names::Letters;
 use super::render::render_with;
@@ -74,8 +76,8 @@ impl Shapes<'_> {
         let leaf = || Expr::new(Kind::Number(0.0), Span::default());
         let mut base = std::mem::replace(expr, leaf());
         while let Kind::Binary(operator, left, right) = &mut base.kind {
-            let left = std::mem::replace(&mut **left, leaf());
-            let right = std::mem::replace(&mut **right, leaf());
+            let left = std::mem::replace(Arc::make_mut(left), leaf());
+            let right = std::mem::replace(Arc::make_mut(right), leaf());
             row.push((*operator, right, base.span));
             base = left;
         }
@@ -95,7 +97,7 @@ impl Shapes<'_> {
                 (Operator::Times, ..) => None,
                 (_, own, other) => own.or(other),
             };
-            base = Expr::new(Kind::Binary(shown, Box::new(base), Box::new(right)), span);
+            base = Expr::new(Kind::Binary(shown, Arc::new(base), Arc::new(right)), span);
         }
         *expr = base;
         shape

@@ -1,5 +1,7 @@
 //! Evaluates sums over an index, and matrices with a row for each value of one.
 
+use std::sync::Arc;
+
 use super::eval::Evaluator;
 use super::expr::{Expr, Index, Indices, Kind};
 use super::{FormulaError, Matrix};
@@ -8,7 +10,7 @@ impl Evaluator<'_> {
     pub(super) fn sum(
         &mut self,
         letter: char,
-        range: Option<&(Box<Expr>, Box<Expr>)>,
+        range: Option<&(Arc<Expr>, Arc<Expr>)>,
         body: &Expr,
         whole: &Expr,
     ) -> Result<Matrix, FormulaError> {

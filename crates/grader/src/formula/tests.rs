@@ -1,5 +1,7 @@
 //! Properties of reading and writing formulas.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::{
@@ -51,7 +53,7 @@ fn leaf() -> impl Strategy<Value = Expr> {
         Just(node(Kind::Symbol(Symbol::BatchSize))),
         (0..4_usize).prop_map(|layer| node(Kind::Symbol(Symbol::Units(layer)))),
         (symbol(), indices()).prop_map(|(symbol, indices)| {
-            node(Kind::Select(Box::new(node(Kind::Symbol(symbol))), indices))
+            node(Kind::Select(Arc::new(node(Kind::Symbol(symbol))), indices))
         }),
     ]
 }
@@ -106,7 +108,7 @@ fn tree() -> impl Strategy<Value = Expr> {
             boxed.clone().prop_map(|part| node(Kind::Negate(part))),
             (boxed.clone(), 2..5_u32).prop_map(|(part, power)| {
                 let power = node(Kind::Number(f64::from(power)));
-                node(Kind::Power(part, Box::new(power)))
+                node(Kind::Power(part, Arc::new(power)))
             }),
             (operator(), boxed.clone(), boxed.clone())
                 .prop_map(|(operator, a, b)| node(Kind::Binary(operator, a, b))),
@@ -121,7 +123,7 @@ fn tree() -> impl Strategy<Value = Expr> {
                 .prop_map(|(a, b)| node(Kind::Call(Function::Max, vec![a, b]))),
             (boxed.clone(), any::<bool>()).prop_map(|(body, limited)| {
                 let (one, size) = (Kind::Number(1.0), Kind::Symbol(Symbol::Units(2)));
-                let range = limited.then(|| (Box::new(node(one)), Box::new(node(size))));
+                let range = limited.then(|| (Arc::new(node(one)), Arc::new(node(size))));
                 node(Kind::Sum('q', range, body))
             }),
             prop::collection::vec((inner.clone(), inner.clone()), 1..4).prop_map(|rows| {
@@ -134,8 +136,8 @@ fn tree() -> impl Strategy<Value = Expr> {
             }),
             (inner.clone(), symbol()).prop_map(|(of, by)| {
                 node(Kind::Derivative(
-                    Box::new(of),
-                    Box::new(node(Kind::Symbol(by))),
+                    Arc::new(of),
+                    Arc::new(node(Kind::Symbol(by))),
                 ))
             }),
         ]

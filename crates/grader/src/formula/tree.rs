@@ -1,9 +1,11 @@
 //! Tree traversals that do not recurse down a row of operands: copying, comparing, dropping, printing, and visiting
 //! every node.
 
+use std::sync::Arc;
+
 use std::{fmt, mem};
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::expr::{Expr, Kind};
 use super::render::{Notation, render};
@@ -97,9 +99,20 @@ impl Expr {
         (spine, base)
     }
 
+    /// The left side of a node in a row of operands, which nothing else needs.
+    fn take_row(&mut self) -> Option<Self> {
+        match &mut self.kind {
+            Kind::Binary(_, left, _) if matches!(left.kind, Kind::Binary(..)) => {
+                let leaf = Self::new(Kind::Number(0.0), super::Span::default());
+                Arc::get_mut(left).map(|left| mem::replace(left, leaf))
+            }
+            _ => None,
+        }
+    }
+
     /// The node and all nodes below it, each before its parts.
     pub fn pieces(&self) -> impl Iterator<Item = &Expr> {
-        let mut open = vec![self];
+        let mut open: SmallVec<[&Self; 16]> = smallvec![self];
         std::iter::from_fn(move || {
             let piece = open.pop()?;
             open.extend(piece.parts().into_iter().rev());
@@ -116,35 +129,16 @@ impl Expr {
             open.extend(piece.kind.parts_mut().into_iter().rev());
         }
     }
-
-    fn with_kind(&self, kind: Kind) -> Self {
-        Self {
-            kind,
-            span: self.span,
-            number: self.number,
-            height: self.height,
-        }
-    }
-}
-
-impl Clone for Expr {
-    fn clone(&self) -> Self {
-        let (spine, base) = self.spine();
-        let mut copy = base.with_kind(base.kind.clone());
-        for piece in spine.into_iter().rev() {
-            if let Kind::Binary(operator, _, right) = &piece.kind {
-                let kind = Kind::Binary(*operator, Box::new(copy), right.clone());
-                copy = piece.with_kind(kind);
-            }
-        }
-        copy
-    }
 }
 
 impl PartialEq for Expr {
     fn eq(&self, other: &Self) -> bool {
         let mut open = vec![(self, other)];
         while let Some((a, b)) = open.pop() {
+            // Copies share what was not changed.
+            if std::ptr::eq(a, b) {
+                continue;
+            }
             if !a.kind.is_like(&b.kind) {
                 return false;
             }
@@ -156,17 +150,10 @@ impl PartialEq for Expr {
 
 impl Drop for Expr {
     fn drop(&mut self) {
-        let leaf = || Expr::new(Kind::Number(0.0), super::Span::default());
-        // Each node of a row gives up its left side before it is dropped.
-        let mut row = match &mut self.kind {
-            Kind::Binary(_, left, _) if matches!(left.kind, Kind::Binary(..)) => {
-                mem::replace(&mut **left, leaf())
-            }
-            _ => return,
-        };
-        while let Kind::Binary(_, left, _) = &mut row.kind {
-            let next = mem::replace(&mut **left, leaf());
-            row = next;
+        // Each node of a row gives up its left side before it is dropped, unless a copy shares it.
+        let mut row = self.take_row();
+        while let Some(mut next) = row {
+            row = next.take_row();
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The proof that a question's networks tell right from wrong, for the instructor: the conditions that they meet, the
 //! listed mistakes that they tell apart, and probes, which are wrong answers of the kinds that no list foresees.
 
+use std::sync::Arc;
+
 use std::fmt;
 
 use rand::RngExt as _;
@@ -296,7 +298,7 @@ fn moved_thresholds(comparison: &Expr) -> Vec<Expr> {
 fn compared(how: Comparison, left: Expr, threshold: f64) -> Expr {
     let span = left.span;
     let number = Expr::new(Kind::Number(threshold), span);
-    Expr::new(Kind::Compare(how, Box::new(left), Box::new(number)), span)
+    Expr::new(Kind::Compare(how, Arc::new(left), Arc::new(number)), span)
 }
 
 fn changed_quantities(symbol: Symbol, piece: &Expr, network: &Network) -> Vec<Expr> {
@@ -323,8 +325,8 @@ fn changed_quantities(symbol: Symbol, piece: &Expr, network: &Network) -> Vec<Ex
             let mask = compared(Comparison::GreaterOrEqual, other, threshold);
             all.push(node(Kind::Binary(
                 Operator::Hadamard,
-                Box::new(own()),
-                Box::new(mask),
+                Arc::new(own()),
+                Arc::new(mask),
             )));
         }
     }

@@ -1,5 +1,7 @@
 //! Prepares a question: its networks, the right values on each, and the values of its expected mistakes.
 
+use std::sync::Arc;
+
 use super::closed;
 use super::given::{DEFAULT_TOLERANCE, Given};
 use super::naming::candidates::Candidates;
@@ -477,7 +479,7 @@ fn target(question: &Question, scope: &Scope) -> Result<Option<Expr>, String> {
     };
     let (of, wrt) = (read(of, scope)?, read(wrt, scope)?);
     let span = of.span;
-    let derivative = Expr::new(Kind::Derivative(Box::new(of), Box::new(wrt)), span);
+    let derivative = Expr::new(Kind::Derivative(Arc::new(of), Arc::new(wrt)), span);
     Ok(Some(match question.jacobian {
         JacobianLayout::Numerator => derivative,
         JacobianLayout::Denominator => derivative.transposed(),

@@ -1,5 +1,7 @@
 //! Operations entry by entry, with numpy's broadcasting.
 
+use std::sync::Arc;
+
 use super::super::expr::{Comparison, Expr, Function, Kind, Operator};
 use super::super::{FormulaError, Span};
 use super::execute::Program;
@@ -84,11 +86,14 @@ impl Program<'_> {
         let zero = operation == Operation::Of(Operator::Hadamard) && (a.zero || b.zero);
         let (a, b, shape) = self.aligned(a, b, span)?;
         let nodes = a.nodes + b.nodes + 1;
-        let (left, right) = (Box::new(a.expr), Box::new(b.expr));
+        let (left, right) = (Arc::new(a.expr), Arc::new(b.expr));
         let kind = match operation {
             Operation::Of(operator) => Kind::Binary(operator, left, right),
             Operation::Compare(comparison) => Kind::Compare(comparison, left, right),
-            Operation::Call(function) => Kind::Call(function, vec![*left, *right]),
+            Operation::Call(function) => Kind::Call(
+                function,
+                vec![Arc::unwrap_or_clone(left), Arc::unwrap_or_clone(right)],
+            ),
         };
         let mut array = Array {
             expr: Expr::new(kind, span),
@@ -130,7 +135,7 @@ impl Program<'_> {
             return Ok(Array::number(-whole as f64, span));
         }
         let shape = a.clone_shape();
-        let mut array = shape.with(Expr::new(Kind::Negate(Box::new(a.expr)), span), 1);
+        let mut array = shape.with(Expr::new(Kind::Negate(Arc::new(a.expr)), span), 1);
         array.zero = shape.zero;
         self.checked(array)
     }
@@ -216,7 +221,7 @@ impl Program<'_> {
         }
         let shape = base.clone_shape();
         let added = exponent.nodes + 1;
-        let kind = Kind::Power(Box::new(base.expr), Box::new(exponent.expr));
+        let kind = Kind::Power(Arc::new(base.expr), Arc::new(exponent.expr));
         self.checked(shape.with(Expr::new(kind, span), added))
     }
 }

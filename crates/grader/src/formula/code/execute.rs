@@ -1,5 +1,7 @@
 //! Executes the statements of a program on trees instead of numbers.
 
+use std::sync::Arc;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -731,7 +733,7 @@ pub(super) fn shift_letter(expr: &mut Expr, letter: char, shift: i64) {
             // The walk goes on below, where the letter itself stands under another name for now.
             let own = Expr::new(Kind::Letter('\0'), span);
             *piece = Expr::new(
-                Kind::Binary(operator, Box::new(own), Box::new(number)),
+                Kind::Binary(operator, Arc::new(own), Arc::new(number)),
                 piece.span,
             );
         }

@@ -1,5 +1,7 @@
 //! Indices and slices of arrays.
 
+use std::sync::Arc;
+
 use super::super::expr::{Expr, Index, Indices, Kind};
 use super::super::{FormulaError, Span, Symbol};
 use super::execute::Program;
@@ -430,7 +432,7 @@ pub(super) fn select(base: Expr, row: Index, column: Index, span: Span) -> Expr 
         }
     }
     Expr::new(
-        Kind::Select(Box::new(base), Indices::Two(row, column)),
+        Kind::Select(Arc::new(base), Indices::Two(row, column)),
         span,
     )
 }

@@ -1,5 +1,7 @@
 //! The functions of numpy, torch, sympy, MATLAB and Julia that formulas need.
 
+use std::sync::Arc;
+
 use super::super::expr::{Expr, Function, Kind, Operator};
 use super::super::{Fault, FormulaError, Span};
 use super::elementwise::Operation;
@@ -532,7 +534,7 @@ impl Program<'_> {
             return Err(self.shape_error(span, message));
         }
         let column = |(size, expr): (Size, Expr)| {
-            let mut array = Array::new(Kind::Ones(Some(Box::new(expr))), span, 2, (size, ONE));
+            let mut array = Array::new(Kind::Ones(Some(Arc::new(expr))), span, 2, (size, ONE));
             array.column = false;
             array
         };

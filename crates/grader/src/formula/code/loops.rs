@@ -1,5 +1,7 @@
 //! Loops and sums over an index: their bodies are read once, with a letter for the index.
 
+use std::sync::Arc;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -137,7 +139,7 @@ impl Program<'_> {
             Operator::Subtract
         };
         let number = Expr::new(Kind::Number(plus.abs() as f64), span);
-        let kind = Kind::Binary(operator, Box::new(size), Box::new(number));
+        let kind = Kind::Binary(operator, Arc::new(size), Arc::new(number));
         Ok(Expr::new(kind, span))
     }
 
@@ -618,7 +620,7 @@ impl Program<'_> {
                 } else if adds && !before.zero {
                     let new = pick(&value, (i, j));
                     Expr::new(
-                        Kind::Binary(Operator::Add, Box::new(old), Box::new(new)),
+                        Kind::Binary(Operator::Add, Arc::new(old), Arc::new(new)),
                         span,
                     )
                 } else {

@@ -30,6 +30,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use super::chain::{OtherReading, Side};
 use super::expr::{Expr, Kind, Semantics};
 use super::{Fault, FormulaError, MAX_HEIGHT, Scope, Span};
@@ -122,7 +124,7 @@ fn read_as(text: &str, scope: &Scope, dialect: Dialect, plain: bool) -> Result<S
         );
         return Err(FormulaError::new(Fault::TooLarge, span, message));
     }
-    let code = |expr: Expr| Expr::new(Kind::Code(semantics, Box::new(expr)), span);
+    let code = |expr: Expr| Expr::new(Kind::Code(semantics, Arc::new(expr)), span);
     // An array of rank 1 is neither a row nor a column: either is right.
     let mut others = Vec::new();
     if array.rank == 1 && array.sizes != (value::ONE, value::ONE) {

@@ -1,5 +1,7 @@
 //! What names mean that a program does not define: the quantities of the course, and the functions of libraries.
 
+use std::sync::Arc;
+
 use super::super::expr::{Expr, Function, Kind};
 use super::super::{Scope, Span, Symbol};
 
@@ -164,7 +166,7 @@ fn gradient(name: &str, scope: &Scope) -> Option<Symbol> {
 
 /// ∂l/∂ a quantity.
 pub(super) fn gradient_kind(symbol: Symbol, span: Span) -> Kind {
-    let part = |symbol| Box::new(Expr::new(Kind::Symbol(symbol), span));
+    let part = |symbol| Arc::new(Expr::new(Kind::Symbol(symbol), span));
     Kind::Derivative(part(Symbol::Loss), part(symbol))
 }
 

@@ -1,5 +1,7 @@
 //! Products of matrices.
 
+use std::sync::Arc;
+
 use super::super::expr::{Expr, Function, Kind, Operator};
 use super::super::{FormulaError, Span};
 use super::elementwise::{Operation, rename};
@@ -11,7 +13,7 @@ impl Program<'_> {
         let nodes = a.nodes + b.nodes + 1;
         let sizes = (a.sizes.0, b.sizes.1);
         let batch = a.batch.or(b.batch);
-        let kind = Kind::Binary(Operator::Times, Box::new(a.expr), Box::new(b.expr));
+        let kind = Kind::Binary(Operator::Times, Arc::new(a.expr), Arc::new(b.expr));
         let mut array = Array::new(Kind::Number(0.0), span, 2, sizes);
         array.expr = Expr::new(kind, span);
         array.nodes = nodes;

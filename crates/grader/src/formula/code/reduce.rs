@@ -1,5 +1,7 @@
 //! Sums and means along axes.
 
+use std::sync::Arc;
+
 use super::super::expr::{Expr, Function, Kind, Operator};
 use super::super::{FormulaError, Span};
 use super::elementwise::Operation;
@@ -190,8 +192,8 @@ impl Program<'_> {
         let shape = body.clone_shape();
         let kind = Kind::Sum(
             letter,
-            Some((Box::new(from), Box::new(to))),
-            Box::new(body.expr),
+            Some((Arc::new(from), Arc::new(to))),
+            Arc::new(body.expr),
         );
         self.checked(shape.with(Expr::new(kind, span), 3))
     }
@@ -228,7 +230,7 @@ impl Program<'_> {
         let (letter, from, to) = self.close(axis, &mut body, span)?;
         let nodes = body.nodes + 3;
         let sizes = (count, body.sizes.1);
-        let kind = Kind::Stack(letter, Box::new(from), Box::new(to), Box::new(body.expr));
+        let kind = Kind::Stack(letter, Arc::new(from), Arc::new(to), Arc::new(body.expr));
         let mut array = Array::new(Kind::Number(0.0), span, rank + 1, sizes);
         array.expr = Expr::new(kind, span);
         array.nodes = nodes;

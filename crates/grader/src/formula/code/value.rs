@@ -1,5 +1,7 @@
 //! The values of a program: trees with the rank and the sizes that numpy would give them.
 
+use std::sync::Arc;
+
 use std::rc::Rc;
 
 use super::super::expr::{Expr, Kind};
@@ -194,7 +196,7 @@ impl Array {
     pub(super) fn number(value: f64, span: Span) -> Self {
         let mut array = Self::new(Kind::Number(value.abs()), span, 0, (ONE, ONE));
         if value < 0.0 {
-            array.expr = Expr::new(Kind::Negate(Box::new(array.expr)), span);
+            array.expr = Expr::new(Kind::Negate(Arc::new(array.expr)), span);
             array.nodes = 2;
         }
         if value.fract() == 0.0 && value.abs() < 1e9 {
@@ -276,7 +278,7 @@ impl Array {
         let span = self.expr.span;
         if let Kind::Transpose(_) = self.expr.kind {
             if let Kind::Transpose(inner) = self.expr.into_kind() {
-                self.expr = *inner;
+                self.expr = Arc::unwrap_or_clone(inner);
             } else {
                 self.expr = Expr::new(Kind::Number(0.0), span);
             }

@@ -1,5 +1,7 @@
 //! The names that an answer defines, and their trees.
 
+use std::sync::Arc;
+
 use super::super::expr::{Expr, Function, Index, Indices, Kind};
 use super::super::lexer::{Lexeme, Token};
 use super::super::parser::{MAX_NODES, Parser};
@@ -233,7 +235,7 @@ impl Parser<'_> {
             }
             self.at = scripts.end;
             for _ in 0..scripts.transposes {
-                expr = self.node(Kind::Transpose(Box::new(expr)), start)?;
+                expr = self.node(Kind::Transpose(Arc::new(expr)), start)?;
             }
             return Ok(Some(expr));
         }
@@ -251,10 +253,10 @@ impl Parser<'_> {
                 }) else {
                     return Err(self.unexpected("one or two indices"));
                 };
-                expr = self.node(Kind::Select(Box::new(expr), indices), start)?;
+                expr = self.node(Kind::Select(Arc::new(expr), indices), start)?;
             }
             for _ in 0..scripts.transposes {
-                expr = self.node(Kind::Transpose(Box::new(expr)), start)?;
+                expr = self.node(Kind::Transpose(Arc::new(expr)), start)?;
             }
             return Ok(Some(expr));
         }
@@ -460,8 +462,8 @@ pub(super) fn replaced(expr: Expr, replace: &mut impl FnMut(&Expr) -> Option<Exp
         let span = base.span;
         match base.into_kind() {
             Kind::Binary(operator, left, right) => {
-                spine.push((operator, *right, span));
-                base = *left;
+                spine.push((operator, Arc::unwrap_or_clone(right), span));
+                base = Arc::unwrap_or_clone(left);
             }
             mut kind => {
                 for part in kind.parts_mut() {
@@ -476,7 +478,7 @@ pub(super) fn replaced(expr: Expr, replace: &mut impl FnMut(&Expr) -> Option<Exp
     while let Some((operator, right, span)) = spine.pop() {
         let right = replaced(right, replace);
         base = Expr::new(
-            Kind::Binary(operator, Box::new(base), Box::new(right)),
+            Kind::Binary(operator, Arc::new(base), Arc::new(right)),
             span,
         );
     }

@@ -10,6 +10,7 @@ mod rows;
 mod sums;
 mod symbols;
 
+use std::sync::Arc;
 use std::{mem, vec};
 
 pub(in crate::grade) use change::Side;
@@ -263,7 +264,7 @@ impl Changes<'_> {
     fn root_changes(&mut self, whole: &Expr) {
         let m = symbol(Symbol::BatchSize, whole);
         self.put(Mistake::TransposedResult, whole.clone().transposed());
-        let negated = Expr::new(Kind::Negate(Box::new(whole.clone())), whole.span);
+        let negated = Expr::new(Kind::Negate(Arc::new(whole.clone())), whole.span);
         self.put(Mistake::SignFlipped, negated);
         let (missing, double) = (Mistake::MissingBatchMean, Mistake::DoubleBatchMean);
         if self.is_of_batch() {
@@ -290,14 +291,14 @@ impl Changes<'_> {
     fn changes(&mut self, expr: &Expr) {
         match &expr.kind {
             Kind::Transpose(inner) => {
-                self.put(Mistake::MissingTranspose, (**inner).clone());
+                self.put(Mistake::MissingTranspose, Expr::clone(inner));
                 if let Kind::Binary(Operator::Times, a, b) = &inner.kind {
-                    let (a, b) = (a.clone().transposed(), b.clone().transposed());
+                    let (a, b) = (Expr::clone(a).transposed(), Expr::clone(b).transposed());
                     let product = binary(Operator::Times, &a, &b);
                     self.put(Mistake::OperandOrder, product);
                 }
             }
-            Kind::Negate(inner) => self.put(Mistake::SignFlipped, (**inner).clone()),
+            Kind::Negate(inner) => self.put(Mistake::SignFlipped, Expr::clone(inner)),
             Kind::Binary(operator, left, right) => {
                 self.binary_changes(*operator, left, right, expr);
             }
@@ -323,7 +324,9 @@ impl Changes<'_> {
             return;
         }
         if is_mask(expr) {
-            self.put(Mistake::MissingTranspose, expr.clone().transposed());
+            if !self.is_scalar(expr) {
+                self.put(Mistake::MissingTranspose, expr.clone().transposed());
+            }
             return;
         }
         if self.place.is_entry {
@@ -339,7 +342,7 @@ impl Changes<'_> {
             | Kind::Rows(_) => true,
             _ => false,
         };
-        if is_whole {
+        if is_whole && !self.is_scalar(expr) {
             self.put(Mistake::MissingTranspose, expr.clone().transposed());
             self.masked(expr);
         }

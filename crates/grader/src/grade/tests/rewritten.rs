@@ -1,5 +1,7 @@
 //! A formula written another way keeps its verdict: commuted, transposed apart, sums written out, masks respelled.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use proptest::sample::Index as Choice;
 
@@ -18,8 +20,8 @@ fn node(kind: Kind) -> Expr {
 fn binary(operator: Operator, a: &Expr, b: &Expr) -> Expr {
     node(Kind::Binary(
         operator,
-        Box::new(a.clone()),
-        Box::new(b.clone()),
+        Arc::new(a.clone()),
+        Arc::new(b.clone()),
     ))
 }
 
@@ -85,8 +87,8 @@ impl Place<'_> {
                 let compare = |sign, a: &Expr, b: &Expr| {
                     node(Kind::Compare(
                         sign,
-                        Box::new(a.clone()),
-                        Box::new(b.clone()),
+                        Arc::new(a.clone()),
+                        Arc::new(b.clone()),
                     ))
                 };
                 found.push(compare(Comparison::Greater, z, zero));

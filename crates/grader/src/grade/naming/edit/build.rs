@@ -1,9 +1,11 @@
 //! Builds nodes with the span of the ones that they replace.
 
+use std::sync::Arc;
+
 use crate::formula::{Expr, Index, Indices, Kind, Operator, Symbol};
 
 pub(super) fn binary(operator: Operator, a: &Expr, b: &Expr) -> Expr {
-    let kind = Kind::Binary(operator, Box::new(a.clone()), Box::new(b.clone()));
+    let kind = Kind::Binary(operator, Arc::new(a.clone()), Arc::new(b.clone()));
     Expr::new(kind, a.span)
 }
 
@@ -18,12 +20,12 @@ pub(super) fn symbol(symbol: Symbol, like: &Expr) -> Expr {
 pub(super) fn selected(base: Expr, row: Index, column: Index) -> Expr {
     let span = base.span;
     Expr::new(
-        Kind::Select(Box::new(base), Indices::Two(row, column)),
+        Kind::Select(Arc::new(base), Indices::Two(row, column)),
         span,
     )
 }
 
-pub(super) fn sum(letter: char, range: Option<(Box<Expr>, Box<Expr>)>, body: Expr) -> Expr {
+pub(super) fn sum(letter: char, range: Option<(Arc<Expr>, Arc<Expr>)>, body: Expr) -> Expr {
     let span = body.span;
-    Expr::new(Kind::Sum(letter, range, Box::new(body)), span)
+    Expr::new(Kind::Sum(letter, range, Arc::new(body)), span)
 }

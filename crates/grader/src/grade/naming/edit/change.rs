@@ -1,8 +1,8 @@
 //! One change of a formula, and what the formula around it says about it.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use crate::formula::{Bindings, Expr, Symbol};
+use crate::formula::{Bindings, Expr, Index, Indices, Kind, Symbol};
 use crate::grade::Mistake;
 
 /// The formula that is changed, which decides what a change means.
@@ -62,6 +62,11 @@ impl Changes<'_> {
         self.samples() > 1
     }
 
+    /// Whether a part of an answer is a number, so that neither transposes nor the order or kind of a product matter.
+    pub(super) fn is_scalar(&self, expr: &Expr) -> bool {
+        self.side == Side::Answer && is_scalar(expr)
+    }
+
     /// A change that means the same mistake on either side.
     pub(super) fn put(&mut self, mistake: Mistake, expr: Expr) {
         self.found.push((mistake, expr));
@@ -89,4 +94,29 @@ impl Changes<'_> {
             self.put(mistake, expr());
         }
     }
+}
+
+/// Whether a formula is made of numbers and entries alone.
+fn is_scalar(expr: &Expr) -> bool {
+    let mut open: SmallVec<[&Expr; 16]> = smallvec![expr];
+    while let Some(piece) = open.pop() {
+        match &piece.kind {
+            Kind::Number(_)
+            | Kind::Letter(_)
+            | Kind::Symbol(Symbol::BatchSize | Symbol::Units(_)) => {}
+            Kind::Select(base, indices) if matches!(base.kind, Kind::Symbol(_)) => {
+                let is_entry = matches!(indices, Indices::Two(row, column) if *row != Index::All && *column != Index::All);
+                if !is_entry {
+                    return false;
+                }
+            }
+            Kind::Negate(_)
+            | Kind::Transpose(_)
+            | Kind::Binary(..)
+            | Kind::Compare(..)
+            | Kind::Sum(..) => open.extend(piece.parts()),
+            _ => return false,
+        }
+    }
+    true
 }

@@ -1,5 +1,7 @@
 //! Changes of indices, and of the quantity that they pick an entry of.
 
+use std::sync::Arc;
+
 use super::build::{selected, symbol};
 use super::change::{Changes, Side};
 use crate::formula::{Expr, Index, Indices, Kind, Matrix, Symbol};
@@ -31,7 +33,7 @@ impl Changes<'_> {
                 }
                 _ => Mistake::WrongIndex,
             };
-            let changed = Expr::new(Kind::Select(Box::new(base.clone()), changed), whole.span);
+            let changed = Expr::new(Kind::Select(Arc::new(base.clone()), changed), whole.span);
             self.put(mistake, changed);
         };
         match *indices {

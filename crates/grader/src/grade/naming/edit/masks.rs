@@ -1,5 +1,7 @@
 //! Changes of masks: inverted, of another layer, of another activation, with another threshold, or added.
 
+use std::sync::Arc;
+
 use super::build::{binary, number, selected, symbol};
 use super::change::{Changes, Side};
 use crate::formula::{
@@ -56,7 +58,7 @@ pub(super) fn masks_output(mask: &Expr, bindings: &dyn Bindings) -> bool {
 pub(super) fn positive(a: Expr) -> Expr {
     let span = a.span;
     let zero = Expr::new(Kind::Number(0.0), span);
-    let kind = Kind::Compare(Comparison::GreaterOrEqual, Box::new(a), Box::new(zero));
+    let kind = Kind::Compare(Comparison::GreaterOrEqual, Arc::new(a), Arc::new(zero));
     Expr::new(kind, span)
 }
 
@@ -91,7 +93,12 @@ impl Changes<'_> {
             let numbers = (1..=units.min(4)).map(Index::Number);
             for unit in letters.iter().copied().map(Index::Letter).chain(numbers) {
                 // The letter of a sum may count samples; those of the question count units.
-                let summed = letters.iter().skip(place.free).copied();
+                let letters = if self.is_of_batch() {
+                    &letters[place.free.min(letters.len())..]
+                } else {
+                    &[]
+                };
+                let summed = letters.iter().copied();
                 let samples = summed.map(Index::Letter).chain([Index::Number(1)]);
                 for sample in samples.filter(|&sample| sample != unit || unit == Index::Number(1)) {
                     let z = symbol(Symbol::PreActivation(layer), expr);
@@ -190,7 +197,7 @@ impl Changes<'_> {
         if self.side == Side::Solution || is_zero(a) || is_zero(b) {
             return;
         }
-        let zero = Box::new(number(0.0, expr));
+        let zero = Arc::new(number(0.0, expr));
         let kind = if is_number(b) {
             Kind::Compare(*comparison, a.clone(), zero)
         } else if is_number(a) {
@@ -209,7 +216,7 @@ impl Changes<'_> {
             Kind::Select(base, indices) => match base.kind {
                 Kind::Symbol(Symbol::PreActivation(layer)) => {
                     let h = symbol(Symbol::Activation(layer), expr);
-                    Expr::new(Kind::Select(Box::new(h), indices.clone()), expr.span)
+                    Expr::new(Kind::Select(Arc::new(h), indices.clone()), expr.span)
                 }
                 _ => return,
             },
@@ -271,7 +278,7 @@ fn mask_for(expr: &Expr) -> Option<Expr> {
         Kind::Select(base, indices) => match base.kind {
             Kind::Symbol(Symbol::Activation(layer) | Symbol::PreActivation(layer)) if layer > 0 => {
                 let z = symbol(Symbol::PreActivation(layer), expr);
-                let z = Expr::new(Kind::Select(Box::new(z), indices.clone()), expr.span);
+                let z = Expr::new(Kind::Select(Arc::new(z), indices.clone()), expr.span);
                 Some(positive(z))
             }
             _ => None,
@@ -356,16 +363,17 @@ pub(super) fn move_layers(expr: &mut Expr, layer: usize) {
 }
 
 /// `a ≥ b` as `a < b`, and the other way round.
-pub(super) fn invert(expr: &mut Expr) -> bool {
-    let Kind::Compare(comparison, ..) = &mut expr.kind else {
-        return false;
+pub(super) fn inverted(expr: &Expr) -> Option<Expr> {
+    let Kind::Compare(comparison, a, b) = &expr.kind else {
+        return None;
     };
-    *comparison = match *comparison {
+    let opposite = match *comparison {
         Comparison::GreaterOrEqual | Comparison::Greater => Comparison::Less,
         Comparison::LessOrEqual | Comparison::Less => Comparison::GreaterOrEqual,
         other => other,
     };
-    true
+    let kind = Kind::Compare(opposite, Arc::clone(a), Arc::clone(b));
+    Some(Expr::new(kind, expr.span))
 }
 
 /// Whether the indices pick a single entry.

@@ -1,5 +1,7 @@
 //! Changes of products, sums of two terms, and quotients.
 
+use std::sync::Arc;
+
 use super::build::{binary, number, selected, sum};
 use super::change::{Changes, Side};
 use super::masks::{is_mask, masks_output};
@@ -17,13 +19,17 @@ impl Changes<'_> {
         match operator {
             Operator::Times => {
                 self.dropped_factors(left, right);
-                self.matrix_products(left, right);
-                self.orders(left, right);
+                if !self.is_scalar(whole) {
+                    self.matrix_products(left, right);
+                    self.orders(left, right);
+                }
                 self.products_of_sums(left, right);
             }
             Operator::Hadamard => {
                 self.dropped_factors(left, right);
-                self.elementwise_products(left, right);
+                if !self.is_scalar(whole) {
+                    self.elementwise_products(left, right);
+                }
             }
             Operator::Subtract => {
                 let swapped = binary(Operator::Subtract, right, left);
@@ -82,7 +88,7 @@ impl Changes<'_> {
                     Kind::Symbol(Symbol::Units(layer.saturating_sub(1))),
                     right.span,
                 );
-                let ones = Expr::new(Kind::Ones(Some(Box::new(size))), right.span);
+                let ones = Expr::new(Kind::Ones(Some(Arc::new(size))), right.span);
                 binary(Operator::Times, left, &ones.transposed())
             });
         }
@@ -190,7 +196,7 @@ impl Changes<'_> {
     }
 }
 
-type Limits = (Box<Expr>, Box<Expr>);
+type Limits = (Arc<Expr>, Arc<Expr>);
 
 fn sum_of(expr: &Expr) -> Option<(char, Option<&Limits>, &Expr)> {
     match &expr.kind {

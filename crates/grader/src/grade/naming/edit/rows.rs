@@ -1,5 +1,7 @@
 //! Changes of a matrix that is written out: entries swapped, signs of entries.
 
+use std::sync::Arc;
+
 use super::change::Changes;
 use crate::formula::{Expr, Kind};
 use crate::grade::Mistake;
@@ -47,7 +49,7 @@ impl Changes<'_> {
                     continue;
                 }
                 let mut negated = rows.to_vec();
-                let entry = Box::new(entry.clone());
+                let entry = Arc::new(entry.clone());
                 negated[at][column] = Expr::new(Kind::Negate(entry), whole.span);
                 put(Mistake::SignFlipped, negated);
             }

@@ -1,5 +1,7 @@
 //! Changes of sums: a sum too many, a sum lost, and sums that became products.
 
+use std::sync::Arc;
+
 use super::build::{binary, sum};
 use super::change::{Changes, Side};
 use crate::formula::{Expr, Function, Index, Indices, Kind, Operator, Symbol};
@@ -9,7 +11,7 @@ impl Changes<'_> {
     pub(super) fn sum_changes(
         &mut self,
         letter: char,
-        range: Option<&(Box<Expr>, Box<Expr>)>,
+        range: Option<&(Arc<Expr>, Arc<Expr>)>,
         body: &Expr,
     ) {
         let over_batch =
@@ -38,7 +40,7 @@ impl Changes<'_> {
     }
 
     /// Σ ab as (Σ a)(Σ b), for each factor and each place to split the product at.
-    fn split_sums(&mut self, letter: char, range: Option<&(Box<Expr>, Box<Expr>)>, body: &Expr) {
+    fn split_sums(&mut self, letter: char, range: Option<&(Arc<Expr>, Arc<Expr>)>, body: &Expr) {
         if self.side != Side::Solution {
             return;
         }
@@ -64,7 +66,7 @@ impl Changes<'_> {
     }
 
     /// Σ_q a Σ_r b as Σ_q ab.
-    fn merged_sums(&mut self, letter: char, range: Option<&(Box<Expr>, Box<Expr>)>, body: &Expr) {
+    fn merged_sums(&mut self, letter: char, range: Option<&(Arc<Expr>, Arc<Expr>)>, body: &Expr) {
         if self.side != Side::Answer {
             return;
         }
@@ -104,7 +106,19 @@ impl Changes<'_> {
         let samples = (1..=3).map(|row| (None, row));
         let units = (1..self.bindings.depth())
             .flat_map(|layer| (1..=2).map(move |unit| (Some(layer), unit)));
+        let has = |index: Index| {
+            let is = |piece: &Expr| match &piece.kind {
+                Kind::Select(_, Indices::One(one)) => *one == index,
+                Kind::Select(_, Indices::Two(row, column)) => *row == index || *column == index,
+                _ => false,
+            };
+            whole.pieces().any(is)
+        };
+        let is_written = [1, 2, 3].map(|number| has(Index::Number(number)));
         for (layer, number) in samples.chain(units) {
+            if !is_written[number - 1] {
+                continue;
+            }
             let mut body = whole.clone();
             if generalize(&mut body, layer, Index::Number(number)) {
                 let mistake = match layer {
@@ -115,7 +129,7 @@ impl Changes<'_> {
                     None => Symbol::BatchSize,
                     Some(layer) => Symbol::Units(layer),
                 };
-                let node = |kind| Box::new(Expr::new(kind, whole.span));
+                let node = |kind| Arc::new(Expr::new(kind, whole.span));
                 let range = (node(Kind::Number(1.0)), node(Kind::Symbol(limit)));
                 self.put(mistake, sum('s', Some(range), body));
             }

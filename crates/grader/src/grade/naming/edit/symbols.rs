@@ -1,5 +1,7 @@
 //! Changes of quantities: of another layer, or another quantity.
 
+use std::sync::Arc;
+
 use super::build::{binary, number, symbol};
 use super::change::Changes;
 use crate::formula::{Expr, Kind, Operator, Symbol};
@@ -60,7 +62,7 @@ impl Changes<'_> {
         if let Kind::Symbol(Symbol::Activation(layer)) = by.kind {
             for other in (0..=self.bindings.depth()).filter(|&other| other != layer) {
                 let by = symbol(Symbol::Activation(other), by);
-                let kind = Kind::Derivative(Box::new(of.clone()), Box::new(by));
+                let kind = Kind::Derivative(Arc::new(of.clone()), Arc::new(by));
                 self.put(Mistake::WrongWeight, Expr::new(kind, whole.span));
             }
         }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::formula::{Bindings, Expr, Kind, Memory, Operator, evaluate, evaluate_again};
 use crate::grade::Mistake;
 use crate::grade::naming::{Edits, Side, name};
@@ -9,10 +11,10 @@ use crate::grade::values::evaluate_on;
 /// 2 A ⊙ A of a solution A: wrong in a way that no edit mends, and with every piece of A twice.
 fn doubled(solution: &Expr) -> Expr {
     let node = |kind| Expr::new(kind, solution.span);
-    let own = || Box::new(solution.clone());
+    let own = || Arc::new(solution.clone());
     let square = node(Kind::Binary(Operator::Hadamard, own(), own()));
-    let two = Box::new(node(Kind::Number(2.0)));
-    node(Kind::Binary(Operator::Times, two, Box::new(square)))
+    let two = Arc::new(node(Kind::Number(2.0)));
+    node(Kind::Binary(Operator::Times, two, Arc::new(square)))
 }
 
 /// Every one-edit change in a copy of its own, with its mistake.
