@@ -318,7 +318,12 @@ impl Parser<'_> {
         let mut values = self.arguments()?.values.into_iter();
         let kind = match (name, values.next(), values.next(), values.next()) {
             ("transpose", Some(a), None, _) => Kind::Transpose(Arc::new(a)),
+            // In Julia, and in words, the inner product of two columns too.
+            ("dot", Some(a), Some(b), None) if self.style.dots => {
+                Kind::Call(Function::Dot, vec![a, b])
+            }
             ("dot" | "matmul", Some(a), Some(b), None) => {
+                self.doubts.dots |= name == "dot";
                 Kind::Binary(Operator::Times, Arc::new(a), Arc::new(b))
             }
             ("multiply", Some(a), Some(b), None) => {

@@ -51,7 +51,7 @@ pub use reading::readings;
 pub use render::{Notation, render};
 pub use shown::{shown_in_latex, shown_in_plain};
 pub use symbol::{Bindings, Symbol};
-pub use text::{Answer, Redefinition, StatedShape, read};
+pub use text::{Answer, Named, Redefinition, StatedRange, StatedShape, read};
 pub use tree::{MAX_HEIGHT, STACK_BYTES};
 
 /// A piece of the text that a formula was read from, in bytes.

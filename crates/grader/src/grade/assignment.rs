@@ -87,6 +87,8 @@ pub struct Rubric {
     pub entries: f64,
     /// The formula is right, but the answer states another shape for it.
     pub stated_shape: f64,
+    /// The formula is right, but the answer calls it another derivative.
+    pub stated_derivative: f64,
     /// The result follows from the student's own wrong answer to an earlier question.
     pub carried_forward: f64,
 }
@@ -230,6 +232,7 @@ impl Default for Rubric {
             one_batch_size: 0.5,
             entries: 0.5,
             stated_shape: 0.75,
+            stated_derivative: 0.75,
             carried_forward: 0.5,
         }
     }
@@ -445,6 +448,7 @@ fn check_rubric(rubric: &Rubric) -> Result<(), String> {
         ("one_batch_size", rubric.one_batch_size),
         ("entries", rubric.entries),
         ("stated_shape", rubric.stated_shape),
+        ("stated_derivative", rubric.stated_derivative),
         ("carried_forward", rubric.carried_forward),
     ];
     match shares

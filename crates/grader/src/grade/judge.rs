@@ -6,6 +6,7 @@ use super::alternatives::chosen;
 use super::carry::carried;
 use super::closed;
 use super::feedback;
+use super::named::{claimed, derivative, is_multiple, is_other};
 use super::naming::{self, Name, at_numbers};
 use super::numbers::{self, Numbers};
 use super::question::{Prepared, best};
@@ -13,8 +14,8 @@ use super::stated::{Claim, claim};
 use super::values::{Values, evaluate_in_steps};
 use super::{Mistake, QuestionReport, Rubric, Understood, Verdict};
 use crate::formula::{
-    Answer, Expr, Fault, FormulaError, Kind, Matrix, Notation, Side, Span, StatedShape, read,
-    readings, render, shown_in_latex, shown_in_plain,
+    Answer, Expr, Fault, FormulaError, Kind, Matrix, Named, Notation, Side, Span, StatedRange,
+    StatedShape, read, readings, render, shown_in_latex, shown_in_plain,
 };
 
 /// The work limit of the steps of a chain, in entries computed.
@@ -148,7 +149,7 @@ impl<'a> Judge<'a> {
         let mut judged = match self.answer(&sides) {
             Ok(expr) => {
                 let (expr, advice) = chosen(self.prepared, expr, &sides).await;
-                let mut judged = self.judge_answer(expr, &sides, &read.shapes).await;
+                let mut judged = self.judge_answer(expr, &sides, &read).await;
                 judged.report.advice.extend_from_slice(advice);
                 judged
             }
@@ -160,6 +161,9 @@ impl<'a> Judge<'a> {
             return self.invalid(doubt);
         }
         if let Some(error) = self.contradiction(&read.restated, &judged).await {
+            return self.invalid(&error);
+        }
+        if let Some(error) = self.narrow_range(&read.ranges) {
             return self.invalid(&error);
         }
         judged.report.advice.extend(read.advice);
@@ -189,6 +193,20 @@ impl<'a> Judge<'a> {
         None
     }
 
+    /// The error of a range that leaves out values of the question's index.
+    fn narrow_range(&self, ranges: &[StatedRange]) -> Option<FormulaError> {
+        ranges.iter().find_map(|range| {
+            let letter = range.letter;
+            let bindings = self.prepared.solution.letters.iter().flatten();
+            let mut values = bindings.filter(|(name, _)| *name == letter);
+            let (_, missing) = values.find(|(_, value)| !range.contains(*value))?;
+            let message = format!(
+                "This leaves out {letter} = {missing}, and the question asks for every {letter}: write the formula for any {letter}."
+            );
+            Some(FormulaError::new(Fault::Syntax, range.span, message))
+        })
+    }
+
     /// The verdict on an answer of numbers to a question at given numbers.
     async fn judge_numbers(&self) -> Option<Judgement> {
         self.prepared.numbers.as_ref()?;
@@ -216,7 +234,7 @@ impl<'a> Judge<'a> {
         };
         let expr = side.expr.as_ref().ok()?;
         let mut judged = self
-            .judge_answer(expr, std::slice::from_ref(&side), &[])
+            .judge_answer(expr, std::slice::from_ref(&side), &Answer::default())
             .await;
         if is_column {
             let advice =
@@ -276,7 +294,7 @@ impl<'a> Judge<'a> {
         )))
     }
 
-    async fn judge_answer(&self, expr: &Expr, sides: &[Side], shapes: &[StatedShape]) -> Judgement {
+    async fn judge_answer(&self, expr: &Expr, sides: &[Side], read: &Answer) -> Judgement {
         let prepared = self.prepared;
         let readings = readings(expr);
         let candidates = self.values_of(&readings).await;
@@ -304,7 +322,7 @@ impl<'a> Judge<'a> {
             );
         };
         let mut report = self.verdict(reading, values, naming).await;
-        for shape in shapes {
+        for shape in &read.shapes {
             self.check_shape(shape, values, &mut report).await;
         }
         report.understood = Some(self.understood(reading));
@@ -312,6 +330,19 @@ impl<'a> Judge<'a> {
             report.advice.push("⊙ and the matrix product stand side by side; parentheses would say which comes first.".to_owned());
         }
         self.check_steps(sides, expr, &mut report).await;
+        if report.verdict == Verdict::Correct
+            && let Some(named) = claimed(sides, expr, read.named.as_ref(), self.text)
+        {
+            self.check_name(&named, &mut report).await;
+        }
+        if report.verdict == Verdict::Correct
+            && let Some(first) = sides.first()
+            && let Ok(left) = &first.expr
+            && left != expr
+            && is_multiple(left)
+        {
+            self.check_multiple(left, &mut report).await;
+        }
         self.add_counts(values, &mut report);
         Judgement {
             report,
@@ -452,6 +483,76 @@ impl<'a> Judge<'a> {
                 "The answer calls the result {stated}; its formula is {own}."
             ));
         }
+    }
+
+    /// Holds the derivative that a right formula is said to be against the one that is asked for. A right formula under
+    /// the name of another quantity contradicts itself: it is not simply right.
+    async fn check_name(&self, named: &Named, report: &mut QuestionReport) {
+        let asked = &self.prepared.asked;
+        if !is_other(named, asked, self.text) {
+            return;
+        }
+        let Some(own) = derivative(named, asked) else {
+            return;
+        };
+        let values = self.values_of(&readings(&own)).await;
+        if values.iter().any(|values| self.prepared.accepts(values)) {
+            return;
+        }
+        let what = format!(
+            "The formula is right for {}, but the answer calls it {}.",
+            render(asked, Notation::Plain),
+            render(&own, Notation::Plain)
+        );
+        let share = (
+            self.rubric.stated_derivative,
+            "for a right formula under another name",
+        );
+        self.lower(report, Mistake::WrongWeight, named.span, &what, share);
+    }
+
+    /// Holds a left side such as `-∂l/∂W` against the right value: such an equation gives another derivative than its
+    /// formula.
+    async fn check_multiple(&self, left: &Expr, report: &mut QuestionReport) {
+        let reference = &self.prepared.solution.values;
+        let values = best(self.values_of(&readings(left)).await.into_iter());
+        if values.evaluated() == 0 || values.holds(left, reference) {
+            return;
+        }
+        let is_sign = |factor: f64| (factor + 1.0).abs() < 1e-6;
+        let mistake = match values.factor_of(reference) {
+            Some(factor) if is_sign(factor) => Mistake::SignFlipped,
+            None if values.transposed().agrees_with(reference) => Mistake::TransposedResult,
+            // A factor of m differs between networks.
+            Some(_) | None => Mistake::ConstantFactor,
+        };
+        let what = format!(
+            "The formula is right, but the answer calls it {}. {}",
+            render(left, Notation::Plain),
+            mistake.meaning()
+        );
+        if let Some(share) = self.share(mistake) {
+            self.lower(report, mistake, left.span, &what, share);
+        }
+    }
+
+    /// Makes a report on a right formula PARTIAL.
+    fn lower(
+        &self,
+        report: &mut QuestionReport,
+        mistake: Mistake,
+        span: Span,
+        what: &str,
+        (share, rule): (f64, &str),
+    ) {
+        let question = &self.prepared.question;
+        report.points = question.points * share;
+        let (points, most) = ((report.points * 100.0).round() / 100.0, question.points);
+        report.message = format!("{what} {points} of {most} points {rule}.");
+        report.verdict = Verdict::Partial;
+        report.mistake = Some(mistake);
+        report.span = Some(span);
+        report.note = format!("{}: {}; bug={mistake}", question.id, report.verdict);
     }
 
     /// The first side that differs from the right value, among those that can be computed.

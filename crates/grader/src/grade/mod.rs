@@ -20,6 +20,7 @@ mod key;
 mod likeness;
 mod meaning;
 mod mistake;
+mod named;
 mod naming;
 mod network;
 mod numbers;

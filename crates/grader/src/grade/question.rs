@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) candidates: Candidates,
     /// Of a question at given numbers.
     pub(super) numbers: Option<AtNumbers>,
+    /// The derivative that is asked for, or the solution where the question names none.
+    pub(super) asked: Expr,
     allowed: Vec<Symbol>,
     forbidden: Vec<Kind>,
     pub(super) carries: Vec<PreparedCarry>,
@@ -110,6 +112,7 @@ impl Prepared {
                     .map(|expr| evaluate_on(expr, &networks, &letters))
                     .collect(),
                 question: question.clone(),
+                asked: formulas.target,
                 solution: Solution {
                     formula: right_reading(formulas.solution, &networks, &letters, &reference),
                     networks,

@@ -156,7 +156,17 @@ fn without_dots(text: &str, scan: &Scan) -> Option<Dialect> {
             && range.starts_with(|digit: char| digit.is_ascii_digit())
             && range.contains(':')
     });
-    if ternary || arrow || counts_in || called(&["Float64", "Float32", "ifelse", "vcat", "hcat"]) {
+    let imports = text.lines().any(|line| {
+        let package = line.trim().strip_prefix("using ");
+        package
+            .is_some_and(|name| name.starts_with("LinearAlgebra") || name.starts_with("Statistics"))
+    });
+    if imports
+        || ternary
+        || arrow
+        || counts_in
+        || called(&["Float64", "Float32", "ifelse", "vcat", "hcat"])
+    {
         return Some(Dialect::Julia);
     }
     let lines = || text.lines().map(str::trim);

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::super::expr::{Expr, Kind, Operator};
 use super::super::parser::MAX_NODES;
 use super::super::{Fault, FormulaError, MAX_HEIGHT, Scope, Span, Symbol};
+use super::assertions::Assertion;
 use super::elementwise::Operation;
 use super::loops::Frame;
 use super::names::{Meaning, gradient_kind, meaning};
@@ -36,6 +37,10 @@ pub(super) struct Program<'s> {
     /// What an index of each letter, counted from 1, is more than the letter's own value in the program.
     pub(super) shifts: BTreeMap<char, i64>,
     pub(super) uses_numbers: bool,
+    /// The shapes that the program asserts.
+    pub(super) assertions: Vec<Assertion>,
+    /// The name of the value of the program, and its place.
+    pub(super) named: Option<(String, Span)>,
     advice: Vec<String>,
     work: usize,
     calls: usize,
@@ -70,6 +75,8 @@ impl<'s> Program<'s> {
             used: BTreeSet::new(),
             shifts: BTreeMap::new(),
             uses_numbers: false,
+            assertions: Vec::new(),
+            named: None,
             advice: Vec::new(),
             work: 0,
             calls: 0,
@@ -207,15 +214,24 @@ impl<'s> Program<'s> {
                     Some(value)
                 }
                 _ => match self.statement(statement)? {
-                    Flow::Return(value) => return Ok(Some((value, statement.span))),
+                    Flow::Return(value) => {
+                        self.note_name(statement);
+                        return Ok(Some((value, statement.span)));
+                    }
                     Flow::Next => self.named_by(statement)?,
                 },
             };
             if let Some(value) = before {
                 last.value = Some((value, statement.span));
+                self.note_name(statement);
             }
         }
         Ok(None)
+    }
+
+    /// Notes the name that a statement shows or gives a value to.
+    fn note_name(&mut self, statement: &Statement) {
+        self.named = name_of(statement).map(|name| (name.to_owned(), statement.span));
     }
 
     /// The value of the name that a statement gives a value to.
@@ -236,7 +252,11 @@ impl<'s> Program<'s> {
                     None => Ok(None),
                 };
             }
-            Action::Value(_) | Action::Return(_) | Action::Import(_) | Action::Pass => None,
+            Action::Value(_)
+            | Action::Return(_)
+            | Action::Import(_)
+            | Action::Assert(_)
+            | Action::Pass => None,
         };
         let Some(name) = name else { return Ok(None) };
         let found = self.names.iter().rev().find_map(|names| names.get(name));
@@ -516,6 +536,7 @@ impl<'s> Program<'s> {
         self.pay(1, span)?;
         match &statement.kind {
             Action::Pass => {}
+            Action::Assert(node) => self.assertion(node)?,
             Action::Value(node) => {
                 if !self.appended(node)? {
                     self.value(node)?;
@@ -664,8 +685,34 @@ impl<'s> Program<'s> {
             Infix::Power => self.power(a, b, span),
             Infix::And => self.logical(a, b, true, span),
             Infix::Or => self.logical(a, b, false, span),
-            Infix::Floor | Infix::Remainder => {
-                let message = "\"//\" and \"%\" are not known here.";
+            Infix::Floor => self.floor(a, b, span),
+            Infix::Remainder => Err(self.syntax_error(span, "\"%\" is not known here.")),
+        }
+    }
+
+    /// `//`: Julia's fraction of two whole numbers, Python's floor of one.
+    fn floor(&mut self, a: Array, b: Array, span: Span) -> Result<Array, FormulaError> {
+        let is_count = |array: &Array| {
+            let is_size = matches!(
+                array.expr.kind,
+                Kind::Symbol(Symbol::BatchSize | Symbol::Units(_))
+            );
+            array.whole.is_some() || (array.rank == 0 && is_size)
+        };
+        match (self.dialect, a.whole, b.whole) {
+            (Dialect::Julia, ..) if is_count(&a) && is_count(&b) => {
+                self.elementwise(Operation::Of(Operator::Divide), a, b, span)
+            }
+            (Dialect::Julia, ..) => {
+                let message = "\"//\" is a fraction of two whole numbers in Julia: write / here.";
+                Err(self.syntax_error(span, message))
+            }
+            (_, Some(a), Some(b)) if b != 0 => {
+                let floor = a.div_euclid(b) - i64::from(b < 0 && a.rem_euclid(b) != 0);
+                Ok(Array::number(floor as f64, span))
+            }
+            _ => {
+                let message = "\"//\" rounds down: write / for a fraction.";
                 Err(self.syntax_error(span, message))
             }
         }
@@ -700,6 +747,25 @@ fn root_name(target: &Node) -> Option<&str> {
         Form::Name(name) | Form::Attribute(_, name) => Some(name),
         Form::Index(base, _) | Form::Call(base, ..) => root_name(base),
         _ => None,
+    }
+}
+
+/// The name that a statement shows, returns, or gives a value to.
+fn name_of(statement: &Statement) -> Option<&str> {
+    fn shown(node: &Node) -> Option<&str> {
+        match &node.kind {
+            Form::Name(name) => Some(name),
+            Form::Call(_, values, _) if is_print(node) => values.last().and_then(shown),
+            _ => None,
+        }
+    }
+    match &statement.kind {
+        Action::Assign(targets, _) => targets.last().and_then(shown),
+        Action::Change(target, ..) => shown(target),
+        Action::Define(name, ..) => Some(name),
+        Action::Value(node) | Action::Return(Some(node)) => shown(node),
+        Action::For(_, _, body) | Action::If(_, body, _) => body.last().and_then(name_of),
+        Action::Return(None) | Action::Import(_) | Action::Assert(_) | Action::Pass => None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! text is mathematics, and its indices count from 1. Plain text that Python could read as well, such as
 //! `delta * W3`, is read as mathematics first and then as Python.
 
+mod assertions;
 mod detect;
 mod einsum;
 mod elementwise;
@@ -34,14 +35,26 @@ use std::sync::Arc;
 
 use super::chain::{OtherReading, Side};
 use super::expr::{Expr, Kind, Semantics};
+use super::text::{Named, StatedShape};
 use super::{Fault, FormulaError, MAX_HEIGHT, Scope, Span};
 pub(super) use detect::counts_from_zero;
 use detect::{Signs, signs};
 use execute::Program;
+pub(super) use names::named_gradient;
 use syntax::Dialect;
 
+/// A program as it was read.
+pub struct Reading {
+    /// Its value.
+    pub side: Side,
+    /// The shapes that it asserts.
+    pub shapes: Vec<StatedShape>,
+    /// The derivative that the name of its value stands for.
+    pub named: Option<Named>,
+}
+
 /// Reads a text as a program; `None` if it is not code.
-pub fn read(text: &str, scope: &Scope) -> Option<Result<Side, FormulaError>> {
+pub fn read(text: &str, scope: &Scope) -> Option<Result<Reading, FormulaError>> {
     let (text, offset) = detect::without_fence(text);
     let reading = match signs(text) {
         Signs::Code(dialect) => read_as(text, scope, dialect, false),
@@ -64,24 +77,33 @@ pub(super) fn is_program(text: &str) -> bool {
 pub fn read_plain(text: &str, scope: &Scope) -> Option<Side> {
     let (text, offset) = detect::without_fence(text);
     match signs(text) {
-        Signs::Plain(dialect) => shifted(read_as(text, scope, dialect, true), offset).ok(),
+        Signs::Plain(dialect) => shifted(read_as(text, scope, dialect, true), offset)
+            .ok()
+            .map(|reading| reading.side),
         Signs::Code(_) | Signs::None => None,
     }
 }
 
 /// Moves the spans to where the program stands in the whole text.
-fn shifted(reading: Result<Side, FormulaError>, offset: usize) -> Result<Side, FormulaError> {
+fn shifted(reading: Result<Reading, FormulaError>, offset: usize) -> Result<Reading, FormulaError> {
     let shift = |span: &mut Span| {
         span.start += offset;
         span.end += offset;
     };
     match reading {
-        Ok(mut side) => {
-            shift(&mut side.span);
-            if let Ok(expr) = &mut side.expr {
+        Ok(mut reading) => {
+            shift(&mut reading.side.span);
+            if let Ok(expr) = &mut reading.side.expr {
                 expr.for_each_piece_mut(|piece| shift(&mut piece.span));
             }
-            Ok(side)
+            for shape in &mut reading.shapes {
+                shift(&mut shape.span);
+            }
+            if let Some(named) = &mut reading.named {
+                shift(&mut named.span);
+                shift(&mut named.by.span);
+            }
+            Ok(reading)
         }
         Err(mut error) => {
             shift(&mut error.span);
@@ -90,7 +112,12 @@ fn shifted(reading: Result<Side, FormulaError>, offset: usize) -> Result<Side, F
     }
 }
 
-fn read_as(text: &str, scope: &Scope, dialect: Dialect, plain: bool) -> Result<Side, FormulaError> {
+fn read_as(
+    text: &str,
+    scope: &Scope,
+    dialect: Dialect,
+    plain: bool,
+) -> Result<Reading, FormulaError> {
     if text.len() > super::MAX_BYTES {
         let message = format!(
             "The code has {} bytes; at most {} are read. Write it shorter.",
@@ -108,6 +135,10 @@ fn read_as(text: &str, scope: &Scope, dialect: Dialect, plain: bool) -> Result<S
     let statements = statements::statements(&lines, dialect)?;
     let mut program = Program::new(scope, dialect, plain);
     let array = program.answer(&statements, text.len())?;
+    let assertions = std::mem::take(&mut program.assertions);
+    let named = program.named.take().and_then(|(name, span)| {
+        named_gradient(&name, scope).map(|symbol| Named::of_name(symbol, span))
+    });
     let mut advice = program.advice();
     if array.rank == 1 {
         advice.push("The code gives an array with one axis, neither a row nor a column; its entries decide.".to_owned());
@@ -139,11 +170,25 @@ fn read_as(text: &str, scope: &Scope, dialect: Dialect, plain: bool) -> Result<S
             advice: advice.clone(),
         });
     }
-    Ok(Side {
+    let shapes = assertions
+        .into_iter()
+        .map(|assertion| StatedShape {
+            of: (assertion.array != array.expr).then(|| code(assertion.array)),
+            rows: Some(assertion.rows),
+            columns: Some(assertion.columns),
+            span: assertion.span,
+        })
+        .collect();
+    let side = Side {
         span,
         expr: Ok(code(array.expr)),
         others,
         advice,
+    };
+    Ok(Reading {
+        side,
+        shapes,
+        named,
     })
 }
 

@@ -164,6 +164,16 @@ fn gradient(name: &str, scope: &Scope) -> Option<Symbol> {
     rests.find_map(by)
 }
 
+/// The quantity of a gradient's name that has a layer, such as `dW2` or `grad_h1`. `delta2` and names without a layer,
+/// such as `dx`, are what authors call many things.
+pub(in crate::formula) fn named_gradient(name: &str, scope: &Scope) -> Option<Symbol> {
+    let has_layer = name.contains(|c: char| c.is_ascii_digit());
+    let is_delta = name.starts_with("delta") || name.starts_with('δ');
+    (has_layer && !is_delta)
+        .then(|| gradient(name, scope))
+        .flatten()
+}
+
 /// ∂l/∂ a quantity.
 pub(super) fn gradient_kind(symbol: Symbol, span: Span) -> Kind {
     let part = |symbol| Arc::new(Expr::new(Kind::Symbol(symbol), span));

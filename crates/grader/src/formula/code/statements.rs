@@ -249,11 +249,9 @@ fn statement(parser: &mut Parser) -> Result<Action, FormulaError> {
                 parser.at += 1;
                 return Ok(Action::Pass);
             }
-            // What it claims is not computed with.
             "assert" => {
                 parser.at += 1;
-                parser.several()?;
-                return Ok(Action::Pass);
+                return parser.several().map(Action::Assert);
             }
             "while" | "class" | "try" | "raise" | "global" | "del" | "yield" | "async"
             | "continue" | "break" => {

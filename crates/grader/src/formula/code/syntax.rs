@@ -170,5 +170,7 @@ pub(super) enum Action {
     If(Node, Vec<Statement>, Vec<Statement>),
     /// Each alias with its module, and whether all of its names are meant.
     Import(Vec<(String, String)>),
+    /// `assert …`.
+    Assert(Node),
     Pass,
 }

@@ -11,10 +11,12 @@ fn scope() -> Scope {
 
 /// How a text is read as code, or why it cannot be; nothing if it is not code.
 fn shown(text: &str) -> Option<String> {
-    Some(match read(text, &scope())?.map(|side| side.expr) {
-        Ok(Ok(expr)) => render(&expr, Notation::Plain),
-        Ok(Err(error)) | Err(error) => error.message,
-    })
+    Some(
+        match read(text, &scope())?.map(|reading| reading.side.expr) {
+            Ok(Ok(expr)) => render(&expr, Notation::Plain),
+            Ok(Err(error)) | Err(error) => error.message,
+        },
+    )
 }
 
 #[test]
@@ -84,8 +86,8 @@ fn sizes_are_those_of_the_layout() {
         ..scope()
     };
     let size = |text: &str, scope: &Scope| {
-        let side = read(text, scope).expect("a program").expect("a value");
-        render(&side.expr.expect("a value"), Notation::Plain)
+        let reading = read(text, scope).expect("a program").expect("a value");
+        render(&reading.side.expr.expect("a value"), Notation::Plain)
     };
     for (text, by_rows, by_columns) in [
         ("x.shape[0]", "m", "4"),

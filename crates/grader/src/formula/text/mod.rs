@@ -3,6 +3,7 @@
 
 mod definitions;
 mod macros;
+mod named;
 mod sentence;
 mod shell;
 mod source;
@@ -12,6 +13,8 @@ mod words;
 mod tests;
 
 pub(super) use definitions::OwnNames;
+pub use named::Named;
+pub use sentence::StatedRange;
 pub(super) use source::Source;
 pub(super) use words::{is_remark, is_word};
 
@@ -56,6 +59,10 @@ pub struct Answer {
     pub redefinitions: Vec<Redefinition>,
     /// Shapes that it states.
     pub shapes: Vec<StatedShape>,
+    /// Ranges that it states for indices.
+    pub ranges: Vec<StatedRange>,
+    /// The derivative that the words or the program say the formula is.
+    pub named: Option<Named>,
     /// Why the answer is unclear, if it is not right as it was read.
     pub doubt: Option<FormulaError>,
     /// What a student should know about how it was read.
@@ -157,10 +164,11 @@ pub fn read(text: &str, scope: &Scope) -> Result<Answer, FormulaError> {
     super::lexer::hold_length(text)?;
     let source = shell::without_fences(Source::new(text));
     let program = match code::read(source.text(), scope) {
-        Some(Ok(side)) => {
-            let sides = vec![side];
+        Some(Ok(reading)) => {
             let answer = Answer {
-                sides,
+                sides: vec![reading.side],
+                shapes: reading.shapes,
+                named: reading.named,
                 ..Answer::default()
             };
             return Ok(located(answer, &source));
@@ -265,6 +273,14 @@ fn located(mut answer: Answer, source: &Source<'_>) -> Answer {
     for shape in &mut answer.shapes {
         shape.span = source.span(shape.span);
         shape.of.iter_mut().for_each(relocate);
+    }
+    for range in &mut answer.ranges {
+        range.span = source.span(range.span);
+    }
+    if let Some(named) = &mut answer.named {
+        named.span = source.span(named.span);
+        relocate(&mut named.by);
+        named.of.iter_mut().for_each(relocate);
     }
     if let Some(doubt) = &mut answer.doubt {
         doubt.span = source.span(doubt.span);
@@ -372,7 +388,7 @@ fn names_in(text: &str) -> Vec<&str> {
             && name.starts_with(|c: char| c.is_ascii_alphabetic())
             && !matches!(
                 preceded,
-                Some('\\' | '^' | '_' | '.' | '}' | ')' | '!' | '<' | '>')
+                Some('\\' | '^' | '_' | '.' | '}' | ')' | '!' | '<' | '>' | '/' | '-' | '∂' | '∇')
             )
             && !name[1..].starts_with('_');
         if is_name && !names.contains(&name) && names.len() < MAX_DEFINITIONS {
@@ -451,6 +467,7 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
     let Sentences {
         clauses,
         shapes,
+        ranges,
         doubt,
         notes,
     } = found;
@@ -472,34 +489,7 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
         statement.is_definition = false;
     }
     let (names, defined) = read_names(&statements, answer_at, scope)?;
-    let mut redefinitions = Vec::new();
-    for (at, statement) in statements.iter().enumerate() {
-        if at == answer_at {
-            continue;
-        }
-        let Left::Known(left) = &statement.left else {
-            if statement.is_definition && matches!(statement.left, Left::Unread) {
-                last_side(statement.right(), scope, &names)?;
-            }
-            continue;
-        };
-        if !statement.is_definition {
-            continue;
-        }
-        let right = last_side(statement.right(), scope, &names)?;
-        // Each is evaluated, and put into the others.
-        if redefinitions.len() >= MAX_DEFINITIONS {
-            let span = statement.clause.span();
-            let message = format!("At most {MAX_DEFINITIONS} quantities may be given a value.");
-            return Err(FormulaError::new(Fault::TooLarge, span, message));
-        }
-        if right != *left {
-            redefinitions.push(Redefinition {
-                left: left.clone(),
-                right,
-            });
-        }
-    }
+    let redefinitions = read_redefinitions(&statements, answer_at, scope, &names)?;
     let mut sides = Vec::new();
     for (at, statement) in statements.iter().enumerate() {
         let same_left = match (&statement.left, &statements[answer_at].left) {
@@ -520,6 +510,7 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
         }
     }
     define_by_entries(&mut sides, scope);
+    let named = named(&statements[answer_at], scope);
     let mut advice = notes;
     let restated = said_again
         .into_iter()
@@ -544,10 +535,60 @@ fn assemble(found: Sentences, scope: &Scope) -> Result<Answer, FormulaError> {
         shapes: (shapes.iter())
             .filter_map(|shape| stated_shape(shape, &statements, answer_at, scope, &names))
             .collect(),
+        ranges,
+        named,
         doubt,
         advice,
         restated,
     })
+}
+
+/// What the definitions say about known quantities.
+fn read_redefinitions(
+    statements: &[Statement],
+    answer_at: usize,
+    scope: &Scope,
+    names: &OwnNames,
+) -> Result<Vec<Redefinition>, FormulaError> {
+    let mut redefinitions = Vec::new();
+    for (at, statement) in statements.iter().enumerate() {
+        if at == answer_at {
+            continue;
+        }
+        let Left::Known(left) = &statement.left else {
+            if statement.is_definition && matches!(statement.left, Left::Unread) {
+                last_side(statement.right(), scope, names)?;
+            }
+            continue;
+        };
+        if !statement.is_definition {
+            continue;
+        }
+        let right = last_side(statement.right(), scope, names)?;
+        // Each is evaluated, and put into the others.
+        if redefinitions.len() >= MAX_DEFINITIONS {
+            let span = statement.clause.span();
+            let message = format!("At most {MAX_DEFINITIONS} quantities may be given a value.");
+            return Err(FormulaError::new(Fault::TooLarge, span, message));
+        }
+        if right != *left {
+            redefinitions.push(Redefinition {
+                left: left.clone(),
+                right,
+            });
+        }
+    }
+    Ok(redefinitions)
+}
+
+/// The derivative that the words, or the name on the left, say a statement gives.
+fn named(statement: &Statement, scope: &Scope) -> Option<Named> {
+    let by_name = match &statement.left {
+        Left::New(key) => Named::by_key(key, statement.clause.span(), scope),
+        Left::None | Left::Known(_) | Left::Unread => None,
+    };
+    let by = statement.clause.by.as_ref();
+    by_name.or_else(|| Named::by_words(by?, scope))
 }
 
 /// An index that the question leaves free has no value of its own: `with j = 2` would be another answer.

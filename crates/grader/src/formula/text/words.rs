@@ -198,7 +198,7 @@ const TABLE: &[(Class, &str)] = &[
     (Class::Shape, "of shape, shape, has shape, with shape, of size, size, of dimension, of dimensions, dimensions, dimension, has size, has dimensions, has dimension,
         whose shape is, its shape is, the shape is, with dimensions, with size, dims, of dims"),
     (Class::Refused, "up to, some of, a part of, part of, a bit of, a multiple of, some multiple of, a fraction of, a function of, the same as in, is the same as in, same as in, in addition to, on top of, as well as,
-        back to front, the other way around, out of, a little of, kind of, as a column, as a row, as column, as columns, as rows, as a column vector, in the other direction, in turn, given to, put before, put behind"),
+        back to front, the other way around, out of, a little of, kind of, as column, as columns, as rows, in the other direction, in turn, given to, put before, put behind"),
     (Class::Relates, "does not depend on, do not depend on, doesn't depend on, don't depend on, does not depend at all on, is independent of, are independent of, independent of,
         is not a function of, is no function of, does not appear in, do not appear in, doesn't appear in, does not occur in, does not show up in, never appears in, does not involve, do not involve,
         doesn't involve, does not contain, do not contain, doesn't contain, does not include, doesn't include, does not affect, do not affect, doesn't affect, does not influence, doesn't influence,

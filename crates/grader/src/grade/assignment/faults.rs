@@ -92,7 +92,7 @@ const LAYER: [Field; 3] = [
     must("activation", reads::<ActivationWord>),
     may("bias", reads::<bool>),
 ];
-const RUBRIC: [Field; 9] = [
+const RUBRIC: [Field; 10] = [
     may("transposed", reads::<f64>),
     may("constant_factor", reads::<f64>),
     may("sign", reads::<f64>),
@@ -101,6 +101,7 @@ const RUBRIC: [Field; 9] = [
     may("one_batch_size", reads::<f64>),
     may("entries", reads::<f64>),
     may("stated_shape", reads::<f64>),
+    may("stated_derivative", reads::<f64>),
     may("carried_forward", reads::<f64>),
 ];
 const QUESTION: [Field; 23] = [

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{Assignment, BUILT_IN, Grader, Reveal};
 
 /// For each rule: the question, an answer that it applies to, and the share of the points.
-const RULES: [(&str, &str, &str, f64); 19] = [
+const RULES: [(&str, &str, &str, f64); 20] = [
     ("right", "1.1", r"\delta h^2_{1,1}", 1.0),
     ("transposed", "1.3", r"\delta h^{2\top}", 0.75),
     ("sign", "1.1", r"-\delta h^2_{1,1}", 0.75),
@@ -39,6 +39,12 @@ const RULES: [(&str, &str, &str, f64); 19] = [
         "stated_shape",
         "1.11",
         r"\delta (W^3 \odot (z^2 \ge 0))^\top h^1 \in \mathbb{R}^{3 \times 2}",
+        0.75,
+    ),
+    (
+        "stated_derivative",
+        "1.11",
+        r"\frac{\partial l}{\partial W^1} = \delta (W^3 \odot (z^2 \ge 0))^\top h^1",
         0.75,
     ),
     ("none: two mistakes", "1.11", r"-\delta W^{3\top} h^1", 0.0),

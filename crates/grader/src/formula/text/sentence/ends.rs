@@ -198,8 +198,14 @@ impl Reader<'_> {
         if let Some(error) = self.open_operator() {
             return Err(error);
         }
+        let variable = self.variable();
         let elements = std::mem::take(&mut self.elements);
         let state = std::mem::take(&mut self.state);
+        if let (Some(variable), Some(at)) = (&variable, state.describes)
+            && let Some(clause) = self.found.clauses.get_mut(at)
+        {
+            clause.by = Some(variable.clone());
+        }
         let start = self.found.clauses.len();
         self.found.shapes.retain(|shape| {
             let next = elements.get(shape.elements);
@@ -216,6 +222,10 @@ impl Reader<'_> {
                     mentioned: state.introduced || state.mention || state.described,
                     restates: state.restates || clause.restates,
                     is_reason: self.reason && state.relates,
+                    by: match &state.by {
+                        None if clause.has_relation() => variable.clone(),
+                        before => before.clone(),
+                    },
                     of: state
                         .of
                         .as_ref()
@@ -230,11 +240,13 @@ impl Reader<'_> {
         } else {
             // A mark stays for the formula that follows it.
             self.state.marked = state.marked;
+            self.state.by = state.by;
             self.state.introduced = state.introduced && !strong;
             self.state.restates = state.restates && !strong;
         }
         if strong {
             self.reason = false;
+            self.speaks_of_derivative = false;
             let ended_sentence = self.at > 0
                 && matches!(
                     self.tokens[self.at - 1].token,

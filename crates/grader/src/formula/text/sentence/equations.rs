@@ -23,8 +23,13 @@ impl Reader<'_> {
 
     pub(super) fn is(&mut self, span: Span) -> Result<(), FormulaError> {
         if self.elements.is_empty() || (self.state.mention && self.is_description()) {
+            let by = self.variable_in_front();
+            // "Since the derivative with respect to h^2 is …"
+            let is_reason = self.reason && self.state.mention;
             self.end(false)?;
-            self.state.marked = true;
+            self.state.relates = is_reason;
+            self.state.marked = !self.state.relates;
+            self.state.by = by;
             return Ok(());
         }
         // "G is 1 × 2"
@@ -51,8 +56,10 @@ impl Reader<'_> {
     pub(super) fn colon(&mut self, span: Span) -> Result<(), FormulaError> {
         self.at += 1;
         if self.state.mention && self.is_description() {
+            let by = self.variable_in_front();
             self.end(false)?;
             self.state.marked = true;
+            self.state.by = by;
             return Ok(());
         }
         // `∂l/∂W: …` is an equation.

@@ -20,7 +20,9 @@ mod operators;
 mod phrases;
 mod ranges;
 mod remarks;
+mod respects;
 mod shapes;
+mod stated_ranges;
 mod sums;
 mod tokens;
 mod walk;
@@ -34,6 +36,7 @@ use crate::formula::{Fault, FormulaError, Span};
 use brackets::without_inner_words;
 use element::Element;
 use remarks::opened_remarks;
+pub use stated_ranges::StatedRange;
 pub(super) use tokens::{closes, is_spaced_dot, opens, relation};
 pub(super) use word_at::word_at;
 
@@ -51,6 +54,8 @@ pub(super) struct Clause {
     pub(super) restates: bool,
     /// A quantity in a reason: one that does not depend on another.
     pub(super) is_reason: bool,
+    /// The quantity that the words name: the formula is said to be the derivative with respect to it.
+    pub(super) by: Option<By>,
     /// The error if this is the answer: the words mean a part or a property of it ("of").
     pub(super) of: Option<FormulaError>,
 }
@@ -68,6 +73,16 @@ impl Clause {
     pub(super) fn has_relation(&self) -> bool {
         relation(&self.tokens).is_some()
     }
+}
+
+/// A quantity that words name as the variable of a derivative.
+#[derive(Clone, Debug)]
+pub(super) struct By {
+    pub(super) tokens: Vec<Lexeme>,
+    /// The numerator of the derivative; empty if the words name none.
+    pub(super) of: Vec<Lexeme>,
+    /// Behind "of" or "for" instead of "with respect to": "the gradient of W^2".
+    pub(super) is_loose: bool,
 }
 
 /// A shape that the text states.
@@ -91,6 +106,8 @@ pub(super) struct StatedShape {
 pub(super) struct Sentences {
     pub(super) clauses: Vec<Clause>,
     pub(super) shapes: Vec<StatedShape>,
+    /// The ranges that it states for indices.
+    pub(super) ranges: Vec<StatedRange>,
     /// The line end between two lines that were read as one formula.
     pub(super) doubt: Option<Span>,
     /// Advice on each reading that could surprise the author.
@@ -131,6 +148,14 @@ struct State {
     of: Option<(String, Span)>,
     /// The clause has a verb of dependence: "depends on".
     relates: bool,
+    /// The last words were "with respect to" or the like, in a sentence about a derivative; true for loose ones.
+    variable: Option<bool>,
+    /// The numerator that the words name: "the derivative of l with respect to".
+    numerator: Vec<Lexeme>,
+    /// The clause that the words describe as a derivative: "X is the derivative with respect to …".
+    describes: Option<usize>,
+    /// The variable that the words in front of this clause name for it.
+    by: Option<By>,
 }
 
 struct Reader<'r> {
@@ -142,6 +167,8 @@ struct Reader<'r> {
     state: State,
     defining: bool,
     reason: bool,
+    /// Whether the sentence speaks of a derivative.
+    speaks_of_derivative: bool,
     /// Whether the reader is between two `$`.
     in_formula: bool,
 }
@@ -170,6 +197,7 @@ impl<'r> Reader<'r> {
             state: State::default(),
             defining: false,
             reason: false,
+            speaks_of_derivative: false,
             in_formula: false,
         }
     }

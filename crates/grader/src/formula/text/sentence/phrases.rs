@@ -24,6 +24,7 @@ impl Reader<'_> {
                     .unwrap_or_else(|| not_understood(text, span)))
             };
         }
+        self.note_derivative(text);
         if !is_noun && !self.has_operand() {
             self.state.of = None;
         }
@@ -38,7 +39,13 @@ impl Reader<'_> {
         if is_noun && !self.operand_follows(self.at) {
             let number = |digits: &str| vec![Lexeme::new(Token::Number(digits.to_owned()), span)];
             let begin = self.at - text.split(' ').count();
+            let behind_as = matches!(
+                words_at(self.tokens, begin.saturating_sub(2), self.context)[..],
+                ["as", "a", ..]
+            );
             match text {
+                "row" if behind_as => self.note_shape(begin, number("1"), Vec::new(), span),
+                "column" if behind_as => self.note_shape(begin, Vec::new(), number("1"), span),
                 "row vector" => self.note_shape(begin, number("1"), Vec::new(), span),
                 "column vector" => self.note_shape(begin, Vec::new(), number("1"), span),
                 "scalar" => self.note_shape(begin, number("1"), number("1"), span),
@@ -49,7 +56,9 @@ impl Reader<'_> {
             // "… is the error", "the mask M of …": the words describe what stands before them.
             self.state.described = true;
             if !is_noun {
+                let described = self.found.clauses.len();
                 self.end(false)?;
+                self.state.describes = Some(described).filter(|&at| at < self.found.clauses.len());
             }
         }
         self.state.introduced = true;
@@ -148,9 +157,7 @@ impl Reader<'_> {
         if self.expects_operand() {
             return Err(not_understood(&text, span));
         }
-        self.end(false)?;
-        self.state.mention = true;
-        self.state.introduced = true;
+        self.begin_mention(&text)?;
         self.state.of = matches!(text.as_str(), "of" | "of each").then_some((text, span));
         Ok(())
     }

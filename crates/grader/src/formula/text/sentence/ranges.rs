@@ -33,6 +33,19 @@ impl Reader<'_> {
                 .push(Element::Postfix(Postfix::Sign(mark), span));
             return Ok(());
         }
+        if let Some(error) = self.one_sample() {
+            return Err(error);
+        }
+        if !self.expects_operand()
+            && let Some(end) = self.range_end(self.at)
+        {
+            let begin = self.at;
+            self.at = end;
+            self.note_ranges(begin);
+            self.balance_inline(begin);
+            self.state.described = true;
+            return Ok(());
+        }
         if self.indices_follow() {
             return self.for_all(span, true);
         }
@@ -43,10 +56,7 @@ impl Reader<'_> {
         if self.expects_operand() {
             return Err(not_understood("for", self.tokens[begin].span));
         }
-        self.end(false)?;
-        self.state.mention = true;
-        self.state.introduced = true;
-        Ok(())
+        self.begin_mention("for")
     }
 
     /// Passes over indices and their ranges.
@@ -58,6 +68,7 @@ impl Reader<'_> {
         let comma = self.skip_indices();
         self.hold_every_value(begin, span, is_for)?;
         self.end_indices(begin, comma)?;
+        self.note_ranges(begin);
         self.balance_inline(begin);
         self.state.described = true;
         Ok(())
@@ -127,6 +138,25 @@ impl Reader<'_> {
         };
         self.at = comma;
         Ok(())
+    }
+
+    /// The error of "for the first sample" where the question is about a batch.
+    fn one_sample(&self) -> Option<FormulaError> {
+        let words = self.words();
+        let words = match words.first() {
+            Some(&"the") => &words[1..],
+            _ => &words[..],
+        };
+        let is_one = matches!(
+            words,
+            [
+                "first" | "second" | "third" | "last" | "nth",
+                "sample" | "row",
+                ..
+            ]
+        );
+        (is_one && self.context.scope.samples.is_none())
+            .then(|| not_understood(words[0], self.span()))
     }
 
     /// Whether an index and perhaps its range follow: `j`, `i, j`, `j = 1, 2, 3`, `q \in \{1, 2\}`.

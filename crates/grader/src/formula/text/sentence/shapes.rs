@@ -209,7 +209,7 @@ impl Reader<'_> {
 const SHAPE_WORDS: &[&str] = &[
     "a", "an", "the", "is", "this", "it", "its", "which", "that", "has", "of", "with", "shape", "size", "dimension",
     "dimensions", "and", "so", "thus", "hence", "also", "again", "result", "answer", "gradient", "being", "whose", "to",
-    "be", "should", "must", "will", "in", "total", "final", "row", "column", "vector", "matrix", "real",
+    "be", "should", "must", "will", "in", "total", "final", "row", "column", "vector", "matrix", "real", "as",
 ];
 
 /// `2 × 3`, `m \times n_2`, `1 by 2` at a token: its rows, its columns, and where it ends.

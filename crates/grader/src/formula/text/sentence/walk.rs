@@ -19,6 +19,7 @@ impl Reader<'_> {
             {
                 let begin = self.at;
                 self.at = end;
+                self.note_ranges(begin);
                 self.balance_inline(begin);
                 continue;
             }
@@ -147,9 +148,13 @@ impl Reader<'_> {
             }
             Class::Adverb => self.adverb(&text, span)?,
             Class::Mark => {
+                // "The derivative with respect to W^2 gives …"
+                let gives = matches!(text.as_str(), "gives" | "yields" | "becomes" | "produces");
+                let by = gives.then(|| self.variable_in_front()).flatten();
                 if !self.is_in_conditional() {
                     self.end(false)?;
                 }
+                self.state.by = by.or(self.state.by.take());
                 self.state.marked = true;
                 self.state.introduced = false;
                 self.state.mention = false;
@@ -158,6 +163,7 @@ impl Reader<'_> {
             }
             Class::Reason => {
                 self.end(false)?;
+                self.speaks_of_derivative = false;
                 self.reason = true;
                 self.state.introduced = true;
             }
