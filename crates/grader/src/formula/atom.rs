@@ -316,6 +316,7 @@ impl Parser<'_> {
             self.expect("[")?;
         }
         let mut values = self.arguments()?.values.into_iter();
+        self.doubts.dots |= name == "dot";
         let kind = match (name, values.next(), values.next(), values.next()) {
             ("transpose", Some(a), None, _) => Kind::Transpose(Arc::new(a)),
             // In Julia, and in words, the inner product of two columns too.
@@ -323,7 +324,6 @@ impl Parser<'_> {
                 Kind::Call(Function::Dot, vec![a, b])
             }
             ("dot" | "matmul", Some(a), Some(b), None) => {
-                self.doubts.dots |= name == "dot";
                 Kind::Binary(Operator::Times, Arc::new(a), Arc::new(b))
             }
             ("multiply", Some(a), Some(b), None) => {

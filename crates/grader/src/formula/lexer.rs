@@ -555,7 +555,10 @@ impl<'t> Lexer<'t> {
             .find(|c: char| !c.is_ascii_alphabetic() && c != '-')
             .unwrap_or(follows.len());
         let next = follows[..end].to_ascii_lowercase();
-        let counts = run == "a" && follows.starts_with(|c: char| c.is_ascii_digit() || c == '$');
+        // `\text{, a } 2 \times 3`: the number stands behind the brace.
+        let ends_text = !self.text_ends.is_empty() && follows.starts_with('}');
+        let counts = run == "a"
+            && (ends_text || follows.starts_with(|c: char| c.is_ascii_digit() || c == '$'));
         let behind = matches!(
             self.out.last().map(|last| &last.token),
             None | Some(Token::Word(_) | Token::Line | Token::Mark("," | "." | ":" | "("))

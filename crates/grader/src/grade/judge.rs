@@ -199,7 +199,11 @@ impl<'a> Judge<'a> {
             let letter = range.letter;
             let bindings = self.prepared.solution.letters.iter().flatten();
             let mut values = bindings.filter(|(name, _)| *name == letter);
-            let (_, missing) = values.find(|(_, value)| !range.contains(*value))?;
+            let is_stated = |value: usize| {
+                let mut same = ranges.iter().filter(|other| other.letter == letter);
+                same.any(|other| other.contains(value))
+            };
+            let (_, missing) = values.find(|(_, value)| !is_stated(*value))?;
             let message = format!(
                 "This leaves out {letter} = {missing}, and the question asks for every {letter}: write the formula for any {letter}."
             );

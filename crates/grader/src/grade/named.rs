@@ -43,8 +43,8 @@ pub(super) fn is_other(named: &Named, asked: &Expr, text: &str) -> bool {
 pub(super) fn derivative(named: &Named, asked: &Expr) -> Option<Expr> {
     let (of, _) = parts(asked)?;
     let of = named.of.as_ref().unwrap_or(of);
-    let (of, by) = (Box::new(of.clone()), Box::new(named.by.clone()));
-    Some(Expr::new(Kind::Derivative(of, by), named.span))
+    let kind = Kind::Derivative(of.clone().into(), named.by.clone().into());
+    Some(Expr::new(kind, named.span))
 }
 
 /// Whether a side is a derivative with a sign, a transpose or a number at it: an equation that gives another quantity

@@ -231,7 +231,7 @@ impl<'s> Program<'s> {
 
     /// Notes the name that a statement shows or gives a value to.
     fn note_name(&mut self, statement: &Statement) {
-        self.named = name_of(statement).map(|name| (name.to_owned(), statement.span));
+        self.named = name_of(statement).map(|name| (name, statement.span));
     }
 
     /// The value of the name that a statement gives a value to.
@@ -751,10 +751,30 @@ fn root_name(target: &Node) -> Option<&str> {
 }
 
 /// The name that a statement shows, returns, or gives a value to.
-fn name_of(statement: &Statement) -> Option<&str> {
-    fn shown(node: &Node) -> Option<&str> {
+fn name_of(statement: &Statement) -> Option<String> {
+    fn shown(node: &Node) -> Option<String> {
         match &node.kind {
-            Form::Name(name) => Some(name),
+            Form::Name(name) => Some(name.clone()),
+            // `W1.grad`, `grads["dW1"]`, `grads["W1"]`
+            Form::Attribute(base, name) if name == "grad" => {
+                shown(base).map(|base| format!("{base}_grad"))
+            }
+            Form::Index(base, items) => match (&base.kind, &items[..]) {
+                (
+                    Form::Name(_),
+                    [
+                        Node {
+                            kind: Form::Text(name),
+                            ..
+                        },
+                    ],
+                ) => Some(if name.starts_with('d') || name.contains("grad") {
+                    name.clone()
+                } else {
+                    format!("d{name}")
+                }),
+                _ => None,
+            },
             Form::Call(_, values, _) if is_print(node) => values.last().and_then(shown),
             _ => None,
         }
@@ -762,7 +782,7 @@ fn name_of(statement: &Statement) -> Option<&str> {
     match &statement.kind {
         Action::Assign(targets, _) => targets.last().and_then(shown),
         Action::Change(target, ..) => shown(target),
-        Action::Define(name, ..) => Some(name),
+        Action::Define(name, ..) => Some(name.clone()),
         Action::Value(node) | Action::Return(Some(node)) => shown(node),
         Action::For(_, _, body) | Action::If(_, body, _) => body.last().and_then(name_of),
         Action::Return(None) | Action::Import(_) | Action::Assert(_) | Action::Pass => None,

@@ -208,7 +208,7 @@ pub fn read(text: &str, scope: &Scope) -> Result<Answer, FormulaError> {
 
 /// Reads an answer that is no program.
 fn read_mathematics(source: Source<'_>, scope: &Scope) -> Result<Answer, FormulaError> {
-    let source = macros::expand(shell::without_marks(source)?)?;
+    let source = macros::expand(shell::without_marks(shell::without_comments(source))?)?;
     let mut own = names_in(source.text());
     own.extend(scope.constants.iter().map(String::as_str));
     let tokens = lex_source(&source, &own)?;

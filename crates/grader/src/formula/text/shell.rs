@@ -2,6 +2,7 @@
 
 use super::super::{Fault, FormulaError, Span};
 use super::source::{Edit, Source};
+use super::words;
 
 /// Invisible characters that editors and web pages leave behind.
 const INVISIBLE: &[char] = &[
@@ -37,6 +38,32 @@ pub(super) fn without_fences(source: Source<'_>) -> Source<'_> {
             for (here, found) in line.match_indices(INVISIBLE) {
                 edits.push((at + here..at + here + found.len(), String::new()));
             }
+        }
+        at += line.len();
+    }
+    source.edited(&edits)
+}
+
+/// The text without comments behind plain code, as in `delta * h2  # the gradient`. A comment with a word that could
+/// change the formula stays, and is refused.
+pub(super) fn without_comments(source: Source<'_>) -> Source<'_> {
+    let text = source.text();
+    if !text.contains(" # ") || text.contains(['\\', '$', '^']) {
+        return source;
+    }
+    let mut edits: Vec<Edit> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some((code, comment)) = line.split_once(" # ")
+            && !code.trim().is_empty()
+            && !comment.contains(|c: char| c.is_ascii_digit())
+            && comment
+                .split(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ':' | '/'))
+                .filter(|word| !word.is_empty())
+                .all(|word| words::is_remark(&word.to_lowercase()))
+        {
+            let end = at + line.trim_end().len();
+            edits.push((at + code.len()..end, String::new()));
         }
         at += line.len();
     }

@@ -92,6 +92,7 @@ impl Reader<'_> {
             *was_grouped = false;
         } else {
             self.elements.push(Element::Run(tokens, grouped));
+            self.take_shape_ahead();
         }
         Ok(())
     }

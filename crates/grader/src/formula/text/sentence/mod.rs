@@ -169,6 +169,8 @@ struct Reader<'r> {
     reason: bool,
     /// Whether the sentence speaks of a derivative.
     speaks_of_derivative: bool,
+    /// A shape that the words in front of a formula state for it: its rows, its columns and its place.
+    shape_ahead: Option<(Vec<Lexeme>, Vec<Lexeme>, Span)>,
     /// Whether the reader is between two `$`.
     in_formula: bool,
 }
@@ -198,6 +200,7 @@ impl<'r> Reader<'r> {
             defining: false,
             reason: false,
             speaks_of_derivative: false,
+            shape_ahead: None,
             in_formula: false,
         }
     }

@@ -5,7 +5,7 @@ use super::element::Element;
 use super::tokens::{closes, opens};
 use super::word_at::words_at;
 use super::{Reader, not_understood, syntax};
-use crate::formula::lexer::{Lexeme, Token};
+use crate::formula::lexer::Token;
 use crate::formula::{FormulaError, Span};
 
 impl Reader<'_> {
@@ -36,21 +36,8 @@ impl Reader<'_> {
         {
             return Ok(());
         }
-        if is_noun && !self.operand_follows(self.at) {
-            let number = |digits: &str| vec![Lexeme::new(Token::Number(digits.to_owned()), span)];
-            let begin = self.at - text.split(' ').count();
-            let behind_as = matches!(
-                words_at(self.tokens, begin.saturating_sub(2), self.context)[..],
-                ["as", "a", ..]
-            );
-            match text {
-                "row" if behind_as => self.note_shape(begin, number("1"), Vec::new(), span),
-                "column" if behind_as => self.note_shape(begin, Vec::new(), number("1"), span),
-                "row vector" => self.note_shape(begin, number("1"), Vec::new(), span),
-                "column vector" => self.note_shape(begin, Vec::new(), number("1"), span),
-                "scalar" => self.note_shape(begin, number("1"), number("1"), span),
-                _ => {}
-            }
+        if is_noun {
+            self.noun_of_shape(text, span);
         }
         if self.has_operand() {
             // "… is the error", "the mask M of …": the words describe what stands before them.

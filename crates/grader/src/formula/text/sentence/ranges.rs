@@ -108,6 +108,18 @@ impl Reader<'_> {
         if let Some(error) = of_samples.filter(|_| is_for && !has_letter) {
             return Err(error);
         }
+        let related = (begin + 1..self.at.saturating_sub(1)).find(|&at| {
+            let is_letter = |at: usize| {
+                self.is_index(at)
+                    && !matches!(&self.tokens[at].token, Token::Name(name) if name == "n")
+            };
+            let relates = matches!(self.tokens[at].token, Token::Mark("=" | "<" | "<="));
+            relates && is_letter(at - 1) && is_letter(at + 1)
+        });
+        if let Some(at) = related {
+            let message = "This relates two indices, so that it leaves out values of them: write the formula for any.";
+            return Err(syntax(self.tokens[at].span, message));
+        }
         if let Some(letter) = self.single_index(range) {
             let message = format!(
                 "The word “for” was not understood: this says that it holds for one {letter} only; write the formula for every {letter}."

@@ -49,6 +49,8 @@ impl Reader<'_> {
         self.balance_inline(begin);
         if !self.operand_follows(end) {
             self.note_shape(begin, rows, columns, span);
+        } else if !self.has_operand() && self.formula_follows() {
+            self.shape_ahead = Some((rows, columns, span));
         }
         self.state.described = true;
         true
@@ -63,9 +65,19 @@ impl Reader<'_> {
         columns: Vec<Lexeme>,
         span: Span,
     ) {
+        let is_first = self.elements.is_empty() && self.found.clauses.is_empty();
+        if is_first && self.describes_the_answer(begin) {
+            self.shape_ahead = Some((rows, columns, span));
+            return;
+        }
         if !self.describes_the_formula_before(begin) {
             return;
         }
+        self.push_shape(rows, columns, span);
+    }
+
+    /// Notes a shape of the formula that was read last.
+    fn push_shape(&mut self, rows: Vec<Lexeme>, columns: Vec<Lexeme>, span: Span) {
         let (clause, operand) = match &self.elements[..] {
             [] if self.state.mention => return,
             [] => match self.found.clauses.len().checked_sub(1) {
@@ -86,6 +98,75 @@ impl Reader<'_> {
             operand,
             elements: self.elements.len(),
         });
+    }
+
+    /// Notes the shape that a noun states: "row vector", "scalar", and "row" behind "as a".
+    pub(super) fn noun_of_shape(&mut self, text: &str, span: Span) {
+        let begin = self.at - text.split(' ').count();
+        let behind_as = matches!(
+            words_at(self.tokens, begin.saturating_sub(2), self.context)[..],
+            ["as", "a", ..]
+        );
+        let one = || vec![Lexeme::new(Token::Number("1".to_owned()), span)];
+        let (rows, columns) = match text {
+            "row vector" => (one(), Vec::new()),
+            "column vector" => (Vec::new(), one()),
+            "scalar" => (one(), one()),
+            "row" if behind_as => (one(), Vec::new()),
+            "column" if behind_as => (Vec::new(), one()),
+            _ => return,
+        };
+        if !self.operand_follows(self.at) {
+            self.note_shape(begin, rows, columns, span);
+        } else if !self.has_operand() && self.formula_follows() {
+            self.shape_ahead = Some((rows, columns, span));
+        }
+    }
+
+    /// Whether a formula follows, perhaps behind nouns.
+    fn formula_follows(&self) -> bool {
+        let mut at = self.at;
+        loop {
+            if matches!(
+                self.tokens.get(at).map(|lexeme| &lexeme.token),
+                Some(Token::Inline)
+            ) {
+                at += 1;
+                continue;
+            }
+            match words::phrase(&words_at(self.tokens, at, self.context)) {
+                Some((Class::Noun, taken)) => at += taken,
+                _ => return self.word_at(at).is_none(),
+            }
+        }
+    }
+
+    /// Whether the words before a shape say that it is that of the answer: "the gradient is a", "as a" at the start.
+    fn describes_the_answer(&self, begin: usize) -> bool {
+        let (mut is_said, mut of_shape) = (false, false);
+        for (at, lexeme) in self.tokens[..begin].iter().enumerate().rev() {
+            let word = self.word_at(at);
+            match (word, &lexeme.token) {
+                (Some("as" | "shape" | "size"), _) => is_said = true,
+                (Some("of"), _) if of_shape => {}
+                (Some("a" | "an" | "the" | "is" | "has" | "which"), _)
+                | (None, Token::Inline | Token::Mark("," | ":" | "(")) => {}
+                (
+                    Some("gradient" | "derivative" | "derivatives" | "answer" | "result" | "it"),
+                    _,
+                ) => return true,
+                _ => return false,
+            }
+            of_shape = matches!(word, Some("shape" | "size"));
+        }
+        is_said
+    }
+
+    /// Takes the shape that words in front state for the formula that was just read.
+    pub(super) fn take_shape_ahead(&mut self) {
+        if let Some((rows, columns, span)) = self.shape_ahead.take() {
+            self.push_shape(rows, columns, span);
+        }
     }
 
     /// Whether only words about shapes stand between a formula and the token at `begin`.

@@ -2,6 +2,7 @@
 //! another answer of the same formula.
 
 use super::Reader;
+use super::element::Element;
 use super::tokens::group_end;
 use crate::formula::Span;
 use crate::formula::lexer::{Lexeme, Token};
@@ -39,6 +40,22 @@ impl Reader<'_> {
             .filter(|lexeme| lexeme.token != Token::Inline)
             .cloned()
             .collect();
+        // "j runs from 1 to 3"
+        let subject = match self.elements.last() {
+            Some(Element::Run(run, _)) if run.len() == 1 => run.first(),
+            _ => None,
+        };
+        let is_subject = matches!(
+            tokens.first().map(|first| &first.token),
+            Some(Token::Number(_))
+        );
+        let tokens: Vec<Lexeme> = match subject.filter(|_| is_subject) {
+            Some(letter) => {
+                let from = Lexeme::new(Token::Word("from".to_owned()), letter.span);
+                [letter.clone(), from].into_iter().chain(tokens).collect()
+            }
+            None => tokens,
+        };
         let mut ranges = Ranges {
             tokens: &tokens,
             at: 0,
@@ -96,6 +113,12 @@ impl Ranges<'_> {
             {
                 self.at += 1;
                 self.values(&std::mem::take(&mut letters));
+            } else if let [letter] = letters[..]
+                && let Some(last) = self.below()
+            {
+                let span = self.tokens[self.at - 1].span;
+                self.push(&[letter], Vec::new(), 1, last, span);
+                letters.clear();
             } else if !(letters.is_empty() && self.between()) {
                 letters.clear();
                 self.at += 1;
@@ -141,6 +164,8 @@ impl Ranges<'_> {
         let start = self.at;
         let mut is_row = false;
         let mut bounds: Vec<Bound> = Vec::new();
+        // `[1, 3]` is an interval.
+        let is_interval = matches!(self.token(self.at), Some(Token::Mark("[")));
         let in_brackets = matches!(
             self.token(self.at),
             Some(Token::Mark("[" | "(" | "{" | "\\{"))
@@ -172,7 +197,9 @@ impl Ranges<'_> {
         };
         let numbers: Option<Vec<usize>> = bounds.iter().copied().collect();
         let (listed, first, last) = match (bounds.first(), bounds.last(), numbers) {
-            (Some(Some(first)), Some(last), _) if is_row => (Vec::new(), *first, *last),
+            (Some(Some(first)), Some(last), _) if is_row || (is_interval && bounds.len() == 2) => {
+                (Vec::new(), *first, *last)
+            }
             // `[3]` are the first three.
             (Some(Some(last)), _, _) if bounds.len() == 1 && in_brackets => {
                 (Vec::new(), 1, Some(*last))
@@ -183,6 +210,22 @@ impl Ranges<'_> {
             _ => return,
         };
         self.push(letters, listed, first, last, span);
+    }
+
+    /// The `\le 3` of `j \le 3`.
+    fn below(&mut self) -> Option<Bound> {
+        let start = self.at;
+        let less = match self.token(self.at)? {
+            Token::Mark("<=") => 0,
+            Token::Mark("<") => 1,
+            _ => return None,
+        };
+        self.at += 1;
+        let bound = self.bound();
+        if bound.is_none() {
+            self.at = start;
+        }
+        bound.map(|last| last.map(|last| last.saturating_sub(less)))
     }
 
     /// `1 \le j \le 3`.
