@@ -144,6 +144,19 @@ impl Reader<'_> {
         if self.expects_operand() {
             return Err(not_understood(&text, span));
         }
+        // "of the previous layer" behind a display belongs to it.
+        let begin = self.at - text.split(' ').count();
+        let mut before = self.tokens[..begin].iter().rev();
+        let is_behind_display = before
+            .find(|lexeme| lexeme.token != Token::Line)
+            .is_some_and(|lexeme| lexeme.token == Token::Break);
+        if matches!(text.as_str(), "of" | "of each")
+            && self.elements.is_empty()
+            && !self.found.clauses.is_empty()
+            && is_behind_display
+        {
+            return Err(not_understood(&text, span));
+        }
         self.begin_mention(&text)?;
         self.state.of = matches!(text.as_str(), "of" | "of each").then_some((text, span));
         Ok(())

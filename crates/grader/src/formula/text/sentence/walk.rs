@@ -32,7 +32,11 @@ impl Reader<'_> {
                     self.at += 1;
                     self.in_formula = false;
                     if !self.continues() {
+                        // "The rows of" in front of a display means a part of it.
+                        let is_ahead = self.elements.is_empty();
+                        let of = self.state.of.clone().filter(|_| is_ahead);
                         self.end(true)?;
+                        self.state.of = of;
                     }
                 }
                 Token::Line => {
