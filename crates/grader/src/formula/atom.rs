@@ -316,13 +316,8 @@ impl Parser<'_> {
             self.expect("[")?;
         }
         let mut values = self.arguments()?.values.into_iter();
-        self.doubts.dots |= name == "dot";
         let kind = match (name, values.next(), values.next(), values.next()) {
             ("transpose", Some(a), None, _) => Kind::Transpose(Arc::new(a)),
-            // In Julia, and in words, the inner product of two columns too.
-            ("dot", Some(a), Some(b), None) if self.style.dots => {
-                Kind::Call(Function::Dot, vec![a, b])
-            }
             ("dot" | "matmul", Some(a), Some(b), None) => {
                 Kind::Binary(Operator::Times, Arc::new(a), Arc::new(b))
             }
@@ -337,6 +332,14 @@ impl Parser<'_> {
                 let message = format!("{name} has another number of arguments.");
                 return Err(FormulaError::new(Fault::Syntax, self.since(start), message));
             }
+        };
+        // In Julia, and in words, the inner product of two columns too.
+        self.doubts.dots |= name == "dot";
+        let kind = match kind {
+            Kind::Binary(Operator::Times, a, b) if name == "dot" && self.style.dots => {
+                Kind::Call(Function::Dot, vec![(*a).clone(), (*b).clone()])
+            }
+            other => other,
         };
         self.node(kind, start)
     }
