@@ -102,7 +102,7 @@ fn function() -> impl Strategy<Value = Function> {
 
 fn tree() -> impl Strategy<Value = Expr> {
     leaf().prop_recursive(6, 40, 4, |inner| {
-        let boxed = inner.clone().prop_map(Box::new);
+        let boxed = inner.clone().prop_map(Arc::new);
         prop_oneof![
             boxed.clone().prop_map(|part| node(Kind::Transpose(part))),
             boxed.clone().prop_map(|part| node(Kind::Negate(part))),

@@ -476,7 +476,7 @@ fn a_row_of_a_hundred_thousand_operands_needs_no_stack() {
         let mut row = m();
         for at in 0..100_000 {
             let operator = [Operator::Times, Operator::Add, Operator::Hadamard][at % 3];
-            row = node(Kind::Binary(operator, Box::new(row), Box::new(m())));
+            row = node(Kind::Binary(operator, Arc::new(row), Arc::new(m())));
         }
         assert_eq!(row.height(), 2);
         let mut copy = row.clone();

@@ -68,15 +68,15 @@ impl Place<'_> {
                 Kind::Binary(Operator::Times, a, b) => {
                     found.push(binary(
                         Operator::Times,
-                        &b.clone().transposed(),
-                        &a.clone().transposed(),
+                        &Expr::clone(b).transposed(),
+                        &Expr::clone(a).transposed(),
                     ));
                 }
                 Kind::Binary(operator @ (Operator::Hadamard | Operator::Add), a, b) => {
                     found.push(binary(
                         *operator,
-                        &a.clone().transposed(),
-                        &b.clone().transposed(),
+                        &Expr::clone(a).transposed(),
+                        &Expr::clone(b).transposed(),
                     ));
                 }
                 _ => {}
@@ -140,10 +140,10 @@ impl Place<'_> {
         for at in 0..expr.parts().len() {
             for part in self.rewrites(expr.parts()[at]) {
                 let mut whole = expr.clone();
-                if let Some(place) = whole.parts_mut().into_iter().nth(at) {
+                if let Some(place) = whole.part_mut(at) {
                     *place = part;
-                    found.push(whole);
                 }
+                found.push(whole);
             }
         }
         found
