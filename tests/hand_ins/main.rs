@@ -745,3 +745,42 @@ fn an_instructor_sees_what_is_proved_about_each_question() {
     let told = printed(2, &["check", "closed.toml", "--question", "y"], here);
     assert!(told.contains("there is no question \"y\""), "{told}");
 }
+
+#[test]
+fn gradients_alone_are_graded_at_the_numbers_that_the_assignment_gives() {
+    let page = include_str!("../../docs/assignments.md");
+    let section = page.split("<!-- given -->").nth(1).expect("a section");
+    let assignment = section.split("```").nth(1).expect("a block");
+    let numbers = assignment.trim_start_matches("toml");
+    let folder = class(&[
+        ("numbers.toml", numbers),
+        (
+            "right.json",
+            r#"{"dW1": [[0, 0], [18, 36]], "dW2": [[0, -36]]}"#,
+        ),
+        ("unmasked.json", r#"{"dW1": [[-27, -54], [18, 36]]}"#),
+        (
+            "own.json",
+            r#"{"dW1": [[0, 0], [18, 36]], "W1": [[1, -1], [2, 1]]}"#,
+        ),
+    ]);
+    let here = folder.path();
+    let grade = |code: i32, file: &str, given: &[&str]| {
+        let mut arguments = vec!["grade-gradients", file, "--assignments", "."];
+        arguments.extend(["--assignment", "numbers"]);
+        arguments.extend(given);
+        printed(code, &arguments, here)
+    };
+    let right = grade(0, "right.json", &[]);
+    assert_eq!(right.matches("CORRECT").count(), 2, "{right}");
+    assert!(!right.contains("INCORRECT"), "{right}");
+    let unmasked = grade(0, "unmasked.json", &["--given", "small"]);
+    assert!(unmasked.contains("MISSING_MASK"), "{unmasked}");
+    let unknown = grade(2, "right.json", &["--given", "large"]);
+    assert!(
+        unknown.contains("the assignment numbers has \"small\""),
+        "{unknown}"
+    );
+    let own = grade(2, "own.json", &["--given", "small"]);
+    assert!(own.contains("these contain other arrays, too"), "{own}");
+}

@@ -426,7 +426,9 @@ impl Parser<'_> {
                 continue;
             }
             found.push(self.index().ok_or_else(|| self.unexpected(WANTED))?);
-            self.eat(",");
+            if self.eat(",") && self.is(end) {
+                return Err(self.unexpected("an index behind the comma; · stands for all of them"));
+            }
         }
         if inner.is_some() {
             self.expect(close)?;

@@ -57,6 +57,10 @@ fn is_remark(tokens: &[Lexeme], at: usize, context: &Context<'_>) -> bool {
         )
     };
     let class_at = |at: usize| words::phrase(&words_at(tokens, at, context));
+    // "(of the previous layer)" says which quantity the formula before it is.
+    if word_at(tokens, at, context) == Some("of") {
+        return false;
+    }
     // "(at x = 0 we take 1)"
     if word_at(tokens, at, context) == Some("at") {
         return true;
