@@ -100,6 +100,16 @@ pub enum Indices {
     Two(Index, Index),
 }
 
+impl Indices {
+    /// Whether they pick a single entry.
+    pub fn is_entry(&self) -> bool {
+        match self {
+            Self::One(index) => *index != Index::All,
+            Self::Two(row, column) => *row != Index::All && *column != Index::All,
+        }
+    }
+}
+
 /// One index, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
@@ -228,18 +238,22 @@ impl Expr {
         Self::new(Kind::Transpose(Arc::new(self)), span)
     }
 
+    /// Whether a quantity in it has this index.
+    pub fn has_index(&self, index: Index) -> bool {
+        self.pieces().any(|piece| match &piece.kind {
+            Kind::Select(_, Indices::One(one)) | Kind::Unit(one, _) => *one == index,
+            Kind::Select(_, Indices::Two(row, column)) => *row == index || *column == index,
+            _ => false,
+        })
+    }
+
     /// A copy with `index` in place of the index `letter`.
     #[must_use]
     pub fn with_index(&self, letter: char, index: Index) -> Self {
         let mut expr = self.clone();
         let own = Index::Letter(letter);
-        let has_own = |piece: &Self| match &piece.kind {
-            Kind::Select(_, Indices::One(one)) | Kind::Unit(one, _) => *one == own,
-            Kind::Select(_, Indices::Two(row, column)) => *row == own || *column == own,
-            _ => false,
-        };
         // Then the copy shares all of its parts.
-        if !self.pieces().any(has_own) {
+        if !self.has_index(own) {
             return expr;
         }
         let put = |place: &mut Index| {

@@ -393,10 +393,7 @@ impl<'a> Judge<'a> {
                 best = Some((at, name));
             }
         }
-        match best {
-            Some((at, name)) => (at, Some(name)),
-            None => (at, None),
-        }
+        best.map_or((at, None), |(at, name)| (at, Some(name)))
     }
 
     /// The values of each reading.
@@ -466,22 +463,14 @@ impl<'a> Judge<'a> {
                 .advice
                 .push(format!("The answer calls {of} {stated}; it is {own}."));
         } else if report.verdict == Verdict::Correct {
-            let mistake = Mistake::ShapeMismatch;
-            let points = self.prepared.question.points;
-            let message = format!(
-                "The formula is right, but the answer calls it {stated}, and its shape is {own}. {} of {points} points \
-                 for a right formula with a wrong shape stated.",
-                (points * self.rubric.stated_shape * 100.0).round() / 100.0,
+            let what = format!(
+                "The formula is right, but the answer calls it {stated}, and its shape is {own}."
             );
-            let advice = std::mem::take(&mut report.advice);
-            *report = self.report(
-                Verdict::Partial,
+            let share = (
                 self.rubric.stated_shape,
-                Some(mistake),
-                message,
+                "for a right formula with a wrong shape stated",
             );
-            report.advice = advice;
-            report.span = Some(shape.span);
+            self.lower(report, Mistake::ShapeMismatch, shape.span, &what, share);
         } else {
             report.advice.push(format!(
                 "The answer calls the result {stated}; its formula is {own}."

@@ -100,13 +100,17 @@ impl Program<'_> {
                 return Err(self.shape_error(span, message));
             }
         };
+        self.state_shape(array, (rows, columns), span);
+        Ok(())
+    }
+
+    fn state_shape(&mut self, array: Array, (rows, columns): (Expr, Expr), span: Span) {
         self.assertions.push(Assertion {
             array: array.expr,
             rows,
             columns,
             span,
         });
-        Ok(())
     }
 
     /// `a.shape[0] == 2`: the other axis has the size that the array has.
@@ -124,16 +128,11 @@ impl Program<'_> {
         if array.rank != 2 && !self.dialect.has_dots() {
             return Err(self.unknown_assertion(span));
         }
-        let (rows, columns) = match axis {
+        let sizes = match axis {
             0 => (size, other),
             _ => (other, size),
         };
-        self.assertions.push(Assertion {
-            array: array.expr,
-            rows,
-            columns,
-            span,
-        });
+        self.state_shape(array, sizes, span);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ pub(in crate::grade) use change::Side;
 
 use build::{binary, number, symbol};
 use change::{Change, Changes, Inside, Letters, Place};
-use masks::{is_entry, is_mask, is_mask_itself};
+use masks::{is_mask, is_mask_itself};
 
 use crate::formula::{Bindings, Expr, Kind, Operator, Symbol};
 use crate::grade::Mistake;
@@ -334,7 +334,7 @@ impl Changes<'_> {
         }
         self.habits(expr);
         let is_whole = match &expr.kind {
-            Kind::Select(_, indices) => !is_entry(indices),
+            Kind::Select(_, indices) => !indices.is_entry(),
             Kind::Symbol(symbol) => !matches!(symbol, Symbol::BatchSize | Symbol::Units(_)),
             Kind::Binary(Operator::Times | Operator::Hadamard | Operator::Subtract, ..)
             | Kind::Derivative(..)

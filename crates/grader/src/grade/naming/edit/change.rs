@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::formula::{Bindings, Expr, Index, Indices, Kind, Symbol};
+use crate::formula::{Bindings, Expr, Indices, Kind, Symbol};
 use crate::grade::Mistake;
 
 /// The formula that is changed, which decides what a change means.
@@ -104,12 +104,9 @@ fn is_scalar(expr: &Expr) -> bool {
             Kind::Number(_)
             | Kind::Letter(_)
             | Kind::Symbol(Symbol::BatchSize | Symbol::Units(_)) => {}
-            Kind::Select(base, indices) if matches!(base.kind, Kind::Symbol(_)) => {
-                let is_entry = matches!(indices, Indices::Two(row, column) if *row != Index::All && *column != Index::All);
-                if !is_entry {
-                    return false;
-                }
-            }
+            // One index of a matrix is a row.
+            Kind::Select(base, indices @ Indices::Two(..))
+                if matches!(base.kind, Kind::Symbol(_)) && indices.is_entry() => {}
             Kind::Negate(_)
             | Kind::Transpose(_)
             | Kind::Binary(..)

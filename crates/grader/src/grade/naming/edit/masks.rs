@@ -87,19 +87,19 @@ impl Changes<'_> {
         let depth = self.bindings.depth();
         let place = self.place;
         let letters = &place.letters;
+        // The letter of a sum may count samples; those of the question count units.
+        let summed = if self.is_of_batch() {
+            &letters[place.free.min(letters.len())..]
+        } else {
+            &[]
+        };
         for layer in 1..=depth {
             let units = self.bindings.value(Symbol::Units(layer));
             let units = units.map_or(1, |units| units.at(0, 0) as usize);
             let numbers = (1..=units.min(4)).map(Index::Number);
             for unit in letters.iter().copied().map(Index::Letter).chain(numbers) {
-                // The letter of a sum may count samples; those of the question count units.
-                let letters = if self.is_of_batch() {
-                    &letters[place.free.min(letters.len())..]
-                } else {
-                    &[]
-                };
-                let summed = letters.iter().copied();
-                let samples = summed.map(Index::Letter).chain([Index::Number(1)]);
+                let samples = summed.iter().copied().map(Index::Letter);
+                let samples = samples.chain([Index::Number(1)]);
                 for sample in samples.filter(|&sample| sample != unit || unit == Index::Number(1)) {
                     let z = symbol(Symbol::PreActivation(layer), expr);
                     let mask = positive(selected(z, sample, unit));
@@ -374,12 +374,4 @@ pub(super) fn inverted(expr: &Expr) -> Option<Expr> {
     };
     let kind = Kind::Compare(opposite, Arc::clone(a), Arc::clone(b));
     Some(Expr::new(kind, expr.span))
-}
-
-/// Whether the indices pick a single entry.
-pub(super) fn is_entry(indices: &Indices) -> bool {
-    match indices {
-        Indices::One(index) => *index != Index::All,
-        Indices::Two(row, column) => *row != Index::All && *column != Index::All,
-    }
 }

@@ -106,15 +106,7 @@ impl Changes<'_> {
         let samples = (1..=3).map(|row| (None, row));
         let units = (1..self.bindings.depth())
             .flat_map(|layer| (1..=2).map(move |unit| (Some(layer), unit)));
-        let has = |index: Index| {
-            let is = |piece: &Expr| match &piece.kind {
-                Kind::Select(_, Indices::One(one)) => *one == index,
-                Kind::Select(_, Indices::Two(row, column)) => *row == index || *column == index,
-                _ => false,
-            };
-            whole.pieces().any(is)
-        };
-        let is_written = [1, 2, 3].map(|number| has(Index::Number(number)));
+        let is_written = [1, 2, 3].map(|number| whole.has_index(Index::Number(number)));
         for (layer, number) in samples.chain(units) {
             if !is_written[number - 1] {
                 continue;
