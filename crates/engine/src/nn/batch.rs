@@ -260,6 +260,15 @@ pub struct MinibatchBuffers<T> {
     labels: Vec<u32>,
 }
 
+impl<T> BatchRef<'_, T> {
+    /// The samples `from` to `to`, the latter excluded.
+    #[must_use]
+    pub fn slice(self, from: usize, to: usize) -> Self {
+        let columns = self.inputs.len() / self.rows;
+        slice(self, from, to, columns)
+    }
+}
+
 impl<T> MinibatchBuffers<T> {
     /// Empty buffers, which grow to the size of a mini-batch.
     pub fn new() -> Self {

@@ -3,7 +3,7 @@
 //! Pure: no IO, no clock, no thread of its own; parallelism, seeds and scratch memory are arguments. In reading order:
 //! [`Architecture`] lays out a network, [`Mlp::forward`] returns a [`Trace`], [`Trace::backward`] computes every
 //! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`Pass`] gives access to every [`Quantity`];
-//! [`finite_difference`] checks the gradients, [`jacobian`] computes ∂A/∂B of any two quantities.
+//! [`Evaluation`] measures outputs against targets, [`finite_difference`] checks the gradients, [`jacobian`] computes ∂A/∂B of any two quantities.
 
 pub mod activation;
 pub mod architecture;
@@ -12,6 +12,7 @@ pub mod batch;
 mod compiled;
 pub mod digest;
 mod elementwise;
+pub mod evaluation;
 mod exponential;
 pub mod finite_difference;
 pub mod init;
@@ -36,6 +37,7 @@ pub use architecture::{Architecture, ArchitectureLimits, Init, Layer, LayerSpec}
 pub use backward::{Backward, Descent, InputGradient};
 pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches};
 pub use digest::WeightsDigest;
+pub use evaluation::{Evaluated, Evaluation, EvaluationParts};
 pub use init::{initialize, initialize_in_blocks};
 pub use loss::{Loss, Objective, Reduction};
 pub use mlp::{ForwardBuffers, Mlp, Trace};

@@ -4,13 +4,14 @@ use backpropd_engine::nn::finite_difference::{Check, CheckOptions, GradientTenso
 use backpropd_engine::nn::jacobian::Node;
 use backpropd_engine::nn::pauses::{Unpaused, without_pauses};
 use backpropd_engine::nn::{
-    Activation, Architecture, Batch, ForwardBuffers, Init, LayerSpec, Loss, Matrix, Mlp, Objective,
+    Activation, Architecture, Batch, ForwardBuffers, LayerSpec, Loss, Matrix, Mlp, Objective,
     Reduction, ReluAtZero, initialize,
 };
 use faer::Par;
 use proptest::prelude::*;
 
 use crate::cases::{LIMITS, network};
+use crate::random::{batch, layer, objective};
 
 /// Truncation of order h² and rounding of order 10⁻¹⁶/h, at h = 10⁻⁵, on losses of order 1.
 const TOLERANCE: f64 = 1e-6;
@@ -19,77 +20,6 @@ const OPTIONS: CheckOptions = CheckOptions {
     step_size: 1e-5,
     max_entries_per_tensor: usize::MAX,
 };
-
-fn activation() -> impl Strategy<Value = Activation> {
-    prop_oneof![
-        Just(Activation::Linear),
-        Just(Activation::Relu),
-        (0.0..0.5).prop_map(|slope| Activation::LeakyRelu { slope }),
-        Just(Activation::Sigmoid),
-        Just(Activation::Tanh),
-        Just(Activation::Gelu),
-        Just(Activation::Silu),
-    ]
-}
-
-fn layer() -> impl Strategy<Value = LayerSpec> {
-    (1_i64..=7, activation(), any::<bool>()).prop_map(|(units, activation, bias)| LayerSpec {
-        units,
-        activation,
-        bias,
-        // Biases that are not zero, and weights of order 1.
-        init: Init::PytorchLinear,
-    })
-}
-
-fn objective() -> impl Strategy<Value = Objective> {
-    let loss = prop_oneof![
-        Just(Loss::HalfSquaredError),
-        Just(Loss::MeanSquaredError),
-        Just(Loss::CrossEntropy),
-        Just(Loss::BinaryCrossEntropy),
-    ];
-    let reduction = prop_oneof![Just(Reduction::Mean), Just(Reduction::Sum)];
-    (loss, reduction).prop_map(|(loss, reduction)| Objective { loss, reduction })
-}
-
-/// Numbers in (−1, 1), the same for the same seed.
-fn numbers(count: usize, seed: i64) -> Vec<f64> {
-    let line = LayerSpec {
-        units: count as i64,
-        activation: Activation::Linear,
-        bias: false,
-        init: Init::PytorchLinear,
-    };
-    let source = Architecture::new(1, &[line], ReluAtZero::One, &LIMITS).expect("in range");
-    initialize(&source, seed)
-}
-
-fn batch(architecture: &Architecture, objective: Objective, rows: usize, seed: i64) -> Batch<f64> {
-    let n = architecture.output_size();
-    let inputs = Matrix {
-        rows,
-        columns: architecture.input_size(),
-        entries: numbers(rows * architecture.input_size(), seed ^ 1),
-    };
-    let raw = numbers(rows * n, seed ^ 2);
-    let (targets, labels) = match objective.loss {
-        Loss::CrossEntropy => (
-            None,
-            raw.chunks(n)
-                .map(|r| (r[0].abs() * 1000.0) as i32 % n as i32)
-                .collect(),
-        ),
-        Loss::BinaryCrossEntropy => (Some(raw.iter().map(|y| y.abs()).collect()), Vec::new()),
-        Loss::HalfSquaredError | Loss::MeanSquaredError => (Some(raw), Vec::new()),
-    };
-    let targets = targets.map(|entries| Matrix {
-        rows,
-        columns: n,
-        entries,
-    });
-    Batch::new(architecture, objective, inputs, targets, &labels, 1 << 20).expect("it fits")
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]

@@ -4,7 +4,7 @@ use super::super::{Scalar, TargetsRef};
 
 impl<T: Scalar> TargetsRef<'_, T> {
     /// y_{k,j} of n outputs, one-hot for labels (for a single output, the label itself).
-    pub(super) fn entry(self, k: usize, j: usize, n: usize) -> T {
+    pub(in super::super) fn entry(self, k: usize, j: usize, n: usize) -> T {
         match self {
             Self::Values(y) => y[k * n + j],
             Self::Labels(labels) => {
