@@ -155,6 +155,12 @@ settings! {
     drain_seconds: u64 = 10, 0..=3600;
 
     "Sessions and models":
+    /// Latest ended runs that each model remembers, in memory, for ListRuns and GetRun.
+    runs_per_model: usize = 16, 0..=1_000;
+    /// Step metrics that are stored of one run for GetRun; of a longer run, those of every 2nd, 4th, 8th… step.
+    run_metrics: usize = 512, 2..=65_536;
+    /// Memory for the ended runs of all models and the metrics of all runs, in bytes; when it runs out, fewer are stored.
+    max_run_history_bytes: usize = 64 * MIB, 0..=MOST_BYTES;
     /// Sessions on the server.
     max_sessions: usize = 20_000, 1..=10_000_000;
     /// Sessions created from one address since the server started, not counting deleted and expired ones.

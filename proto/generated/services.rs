@@ -155,6 +155,35 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::ImportModelResponse>,
             tonic::Status,
         >;
+        /// Stops a run after its current step, whichever client started it, and returns once it has ended. Its committed steps
+        /// remain: repeating the TrainBatch with its request_id continues after them.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/StopTraining
+        async fn stop_training(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::StopTrainingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::StopTrainingResponse>,
+            tonic::Status,
+        >;
+        /// Lists the run of a model that is in progress, then its latest runs that have ended (`runs_per_model`), newest first.
+        /// Runs are in memory: they are lost when the server stops.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw"}' 127.0.0.1:50051 backprop.v1.TrainingService/ListRuns
+        async fn list_runs(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::ListRunsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::ListRunsResponse>,
+            tonic::Status,
+        >;
+        /// Returns a run with the metrics of its steps, thinned to at most `run_metrics` points.
+        /// grpcurl -plaintext -d '{"name": "sessions/lab/models/hw/runs/r1"}' 127.0.0.1:50051 backprop.v1.TrainingService/GetRun
+        async fn get_run(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::GetRunRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::GetRunResponse>,
+            tonic::Status,
+        >;
     }
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
@@ -861,6 +890,149 @@ pub mod training_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.TrainingService/StopTraining" => {
+                    #[allow(non_camel_case_types)]
+                    struct StopTrainingSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::StopTrainingRequest,
+                    > for StopTrainingSvc<T> {
+                        type Response = ::backpropd_client::pb::StopTrainingResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::StopTrainingRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::stop_training(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StopTrainingSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.TrainingService/ListRuns" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRunsSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::ListRunsRequest,
+                    > for ListRunsSvc<T> {
+                        type Response = ::backpropd_client::pb::ListRunsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::ListRunsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::list_runs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRunsSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.TrainingService/GetRun" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRunSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<::backpropd_client::pb::GetRunRequest>
+                    for GetRunSvc<T> {
+                        type Response = ::backpropd_client::pb::GetRunResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GetRunRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::get_run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRunSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

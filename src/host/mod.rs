@@ -41,6 +41,7 @@ use self::models::creation_turns::CreationTurns;
 use self::models::handle::ModelEntry;
 use self::models::session_turns::SessionTurns;
 use self::refused::Refused;
+use self::runs::book::RunBook;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
@@ -79,6 +80,7 @@ pub struct Host {
     /// The memory budget shared by all calls in progress.
     pub memory: Arc<Account>,
     pub streams: Arc<StreamSlots>,
+    pub runs: RunBook,
     /// Tasks that outlive their callers. Shutdown waits for them.
     pub tasks: TaskTracker,
     pub shutdown: CancellationToken,
@@ -136,6 +138,7 @@ impl Host {
             compute,
             memory: Account::of_server(config.max_in_flight_bytes),
             streams: StreamSlots::new(config.max_streams_per_session, "max_streams_per_session"),
+            runs: RunBook::new(&config),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             trash_counted: Mutex::new(clock.now().uptime),

@@ -49,6 +49,8 @@ pub enum Refused {
     },
     /// The call was stopped before its answer was ready.
     Stopped(Stop),
+    /// The model has no run with this id, or no longer remembers it.
+    NoRun(ModelName, String),
     /// A run was stopped after some of its steps.
     RunStopped {
         /// The reason.
@@ -100,6 +102,8 @@ pub enum Stop {
     Deleted,
     /// The run exceeded the maximum run time.
     RunTime,
+    /// StopTraining stopped the run.
+    Requested,
 }
 
 /// Why a commit failed.
@@ -176,6 +180,7 @@ impl Refused {
             | Self::OverLimit(..)
             | Self::TooManySteps { .. }
             | Self::Stopped(_)
+            | Self::NoRun(..)
             | Self::RunStopped { .. }
             | Self::Diverged(_)
             | Self::SlowReader

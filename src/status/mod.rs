@@ -115,6 +115,14 @@ impl From<Refused> for Status {
             Refused::OverLimit(name, over) => over_limit(&name, over),
             Refused::TooManySteps { step, planned } => too_many_steps(step, planned),
             Refused::Stopped(stop) => stopped(stop, None),
+            Refused::NoRun(model, id) => {
+                let name = format!("{model}/runs/{id}");
+                let message = format!(
+                    "there is no {name}: a model remembers its latest runs (runs_per_model) until the server stops; \
+                     ListRuns lists them"
+                );
+                not_found("run", &name, &message)
+            }
             Refused::RunStopped {
                 stop,
                 steps_done,
@@ -356,6 +364,7 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
             Reason::RunTime,
             "the run exceeded the time limit of one call (max_run_seconds)",
         ),
+        Stop::Requested => (Reason::Stopped, "StopTraining stopped the run"),
     };
     let message = match committed {
         None => format!("{what} before the answer was ready"),
@@ -373,7 +382,9 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
     }
     match stop {
         Stop::RunTime => refusal.quota("max_run_seconds", what).status(),
-        Stop::Deadline | Stop::Client | Stop::Shutdown | Stop::Deleted => refusal.status(),
+        Stop::Deadline | Stop::Client | Stop::Shutdown | Stop::Deleted | Stop::Requested => {
+            refusal.status()
+        }
     }
 }
 

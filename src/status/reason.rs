@@ -53,13 +53,15 @@ reasons! {
     MalformedMessage: "MALFORMED_MESSAGE", InvalidArgument, No,
         "The bytes are not a message of this method.";
     NotFound: "NOT_FOUND", NotFound, No,
-        "No session, model or assignment has this name.";
+        "No session, model, run or assignment has this name.";
     Deleted: "DELETED", NotFound, No,
         "The model was deleted, or its session expired, during the call.";
     AlreadyExists: "ALREADY_EXISTS", AlreadyExists, No,
         "The id is taken.";
     StepMismatch: "STEP_MISMATCH", Aborted, No,
         "The model is not at `expected_step`: read it with GetModel and decide again.";
+    Stopped: "STOPPED", Aborted, No,
+        "StopTraining stopped the run; its committed steps stay, and the same `request_id` continues from there.";
     Diverged: "DIVERGED", FailedPrecondition, No,
         "The next weights would not be finite; the model keeps the last ones.";
     StepLimit: "STEP_LIMIT", FailedPrecondition, No,

@@ -33,17 +33,19 @@ const LARGEST_HEALTH_CHECK: usize = 1 << 10;
 const LONGEST_METHOD: usize = 120;
 
 /// Methods that only read.
-const READS: [&str; 12] = [
+const READS: [&str; 14] = [
     "/Gradients",
     "/Predict",
     "/GetAssignment",
     "/GetModel",
     "/GetParameters",
+    "/GetRun",
     "/GetSession",
     "/GetServerInfo",
     "/Check",
     "/ListAssignments",
     "/ListModels",
+    "/ListRuns",
     "/ListSessions",
     "/ServerReflectionInfo",
 ];

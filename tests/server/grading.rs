@@ -313,6 +313,16 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         model: model.name.clone(),
         ..Default::default()
     };
+    let stop = pb::StopTrainingRequest {
+        model: model.name.clone(),
+        ..Default::default()
+    };
+    let runs = pb::ListRunsRequest {
+        model: model.name.clone(),
+    };
+    let run = pb::GetRunRequest {
+        name: format!("{}/runs/r1", model.name),
+    };
     let refusals = [
         training.gradients(gradients).await.unwrap_err(),
         training.predict(predict).await.unwrap_err(),
@@ -321,6 +331,9 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         training.get_parameters(parameters).await.unwrap_err(),
         training.set_parameters(replace).await.unwrap_err(),
         training.watch_model(watch).await.unwrap_err(),
+        training.stop_training(stop).await.unwrap_err(),
+        training.list_runs(runs).await.unwrap_err(),
+        training.get_run(run).await.unwrap_err(),
     ];
     for refusal in refusals {
         assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");

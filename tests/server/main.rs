@@ -33,6 +33,7 @@ mod races;
 mod reads;
 mod receipts;
 mod repeats;
+mod runs;
 mod server_info;
 mod session_records;
 mod sessions;

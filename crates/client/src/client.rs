@@ -211,6 +211,14 @@ calls! {
     training.list_models(ListModelsRequest) -> ListModelsResponse if |_| true;
     /// Deletes a model.
     training.delete_model(DeleteModelRequest) -> DeleteModelResponse if |_| false;
+    /// Stops a run of a model, whichever client started it. Without the run's name or request id, it is not sent again:
+    /// another run may have begun.
+    training.stop_training(StopTrainingRequest) -> StopTrainingResponse
+        if |request| !request.request_id.is_empty() || !request.run.is_empty();
+    /// Lists the run of a model that is in progress, and its latest runs.
+    training.list_runs(ListRunsRequest) -> ListRunsResponse if |_| true;
+    /// Returns a run with its metrics.
+    training.get_run(GetRunRequest) -> GetRunResponse if |_| true;
     /// Returns a model's parameters.
     training.get_parameters(GetParametersRequest) -> GetParametersResponse if |_| true;
     /// Replaces a model's parameters.

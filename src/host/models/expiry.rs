@@ -32,9 +32,14 @@ impl Host {
             self.expire().await;
             self.age_trash(trash_every).await;
             if self.persistence.is_on() {
-                let evicted = self
-                    .registry()
-                    .evict(idle, self.now(), ModelEntry::may_leave_memory);
+                let evicted = self.registry().evict(idle, self.now(), |entry| {
+                    let may_leave = entry.may_leave_memory();
+                    if may_leave {
+                        let (name, created) = (&entry.name, entry.created);
+                        self.runs.note_evicted(name, created, &entry.runs);
+                    }
+                    may_leave
+                });
                 if evicted > 0 {
                     tracing::debug!(models = evicted, "idle models left memory");
                 }
@@ -75,6 +80,7 @@ impl Host {
         match moved {
             Ok(_turns) => {
                 let _ = registry.delete_session(name);
+                self.runs.forget_session(name);
                 Ok(())
             }
             Err(not_stored) => {

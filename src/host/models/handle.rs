@@ -10,6 +10,7 @@ use crate::host::durability::OnDisk;
 use crate::host::models::any_model::AnyModel;
 use crate::host::models::write_turn::WriteTurns;
 use crate::host::refused::Refused;
+use crate::host::runs::model_runs::ModelRuns;
 use crate::host::runs::step_feed::Feed;
 use crate::store::Segment;
 use crate::training::{Access, CompareTerms, ModelName, RequestId};
@@ -36,6 +37,8 @@ pub struct ModelEntry {
     durable: Mutex<Durable>,
     /// Whose turn it is to change it.
     pub turns: WriteTurns,
+    /// Its runs, waiting, in progress and past.
+    pub runs: Arc<ModelRuns>,
     feeds: Mutex<Vec<Arc<Feed>>>,
 }
 
@@ -67,6 +70,7 @@ impl ModelEntry {
             updated: AtomicU64::new(0),
             durable: Mutex::default(),
             turns: WriteTurns::default(),
+            runs: Arc::default(),
             feeds: Mutex::new(Vec::new()),
         };
         entry.touch(now);
@@ -85,7 +89,8 @@ impl ModelEntry {
         let model = self.model.clone();
         let (access, made_by) = (self.access, self.made_by.clone());
         let revived = Self::new(self.name.clone(), model, access, made_by, self.created);
-        let revived = revived.with_compare(self.compare);
+        let mut revived = revived.with_compare(self.compare);
+        revived.runs = Arc::clone(&self.runs);
         revived.set_updated(self.updated());
         *revived.durable() = durable;
         revived

@@ -36,9 +36,13 @@ impl Host {
         let remembered = self.config.request_ids_per_model;
         let read = self.persistence.load(name, remembered).await;
         match read {
-            Ok(entry) => Ok(self
-                .registry()
-                .bring_back(name, Arc::new(entry), self.now())?),
+            Ok(mut entry) => {
+                if let Some(runs) = self.runs.recall(name, entry.created) {
+                    entry.runs = runs;
+                }
+                let entry = Arc::new(entry);
+                Ok(self.registry().bring_back(name, entry, self.now())?)
+            }
             Err(NotRead::Failed) => Err(Refused::NotRead),
             Err(NotRead::Lost) => {
                 let _ = self.registry().delete_model(name, self.now());
@@ -119,6 +123,7 @@ impl Host {
             }
         }
         let (_, count) = self.registry().delete_session(name)?;
+        self.runs.forget_session(name);
         drop(turn);
         Ok(count)
     }
@@ -162,6 +167,7 @@ impl Host {
             return Err(not_stored.into());
         }
         self.registry().delete_model(name, self.now())?;
+        self.runs.forget(name);
         Ok(())
     }
 

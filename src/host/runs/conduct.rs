@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::commit_times::Commits;
 use super::event::{RunEnd, RunStart};
+use super::model_runs::RunTicket;
+use super::record::RunRecord;
 use super::step_feed::Feed;
 use super::stop_flag::StopFlag;
 use super::task::RunTask;
@@ -51,7 +53,10 @@ pub async fn conduct<T: ModelScalar>(
     started: oneshot::Sender<Result<(), Refused>>,
 ) {
     let asked = Instant::now();
-    let ending = ending(&host, &entry, &conditions);
+    let request_id = plan.request.as_ref().map_or("", |request| &request.id);
+    // Until it is dropped, StopTraining finds the run and waits for its end.
+    let ticket = host.runs.open(&entry.runs, request_id);
+    let ending = ending(&host, &entry, &conditions, ticket.record());
     tokio::pin!(ending);
     let turn = tokio::select! {
         biased;
@@ -119,11 +124,13 @@ pub async fn conduct<T: ModelScalar>(
     let task = RunTask::new(
         (model, plan, start),
         &entry,
-        (&feed, ended),
+        (&feed, ticket.record(), ended),
         &stop,
         (host.quantum(), asked),
     );
     let parties = conditions.caller.parties();
+    // Before its first step, so that every caller that has seen `Started` can stop it.
+    ticket.start(start, host.now().date);
     if let Err(error) = host.compute.submit(parties, Box::new(task)) {
         let _ = started.send(Err(error.into()));
         return;
@@ -136,17 +143,15 @@ pub async fn conduct<T: ModelScalar>(
     };
     let end = commits.make_during(end).await;
     let end = commits.make_last(end, conditions.is_relaxed).await;
-    log_end(conditions.caller.id, &entry, &end);
+    report_end(&host, conditions.caller.id, &entry, &ticket, end);
     // The turn ends after watchers have received this run's end, so they never see the next run first. The caller
     // receives it last and can rely on the queue position being free.
-    for watcher in entry.feeds() {
-        watcher.end(end);
-    }
     drop(turn);
     feed.end(end);
 }
 
-fn log_end(call: u64, entry: &ModelEntry, end: &RunEnd) {
+/// Reports the end of a run to the log, to late readers and to watchers.
+fn report_end(host: &Host, call: u64, entry: &ModelEntry, ticket: &RunTicket, end: RunEnd) {
     tracing::info!(
         call,
         model = %ModelTag(&entry.name),
@@ -157,6 +162,10 @@ fn log_end(call: u64, entry: &ModelEntry, end: &RunEnd) {
         computed_ms = end.timing.computed.as_secs_f64() * 1e3,
         "run ended"
     );
+    ticket.end(end, host.now().date);
+    for watcher in entry.feeds() {
+        watcher.end(end);
+    }
 }
 
 impl Host {
@@ -216,7 +225,12 @@ async fn supervise(
 }
 
 /// Resolves when the run should stop. Renews the session's lease until then.
-async fn ending(host: &Host, entry: &ModelEntry, conditions: &Conditions) -> Stop {
+async fn ending(
+    host: &Host,
+    entry: &ModelEntry,
+    conditions: &Conditions,
+    record: &RunRecord,
+) -> Stop {
     let renew = async {
         loop {
             // A session's time to live may be shorter than the server's default.
@@ -233,6 +247,7 @@ async fn ending(host: &Host, entry: &ModelEntry, conditions: &Conditions) -> Sto
         biased;
         () = entry.deleted.cancelled() => Stop::Deleted,
         () = host.shutdown.cancelled() => Stop::Shutdown,
+        () = record.stopped() => Stop::Requested,
         () = conditions.caller.deadline.passed() => Stop::Deadline,
         () = conditions.caller_gone.cancelled() => Stop::Client,
         () = renew => Stop::Shutdown,

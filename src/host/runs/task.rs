@@ -13,6 +13,7 @@ use crate::host::compute::{InBlocks, Scratch, Task, Timing, Turn, parallelism};
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::Stop;
 use crate::host::runs::event::{EndReason, RunEnd, RunStart};
+use crate::host::runs::record::RunRecord;
 use crate::host::runs::step_feed::Feed;
 use crate::host::runs::stop_flag::StopFlag;
 use crate::nn::{Scalar, WeightsDigest};
@@ -62,6 +63,8 @@ pub struct RunTask<T: Scalar> {
     entry: Arc<ModelEntry>,
     /// The feed of the run's own caller; the feeds of watchers are in `entry`.
     caller: Arc<Feed>,
+    /// For readers that come late.
+    record: Arc<RunRecord>,
     start: RunStart,
     /// Steps not yet reported.
     pending: Vec<StepMetrics>,
@@ -110,7 +113,7 @@ impl<T: Scalar> RunTask<T> {
     pub fn new(
         (model, plan, start): (Arc<Model<T>>, Plan<T>, RunStart),
         entry: &Arc<ModelEntry>,
-        (feed, ended): (&Arc<Feed>, oneshot::Sender<RunEnd>),
+        (feed, record, ended): (&Arc<Feed>, &Arc<RunRecord>, oneshot::Sender<RunEnd>),
         stop: &Arc<StopFlag>,
         (quantum, asked): (Duration, Instant),
     ) -> Self {
@@ -118,6 +121,7 @@ impl<T: Scalar> RunTask<T> {
             stage: Some(Stage::Ready(model, Box::new(plan))),
             entry: Arc::clone(entry),
             caller: Arc::clone(feed),
+            record: Arc::clone(record),
             start,
             pending: Vec::new(),
             stop: Arc::clone(stop),
@@ -316,6 +320,7 @@ impl<T: Scalar> RunTask<T> {
 
     fn report(&mut self) {
         self.notify(|feed| feed.steps(&self.pending));
+        self.record.steps(&self.pending);
         self.pending.clear();
     }
 

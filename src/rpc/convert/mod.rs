@@ -3,6 +3,7 @@
 pub mod grading;
 pub mod model;
 pub mod quantity;
+pub mod run;
 pub mod shared_fields;
 pub mod spec;
 pub mod submitted;

@@ -5,6 +5,7 @@ use crate::host::models::any_model::ModelScalar;
 use crate::host::models::lifecycle::ModelState;
 use crate::host::veil::Veil;
 use crate::nn::{Mlp, Pauses};
+use crate::rpc::convert::run::write_run;
 use crate::rpc::convert::shared_fields::timestamp;
 use crate::rpc::convert::spec;
 use crate::rpc::convert::tensor::{Encoding, write, write_in_blocks};
@@ -26,6 +27,10 @@ pub fn write_model(state: &ModelState, veil: &Veil) -> pb::Model {
         training: entry.is_training(),
         access: access(veil.access(entry)).into(),
         durable_step: entry.durable_step().map(u64::cast_signed),
+        run: entry
+            .runs
+            .in_progress()
+            .and_then(|run| write_run(&entry.name, &run)),
     }
 }
 

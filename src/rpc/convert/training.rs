@@ -86,7 +86,14 @@ pub fn started(start: &RunStart) -> pb::Started {
 
 /// Several steps of a run.
 pub fn progress(steps: &[StepMetrics]) -> pb::Progress {
-    let metrics = |metrics: &StepMetrics| pb::StepMetrics {
+    pb::Progress {
+        steps: steps.iter().map(step_metrics).collect(),
+    }
+}
+
+/// The metrics of one step.
+pub fn step_metrics(metrics: &StepMetrics) -> pb::StepMetrics {
+    pb::StepMetrics {
         step: metrics.step.cast_signed(),
         epoch: i32::try_from(metrics.epoch).unwrap_or(i32::MAX),
         loss: metrics.loss,
@@ -94,9 +101,6 @@ pub fn progress(steps: &[StepMetrics]) -> pb::Progress {
         gradient_norm: metrics.gradient_norm,
         learning_rate: metrics.learning_rate,
         non_finite: !(metrics.loss.is_finite() && metrics.gradient_norm.is_finite()),
-    };
-    pb::Progress {
-        steps: steps.iter().map(metrics).collect(),
     }
 }
 
@@ -110,6 +114,7 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
         EndReason::Stopped(Stop::Shutdown) => pb::StopReason::Shutdown,
         EndReason::Stopped(Stop::Deleted) => pb::StopReason::Deleted,
         EndReason::Stopped(Stop::RunTime) => pb::StopReason::RunTime,
+        EndReason::Stopped(Stop::Requested) => pb::StopReason::Stopped,
         EndReason::NotStored(_) | EndReason::Failed => pb::StopReason::Failed,
     };
     pb::Completed {

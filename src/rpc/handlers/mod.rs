@@ -8,6 +8,7 @@ pub mod grading;
 mod parameters;
 mod predict;
 mod reads;
+mod runs;
 pub mod server_info;
 pub mod sessions;
 mod streams;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::streams::{Streamed, model_events, run_events};
-use super::{check_gradients, create_model, parameters, reads, transfer};
+use super::{check_gradients, create_model, parameters, reads, runs, transfer};
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::refused::Refused;
@@ -146,6 +146,27 @@ impl TrainingService for Training {
         request: Request<Streaming<pb::ImportModelRequest>>,
     ) -> Result<Response<pb::ImportModelResponse>, Status> {
         transfer::import(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn stop_training(
+        &self,
+        request: Request<pb::StopTrainingRequest>,
+    ) -> Result<Response<pb::StopTrainingResponse>, Status> {
+        runs::stop(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<pb::ListRunsRequest>,
+    ) -> Result<Response<pb::ListRunsResponse>, Status> {
+        runs::list(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn get_run(
+        &self,
+        request: Request<pb::GetRunRequest>,
+    ) -> Result<Response<pb::GetRunResponse>, Status> {
+        runs::get(&self.0, &caller(), request.into_inner()).await
     }
 
     type WatchModelStream = Streamed<pb::WatchModelResponse>;
