@@ -11,8 +11,9 @@ use std::path::Path;
 use imports::sources;
 
 /// A room and the rooms below it, which it may name besides itself.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("client", &[]),
+    ("datasets", &["fault", "nn"]),
     ("fault", &[]),
     ("nn", &["fault"]),
     ("formula", &[]),
@@ -23,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     (
         "host",
         &[
-            "config", "fault", "formula", "grade", "nn", "store", "training",
+            "config", "datasets", "fault", "formula", "grade", "nn", "store", "training",
         ],
     ),
     ("status", &["fault", "host", "nn", "training"]),
@@ -42,7 +43,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
-            "client", "config", "fault", "formula", "grade", "host", "nn", "server",
+            "client", "config", "datasets", "fault", "formula", "grade", "host", "nn", "server",
         ],
     ),
 ];
@@ -91,8 +92,9 @@ const IMPURE: [&str; 9] = [
 const PURE: [&str; 5] = ["fault", "nn", "formula", "grade", "training"];
 
 /// The rooms in which no files import each other in a circle.
-const WITHOUT_CIRCLES: [&str; 10] = [
+const WITHOUT_CIRCLES: [&str; 11] = [
     "client",
+    "datasets",
     "encoded",
     "fault",
     "grade",

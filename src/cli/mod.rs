@@ -10,7 +10,6 @@ mod grade_gradients;
 mod healthcheck;
 mod kit;
 mod lint_key;
-mod npy;
 pub mod pdf;
 mod progress_bar;
 mod serve;

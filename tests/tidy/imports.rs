@@ -11,8 +11,11 @@ use syn::visit::{self, Visit};
 /// The crates of this project besides the root, whose rooms are called as if they were in it.
 const OWN_CRATES: [&str; 3] = ["backpropd_engine", "backpropd_grader", "backpropd_training"];
 
-/// The crate that is one room: its name, its sources, and its room.
-const CLIENT: (&str, &str, &str) = ("backpropd_client", "crates/client/src", "client");
+/// The crates that are one room each: their names, their sources, and their rooms.
+const ROOM_CRATES: [(&str, &str, &str); 2] = [
+    ("backpropd_client", "crates/client/src", "client"),
+    ("backpropd_datasets", "crates/datasets/src", "datasets"),
+];
 
 /// A path that a file names, from the crate's root or from another crate's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,7 +96,8 @@ pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let roots = [
         "src",
-        CLIENT.1,
+        ROOM_CRATES[0].1,
+        ROOM_CRATES[1].1,
         "crates/engine/src",
         "crates/grader/src",
         "crates/training/src",
@@ -134,17 +138,19 @@ fn source(root: &Path, path: &Path) -> Source {
 
 /// "src/host/models/mod.rs" is host::models, "crates/client/src/retry.rs" is client::retry.
 fn module(path: &Path) -> Vec<String> {
-    let is_client = path.starts_with(CLIENT.1);
+    let room = ROOM_CRATES
+        .iter()
+        .find(|(_, folder, _)| path.starts_with(folder));
     let stem = path.with_extension("");
     let parts = stem
         .components()
         .skip_while(|part| part.as_os_str() != "src")
         .skip(1)
         .map(|part| part.as_os_str().to_string_lossy().into_owned());
-    let room = is_client.then(|| CLIENT.2.to_owned());
-    let mut module: Vec<String> = room.into_iter().chain(parts).collect();
+    let name = room.map(|(_, _, name)| (*name).to_owned());
+    let mut module: Vec<String> = name.into_iter().chain(parts).collect();
     let ends_in = |name: &str| module.last().is_some_and(|last| last == name);
-    if ends_in("mod") || is_client && ends_in("lib") {
+    if ends_in("mod") || room.is_some() && ends_in("lib") {
         module.pop();
     }
     module
@@ -188,12 +194,13 @@ impl Names {
 
     /// The root of the crate.
     fn root(&self) -> &[String] {
-        let is_client = self.module.first().is_some_and(|room| room == CLIENT.2);
-        &self.module[..usize::from(is_client)]
+        let of_crate = |name: &String| ROOM_CRATES.iter().any(|(_, _, room)| room == name);
+        &self.module[..usize::from(self.module.first().is_some_and(of_crate))]
     }
 
     fn resolve(&self, segments: &[String], is_use: bool) -> Option<Import> {
         let (first, rest) = segments.split_first()?;
+        let room = |name: &str| ROOM_CRATES.iter().find(|(krate, _, _)| *krate == name);
         let own = |segments: Vec<String>| {
             Some(Import {
                 is_own: true,
@@ -216,7 +223,9 @@ impl Names {
                     segments: [&import.segments[..], rest].concat(),
                 }),
                 None if OWN_CRATES.contains(&name) && !rest.is_empty() => own(rest.to_vec()),
-                None if name == CLIENT.0 => own([&[CLIENT.2.to_owned()], rest].concat()),
+                None if let Some((_, _, room)) = room(name) => {
+                    own([&[(*room).to_owned()], rest].concat())
+                }
                 // A crate: in a `use`, or before `::`.
                 None if is_use || !rest.is_empty() => Some(Import {
                     is_own: false,

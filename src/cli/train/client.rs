@@ -3,7 +3,7 @@
 use backpropd_client::{Run, pb, random_id};
 
 use super::{
-    dataset::{Dataset, Matrix, Truth},
+    dataset::{Matrix, Part, Truth},
     options::{Optimizer, Options},
 };
 use crate::cli::Failure;
@@ -257,7 +257,7 @@ fn entry_bytes(dtype: pb::Dtype) -> usize {
 
 /// The request of one epoch on `data`, without the model and the fields that differ between epochs.
 pub(super) fn epoch_request(
-    data: &Dataset,
+    data: &Part,
     head: Head,
     options: &Options,
 ) -> Result<pb::TrainBatchRequest, String> {

@@ -1,9 +1,7 @@
 //! `backpropd train`: train over gRPC, from the data to the confusion matrix.
 
 mod client;
-mod csv;
 mod dataset;
-mod npy;
 mod options;
 #[cfg(feature = "plot")]
 mod plot;
@@ -31,12 +29,13 @@ use std::{
 };
 
 use backpropd_client::pb;
+use backpropd_datasets::{Dataset, Split};
 use clap::{ArgMatches, Command};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use self::{
     client::{Client, Head},
-    dataset::Split,
+    dataset::Samples,
     options::{Data, Options},
     progress::Progress,
     report::{Confusion, Epoch, Report},
@@ -57,19 +56,23 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let options = Options::from_matches(matches).map_err(Failure::usage)?;
-    let dataset = dataset::load(&options.data, options.regression).map_err(Failure::usage)?;
-    let head = Head::of(&dataset.truth, options.loss).map_err(Failure::usage)?;
-    let mut split = dataset.split(options.test_fraction, options.seed);
-    if options.standardize && options.data != Data::Digits {
-        split.standardize();
-    }
-    let request = client::epoch_request(&split.train, head, &options).map_err(Failure::usage)?;
-    serve::runtime()?.block_on(with_server(&options, &split, head, request))
+    let dataset = dataset::load(&options).map_err(Failure::usage)?;
+    let samples = samples(&dataset, &options)?;
+    let head = Head::of(&samples.train.truth, options.loss).map_err(Failure::usage)?;
+    let request = client::epoch_request(&samples.train, head, &options).map_err(Failure::usage)?;
+    serve::runtime()?.block_on(with_server(&options, &samples, head, request))
+}
+
+fn samples(dataset: &Dataset, options: &Options) -> Result<Samples, Failure> {
+    let split = Split::new(options.seed, options.test_fraction)
+        .map_err(|violations| Failure::usage(violations.to_string()))?;
+    let standardize = options.standardize && options.data != Data::Digits;
+    dataset::split(dataset, split, standardize).map_err(|error| Failure::failed(error.to_string()))
 }
 
 async fn with_server(
     options: &Options,
-    split: &Split,
+    split: &Samples,
     head: Head,
     request: pb::TrainBatchRequest,
 ) -> Result<ExitCode, Failure> {
@@ -143,7 +146,7 @@ impl LocalServer {
 async fn train(
     server: backpropd_client::Client,
     options: &Options,
-    split: &Split,
+    split: &Samples,
     head: Head,
     request: pb::TrainBatchRequest,
     started: Instant,
@@ -182,7 +185,7 @@ async fn train(
 async fn run_epochs(
     client: &Client,
     options: &Options,
-    split: &Split,
+    split: &Samples,
     head: Head,
     request: &pb::TrainBatchRequest,
     progress: &Progress,
@@ -268,8 +271,8 @@ fn data_name(data: &Data) -> String {
     let name = |path: &Path| path.display().to_string();
     match data {
         Data::Digits => "digits".to_owned(),
-        Data::Csv { path, .. } => name(path),
-        Data::Npy { inputs, .. } => name(inputs),
+        Data::File(path) => name(path),
+        Data::Pair { inputs, .. } => name(inputs),
     }
 }
 
@@ -305,9 +308,9 @@ mod tests {
     fn the_defaults_learn_to_read_digits() {
         let matches = command().get_matches_from([NAME, "--quiet"]);
         let options = Options::from_matches(&matches).expect("the defaults");
-        let dataset = dataset::load(&options.data, false).expect("built in");
-        let head = Head::of(&dataset.truth, None).expect("classes");
-        let split = dataset.split(options.test_fraction, options.seed);
+        let dataset = dataset::load(&options).expect("built in");
+        let split = samples(&dataset, &options).expect("in memory");
+        let head = Head::of(&split.train.truth, None).expect("classes");
         let request = client::epoch_request(&split.train, head, &options).expect("small enough");
         let runtime = serve::runtime().expect("threads");
         let report = runtime.block_on(async {

@@ -9,6 +9,7 @@ use clap::{
 };
 
 use backpropd_client::pb;
+use backpropd_datasets::TruthFile;
 
 const COSINE: &str = "cosine";
 const DIGITS: &str = "digits";
@@ -55,16 +56,10 @@ pub(super) enum Optimizer {
 pub(super) enum Data {
     /// The digits that are built into the binary.
     Digits,
-    Csv {
-        path: PathBuf,
-        label_column: Option<String>,
-    },
+    /// A file of any format, with what to predict in it or beside it.
+    File(PathBuf),
     /// A file of inputs and a file of labels or targets.
-    Npy {
-        inputs: PathBuf,
-        labels: Option<PathBuf>,
-        targets: Option<PathBuf>,
-    },
+    Pair { inputs: PathBuf, truth: TruthFile },
 }
 
 /// The arguments, validated as far as possible without the data.
@@ -72,7 +67,13 @@ pub(super) enum Data {
 pub(super) struct Options {
     pub server: Option<String>,
     pub data: Data,
+    /// The column of a text file to predict.
+    pub label_column: Option<String>,
     pub regression: bool,
+    /// Whether columns of texts become features of 0 and 1.
+    pub one_hot: bool,
+    /// Whether rows with missing values are left out.
+    pub drop_missing: bool,
     pub standardize: bool,
     pub hidden: Vec<i32>,
     pub activation: pb::Activation,
@@ -104,6 +105,7 @@ pub(super) fn command(name: &'static str) -> Command {
         .after_help(
             "Examples:\n  backpropd train\n  backpropd train --plot digits.png --layers 128,64 --optimizer sgd --learning-rate 0.1\n  \
              backpropd train --data iris.csv --label-column species\n  backpropd train --data houses.csv --regression\n  \
+             backpropd train --data train-images-idx3-ubyte.gz --layers 128 --batch-size 128 --epochs 10\n  \
              backpropd train --data x.npy --labels y.npy --server localhost:50051",
         )
         .args(data_arguments())
@@ -114,13 +116,16 @@ pub(super) fn command(name: &'static str) -> Command {
 
 fn data_arguments() -> Vec<Arg> {
     vec![
-        path("data", "DATA", "digits, a .csv file, or a .npy file of inputs [samples, features]").default_value(DIGITS),
-        path("labels", "FILE.npy", "Classes from 0, one integer for each row of a .npy --data").conflicts_with("targets"),
-        path("targets", "FILE.npy", "Regression targets, [samples] or [samples, outputs], for a .npy --data"),
-        text("label-column", "COLUMN", "CSV column to predict: its name, or its number from 1 [default: the last]"),
-        switch("regression", "Predict a number instead of a class from a CSV file"),
-        switch("no-standardize", "Use the features of .csv and .npy data (and the targets of a regression) as they are; by default \
-             they are standardized by the mean and deviation of the training part"),
+        path("data", "DATA", "digits, or a file: .csv, .tsv, .csv.gz, .npz, .safetensors, .npy or IDX").default_value(DIGITS),
+        path("labels", "FILE", "Classes from 0, one integer for each row of an .npy or IDX --data [default: the file beside it]")
+            .conflicts_with("targets"),
+        path("targets", "FILE", "Regression targets, [samples] or [samples, outputs], for an .npy --data [default: the file beside it]"),
+        text("label-column", "COLUMN", "Column of a text file to predict: its name, or its number from 1 [default: the last]"),
+        switch("regression", "Predict a number instead of a class"),
+        switch("one-hot", "Make a feature of 0 or 1 of each text in the columns of a text file that are not numbers"),
+        switch("drop-missing", "Leave out the rows of a text file in which a value is missing (empty, NA, nan, null or ?)"),
+        switch("no-standardize", "Use the features of a file (and the targets of a regression) as they are; by default they are \
+             standardized by the mean and deviation of the training part"),
         text("test-fraction", "FRACTION", "Fraction of the samples to hold out")
             .default_value("0.2")
             .value_parser(number("more than 0 and less than 1", |value| 0.0 < value && value < 1.0)),
@@ -287,6 +292,9 @@ impl Options {
         Ok(Self {
             server: matches.get_one("server").cloned(),
             data: data(matches)?,
+            label_column: matches.get_one("label-column").cloned(),
+            one_hot: matches.get_flag("one-hot"),
+            drop_missing: matches.get_flag("drop-missing"),
             regression: matches.get_flag("regression"),
             standardize: !matches.get_flag("no-standardize"),
             hidden: value::<Layers>(matches, "layers").0,
@@ -355,40 +363,32 @@ fn data(matches: &ArgMatches) -> Result<Data, String> {
     let path: PathBuf = value(matches, "data");
     let [labels, targets] =
         ["labels", "targets"].map(|name| matches.get_one::<PathBuf>(name).cloned());
-    let label_column = matches.get_one::<String>("label-column").cloned();
-    let ending = extension(&path);
-    if ending == "npy" {
-        if label_column.is_some() {
-            return Err("--label-column is for .csv data; a .npy file of inputs wants --labels or --targets".to_owned());
-        }
-        if labels.is_none() && targets.is_none() {
-            return Err("a .npy file of inputs wants --labels FILE.npy (classes) or --targets FILE.npy (numbers)".to_owned());
-        }
-        return Ok(Data::Npy {
-            inputs: path,
-            labels,
-            targets,
-        });
-    }
-    if labels.is_some() || targets.is_some() {
-        return Err("--labels and --targets go with --data FILE.npy; in a .csv file --label-column says what to predict".to_owned());
-    }
     if path.as_os_str() == DIGITS {
-        if label_column.is_some() || matches.get_flag("regression") {
-            return Err(
-                "--label-column and --regression are for .csv data; name a file with --data"
-                    .to_owned(),
-            );
-        }
-        return Ok(Data::Digits);
+        let of_files = ["regression", "one-hot", "drop-missing"];
+        let given = of_files.iter().find(|name| matches.get_flag(name));
+        let given = given.copied().or(matches
+            .contains_id("label-column")
+            .then_some("label-column"));
+        let given = given
+            .or(labels.is_some().then_some("labels"))
+            .or(targets.is_some().then_some("targets"));
+        return match given {
+            Some(given) => Err(format!(
+                "--{given} is for a file of data; name one with --data"
+            )),
+            None => Ok(Data::Digits),
+        };
     }
-    if ending == "csv" || ending == "tsv" || ending == "txt" {
-        return Ok(Data::Csv { path, label_column });
-    }
-    Err(format!(
-        "--data {}: allowed are digits, and files that end in .csv or .npy",
-        path.display()
-    ))
+    let truth = labels
+        .map(TruthFile::Labels)
+        .or(targets.map(TruthFile::Targets));
+    Ok(match truth {
+        Some(truth) => Data::Pair {
+            inputs: path,
+            truth,
+        },
+        None => Data::File(path),
+    })
 }
 
 #[cfg(test)]

@@ -5,38 +5,23 @@
 
 use std::io::Read;
 
+use crate::arrays::{Layout, Source, by_row, for_each_piece};
+use crate::element::Element;
+
 /// The most bytes of a header; numpy writes 64 or 128.
 const MOST_HEADER_BYTES: usize = 4096;
 /// The most axes of an array: numpy's own limit is 64.
 const MOST_AXES: usize = 64;
 
 /// An array's axes, and its entries row after row.
-pub(super) type ShapeAndEntries = (Vec<usize>, Vec<f64>);
+pub type ShapeAndEntries = (Vec<usize>, Vec<f64>);
 
 /// What a header says of the entries that follow it.
-pub(super) struct Header {
-    element: Element,
-    big_endian: bool,
-    by_column: bool,
-    shape: Vec<usize>,
-    /// The product of the shape.
+#[derive(Clone, Debug)]
+pub struct Header {
+    layout: Layout,
+    /// The number of entries: the product of the shape.
     pub entries: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Element {
-    F16,
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    Bool,
 }
 
 /// The value of one key of the header.
@@ -48,7 +33,10 @@ enum Value<'a> {
 
 impl Header {
     /// Reads up to the first entry. A header that promises more than `most` entries is refused.
-    pub(super) fn read(file: &mut impl Read, most: usize) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What the header has in place of a plain array of numbers.
+    pub fn read(file: &mut impl Read, most: usize) -> Result<Self, String> {
         let no_file = |error: std::io::Error| format!("this is no .npy file: {error}");
         let mut preamble = [0; 8];
         file.read_exact(&mut preamble).map_err(no_file)?;
@@ -77,7 +65,7 @@ impl Header {
         if header.entries > most {
             return Err(format!(
                 "its header has the shape {:?}, which is more than the file contains or more than is read",
-                &header.shape[..header.shape.len().min(8)]
+                &header.layout.shape[..header.layout.shape.len().min(8)]
             ));
         }
         Ok(header)
@@ -111,110 +99,43 @@ impl Header {
         let (Some(descr), Some(by_column), Some(shape)) = (descr, by_column, shape) else {
             return Err(no_array());
         };
-        let entries = shape
-            .iter()
-            .try_fold(1_usize, |product, size| product.checked_mul(*size))
-            .unwrap_or(usize::MAX);
-        Ok(Self {
+        let layout = Layout {
             element: element(descr)?,
             big_endian: descr.starts_with('>'),
             by_column,
             shape,
-            entries,
+        };
+        Ok(Self {
+            entries: layout.count(),
+            layout,
         })
     }
 
+    /// The axes, the type and the order of the entries.
+    pub(crate) fn into_layout(self) -> Layout {
+        self.layout
+    }
+
     /// The entries, row after row.
-    pub(super) fn read_entries(self, file: &mut impl Read) -> Result<ShapeAndEntries, String> {
-        let size = self.element.size();
-        let promised = self.entries.saturating_mul(size);
-        let mut bytes = Vec::new();
-        file.take(promised as u64)
-            .read_to_end(&mut bytes)
-            .map_err(|error| error.to_string())?;
-        if bytes.len() != promised {
-            return Err(format!(
-                "found {} entries, but its header says {}",
-                bytes.len() / size,
-                self.entries
-            ));
+    ///
+    /// # Errors
+    /// The file ends before the last entry, or cannot be read.
+    pub fn read_entries(self, file: &mut impl Read) -> Result<ShapeAndEntries, String> {
+        let layout = self.layout;
+        let mut entries = Vec::new();
+        let source = Source::Stream(Box::new(file));
+        for_each_piece("array", &layout, source, |bytes| {
+            layout
+                .element
+                .decode(bytes, layout.big_endian, &mut entries);
+        })
+        .map_err(|fault| fault.to_string())?;
+        if layout.by_column && layout.shape.len() > 1 {
+            let by_row = by_row(&layout.shape, &entries);
+            entries = by_row.map_err(|fault| fault.to_string())?;
         }
-        let values = self.element.widen(&bytes, self.big_endian);
-        let values = match self.shape[..] {
-            [rows, columns] if self.by_column => (0..self.entries)
-                .map(|at| values[at % columns * rows + at / columns])
-                .collect(),
-            _ => values,
-        };
-        Ok((self.shape, values))
+        Ok((layout.shape, entries))
     }
-}
-
-impl Element {
-    fn size(self) -> usize {
-        match self {
-            Self::I8 | Self::U8 | Self::Bool => 1,
-            Self::F16 | Self::I16 | Self::U16 => 2,
-            Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F64 | Self::I64 | Self::U64 => 8,
-        }
-    }
-
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_lossless,
-        reason = "features and labels beyond 2^53 are rounded, as numpy's astype does"
-    )]
-    fn widen(self, bytes: &[u8], big_endian: bool) -> Vec<f64> {
-        macro_rules! widen {
-            ($number:ty) => {{
-                let (entries, _) = bytes.as_chunks();
-                let read = if big_endian {
-                    <$number>::from_be_bytes
-                } else {
-                    <$number>::from_le_bytes
-                };
-                entries.iter().map(|entry| read(*entry) as f64).collect()
-            }};
-        }
-        match self {
-            Self::F16 => {
-                let (entries, _) = bytes.as_chunks();
-                let read = if big_endian {
-                    u16::from_be_bytes
-                } else {
-                    u16::from_le_bytes
-                };
-                entries.iter().map(|entry| half(read(*entry))).collect()
-            }
-            Self::F32 => widen!(f32),
-            Self::F64 => widen!(f64),
-            Self::I8 => widen!(i8),
-            Self::I16 => widen!(i16),
-            Self::I32 => widen!(i32),
-            Self::I64 => widen!(i64),
-            Self::U8 => widen!(u8),
-            Self::U16 => widen!(u16),
-            Self::U32 => widen!(u32),
-            Self::U64 => widen!(u64),
-            Self::Bool => bytes
-                .iter()
-                .map(|byte| f64::from(u8::from(*byte != 0)))
-                .collect(),
-        }
-    }
-}
-
-/// The number that the bits of a float16 stand for: a sign, five bits of exponent, ten of fraction.
-fn half(bits: u16) -> f64 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
-    let size = match exponent {
-        0 => fraction * 2_f64.powi(-24),
-        0x1f if fraction == 0.0 => f64::INFINITY,
-        0x1f => f64::NAN,
-        _ => (fraction + 1024.0) * 2_f64.powi(exponent - 25),
-    };
-    if bits >> 15 == 1 { -size } else { size }
 }
 
 /// `<f8`: the order of the bytes, the kind of number, its size in bytes.
@@ -274,11 +195,11 @@ fn value(text: &str) -> Option<(Value<'_>, &str)> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     /// A file of version 2.
-    pub(in crate::cli) fn file(header: &str, entries: &[u8]) -> Vec<u8> {
+    fn file(header: &str, entries: &[u8]) -> Vec<u8> {
         let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
         bytes.extend((header.len() as u32).to_le_bytes());
         bytes.extend(header.as_bytes());
@@ -287,7 +208,7 @@ pub(super) mod tests {
     }
 
     /// A header as numpy writes it.
-    pub(in crate::cli) fn header(descr: &str, by_column: bool, shape: &str) -> String {
+    fn header(descr: &str, by_column: bool, shape: &str) -> String {
         let order = if by_column { "True" } else { "False" };
         format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}   \n")
     }
@@ -330,19 +251,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn float16_is_widened_as_numpy_does() {
-        for (bits, number) in [
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x3555, 0.333_251_953_125),
-            (0x7bff, 65_504.0),
-            (0x0001, 2_f64.powi(-24)),
-            (0x03ff, 1023.0 * 2_f64.powi(-24)),
-            (0xfc00, f64::NEG_INFINITY),
-        ] {
-            assert_eq!(super::half(bits), number, "{bits:#x}");
-        }
-        assert!(super::half(0x7e00).is_nan());
+    fn float16_is_read_in_either_order_of_bytes() {
         let little = file(&header("<f2", false, "(2,)"), &[0x00, 0x3c, 0x00, 0xc0]);
         assert_eq!(read(&little).expect("read").1, [1.0, -2.0]);
         let big = file(&header(">f2", false, "(2,)"), &[0x3c, 0x00, 0xc0, 0x00]);
@@ -367,6 +276,12 @@ pub(super) mod tests {
         let columns = file(&header("|u1", true, "(2, 3)"), &[1, 4, 2, 5, 3, 6]);
         let (_, rows) = read(&columns).expect("valid");
         assert_eq!(rows, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let cube = file(
+            &header("|u1", true, "(2, 3, 2)"),
+            &[1, 7, 3, 9, 5, 11, 2, 8, 4, 10, 6, 12],
+        );
+        let (_, rows) = read(&cube).expect("valid");
+        assert_eq!(rows, (1..=12).map(f64::from).collect::<Vec<_>>());
 
         // Version 1: a length of two bytes.
         let text = header("|u1", false, "(1,)");
@@ -387,7 +302,7 @@ pub(super) mod tests {
         let complex = refused(&header("<c16", false, "(1,)"), 16);
         assert!(complex.contains("found the type <c16, expected float16"));
         assert!(refused(&header("|u1", false, "(101,)"), 101).contains("has the shape [101]"));
-        assert!(refused(&header("<f8", false, "(3,)"), 23).contains("found 2 entries"));
+        assert!(refused(&header("<f8", false, "(3,)"), 23).contains("given 2 numbers; allowed: 3"));
         for header in [
             "",
             "{",
