@@ -2,8 +2,8 @@
 //!
 //! Pure: no IO, no clock, no thread of its own; parallelism, seeds and scratch memory are arguments. In reading order:
 //! [`Architecture`] lays out a network, [`Mlp::forward`] returns a [`Trace`], [`Trace::backward`] computes every
-//! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`Pass`] gives access to every [`Quantity`];
-//! [`Evaluation`] measures outputs against targets, [`finite_difference`] checks the gradients, [`jacobian`] computes ∂A/∂B of any two quantities.
+//! gradient, [`Optimizer`] and [`Schedule`] turn gradients into steps. [`Pass`] gives access to every [`Quantity`]
+//! and explains each entry; [`Evaluation`] measures outputs against targets, [`finite_difference`] checks the gradients, [`jacobian`] computes ∂A/∂B of any two quantities.
 
 pub mod activation;
 pub mod architecture;
@@ -13,6 +13,7 @@ mod compiled;
 pub mod digest;
 mod elementwise;
 pub mod evaluation;
+pub mod explain;
 mod exponential;
 pub mod finite_difference;
 pub mod init;
@@ -38,6 +39,7 @@ pub use backward::{Backward, Descent, InputGradient};
 pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches};
 pub use digest::WeightsDigest;
 pub use evaluation::{Evaluated, Evaluation, EvaluationParts};
+pub use explain::{Detail, Entry, ExplainLimits, Explanation};
 pub use init::{initialize, initialize_in_blocks};
 pub use loss::{Loss, Objective, Reduction};
 pub use mlp::{ForwardBuffers, Mlp, Trace};

@@ -6,6 +6,7 @@ mod blocks;
 mod cases;
 mod determinism;
 mod evaluation;
+mod explain;
 mod goldens;
 mod gradients;
 mod random;

@@ -69,7 +69,8 @@ pub fn batch<T: Scalar>(
     };
     let raw = numbers(rows * n, seed ^ 2);
     let (targets, labels) = match objective.loss {
-        Loss::CrossEntropy if seed % 2 == 0 => (
+        // A single class has no label other than 0.
+        Loss::CrossEntropy if seed % 2 == 0 && n > 1 => (
             None,
             raw.chunks(n)
                 .map(|r| (r[0].abs() * 1000.0) as i32 % n as i32)

@@ -130,7 +130,7 @@ impl Objective {
     }
 
     /// The constant factor of ∂l/∂f, which [`Self::evaluate_here`] leaves out.
-    fn gradient_scale(self, rows: usize, n: usize) -> f64 {
+    pub(in super::super) fn gradient_scale(self, rows: usize, n: usize) -> f64 {
         let per_loss = match self.loss {
             Loss::HalfSquaredError | Loss::CrossEntropy | Loss::BinaryCrossEntropy => 1.0,
             Loss::MeanSquaredError => 2.0,
