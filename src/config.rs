@@ -205,6 +205,8 @@ settings! {
     max_call_flops: u64 = 4_000_000_000_000, 1_000_000..=1 << 60;
     /// Forward passes in one CheckGradients.
     max_check_evaluations: u64 = 200_000, 1..=1 << 53;
+    /// Factors in all equations of one Explain; a request may ask for a quarter as many terms in each.
+    max_explain_factors: usize = 8_192, 128..=65_536;
 
     "Queues and streams":
     /// Runs that wait for one model; a further one is refused.

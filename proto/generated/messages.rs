@@ -2000,6 +2000,224 @@ impl ::prost::Name for GetRunResponse {
         "/backprop.v1.GetRunResponse".into()
     }
 }
+/// Requests the explanation of one entry, of a stored model or of a network in the request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainRequest {
+    /// x, \[m, n_0\].
+    #[prost(message, optional, tag = "3")]
+    pub inputs: ::core::option::Option<Tensor>,
+    /// y, \[m, n_L\]; exactly one of `targets` and `labels`.
+    #[prost(message, optional, tag = "4")]
+    pub targets: ::core::option::Option<Tensor>,
+    /// Class of each of the m samples, from 0.
+    #[prost(int32, repeated, tag = "5")]
+    pub labels: ::prost::alloc::vec::Vec<i32>,
+    /// Z, H, D_W, D_B, D_Z, D_H, D_X or DELTA.
+    #[prost(enumeration = "Quantity", tag = "6")]
+    pub quantity: i32,
+    /// Layer, from 1; 0 for D_X and DELTA.
+    #[prost(int32, tag = "7")]
+    pub layer: i32,
+    /// Row, from 1, as mathematics writes it: a sample, or a unit for D_W and D_B.
+    #[prost(int32, tag = "8")]
+    pub row: i32,
+    /// Column, from 1. It may be left out (0) if there is only one, as for D_B.
+    #[prost(int32, tag = "9")]
+    pub column: i32,
+    /// How far to go; default NONE.
+    #[prost(enumeration = "Expansion", tag = "10")]
+    pub expand: i32,
+    /// Maximum number of terms of an equation; further ones are folded into one number. Default 32; at most a quarter of
+    /// the server's `max_explain_factors`.
+    #[prost(int32, tag = "11")]
+    pub max_terms: i32,
+    /// The network; required.
+    #[prost(oneof = "explain_request::Target", tags = "1, 2")]
+    pub target: ::core::option::Option<explain_request::Target>,
+}
+/// Nested message and enum types in `ExplainRequest`.
+pub mod explain_request {
+    /// The network; required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Target {
+        /// "sessions/{session}/models/{model}".
+        #[prost(string, tag = "1")]
+        Model(::prost::alloc::string::String),
+        /// A network in the request itself.
+        #[prost(message, tag = "2")]
+        Inline(super::InlineModel),
+    }
+}
+impl ::prost::Name for ExplainRequest {
+    const NAME: &'static str = "ExplainRequest";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.ExplainRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.ExplainRequest".into()
+    }
+}
+/// An entry of a quantity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuantityEntry {
+    /// Quantity.
+    #[prost(enumeration = "Quantity", tag = "1")]
+    pub quantity: i32,
+    /// Layer, from 1; 0 for X, Y, D_X and DELTA.
+    #[prost(int32, tag = "2")]
+    pub layer: i32,
+    /// Row, from 1.
+    #[prost(int32, tag = "3")]
+    pub row: i32,
+    /// Column, from 1; 1 for B and D_B.
+    #[prost(int32, tag = "4")]
+    pub column: i32,
+}
+impl ::prost::Name for QuantityEntry {
+    const NAME: &'static str = "QuantityEntry";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.QuantityEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.QuantityEntry".into()
+    }
+}
+/// A factor of a term.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Factor {
+    /// Kind.
+    #[prost(enumeration = "FactorKind", tag = "1")]
+    pub kind: i32,
+    /// The entry that it is, or on which it depends: z of a mask, slope or activation; h or z of the last layer of a
+    /// residual or probability. Absent for a constant.
+    #[prost(message, optional, tag = "2")]
+    pub entry: ::core::option::Option<QuantityEntry>,
+    /// Value; always present, as are those below.
+    #[prost(double, optional, tag = "3")]
+    pub value: ::core::option::Option<f64>,
+    /// Symbol in plain text, such as "W³₁₂".
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+    /// Symbol in LaTeX, such as "W^{3}\_{1,2}".
+    #[prost(string, tag = "5")]
+    pub latex: ::prost::alloc::string::String,
+    /// Number of the equation that explains it or the entry on which it depends, from 1; 0 if there is none.
+    #[prost(int32, tag = "6")]
+    pub equation: i32,
+}
+impl ::prost::Name for Factor {
+    const NAME: &'static str = "Factor";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.Factor".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.Factor".into()
+    }
+}
+/// A product.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Term {
+    /// Factors, in order.
+    #[prost(message, repeated, tag = "1")]
+    pub factors: ::prost::alloc::vec::Vec<Factor>,
+    /// The product of the factors, in the number type of the model.
+    #[prost(double, optional, tag = "2")]
+    pub value: ::core::option::Option<f64>,
+}
+impl ::prost::Name for Term {
+    const NAME: &'static str = "Term";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.Term".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.Term".into()
+    }
+}
+/// A value as a sum of products.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Equation {
+    /// Kind of the left side: ENTRY or RESIDUAL.
+    #[prost(enumeration = "FactorKind", tag = "1")]
+    pub kind: i32,
+    /// The entry on the left side; for a residual, the output that it compares with y.
+    #[prost(message, optional, tag = "2")]
+    pub entry: ::core::option::Option<QuantityEntry>,
+    /// Value of the left side; for an ENTRY, bitwise that of Gradients.
+    #[prost(double, optional, tag = "3")]
+    pub value: ::core::option::Option<f64>,
+    /// Terms, in the order of the samples, units or features; a bias last.
+    #[prost(message, repeated, tag = "4")]
+    pub terms: ::prost::alloc::vec::Vec<Term>,
+    /// Number of terms that `terms` leaves out, before a bias.
+    #[prost(int32, tag = "5")]
+    pub folded_terms: i32,
+    /// Sum of these terms.
+    #[prost(double, tag = "6")]
+    pub folded_value: f64,
+    /// Sum of all terms, the folded ones included, one after the other in the number type of the model. It may differ from
+    /// `value` in the last bits, because the server adds up long sums in another order, and in the last digits of a
+    /// residual, which the server computes without subtracting nearly equal numbers.
+    #[prost(double, optional, tag = "7")]
+    pub sum_of_terms: ::core::option::Option<f64>,
+    /// The equation in plain text, with four digits: "dW²₁₂ = dz²₁₁·h¹₁₂ + dz²₂₁·h¹₂₂ = −2.426".
+    #[prost(string, tag = "8")]
+    pub text: ::prost::alloc::string::String,
+    /// The equation in LaTeX.
+    #[prost(string, tag = "9")]
+    pub latex: ::prost::alloc::string::String,
+    /// The right side with the values of the factors: "−0.5274·4.6 + 0·3.9".
+    #[prost(string, tag = "10")]
+    pub numbers: ::prost::alloc::string::String,
+    /// The same in LaTeX.
+    #[prost(string, tag = "11")]
+    pub numbers_latex: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Equation {
+    const NAME: &'static str = "Equation";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.Equation".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.Equation".into()
+    }
+}
+/// The explanation of an entry.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainResponse {
+    /// The equation of the entry; with LEAVES, then those of its factors, nearest first.
+    #[prost(message, repeated, tag = "1")]
+    pub equations: ::prost::alloc::vec::Vec<Equation>,
+    /// Number of factors that would be explained further, but for `max_terms` and the server's `max_explain_factors`.
+    #[prost(int32, tag = "2")]
+    pub unexplained: i32,
+    /// Step of the weights used; 0 for an inline model.
+    #[prost(int64, tag = "3")]
+    pub step: i64,
+    /// BLAKE3 digest of the weights used.
+    #[prost(string, tag = "4")]
+    pub weights_digest: ::prost::alloc::string::String,
+    /// Number of samples, m.
+    #[prost(int32, tag = "5")]
+    pub batch_size: i32,
+    /// Time spent waiting and computing.
+    #[prost(message, optional, tag = "6")]
+    pub timings: ::core::option::Option<Timings>,
+}
+impl ::prost::Name for ExplainResponse {
+    const NAME: &'static str = "ExplainResponse";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.ExplainResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.ExplainResponse".into()
+    }
+}
 /// Durability of a run's steps when Completed is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2203,6 +2421,96 @@ impl Quantity {
             "QUANTITY_DELTA" => Some(Self::Delta),
             "QUANTITY_W" => Some(Self::W),
             "QUANTITY_B" => Some(Self::B),
+            _ => None,
+        }
+    }
+}
+/// How far an explanation goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Expansion {
+    /// Means NONE.
+    Unspecified = 0,
+    /// The definition of the entry: dW²₂₃ = dz²₁₂·h¹₁₃ + ….
+    None = 1,
+    /// The definition with the chain rule multiplied out, down to δ: dW²₂₃ = δ₁·W³₁₂·1\[z²₁₂ ≥ 0\]·h¹₁₃ + ….
+    Chain = 2,
+    /// The definition, and those of its factors, down to inputs, targets, weights and biases.
+    Leaves = 3,
+}
+impl Expansion {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EXPANSION_UNSPECIFIED",
+            Self::None => "EXPANSION_NONE",
+            Self::Chain => "EXPANSION_CHAIN",
+            Self::Leaves => "EXPANSION_LEAVES",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EXPANSION_UNSPECIFIED" => Some(Self::Unspecified),
+            "EXPANSION_NONE" => Some(Self::None),
+            "EXPANSION_CHAIN" => Some(Self::Chain),
+            "EXPANSION_LEAVES" => Some(Self::Leaves),
+            _ => None,
+        }
+    }
+}
+/// Kind of a factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum FactorKind {
+    /// Not set.
+    Unspecified = 0,
+    /// An entry of a quantity.
+    Entry = 1,
+    /// 1\[z ≥ 0\], or 1\[z > 0\] with RELU_AT_ZERO_ZERO: σ′ of ReLU.
+    Mask = 2,
+    /// σ′(z) of another activation, not rounded to the number type of the model.
+    Slope = 3,
+    /// σ(z).
+    Activation = 4,
+    /// ∂l/∂f without the constant that all entries share: h − y, softmax(z) − y or σ(z) − y.
+    Residual = 5,
+    /// softmax(z) or σ(z) of the loss.
+    Probability = 6,
+    /// A constant: 1/m, 2/(m·n), 1/(m·n), 2 or −1; n is the number of outputs.
+    Constant = 7,
+}
+impl FactorKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FACTOR_KIND_UNSPECIFIED",
+            Self::Entry => "FACTOR_KIND_ENTRY",
+            Self::Mask => "FACTOR_KIND_MASK",
+            Self::Slope => "FACTOR_KIND_SLOPE",
+            Self::Activation => "FACTOR_KIND_ACTIVATION",
+            Self::Residual => "FACTOR_KIND_RESIDUAL",
+            Self::Probability => "FACTOR_KIND_PROBABILITY",
+            Self::Constant => "FACTOR_KIND_CONSTANT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FACTOR_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "FACTOR_KIND_ENTRY" => Some(Self::Entry),
+            "FACTOR_KIND_MASK" => Some(Self::Mask),
+            "FACTOR_KIND_SLOPE" => Some(Self::Slope),
+            "FACTOR_KIND_ACTIVATION" => Some(Self::Activation),
+            "FACTOR_KIND_RESIDUAL" => Some(Self::Residual),
+            "FACTOR_KIND_PROBABILITY" => Some(Self::Probability),
+            "FACTOR_KIND_CONSTANT" => Some(Self::Constant),
             _ => None,
         }
     }
@@ -2722,6 +3030,33 @@ pub mod training_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "GetRun"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Explains one entry of the forward or backward pass: the terms and factors that it is the sum of, with their values,
+        /// as LaTeX and as text. Its value has the bits that Gradients returns; changes nothing.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "quantity": "QUANTITY_D_W", "layer": 2, "row": 2, "column": 3}' 127.0.0.1:50051 backprop.v1.TrainingService/Explain
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/backprop.v1.TrainingService/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("backprop.v1.TrainingService", "Explain"));
             self.inner.unary(req, path, codec).await
         }
     }

@@ -184,6 +184,16 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::GetRunResponse>,
             tonic::Status,
         >;
+        /// Explains one entry of the forward or backward pass: the terms and factors that it is the sum of, with their values,
+        /// as LaTeX and as text. Its value has the bits that Gradients returns; changes nothing.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}, "quantity": "QUANTITY_D_W", "layer": 2, "row": 2, "column": 3}' 127.0.0.1:50051 backprop.v1.TrainingService/Explain
+        async fn explain(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::ExplainResponse>,
+            tonic::Status,
+        >;
     }
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
@@ -1022,6 +1032,53 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetRunSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.TrainingService/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<::backpropd_client::pb::ExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = ::backpropd_client::pb::ExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::ExplainRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
                         let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

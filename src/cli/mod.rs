@@ -3,6 +3,7 @@
 mod arrays;
 mod check;
 mod connection;
+mod explain;
 mod failure;
 mod files;
 mod grade;
@@ -53,6 +54,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((train::NAME, matches)) => train::run(matches),
         Some((grade::NAME, matches)) => grade::run(matches),
         Some((grade_gradients::NAME, matches)) => grade_gradients::run(matches),
+        Some((explain::NAME, matches)) => explain::run(matches),
         Some((check::NAME, matches)) => check::run(matches),
         Some((kit::NAME, matches)) => kit::run(matches),
         Some((sheet::NAME, matches)) => sheet::run(matches),
@@ -97,6 +99,7 @@ fn command() -> Command {
         .subcommand(train::command())
         .subcommand(grade::command())
         .subcommand(grade_gradients::command())
+        .subcommand(explain::command())
         .subcommand(check::command())
         .subcommand(sheet::command())
         .subcommand(kit::command())

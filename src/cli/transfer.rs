@@ -59,7 +59,7 @@ fn file(help: &'static str) -> Arg {
         .help(help)
 }
 
-fn server() -> Arg {
+pub(super) fn server() -> Arg {
     Arg::new("server")
         .long("server")
         .value_name("URL")

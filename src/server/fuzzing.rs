@@ -18,7 +18,7 @@ use crate::rpc::Router;
 use crate::transport::call_log::CallLog;
 
 /// The methods that take one message and may be called in any order.
-pub const METHODS: [&str; 17] = [
+pub const METHODS: [&str; 18] = [
     "TrainingService/CreateModel",
     "TrainingService/TrainBatch",
     "TrainingService/Gradients",
@@ -29,6 +29,7 @@ pub const METHODS: [&str; 17] = [
     "TrainingService/GetParameters",
     "TrainingService/SetParameters",
     "TrainingService/CheckGradients",
+    "TrainingService/Explain",
     "TrainingService/ImportModel",
     "SessionService/CreateSession",
     "SessionService/ListSessions",

@@ -92,7 +92,7 @@ impl Shell {
 
     fn program(&mut self, arguments: &[&str]) -> Result<String, String> {
         let mut arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
-        if matches!(arguments[0].as_str(), "export" | "import")
+        if matches!(arguments[0].as_str(), "export" | "import" | "explain")
             && !arguments.iter().any(|word| word == "--server")
         {
             arguments.extend(["--server".to_owned(), ADDRESSES[0].to_owned()]);

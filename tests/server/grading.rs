@@ -296,8 +296,16 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         target: Some(pb::check_gradients_request::Target::Model(
             model.name.clone(),
         )),
+        inputs: Some(inputs.clone()),
+        targets: Some(targets.clone()),
+        ..Default::default()
+    };
+    let explain = pb::ExplainRequest {
+        target: Some(pb::explain_request::Target::Model(model.name.clone())),
         inputs: Some(inputs),
         targets: Some(targets),
+        quantity: pb::Quantity::Delta.into(),
+        row: 1,
         ..Default::default()
     };
     let parameters = pb::GetParametersRequest {
@@ -328,6 +336,7 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         training.predict(predict).await.unwrap_err(),
         training.train_batch(train).await.unwrap_err(),
         training.check_gradients(check).await.unwrap_err(),
+        training.explain(explain).await.unwrap_err(),
         training.get_parameters(parameters).await.unwrap_err(),
         training.set_parameters(replace).await.unwrap_err(),
         training.watch_model(watch).await.unwrap_err(),

@@ -21,6 +21,7 @@ mod eviction;
 #[allow(dead_code)] // Its `main` is the program's.
 #[path = "../../crates/client/examples/train.rs"]
 mod example;
+mod explain;
 mod fixture;
 mod grading;
 mod grading_load;

@@ -230,6 +230,8 @@ calls! {
     training.predict(PredictRequest) -> PredictResponse if |_| true;
     /// Compares the gradients with central differences.
     training.check_gradients(CheckGradientsRequest) -> CheckGradientsResponse if |_| true;
+    /// Explains one entry of a pass by the terms and factors that it consists of.
+    training.explain(ExplainRequest) -> ExplainResponse if |_| true;
 
     /// Lists the assignments.
     grading.list_assignments(ListAssignmentsRequest) -> ListAssignmentsResponse if |_| true;

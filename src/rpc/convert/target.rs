@@ -54,6 +54,15 @@ impl From<pb::check_gradients_request::Target> for RequestedTarget {
     }
 }
 
+impl From<pb::explain_request::Target> for RequestedTarget {
+    fn from(target: pb::explain_request::Target) -> Self {
+        match target {
+            pb::explain_request::Target::Model(name) => Self::Model(name),
+            pb::explain_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
 impl RequestedTarget {
     /// Reads a target, or records every violation. The caller's memory is charged for a network in the request.
     pub fn read(

@@ -2,6 +2,7 @@
 
 mod check_gradients;
 mod create_model;
+mod explain;
 mod grade_gradients;
 mod gradients;
 pub mod grading;

@@ -37,15 +37,27 @@ pub async fn typed<T: ModelScalar>(
     spec: &Spec,
     batch: BatchParts,
 ) -> Result<Batch<T>, Refused> {
+    Ok(checked(host, caller, spec, batch).await??)
+}
+
+/// [`typed`], with the violations apart, so that those of further fields can join them.
+///
+/// # Errors
+/// A passed deadline, or a full queue.
+pub async fn checked<T: ModelScalar>(
+    host: &Host,
+    caller: &Caller,
+    spec: &Spec,
+    batch: BatchParts,
+) -> Result<Result<Batch<T>, Violations>, Refused> {
     let (entries, most, spec) = (batch.entries(), host.config.max_batch_rows, spec.clone());
-    let typed = if entries > MANY_ENTRIES {
+    if entries > MANY_ENTRIES {
         let read = |turns| async move { batch.typed_in_blocks(&spec, most, &turns).await };
-        host.compute_in_blocks(caller, entries, read).await?.0
+        Ok(host.compute_in_blocks(caller, entries, read).await?.0)
     } else {
         let read = move |_| batch.typed(&spec, most);
-        host.compute_by(caller, entries, read).await?.0
-    };
-    Ok(typed?)
+        Ok(host.compute_by(caller, entries, read).await?.0)
+    }
 }
 
 /// Answers Gradients.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::streams::{Streamed, model_events, run_events};
-use super::{check_gradients, create_model, parameters, reads, runs, transfer};
+use super::{check_gradients, create_model, explain, parameters, reads, runs, transfer};
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::refused::Refused;
@@ -129,6 +129,13 @@ impl TrainingService for Training {
         request: Request<pb::CheckGradientsRequest>,
     ) -> Result<Response<pb::CheckGradientsResponse>, Status> {
         check_gradients::check(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn explain(
+        &self,
+        request: Request<pb::ExplainRequest>,
+    ) -> Result<Response<pb::ExplainResponse>, Status> {
+        explain::explain(&self.0, &caller(), request.into_inner()).await
     }
 
     type ExportModelStream = Streamed<pb::ExportModelResponse>;
