@@ -2218,6 +2218,91 @@ impl ::prost::Name for ExplainResponse {
         "/backprop.v1.ExplainResponse".into()
     }
 }
+/// A gradient of all parameters, and its factor in a sum.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GradientSet {
+    /// QUANTITY_D_W of every layer and QUANTITY_D_B of every layer with a bias, in any order. The numbers must be finite.
+    #[prost(message, repeated, tag = "1")]
+    pub tensors: ::prost::alloc::vec::Vec<NamedTensor>,
+    /// The factor; default 1; finite.
+    #[prost(double, optional, tag = "2")]
+    pub weight: ::core::option::Option<f64>,
+}
+impl ::prost::Name for GradientSet {
+    const NAME: &'static str = "GradientSet";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.GradientSet".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.GradientSet".into()
+    }
+}
+/// Requests one step with given gradients.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyGradientsRequest {
+    /// "sessions/{session}/models/{model}".
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// The step uses the sum of these sets, each times its weight; at least one. Entries, weights, products and sums are
+    /// rounded to the model's number type, and added in the given order.
+    #[prost(message, repeated, tag = "2")]
+    pub gradients: ::prost::alloc::vec::Vec<GradientSet>,
+    /// Learning rate of this step, instead of the optimizer's; the schedule still applies to it.
+    #[prost(double, optional, tag = "3")]
+    pub learning_rate: ::core::option::Option<f64>,
+    /// The call fails with ABORTED (STEP_MISMATCH) if the model is not at this step when its turn comes.
+    #[prost(int64, optional, tag = "4")]
+    pub expected_step: ::core::option::Option<i64>,
+    /// Makes the request idempotent, as in TrainBatchRequest; at most 128 bytes.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Durability of the step when the reply is sent; default DURABLE.
+    #[prost(enumeration = "Durability", tag = "6")]
+    pub durability: i32,
+    /// Leave `weights_digest` out of the reply: hashing every parameter takes longer than a step.
+    #[prost(bool, tag = "7")]
+    pub skip_digest: bool,
+}
+impl ::prost::Name for ApplyGradientsRequest {
+    const NAME: &'static str = "ApplyGradientsRequest";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.ApplyGradientsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.ApplyGradientsRequest".into()
+    }
+}
+/// The step was taken.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyGradientsResponse {
+    /// The model's step after the update.
+    #[prost(int64, tag = "1")]
+    pub step: i64,
+    /// Norm of the summed gradient of all parameters, before clipping.
+    #[prost(double, tag = "2")]
+    pub gradient_norm: f64,
+    /// Learning rate of this step, with the schedule applied.
+    #[prost(double, tag = "3")]
+    pub learning_rate: f64,
+    /// BLAKE3 digest of the new parameters; empty if the request, or the first one with its request_id, has `skip_digest`.
+    #[prost(string, tag = "4")]
+    pub weights_digest: ::prost::alloc::string::String,
+    /// The last step that would survive a crash of the server; absent on a server without a data folder.
+    #[prost(int64, optional, tag = "5")]
+    pub durable_step: ::core::option::Option<i64>,
+}
+impl ::prost::Name for ApplyGradientsResponse {
+    const NAME: &'static str = "ApplyGradientsResponse";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.ApplyGradientsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.ApplyGradientsResponse".into()
+    }
+}
 /// Durability of a run's steps when Completed is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -3057,6 +3142,36 @@ pub mod training_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes one step of the model's own optimizer with gradients that were computed elsewhere; its clipping, its schedule and
+        /// its moments apply. With the gradients that Gradients returns, the new weights have the bits that a TrainBatch of one
+        /// step on the same batch would give them. Waits until earlier writes to the model have finished.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/line", "gradients": \[{"tensors": \[{"quantity": "QUANTITY_D_W", "layer": 1, "tensor": {"shape": \[1, 2\], "values": \[0.5, -1\]}}\]}\]}' 127.0.0.1:50051 backprop.v1.TrainingService/ApplyGradients
+        pub async fn apply_gradients(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApplyGradientsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyGradientsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/backprop.v1.TrainingService/ApplyGradients",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("backprop.v1.TrainingService", "ApplyGradients"),
+                );
             self.inner.unary(req, path, codec).await
         }
     }

@@ -194,6 +194,17 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::ExplainResponse>,
             tonic::Status,
         >;
+        /// Takes one step of the model's own optimizer with gradients that were computed elsewhere; its clipping, its schedule and
+        /// its moments apply. With the gradients that Gradients returns, the new weights have the bits that a TrainBatch of one
+        /// step on the same batch would give them. Waits until earlier writes to the model have finished.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/line", "gradients": \[{"tensors": \[{"quantity": "QUANTITY_D_W", "layer": 1, "tensor": {"shape": \[1, 2\], "values": \[0.5, -1\]}}\]}\]}' 127.0.0.1:50051 backprop.v1.TrainingService/ApplyGradients
+        async fn apply_gradients(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::ApplyGradientsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::ApplyGradientsResponse>,
+            tonic::Status,
+        >;
     }
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
@@ -1079,6 +1090,55 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ExplainSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.TrainingService/ApplyGradients" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApplyGradientsSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::ApplyGradientsRequest,
+                    > for ApplyGradientsSvc<T> {
+                        type Response = ::backpropd_client::pb::ApplyGradientsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::ApplyGradientsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::apply_gradients(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApplyGradientsSvc(inner);
                         let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

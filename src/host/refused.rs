@@ -62,6 +62,8 @@ pub enum Refused {
     },
     /// The next step would make the weights non-finite.
     Diverged(Divergence),
+    /// A step with given gradients would make the weights non-finite. It has no loss.
+    StepDiverged(Divergence),
     /// A stream's reader lags too far behind.
     SlowReader,
     /// The change could not be made durable and was rolled back.
@@ -183,6 +185,7 @@ impl Refused {
             | Self::NoRun(..)
             | Self::RunStopped { .. }
             | Self::Diverged(_)
+            | Self::StepDiverged(_)
             | Self::SlowReader
             | Self::NotStored(_)
             | Self::NotRead

@@ -129,6 +129,7 @@ impl From<Refused> for Status {
                 step,
             } => stopped(stop, Some((steps_done, step))),
             Refused::Diverged(divergence) => diverged(&divergence),
+            Refused::StepDiverged(divergence) => step_diverged(&divergence),
             Refused::SlowReader => {
                 let message = "the stream was read too slowly and its buffer is full: read faster, or set metrics_every";
                 Refusal::new(Reason::SlowReader, message).status()
@@ -346,6 +347,20 @@ fn diverged(divergence: &Divergence) -> Status {
         .fact("steps_done", divergence.steps_done)
         .fact("step", divergence.step)
         .fact("loss", divergence.loss)
+        .fact("gradient_norm", divergence.gradient_norm)
+        .status()
+}
+
+/// A step with given gradients that diverged.
+fn step_diverged(divergence: &Divergence) -> Status {
+    let message = format!(
+        "the step was not taken: it would make the weights non-finite (gradient norm {}). The model keeps the weights of \
+         step {}. Lower learning_rate or the weights of the sets, or set clip_norm",
+        divergence.gradient_norm, divergence.step
+    );
+    Refusal::new(Reason::Diverged, message)
+        .fact("steps_done", divergence.steps_done)
+        .fact("step", divergence.step)
         .fact("gradient_norm", divergence.gradient_norm)
         .status()
 }

@@ -23,6 +23,7 @@ pub enum Request {
     Create { seed: i64 },
     Train { steps: i32 },
     Replace,
+    Apply,
     Delete,
 }
 
@@ -82,15 +83,29 @@ impl Slot {
             Request::Replace => {
                 let request = pb::SetParametersRequest {
                     model: self.full_name(),
-                    parameters: if self.is_wide {
-                        wide_parameters()
-                    } else {
-                        homework_parameters()
-                    },
+                    parameters: self.parameters(),
                     request_id: id,
                     ..Default::default()
                 };
                 let reply = client.set_parameters(request).await?.into_inner();
+                Ok(Some((reply.step, reply.weights_digest)))
+            }
+            Request::Apply => {
+                let request = pb::ApplyGradientsRequest {
+                    model: self.full_name(),
+                    gradients: vec![pb::GradientSet {
+                        tensors: as_gradients(self.parameters()),
+                        weight: Some(1e-3),
+                    }],
+                    request_id: id,
+                    ..Default::default()
+                };
+                let reply = client.apply_gradients(request).await?.into_inner();
+                assert!(
+                    reply
+                        .durable_step
+                        .is_none_or(|durable| durable >= reply.step)
+                );
                 Ok(Some((reply.step, reply.weights_digest)))
             }
             Request::Delete => {
@@ -115,6 +130,15 @@ impl Slot {
         }
     }
 
+    /// Numbers in the shape of the model's parameters.
+    fn parameters(&self) -> Vec<pb::LayerParameters> {
+        if self.is_wide {
+            wide_parameters()
+        } else {
+            homework_parameters()
+        }
+    }
+
     fn full_name(&self) -> String {
         format!("{SESSION}/models/{}", self.name)
     }
@@ -128,7 +152,8 @@ impl Slot {
         match random.below(20) {
             0 => Request::Delete,
             1 | 2 => Request::Replace,
-            3..8 => Request::Train {
+            3 | 4 => Request::Apply,
+            5..9 => Request::Train {
                 steps: 1 + random.below(400) as i32,
             },
             _ => Request::Train { steps: 1 },
@@ -152,6 +177,21 @@ fn wide_parameters() -> Vec<pb::LayerParameters> {
         bias: Some(tensor(&[units], 1.0)),
     };
     [(128, 4), (128, 128), (1, 128)].map(layer).to_vec()
+}
+
+/// The same numbers as dW and db.
+fn as_gradients(parameters: Vec<pb::LayerParameters>) -> Vec<pb::NamedTensor> {
+    let mut tensors = Vec::new();
+    for (layer, given) in (1..).zip(parameters) {
+        let named = |quantity: pb::Quantity, tensor| pb::NamedTensor {
+            quantity: quantity.into(),
+            layer,
+            tensor: Some(tensor),
+        };
+        tensors.extend(given.weights.map(|tensor| named(pb::Quantity::DW, tensor)));
+        tensors.extend(given.bias.map(|tensor| named(pb::Quantity::DB, tensor)));
+    }
+    tensors
 }
 
 /// What a client has heard of the server.

@@ -295,6 +295,45 @@ pub fn homework_parameters() -> Vec<pb::LayerParameters> {
     layers.map(only_weights).to_vec()
 }
 
+/// A gradient of the homework's network.
+pub fn dw_of_the_homework() -> Vec<pb::GradientSet> {
+    let tensors = (1..).zip(homework_parameters());
+    let tensors = tensors.map(|(layer, parameters)| pb::NamedTensor {
+        quantity: pb::Quantity::DW.into(),
+        layer,
+        tensor: parameters.weights,
+    });
+    vec![pb::GradientSet {
+        tensors: tensors.collect(),
+        weight: None,
+    }]
+}
+
+/// What the methods answer that stop, list and take steps.
+pub async fn refusals_of_steps(client: &mut Training, model: &str) -> Vec<Status> {
+    let stop = pb::StopTrainingRequest {
+        model: model.to_owned(),
+        ..Default::default()
+    };
+    let list = pb::ListRunsRequest {
+        model: model.to_owned(),
+    };
+    let get = pb::GetRunRequest {
+        name: format!("{model}/runs/r1"),
+    };
+    let apply = pb::ApplyGradientsRequest {
+        model: model.to_owned(),
+        gradients: dw_of_the_homework(),
+        ..Default::default()
+    };
+    vec![
+        client.apply_gradients(apply).await.expect_err("refused"),
+        client.stop_training(stop).await.expect_err("refused"),
+        client.list_runs(list).await.expect_err("refused"),
+        client.get_run(get).await.expect_err("refused"),
+    ]
+}
+
 /// Two samples for the homework's network.
 pub fn inputs() -> pb::Tensor {
     tensor([2, 4], &[1.0, 2.0, 3.0, 4.0, 0.5, -1.0, 1.5, 2.5])

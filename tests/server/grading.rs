@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::fixture::{Server, homework, homework_parameters, tensor};
+use super::fixture::{Server, homework, homework_parameters, refusals_of_steps, tensor};
 
 type Gradings = GradingServiceClient<Channel>;
 
@@ -321,16 +321,6 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         model: model.name.clone(),
         ..Default::default()
     };
-    let stop = pb::StopTrainingRequest {
-        model: model.name.clone(),
-        ..Default::default()
-    };
-    let runs = pb::ListRunsRequest {
-        model: model.name.clone(),
-    };
-    let run = pb::GetRunRequest {
-        name: format!("{}/runs/r1", model.name),
-    };
     let refusals = [
         training.gradients(gradients).await.unwrap_err(),
         training.predict(predict).await.unwrap_err(),
@@ -340,11 +330,9 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         training.get_parameters(parameters).await.unwrap_err(),
         training.set_parameters(replace).await.unwrap_err(),
         training.watch_model(watch).await.unwrap_err(),
-        training.stop_training(stop).await.unwrap_err(),
-        training.list_runs(runs).await.unwrap_err(),
-        training.get_run(run).await.unwrap_err(),
     ];
-    for refusal in refusals {
+    let of_steps = refusals_of_steps(&mut training, &model.name).await;
+    for refusal in refusals.into_iter().chain(of_steps) {
         assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
     }
     let name = pb::GetModelRequest {

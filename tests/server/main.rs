@@ -5,6 +5,7 @@
     reason = "a test that meets the unexpected is to fail"
 )]
 
+mod apply_gradients;
 mod budgets;
 mod checks;
 mod clocks;

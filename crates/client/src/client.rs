@@ -224,6 +224,9 @@ calls! {
     /// Replaces a model's parameters.
     training.set_parameters(SetParametersRequest) -> SetParametersResponse
         if |request| !request.request_id.is_empty();
+    /// Takes one step with given gradients.
+    training.apply_gradients(ApplyGradientsRequest) -> ApplyGradientsResponse
+        if |request| !request.request_id.is_empty();
     /// Returns the loss, the gradients and the other quantities of a forward and backward pass.
     training.gradients(GradientsRequest) -> GradientsResponse if |_| true;
     /// Returns a network's outputs.

@@ -5,6 +5,7 @@ mod creation;
 pub mod creation_turns;
 mod expiry;
 pub mod file;
+pub mod gradient_step;
 pub mod handle;
 pub mod lifecycle;
 pub mod new_model;

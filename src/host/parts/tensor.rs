@@ -29,8 +29,7 @@ pub enum Entries {
 impl Entries {
     /// Done here rather than with the check for finite numbers, because by then a FLOAT32 model has rounded subnormal
     /// float64 to 0.
-    fn check_integers(&self, field: &str, violations: &mut Violations) {
-        let suspicion = Suspicion::Subnormal;
+    fn check_integers(&self, suspicion: Suspicion, field: &str, violations: &mut Violations) {
         let (part, mistaken) = match self {
             Self::Values(values) => ("values", suspicion.of_values(values)),
             Self::Raw32(raw) => ("raw", suspicion.of_raw_32(raw)),
@@ -48,11 +47,12 @@ impl TensorParts {
     pub fn new(
         (rows, columns): (usize, usize),
         entries: Entries,
+        suspicion: Suspicion,
         field: &str,
         violations: &mut Violations,
     ) -> Option<Self> {
         let before = violations.len();
-        entries.check_integers(field, violations);
+        entries.check_integers(suspicion, field, violations);
         (violations.len() == before).then_some(Self {
             rows,
             columns,
@@ -73,9 +73,45 @@ impl TensorParts {
         self.rows
     }
 
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// Number of entries.
     pub fn entries(&self) -> usize {
         self.rows * self.columns
+    }
+
+    /// Converts the entries to the scalar type of `sum`, multiplies each by `factor`, and adds them to `sum`, which they
+    /// replace if `is_first`. Returns whether they are finite. `sum` has as many entries.
+    pub async fn add_in_blocks<T: Scalar>(
+        &self,
+        sum: &mut [T],
+        factor: T,
+        is_first: bool,
+        pauses: &impl Pauses,
+    ) -> bool {
+        match &self.entries {
+            Entries::Values(values) => {
+                let blocks = values.chunks(WALK);
+                let convert = |value: &f64| T::from_f64(*value);
+                let blocks = blocks.map(|block| block.iter().map(convert));
+                add(sum, factor, is_first, blocks, pauses).await
+            }
+            Entries::Raw32(raw) => {
+                let (raw, _) = raw.as_chunks::<4>();
+                let convert = |raw: &[u8; 4]| of::<f32, T>(f32::from_le_bytes(*raw));
+                let blocks = raw.chunks(WALK).map(|block| block.iter().map(convert));
+                add(sum, factor, is_first, blocks, pauses).await
+            }
+            Entries::Raw64(raw) => {
+                let (raw, _) = raw.as_chunks::<8>();
+                let convert = |raw: &[u8; 8]| of::<f64, T>(f64::from_le_bytes(*raw));
+                let blocks = raw.chunks(WALK).map(|block| block.iter().map(convert));
+                add(sum, factor, is_first, blocks, pauses).await
+            }
+        }
     }
 
     /// [`Self::into_matrix`] with pauses.
@@ -119,6 +155,33 @@ impl TensorParts {
             entries,
         }
     }
+}
+
+/// Converts a number; without rounding if the types are the same.
+fn of<From: Scalar, To: Scalar>(number: From) -> To {
+    To::from_f64(number.to_f64())
+}
+
+/// Adds blocks of numbers, each times `factor`, to `sum`, which they replace if `is_first`. Returns whether the numbers are
+/// finite.
+async fn add<T: Scalar, I: Iterator<Item = T> + Send>(
+    sum: &mut [T],
+    factor: T,
+    is_first: bool,
+    blocks: impl Iterator<Item = I> + Send,
+    pauses: &impl Pauses,
+) -> bool {
+    let mut is_finite = true;
+    for (sum, numbers) in sum.chunks_mut(WALK).zip(blocks) {
+        for (sum, number) in sum.iter_mut().zip(numbers) {
+            is_finite &= number.finite();
+            let term = factor * number;
+            // Not 0 + term, which would lose the sign of −0.
+            *sum = if is_first { term } else { *sum + term };
+        }
+        pauses.pause().await;
+    }
+    is_finite
 }
 
 /// Decodes little-endian bytes of type `From` into numbers of type `To`. The bytes need not be aligned.

@@ -265,7 +265,9 @@ fn replay(
         Outcome::Finished(summary) => RunEnd::finished(summary, Timing::default()),
         Outcome::Diverged(divergence) => RunEnd::diverged(*divergence, Timing::default()),
         // Unreachable: the fingerprint keeps requests of different kinds apart.
-        Outcome::Interrupted { .. } | Outcome::ParametersSet { .. } => {
+        Outcome::Interrupted { .. }
+        | Outcome::ParametersSet { .. }
+        | Outcome::GradientApplied(_) => {
             return Err(Refused::Bug);
         }
     };

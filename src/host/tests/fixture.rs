@@ -17,6 +17,7 @@ use crate::host::grading_desk::GradingDesk;
 use crate::host::limits::memory::{Account, Reservation};
 use crate::host::models::new_model::{NewModel, Source};
 use crate::host::parts::batch::BatchParts;
+use crate::host::parts::integers::Suspicion;
 use crate::host::parts::run::{Length, RunParts};
 use crate::host::parts::tensor::{Entries, TensorParts};
 use crate::host::party::Parties;
@@ -204,7 +205,14 @@ fn batch() -> BatchParts {
     let mut violations = Violations::new();
     let mut tensor = |shape, values: &[f64]| {
         let entries = Entries::Values(values.to_vec());
-        TensorParts::new(shape, entries, "inputs", &mut violations).expect("numbers")
+        TensorParts::new(
+            shape,
+            entries,
+            Suspicion::Subnormal,
+            "inputs",
+            &mut violations,
+        )
+        .expect("numbers")
     };
     BatchParts {
         inputs: tensor((2, 2), &[1.0, 2.0, -1.0, 0.5]),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::fault::Violations;
-use crate::host::parts::integers::guess;
+use crate::host::parts::integers::{Suspicion, guess};
 use crate::host::parts::tensor::{Entries, TensorParts};
 use crate::nn::pauses::{Pauses, WALK};
 use crate::nn::{Dtype, Scalar};
@@ -67,6 +67,17 @@ pub fn read(
     tensor: Option<pb::Tensor>,
     field: &str,
     rank: Rank,
+    violations: &mut Violations,
+) -> Option<TensorParts> {
+    read_as(tensor, field, rank, Suspicion::Subnormal, violations)
+}
+
+/// [`read`] with another suspicion of integers that were sent as the bytes of floating-point numbers.
+pub fn read_as(
+    tensor: Option<pb::Tensor>,
+    field: &str,
+    rank: Rank,
+    suspicion: Suspicion,
     violations: &mut Violations,
 ) -> Option<TensorParts> {
     let form = match rank {
@@ -136,7 +147,7 @@ pub fn read(
     } else {
         Entries::Raw64(tensor.raw)
     };
-    TensorParts::new((rows, columns), entries, field, violations)
+    TensorParts::new((rows, columns), entries, suspicion, field, violations)
 }
 
 fn read_shape(

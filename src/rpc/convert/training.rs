@@ -30,12 +30,7 @@ pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> 
     if let Some(learning_rate) = request.learning_rate {
         not_negative("learning_rate", learning_rate, violations);
     }
-    let durability: pb::Durability = read_enum(
-        request.durability,
-        "durability",
-        "DURABILITY_DURABLE (1) or DURABILITY_RELAXED (2)",
-        violations,
-    );
+    let is_relaxed = read_is_relaxed(request.durability, violations);
     let on_disconnect = read_enum(
         request.on_disconnect,
         "on_disconnect",
@@ -57,12 +52,23 @@ pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> 
         request_id: request.request_id,
         expected_step: request.expected_step,
         metrics_every,
-        is_relaxed: durability == pb::Durability::Relaxed,
+        is_relaxed,
         stop_on_disconnect: match on_disconnect {
             pb::OnDisconnect::Unspecified | pb::OnDisconnect::Stop => true,
             pb::OnDisconnect::Continue => false,
         },
     })
+}
+
+/// Reads whether a write may be acknowledged from memory.
+pub fn read_is_relaxed(durability: i32, violations: &mut Violations) -> bool {
+    let durability: pb::Durability = read_enum(
+        durability,
+        "durability",
+        "DURABILITY_DURABLE (1) or DURABILITY_RELAXED (2)",
+        violations,
+    );
+    durability == pb::Durability::Relaxed
 }
 
 /// Where the time of a run went, as a message.

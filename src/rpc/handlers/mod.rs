@@ -1,5 +1,6 @@
 //! One file for each service, and for each method that does more than convert and call the host.
 
+mod apply_gradients;
 mod check_gradients;
 mod create_model;
 mod explain;

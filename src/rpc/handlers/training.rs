@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::streams::{Streamed, model_events, run_events};
-use super::{check_gradients, create_model, explain, parameters, reads, runs, transfer};
+use super::{
+    apply_gradients, check_gradients, create_model, explain, parameters, reads, runs, transfer,
+};
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::refused::Refused;
@@ -174,6 +176,13 @@ impl TrainingService for Training {
         request: Request<pb::GetRunRequest>,
     ) -> Result<Response<pb::GetRunResponse>, Status> {
         runs::get(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn apply_gradients(
+        &self,
+        request: Request<pb::ApplyGradientsRequest>,
+    ) -> Result<Response<pb::ApplyGradientsResponse>, Status> {
+        apply_gradients::apply(&self.0, &caller(), request.into_inner()).await
     }
 
     type WatchModelStream = Streamed<pb::WatchModelResponse>;

@@ -1,12 +1,12 @@
 //! Names: what is not there, what is taken, what has no such form, and steps that are not the expected ones.
 
 use backpropd::rpc::pb;
-use tonic::{Code, Status};
+use tonic::Code;
 use tonic_types::ErrorDetails;
 
 use crate::fixture::{
-    Server, Training, assert_unchanged, bad_fields, create_homework, fact, get, homework,
-    homework_parameters, inputs, refused, run, targets, train,
+    Server, assert_unchanged, bad_fields, create_homework, fact, get, homework,
+    homework_parameters, inputs, refusals_of_steps, refused, run, targets, train,
 };
 
 fn resource(details: &ErrorDetails) -> (String, String) {
@@ -16,25 +16,6 @@ fn resource(details: &ErrorDetails) -> (String, String) {
 
 fn pair(kind: &str, name: &str) -> (String, String) {
     (kind.to_owned(), name.to_owned())
-}
-
-/// What the methods that are about runs answer.
-async fn refusals_of_runs(client: &mut Training, model: &str) -> Vec<Status> {
-    let stop = pb::StopTrainingRequest {
-        model: model.to_owned(),
-        ..Default::default()
-    };
-    let list = pb::ListRunsRequest {
-        model: model.to_owned(),
-    };
-    let get = pb::GetRunRequest {
-        name: format!("{model}/runs/r1"),
-    };
-    vec![
-        client.stop_training(stop).await.unwrap_err(),
-        client.list_runs(list).await.unwrap_err(),
-        client.get_run(get).await.unwrap_err(),
-    ]
 }
 
 #[tokio::test]
@@ -92,8 +73,8 @@ async fn what_is_not_there_is_not_found_by_any_method() {
             client.delete_model(delete).await.unwrap_err(),
             get(&mut client, name).await.unwrap_err(),
         ];
-        let of_runs = refusals_of_runs(&mut client, name).await;
-        for status in refusals.iter().chain(&of_runs) {
+        let of_steps = refusals_of_steps(&mut client, name).await;
+        for status in refusals.iter().chain(&of_steps) {
             let details = refused(status, Code::NotFound, "NOT_FOUND");
             assert_eq!(resource(&details), what);
         }

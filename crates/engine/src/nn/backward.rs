@@ -18,7 +18,8 @@ use faer::Par;
 use self::layer::{BackwardLayer, Down, Own, OwnDescent, sum_squares};
 use super::mlp::Trace;
 use super::optimizer::{Update, Updated};
-use super::slices::take_mut;
+use super::pauses::{Pauses, WALK};
+use super::slices::{take, take_mut};
 use super::{Activation, Architecture, Layer, Objective, Scalar, TargetsRef};
 
 /// A gradient of this many numbers stays in the nearest cache, so a step uses it as a whole.
@@ -298,6 +299,34 @@ impl<T: Scalar> Trace<'_, T> {
         };
         (layer, own, down)
     }
+}
+
+/// The sum of squares of each unit's dW and db, for the units of all layers: what [`norm`](super::norm()) adds up. The
+/// gradient has the layout of the parameters.
+pub async fn squares_in_blocks<T: Scalar>(
+    architecture: &Architecture,
+    gradient: &[T],
+    pauses: &impl Pauses,
+) -> Vec<f64> {
+    let mut squares = vec![0.0; architecture.units_per_sample()];
+    let mut rest = &mut squares[..];
+    for layer in architecture.layers() {
+        let mut dW = &gradient[layer.weights.clone()];
+        let mut db = &gradient[layer.bias.clone()];
+        let units = (WALK / layer.fan_in.max(1)).max(1);
+        let mut left = layer.units;
+        while left > 0 {
+            let units = units.min(left);
+            let weights = take(&mut dW, units * layer.fan_in);
+            // Empty for a layer without a bias.
+            let bias = units.min(db.len());
+            let bias = take(&mut db, bias);
+            sum_squares(take_mut(&mut rest, units), weights, bias, layer.fan_in);
+            left -= units;
+            pauses.pause().await;
+        }
+    }
+    squares
 }
 
 impl<'a, T: Scalar> Descent<'a, T> {

@@ -35,7 +35,7 @@ pub mod threads;
 
 pub use activation::{Activation, ReluAtZero};
 pub use architecture::{Architecture, ArchitectureLimits, Init, Layer, LayerSpec};
-pub use backward::{Backward, Descent, InputGradient};
+pub use backward::{Backward, Descent, InputGradient, squares_in_blocks};
 pub use batch::{Batch, BatchRef, Matrix, MinibatchBuffers, Minibatches};
 pub use digest::WeightsDigest;
 pub use evaluation::{Evaluated, Evaluation, EvaluationParts};

@@ -4,6 +4,7 @@
 //! a [`Run`] advances it one whole step at a time; the [`Registry`] finds models and enforces quotas.
 
 pub mod compare;
+pub mod gradient_step;
 pub mod model;
 pub mod names;
 pub mod quota;
@@ -18,6 +19,7 @@ mod tensor_file;
 pub mod workspace;
 
 pub use compare::{CompareTerms, batch_digest};
+pub use gradient_step::GradientStep;
 pub use model::{
     Begin, BeginError, Committed, Divergence, LARGEST_STEP, LayerParameters, Model, Outcome,
     Revision, RunSummary,

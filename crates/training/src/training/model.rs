@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::gradient_step::GradientStep;
 use super::request_log::{RequestId, RequestIdReused, RequestLog};
 use super::spec::Spec;
 use backpropd_engine::fault::Violations;
@@ -68,6 +69,8 @@ pub enum Outcome {
         /// The new parameters' digest.
         digest: WeightsDigest,
     },
+    /// A step with a given gradient.
+    GradientApplied(GradientStep),
 }
 
 /// The result of a completed run.
@@ -323,7 +326,10 @@ impl<T: Scalar> Model<T> {
                 // Nothing was committed, so its expected step still has to match.
                 Outcome::Interrupted { steps_done: 0 } => {}
                 Outcome::Interrupted { steps_done } => return Ok(Begin::Resume { steps_done }),
-                Outcome::Finished(_) | Outcome::Diverged(_) | Outcome::ParametersSet { .. } => {
+                Outcome::Finished(_)
+                | Outcome::Diverged(_)
+                | Outcome::ParametersSet { .. }
+                | Outcome::GradientApplied(_) => {
                     return Ok(Begin::Replay(outcome));
                 }
             }
@@ -361,15 +367,20 @@ impl<T: Scalar> Model<T> {
 }
 
 /// Serializes floats as text, because JSON has neither infinities nor NaN.
-mod any_float {
+pub(super) mod any_float {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde says so.
-    pub(super) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        number: &f64,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(number)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<f64, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
     }

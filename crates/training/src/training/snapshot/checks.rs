@@ -67,6 +67,7 @@ impl Rules {
             Outcome::Finished(summary) => summary.step.max(summary.steps_done),
             Outcome::Diverged(divergence) => divergence.step.max(divergence.steps_done),
             Outcome::ParametersSet { step, .. } => *step,
+            Outcome::GradientApplied(taken) => taken.step,
         };
         let requests = &metadata.requests;
         let latest = requests.iter().map(|(_, outcome)| done(outcome)).max();
