@@ -207,6 +207,8 @@ settings! {
     max_check_evaluations: u64 = 200_000, 1..=1 << 53;
     /// Factors in all equations of one Explain; a request may ask for a quarter as many terms in each.
     max_explain_factors: usize = 8_192, 128..=65_536;
+    /// Classes of the confusion matrix of one Evaluate.
+    max_confusion_classes: usize = 512, 2..=8_192;
 
     "Queues and streams":
     /// Runs that wait for one model; a further one is refused.

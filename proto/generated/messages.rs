@@ -2303,6 +2303,128 @@ impl ::prost::Name for ApplyGradientsResponse {
         "/backprop.v1.ApplyGradientsResponse".into()
     }
 }
+/// Requests the evaluation of a stored model, or of a network in the request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EvaluateRequest {
+    /// x, \[m, n_0\].
+    #[prost(message, optional, tag = "3")]
+    pub inputs: ::core::option::Option<Tensor>,
+    /// y, \[m, n_L\]; exactly one of `targets` and `labels`.
+    #[prost(message, optional, tag = "4")]
+    pub targets: ::core::option::Option<Tensor>,
+    /// Class of each of the m samples, from 0.
+    #[prost(int32, repeated, tag = "5")]
+    pub labels: ::prost::alloc::vec::Vec<i32>,
+    /// Also return the confusion matrix: for CROSS_ENTROPY, and for BINARY_CROSS_ENTROPY with one output. At most
+    /// `max_confusion_classes` classes.
+    #[prost(bool, tag = "6")]
+    pub confusion_matrix: bool,
+    /// Also return the loss of each sample.
+    #[prost(bool, tag = "7")]
+    pub per_sample_loss: bool,
+    /// Encoding of `per_sample_loss`.
+    #[prost(enumeration = "TensorEncoding", tag = "8")]
+    pub encoding: i32,
+    /// Maximum size of the reply in bytes; default 4 MiB, the default limit of gRPC clients.
+    #[prost(int32, tag = "9")]
+    pub max_reply_bytes: i32,
+    /// The network; required.
+    #[prost(oneof = "evaluate_request::Target", tags = "1, 2")]
+    pub target: ::core::option::Option<evaluate_request::Target>,
+}
+/// Nested message and enum types in `EvaluateRequest`.
+pub mod evaluate_request {
+    /// The network; required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Target {
+        /// "sessions/{session}/models/{model}".
+        #[prost(string, tag = "1")]
+        Model(::prost::alloc::string::String),
+        /// A network in the request itself.
+        #[prost(message, tag = "2")]
+        Inline(super::InlineModel),
+    }
+}
+impl ::prost::Name for EvaluateRequest {
+    const NAME: &'static str = "EvaluateRequest";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.EvaluateRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.EvaluateRequest".into()
+    }
+}
+/// Samples by true and predicted class.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfusionMatrix {
+    /// Number of classes.
+    #[prost(int32, tag = "1")]
+    pub classes: i32,
+    /// Number of samples of each true class and predicted class, \[classes, classes\]: row by row, rows are the true classes.
+    /// A row of targets has the class of its largest entry.
+    #[prost(int64, repeated, tag = "2")]
+    pub counts: ::prost::alloc::vec::Vec<i64>,
+}
+impl ::prost::Name for ConfusionMatrix {
+    const NAME: &'static str = "ConfusionMatrix";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.ConfusionMatrix".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.ConfusionMatrix".into()
+    }
+}
+/// The evaluation of a network.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EvaluateResponse {
+    /// Loss l, with the reduction below; bitwise the loss of Gradients for the same samples.
+    #[prost(double, optional, tag = "1")]
+    pub loss: ::core::option::Option<f64>,
+    /// Accuracy: the fraction of correctly classified samples (of outputs, for BINARY_CROSS_ENTROPY with several); for
+    /// CROSS_ENTROPY and BINARY_CROSS_ENTROPY.
+    #[prost(double, optional, tag = "2")]
+    pub accuracy: ::core::option::Option<f64>,
+    /// Samples by class, if requested.
+    #[prost(message, optional, tag = "3")]
+    pub confusion_matrix: ::core::option::Option<ConfusionMatrix>,
+    /// Loss of each sample, \[m\], in FLOAT64, if requested.
+    #[prost(message, optional, tag = "4")]
+    pub per_sample_loss: ::core::option::Option<Tensor>,
+    /// R² = 1 − Σ(f − y)² / Σ(y − ȳ)² of each output, for HALF_SQUARED_ERROR and MEAN_SQUARED_ERROR. Where all targets are
+    /// equal, it is 1 if all outputs equal them, else 0, as in scikit-learn.
+    #[prost(double, repeated, tag = "5")]
+    pub r2_per_output: ::prost::alloc::vec::Vec<f64>,
+    /// The mean of `r2_per_output`.
+    #[prost(double, optional, tag = "6")]
+    pub r2: ::core::option::Option<f64>,
+    /// Step of the weights used; 0 for an inline model.
+    #[prost(int64, tag = "7")]
+    pub step: i64,
+    /// BLAKE3 digest of the weights used.
+    #[prost(string, tag = "8")]
+    pub weights_digest: ::prost::alloc::string::String,
+    /// Reduction of the samples' losses.
+    #[prost(enumeration = "Reduction", tag = "9")]
+    pub reduction: i32,
+    /// Number of samples, m.
+    #[prost(int64, tag = "10")]
+    pub rows: i64,
+    /// Time spent waiting and computing.
+    #[prost(message, optional, tag = "11")]
+    pub timings: ::core::option::Option<Timings>,
+}
+impl ::prost::Name for EvaluateResponse {
+    const NAME: &'static str = "EvaluateResponse";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.EvaluateResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.EvaluateResponse".into()
+    }
+}
 /// Durability of a run's steps when Completed is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -3172,6 +3294,33 @@ pub mod training_service_client {
                 .insert(
                     GrpcMethod::new("backprop.v1.TrainingService", "ApplyGradients"),
                 );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Compares the outputs of a network with targets: loss, accuracy, confusion matrix, R². Needs the forward pass alone;
+        /// changes nothing.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Evaluate
+        pub async fn evaluate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EvaluateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EvaluateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/backprop.v1.TrainingService/Evaluate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("backprop.v1.TrainingService", "Evaluate"));
             self.inner.unary(req, path, codec).await
         }
     }

@@ -205,6 +205,16 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::ApplyGradientsResponse>,
             tonic::Status,
         >;
+        /// Compares the outputs of a network with targets: loss, accuracy, confusion matrix, R². Needs the forward pass alone;
+        /// changes nothing.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "inputs": {"shape": \[1, 4\], "values": \[1, 2, 3, 4\]}, "targets": {"shape": \[1, 1\], "values": \[1\]}}' 127.0.0.1:50051 backprop.v1.TrainingService/Evaluate
+        async fn evaluate(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::EvaluateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::EvaluateResponse>,
+            tonic::Status,
+        >;
     }
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
@@ -1139,6 +1149,54 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ApplyGradientsSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.TrainingService/Evaluate" => {
+                    #[allow(non_camel_case_types)]
+                    struct EvaluateSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::EvaluateRequest,
+                    > for EvaluateSvc<T> {
+                        type Response = ::backpropd_client::pb::EvaluateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::EvaluateRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::evaluate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EvaluateSvc(inner);
                         let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

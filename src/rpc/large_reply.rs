@@ -80,6 +80,14 @@ pub fn prediction(mut reply: pb::PredictResponse) -> Rope {
     rope
 }
 
+/// The reply of Evaluate.
+pub fn evaluation(mut reply: pb::EvaluateResponse) -> Rope {
+    let per_sample_loss = reply.per_sample_loss.take();
+    let mut rope = Rope::of(&reply);
+    put_tensor(&mut rope, 4, per_sample_loss);
+    rope
+}
+
 fn put_tensor(rope: &mut Rope, field: u32, given: Option<pb::Tensor>) {
     if let Some(given) = given {
         rope.put(field, tensor(given));

@@ -18,7 +18,7 @@ use crate::rpc::Router;
 use crate::transport::call_log::CallLog;
 
 /// The methods that take one message and may be called in any order.
-pub const METHODS: [&str; 18] = [
+pub const METHODS: [&str; 19] = [
     "TrainingService/CreateModel",
     "TrainingService/TrainBatch",
     "TrainingService/Gradients",
@@ -30,6 +30,7 @@ pub const METHODS: [&str; 18] = [
     "TrainingService/SetParameters",
     "TrainingService/CheckGradients",
     "TrainingService/Explain",
+    "TrainingService/Evaluate",
     "TrainingService/ImportModel",
     "SessionService/CreateSession",
     "SessionService/ListSessions",

@@ -33,8 +33,9 @@ const LARGEST_HEALTH_CHECK: usize = 1 << 10;
 const LONGEST_METHOD: usize = 120;
 
 /// Methods that only read.
-const READS: [&str; 15] = [
+const READS: [&str; 16] = [
     "/Gradients",
+    "/Evaluate",
     "/Explain",
     "/Predict",
     "/GetAssignment",

@@ -302,10 +302,16 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
     };
     let explain = pb::ExplainRequest {
         target: Some(pb::explain_request::Target::Model(model.name.clone())),
-        inputs: Some(inputs),
-        targets: Some(targets),
+        inputs: Some(inputs.clone()),
+        targets: Some(targets.clone()),
         quantity: pb::Quantity::Delta.into(),
         row: 1,
+        ..Default::default()
+    };
+    let evaluate = pb::EvaluateRequest {
+        target: Some(pb::evaluate_request::Target::Model(model.name.clone())),
+        inputs: Some(inputs),
+        targets: Some(targets),
         ..Default::default()
     };
     let parameters = pb::GetParametersRequest {
@@ -327,6 +333,7 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         training.train_batch(train).await.unwrap_err(),
         training.check_gradients(check).await.unwrap_err(),
         training.explain(explain).await.unwrap_err(),
+        training.evaluate(evaluate).await.unwrap_err(),
         training.get_parameters(parameters).await.unwrap_err(),
         training.set_parameters(replace).await.unwrap_err(),
         training.watch_model(watch).await.unwrap_err(),

@@ -18,6 +18,7 @@ mod determinism;
 mod durability;
 mod endings;
 mod errors;
+mod evaluate;
 mod eviction;
 #[allow(dead_code)] // Its `main` is the program's.
 #[path = "../../crates/client/examples/train.rs"]

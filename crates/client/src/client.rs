@@ -233,6 +233,8 @@ calls! {
     training.predict(PredictRequest) -> PredictResponse if |_| true;
     /// Compares the gradients with central differences.
     training.check_gradients(CheckGradientsRequest) -> CheckGradientsResponse if |_| true;
+    /// Returns loss, accuracy, confusion matrix and R² of a network on samples.
+    training.evaluate(EvaluateRequest) -> EvaluateResponse if |_| true;
     /// Explains one entry of a pass by the terms and factors that it consists of.
     training.explain(ExplainRequest) -> ExplainResponse if |_| true;
 

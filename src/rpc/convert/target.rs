@@ -63,6 +63,15 @@ impl From<pb::explain_request::Target> for RequestedTarget {
     }
 }
 
+impl From<pb::evaluate_request::Target> for RequestedTarget {
+    fn from(target: pb::evaluate_request::Target) -> Self {
+        match target {
+            pb::evaluate_request::Target::Model(name) => Self::Model(name),
+            pb::evaluate_request::Target::Inline(inline) => Self::Inline(Box::new(inline)),
+        }
+    }
+}
+
 impl RequestedTarget {
     /// Reads a target, or records every violation. The caller's memory is charged for a network in the request.
     pub fn read(

@@ -92,7 +92,8 @@ pub async fn explain(
         let batch = violations.take_own(batch);
         let (entry, batch) = violations.into_result(entry.zip(batch)).map_err(Refused::from)?;
         let question = Question { entry, detail, limits };
-        let memory = host.workspace(caller, bytes(&model, rows, question))?;
+        caller.hold(reply_bytes(question))?;
+        let memory = host.workspace(caller, gradients_bytes(&model, rows))?;
         let flops = 3 * architecture.forward_flops(rows);
         host.check_work(flops, "use a smaller network")?;
         let (mut reply, timing) = if is_long(architecture, rows, 3) {
@@ -133,13 +134,14 @@ fn read_terms(given: i32, most_factors: usize, violations: &mut Violations) -> u
     terms.min(most)
 }
 
-fn bytes<T: ModelScalar>(model: &Model<T>, rows: usize, question: Question) -> usize {
+/// The memory of the equations and the reply, until it is sent.
+fn reply_bytes(question: Question) -> usize {
     let limits = question.limits;
     let factors = match question.detail {
         Detail::Definition => 2 * (limits.terms + 1),
         Detail::Chain | Detail::Leaves => limits.factors,
     };
-    gradients_bytes(model, rows).saturating_add(factors * FACTOR_BYTES)
+    factors * FACTOR_BYTES
 }
 
 fn input_gradient(question: Question) -> InputGradient {

@@ -3,6 +3,7 @@
 mod apply_gradients;
 mod check_gradients;
 mod create_model;
+mod evaluate;
 mod explain;
 mod grade_gradients;
 mod gradients;

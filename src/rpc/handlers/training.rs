@@ -6,7 +6,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::streams::{Streamed, model_events, run_events};
 use super::{
-    apply_gradients, check_gradients, create_model, explain, parameters, reads, runs, transfer,
+    apply_gradients, check_gradients, create_model, evaluate, explain, parameters, reads, runs,
+    transfer,
 };
 use crate::fault::Violations;
 use crate::host::Host;
@@ -138,6 +139,13 @@ impl TrainingService for Training {
         request: Request<pb::ExplainRequest>,
     ) -> Result<Response<pb::ExplainResponse>, Status> {
         explain::explain(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn evaluate(
+        &self,
+        request: Request<pb::EvaluateRequest>,
+    ) -> Result<Response<pb::EvaluateResponse>, Status> {
+        evaluate::evaluate(&self.0, &caller(), request.into_inner()).await
     }
 
     type ExportModelStream = Streamed<pb::ExportModelResponse>;
