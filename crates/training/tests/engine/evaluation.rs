@@ -139,17 +139,17 @@ fn r_squared_is_that_of_scikit_learn() {
 fn a_confusion_matrix_has_the_truth_in_its_rows() {
     let f = [0.0, 5.0, 1.0, 9.0, 5.0, 1.0, 0.0, 0.0, 1.0, 0.0, 7.0, 1.0];
     let counts = |matrix: Option<Matrix<u64>>| matrix.expect("it has classes").entries;
-    let shown = of_outputs(Loss::CrossEntropy, 3, &f, TargetsRef::Labels(&[1, 1, 2, 0]));
-    assert_eq!(counts(shown.confusion_matrix), [0, 1, 0, 1, 1, 0, 0, 0, 1]);
+    let shown = of_outputs(Loss::CrossEntropy, 3, &f, TargetsRef::Labels(&[1, 1, 2, 2]));
+    assert_eq!(counts(shown.confusion_matrix), [0, 0, 0, 1, 1, 0, 0, 1, 1]);
     assert_eq!(shown.accuracy, Some(0.5));
 
-    let y = [0.1, 0.8, 0.1, 0.3, 0.4, 0.3, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+    let y = [0.1, 0.8, 0.1, 0.3, 0.4, 0.3, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
     let shown = of_outputs(Loss::CrossEntropy, 3, &f, TargetsRef::Values(&y));
-    assert_eq!(counts(shown.confusion_matrix), [0, 1, 0, 1, 1, 0, 0, 0, 1]);
+    assert_eq!(counts(shown.confusion_matrix), [0, 0, 0, 1, 1, 0, 0, 1, 1]);
 
-    let labels = TargetsRef::Labels(&[1, 0, 0]);
+    let labels = TargetsRef::Labels(&[1, 1, 0]);
     let shown = of_outputs(Loss::BinaryCrossEntropy, 1, &[-1.0, 2.0, -3.0], labels);
-    assert_eq!(counts(shown.confusion_matrix), [1, 1, 1, 0]);
+    assert_eq!(counts(shown.confusion_matrix), [1, 0, 1, 1]);
 
     // Each of several outputs is a decision for itself.
     let y = TargetsRef::Values(&[1.0, 0.0, 1.0]);
