@@ -2425,6 +2425,49 @@ impl ::prost::Name for EvaluateResponse {
         "/backprop.v1.EvaluateResponse".into()
     }
 }
+/// Requests a copy of a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CopyModelRequest {
+    /// The model to copy, "sessions/{session}/models/{model}".
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// The session of the copy, "sessions/{session}"; empty = a new session, whose name is part of the reply's `model.name`.
+    #[prost(string, tag = "2")]
+    pub session: ::prost::alloc::string::String,
+    /// Id of the copy, \[a-z\]\[a-z0-9-\]{0,62}; default a random id of 128 bits.
+    #[prost(string, tag = "3")]
+    pub model_id: ::prost::alloc::string::String,
+    /// Makes the request idempotent, as in CreateModel; it has no effect with an empty `session`.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CopyModelRequest {
+    const NAME: &'static str = "CopyModelRequest";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.CopyModelRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.CopyModelRequest".into()
+    }
+}
+/// The copy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CopyModelResponse {
+    /// The copy.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+}
+impl ::prost::Name for CopyModelResponse {
+    const NAME: &'static str = "CopyModelResponse";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.CopyModelResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.CopyModelResponse".into()
+    }
+}
 /// Durability of a run's steps when Completed is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -3321,6 +3364,33 @@ pub mod training_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "Evaluate"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Creates a model with the weights, the optimizer state and the step of another one, as of its last committed step. The
+        /// two are independent from then on; the copy remembers no requests and no runs of the other.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "session": "sessions/lab", "model_id": "hw-copy"}' 127.0.0.1:50051 backprop.v1.TrainingService/CopyModel
+        pub async fn copy_model(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CopyModelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CopyModelResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/backprop.v1.TrainingService/CopyModel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("backprop.v1.TrainingService", "CopyModel"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -4351,7 +4421,11 @@ pub mod grading_service_client {
 }
 /// Requests a description of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetServerInfoRequest {}
+pub struct GetServerInfoRequest {
+    /// Also return the settings; default no.
+    #[prost(bool, tag = "1")]
+    pub settings: bool,
+}
 impl ::prost::Name for GetServerInfoRequest {
     const NAME: &'static str = "GetServerInfoRequest";
     const PACKAGE: &'static str = "backprop.v1";
@@ -4397,7 +4471,8 @@ pub struct GetServerInfoResponse {
     /// Name of the random number generator for seeds; the same name guarantees the same numbers.
     #[prost(string, tag = "3")]
     pub prng: ::prost::alloc::string::String,
-    /// The limits and switches in effect, without folders, files and addresses of the machine.
+    /// The limits and switches in effect, without folders, files and addresses of the machine; empty unless the request has
+    /// `settings`.
     #[prost(message, repeated, tag = "4")]
     pub settings: ::prost::alloc::vec::Vec<Setting>,
     /// Number of sessions.
@@ -4512,7 +4587,7 @@ pub mod server_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Returns the version, the limits and the current usage.
+        /// Returns the version and the current usage, and on request the limits.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.ServerService/GetServerInfo
         pub async fn get_server_info(
             &mut self,

@@ -215,6 +215,16 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::EvaluateResponse>,
             tonic::Status,
         >;
+        /// Creates a model with the weights, the optimizer state and the step of another one, as of its last committed step. The
+        /// two are independent from then on; the copy remembers no requests and no runs of the other.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "session": "sessions/lab", "model_id": "hw-copy"}' 127.0.0.1:50051 backprop.v1.TrainingService/CopyModel
+        async fn copy_model(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::CopyModelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::CopyModelResponse>,
+            tonic::Status,
+        >;
     }
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
@@ -1212,6 +1222,54 @@ pub mod training_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/backprop.v1.TrainingService/CopyModel" => {
+                    #[allow(non_camel_case_types)]
+                    struct CopyModelSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::CopyModelRequest,
+                    > for CopyModelSvc<T> {
+                        type Response = ::backpropd_client::pb::CopyModelResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::CopyModelRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::copy_model(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CopyModelSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -1630,7 +1688,7 @@ pub mod server_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ServerServiceServer.
     #[async_trait]
     pub trait ServerService: std::marker::Send + std::marker::Sync + 'static {
-        /// Returns the version, the limits and the current usage.
+        /// Returns the version and the current usage, and on request the limits.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.ServerService/GetServerInfo
         async fn get_server_info(
             &self,

@@ -24,7 +24,9 @@ async fn idle_until(hands: &Hands, server: &Server, models: i32) {
 /// Models in memory.
 async fn resident(server: &Server) -> i32 {
     let mut client = ServerServiceClient::new(server.channel().await);
-    let info = client.get_server_info(pb::GetServerInfoRequest {}).await;
+    let info = client
+        .get_server_info(pb::GetServerInfoRequest::default())
+        .await;
     info.expect("it tells").into_inner().resident_models
 }
 

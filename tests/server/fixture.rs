@@ -164,7 +164,7 @@ impl Server {
             loop {
                 if let Ok(mut client) = ServerServiceClient::connect(uri.clone()).await
                     && client
-                        .get_server_info(pb::GetServerInfoRequest {})
+                        .get_server_info(pb::GetServerInfoRequest::default())
                         .await
                         .is_ok()
                 {
@@ -326,7 +326,12 @@ pub async fn refusals_of_steps(client: &mut Training, model: &str) -> Vec<Status
         gradients: dw_of_the_homework(),
         ..Default::default()
     };
+    let copy = pb::CopyModelRequest {
+        model: model.to_owned(),
+        ..Default::default()
+    };
     vec![
+        client.copy_model(copy).await.expect_err("refused"),
         client.apply_gradients(apply).await.expect_err("refused"),
         client.stop_training(stop).await.expect_err("refused"),
         client.list_runs(list).await.expect_err("refused"),

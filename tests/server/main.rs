@@ -12,6 +12,7 @@ mod clocks;
 mod commit_log;
 mod compare_only;
 mod conformance;
+mod copies;
 mod damage;
 mod departures;
 mod determinism;

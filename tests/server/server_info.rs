@@ -16,8 +16,19 @@ async fn a_client_hears_of_limits_and_of_no_place_on_the_machine() {
     })
     .await;
     let mut client = ServerServiceClient::new(server.channel().await);
-    let info = client.get_server_info(pb::GetServerInfoRequest {}).await;
-    let settings = info.expect("it tells").into_inner().settings;
+    let short = pb::GetServerInfoRequest::default();
+    let short = client.get_server_info(short).await.expect("it tells");
+    let short = short.into_inner();
+    assert_eq!(
+        short.settings,
+        [],
+        "they are long, and few clients need them"
+    );
+    let request = pb::GetServerInfoRequest { settings: true };
+    let info = client.get_server_info(request).await;
+    let info = info.expect("it tells").into_inner();
+    assert_eq!(info.version, short.version);
+    let settings = info.settings;
     let folder = folder.path().to_str().expect("text");
     for setting in &settings {
         assert!(!setting.value.contains(folder), "{setting:?}");

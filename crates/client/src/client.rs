@@ -26,7 +26,7 @@ const PIECE: usize = 256 << 10;
 /// [`Retry`] says, but only if that cannot change the effect of the call:
 ///
 /// - reads always;
-/// - writes with a `request_id` ([`random_id`](crate::random_id) draws one). CreateModel and ImportModel also need a
+/// - writes with a `request_id` ([`random_id`](crate::random_id) draws one). CreateModel, CopyModel and ImportModel also need a
 ///   `session`, since a new session does not know the requests of another;
 /// - deletions never, because the second reply would be NOT_FOUND;
 /// - GradeGradients only with a network in the request, because a call against a COMPARE_ONLY model uses up a try.
@@ -204,6 +204,9 @@ calls! {
 
     /// Creates a model from a spec and a seed, or from exact parameters.
     training.create_model(CreateModelRequest) -> CreateModelResponse
+        if |request| !request.request_id.is_empty() && !request.session.is_empty();
+    /// Creates a copy of a model.
+    training.copy_model(CopyModelRequest) -> CopyModelResponse
         if |request| !request.request_id.is_empty() && !request.session.is_empty();
     /// Describes a model.
     training.get_model(GetModelRequest) -> GetModelResponse if |_| true;

@@ -1,6 +1,7 @@
 //! Models on this server: created, loaded from disk, changed in turns, evicted from memory, deleted.
 
 pub mod any_model;
+mod copy;
 mod creation;
 pub mod creation_turns;
 mod expiry;

@@ -2,6 +2,7 @@
 
 mod apply_gradients;
 mod check_gradients;
+mod copy_model;
 mod create_model;
 mod evaluate;
 mod explain;

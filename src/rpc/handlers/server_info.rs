@@ -18,10 +18,12 @@ pub struct ServerInfo(pub Arc<Host>);
 impl ServerService for ServerInfo {
     async fn get_server_info(
         &self,
-        _: Request<pb::GetServerInfoRequest>,
+        request: Request<pb::GetServerInfoRequest>,
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let (sessions, models, resident) = self.0.registry().counts();
-        let settings = self.0.config.entries().into_iter();
+        let config = &self.0.config;
+        let settings = request.into_inner().settings.then(|| config.entries());
+        let settings = settings.into_iter().flatten();
         let settings = settings.filter(|(name, value, _)| is_public(name, value));
         Ok(Response::new(pb::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -6,8 +6,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::streams::{Streamed, model_events, run_events};
 use super::{
-    apply_gradients, check_gradients, create_model, evaluate, explain, parameters, reads, runs,
-    transfer,
+    apply_gradients, check_gradients, copy_model, create_model, evaluate, explain, parameters,
+    reads, runs, transfer,
 };
 use crate::fault::Violations;
 use crate::host::Host;
@@ -191,6 +191,13 @@ impl TrainingService for Training {
         request: Request<pb::ApplyGradientsRequest>,
     ) -> Result<Response<pb::ApplyGradientsResponse>, Status> {
         apply_gradients::apply(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn copy_model(
+        &self,
+        request: Request<pb::CopyModelRequest>,
+    ) -> Result<Response<pb::CopyModelResponse>, Status> {
+        copy_model::copy(&self.0, &caller(), request.into_inner()).await
     }
 
     type WatchModelStream = Streamed<pb::WatchModelResponse>;
