@@ -17,7 +17,8 @@ use crate::element::Element;
 use crate::error::Fault;
 use crate::file::SourceFile;
 use crate::header::{Sizes, UploadHeader};
-use crate::options::{OpenOptions, choose_names};
+use crate::options::{OpenOptions, choose_inputs, choose_names};
+use crate::table::Table;
 use crate::truth::TruthKind;
 
 /// The largest header, in bytes: names of classes and constants of many columns fit.
@@ -58,6 +59,17 @@ pub(crate) fn read(
             .and_then(|text| ContentHashes::from_hex(text));
     }
     Ok(draft)
+}
+
+/// The inputs alone.
+pub(crate) fn read_inputs(
+    file: &Arc<SourceFile>,
+    options: &OpenOptions,
+    budget: &mut Budget,
+) -> Result<Table, Fault> {
+    let (metadata, data_at) = read_header(file)?;
+    let name = choose_inputs(&metadata.offset_keys())?;
+    array(file, &metadata, &name, data_at)?.table(&name, options.dtype, budget)
 }
 
 /// The header, and where the data begins.

@@ -45,39 +45,59 @@ pub(crate) fn read(
     }
 }
 
+/// The inputs of a text, and how many rows were left out.
+pub(crate) fn read_inputs(
+    open: OpenText<'_>,
+    options: &OpenOptions,
+    budget: &mut Budget,
+) -> Result<(Table, usize), Fault> {
+    let inputs = |parsed: Parsed| (parsed.inputs, parsed.dropped);
+    match options.dtype.unwrap_or(Dtype::Float64) {
+        Dtype::Float32 => parse::<f32>(open, options, budget, false).map(inputs),
+        Dtype::Float64 => parse::<f64>(open, options, budget, false).map(inputs),
+    }
+}
+
 fn read_of<T: Scalar>(
     open: OpenText<'_>,
     options: &OpenOptions,
     budget: &mut Budget,
 ) -> Result<Draft, Fault> {
+    let parsed = parse::<T>(open, options, budget, true)?;
+    let truth = parsed.truth.expect("asked for it");
+    let mut draft = Draft::new(parsed.inputs, truth);
+    draft.encoding = Some(parsed.encoding);
+    draft.dropped_rows = parsed.dropped;
+    Ok(draft)
+}
+
+/// The content of a text.
+struct Parsed {
+    inputs: Table,
+    /// If it was asked for.
+    truth: Option<Truth>,
+    encoding: Encoding,
+    dropped: usize,
+}
+
+fn parse<T: Scalar>(
+    open: OpenText<'_>,
+    options: &OpenOptions,
+    budget: &mut Budget,
+    has_truth: bool,
+) -> Result<Parsed, Fault> {
     let mut text = Text::open(open())?;
-    let label = text.label_column(options.label_column.as_deref())?;
-    if text.columns < 2 {
-        return Err(Fault::one(
-            "columns",
-            "only one",
-            "at least one feature beside the column to predict",
-        ));
+    let plan = match &options.encoding {
+        Some(encoding) => Plan::of(encoding, &text)?,
+        None => Plan::new(&text, open, options)?,
+    };
+    let label = plan.label.filter(|_| has_truth);
+    if has_truth && label.is_none() {
+        let given = format!("{} columns", text.columns);
+        let allowed = "the column to predict beside the features";
+        return Err(Fault::one("columns", given, allowed));
     }
-    let features: Vec<usize> = (0..text.columns).filter(|at| *at != label).collect();
-    let categories = if options.one_hot {
-        categories(Text::open(open())?, &features)?
-    } else {
-        vec![Vec::new(); features.len()]
-    };
-    let encoding = Encoding {
-        columns: features
-            .iter()
-            .zip(categories)
-            .map(|(at, categories)| Column {
-                name: text.name(*at).map(Cow::into_owned),
-                categories,
-            })
-            .collect(),
-        label_position: label,
-        label_name: text.name(label).map(Cow::into_owned),
-    };
-    let mut rows: Rows<T> = Rows::new(&features, &encoding, label, options);
+    let mut rows: Rows<T> = Rows::new(&plan, label, options);
     let mut record = ByteRecord::new();
     while text.next(&mut record)? {
         rows.add(&text, &record, budget)?;
@@ -85,7 +105,99 @@ fn read_of<T: Scalar>(
             break;
         }
     }
-    rows.finish(&text, encoding)
+    rows.finish(&text)
+}
+
+/// Which columns become features, and which one is to be predicted.
+struct Plan {
+    features: Vec<usize>,
+    label: Option<usize>,
+    encoding: Encoding,
+}
+
+impl Plan {
+    /// All columns but the one to predict.
+    fn new(text: &Text<'_>, open: OpenText<'_>, options: &OpenOptions) -> Result<Self, Fault> {
+        let label = text.label_column(options.label_column.as_deref())?;
+        if text.columns < 2 {
+            return Err(Fault::one(
+                "columns",
+                "only one",
+                "at least one feature beside the column to predict",
+            ));
+        }
+        let features: Vec<usize> = (0..text.columns).filter(|at| *at != label).collect();
+        let categories = if options.one_hot {
+            categories(Text::open(open())?, &features)?
+        } else {
+            vec![Vec::new(); features.len()]
+        };
+        let column = |(at, categories): (&usize, Vec<String>)| Column {
+            name: text.name(*at).map(Cow::into_owned),
+            categories,
+        };
+        let encoding = Encoding {
+            columns: features.iter().zip(categories).map(column).collect(),
+            label_position: label,
+            label_name: text.name(label).map(Cow::into_owned),
+        };
+        Ok(Self {
+            features,
+            label: Some(label),
+            encoding,
+        })
+    }
+
+    /// The columns of `encoding`: by name where both have names, else by place, with the column to predict or without.
+    fn of(encoding: &Encoding, text: &Text<'_>) -> Result<Self, Fault> {
+        let names: Option<Vec<&str>> = encoding
+            .columns
+            .iter()
+            .map(|column| column.name.as_deref())
+            .collect();
+        let place = |name: &str| {
+            (0..text.columns).find(|at| text.name(*at).is_some_and(|there| there == name))
+        };
+        let count = encoding.columns.len();
+        let (features, label) = match names {
+            Some(names) if text.header.is_some() => {
+                let mut violations = Violations::new();
+                let mut features = Vec::new();
+                for name in names {
+                    match place(name) {
+                        Some(at) => features.push(at),
+                        None => violations.add(
+                            format!("column {name}"),
+                            "no such column",
+                            "every column that became a feature",
+                        ),
+                    }
+                }
+                violations.into_result(Some(()))?;
+                (features, encoding.label_name.as_deref().and_then(place))
+            }
+            Some(_) | None if text.columns == count => ((0..count).collect(), None),
+            Some(_) | None if text.columns == count + 1 => {
+                let label = encoding.label_position;
+                let features = (0..text.columns).filter(|at| *at != label);
+                (features.collect(), Some(label))
+            }
+            Some(_) | None => {
+                let given = format!("{} columns", text.columns);
+                let allowed = format!("{count} features, and with them the column to predict");
+                return Err(Fault::one("columns", given, allowed));
+            }
+        };
+        if features.len() != count {
+            let given = format!("{} features", features.len());
+            return Err(Fault::one("columns", given, format!("{count}")));
+        }
+        Ok(Self {
+            features,
+            label,
+            encoding: encoding.clone(),
+        })
+    }
 }
 
 /// A text of which at most a row's bytes are read between rows: a few bytes of a compressed file can expand to one cell
@@ -257,10 +369,10 @@ fn categories(mut text: Text<'_>, features: &[usize]) -> Result<Vec<Vec<String>>
 
 /// The rows that have been read.
 struct Rows<'a, T> {
-    features: &'a [usize],
-    encoding: Vec<HashMap<String, usize>>,
-    widths: Vec<usize>,
-    label: usize,
+    plan: &'a Plan,
+    /// For each feature column: the place of each text among the column's features.
+    places: Vec<HashMap<String, usize>>,
+    label: Option<usize>,
     options: &'a OpenOptions,
     inputs: Vec<T>,
     targets: Vec<T>,
@@ -274,20 +386,14 @@ struct Rows<'a, T> {
 }
 
 impl<'a, T: Scalar> Rows<'a, T> {
-    fn new(
-        features: &'a [usize],
-        encoding: &Encoding,
-        label: usize,
-        options: &'a OpenOptions,
-    ) -> Self {
+    fn new(plan: &'a Plan, label: Option<usize>, options: &'a OpenOptions) -> Self {
         let by_text = |column: &Column| {
             let texts = column.categories.iter().cloned();
             texts.enumerate().map(|(at, text)| (text, at)).collect()
         };
         Self {
-            features,
-            encoding: encoding.columns.iter().map(by_text).collect(),
-            widths: encoding.columns.iter().map(Column::features).collect(),
+            plan,
+            places: plan.encoding.columns.iter().map(by_text).collect(),
             label,
             options,
             inputs: Vec::new(),
@@ -315,26 +421,30 @@ impl<'a, T: Scalar> Rows<'a, T> {
             );
             return Ok(());
         }
-        if self.options.drop_missing && record.iter().any(|cell| is_missing(cell.trim_ascii())) {
+        let plan = self.plan;
+        let mut used = plan.features.iter().copied().chain(self.label);
+        if self.options.drop_missing && used.any(|column| is_missing(cell(record, column))) {
             self.dropped += 1;
             return Ok(());
         }
         let before = self.inputs.len() + self.targets.len();
-        for (at, column) in self.features.iter().enumerate() {
+        for (at, column) in plan.features.iter().enumerate() {
             let cell = cell(record, *column);
-            if self.encoding[at].is_empty() {
+            if self.places[at].is_empty() {
                 let number = self.number(text, record, *column, cell);
                 self.inputs.push(number);
             } else {
                 self.one_hot(text, record, at, cell);
             }
         }
-        let cell = cell(record, self.label);
-        if self.options.regression {
-            let number = self.number(text, record, self.label, cell);
-            self.targets.push(number);
-        } else {
-            self.class(text, record, cell);
+        if let Some(label) = self.label {
+            let cell = cell(record, label);
+            if self.options.regression {
+                let number = self.number(text, record, label, cell);
+                self.targets.push(number);
+            } else {
+                self.class(text, record, label, cell);
+            }
         }
         let numbers = self.inputs.len() + self.targets.len() - before;
         budget.take((numbers * size_of::<T>()) as u64 + 4)
@@ -358,24 +468,31 @@ impl<'a, T: Scalar> Rows<'a, T> {
     }
 
     fn one_hot(&mut self, text: &Text<'_>, record: &ByteRecord, at: usize, cell: &[u8]) {
-        let place = self.encoding[at].get(String::from_utf8_lossy(cell).as_ref());
+        let place = self.places[at].get(String::from_utf8_lossy(cell).as_ref());
         let place = place.copied();
+        let column = &self.plan.encoding.columns[at];
         if place.is_none() {
             self.has_missing |= is_missing(cell);
-            let place = text.place(record, self.features[at]);
-            self.violations
-                .add(place, quoted(cell), "a text; the value is missing");
+            let place = text.place(record, self.plan.features[at]);
+            let known: Vec<&str> = column
+                .categories
+                .iter()
+                .take(10)
+                .map(String::as_str)
+                .collect();
+            let allowed = format!("a text that the column has, such as {}", known.join(", "));
+            self.violations.add(place, quoted(cell), allowed);
         }
         let first = self.inputs.len();
-        self.inputs.resize(first + self.widths[at], T::ZERO);
+        self.inputs.resize(first + column.features(), T::ZERO);
         self.inputs[first + place.unwrap_or(0)] = T::ONE;
     }
 
-    fn class(&mut self, text: &Text<'_>, record: &ByteRecord, cell: &[u8]) {
+    fn class(&mut self, text: &Text<'_>, record: &ByteRecord, label: usize, cell: &[u8]) {
         if cell.is_empty() {
             self.has_missing = true;
             self.violations
-                .add(text.place(record, self.label), "nothing", "a class");
+                .add(text.place(record, label), "nothing", "a class");
         }
         let name = String::from_utf8_lossy(cell);
         let class = match self.classes.get(name.as_ref()) {
@@ -389,7 +506,7 @@ impl<'a, T: Scalar> Rows<'a, T> {
         self.labels.push(class);
     }
 
-    fn finish(mut self, text: &Text<'_>, encoding: Encoding) -> Result<Draft, Fault> {
+    fn finish(mut self, text: &Text<'_>) -> Result<Parsed, Fault> {
         if self.violations.is_empty() && self.inputs.is_empty() {
             let given = format!(
                 "none without a missing value; {} were dropped",
@@ -410,20 +527,28 @@ impl<'a, T: Scalar> Rows<'a, T> {
                 advice,
             });
         }
-        let truth = if self.options.regression {
-            Truth::Targets(Table::in_memory(1, Numbers::from_vec(self.targets)))
-        } else {
-            let field = match text.name(self.label) {
-                Some(name) => format!("column {} ({name})", self.label + 1),
-                None => format!("column {}", self.label + 1),
-            };
-            name_classes(&field, self.labels, self.classes)?
+        let truth = match self.label {
+            None => None,
+            Some(_) if self.options.regression => {
+                let targets = Numbers::from_vec(self.targets);
+                Some(Truth::Targets(Table::in_memory(1, targets)))
+            }
+            Some(label) => {
+                let field = match text.name(label) {
+                    Some(name) => format!("column {} ({name})", label + 1),
+                    None => format!("column {}", label + 1),
+                };
+                Some(name_classes(&field, self.labels, self.classes)?)
+            }
         };
-        let inputs = Table::in_memory(encoding.features(), Numbers::from_vec(self.inputs));
-        let mut draft = Draft::new(inputs, truth);
-        draft.encoding = Some(encoding);
-        draft.dropped_rows = self.dropped;
-        Ok(draft)
+        let encoding = self.plan.encoding.clone();
+        let inputs = Numbers::from_vec(self.inputs);
+        Ok(Parsed {
+            inputs: Table::in_memory(encoding.features(), inputs),
+            truth,
+            encoding,
+            dropped: self.dropped,
+        })
     }
 }
 

@@ -10,7 +10,8 @@ use crate::dataset::{Draft, Truth};
 use crate::error::Fault;
 use crate::file::{Reader, SourceFile};
 use crate::npy;
-use crate::options::{OpenOptions, choose_names};
+use crate::options::{OpenOptions, choose_inputs, choose_names};
+use crate::table::Table;
 
 /// The most arrays of an archive.
 const MOST_ARRAYS: usize = 1000;
@@ -20,20 +21,7 @@ pub(crate) fn read(
     options: &OpenOptions,
     budget: &mut Budget,
 ) -> Result<Draft, Fault> {
-    let mut archive = ZipArchive::new(BufReader::new(file.reader())).map_err(no_archive)?;
-    if archive.len() > MOST_ARRAYS {
-        let given = format!("{} arrays", archive.len());
-        return Err(Fault::one(
-            "archive",
-            given,
-            format!("at most {MOST_ARRAYS}"),
-        ));
-    }
-    let mut names = Vec::new();
-    for name in archive.file_names() {
-        let name = name.map_err(no_archive)?;
-        names.extend(name.strip_suffix(".npy").map(str::to_owned));
-    }
+    let (mut archive, names) = open(file)?;
     let (inputs, truth, truth_name) = choose_names(&names, options)?;
     let table = with_array(&mut archive, &inputs, |array| {
         array.table(&inputs, options.dtype, budget)
@@ -51,8 +39,39 @@ pub(crate) fn read(
     Ok(Draft::new(table, truth))
 }
 
+/// The inputs alone.
+pub(crate) fn read_inputs(
+    file: &Arc<SourceFile>,
+    options: &OpenOptions,
+    budget: &mut Budget,
+) -> Result<Table, Fault> {
+    let (mut archive, names) = open(file)?;
+    let inputs = choose_inputs(&names)?;
+    with_array(&mut archive, &inputs, |array| {
+        array.table(&inputs, options.dtype, budget)
+    })
+}
+
+type Archive<'a> = ZipArchive<BufReader<Reader<'a>>>;
+
+/// The archive, and the names of its arrays.
+fn open(file: &SourceFile) -> Result<(Archive<'_>, Vec<String>), Fault> {
+    let archive = ZipArchive::new(BufReader::new(file.reader())).map_err(no_archive)?;
+    if archive.len() > MOST_ARRAYS {
+        let given = format!("{} arrays", archive.len());
+        let allowed = format!("at most {MOST_ARRAYS}");
+        return Err(Fault::one("archive", given, allowed));
+    }
+    let mut names = Vec::new();
+    for name in archive.file_names() {
+        let name = name.map_err(no_archive)?;
+        names.extend(name.strip_suffix(".npy").map(str::to_owned));
+    }
+    Ok((archive, names))
+}
+
 fn with_array<V>(
-    archive: &mut ZipArchive<BufReader<Reader<'_>>>,
+    archive: &mut Archive<'_>,
     name: &str,
     read: impl FnOnce(Array<'_>) -> Result<V, Fault>,
 ) -> Result<V, Fault> {

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use backpropd_engine::fault::Violations;
 use backpropd_engine::nn::Dtype;
 use flate2::read::MultiGzDecoder;
 
@@ -12,6 +13,7 @@ use crate::arrays::{Array, Budget, Source};
 use crate::dataset::{Dataset, Draft, Truth};
 use crate::error::{Fault, OpenError};
 use crate::file::SourceFile;
+use crate::inputs::Inputs;
 use crate::options::OpenOptions;
 use crate::table::Table;
 use crate::{canonical, csv, idx, npy, npz};
@@ -76,6 +78,52 @@ pub fn open_pair(
     checked.map_err(|fault| fault.at(inputs))
 }
 
+/// Opens the inputs of a file of any format, without what to predict: a text file is read by `options.encoding`, which says
+/// which columns are features.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_inputs(path: &Path, options: &OpenOptions) -> Result<Inputs, OpenError> {
+    let mut budget = Budget::new(options.max_resident_bytes);
+    let mut read = || {
+        let (_, format) = name_and_format(path).ok_or_else(|| unknown_format(path))?;
+        let file = Arc::new(SourceFile::open(path)?);
+        let (table, dropped) = match format {
+            Format::Canonical => (canonical::read_inputs(&file, options, &mut budget)?, 0),
+            Format::Npz => (npz::read_inputs(&file, options, &mut budget)?, 0),
+            Format::Text { is_packed } => {
+                let open = || text(&file, is_packed);
+                csv::read_inputs(&open, options, &mut budget)?
+            }
+            Format::Npy | Format::Idx { .. } => {
+                let array = open_array(&file, "inputs", true)?;
+                (array.table("inputs", options.dtype, &mut budget)?, 0)
+            }
+        };
+        let mut violations = Violations::new();
+        table.scan("inputs", &mut blake3::Hasher::new(), &mut violations)?;
+        violations.into_result(Some(()))?;
+        Ok(Inputs::new(table, dropped))
+    };
+    read().map_err(|fault: Fault| fault.at(path))
+}
+
+fn text(file: &SourceFile, is_packed: bool) -> Box<dyn Read + '_> {
+    if is_packed {
+        Box::new(MultiGzDecoder::new(BufReader::new(file.reader())))
+    } else {
+        Box::new(file.reader())
+    }
+}
+
+fn unknown_format(path: &Path) -> Fault {
+    Fault::one(
+        "format",
+        format!("the name {:?}", path.file_name().unwrap_or_default()),
+        "names that end in .safetensors, .npz, .npy, .csv, .tsv, .csv.gz, .tsv.gz, or -ubyte and -ubyte.gz (IDX)",
+    )
+}
+
 /// The data sets of a folder, by name. Files of labels or targets beside their inputs, and files of other formats, are not
 /// among them.
 ///
@@ -98,11 +146,7 @@ pub fn find(folder: &Path) -> io::Result<Vec<FoundFile>> {
 
 fn open_draft(path: &Path, options: &OpenOptions) -> Result<Draft, Fault> {
     let Some((_, format)) = name_and_format(path) else {
-        return Err(Fault::one(
-            "format",
-            format!("the name {:?}", path.file_name().unwrap_or_default()),
-            "names that end in .safetensors, .npz, .npy, .csv, .tsv, .csv.gz, .tsv.gz, or -ubyte and -ubyte.gz (IDX)",
-        ));
+        return Err(unknown_format(path));
     };
     let is_text = matches!(format, Format::Text { .. });
     if options.label_column.is_some() && !is_text {
@@ -115,13 +159,7 @@ fn open_draft(path: &Path, options: &OpenOptions) -> Result<Draft, Fault> {
         Format::Canonical => canonical::read(&file, options, &mut budget),
         Format::Npz => npz::read(&file, options, &mut budget),
         Format::Text { is_packed } => {
-            let open = || -> Box<dyn Read + '_> {
-                if is_packed {
-                    Box::new(MultiGzDecoder::new(BufReader::new(file.reader())))
-                } else {
-                    Box::new(file.reader())
-                }
-            };
+            let open = || text(&file, is_packed);
             let draft = csv::read(&open, options, &mut budget)?;
             file.check_unchanged()?;
             Ok(draft)

@@ -3,6 +3,7 @@
 use backpropd_engine::nn::Dtype;
 
 use crate::arrays::Layout;
+use crate::encoding::Encoding;
 use crate::error::Fault;
 
 /// Names of inputs in archives, the first that is there.
@@ -23,6 +24,9 @@ pub struct OpenOptions {
     pub one_hot: bool,
     /// Leave out the rows of a text file in which a value is missing.
     pub drop_missing: bool,
+    /// Read the columns of a text file that this names, as it says, in place of what `label_column` and `one_hot` say: as
+    /// another file was read before.
+    pub encoding: Option<Encoding>,
     /// The type of the numbers. By default that of the file, or the smaller one that represents the integers of a file;
     /// float64 for a text file.
     pub dtype: Option<Dtype>,
@@ -39,6 +43,7 @@ impl Default for OpenOptions {
             regression: false,
             one_hot: false,
             drop_missing: false,
+            encoding: None,
             dtype: None,
             max_resident_bytes: 1 << 30,
             trust_hashes: false,
@@ -68,6 +73,16 @@ impl TruthName {
     }
 }
 
+/// Which of an archive's arrays are the inputs.
+pub(crate) fn choose_inputs(names: &[String]) -> Result<String, Fault> {
+    let there = |name: &&&str| names.iter().any(|there| there == *name);
+    let inputs = INPUT_NAMES.iter().find(there);
+    inputs.map(|name| (*name).to_owned()).ok_or_else(|| {
+        let allowed = format!("inputs called {}", INPUT_NAMES.join(", "));
+        Fault::one("arrays", list(names), allowed)
+    })
+}
+
 /// Which of an archive's arrays are the inputs and the truth.
 pub(crate) fn choose_names(
     names: &[String],
@@ -88,18 +103,23 @@ pub(crate) fn choose_names(
     if let (Some(inputs), Some((truth, kind))) = (inputs, truth) {
         return Ok(((*inputs).to_owned(), truth.to_owned(), kind));
     }
-    let shown: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
     Err(Fault::one(
         "arrays",
-        if shown.is_empty() {
-            "none".to_owned()
-        } else {
-            shown.join(", ")
-        },
+        list(names),
         format!(
             "inputs called {}, and what to predict called labels, targets, {}",
             INPUT_NAMES.join(", "),
             TRUTH_NAMES.join(", ")
         ),
     ))
+}
+
+/// The first names.
+fn list(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
+    if shown.is_empty() {
+        "none".to_owned()
+    } else {
+        shown.join(", ")
+    }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 
 use backpropd_datasets::{
-    Dataset, OpenOptions, Standardization, TruthFile, TruthKind, TruthRows, TruthSlices, digits,
-    find, open, open_pair,
+    Dataset, OpenError, OpenOptions, Standardization, TruthFile, TruthKind, TruthRows, TruthSlices,
+    digits, find, open, open_inputs, open_pair,
 };
 use backpropd_engine::nn::{Dtype, Scalar};
 
@@ -326,4 +326,62 @@ fn a_folder_lists_its_data_sets_without_their_labels() {
     let found = find(folder.path()).expect("readable");
     let names: Vec<&str> = found.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["b", "iris", "t10k", "train"]);
+}
+
+#[test]
+fn another_text_is_read_as_the_first_one_was() {
+    let folder = Folder::new();
+    let options = OpenOptions {
+        one_hot: true,
+        ..OpenOptions::default()
+    };
+    let first = "colour,size,kind\nred,1,ant\nblue,2,bee\n";
+    let first = open(&folder.write("t.csv", first.as_bytes()), &options).expect("valid");
+    let alike = OpenOptions {
+        encoding: first.encoding().cloned(),
+        ..OpenOptions::default()
+    };
+    let read = |text: &str| {
+        let path = folder.write("new.csv", text.as_bytes());
+        let opened = open_inputs(&path, &alike)?;
+        let (rows, mut inputs) = ((0..opened.rows()).collect::<Vec<_>>(), Vec::<f64>::new());
+        opened
+            .copy_rows(&rows, None, &mut inputs)
+            .expect("in memory");
+        Ok(inputs)
+    };
+    let refused = |text: &str| {
+        let read: Result<Vec<f64>, OpenError> = read(text);
+        read.expect_err("refused").to_string()
+    };
+    // Columns in another order, one more, none to predict; then without names.
+    let named = read("more,size,colour\n9,3,red\n9,4,red\n").expect("valid");
+    assert_eq!(named, [0.0, 1.0, 3.0, 0.0, 1.0, 4.0]);
+    assert_eq!(read("blue,5\n").expect("valid"), [1.0, 0.0, 5.0]);
+    assert_eq!(read("blue,5,bee\n").expect("valid"), [1.0, 0.0, 5.0]);
+    let error = refused("size,shape\n3,round\n");
+    assert!(
+        error.contains("column colour: given no such column"),
+        "{error}"
+    );
+    let error = refused("green,5\n");
+    assert!(
+        error.contains("given \"green\"; allowed: a text that the column has, such as blue, red"),
+        "{error}"
+    );
+    let error = refused("blue,5,bee,7\n");
+    assert!(
+        error.contains("given 4 columns; allowed: 2 features"),
+        "{error}"
+    );
+    let path = folder.write("new.csv", b"size,kind,colour\n3,bee,red\n4,ant,red\n");
+    let labelled = open(&path, &alike).expect("valid");
+    assert_eq!(labelled.labels(), Some(&[1, 0][..]));
+    // Arrays need no encoding, and no labels.
+    let array = folder.write(
+        "x.npy",
+        &npy("<f4", false, &[2, 2], &le!([1.0_f32, 2.0, 3.0, 4.0])),
+    );
+    let inputs = open_inputs(&array, &OpenOptions::default()).expect("valid");
+    assert_eq!((inputs.rows(), inputs.features()), (2, 2));
 }
