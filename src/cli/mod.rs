@@ -1,8 +1,10 @@
 //! The command line: one file for each command.
 
+mod answers;
 mod arrays;
 mod check;
 mod connection;
+mod datasets;
 mod explain;
 mod failure;
 mod files;
@@ -11,8 +13,12 @@ mod grade_gradients;
 mod healthcheck;
 mod kit;
 mod lint_key;
+mod local_server;
+mod model;
 pub mod pdf;
 mod progress_bar;
+mod remote;
+mod saved;
 mod serve;
 mod settings;
 mod sheet;
@@ -52,6 +58,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     match matches.subcommand() {
         Some((train::NAME, matches)) => train::run(matches),
+        Some((answers::PREDICT, matches)) => answers::predict(matches),
+        Some((answers::EVALUATE, matches)) => answers::evaluate(matches),
+        Some((datasets::NAME, matches)) => datasets::run(matches),
+        Some((remote::MODELS, matches)) => remote::models(matches),
+        Some((remote::SESSIONS, matches)) => remote::sessions(matches),
+        Some((remote::RUNS, matches)) => remote::runs(matches),
+        Some((remote::WATCH, matches)) => remote::watch(matches),
         Some((grade::NAME, matches)) => grade::run(matches),
         Some((grade_gradients::NAME, matches)) => grade_gradients::run(matches),
         Some((explain::NAME, matches)) => explain::run(matches),
@@ -97,6 +110,13 @@ fn command() -> Command {
         .args(settings::hidden_arguments())
         .subcommand(serve::command())
         .subcommand(train::command())
+        .subcommand(answers::predict_command())
+        .subcommand(answers::evaluate_command())
+        .subcommand(datasets::command())
+        .subcommand(remote::models_command())
+        .subcommand(remote::sessions_command())
+        .subcommand(remote::runs_command())
+        .subcommand(remote::watch_command())
         .subcommand(grade::command())
         .subcommand(grade_gradients::command())
         .subcommand(explain::command())

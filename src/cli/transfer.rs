@@ -10,7 +10,7 @@ use backpropd_client::{pb, random_id};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::connection::connect;
-use super::{Failure, grade, serve};
+use super::{Failure, grade, saved, serve};
 
 pub(super) const EXPORT: &str = "export";
 pub(super) const IMPORT: &str = "import";
@@ -38,7 +38,7 @@ pub(super) fn import_command() -> Command {
             .help(help)
     };
     Command::new(IMPORT)
-        .about("Import a model from a file of `backpropd export`, and print its name")
+        .about("Import a model from a file of `backpropd export` or `train --save`, and print its name")
         .arg(file("The file to read"))
         .arg(text(
             "session",
@@ -86,7 +86,7 @@ pub(super) fn export(matches: &ArgMatches) -> Result<ExitCode, Failure> {
 }
 
 /// Replaces a file atomically.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
     // Readable by its owner only, as in the server's data folder.
@@ -100,8 +100,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 pub(super) fn import(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let path = grade::required::<PathBuf>(matches, "file")?;
-    let model = fs::read(path)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    // What `train --save` adds for `predict` is not the server's.
+    let (model, _) = saved::read(path)?;
     let request = pb::ImportModelRequest {
         session: grade::required::<String>(matches, "session")?.clone(),
         model_id: grade::required::<String>(matches, "model-id")?.clone(),

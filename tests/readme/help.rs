@@ -35,6 +35,13 @@ fn the_help_of_the_program_is_a_page_of_commands() {
     for command in [
         "serve",
         "train",
+        "predict",
+        "evaluate",
+        "datasets",
+        "models",
+        "sessions",
+        "runs",
+        "watch",
         "grade",
         "grade-gradients",
         "check",

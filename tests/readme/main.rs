@@ -8,6 +8,7 @@
 
 mod api;
 mod blocks;
+mod commands;
 mod compare;
 mod grpcurl;
 mod help;

@@ -89,6 +89,7 @@ fn parse<T: Scalar>(
     let mut text = Text::open(open())?;
     let plan = match &options.encoding {
         Some(encoding) => Plan::of(encoding, &text)?,
+        None if !has_truth && options.label_column.is_none() => Plan::of_numbers(&text),
         None => Plan::new(&text, open, options)?,
     };
     let label = plan.label.filter(|_| has_truth);
@@ -146,6 +147,22 @@ impl Plan {
             label: Some(label),
             encoding,
         })
+    }
+
+    /// All columns as numbers.
+    fn of_numbers(text: &Text<'_>) -> Self {
+        let column = |at: usize| Column {
+            name: text.name(at).map(Cow::into_owned),
+            categories: Vec::new(),
+        };
+        Self {
+            features: (0..text.columns).collect(),
+            label: None,
+            encoding: Encoding {
+                columns: (0..text.columns).map(column).collect(),
+                ..Encoding::default()
+            },
+        }
     }
 
     /// The columns of `encoding`: by name where both have names, else by place, with the column to predict or without.

@@ -179,9 +179,11 @@ impl fmt::Display for Fault {
                     let field = &violation.field;
                     write!(f, "{separator}{field}: {}", violation.description)?;
                 }
+                // Readers stop at some number of violations, so there can be more than were counted.
                 match violations.len().saturating_sub(MOST_SHOWN) {
                     0 => Ok(()),
-                    more => write!(f, "; and {more} more"),
+                    more @ ..10 => write!(f, "; and {more} more"),
+                    _ => write!(f, "; and many more"),
                 }
             }
         }

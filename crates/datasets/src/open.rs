@@ -79,7 +79,7 @@ pub fn open_pair(
 }
 
 /// Opens the inputs of a file of any format, without what to predict: a text file is read by `options.encoding`, which says
-/// which columns are features.
+/// which columns are features, and without one all columns are.
 ///
 /// # Errors
 /// As [`open`].

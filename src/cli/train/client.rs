@@ -6,7 +6,8 @@ use super::{
     dataset::{Matrix, Part, Truth},
     options::{Optimizer, Options},
 };
-use crate::cli::Failure;
+use crate::cli::saved::DataNotes;
+use crate::cli::{Failure, model};
 
 /// Largest request or reply, in bytes: servers accept 64 MiB by default, of which the other fields take a part.
 const MOST_BYTES: usize = 60 << 20;
@@ -14,39 +15,73 @@ const MAX_REPLY_BYTES: i32 = 64 << 20;
 
 /// The last layer and the encoding of the truth that fit a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(in crate::cli) struct Head {
     pub loss: pb::Loss,
     pub outputs: usize,
     /// Classes are sent as labels; otherwise as one-hot targets.
     labels: bool,
+    is_classifier: bool,
 }
 
 impl Head {
     /// The last layer for `truth`, or the reason why `asked` does not fit it.
-    pub(super) fn of(truth: &Truth, asked: Option<pb::Loss>) -> Result<Self, String> {
+    pub(in crate::cli) fn of(truth: &Truth, asked: Option<pb::Loss>) -> Result<Self, String> {
         match truth {
             Truth::Targets(targets) => match asked.unwrap_or(pb::Loss::MeanSquaredError) {
                 loss @ (pb::Loss::MeanSquaredError | pb::Loss::HalfSquaredError) => {
-                    Ok(Self { loss, outputs: targets.columns, labels: false })
+                    Ok(Self { loss, outputs: targets.columns, labels: false, is_classifier: false })
                 }
                 pb::Loss::CrossEntropy | pb::Loss::BinaryCrossEntropy | pb::Loss::Unspecified => Err(
                     "the data are numbers to predict; allowed for --loss are mean-squared-error and half-squared-error".to_owned(),
                 ),
             },
             Truth::Labels { names, .. } => Ok(match asked.unwrap_or(pb::Loss::CrossEntropy) {
-                loss @ pb::Loss::CrossEntropy => Self { loss, outputs: names.len(), labels: true },
+                loss @ pb::Loss::CrossEntropy => Self { loss, outputs: names.len(), labels: true, is_classifier: true },
                 // Two classes need one output.
-                loss @ pb::Loss::BinaryCrossEntropy if names.len() == 2 => Self { loss, outputs: 1, labels: true },
+                loss @ pb::Loss::BinaryCrossEntropy if names.len() == 2 => Self { loss, outputs: 1, labels: true, is_classifier: true },
                 loss @ (pb::Loss::BinaryCrossEntropy
                 | pb::Loss::MeanSquaredError
                 | pb::Loss::HalfSquaredError
-                | pb::Loss::Unspecified) => Self { loss, outputs: names.len(), labels: false },
+                | pb::Loss::Unspecified) => Self { loss, outputs: names.len(), labels: false, is_classifier: true },
             }),
         }
     }
 
+    /// The last layer of a model. Without notes, a class loss tells a classifier.
+    pub(in crate::cli) fn of_model(model: &pb::Model, notes: &DataNotes) -> Result<Self, String> {
+        let spec = model.spec.as_ref().ok_or("the model has no spec")?;
+        let outputs = spec.layers.last().map_or(0, |layer| layer.units);
+        let outputs = usize::try_from(outputs).unwrap_or(0);
+        let loss = spec.loss();
+        let by_loss = match loss {
+            pb::Loss::CrossEntropy | pb::Loss::BinaryCrossEntropy => true,
+            pb::Loss::MeanSquaredError | pb::Loss::HalfSquaredError | pb::Loss::Unspecified => {
+                false
+            }
+        };
+        let is_classifier = by_loss || !notes.classes.is_empty();
+        let labels = match loss {
+            pb::Loss::CrossEntropy => true,
+            pb::Loss::BinaryCrossEntropy => outputs == 1,
+            pb::Loss::MeanSquaredError | pb::Loss::HalfSquaredError | pb::Loss::Unspecified => {
+                false
+            }
+        };
+        Ok(Self {
+            loss,
+            outputs,
+            labels,
+            is_classifier,
+        })
+    }
+
+    /// Whether the model predicts classes.
+    pub(in crate::cli) fn is_classifier(self) -> bool {
+        self.is_classifier
+    }
+
     /// The class that a row of outputs predicts.
-    pub(super) fn class(self, outputs: &[f64]) -> usize {
+    pub(in crate::cli) fn class(self, outputs: &[f64]) -> usize {
         match outputs {
             [output] => usize::from(*output > 0.0),
             outputs => {
@@ -60,7 +95,7 @@ impl Head {
 }
 
 /// The spec of the model of `options`, with a schedule of `total_steps`.
-pub(super) fn spec(
+pub(in crate::cli) fn spec(
     options: &Options,
     head: Head,
     input_size: usize,
@@ -136,61 +171,157 @@ fn optimizer(options: &Options) -> pb::model_spec::Optimizer {
 /// With it and the other defaults, held-out accuracy on the digits is 98.4 % on average and at least 97.2 %, seeds 1 to 20.
 const ADAMW_WEIGHT_DECAY: f64 = 0.1;
 
-/// A model on a server, in its own session.
-pub(super) struct Client {
+/// Where a model comes from.
+pub(in crate::cli) enum Source {
+    /// A spec, and a seed or parameters.
+    New {
+        spec: pb::ModelSpec,
+        seed: i64,
+        parameters: Vec<pb::LayerParameters>,
+    },
+    /// The file of another training.
+    File(Vec<u8>),
+}
+
+/// `sessions/SESSION/models/MODEL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct ModelName {
+    pub session_id: String,
+    pub model_id: String,
+}
+
+impl std::str::FromStr for ModelName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            ["sessions", session, "models", model] if !session.is_empty() && !model.is_empty() => {
+                Ok(Self {
+                    session_id: session.to_owned(),
+                    model_id: model.to_owned(),
+                })
+            }
+            _ => Err("allowed is sessions/SESSION/models/MODEL".to_owned()),
+        }
+    }
+}
+
+impl Source {
+    async fn create(
+        self,
+        server: &backpropd_client::Client,
+        session: &str,
+        model_id: &str,
+    ) -> Result<pb::Model, Failure> {
+        match self {
+            Self::File(bytes) => model::import(server, bytes, session, model_id).await,
+            Self::New {
+                spec,
+                seed,
+                parameters,
+            } => {
+                let request = pb::CreateModelRequest {
+                    session: session.to_owned(),
+                    model_id: model_id.to_owned(),
+                    spec: Some(spec),
+                    seed,
+                    parameters,
+                    request_id: random_id(),
+                    ..Default::default()
+                };
+                let reply = server.create_model(request).await?;
+                reply
+                    .model
+                    .ok_or_else(|| incomplete("CreateModel", "model"))
+            }
+        }
+    }
+}
+
+/// A model on a server.
+pub(in crate::cli) struct Client {
     server: backpropd_client::Client,
     session: String,
+    /// Whether the model stays on the server.
+    stays: bool,
     pub model: pb::Model,
 }
 
 impl Client {
-    /// Creates a session and the model in it.
-    pub(super) async fn create(
+    /// Creates the model that `source` says: in the session of `name`, where it stays, or in a session of its own.
+    pub(in crate::cli) async fn create(
         server: backpropd_client::Client,
-        spec: pb::ModelSpec,
-        seed: i64,
+        source: Source,
+        name: Option<&ModelName>,
     ) -> Result<Self, Failure> {
         // With ids, every call can be repeated after a broken connection.
+        let session_id = name.map_or_else(random_id, |name| name.session_id.clone());
+        let session = format!("sessions/{session_id}");
         let request = pb::CreateSessionRequest {
-            session_id: random_id(),
+            session_id,
             request_id: random_id(),
             ..Default::default()
         };
-        let reply = server.create_session(request).await?;
-        let session = reply
-            .session
-            .ok_or_else(|| incomplete("CreateSession", "session"))?
-            .name;
-        let request = pb::CreateModelRequest {
-            session: session.clone(),
-            model_id: "train".to_owned(),
-            spec: Some(spec),
-            seed,
-            request_id: random_id(),
-            ..Default::default()
-        };
-        let reply = match server.create_model(request).await {
-            Ok(reply) => reply,
-            Err(status) => {
-                // The error is what matters; a session that remains expires by itself.
-                let _ = server
-                    .delete_session(pb::DeleteSessionRequest { name: session })
-                    .await;
-                return Err(status.into());
+        match server.create_session(request).await {
+            Ok(_) => {}
+            Err(status) if name.is_some() && status.code() == tonic::Code::AlreadyExists => {}
+            Err(status) => return Err(status.into()),
+        }
+        let model_id = name.map_or("train", |name| &name.model_id);
+        match source.create(&server, &session, model_id).await {
+            Ok(model) => Ok(Self {
+                server,
+                session,
+                stays: name.is_some(),
+                model,
+            }),
+            Err(failure) => {
+                if name.is_none() {
+                    // The error is what matters; a session that remains expires by itself.
+                    let request = pb::DeleteSessionRequest { name: session };
+                    let _ = server.delete_session(request).await;
+                }
+                Err(failure)
             }
+        }
+    }
+
+    /// A model that continues the training of a file. One whose learning rate has decayed to 0 would learn no more: its
+    /// parameters go into a new model, whose schedule begins anew and ends after `total_steps`.
+    pub(in crate::cli) async fn resume(
+        server: backpropd_client::Client,
+        file: Vec<u8>,
+        name: Option<&ModelName>,
+        total_steps: u64,
+    ) -> Result<Self, Failure> {
+        let found = Self::create(server.clone(), Source::File(file.clone()), None).await?;
+        let mut spec = found.model.spec.clone().unwrap_or_default();
+        let kind = spec.schedule.as_mut().and_then(|all| all.kind.as_mut());
+        let source = match kind {
+            Some(pb::schedule::Kind::Cosine(cosine))
+                if cosine.final_factor == 0.0
+                    && found.model.step >= i64::from(cosine.total_steps) =>
+            {
+                cosine.total_steps = i32::try_from(total_steps).unwrap_or(i32::MAX);
+                Source::New {
+                    spec,
+                    seed: 0,
+                    parameters: found.parameters().await?,
+                }
+            }
+            Some(_) | None if name.is_none() => return Ok(found),
+            Some(_) | None => Source::File(file),
         };
-        let model = reply
-            .model
-            .ok_or_else(|| incomplete("CreateModel", "model"))?;
-        Ok(Self {
-            server,
-            session,
-            model,
-        })
+        found.close().await?;
+        Self::create(server, source, name).await
     }
 
     /// Starts one epoch; `request` has everything but the model.
-    pub(super) async fn train(&self, request: pb::TrainBatchRequest) -> Result<Run, Failure> {
+    pub(in crate::cli) async fn train(
+        &self,
+        request: pb::TrainBatchRequest,
+    ) -> Result<Run, Failure> {
         let request = pb::TrainBatchRequest {
             model: self.model.name.clone(),
             ..request
@@ -199,39 +330,50 @@ impl Client {
     }
 
     /// The model's outputs, in as many calls as their size needs.
-    pub(super) async fn predict(
+    pub(in crate::cli) async fn predict(
         &self,
         inputs: &Matrix,
         head: Head,
-        dtype: pb::Dtype,
     ) -> Result<Matrix, Failure> {
-        let chunk = (MOST_BYTES / (entry_bytes(dtype) * inputs.columns.max(head.outputs))).max(1);
-        let mut values = Vec::with_capacity(inputs.rows() * head.outputs);
-        for from in (0..inputs.rows()).step_by(chunk) {
-            let request = pb::PredictRequest {
-                target: Some(pb::predict_request::Target::Model(self.model.name.clone())),
-                inputs: Some(inputs.tensor(from, chunk, dtype)),
-                max_reply_bytes: MAX_REPLY_BYTES,
-                ..Default::default()
-            };
-            let outputs = self.server.predict(request).await?.outputs;
-            let outputs = outputs.ok_or_else(|| incomplete("Predict", "outputs"))?;
-            let outputs = outputs.to_f64();
-            values.extend(
-                outputs.map_err(|why| Failure::failed(format!("the reply to Predict: {why}")))?,
-            );
-        }
-        if values.len() != inputs.rows() * head.outputs {
-            return Err(incomplete("Predict", "outputs for every sample"));
-        }
-        Ok(Matrix {
-            columns: head.outputs,
-            values,
-        })
+        predict_rows(&self.server, &self.model, inputs, head).await
     }
 
-    /// Deletes the session, and the model with it.
-    pub(super) async fn close(&self) -> Result<(), Failure> {
+    /// The model's parameters, in their exact bits.
+    pub(in crate::cli) async fn parameters(&self) -> Result<Vec<pb::LayerParameters>, Failure> {
+        let request = pb::GetParametersRequest {
+            model: self.model.name.clone(),
+            encoding: pb::TensorEncoding::Raw.into(),
+            max_reply_bytes: MAX_REPLY_BYTES,
+        };
+        Ok(self.server.get_parameters(request).await?.parameters)
+    }
+
+    /// Gives the model other parameters; returns their digest.
+    pub(in crate::cli) async fn set_parameters(
+        &self,
+        parameters: Vec<pb::LayerParameters>,
+    ) -> Result<String, Failure> {
+        let request = pb::SetParametersRequest {
+            model: self.model.name.clone(),
+            parameters,
+            request_id: random_id(),
+            ..Default::default()
+        };
+        Ok(self.server.set_parameters(request).await?.weights_digest)
+    }
+
+    /// The model as a file.
+    pub(in crate::cli) async fn export(&self) -> Result<Vec<u8>, Failure> {
+        let name = self.model.name.clone();
+        let request = pb::ExportModelRequest { name };
+        Ok(self.server.export_model(request).await?)
+    }
+
+    /// Deletes the session, and the model with it, unless the model has been given a name to stay.
+    pub(in crate::cli) async fn close(&self) -> Result<(), Failure> {
+        if self.stays {
+            return Ok(());
+        }
         self.server
             .delete_session(pb::DeleteSessionRequest {
                 name: self.session.clone(),
@@ -241,8 +383,45 @@ impl Client {
     }
 }
 
+/// The outputs of a model, in as many calls as their size needs.
+pub(in crate::cli) async fn predict_rows(
+    server: &backpropd_client::Client,
+    model: &pb::Model,
+    inputs: &Matrix,
+    head: Head,
+) -> Result<Matrix, Failure> {
+    let dtype = model
+        .spec
+        .as_ref()
+        .map_or(pb::Dtype::Float64, pb::ModelSpec::compute);
+    let chunk =
+        (MOST_BYTES / (entry_bytes(dtype) * inputs.columns.max(head.outputs).max(1))).max(1);
+    let mut values = Vec::with_capacity(inputs.rows() * head.outputs);
+    for from in (0..inputs.rows()).step_by(chunk) {
+        let request = pb::PredictRequest {
+            target: Some(pb::predict_request::Target::Model(model.name.clone())),
+            inputs: Some(inputs.tensor(from, chunk, dtype)),
+            max_reply_bytes: MAX_REPLY_BYTES,
+            ..Default::default()
+        };
+        let outputs = server.predict(request).await?.outputs;
+        let outputs = outputs.ok_or_else(|| incomplete("Predict", "outputs"))?;
+        let outputs = outputs.to_f64();
+        values.extend(
+            outputs.map_err(|why| Failure::failed(format!("the reply to Predict: {why}")))?,
+        );
+    }
+    if values.len() != inputs.rows() * head.outputs {
+        return Err(incomplete("Predict", "outputs for every sample"));
+    }
+    Ok(Matrix {
+        columns: head.outputs,
+        values,
+    })
+}
+
 /// A reply without a required field, which a server of this version does not send.
-pub(super) fn incomplete(call: &str, what: &str) -> Failure {
+pub(in crate::cli) fn incomplete(call: &str, what: &str) -> Failure {
     Failure::failed(format!(
         "the reply to {call} lacks the {what}; is the server a backpropd of this version?"
     ))
@@ -256,16 +435,17 @@ fn entry_bytes(dtype: pb::Dtype) -> usize {
 }
 
 /// The request of one epoch on `data`, without the model and the fields that differ between epochs.
-pub(super) fn epoch_request(
+pub(in crate::cli) fn epoch_request(
     data: &Part,
     head: Head,
     options: &Options,
+    dtype: pb::Dtype,
 ) -> Result<pb::TrainBatchRequest, String> {
     let rows = data.inputs.rows();
     let width = data.inputs.columns + if head.labels { 1 } else { head.outputs };
     let bytes = rows
         .saturating_mul(width)
-        .saturating_mul(entry_bytes(options.dtype));
+        .saturating_mul(entry_bytes(dtype));
     if bytes > MOST_BYTES {
         return Err(format!(
             "the training part takes {} MiB ({rows} samples of {} features) and one request can contain {} MiB: use fewer samples or \
@@ -273,7 +453,7 @@ pub(super) fn epoch_request(
             bytes >> 20,
             data.inputs.columns,
             MOST_BYTES >> 20,
-            if options.dtype == pb::Dtype::Float64 {
+            if dtype == pb::Dtype::Float64 {
                 ", or halve it with --dtype float32"
             } else {
                 ""
@@ -290,15 +470,17 @@ pub(super) fn epoch_request(
         ),
         Truth::Labels { labels, .. } => (
             Vec::new(),
-            Some(one_hot(labels, head.outputs).tensor(0, rows, options.dtype)),
+            Some(one_hot(labels, head.outputs).tensor(0, rows, dtype)),
         ),
-        Truth::Targets(targets) => (Vec::new(), Some(targets.tensor(0, rows, options.dtype))),
+        Truth::Targets(targets) => (Vec::new(), Some(targets.tensor(0, rows, dtype))),
     };
     Ok(pb::TrainBatchRequest {
-        inputs: Some(data.inputs.tensor(0, rows, options.dtype)),
+        inputs: Some(data.inputs.tensor(0, rows, dtype)),
         targets,
         labels,
         epochs: 1,
+        // A new model has it in its spec.
+        learning_rate: options.learning_rate.filter(|_| options.resume.is_some()),
         minibatch_size: options
             .batch_size
             .min(i32::try_from(rows).unwrap_or(i32::MAX)),

@@ -2,30 +2,30 @@
 
 use backpropd_client::pb;
 use backpropd_datasets::{
-    Advice, Dataset, OpenError, OpenOptions, ReadError, Split, Standardization, TruthKind,
-    TruthRows,
+    Advice, Dataset, Encoding, OpenError, OpenOptions, Parts, ReadError, Standardization,
+    TruthKind, TruthRows,
 };
 
 use super::options::{Data, Options};
 
 /// Row-major numbers, one row for each sample.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Matrix {
+pub(in crate::cli) struct Matrix {
     pub columns: usize,
     pub values: Vec<f64>,
 }
 
 impl Matrix {
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::cli) fn rows(&self) -> usize {
         self.values.len() / self.columns.max(1)
     }
 
-    pub(super) fn row(&self, row: usize) -> &[f64] {
+    pub(in crate::cli) fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.columns..(row + 1) * self.columns]
     }
 
     /// The rows from `from` on, at most `count`, as they travel.
-    pub(super) fn tensor(&self, from: usize, count: usize, dtype: pb::Dtype) -> pb::Tensor {
+    pub(in crate::cli) fn tensor(&self, from: usize, count: usize, dtype: pb::Dtype) -> pb::Tensor {
         let to = (from + count).min(self.rows());
         let values = &self.values[from * self.columns..to * self.columns];
         let shape = [to - from, self.columns];
@@ -46,7 +46,7 @@ impl Matrix {
 
 /// What there is to predict, one entry or row for each sample.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Truth {
+pub(in crate::cli) enum Truth {
     /// Classes from 0, and what each is called.
     Labels {
         labels: Vec<usize>,
@@ -57,25 +57,29 @@ pub(super) enum Truth {
 
 /// The samples of one part of a split.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Part {
+pub(in crate::cli) struct Part {
     pub inputs: Matrix,
     pub truth: Truth,
 }
 
 /// One part to train on, one to measure on.
-pub(super) struct Samples {
+pub(in crate::cli) struct Samples {
     pub train: Part,
     pub held_out: Part,
     /// What a unit of a standardized target is in the data, for each column; 1 where targets are as they were.
     pub target_scale: Vec<f64>,
 }
 
-/// Reads the samples.
-pub(super) fn load(options: &Options) -> Result<Dataset, String> {
+/// Reads the samples; the columns of a text file by `encoding`, if a model was trained on another one before.
+pub(in crate::cli) fn load(
+    options: &Options,
+    encoding: Option<&Encoding>,
+) -> Result<Dataset, String> {
     let open = OpenOptions {
         label_column: options.label_column.clone(),
         regression: options.regression,
         one_hot: options.one_hot,
+        encoding: encoding.cloned(),
         drop_missing: options.drop_missing,
         ..OpenOptions::default()
     };
@@ -95,7 +99,7 @@ pub(super) fn load(options: &Options) -> Result<Dataset, String> {
 }
 
 /// The error with the option of the command line that would have the file accepted.
-fn advise(error: &OpenError) -> String {
+pub(in crate::cli) fn advise(error: &OpenError) -> String {
     let advice = match error.fault.advice() {
         None => return error.to_string(),
         Some(Advice::Regression) => {
@@ -111,30 +115,26 @@ fn advise(error: &OpenError) -> String {
     format!("{error}; {advice}")
 }
 
-/// Splits `dataset`, and standardizes both parts by the mean and deviation of the training part alone: the held-out part
-/// must not influence them.
-pub(super) fn split(
-    dataset: &Dataset,
-    split: Split,
-    standardize: bool,
-) -> Result<Samples, ReadError> {
-    let parts = split.parts(dataset);
-    let outputs = dataset.truth().target_columns();
-    let constants = if standardize {
-        Some(Standardization::of(dataset, &parts.train)?)
-    } else {
-        None
-    };
-    let targets = constants.as_ref().and_then(|all| all.targets.as_ref());
-    let target_scale = targets.map_or(vec![1.0; outputs], |targets| targets.deviations.clone());
-    let dataset = dataset
-        .with_standardization(constants)
-        .expect("the constants are those of its columns");
-    Ok(Samples {
-        train: part(&dataset, &parts.train)?,
-        held_out: part(&dataset, &parts.held_out)?,
-        target_scale,
-    })
+/// The constants of the training part alone: the held-out part must not influence them.
+pub(in crate::cli) fn standardize(dataset: &Dataset, parts: &Parts) -> Result<Dataset, ReadError> {
+    let constants = Standardization::of(dataset, &parts.train)?;
+    Ok(dataset
+        .with_standardization(Some(constants))
+        .expect("the constants are those of its columns"))
+}
+
+impl Samples {
+    /// The rows of `parts`, standardized by the constants of `dataset` if it has some.
+    pub(in crate::cli) fn of(dataset: &Dataset, parts: &Parts) -> Result<Self, ReadError> {
+        let outputs = dataset.truth().target_columns();
+        let constants = dataset.standardization();
+        let targets = constants.and_then(|all| all.targets.as_ref());
+        Ok(Self {
+            train: part(dataset, &parts.train)?,
+            held_out: part(dataset, &parts.held_out)?,
+            target_scale: targets.map_or(vec![1.0; outputs], |targets| targets.deviations.clone()),
+        })
+    }
 }
 
 fn part(dataset: &Dataset, rows: &[usize]) -> Result<Part, ReadError> {
@@ -160,6 +160,8 @@ fn part(dataset: &Dataset, rows: &[usize]) -> Result<Part, ReadError> {
 
 #[cfg(test)]
 mod tests {
+    use backpropd_datasets::Split;
+
     use super::*;
 
     #[test]
@@ -167,9 +169,9 @@ mod tests {
         let inputs = [1.0, 0.1, 3.0, 0.1, 5.0, 0.2];
         let dataset = Dataset::with_targets(2, inputs.to_vec(), 1, vec![1.0, 3.0, 9.0]);
         let dataset = dataset.expect("valid");
-        let halves = Split::new(0, 0.3).expect("a fraction");
-        let parts = halves.parts(&dataset);
-        let samples = split(&dataset, halves, true).expect("in memory");
+        let parts = Split::new(0, 0.3).expect("a fraction").parts(&dataset);
+        let dataset = standardize(&dataset, &parts).expect("in memory");
+        let samples = Samples::of(&dataset, &parts).expect("in memory");
         let [train, held_out] = [&parts.train, &parts.held_out].map(|rows| {
             let column = |at: usize| rows.iter().map(move |row| inputs[row * 2 + at]);
             column(0).collect::<Vec<f64>>()

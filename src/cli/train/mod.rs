@@ -29,22 +29,24 @@ use std::{
 };
 
 use backpropd_client::pb;
-use backpropd_datasets::{Dataset, Split};
+use backpropd_datasets::{Dataset, ReadError, Split, TruthKind};
 use clap::{ArgMatches, Command};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use self::{
-    client::{Client, Head},
-    dataset::Samples,
+    client::{Client, Source},
     options::{Data, Options},
     progress::Progress,
-    report::{Confusion, Epoch, Report},
+    report::{Epoch, Report},
 };
-use super::{Failure, connection::connect, serve};
-use crate::{
-    config::Config,
-    server::{self, ServeError},
+pub(super) use self::{
+    client::{Head, predict_rows},
+    dataset::{Matrix, Part, Samples, Truth, advise},
+    report::{Confusion, quality},
 };
+use super::answers::model_line;
+use super::local_server::with_client;
+use super::saved::{self, DataNotes};
+use super::{Failure, datasets, serve, transfer};
 
 pub(super) const NAME: &str = "train";
 /// Longest wait for the server to delete the session; after it, the session expires by itself.
@@ -55,169 +57,304 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let options = Options::from_matches(matches).map_err(Failure::usage)?;
-    let dataset = dataset::load(&options).map_err(Failure::usage)?;
-    let samples = samples(&dataset, &options)?;
-    let head = Head::of(&samples.train.truth, options.loss).map_err(Failure::usage)?;
-    let request = client::epoch_request(&samples.train, head, &options).map_err(Failure::usage)?;
-    serve::runtime()?.block_on(with_server(&options, &samples, head, request))
-}
-
-fn samples(dataset: &Dataset, options: &Options) -> Result<Samples, Failure> {
-    let split = Split::new(options.seed, options.test_fraction)
-        .map_err(|violations| Failure::usage(violations.to_string()))?;
-    let standardize = options.standardize && options.data != Data::Digits;
-    dataset::split(dataset, split, standardize).map_err(|error| Failure::failed(error.to_string()))
-}
-
-async fn with_server(
-    options: &Options,
-    split: &Samples,
-    head: Head,
-    request: pb::TrainBatchRequest,
-) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let embedded = match &options.server {
-        Some(_) => None,
-        None => Some(LocalServer::start().await?),
-    };
-    let server = match (&options.server, &embedded) {
-        (Some(server), _) => server.clone(),
-        (None, Some(embedded)) => embedded.address.clone(),
-        (None, None) => unreachable!("a server is started where none is named"),
-    };
-    let result = async {
-        let server = connect(&server).await?;
-        let report = train(server, options, split, head, request, started).await?;
-        publish(&report, options)
-    }
-    .await;
-    if let Some(embedded) = embedded {
-        embedded.stop().await?;
-    }
-    result.map(|()| ExitCode::SUCCESS)
+    let options = Options::from_matches(matches).map_err(Failure::usage)?;
+    let resumed = options.resume.as_deref().map(saved::read).transpose()?;
+    let (file, notes) = resumed.unzip();
+    let notes = notes.map(Option::unwrap_or_default);
+    let encoding = notes.as_ref().and_then(|notes| notes.encoding.as_ref());
+    let dataset = dataset::load(&options, encoding).map_err(Failure::usage)?;
+    let job = Job::new(options, &dataset, notes, started)?;
+    let head = Head::of(&job.samples.train.truth, job.options.loss).map_err(Failure::usage)?;
+    serve::runtime()?.block_on(with_client(job.options.server.as_deref(), async |server| {
+        let report = train(server, &job, head, file).await?;
+        publish(&report, &job.options)
+    }))?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// A server inside this process, on a free port.
-struct LocalServer {
-    address: String,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), ServeError>>,
+/// What is trained on, and how.
+struct Job {
+    options: Options,
+    samples: Samples,
+    notes: DataNotes,
+    /// The data in a line.
+    data: String,
+    started: Instant,
 }
 
-impl LocalServer {
-    async fn start() -> Result<Self, Failure> {
-        let no_port = |error: io::Error| {
-            Failure::failed(format!("cannot start a server on 127.0.0.1: {error}"))
+impl Job {
+    /// Splits the data, and standardizes them by the training part, or as the training that is continued did.
+    fn new(
+        options: Options,
+        dataset: &Dataset,
+        resumed: Option<DataNotes>,
+        started: Instant,
+    ) -> Result<Self, Failure> {
+        let split = Split::new(options.seed, options.test_fraction)
+            .map_err(|violations| Failure::usage(violations.to_string()))?;
+        let parts = split.parts(dataset);
+        let unreadable = |error: ReadError| Failure::failed(error.to_string());
+        let standardizes = options.standardize && options.data != Data::Digits;
+        let scaled = match &resumed {
+            Some(notes) => dataset
+                .with_standardization(notes.standardization.clone())
+                .map_err(|fault| Failure::usage(format!("--resume: {fault}")))?,
+            None if standardizes => dataset::standardize(dataset, &parts).map_err(unreadable)?,
+            None => dataset
+                .with_standardization(None)
+                .map_err(|fault| Failure::failed(fault.to_string()))?,
         };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(no_port)?;
-        let listen = listener.local_addr().map_err(no_port)?;
-        let (stop, stopped) = oneshot::channel();
-        let config = Config {
-            listen,
-            ..Config::default()
+        let notes = DataNotes {
+            encoding: dataset.encoding().cloned(),
+            standardization: scaled.standardization().cloned(),
+            classes: match dataset.truth() {
+                TruthKind::Labels { names } => names.clone(),
+                TruthKind::Targets { .. } => Vec::new(),
+            },
         };
-        let task = tokio::spawn(server::serve(listener, config, async {
-            // A dropped sender means stop as well.
-            let _ = stopped.await;
-        }));
-        Ok(Self {
-            address: format!("http://{listen}"),
-            stop,
-            task,
-        })
-    }
-
-    async fn stop(self) -> Result<(), Failure> {
-        // If the server has failed already, its task returns the error.
-        let _ = self.stop.send(());
-        match self.task.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Failure::failed(format!(
-                "the server inside this process failed: {error}"
-            ))),
-            Err(error) => Err(Failure::failed(format!(
-                "the server inside this process panicked: {error}"
-            ))),
+        if let Some(resumed) = resumed.filter(|resumed| resumed.classes != notes.classes) {
+            return Err(Failure::usage(format!(
+                "--resume: the data have the classes {}, and the model was trained on {}",
+                notes.classes.join(", "),
+                resumed.classes.join(", ")
+            )));
         }
+        Ok(Self {
+            samples: Samples::of(&scaled, &parts).map_err(unreadable)?,
+            notes,
+            data: datasets::line(dataset),
+            options,
+            started,
+        })
     }
 }
 
 async fn train(
     server: backpropd_client::Client,
-    options: &Options,
-    split: &Samples,
+    job: &Job,
     head: Head,
-    request: pb::TrainBatchRequest,
-    started: Instant,
+    file: Option<Vec<u8>>,
 ) -> Result<Report, Failure> {
-    let rows = split.train.inputs.rows();
+    let (options, samples) = (&job.options, &job.samples);
+    let rows = samples.train.inputs.rows();
     let steps_per_epoch = rows.div_ceil(usize::try_from(options.batch_size).unwrap_or(1));
     let total_steps = u64::from(options.epochs) * steps_per_epoch as u64;
-    let spec = client::spec(options, head, split.train.inputs.columns, total_steps);
-    let client = Client::create(server, spec, options.seed).await?;
+    let name = options.name.as_ref();
+    let client = match file {
+        Some(file) => Client::resume(server, file, name, total_steps).await?,
+        None => {
+            let source = Source::New {
+                spec: client::spec(options, head, samples.train.inputs.columns, total_steps),
+                seed: options.seed,
+                parameters: Vec::new(),
+            };
+            Client::create(server, source, name).await?
+        }
+    };
+    let result = train_model(&client, job, total_steps).await;
+    // A session that cannot be deleted in time expires by itself; the result of the training comes first.
+    let closed = tokio::time::timeout(PATIENCE, client.close()).await;
+    let report = result?;
+    closed.unwrap_or(Ok(()))?;
+    Ok(report)
+}
+
+async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Report, Failure> {
+    let (options, samples) = (&job.options, &job.samples);
+    let rows = samples.train.inputs.rows();
+    let head = Head::of_model(&client.model, &job.notes).map_err(Failure::usage)?;
+    check_resumed(client, samples, head)?;
+    let dtype = client
+        .model
+        .spec
+        .as_ref()
+        .map_or(options.dtype, pb::ModelSpec::compute);
+    let request = client::epoch_request(&samples.train, head, options, dtype);
+    let request = request.map_err(Failure::usage)?;
+    if !options.quiet {
+        eprintln!("{}\n{}", job.data, network_line(&client.model, options));
+    }
     let progress = Progress::new(options.epochs, total_steps, rows, options.quiet);
     let result = tokio::select! {
-        result = run_epochs(&client, options, split, head, &request, &progress) => result,
+        result = run_epochs(client, options, samples, head, &request, &progress) => result,
         // The stream is dropped here, which stops the run after its step.
         _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
     };
     progress.finish();
-    // A session that cannot be deleted in time expires by itself; the result of the training comes first.
-    let closed = tokio::time::timeout(PATIENCE, client.close()).await;
-    let (epochs, outcome, outputs) = result?;
-    closed.unwrap_or(Ok(()))?;
+    let trained = result?;
+    if let Some(path) = &options.save {
+        let file = saved::join(&client.export().await?, &job.notes).map_err(Failure::failed)?;
+        transfer::replace(path, &file).map_err(|error| {
+            Failure::failed(format!("cannot write {}: {error}", path.display()))
+        })?;
+    }
     Ok(Report {
         data: data_name(&options.data),
         train_samples: rows,
-        held_out_samples: split.held_out.inputs.rows(),
-        features: split.train.inputs.columns,
+        held_out_samples: samples.held_out.inputs.rows(),
+        features: samples.train.inputs.columns,
         parameters: client.model.parameter_count,
-        confusion: Confusion::of(&outputs, &split.held_out.truth, head),
-        epochs,
-        digest: outcome.weights_digest,
-        steps: outcome.step,
-        total_seconds: started.elapsed().as_secs_f64(),
+        confusion: Confusion::of(&trained.outputs, &samples.held_out.truth, head),
+        epochs: trained.epochs,
+        digest: trained.digest,
+        steps: trained.steps,
+        model: options.name.is_some().then(|| client.model.name.clone()),
+        best_epoch: trained.best_epoch,
+        total_seconds: job.started.elapsed().as_secs_f64(),
     })
 }
 
-/// Trains and evaluates each epoch; returns the epochs, the completion of the last one, and the last outputs.
+/// Whether a model that was trained before fits these samples.
+fn check_resumed(client: &Client, samples: &Samples, head: Head) -> Result<(), Failure> {
+    let spec = client.model.spec.clone().unwrap_or_default();
+    let (features, outputs) = (
+        samples.train.inputs.columns,
+        match &samples.train.truth {
+            dataset::Truth::Labels { names, .. } if head.outputs > 1 => names.len(),
+            dataset::Truth::Labels { .. } => 1,
+            dataset::Truth::Targets(targets) => targets.columns,
+        },
+    );
+    if usize::try_from(spec.input_size) != Ok(features) || head.outputs != outputs {
+        return Err(Failure::usage(format!(
+            "--resume: the model has {} inputs and {} outputs, and the data {features} features and {outputs} to predict",
+            spec.input_size, head.outputs
+        )));
+    }
+    Ok(())
+}
+
+/// The network and its training in a line.
+fn network_line(model: &pb::Model, options: &Options) -> String {
+    let spec = model.spec.clone().unwrap_or_default();
+    let words = |name: &str, prefix: &str| {
+        let name = name.strip_prefix(prefix).unwrap_or(name);
+        name.to_ascii_lowercase().replace('_', " ")
+    };
+    let activation = match spec.layers.first() {
+        Some(layer) if spec.layers.len() > 1 => {
+            words(layer.activation().as_str_name(), "ACTIVATION_") + ", "
+        }
+        Some(_) | None => String::new(),
+    };
+    let from = match model.step {
+        0 => String::new(),
+        step => format!(", from step {step}"),
+    };
+    format!(
+        "{}, {activation}{}, {}, {} parameters; {} epochs, {} samples a step{from}",
+        model_line(model),
+        words(spec.loss().as_str_name(), "LOSS_"),
+        words(spec.compute().as_str_name(), "DTYPE_"),
+        model.parameter_count,
+        options.epochs,
+        options.batch_size,
+    )
+}
+
+/// What a training results in.
+struct Trained {
+    epochs: Vec<Epoch>,
+    /// The epoch, from 1, whose weights the model has.
+    best_epoch: usize,
+    /// Held-out outputs of these weights.
+    outputs: dataset::Matrix,
+    digest: String,
+    steps: i64,
+}
+
+/// The best epoch so far, of a training with patience.
+struct Best {
+    epoch: usize,
+    score: f64,
+    outputs: dataset::Matrix,
+    parameters: Vec<pb::LayerParameters>,
+}
+
+/// Trains and evaluates each epoch, until the last one or the end of the patience.
 async fn run_epochs(
     client: &Client,
     options: &Options,
-    split: &Samples,
+    samples: &Samples,
     head: Head,
     request: &pb::TrainBatchRequest,
     progress: &Progress,
-) -> Result<(Vec<Epoch>, pb::Completed, dataset::Matrix), Failure> {
-    let mut epochs = Vec::new();
+) -> Result<Trained, Failure> {
+    let mut epochs: Vec<Epoch> = Vec::new();
     let mut last = None;
+    let mut best: Option<Best> = None;
+    let first = epoch_of(client.model.step, samples, options);
     for number in 1..=options.epochs {
         let begun = Instant::now();
-        let (losses, completed) = run_epoch(client, options, request, number, progress).await?;
+        let (losses, completed) =
+            run_epoch(client, options, request, first, number, progress).await?;
         let seconds = begun.elapsed().as_secs_f64();
-        let outputs = client
-            .predict(&split.held_out.inputs, head, options.dtype)
-            .await?;
+        let outputs = client.predict(&samples.held_out.inputs, head).await?;
+        let held_out = report::quality(
+            &outputs,
+            &samples.held_out.truth,
+            head,
+            &samples.target_scale,
+        );
         let epoch = Epoch {
             losses,
-            held_out: report::quality(&outputs, &split.held_out.truth, head, &split.target_scale),
+            held_out,
             seconds,
             computed_seconds: computed_seconds(&completed),
         };
         progress.epoch(number, &epoch);
         epochs.push(epoch);
+        if let Some(patience) = options.patience {
+            let score = held_out.score();
+            if best.as_ref().is_none_or(|best| score > best.score) {
+                best = Some(Best {
+                    epoch: epochs.len(),
+                    score,
+                    outputs: outputs.clone(),
+                    parameters: client.parameters().await?,
+                });
+            }
+            let waited = best.as_ref().map_or(0, |best| epochs.len() - best.epoch);
+            if waited >= patience as usize {
+                last = Some((completed, outputs));
+                break;
+            }
+        }
         last = Some((completed, outputs));
     }
     let (completed, outputs) =
         last.ok_or_else(|| Failure::usage("--epochs: at least 1 is needed"))?;
-    Ok((epochs, completed, outputs))
+    let count = epochs.len();
+    Ok(match best.filter(|best| best.epoch < count) {
+        Some(best) => Trained {
+            epochs,
+            best_epoch: best.epoch,
+            outputs: best.outputs,
+            digest: client.set_parameters(best.parameters).await?,
+            steps: completed.step,
+        },
+        None => Trained {
+            best_epoch: count,
+            epochs,
+            outputs,
+            digest: completed.weights_digest,
+            steps: completed.step,
+        },
+    })
+}
+
+/// How many epochs a model at this step has behind it.
+fn epoch_of(step: i64, samples: &Samples, options: &Options) -> i64 {
+    let rows = i64::try_from(samples.train.inputs.rows()).unwrap_or(i64::MAX);
+    step / (rows / i64::from(options.batch_size).max(1)).max(1)
 }
 
 async fn run_epoch(
     client: &Client,
     options: &Options,
     request: &pb::TrainBatchRequest,
+    first: i64,
     number: u32,
     progress: &Progress,
 ) -> Result<(Vec<f64>, pb::Completed), Failure> {
@@ -226,10 +363,11 @@ async fn run_epoch(
     let shuffle_seed = options
         .seed
         .wrapping_mul(1_000_003)
+        .wrapping_add(first)
         .wrapping_add(i64::from(number));
     let request = pb::TrainBatchRequest {
         shuffle_seed: Some(shuffle_seed),
-        request_id: format!("epoch-{number}"),
+        request_id: format!("epoch-{}", first + i64::from(number)),
         ..request.clone()
     };
     let mut run = client.train(request).await?;
@@ -241,7 +379,7 @@ async fn run_epoch(
             Event::Progress(batch) => {
                 losses.extend(batch.steps.iter().map(|step| (step.step, step.loss)));
                 if let Some(step) = batch.steps.last() {
-                    progress.show(number, step);
+                    progress.show(number, step, client.model.step);
                 }
             }
             Event::Completed(event) => completed = Some(event),
@@ -285,7 +423,7 @@ fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
             .confusion
             .as_ref()
             .filter(|_| !options.quiet)
-            .map(|confusion| confusion.table() + "\n\n");
+            .map(|confusion| confusion.table("held-out samples") + "\n\n");
         format!("{}{}", confusion.unwrap_or_default(), report.summary())
     };
     // A reader such as `head` may close the pipe early, which is not an error.
@@ -296,6 +434,12 @@ fn publish(report: &Report, options: &Options) -> Result<(), Failure> {
         if !options.quiet {
             eprintln!("plot: {}", path.display());
         }
+    }
+    if let (Some(path), false) = (&options.save, options.quiet) {
+        eprintln!("model: {}", path.display());
+    }
+    if let (Some(name), false) = (&report.model, options.quiet) {
+        eprintln!("model: {name}");
     }
     Ok(())
 }
@@ -308,18 +452,14 @@ mod tests {
     fn the_defaults_learn_to_read_digits() {
         let matches = command().get_matches_from([NAME, "--quiet"]);
         let options = Options::from_matches(&matches).expect("the defaults");
-        let dataset = dataset::load(&options).expect("built in");
-        let split = samples(&dataset, &options).expect("in memory");
-        let head = Head::of(&split.train.truth, None).expect("classes");
-        let request = client::epoch_request(&split.train, head, &options).expect("small enough");
+        let dataset = dataset::load(&options, None).expect("built in");
+        let job = Job::new(options, &dataset, None, Instant::now()).expect("in memory");
+        let head = Head::of(&job.samples.train.truth, None).expect("classes");
         let runtime = serve::runtime().expect("threads");
-        let report = runtime.block_on(async {
-            let embedded = LocalServer::start().await.expect("a free port");
-            let server = connect(&embedded.address).await.expect("it listens");
-            let report = train(server, &options, &split, head, request, Instant::now()).await;
-            embedded.stop().await.expect("a graceful end");
-            report.expect("trained")
-        });
+        let report = runtime.block_on(with_client(None, async |server| {
+            train(server, &job, head, None).await
+        }));
+        let report = report.expect("trained");
         assert_eq!(report.epochs.len(), 30);
         assert_eq!(report.steps, 30 * 90);
         assert!(

@@ -11,6 +11,8 @@ use clap::{
 use backpropd_client::pb;
 use backpropd_datasets::TruthFile;
 
+use super::client::ModelName;
+
 const COSINE: &str = "cosine";
 const DIGITS: &str = "digits";
 const ACTIVATIONS: &[(&str, pb::Activation)] = &[
@@ -89,6 +91,14 @@ pub(super) struct Options {
     pub dtype: pb::Dtype,
     pub weight_decay: Option<f64>,
     pub clip_norm: f64,
+    /// The most epochs without a better held-out figure.
+    pub patience: Option<u32>,
+    /// Where the model is written.
+    pub save: Option<PathBuf>,
+    /// Where the model stays on the server.
+    pub name: Option<ModelName>,
+    /// The file of the training that is continued.
+    pub resume: Option<PathBuf>,
     pub quiet: bool,
     pub json: bool,
     pub plot: Option<PathBuf>,
@@ -104,7 +114,7 @@ pub(super) fn command(name: &'static str) -> Command {
         )
         .after_help(
             "Examples:\n  backpropd train\n  backpropd train --plot digits.png --layers 128,64 --optimizer sgd --learning-rate 0.1\n  \
-             backpropd train --data iris.csv --label-column species\n  backpropd train --data houses.csv --regression\n  \
+             backpropd train --data iris.csv --label-column species\n  backpropd train --data houses.csv --regression --save houses.safetensors\n  \
              backpropd train --data train-images-idx3-ubyte.gz --layers 128 --batch-size 128 --epochs 10\n  \
              backpropd train --data x.npy --labels y.npy --server localhost:50051",
         )
@@ -196,6 +206,10 @@ fn training_arguments() -> Vec<Arg> {
         text("epochs", "N", "Passes over the training part")
             .default_value("30")
             .value_parser(RangedI64ValueParser::<u32>::new().range(1..=1_000_000)),
+        text("patience", "N", "End after N epochs without a better held-out figure, with the weights of the best epoch")
+            .value_parser(RangedI64ValueParser::<u32>::new().range(1..=1_000_000)),
+        path("resume", "FILE", "Continue the training of a file of --save, with its network, optimizer and constants")
+            .conflicts_with_all(["layers", "activation", "loss", "dtype", "optimizer", "schedule", "weight-decay", "clip-norm", "no-standardize"]),
         text("batch-size", "N", "Samples per step")
             .default_value("16")
             .value_parser(RangedI64ValueParser::<i32>::new().range(1..=i64::from(i32::MAX))),
@@ -215,6 +229,18 @@ fn output_arguments() -> Vec<Arg> {
             "URL",
             "Server to train on, such as localhost:50051 [default: one inside this process]",
         ),
+        path(
+            "save",
+            "FILE",
+            "Write the trained model to a .safetensors file, with all that `predict` needs",
+        ),
+        text(
+            "name",
+            "NAME",
+            "Leave the model on the server of --server, as sessions/SESSION/models/MODEL",
+        )
+        .requires("server")
+        .value_parser(value_parser!(ModelName)),
         path(
             "plot",
             "FILE",
@@ -310,6 +336,10 @@ impl Options {
             dtype: chosen(matches, "dtype", DTYPES).unwrap_or(pb::Dtype::Float32),
             weight_decay: matches.get_one("weight-decay").copied(),
             clip_norm: value(matches, "clip-norm"),
+            patience: matches.get_one("patience").copied(),
+            save: matches.get_one("save").cloned(),
+            name: matches.get_one("name").cloned(),
+            resume: matches.get_one("resume").cloned(),
             quiet: matches.get_flag("quiet"),
             json: matches.get_flag("json"),
             plot,

@@ -317,6 +317,8 @@ mod tests {
             computed_seconds: 0.1,
         };
         Report {
+            model: None,
+            best_epoch: 1,
             data: "digits".to_owned(),
             train_samples: 1438,
             held_out_samples: 359,

@@ -28,7 +28,7 @@ impl Progress {
         let bar = if quiet || !terminal {
             Bar::hidden()
         } else {
-            let template = "{prefix}  {bar:32.cyan/238}  {percent:>3} %  {msg}";
+            let template = "{prefix}  {wide_bar:.cyan/238}  {percent:>3} %  {msg}  {eta} left";
             Bar::new(steps, template, "━━╌")
         };
         Self {
@@ -40,11 +40,11 @@ impl Progress {
         }
     }
 
-    /// Shows that the model is at `step`, which may be less than before: a restarted server repeats steps that were not
+    /// Shows that the model, which began at step `from`, is at `step`. That may be less than before: a restarted server repeats steps that were not
     /// committed.
     #[allow(clippy::cast_precision_loss, reason = "counts of steps")]
-    pub(super) fn show(&self, epoch: u32, step: &pb::StepMetrics) {
-        let steps = step.step.unsigned_abs();
+    pub(super) fn show(&self, epoch: u32, step: &pb::StepMetrics, from: i64) {
+        let steps = step.step.saturating_sub(from).unsigned_abs();
         let rate =
             steps as f64 * self.samples_per_step / self.started.elapsed().as_secs_f64().max(1e-9);
         let before = format!("epoch {epoch}/{}", self.epochs);

@@ -14,7 +14,7 @@ const MOST_CLASSES_SHOWN: usize = 20;
 
 /// How well outputs match the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Quality {
+pub(in crate::cli) enum Quality {
     /// The number of right classes, and of all.
     Classes { right: usize, of: usize },
     /// The root of the mean squared error, in the data's units, and the share of variance explained.
@@ -24,15 +24,22 @@ pub(super) enum Quality {
 impl Quality {
     /// The number to plot: accuracy, or the share of variance explained.
     #[allow(clippy::cast_precision_loss, reason = "counts of samples")]
-    pub(super) fn score(self) -> f64 {
+    pub(in crate::cli) fn score(self) -> f64 {
         match self {
             Self::Classes { right, of } => right as f64 / of as f64,
             Self::Numbers { r2, .. } => r2,
         }
     }
 
+    pub(in crate::cli) fn json(self) -> serde_json::Value {
+        match self {
+            Self::Classes { .. } => json!({"accuracy": self.score()}),
+            Self::Numbers { rmse, r2 } => json!({"rmse": rmse, "r2": r2}),
+        }
+    }
+
     #[cfg(feature = "plot")]
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::cli) fn name(self) -> &'static str {
         match self {
             Self::Classes { .. } => "accuracy",
             Self::Numbers { .. } => "R²",
@@ -54,7 +61,12 @@ impl std::fmt::Display for Quality {
 }
 
 /// Measures outputs against the truth; targets were divided by `scale`, column by column.
-pub(super) fn quality(outputs: &Matrix, truth: &Truth, head: Head, scale: &[f64]) -> Quality {
+pub(in crate::cli) fn quality(
+    outputs: &Matrix,
+    truth: &Truth,
+    head: Head,
+    scale: &[f64],
+) -> Quality {
     match truth {
         Truth::Labels { labels, .. } => {
             let right = labels
@@ -99,14 +111,14 @@ fn fit(outputs: &Matrix, targets: &Matrix, scale: &[f64]) -> Quality {
 
 /// The count of predictions of each class (column) for each true class (row).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Confusion {
+pub(in crate::cli) struct Confusion {
     names: Vec<String>,
     counts: Vec<Vec<usize>>,
 }
 
 impl Confusion {
     /// `None` for a regression.
-    pub(super) fn of(outputs: &Matrix, truth: &Truth, head: Head) -> Option<Self> {
+    pub(in crate::cli) fn of(outputs: &Matrix, truth: &Truth, head: Head) -> Option<Self> {
         let Truth::Labels { labels, names } = truth else {
             return None;
         };
@@ -120,10 +132,14 @@ impl Confusion {
         })
     }
 
-    /// The matrix as a table; with too many classes, the most frequent confusions.
-    pub(super) fn table(&self) -> String {
+    pub(in crate::cli) fn json(&self) -> serde_json::Value {
+        json!({"classes": self.names, "counts": self.counts})
+    }
+
+    /// The matrix of `samples` as a table; with too many classes, the most frequent confusions.
+    pub(in crate::cli) fn table(&self, samples: &str) -> String {
         if self.names.len() > MOST_CLASSES_SHOWN {
-            return self.most_frequent();
+            return self.most_frequent(samples);
         }
         let shorten = |name: &String| name.chars().take(12).collect::<String>();
         let names: Vec<String> = self.names.iter().map(shorten).collect();
@@ -141,7 +157,7 @@ impl Confusion {
             .max(widest_count)
             + 1;
         let mut text = format!(
-            "held-out samples: true class (rows) against predicted class (columns)\n{:>width$} │",
+            "{samples}: true class (rows) against predicted class (columns)\n{:>width$} │",
             ""
         );
         for name in &names {
@@ -169,7 +185,7 @@ impl Confusion {
         text
     }
 
-    fn most_frequent(&self) -> String {
+    fn most_frequent(&self, samples: &str) -> String {
         let mut mistakes: Vec<(usize, &str, &str)> = Vec::new();
         for (row, counts) in self.counts.iter().enumerate() {
             for (column, count) in counts
@@ -182,7 +198,7 @@ impl Confusion {
         }
         mistakes.sort_by_key(|mistake| std::cmp::Reverse(mistake.0));
         let mut text = format!(
-            "{} classes; the most frequent confusions (held-out samples):",
+            "{} classes; the most frequent confusions ({samples}):",
             self.names.len()
         );
         for (count, truth, predicted) in mistakes.iter().take(MOST_CLASSES_SHOWN) {
@@ -203,7 +219,7 @@ fn percent(part: usize, whole: usize) -> String {
 
 /// One epoch, as measured.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Epoch {
+pub(in crate::cli) struct Epoch {
     /// The loss of each step, before its update.
     pub losses: Vec<f64>,
     pub held_out: Quality,
@@ -216,13 +232,13 @@ pub(super) struct Epoch {
 impl Epoch {
     /// The mean over the epoch's steps.
     #[allow(clippy::cast_precision_loss, reason = "counts of steps")]
-    pub(super) fn loss(&self) -> f64 {
+    pub(in crate::cli) fn loss(&self) -> f64 {
         self.losses.iter().sum::<f64>() / self.losses.len() as f64
     }
 }
 
 /// All of a training.
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     pub data: String,
     pub train_samples: usize,
     pub held_out_samples: usize,
@@ -232,22 +248,32 @@ pub(super) struct Report {
     pub confusion: Option<Confusion>,
     pub digest: String,
     pub steps: i64,
+    /// The model's name, if it stays on the server.
+    pub model: Option<String>,
+    /// The epoch whose weights the model has at the end; the last one without `--patience`.
+    pub best_epoch: usize,
     /// From before the connection to after the last prediction.
     pub total_seconds: f64,
 }
 
 impl Report {
-    pub(super) fn train_seconds(&self) -> f64 {
+    pub(in crate::cli) fn train_seconds(&self) -> f64 {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
     }
 
     /// The last line of the output.
     #[allow(clippy::cast_precision_loss, reason = "counts of samples")]
-    pub(super) fn summary(&self) -> String {
+    pub(in crate::cli) fn summary(&self) -> String {
         let seconds = self.train_seconds();
         let samples = (self.train_samples * self.epochs.len()) as f64;
-        let quality = self.epochs.last().map_or(String::new(), |epoch| {
-            format!("held-out {}; ", epoch.held_out)
+        let best = self.epochs.get(self.best_epoch.saturating_sub(1));
+        let quality = best.map_or(String::new(), |epoch| {
+            let which = if self.best_epoch == self.epochs.len() {
+                String::new()
+            } else {
+                format!(" (epoch {})", self.best_epoch)
+            };
+            format!("held-out {}{which}; ", epoch.held_out)
         });
         let mut digest = self.digest.clone();
         digest.truncate(16);
@@ -262,7 +288,7 @@ impl Report {
     }
 
     /// Everything, for programs.
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(in crate::cli) fn json(&self) -> serde_json::Value {
         let epochs: Vec<_> = self
             .epochs
             .iter()
@@ -275,13 +301,9 @@ impl Report {
                     "seconds": epoch.seconds,
                     "computed_seconds": epoch.computed_seconds,
                 });
-                match epoch.held_out {
-                    Quality::Classes { .. } => {
-                        entry["held_out_accuracy"] = json!(epoch.held_out.score())
-                    }
-                    Quality::Numbers { rmse, r2 } => {
-                        entry["held_out_rmse"] = json!(rmse);
-                        entry["held_out_r2"] = json!(r2);
+                if let serde_json::Value::Object(held_out) = epoch.held_out.json() {
+                    for (name, value) in held_out {
+                        entry[format!("held_out_{name}")] = value;
                     }
                 }
                 entry
@@ -295,10 +317,12 @@ impl Report {
             "parameters": self.parameters,
             "steps": self.steps,
             "epochs": epochs,
-            "confusion": self.confusion.as_ref().map(|confusion| json!({"classes": confusion.names, "counts": confusion.counts})),
+            "confusion": self.confusion.as_ref().map(Confusion::json),
             "train_seconds": self.train_seconds(),
             "total_seconds": self.total_seconds,
             "weights_digest": self.digest,
+            "model": self.model,
+            "best_epoch": self.best_epoch,
         })
     }
 }
@@ -328,7 +352,7 @@ mod tests {
             quality(&outputs, &truth, head, &[]),
             Quality::Classes { right: 3, of: 4 }
         );
-        let table = confusion.table();
+        let table = confusion.table("held-out samples");
         assert!(
             table
                 .lines()

@@ -1,0 +1,218 @@
+//! `backpropd datasets`: files of data, converted and described.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use backpropd_datasets::{Dataset, OpenOptions, TruthFile, TruthKind};
+use backpropd_engine::nn::Dtype;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde_json::{Value, json};
+
+use super::train::advise;
+use super::{Failure, grade};
+
+pub(super) const NAME: &str = "datasets";
+const CONVERT: &str = "convert";
+const SHOW: &str = "show";
+
+pub(super) fn command() -> Command {
+    Command::new(NAME)
+        .about("Describe a file of data, or convert it to the format that is read in blocks")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new(SHOW)
+                .about("Describe a file: rows, features, what to predict, number type, digest")
+                .arg(file("file", "FILE", "The file: any format that `train` reads"))
+                .args(reading())
+                .arg(switch("json", "Print one JSON object")),
+        )
+        .subcommand(
+            Command::new(CONVERT)
+                .about("Convert a file of data to .safetensors, which is read in blocks if it is larger than memory")
+                .after_help(
+                    "Example:\n  backpropd datasets convert train-images-idx3-ubyte.gz mnist.safetensors\n\n\
+                     Columns, classes and constants stay with the numbers; the digest stays the same.",
+                )
+                .arg(file("file", "FILE", "The file to read: any format that `train` reads"))
+                .arg(file("out", "OUT.safetensors", "The file to write; an existing file is replaced"))
+                .args(reading())
+                .arg(
+                    Arg::new("dtype")
+                        .long("dtype")
+                        .value_name("NAME")
+                        .value_parser(["float32", "float64"])
+                        .help("Number type to write [default: that of the file; float64 for a text file]"),
+                )
+                .arg(switch("json", "Print one JSON object")),
+        )
+}
+
+fn file(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .value_name(value)
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .action(ArgAction::SetTrue)
+        .help(help)
+}
+
+/// How a file is read, as in `train`.
+fn reading() -> Vec<Arg> {
+    let other = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help(help)
+    };
+    vec![
+        other("labels", "Classes of the rows of an .npy or IDX file [default: the file beside it]")
+            .conflicts_with("targets"),
+        other("targets", "Regression targets of the rows of an .npy file [default: the file beside it]"),
+        Arg::new("label-column")
+            .long("label-column")
+            .value_name("COLUMN")
+            .help("Column of a text file to predict: its name, or its number from 1 [default: the last]"),
+        switch("regression", "Predict a number instead of a class"),
+        switch("one-hot", "Make a feature of 0 or 1 of each text in the columns of a text file that are not numbers"),
+        switch("drop-missing", "Leave out the rows of a text file in which a value is missing"),
+    ]
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    match matches.subcommand() {
+        Some((CONVERT, matches)) => convert(matches),
+        Some((_, matches)) => show(matches),
+        None => Err(Failure::usage("name a command: show or convert")),
+    }
+}
+
+fn open(matches: &ArgMatches, dtype: Option<Dtype>) -> Result<Dataset, Failure> {
+    let path = grade::required::<PathBuf>(matches, "file")?;
+    let options = OpenOptions {
+        label_column: matches.get_one::<String>("label-column").cloned(),
+        regression: matches.get_flag("regression"),
+        one_hot: matches.get_flag("one-hot"),
+        drop_missing: matches.get_flag("drop-missing"),
+        dtype,
+        // A file of a format that cannot be read in blocks is to be converted just because it is large.
+        max_resident_bytes: u64::MAX,
+        ..OpenOptions::default()
+    };
+    let [labels, targets] = ["labels", "targets"].map(|name| matches.get_one::<PathBuf>(name));
+    let truth = labels
+        .cloned()
+        .map(TruthFile::Labels)
+        .or(targets.cloned().map(TruthFile::Targets));
+    let opened = match truth {
+        Some(truth) => backpropd_datasets::open_pair(path, &truth, &options),
+        None => backpropd_datasets::open(path, &options),
+    };
+    opened.map_err(|error| Failure::usage(advise(&error)))
+}
+
+fn show(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let dataset = open(matches, None)?;
+    publish(&dataset, matches, None)
+}
+
+fn convert(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let out = grade::required::<PathBuf>(matches, "out")?;
+    if out.extension().is_none_or(|ending| ending != "safetensors") {
+        return Err(Failure::usage(format!(
+            "{}: given this name, allowed are names that end in .safetensors",
+            out.display()
+        )));
+    }
+    let dtype = matches.get_one::<String>("dtype");
+    let dtype = dtype.map(|name| {
+        if name == "float32" {
+            Dtype::Float32
+        } else {
+            Dtype::Float64
+        }
+    });
+    let dataset = open(matches, dtype)?;
+    dataset
+        .write(out)
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    publish(&dataset, matches, Some(out.display().to_string()))
+}
+
+fn publish(
+    dataset: &Dataset,
+    matches: &ArgMatches,
+    written: Option<String>,
+) -> Result<ExitCode, Failure> {
+    let mut object = json(dataset);
+    let text = if matches.get_flag("json") {
+        if let Some(written) = written {
+            object["file"] = json!(written);
+        }
+        object.to_string() + "\n"
+    } else {
+        let written = written.map_or(String::new(), |written| written + ": ");
+        format!("{written}{}\ndigest {}\n", line(dataset), dataset.digest())
+    };
+    grade::publish(&text, None)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A data set in a line.
+pub(super) fn line(dataset: &Dataset) -> String {
+    let truth = match dataset.truth() {
+        TruthKind::Labels { names } => format!("{} classes", names.len()),
+        TruthKind::Targets { columns: 1 } => "a number to predict".to_owned(),
+        TruthKind::Targets { columns } => format!("{columns} numbers to predict"),
+    };
+    let dropped = match dataset.dropped_rows() {
+        0 => String::new(),
+        rows => format!(", {rows} rows with missing values left out"),
+    };
+    format!(
+        "{} rows × {} features, {truth}, {}, {}{dropped}",
+        dataset.rows(),
+        dataset.features(),
+        dtype(dataset),
+        size(dataset.data_bytes()),
+    )
+}
+
+fn dtype(dataset: &Dataset) -> &'static str {
+    match dataset.dtype() {
+        Dtype::Float32 => "float32",
+        Dtype::Float64 => "float64",
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with a digit")]
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 20 {
+        format!("{:.1} KiB", bytes as f64 / 1024.0)
+    } else {
+        format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    }
+}
+
+fn json(dataset: &Dataset) -> Value {
+    let (classes, columns) = match dataset.truth() {
+        TruthKind::Labels { names } => (json!(names), Value::Null),
+        TruthKind::Targets { columns } => (Value::Null, json!(columns)),
+    };
+    json!({
+        "rows": dataset.rows(),
+        "features": dataset.features(),
+        "classes": classes,
+        "target_columns": columns,
+        "dtype": dtype(dataset),
+        "bytes": dataset.data_bytes(),
+        "digest": dataset.digest().to_string(),
+        "dropped_rows": dataset.dropped_rows(),
+    })
+}

@@ -1,0 +1,69 @@
+//! A server inside this process, for a command without `--server`.
+
+use std::io;
+
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use super::Failure;
+use super::connection::connect;
+use crate::config::Config;
+use crate::server::{self, ServeError};
+
+/// A server inside this process, on a free port, without a data folder.
+pub(super) struct LocalServer {
+    address: String,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl LocalServer {
+    pub(super) async fn start() -> Result<Self, Failure> {
+        let no_port = |error: io::Error| {
+            Failure::failed(format!("cannot start a server on 127.0.0.1: {error}"))
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(no_port)?;
+        let listen = listener.local_addr().map_err(no_port)?;
+        let (stop, stopped) = oneshot::channel();
+        let config = Config {
+            listen,
+            ..Config::default()
+        };
+        let task = tokio::spawn(server::serve(listener, config, async {
+            // A dropped sender means stop as well.
+            let _ = stopped.await;
+        }));
+        Ok(Self {
+            address: format!("http://{listen}"),
+            stop,
+            task,
+        })
+    }
+
+    pub(super) async fn stop(self) -> Result<(), Failure> {
+        // If the server has failed already, its task returns the error.
+        let _ = self.stop.send(());
+        match self.task.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::failed(format!(
+                "the server inside this process failed: {error}"
+            ))),
+            Err(error) => Err(Failure::failed(format!(
+                "the server inside this process panicked: {error}"
+            ))),
+        }
+    }
+}
+
+/// Runs `work` with a client of `server`, or of a server inside this process if none is named.
+pub(super) async fn with_client<V>(
+    server: Option<&str>,
+    work: impl AsyncFnOnce(backpropd_client::Client) -> Result<V, Failure>,
+) -> Result<V, Failure> {
+    let Some(server) = server else {
+        let local = LocalServer::start().await?;
+        let result = async { work(connect(&local.address).await?).await }.await;
+        local.stop().await?;
+        return result;
+    };
+    work(connect(server).await?).await
+}
