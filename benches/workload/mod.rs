@@ -6,7 +6,7 @@ use backpropd::nn::{
     Activation, Architecture, ArchitectureLimits, Batch, Decay, Init, LayerSpec, Loss, Matrix,
     Minibatches, Objective, Optimizer, Reduction, ReluAtZero, Scalar, Schedule,
 };
-use backpropd::training::{Model, Plan, Run, Spec};
+use backpropd::training::{Model, Plan, Run, RunData, Spec};
 use faer::Par;
 
 /// A network, a batch and an optimizer.
@@ -138,7 +138,7 @@ impl Work {
         let spec = self.spec::<T>();
         let plan = Plan {
             minibatches: Minibatches::new(self.rows, self.rows, None),
-            batch: Arc::new(self.batch(&spec)),
+            data: RunData::Batch(Arc::new(self.batch(&spec))),
             steps: u64::MAX,
             learning_rate: None,
             request: None,

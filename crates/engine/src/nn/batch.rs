@@ -1,8 +1,13 @@
 //! Batches: samples with their targets, and the order in which mini-batches visit them.
 
+use std::ops::Range;
+
 use rand::seq::SliceRandom as _;
 
-use super::{Architecture, Loss, Objective, Scalar, Targets, TargetsRef, init::generator};
+use super::{
+    Architecture, Loss, Objective, Samples, SamplesError, Scalar, Targets, TargetsRef,
+    init::generator,
+};
 use crate::fault::Violations;
 
 /// How far the sum of a row of class probabilities may differ from 1.
@@ -278,6 +283,51 @@ impl<T> MinibatchBuffers<T> {
             labels: Vec::new(),
         }
     }
+
+    /// The buffers to append rows to: inputs, targets, labels. Of the last two, one stays empty.
+    pub fn parts(&mut self) -> (&mut Vec<T>, &mut Vec<T>, &mut Vec<u32>) {
+        (&mut self.inputs, &mut self.values, &mut self.labels)
+    }
+
+    /// Removes all rows; the memory stays.
+    pub fn clear(&mut self) {
+        self.inputs.clear();
+        self.values.clear();
+        self.labels.clear();
+    }
+
+    /// The rows, `rows` of them.
+    pub fn view(&self, rows: usize) -> BatchRef<'_, T> {
+        BatchRef {
+            inputs: &self.inputs,
+            targets: if self.labels.is_empty() {
+                TargetsRef::Values(&self.values)
+            } else {
+                TargetsRef::Labels(&self.labels)
+            },
+            rows,
+        }
+    }
+
+    /// Appends rows of a batch.
+    pub(super) fn extend(&mut self, batch: BatchRef<'_, T>, rows: &[usize])
+    where
+        T: Copy,
+    {
+        let columns = batch.inputs.len() / batch.rows;
+        for &row in rows {
+            let inputs = &batch.inputs[row * columns..(row + 1) * columns];
+            self.inputs.extend_from_slice(inputs);
+            match batch.targets {
+                TargetsRef::Values(values) => {
+                    let n = values.len() / batch.rows;
+                    self.values
+                        .extend_from_slice(&values[row * n..(row + 1) * n]);
+                }
+                TargetsRef::Labels(labels) => self.labels.push(labels[row]),
+            }
+        }
+    }
 }
 
 impl<T> Default for MinibatchBuffers<T> {
@@ -330,38 +380,58 @@ impl Minibatches {
         if self.size == self.rows {
             return batch;
         }
-        let from = (index % self.steps_per_epoch()) as usize * self.size;
-        let to = (from + self.size).min(self.rows);
+        let Range {
+            start: from,
+            end: to,
+        } = self.rows_of(index);
         let columns = batch.inputs.len() / batch.rows;
         let Some(seed) = self.seed else {
             return slice(batch, from, to, columns);
         };
         self.shuffle(seed, self.epoch(index));
 
-        buffers.inputs.clear();
-        buffers.values.clear();
-        buffers.labels.clear();
-        for &row in &self.order[from..to] {
-            buffers
-                .inputs
-                .extend_from_slice(&batch.inputs[row * columns..(row + 1) * columns]);
-            match batch.targets {
-                TargetsRef::Values(values) => {
-                    let n = values.len() / batch.rows;
-                    buffers
-                        .values
-                        .extend_from_slice(&values[row * n..(row + 1) * n]);
-                }
-                TargetsRef::Labels(labels) => buffers.labels.push(labels[row]),
-            }
+        buffers.clear();
+        buffers.extend(batch, &self.order[from..to]);
+        buffers.view(to - from)
+    }
+
+    /// [`Self::take`] from samples that may have to be fetched.
+    ///
+    /// # Errors
+    /// The rows cannot be fetched.
+    pub fn fetch<'a, T: Scalar>(
+        &mut self,
+        index: u64,
+        samples: &'a dyn Samples<T>,
+        buffers: &'a mut MinibatchBuffers<T>,
+    ) -> Result<BatchRef<'a, T>, SamplesError> {
+        if let Some(whole) = samples.whole() {
+            return Ok(self.take(index, whole, buffers));
         }
-        BatchRef {
-            inputs: &buffers.inputs,
-            targets: match batch.targets {
-                TargetsRef::Values(_) => TargetsRef::Values(&buffers.values),
-                TargetsRef::Labels(_) => TargetsRef::Labels(&buffers.labels),
-            },
-            rows: to - from,
+        self.order_epoch(self.epoch(index));
+        let rows = self.rows_of(index);
+        buffers.clear();
+        samples.fetch(&self.order[rows.clone()], buffers)?;
+        let following = self.rows_of(index + 1);
+        // The order of the next epoch is not known yet.
+        if following.start > rows.start {
+            samples.announce(&self.order[following]);
+        }
+        Ok(buffers.view(rows.len()))
+    }
+
+    /// The places in the order of its epoch that step `index`, from 0, visits.
+    fn rows_of(&self, index: u64) -> Range<usize> {
+        let from = (index % self.steps_per_epoch()) as usize * self.size;
+        from..(from + self.size).min(self.rows)
+    }
+
+    /// Sets the order of an epoch. A step over all rows takes them as they are.
+    fn order_epoch(&mut self, epoch: u64) {
+        match self.seed {
+            Some(seed) if self.size < self.rows => self.shuffle(seed, epoch),
+            Some(_) | None if self.order.len() != self.rows => self.order = (0..self.rows).collect(),
+            Some(_) | None => {}
         }
     }
 

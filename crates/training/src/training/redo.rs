@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Committed, Model, Outcome, Revision};
 use super::request_log::RequestId;
-use super::run::{Plan, Run};
+use super::run::{Advance, Plan, Run};
+use super::run_data::{DatasetReference, Datasets, RunData};
 use super::spec::Spec;
 use super::tensor_file::{self, MetadataError, numbers, tensor_type, with_metadata};
 use super::workspace::Workspace;
@@ -22,8 +23,9 @@ use backpropd_engine::nn::{
     ARITHMETIC, Batch, Matrix, Minibatches, Scalar, TargetsRef, WeightsDigest,
 };
 
-/// The format version that is written, and the only one that is read.
+/// The format versions that are written and read: with its samples, and with the name of a dataset.
 const VERSION: u32 = 1;
+const VERSION_WITH_DATASET: u32 = 2;
 const INPUTS: &str = "inputs";
 const TARGETS: &str = "targets";
 const LABELS: &str = "labels";
@@ -62,7 +64,7 @@ pub struct RedoOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedoError {
     /// Written by another version of this program.
-    #[error("format version {0}; this program reads version {VERSION}")]
+    #[error("format version {0}; this program reads up to version {VERSION_WITH_DATASET}")]
     Version(u32),
     /// The run began with another model.
     #[error("it began at step {began}, the model is at step {found} or has other weights")]
@@ -75,6 +77,9 @@ pub enum RedoError {
     /// The replay diverges, which the run did not.
     #[error("it diverges after {0} steps")]
     Diverges(u64),
+    /// The samples that it names cannot be read.
+    #[error("its samples cannot be read: {0}")]
+    NoSamples(String),
     /// Undamaged, but not written by this program.
     #[error("not a run: {0}")]
     Malformed(String),
@@ -97,6 +102,9 @@ struct Metadata {
     arithmetic: u32,
     updated: SystemTime,
     request: Option<(RequestId, Outcome)>,
+    /// Where the samples are, unless the record holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dataset: Option<DatasetReference>,
 }
 
 fn first_arithmetic() -> u32 {
@@ -111,7 +119,10 @@ impl<T: Scalar> Redo<T> {
 
     /// The approximate size of the record, in bytes.
     pub fn bytes(&self) -> usize {
-        let batch = self.plan.batch.view();
+        let RunData::Batch(batch) = &self.plan.data else {
+            return 0;
+        };
+        let batch = batch.view();
         let targets = match batch.targets {
             TargetsRef::Values(values) => size_of_val(values),
             TargetsRef::Labels(labels) => size_of_val(labels),
@@ -136,7 +147,10 @@ impl<T: Scalar> Redo<T> {
         let plan = &self.plan;
         let is_own = |(request, _): &&(RequestId, Outcome)| Some(request) == plan.request.as_ref();
         let metadata = Metadata {
-            version: VERSION,
+            version: match plan.data {
+                RunData::Batch(_) => VERSION,
+                RunData::Dataset { .. } => VERSION_WITH_DATASET,
+            },
             minibatch_size: plan.minibatches.size(),
             shuffle_seed: plan.minibatches.seed(),
             learning_rate: plan.learning_rate,
@@ -148,10 +162,18 @@ impl<T: Scalar> Redo<T> {
             arithmetic: ARITHMETIC,
             updated,
             request: self.after.requests.last().filter(is_own).cloned(),
+            dataset: match &plan.data {
+                RunData::Batch(_) => None,
+                RunData::Dataset { reference, .. } => Some((**reference).clone()),
+            },
         };
         let metadata = serde_json::to_string(&metadata).map_err(malformed)?;
+        let RunData::Batch(batch) = &plan.data else {
+            let none: [(&str, TensorView<'_>); 0] = [];
+            return safetensors::serialize(none, with_metadata(metadata)).map_err(malformed);
+        };
         let float = tensor_type::<T>();
-        let batch = plan.batch.view();
+        let batch = batch.view();
         let matrix = |numbers| {
             let bytes: &[u8] = bytemuck::cast_slice(numbers);
             let columns = bytes.len() / size_of::<T>() / batch.rows.max(1);
@@ -172,10 +194,10 @@ impl<T: Scalar> Redo<T> {
 
 /// Whether this program reads that format version.
 pub fn is_known(version: u32) -> bool {
-    version == VERSION
+    [VERSION, VERSION_WITH_DATASET].contains(&version)
 }
 
-/// Replays runs in order, on `par` threads. The caller is the model's only writer. `None` if there are no runs.
+/// Replays runs in order, on `par` threads, with the samples in their records or in `datasets`. The caller is the model's only writer. `None` if there are no runs.
 ///
 /// # Errors
 /// The model is unchanged, or partway through the replay.
@@ -183,12 +205,13 @@ pub fn redo<T: Scalar>(
     runs: &[Vec<u8>],
     model: &Arc<Model<T>>,
     par: Par,
+    datasets: &impl Datasets,
 ) -> Result<Option<RedoOutcome>, RedoError> {
     let spec = model.spec();
     let mut last: Option<Metadata> = None;
     let mut workspace = None;
     for bytes in runs {
-        let (metadata, batch) = decode(bytes, spec)?;
+        let (metadata, data) = decode(bytes, spec, datasets)?;
         let found = model.committed();
         let weights = match &last {
             // The digest after all runs shows whether these are the model's own.
@@ -202,7 +225,7 @@ pub fn redo<T: Scalar>(
             });
         }
         drop(found);
-        workspace = Some(take_steps(&metadata, batch, model, par, workspace)?);
+        workspace = Some(take_steps(&metadata, data, model, par, workspace)?);
         if let Some((request, outcome)) = &metadata.request {
             model.record(Some(request.clone()), outcome.clone());
         }
@@ -218,7 +241,7 @@ pub fn redo<T: Scalar>(
 /// Takes the steps of one run, in the buffers of the previous run.
 fn take_steps<T: Scalar>(
     metadata: &Metadata,
-    batch: Batch<T>,
+    data: RunData<T>,
     model: &Arc<Model<T>>,
     par: Par,
     earlier: Option<Workspace<T>>,
@@ -227,8 +250,8 @@ fn take_steps<T: Scalar>(
     let end = end.ok_or_else(|| malformed("too many steps"))?;
     let (size, seed) = (metadata.minibatch_size, metadata.shuffle_seed);
     let plan = Plan {
-        minibatches: Minibatches::new(batch.rows(), size, seed),
-        batch: Arc::new(batch),
+        minibatches: Minibatches::new(data.rows(), size, seed),
+        data,
         // Never reached, so that the run stops where the recorded one did and its final summary, which is known, is not
         // computed.
         steps: u64::MAX,
@@ -238,13 +261,16 @@ fn take_steps<T: Scalar>(
     let mut run = Run::within(earlier, Arc::clone(model), plan, metadata.first, par);
     let last_step = metadata.began.saturating_add(metadata.steps);
     if metadata.steps > 0 {
-        run.advance(|metrics| {
+        let advance = run.advance(|metrics| {
             if metrics.step < last_step {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
             }
         });
+        if let Advance::NoSamples(error) = advance {
+            return Err(RedoError::NoSamples(error.0));
+        }
     }
     if run.steps_done() != end {
         return Err(RedoError::Diverges(run.steps_done() - metadata.first));
@@ -252,8 +278,18 @@ fn take_steps<T: Scalar>(
     Ok(run.into_workspace())
 }
 
-fn decode<T: Scalar>(bytes: &[u8], spec: &Spec) -> Result<(Metadata, Batch<T>), RedoError> {
-    let metadata: Metadata = tensor_file::metadata(bytes, VERSION)?;
+fn decode<T: Scalar>(
+    bytes: &[u8],
+    spec: &Spec,
+    datasets: &impl Datasets,
+) -> Result<(Metadata, RunData<T>), RedoError> {
+    let metadata: Metadata = tensor_file::metadata(bytes, is_known)?;
+    if let Some(reference) = &metadata.dataset {
+        let samples = datasets.find::<T>(reference, spec);
+        let samples = samples.map_err(RedoError::NoSamples)?;
+        let reference = Arc::new(reference.clone());
+        return Ok((metadata, RunData::Dataset { samples, reference }));
+    }
     let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
     let tensor = |name| tensors.tensor(name).map_err(malformed);
     let matrix = |tensor: &TensorView<'_>| match *tensor.shape() {
@@ -285,7 +321,8 @@ fn decode<T: Scalar>(bytes: &[u8], spec: &Spec) -> Result<(Metadata, Batch<T>), 
         &labels,
         usize::MAX,
     );
-    Ok((metadata, batch.map_err(malformed)?))
+    let batch = Arc::new(batch.map_err(malformed)?);
+    Ok((metadata, RunData::Batch(batch)))
 }
 
 impl From<MetadataError> for RedoError {

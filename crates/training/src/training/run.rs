@@ -8,18 +8,19 @@ use faer::Par;
 
 use super::model::{Committed, Divergence, Model, Outcome, RunSummary};
 use super::request_log::RequestId;
+use super::run_data::RunData;
 use super::workspace::Workspace;
 use backpropd_engine::nn::pauses::{Pauses, is_long};
 use backpropd_engine::nn::threads::share;
 use backpropd_engine::nn::{
-    Batch, Descent, Minibatches, Mlp, Scalar, Updated, WeightsDigest, norm,
+    Descent, Minibatches, Mlp, SamplesError, Scalar, Updated, WeightsDigest, norm,
 };
 
 /// The plan of a run, valid by construction of its parts.
 #[derive(Clone, Debug)]
 pub struct Plan<T> {
-    /// The samples, shared with the code that persists the run.
-    pub batch: Arc<Batch<T>>,
+    /// The samples.
+    pub data: RunData<T>,
     /// How the steps split the samples.
     pub minibatches: Minibatches,
     /// The number of steps of the request, including those of earlier tries.
@@ -48,7 +49,7 @@ pub struct StepMetrics {
 }
 
 /// The state of a run when [`Run::advance`] returns.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Advance {
     /// The observer paused the run; steps remain.
     Paused,
@@ -56,6 +57,14 @@ pub enum Advance {
     Finished(RunSummary),
     /// The next weights would not be finite; the last ones stay.
     Diverged(Divergence),
+    /// The samples of the next step cannot be fetched; the steps before it stay, and the run can be resumed.
+    NoSamples(SamplesError),
+}
+
+/// Why a step is not committed.
+enum StepFailure {
+    Diverged(Divergence),
+    NoSamples(SamplesError),
 }
 
 /// Metrics of a step before it is committed.
@@ -175,7 +184,7 @@ impl<T: Scalar> Run<T> {
         while self.steps_done < self.plan.steps {
             let metrics = match self.step(par) {
                 Ok(metrics) => metrics,
-                Err(divergence) => return self.diverge(divergence),
+                Err(failure) => return self.fail(failure),
             };
             if observe(&metrics).is_break() && self.steps_done < self.plan.steps {
                 return Advance::Paused;
@@ -201,7 +210,7 @@ impl<T: Scalar> Run<T> {
         if self.steps_done < self.plan.steps {
             match self.step_in_blocks(pauses).await {
                 Ok(taken) => metrics = Some(taken),
-                Err(divergence) => return (None, self.diverge(divergence)),
+                Err(failure) => return (None, self.fail(failure)),
             }
             if self.steps_done < self.plan.steps {
                 return (metrics, Advance::Paused);
@@ -212,9 +221,14 @@ impl<T: Scalar> Run<T> {
         (metrics, self.finish(digest))
     }
 
-    fn diverge(&mut self, divergence: Divergence) -> Advance {
-        self.end(Outcome::Diverged(divergence));
-        Advance::Diverged(divergence)
+    fn fail(&mut self, failure: StepFailure) -> Advance {
+        match failure {
+            StepFailure::Diverged(divergence) => {
+                self.end(Outcome::Diverged(divergence));
+                Advance::Diverged(divergence)
+            }
+            StepFailure::NoSamples(error) => Advance::NoSamples(error),
+        }
     }
 
     fn finish(&mut self, digest: WeightsDigest) -> Advance {
@@ -229,15 +243,16 @@ impl<T: Scalar> Run<T> {
     }
 
     /// One step: forward, loss, backward, update, commit.
-    fn step(&mut self, par: Par) -> Result<StepMetrics, Divergence> {
+    fn step(&mut self, par: Par) -> Result<StepMetrics, StepFailure> {
         let (mut next, learning_rate) = self.next();
         let spec = self.model.spec();
         let workspace = &mut self.workspace;
-        let batch = self.plan.minibatches.take(
+        let batch = self.plan.minibatches.fetch(
             self.steps_done,
-            self.plan.batch.view(),
+            self.plan.data.samples(),
             &mut workspace.minibatch,
         );
+        let batch = batch.map_err(StepFailure::NoSamples)?;
         let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
         let old = &self.current.state;
         let mlp = Mlp::new(&spec.architecture, &old.parameters);
@@ -283,15 +298,16 @@ impl<T: Scalar> Run<T> {
     }
 
     /// [`Self::step`] with pauses. Dropped before it resolves, it has no effect.
-    async fn step_in_blocks(&mut self, pauses: &impl Pauses) -> Result<StepMetrics, Divergence> {
+    async fn step_in_blocks(&mut self, pauses: &impl Pauses) -> Result<StepMetrics, StepFailure> {
         let (mut next, learning_rate) = self.next();
         let spec = self.model.spec();
         let workspace = &mut self.workspace;
-        let batch = self.plan.minibatches.take(
+        let batch = self.plan.minibatches.fetch(
             self.steps_done,
-            self.plan.batch.view(),
+            self.plan.data.samples(),
             &mut workspace.minibatch,
         );
+        let batch = batch.map_err(StepFailure::NoSamples)?;
         let target = Arc::get_mut(&mut next).expect("take_spare returns what nobody else holds");
         let old = &self.current.state;
         let mlp = Mlp::new(&spec.architecture, &old.parameters);
@@ -353,16 +369,16 @@ impl<T: Scalar> Run<T> {
         next: Arc<Committed<T>>,
         updated: Updated,
         measured: Measurements,
-    ) -> Result<StepMetrics, Divergence> {
+    ) -> Result<StepMetrics, StepFailure> {
         let index = self.steps_done;
         if updated == Updated::NonFinite || !measured.gradient_norm.is_finite() {
             self.workspace.keep_spare(next);
-            return Err(Divergence {
+            return Err(StepFailure::Diverged(Divergence {
                 steps_done: index,
                 step: self.current.step,
                 loss: measured.loss,
                 gradient_norm: measured.gradient_norm,
-            });
+            }));
         }
         self.model.commit(Arc::clone(&next));
         let last = std::mem::replace(&mut self.current, next);

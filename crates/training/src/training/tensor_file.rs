@@ -30,21 +30,24 @@ pub(super) fn with_metadata(json: String) -> Option<HashMap<String, String>> {
 }
 
 /// Reads a file's metadata. The version is checked before the rest, so that a newer file reports its version.
-pub(super) fn metadata<M: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<M, MetadataError> {
+pub(super) fn metadata<M: DeserializeOwned>(
+    bytes: &[u8],
+    is_known: fn(u32) -> bool,
+) -> Result<M, MetadataError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let entries = header.metadata().clone().unwrap_or_default();
-    read_metadata(&entries, known)
+    read_metadata(&entries, is_known)
 }
 
 /// Reads the metadata from a parsed header.
 pub(super) fn read_metadata<M: DeserializeOwned>(
     entries: &HashMap<String, String>,
-    known: u32,
+    is_known: fn(u32) -> bool,
 ) -> Result<M, MetadataError> {
     let text = entries.get(METADATA);
     let text = text.ok_or_else(|| format!("no {METADATA:?} metadata"))?;
     let Versioned { version } = serde_json::from_str(text)?;
-    if version != known {
+    if !is_known(version) {
         return Err(MetadataError::Version(version));
     }
     Ok(serde_json::from_str(text)?)

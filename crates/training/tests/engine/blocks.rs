@@ -11,7 +11,7 @@ use backpropd_engine::nn::{
     Minibatches, Mlp, Objective, Optimizer, Pauses, Reduction, Scalar, Schedule, WeightsDigest,
     initialize, initialize_in_blocks,
 };
-use backpropd_training::training::{Advance, Model, Plan, Run, Spec, StepMetrics};
+use backpropd_training::training::{Advance, Model, Plan, Run, RunData, Spec, StepMetrics};
 use faer::Par;
 
 use crate::cases::network;
@@ -222,7 +222,7 @@ fn plan(clip_norm: f64) -> (Arc<Model<f64>>, Plan<f64>) {
     );
     let parameters = initialize(&spec.architecture, 4);
     let plan = Plan {
-        batch: Arc::new(batch.expect("it fits")),
+        data: RunData::Batch(Arc::new(batch.expect("it fits"))),
         minibatches: Minibatches::new(200, 150, Some(3)),
         steps: 5,
         learning_rate: None,

@@ -7,7 +7,7 @@ use backpropd_engine::nn::{
     Activation, Batch, Decay, Dtype, ForwardBuffers, Loss, Matrix, Minibatches, Mlp, Objective,
     Optimizer, Reduction, Scalar, Schedule, WeightsDigest, initialize,
 };
-use backpropd_training::training::{Advance, Model, Plan, Run, Spec};
+use backpropd_training::training::{Advance, Model, Plan, Run, RunData, Spec};
 use faer::Par;
 
 use crate::cases::network;
@@ -99,7 +99,7 @@ fn trained_by<T: Scalar>(
     ));
     let plan = Plan {
         minibatches: Minibatches::new(rows, size, Some(3)),
-        batch: Arc::new(batch),
+        data: RunData::Batch(Arc::new(batch)),
         steps,
         learning_rate: None,
         request: None,
@@ -115,7 +115,7 @@ fn trained_by<T: Scalar>(
         });
         match advance {
             Advance::Finished(summary) => return summary.digest,
-            Advance::Diverged(divergence) => panic!("{divergence:?}"),
+            end @ (Advance::Diverged(_) | Advance::NoSamples(_)) => panic!("{end:?}"),
             // Dropped and resumed, as after a disconnect; a reader holds the last step meanwhile.
             Advance::Paused => {
                 let held = model.committed();

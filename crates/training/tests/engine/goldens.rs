@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backpropd_engine::nn::jacobian::Node;
 use backpropd_engine::nn::{Backward, ForwardBuffers, InputGradient, Minibatches, Mlp};
-use backpropd_training::training::{Advance, Model, Plan, Run};
+use backpropd_training::training::{Advance, Model, Plan, Run, RunData};
 use faer::Par;
 use serde_json::Value;
 
@@ -106,7 +106,7 @@ fn ten_steps_of_every_optimizer_and_schedule_are_pytorchs() {
         let model = Arc::new(Model::new(spec, parameters, 0));
         let plan = Plan {
             minibatches: Minibatches::new(batch.rows(), batch.rows(), None),
-            batch: Arc::new(batch),
+            data: RunData::Batch(Arc::new(batch)),
             steps: 10,
             learning_rate: None,
             request: None,

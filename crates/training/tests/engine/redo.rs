@@ -1,16 +1,18 @@
 //! A recorded run is replayed bit for bit, or refused.
 
+use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backpropd_engine::nn::{
-    ARITHMETIC, Activation, Batch, Decay, Loss, Matrix, Minibatches, Objective, Optimizer,
-    Reduction, Scalar, Schedule, initialize,
+    ARITHMETIC, Activation, Batch, BatchRef, Decay, Loss, Matrix, MinibatchBuffers, Minibatches,
+    Objective, Optimizer, Reduction, Samples, SamplesError, Scalar, Schedule, initialize,
 };
 use backpropd_training::training::redo::redo;
 use backpropd_training::training::{
-    Advance, Committed, Model, Outcome, Plan, Redo, RedoError, RequestId, Revision, Run, Spec,
+    Advance, Begin, Committed, DatasetReference, Datasets, Model, NoDatasets, Outcome, Plan, Redo,
+    RedoError, RequestId, Revision, Run, RunData, Selection, Spec,
 };
 use faer::Par;
 
@@ -72,7 +74,7 @@ fn plan<T: Scalar>(spec: &Spec, size: usize, seed: Option<i64>, steps: u64) -> P
         ROWS,
     );
     Plan {
-        batch: Arc::new(batch.expect("it fits")),
+        data: RunData::Batch(Arc::new(batch.expect("it fits"))),
         minibatches: Minibatches::new(ROWS, size, seed),
         steps,
         learning_rate: seed.map(|_| 0.02),
@@ -135,7 +137,7 @@ fn is_done_again<T: Scalar>(loss: Loss, size: usize, seed: Option<i64>, taken: u
     assert!(written.bytes() < bytes.len());
 
     let again = copy(&spec, before);
-    let redone = redo(&[bytes], &again, Par::rayon(2)).expect("it is done again");
+    let redone = redo(&[bytes], &again, Par::rayon(2), &NoDatasets).expect("it is done again");
     let redone = redone.expect("a run");
     assert_eq!((redone.updated, redone.other_digest), (later(), None));
     let found = again.revision();
@@ -188,7 +190,7 @@ fn a_run_that_diverged_is_done_again_up_to_there() {
     };
     let bytes = written.encode(&spec, later()).expect("it is written");
     let again = copy(&spec, before);
-    redo(&[bytes], &again, Par::Seq).expect("it is done again");
+    redo(&[bytes], &again, Par::Seq, &NoDatasets).expect("it is done again");
     assert!(same(&again.committed(), &after.committed));
     let (_, outcome) = again.revision().requests.pop().expect("remembered");
     // Its gradient was NaN, which equals nothing.
@@ -234,22 +236,153 @@ fn runs_are_done_again_one_after_the_other_or_not_at_all() {
         runs.push(redo.encode(&spec, later()).expect("it is written"));
     }
     let again = copy(&spec, first.clone());
-    let redone = redo(&runs, &again, Par::Seq)
+    let redone = redo(&runs, &again, Par::Seq, &NoDatasets)
         .expect("done again")
         .expect("runs");
     assert_eq!(redone.other_digest, None);
     assert!(same(&again.committed(), &model.committed()));
 
     runs.remove(1);
-    let gap = redo(&runs, &copy(&spec, first), Par::Seq);
+    let gap = redo(&runs, &copy(&spec, first), Par::Seq, &NoDatasets);
     assert_eq!(gap, Err(RedoError::OtherModel { began: 6, found: 4 }));
+}
+
+/// Rows that a test holds in place of a file.
+#[derive(Debug)]
+struct Stored<T> {
+    batch: Arc<Batch<T>>,
+    /// The first row that cannot be read.
+    readable: usize,
+}
+
+impl<T: Scalar> Samples<T> for Stored<T> {
+    fn rows(&self) -> usize {
+        ROWS
+    }
+
+    fn whole(&self) -> Option<BatchRef<'_, T>> {
+        None
+    }
+
+    fn fetch(&self, rows: &[usize], into: &mut MinibatchBuffers<T>) -> Result<(), SamplesError> {
+        match rows.iter().find(|row| **row >= self.readable) {
+            Some(row) => Err(SamplesError(format!("row {row} is gone"))),
+            None => self.batch.fetch(rows, into),
+        }
+    }
+}
+
+/// The one dataset of a test.
+struct OneDataset(Arc<Batch<f32>>);
+
+impl Datasets for OneDataset {
+    fn find<T: Scalar>(
+        &self,
+        reference: &DatasetReference,
+        _: &Spec,
+    ) -> Result<Arc<dyn Samples<T>>, String> {
+        assert_eq!(reference.digest, "abc");
+        let batch: Box<dyn Any> = Box::new(Arc::clone(&self.0));
+        let batch = *batch.downcast::<Arc<Batch<T>>>().expect("the same type");
+        Ok(Arc::new(Stored {
+            batch,
+            readable: ROWS,
+        }))
+    }
+}
+
+fn from_dataset(plan: Plan<f32>, readable: usize) -> (Plan<f32>, Arc<Batch<f32>>) {
+    let RunData::Batch(batch) = &plan.data else {
+        unreachable!("the plans of these tests hold a batch")
+    };
+    let (batch, reference) = (
+        Arc::clone(batch),
+        DatasetReference {
+            dataset: "sessions/lab/datasets/seven".to_owned(),
+            digest: "abc".to_owned(),
+            selection: Selection::All,
+            standardize: false,
+            is_lasting: true,
+        },
+    );
+    let samples = Arc::new(Stored {
+        batch: Arc::clone(&batch),
+        readable,
+    });
+    let data = RunData::Dataset {
+        samples,
+        reference: Arc::new(reference),
+    };
+    (Plan { data, ..plan }, batch)
+}
+
+#[test]
+fn a_run_on_a_dataset_has_the_bits_of_its_rows_and_its_record_names_them() {
+    for (size, seed) in [(3, Some(2)), (3, None), (ROWS, None), (ROWS, Some(1))] {
+        let (sent, named) = (
+            model::<f32>(Loss::CrossEntropy),
+            model::<f32>(Loss::CrossEntropy),
+        );
+        let spec = sent.spec().clone();
+        let plan = plan::<f32>(&spec, size, seed, 7);
+        train(&sent, plan.clone(), 0, u64::MAX);
+
+        let (plan, batch) = from_dataset(plan, ROWS);
+        let before = named.revision();
+        train(&named, plan.clone(), 0, u64::MAX);
+        assert!(
+            same(&sent.committed(), &named.committed()),
+            "{size} {seed:?}"
+        );
+
+        let redo_of = Redo {
+            plan,
+            first: 0,
+            before: Arc::clone(&before.committed),
+            after: named.revision(),
+        };
+        assert_eq!(redo_of.bytes(), 0);
+        let record = redo_of.encode(&spec, later()).expect("it is written");
+        let again = copy(&spec, before.clone());
+        let redone = redo(&[record.clone()], &again, Par::Seq, &OneDataset(batch));
+        assert_eq!(
+            redone.expect("done again").expect("a run").other_digest,
+            None
+        );
+        assert!(same(&again.committed(), &named.committed()));
+
+        let gone = redo(&[record], &copy(&spec, before), Par::Seq, &NoDatasets);
+        let told = "sessions/lab/datasets/seven does not exist".to_owned();
+        assert_eq!(gone, Err(RedoError::NoSamples(told)));
+    }
+}
+
+#[test]
+fn a_run_whose_samples_cannot_be_read_keeps_the_steps_before_and_goes_on_later() {
+    let (undisturbed, model) = (
+        model::<f32>(Loss::CrossEntropy),
+        model::<f32>(Loss::CrossEntropy),
+    );
+    let plan = plan::<f32>(model.spec(), 2, None, 4);
+    train(&undisturbed, plan.clone(), 0, u64::MAX);
+    let (disturbed, _) = from_dataset(plan.clone(), 5);
+    let mut run = Run::new(Arc::clone(&model), disturbed, 0, Par::Seq);
+    let advance = run.advance(|_| ControlFlow::Continue(()));
+    let told = SamplesError("row 5 is gone".to_owned());
+    assert_eq!(advance, Advance::NoSamples(told));
+    assert_eq!(run.steps_done(), 2);
+    drop(run);
+    let begin = model.begin(plan.request.as_ref(), None);
+    assert_eq!(begin, Ok(Begin::Resume { steps_done: 2 }));
+    train(&model, plan, 2, u64::MAX);
+    assert!(same(&undisturbed.committed(), &model.committed()));
 }
 
 #[test]
 fn a_run_of_another_model_is_not_done_at_all() {
     let (model, before, bytes) = written();
     let runs = [bytes];
-    let other_step = redo(&runs, &model, Par::Seq);
+    let other_step = redo(&runs, &model, Par::Seq, &NoDatasets);
     let refused = RedoError::OtherModel { began: 0, found: 4 };
     assert_eq!(other_step, Err(refused));
 
@@ -259,7 +392,10 @@ fn a_run_of_another_model_is_not_done_at_all() {
     other_weights.set_parameters(weights);
     let untouched = other_weights.committed();
     let refused = RedoError::OtherModel { began: 0, found: 0 };
-    assert_eq!(redo(&runs, &other_weights, Par::Seq), Err(refused));
+    assert_eq!(
+        redo(&runs, &other_weights, Par::Seq, &NoDatasets),
+        Err(refused)
+    );
     assert!(Arc::ptr_eq(&other_weights.committed(), &untouched));
 }
 
@@ -282,7 +418,7 @@ fn weights_that_come_out_otherwise_are_kept_and_told() {
     let elsewhere = format!("{}{}", &then[1..], &then[..1]);
     let runs = [with(&bytes, &then, &elsewhere)];
     let again = copy(model.spec(), before);
-    let redone = redo(&runs, &again, Par::Seq)
+    let redone = redo(&runs, &again, Par::Seq, &NoDatasets)
         .expect("it is done")
         .expect("a run");
     assert_eq!(
@@ -297,7 +433,7 @@ fn a_run_of_another_arithmetic_is_told_and_one_from_before_it_was_noted_is_of_th
     let (model, before, bytes) = written();
     let other = |runs: &[Vec<u8>]| {
         let again = copy(model.spec(), before.clone());
-        let redone = redo(runs, &again, Par::Seq)
+        let redone = redo(runs, &again, Par::Seq, &NoDatasets)
             .expect("it is done")
             .expect("a run");
         redone.other_arithmetic
@@ -318,7 +454,12 @@ fn a_run_that_diverges_where_it_did_not_is_told() {
     other_weights.set_parameters(vec![f64::MAX; model.committed().state.parameters.len()]);
     let own = before.committed.digest(model.spec()).to_string();
     let other = other_weights.committed().digest(model.spec()).to_string();
-    let told = redo(&[with(&bytes, &own, &other)], &other_weights, Par::Seq);
+    let told = redo(
+        &[with(&bytes, &own, &other)],
+        &other_weights,
+        Par::Seq,
+        &NoDatasets,
+    );
     assert_eq!(told, Err(RedoError::Diverges(0)));
 }
 
@@ -327,10 +468,15 @@ fn bytes_that_are_no_run_are_refused_and_end_nothing() {
     let (model, before, bytes) = written();
     for length in 0..bytes.len() {
         let cut = [bytes[..length].to_vec()];
-        let refused = redo(&cut, &copy(model.spec(), before.clone()), Par::Seq);
+        let refused = redo(
+            &cut,
+            &copy(model.spec(), before.clone()),
+            Par::Seq,
+            &NoDatasets,
+        );
         assert!(refused.is_err(), "{length}");
     }
     let newer = [with(&bytes, r#"\"version\":1"#, r#"\"version\":7"#)];
-    let refused = redo(&newer, &copy(model.spec(), before), Par::Seq);
+    let refused = redo(&newer, &copy(model.spec(), before), Par::Seq, &NoDatasets);
     assert_eq!(refused, Err(RedoError::Version(7)));
 }

@@ -7,7 +7,9 @@ use backpropd_engine::nn::{
     Activation, Batch, Decay, Dtype, Loss, Matrix, Minibatches, Objective, Optimizer, Reduction,
     Schedule, initialize,
 };
-use backpropd_training::training::{Advance, Begin, Model, Outcome, Plan, RequestId, Run, Spec};
+use backpropd_training::training::{
+    Advance, Begin, Model, Outcome, Plan, RequestId, Run, RunData, Spec,
+};
 use faer::Par;
 
 use crate::cases::network;
@@ -56,7 +58,7 @@ fn plan(spec: &Spec, steps: u64, request: Option<RequestId>) -> Plan<f64> {
     )
     .expect("it fits");
     Plan {
-        batch: Arc::new(batch),
+        data: RunData::Batch(Arc::new(batch)),
         minibatches: Minibatches::new(5, 2, Some(1)),
         steps,
         learning_rate: None,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     About, CHECKSUM, CHECKSUM_BYTES, DecodedModel, FIRST, Metadata, Rules, SECOND, SnapshotError,
-    VERSION, malformed, places,
+    is_known, malformed, places,
 };
 use crate::training::model::{Committed, Model, Revision};
 use crate::training::request_log::RequestId;
@@ -72,7 +72,7 @@ impl Head {
             return Ok(None);
         };
         let header: Header = serde_json::from_slice(header).map_err(malformed)?;
-        let metadata: Metadata = tensor_file::read_metadata(&header.metadata, VERSION)?;
+        let metadata: Metadata = tensor_file::read_metadata(&header.metadata, is_known)?;
         rules.check(&metadata)?;
         let spec = metadata.spec.clone().validate(&rules.limits);
         let spec = spec.map_err(malformed)?;
