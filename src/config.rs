@@ -190,6 +190,18 @@ settings! {
     /// Units of one layer, and features of an input.
     max_units: usize = 65_536, 1..=1 << 30;
 
+    "Datasets":
+    /// Folder of datasets that every client can use and none can change: .safetensors, .npz, .npy, .csv, .csv.gz, .tsv and IDX files; empty = none but the built-in digits.
+    datasets: String = String::new(), ..;
+    /// Memory for open datasets, in bytes; a dataset that does not fit is read from its file in blocks.
+    max_dataset_memory_bytes: usize = 2 * GIB, MIB..=MOST_BYTES;
+    /// Datasets in one session.
+    max_datasets_per_session: usize = 16, 0..=1_000_000;
+    /// Size of the datasets of one session, in bytes.
+    max_session_dataset_bytes: usize = 4 * GIB, 0..=MOST_BYTES;
+    /// Size of the datasets of all sessions, in bytes.
+    max_total_dataset_bytes: usize = 64 * GIB, 0..=MOST_BYTES;
+
     "Work of one call":
     /// Samples (rows) in one call.
     max_batch_rows: usize = 1_048_576, 1..=1 << 31;

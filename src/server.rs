@@ -17,10 +17,12 @@ use crate::host::Host;
 pub use crate::host::HostError;
 pub use crate::host::clock::Clock;
 use crate::rpc::Router;
+use crate::rpc::handlers::datasets::Datasets;
 use crate::rpc::handlers::grading::Gradings;
 use crate::rpc::handlers::server_info::ServerInfo;
 use crate::rpc::handlers::sessions::Sessions;
 use crate::rpc::pb;
+use crate::rpc::services::dataset_service_server::DatasetServiceServer;
 use crate::rpc::services::grading_service_server::GradingServiceServer;
 use crate::rpc::services::server_service_server::ServerServiceServer;
 use crate::rpc::services::session_service_server::SessionServiceServer;
@@ -143,6 +145,10 @@ fn wrapped(host: &Arc<Host>, routes: Routes) -> Result<CallLog<Router>, ServeErr
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
         )
         .add_service(
+            DatasetServiceServer::new(Datasets(Arc::clone(host)))
+                .max_decoding_message_size(receive),
+        )
+        .add_service(
             GradingServiceServer::new(Gradings(Arc::clone(host)))
                 .max_decoding_message_size(receive),
         )
@@ -167,6 +173,7 @@ async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) 
     let services = [
         "",
         "backprop.v1.TrainingService",
+        "backprop.v1.DatasetService",
         "backprop.v1.SessionService",
         "backprop.v1.GradingService",
         "backprop.v1.ServerService",
@@ -201,7 +208,7 @@ mod tests {
                 let fits = match (method.client_streaming(), method.server_streaming()) {
                     (false, false) => kind == Kind::Unary,
                     (false, true) => matches!(kind, Kind::Events | Kind::Export),
-                    (true, false) => kind == Kind::Import,
+                    (true, false) => matches!(kind, Kind::Import | Kind::Upload),
                     (true, true) => false,
                 };
                 assert!(

@@ -6,6 +6,7 @@
 //! sessions/{session}/session.json
 //! sessions/{session}/{model}.safetensors            the last commit
 //! sessions/{session}/{model}.previous.safetensors   the one before
+//! sessions/{session}/{dataset}.dataset.safetensors  a dataset
 //! log/                              newer commits, until they are in the models' files (see `log`)
 //! quarantine/                       files that could not be read, each under a unique name
 //! trash/                            sessions that expired (see `trash`)
@@ -19,6 +20,7 @@
 //! crash the file is the old or the new one, whole. The store does not interpret contents. Ids consist of lower-case
 //! letters, digits and hyphens, which makes them valid file names on every platform.
 
+mod datasets;
 mod disk;
 mod formats;
 mod head;
@@ -53,6 +55,8 @@ pub use formats::Formats;
 pub use log::{LoggedCommits, SEGMENT_BYTES, Segment};
 pub use manifest::{Mark, Marks};
 pub use record::{Anchor, Kind, Record};
+use sessions::SessionContents;
+
 pub use sessions::FoundSession;
 pub use storage::Storage;
 pub use trash::TrashedSession;
@@ -114,8 +118,8 @@ pub struct Store<D: Disk = RealDisk> {
     marks: Mutex<Marks>,
     /// Whether there was a manifest at startup.
     had_manifest: bool,
-    /// The sessions at startup, with the ids of their models.
-    found: Mutex<Vec<(String, Vec<String>)>>,
+    /// The sessions at startup, with the ids of their models and datasets.
+    found: Mutex<Vec<(String, SessionContents)>>,
     /// Problems with the folder at startup.
     findings: Vec<String>,
     /// Whether the last check of the folder found a problem, so that each is logged once.

@@ -36,7 +36,8 @@ const ROOMS: [(&str, &[&str]); 16] = [
     (
         "rpc",
         &[
-            "client", "encoded", "fault", "formula", "grade", "host", "nn", "status", "training",
+            "client", "datasets", "encoded", "fault", "formula", "grade", "host", "nn", "status",
+            "training",
         ],
     ),
     ("server", &["config", "host", "rpc", "transport"]),

@@ -76,7 +76,7 @@ async fn read(client: &mut Training, request: pb::TrainBatchRequest) -> (usize, 
         match message.event {
             Some(Event::Progress(progress)) => heard += progress.steps.len(),
             Some(Event::Completed(end)) => computed = end.timings.unwrap().computed,
-            Some(Event::Started(_)) | None => {}
+            Some(Event::Started(_) | Event::HeldOut(_)) | None => {}
         }
     }
     let computed = computed.expect("a run ends with what it took");

@@ -5,7 +5,9 @@ pub mod assignments;
 pub mod caller;
 pub mod clock;
 pub mod compute;
+pub mod datasets;
 pub mod deadline;
+pub mod disk_thread;
 pub mod durability;
 pub mod grading_desk;
 pub mod limits;
@@ -33,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use self::caller::Caller;
 use self::clock::Clock;
 use self::compute::{Compute, ComputeLimits};
+use self::datasets::{Catalogue, SharedDatasetsError};
 use self::durability::Persistence;
 use self::grading_desk::{GradingDesk, GradingDeskError};
 use self::limits::memory::Account;
@@ -56,6 +59,9 @@ pub enum HostError {
     /// The assignments or the grading secret cannot be loaded.
     #[error(transparent)]
     Grading(#[from] GradingDeskError),
+    /// The folder of shared datasets cannot be used.
+    #[error(transparent)]
+    Datasets(#[from] SharedDatasetsError),
     /// The data folder could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,6 +78,7 @@ pub struct Host {
     pub config: Config,
     pub limits: ArchitectureLimits,
     registry: Mutex<Registry<ModelEntry>>,
+    pub datasets: Catalogue,
     pub grading: GradingDesk,
     pub persistence: Persistence,
     pub session_turns: SessionTurns,
@@ -131,6 +138,7 @@ impl Host {
                 session_ttl: Duration::from_secs(config.session_ttl_seconds),
                 requests_per_session: config.request_ids_per_model,
             })),
+            datasets: Catalogue::start(&config)?,
             grading,
             persistence,
             session_turns: SessionTurns::default(),
@@ -149,6 +157,7 @@ impl Host {
         host.persistence
             .load_all(
                 &mut host.registry(),
+                &host.datasets,
                 remembered,
                 host.config.compute_threads(),
                 host.now(),

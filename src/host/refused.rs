@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::fault::Violations;
 use crate::training::{
-    BeginError, Divergence, ModelName, OverLimit, RegistryError, RequestIdReused,
+    BeginError, DatasetName, Divergence, ModelName, OverLimit, RegistryError, RequestIdReused,
 };
 
 /// Why a call was rejected or ended.
@@ -72,6 +72,19 @@ pub enum Refused {
     NotRead,
     /// The model's last commit is damaged; the message says where the files are now.
     Lost(String),
+    /// There is no such dataset.
+    NoDataset(DatasetName),
+    /// The dataset's id is taken.
+    DatasetTaken(DatasetName),
+    /// A shared dataset cannot be changed.
+    SharedDataset(DatasetName),
+    /// The dataset cannot be read.
+    DatasetUnreadable {
+        /// The dataset.
+        name: DatasetName,
+        /// The cause, without paths of the machine.
+        error: String,
+    },
     /// The model's access is COMPARE_ONLY.
     CompareOnly,
     /// The model is COMPARE_ONLY and has no fixed batch.
@@ -106,6 +119,10 @@ pub enum Stop {
     RunTime,
     /// StopTraining stopped the run.
     Requested,
+    /// The dataset was deleted.
+    DatasetDeleted,
+    /// The dataset cannot be read, or its file has changed.
+    DatasetUnreadable,
 }
 
 /// Why a commit failed.
@@ -189,6 +206,10 @@ impl Refused {
             | Self::SlowReader
             | Self::NotStored(_)
             | Self::NotRead
+            | Self::NoDataset(_)
+            | Self::DatasetTaken(_)
+            | Self::SharedDataset(_)
+            | Self::DatasetUnreadable { .. }
             | Self::CompareOnly
             | Self::NoCompareBatch
             | Self::Bug => false,

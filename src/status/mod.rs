@@ -140,6 +140,24 @@ impl From<Refused> for Status {
                 Refusal::new(Reason::NotRead, message).status()
             }
             Refused::Lost(message) => Refusal::new(Reason::DataLoss, message).status(),
+            Refused::NoDataset(name) => {
+                let message = format!("there is no dataset {name}");
+                not_found("dataset", &name.to_string(), &message)
+            }
+            Refused::DatasetTaken(name) => {
+                let message = format!("{name} already exists");
+                taken("dataset", &name.to_string(), &message)
+            }
+            Refused::SharedDataset(name) => {
+                let message = format!(
+                    "{name} is a file of the server, which clients can read but not change: create a dataset in a session"
+                );
+                Refusal::new(Reason::SharedDataset, message).status()
+            }
+            Refused::DatasetUnreadable { name, error } => {
+                let message = format!("{name} cannot be used: {error}");
+                Refusal::new(Reason::DatasetUnreadable, message).status()
+            }
             Refused::CompareOnly => compare_only(),
             Refused::NoCompareBatch => no_compare_batch(),
             Refused::Bug => internal(),
@@ -380,6 +398,11 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
             "the run exceeded the time limit of one call (max_run_seconds)",
         ),
         Stop::Requested => (Reason::Stopped, "StopTraining stopped the run"),
+        Stop::DatasetDeleted => (Reason::DatasetDeleted, "the dataset was deleted"),
+        Stop::DatasetUnreadable => (
+            Reason::DatasetUnreadable,
+            "the file of the dataset has changed or cannot be read (the server's log says more)",
+        ),
     };
     let message = match committed {
         None => format!("{what} before the answer was ready"),
@@ -397,9 +420,13 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
     }
     match stop {
         Stop::RunTime => refusal.quota("max_run_seconds", what).status(),
-        Stop::Deadline | Stop::Client | Stop::Shutdown | Stop::Deleted | Stop::Requested => {
-            refusal.status()
-        }
+        Stop::Deadline
+        | Stop::Client
+        | Stop::Shutdown
+        | Stop::Deleted
+        | Stop::Requested
+        | Stop::DatasetDeleted
+        | Stop::DatasetUnreadable => refusal.status(),
     }
 }
 

@@ -53,11 +53,17 @@ reasons! {
     MalformedMessage: "MALFORMED_MESSAGE", InvalidArgument, No,
         "The bytes are not a message of this method.";
     NotFound: "NOT_FOUND", NotFound, No,
-        "No session, model, run or assignment has this name.";
+        "No session, model, run, dataset or assignment has this name.";
     Deleted: "DELETED", NotFound, No,
         "The model was deleted, or its session expired, during the call.";
     AlreadyExists: "ALREADY_EXISTS", AlreadyExists, No,
         "The id is taken.";
+    DatasetDeleted: "DATASET_DELETED", FailedPrecondition, No,
+        "The dataset of a run was deleted during the run; its committed steps stay.";
+    DatasetUnreadable: "DATASET_UNREADABLE", FailedPrecondition, No,
+        "The file of a dataset cannot be read, or it changed during the call; the message says why.";
+    SharedDataset: "SHARED_DATASET", PermissionDenied, No,
+        "The dataset is a file of the server, which clients can read but not change.";
     StepMismatch: "STEP_MISMATCH", Aborted, No,
         "The model is not at `expected_step`: read it with GetModel and decide again.";
     Stopped: "STOPPED", Aborted, No,

@@ -8,8 +8,9 @@ use std::sync::PoisonError;
 use super::disk::{Disk, Entry, EntryKind};
 use super::manifest::{Mark, Marks};
 use super::record::Anchor;
+use super::sessions::SessionContents;
 use super::strays::{self, Strays};
-use super::{Store, if_there, without_temporary};
+use super::{Store, datasets, if_there, without_temporary};
 
 pub(super) const CURRENT: &str = ".safetensors";
 pub(super) const PREVIOUS: &str = ".previous.safetensors";
@@ -128,22 +129,22 @@ fn id(name: &str) -> Option<String> {
 /// Cleans up after an interrupted commit: removes temporary files, and moves the previous file back if its replacement
 /// never came.
 ///
-/// Only the manifest knows whether that file is the last commit. Returns the ids of the models, sorted. Foreign names
-/// are added to `strays`.
+/// Only the manifest knows whether that file is the last commit. Returns the ids of the models and of the datasets.
+/// Foreign names are added to `strays`.
 pub(super) fn clean(
     disk: &impl Disk,
     folder: &Path,
     entries: &[Entry],
     findings: &mut Vec<String>,
     strays: &mut Strays,
-) -> io::Result<Vec<String>> {
-    let mut models = BTreeSet::new();
+) -> io::Result<SessionContents> {
+    let (mut models, mut datasets) = (BTreeSet::new(), BTreeSet::new());
     for entry in entries {
         let name = &entry.name;
         let is_ours = strays::is_in_session(name);
         if !is_ours || entry.kind != EntryKind::File {
             strays.add(folder, entry, is_ours.then_some(EntryKind::File));
-        } else if without_temporary(name).is_some() {
+        } else if without_temporary(name).is_some() || datasets::is_partial(name) {
             disk.remove_file(&folder.join(name))?;
         } else if let Some(model) = name.strip_suffix(PREVIOUS) {
             let current = folder.join(format!("{model}{CURRENT}"));
@@ -158,7 +159,11 @@ pub(super) fn clean(
             }
         } else {
             models.extend(id(name));
+            datasets.extend(datasets::id(name));
         }
     }
-    Ok(models.into_iter().collect())
+    Ok(SessionContents {
+        models: models.into_iter().collect(),
+        datasets: datasets.into_iter().collect(),
+    })
 }

@@ -23,6 +23,15 @@ pub struct FoundSession {
     pub record: io::Result<Vec<u8>>,
     /// The ids of its models.
     pub models: Vec<String>,
+    /// The ids of its datasets.
+    pub datasets: Vec<String>,
+}
+
+/// The files in a session's folder, by id and sorted.
+#[derive(Debug, Default)]
+pub(super) struct SessionContents {
+    pub models: Vec<String>,
+    pub datasets: Vec<String>,
 }
 
 impl<D: Disk> Store<D> {
@@ -31,9 +40,10 @@ impl<D: Disk> Store<D> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let found = std::mem::take(&mut *found).into_iter();
         found
-            .map(|(session, models)| FoundSession {
+            .map(|(session, contents)| FoundSession {
                 record: self.disk.read(&self.folder(&session).join(SESSION_FILE)),
-                models,
+                models: contents.models,
+                datasets: contents.datasets,
                 session,
             })
             .collect()
@@ -54,6 +64,7 @@ impl<D: Disk> Store<D> {
             found.push(FoundSession {
                 record: self.disk.read(&folder.join(SESSION_FILE)),
                 models: models::ids(&self.disk, &folder)?,
+                datasets: Vec::new(),
                 session,
             });
         }
@@ -102,7 +113,7 @@ impl<D: Disk> Store<D> {
     }
 }
 
-/// Finishes deletions, and cleans up after interrupted commits. Returns the sessions and their models. Foreign names
+/// Finishes deletions, and cleans up after interrupted commits. Returns the sessions and their contents. Foreign names
 /// are added to `strays`.
 pub(super) fn clean(
     disk: &impl Disk,
@@ -110,7 +121,7 @@ pub(super) fn clean(
     survey: &Survey,
     findings: &mut Vec<String>,
     strays: &mut Strays,
-) -> io::Result<Vec<(String, Vec<String>)>> {
+) -> io::Result<Vec<(String, SessionContents)>> {
     if !disk.exists(&sessions.join(BARRIER)) {
         disk.create(&sessions.join(BARRIER))?;
     }
@@ -122,8 +133,8 @@ pub(super) fn clean(
             EntryKind::Folder if strays::is_id(&entry.name) => {
                 let inside = survey.sessions.get(&entry.name);
                 let inside = inside.map_or(&[][..], Vec::as_slice);
-                let models = models::clean(disk, &folder, inside, findings, strays)?;
-                found.push((entry.name.clone(), models));
+                let contents = models::clean(disk, &folder, inside, findings, strays)?;
+                found.push((entry.name.clone(), contents));
             }
             EntryKind::File if entry.name == BARRIER => {}
             EntryKind::Folder | EntryKind::File | EntryKind::Other => {

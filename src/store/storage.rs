@@ -75,6 +75,21 @@ pub trait Storage: Debug {
     /// The model may or may not be there; retrying is safe.
     fn delete_model(&self, session: &str, model: &str) -> io::Result<()>;
 
+    /// The path of a session's dataset.
+    fn dataset(&self, session: &str, dataset: &str) -> PathBuf;
+
+    /// The path at which to create the file of a new dataset of an existing session.
+    ///
+    /// # Errors
+    /// Something else is in the way.
+    fn new_dataset(&self, session: &str, dataset: &str) -> io::Result<PathBuf>;
+
+    /// Removes a dataset; a missing one is not an error.
+    ///
+    /// # Errors
+    /// It may or may not be there; retrying is safe.
+    fn delete_dataset(&self, session: &str, dataset: &str) -> io::Result<()>;
+
     /// Adds commits to the log, makes them durable and returns their segment.
     ///
     /// # Errors
@@ -200,6 +215,18 @@ where
 
     fn delete_model(&self, session: &str, model: &str) -> io::Result<()> {
         Self::delete_model(self, session, model)
+    }
+
+    fn dataset(&self, session: &str, dataset: &str) -> PathBuf {
+        Self::dataset(self, session, dataset)
+    }
+
+    fn new_dataset(&self, session: &str, dataset: &str) -> io::Result<PathBuf> {
+        Self::new_dataset(self, session, dataset)
+    }
+
+    fn delete_dataset(&self, session: &str, dataset: &str) -> io::Result<()> {
+        Self::delete_dataset(self, session, dataset)
     }
 
     fn log(&self, records: &[Record]) -> io::Result<Segment> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use super::datasets;
 use super::disk::{Disk, Entry, EntryKind};
 use super::leases::LEASES;
 use super::models::{CURRENT, PREVIOUS};
@@ -129,6 +130,8 @@ pub(super) fn is_in_session(name: &str) -> bool {
     let name = without_temporary(name).unwrap_or(name);
     let model = name.strip_suffix(PREVIOUS);
     name == sessions::SESSION_FILE
+        || datasets::id(name).is_some()
+        || datasets::is_partial(name)
         || model
             .or_else(|| name.strip_suffix(CURRENT))
             .is_some_and(is_id)

@@ -33,12 +33,13 @@ const LARGEST_HEALTH_CHECK: usize = 1 << 10;
 const LONGEST_METHOD: usize = 120;
 
 /// Methods that only read.
-const READS: [&str; 16] = [
+const READS: [&str; 18] = [
     "/Gradients",
     "/Evaluate",
     "/Explain",
     "/Predict",
     "/GetAssignment",
+    "/GetDataset",
     "/GetModel",
     "/GetParameters",
     "/GetRun",
@@ -46,6 +47,7 @@ const READS: [&str; 16] = [
     "/GetServerInfo",
     "/Check",
     "/ListAssignments",
+    "/ListDatasets",
     "/ListModels",
     "/ListRuns",
     "/ListSessions",
@@ -66,6 +68,8 @@ pub enum Kind {
     Export,
     /// A file in pieces, answered by one message.
     Import,
+    /// A dataset in pieces, answered by one message.
+    Upload,
     /// A health check.
     Health,
     /// Server reflection: messages each way, for as long as the client likes.
@@ -79,6 +83,7 @@ impl Kind {
             Some("TrainBatch" | "WatchModel") => Self::Events,
             Some("ExportModel") => Self::Export,
             Some("ImportModel") => Self::Import,
+            Some("CreateDataset") => Self::Upload,
             Some("ServerReflectionInfo") => Self::Reflection,
             Some("Check" | "List" | "Watch") if path.starts_with(HEALTH) => Self::Health,
             Some(_) | None => Self::Unary,
@@ -90,9 +95,12 @@ impl Kind {
     pub fn delivery(self) -> Delivery {
         match self {
             Self::Events => Delivery::Patient,
-            Self::Unary | Self::Export | Self::Import | Self::Health | Self::Reflection => {
-                Delivery::Watched
-            }
+            Self::Unary
+            | Self::Export
+            | Self::Import
+            | Self::Upload
+            | Self::Health
+            | Self::Reflection => Delivery::Watched,
         }
     }
 
@@ -115,7 +123,7 @@ impl Kind {
                 let window = STREAM_WINDOW as usize;
                 account.reserve(window.min(account.limit() / 16))
             }
-            Self::Unary | Self::Events | Self::Export | Self::Import => {
+            Self::Unary | Self::Events | Self::Export | Self::Import | Self::Upload => {
                 account.reserve_with_spare(CALL_BYTES, SPARE_BYTES)
             }
         }
@@ -160,6 +168,12 @@ impl Limits {
             Kind::Import => Arrival {
                 // Every piece of the file carries names and headers, however small the piece is.
                 most: self.import_bytes.saturating_mul(2).max(message.most),
+                whole: None,
+                ..message
+            },
+            // The limits on datasets bound it, once its header is read.
+            Kind::Upload => Arrival {
+                most: usize::MAX,
                 whole: None,
                 ..message
             },

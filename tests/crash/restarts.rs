@@ -126,7 +126,7 @@ async fn begin(run: &mut Run, losses: &mut Losses) -> pb::Started {
         match (event, begun) {
             (Event::Started(started), _) => begun = Some(started),
             (Event::Progress(_), Some(begun)) => return begun,
-            (Event::Progress(_), None) => {}
+            (Event::Progress(_), None) | (Event::HeldOut(_), _) => {}
             (Event::Completed(_), _) => panic!("the run ended before the restart"),
         }
     }
@@ -218,11 +218,11 @@ async fn a_watch_continues_over_restarts() {
     let mut watch = client.watch_model(request).await.expect("a valid request");
     let model_of = |event| match event {
         Event::Model(model) => Some(model.step),
-        Event::Started(_) | Event::Progress(_) | Event::Completed(_) => None,
+        Event::Started(_) | Event::Progress(_) | Event::HeldOut(_) | Event::Completed(_) => None,
     };
     let step_of = |event| match event {
         Event::Progress(progress) => progress.steps.last().map(|step| step.step),
-        Event::Model(_) | Event::Started(_) | Event::Completed(_) => None,
+        Event::Model(_) | Event::Started(_) | Event::HeldOut(_) | Event::Completed(_) => None,
     };
     assert_eq!(watch_for(&mut watch, model_of).await, 0);
     let run = client.train_batch(long_run(&model)).await;
@@ -241,7 +241,7 @@ async fn a_watch_continues_over_restarts() {
 
     let seen = watch_for(&mut watch, |event| match event {
         Event::Completed(completed) => Some(completed),
-        Event::Model(_) | Event::Started(_) | Event::Progress(_) => None,
+        Event::Model(_) | Event::Started(_) | Event::Progress(_) | Event::HeldOut(_) => None,
     });
     let (seen, completed) = tokio::join!(seen, run);
     let completed = completed.expect("no panic").expect("the run continues");

@@ -438,6 +438,7 @@ pub async fn assert_unchanged(client: &mut Training, before: &pb::Model) {
 }
 
 /// What a TrainBatch stream said, up to its end.
+#[derive(Debug)]
 pub struct Told {
     pub started: pb::Started,
     pub steps: Vec<pb::StepMetrics>,
@@ -499,6 +500,7 @@ pub async fn listen(started: pb::Started, mut stream: Streaming<pb::TrainBatchRe
             Ok(Some(message)) => match message.event.expect("an event") {
                 Event::Started(again) => panic!("a second beginning: {again:?}"),
                 Event::Progress(progress) => steps.extend(progress.steps),
+                Event::HeldOut(_) => {}
                 Event::Completed(completed) => break Ok(completed),
             },
         }

@@ -6,7 +6,8 @@ use tonic::{Response, Status};
 
 use crate::connect::{ConnectError, connect};
 use crate::pb::{
-    self, grading_service_client::GradingServiceClient, server_service_client::ServerServiceClient,
+    self, dataset_service_client::DatasetServiceClient,
+    grading_service_client::GradingServiceClient, server_service_client::ServerServiceClient,
     session_service_client::SessionServiceClient, training_service_client::TrainingServiceClient,
 };
 use crate::retry::Retry;
@@ -90,6 +91,39 @@ impl Client {
     #[must_use]
     pub fn server(&self) -> ServerServiceClient<Channel> {
         ServerServiceClient::new(self.channel.clone())
+    }
+
+    /// The generated stub of DatasetService. It sends nothing again.
+    #[must_use]
+    pub fn datasets(&self) -> DatasetServiceClient<Channel> {
+        DatasetServiceClient::new(self.channel.clone())
+    }
+
+    /// Creates a dataset. `rows` makes the pieces after the header, each time that they are sent; a piece and its names
+    /// must fit into the server's `max_request_bytes`.
+    ///
+    /// # Errors
+    /// The server's refusal, or the last failure to reach it.
+    pub async fn create_dataset<I>(
+        &self,
+        header: pb::DatasetHeader,
+        rows: impl Fn() -> I,
+    ) -> Result<pb::CreateDatasetResponse, Status>
+    where
+        I: Iterator<Item = pb::DatasetPiece> + Send + 'static,
+    {
+        use pb::create_dataset_request::Part;
+        let may_repeat = !header.request_id.is_empty();
+        let call = |header: pb::DatasetHeader| {
+            let mut stub = self.datasets();
+            let parts = std::iter::once(Part::Header(header)).chain(rows().map(Part::Rows));
+            let messages = parts.map(|part| pb::CreateDatasetRequest { part: Some(part) });
+            async move {
+                let sent = stub.create_dataset(tokio_stream::iter(messages));
+                sent.await.map(Response::into_inner)
+            }
+        };
+        self.retry.send(may_repeat, header, call).await
     }
 
     /// Trains a model on a batch.
@@ -240,6 +274,13 @@ calls! {
     training.evaluate(EvaluateRequest) -> EvaluateResponse if |_| true;
     /// Explains one entry of a pass by the terms and factors that it consists of.
     training.explain(ExplainRequest) -> ExplainResponse if |_| true;
+
+    /// Describes a dataset.
+    datasets.get_dataset(GetDatasetRequest) -> GetDatasetResponse if |_| true;
+    /// Lists the shared datasets, or those of a session.
+    datasets.list_datasets(ListDatasetsRequest) -> ListDatasetsResponse if |_| true;
+    /// Deletes a dataset of a session.
+    datasets.delete_dataset(DeleteDatasetRequest) -> DeleteDatasetResponse if |_| false;
 
     /// Lists the assignments.
     grading.list_assignments(ListAssignmentsRequest) -> ListAssignmentsResponse if |_| true;

@@ -113,7 +113,7 @@ impl Run {
                 self.attempts.restart();
             }
             Event::Completed(_) => self.is_over = true,
-            Event::Started(_) | Event::Progress(_) => {}
+            Event::Started(_) | Event::Progress(_) | Event::HeldOut(_) => {}
         }
     }
 }

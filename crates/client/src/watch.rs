@@ -111,7 +111,7 @@ impl Watch {
     fn note(&mut self, event: &Event) {
         match event {
             // Every stream begins with it, also that of a server that breaks each after it.
-            Event::Model(_) => {}
+            Event::Model(_) | Event::HeldOut(_) => {}
             Event::Started(_) | Event::Progress(_) | Event::Completed(_) => self.attempts.restart(),
         }
     }

@@ -81,6 +81,7 @@ fn generate(proto: &Path) -> Result<Output, Box<dyn Error>> {
         .bytes(".backprop.v1.Tensor.raw")
         .bytes(".backprop.v1.ExportModelResponse.data")
         .bytes(".backprop.v1.ImportModelRequest.data")
+        .bytes(".backprop.v1.DatasetPiece")
         .boxed(".backprop.v1.GradientsRequest.target.inline")
         .out_dir(&messages)
         .compile_fds_with_config(descriptors.clone(), config)?;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use backpropd_engine::nn::Dtype;
@@ -14,7 +15,7 @@ use crate::arrays::{Array, Budget, Layout, Source};
 use crate::dataset::{Draft, Truth};
 use crate::digest::ContentHashes;
 use crate::element::Element;
-use crate::error::Fault;
+use crate::error::{Fault, OpenError};
 use crate::file::SourceFile;
 use crate::header::{Sizes, UploadHeader};
 use crate::options::{OpenOptions, choose_inputs, choose_names};
@@ -70,6 +71,19 @@ pub(crate) fn read_inputs(
     let (metadata, data_at) = read_header(file)?;
     let name = choose_inputs(&metadata.offset_keys())?;
     array(file, &metadata, &name, data_at)?.table(&name, options.dtype, budget)
+}
+
+/// The note in the header of a canonical file, which the program that wrote it put there.
+///
+/// # Errors
+/// The file is not a whole .safetensors file, or cannot be read.
+pub fn read_note(path: &Path) -> Result<Option<String>, OpenError> {
+    let read = || {
+        let (metadata, _) = read_header(&SourceFile::open(path)?)?;
+        let notes = metadata.metadata().as_ref();
+        Ok(notes.and_then(|notes| notes.get("note")).cloned())
+    };
+    read().map_err(|fault: Fault| fault.at(path))
 }
 
 /// The header, and where the data begins.
@@ -186,6 +200,9 @@ pub(crate) fn header(
     }
     if let Some(encoding) = &header.encoding {
         notes["encoding"] = json!(json!(encoding).to_string());
+    }
+    if let Some(note) = &header.note {
+        notes["note"] = json!(note);
     }
     let mut tensors = json!({
         "__metadata__": notes,

@@ -23,6 +23,8 @@ pub struct UploadHeader {
     pub standardization: Option<Standardization>,
     /// How columns of text became features.
     pub encoding: Option<Encoding>,
+    /// What else the program that writes the file wants to find in it; see [`crate::read_note`].
+    pub note: Option<String>,
 }
 
 /// Where the numbers of a canonical file are.

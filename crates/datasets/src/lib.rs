@@ -44,6 +44,7 @@ mod truth;
 mod upload;
 mod write;
 
+pub use canonical::read_note;
 pub use dataset::Dataset;
 pub use digest::ContentDigest;
 pub use digits::digits;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,6 +58,8 @@ impl Upload {
             error,
         };
         let mut options = File::options();
+        // It can hold what other accounts may not read.
+        options.mode(0o600);
         let file = options.write(true).create_new(true).open(&partial);
         let file = file.map_err(failed)?;
         Ok(Self {
@@ -71,6 +73,11 @@ impl Upload {
             truth_done: 0,
             hasher: ContentHasher::default(),
         })
+    }
+
+    /// Where the file will be.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What was announced.

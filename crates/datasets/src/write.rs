@@ -34,6 +34,7 @@ impl Dataset {
                 truth: self.truth().clone(),
                 standardization: self.standardization().cloned(),
                 encoding: self.encoding().cloned(),
+                note: None,
             },
         )?;
         let columns = self.features() + self.truth().target_columns();

@@ -383,7 +383,7 @@ async fn run_epoch(
                 }
             }
             Event::Completed(event) => completed = Some(event),
-            Event::Started(_) => {}
+            Event::Started(_) | Event::HeldOut(_) => {}
         }
     }
     let completed = completed.ok_or_else(|| client::incomplete("TrainBatch", "last event"))?;

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::about::about;
-use super::disk_thread::on_disk_thread;
 use super::marks::mark;
 use super::on_disk::OnDisk;
 use super::persistence::Persistence;
 use super::redo_budget::{ReplayPlan, UNIT};
+use crate::host::disk_thread::on_disk_thread;
 use crate::host::models::handle::ModelEntry;
 use crate::host::models::write_turn::WriteTurn;
 use crate::nn::Scalar;
 use crate::store::{Kind, Record, Storage};
-use crate::training::{Model, Redo, Revision, snapshot};
+use crate::training::{Model, Redo, Revision, RunData, snapshot};
 
 /// Models above this size, in bytes, are never logged whole: they would fill the log, and writing them twice costs more
 /// than writing their file.
@@ -103,6 +103,12 @@ impl Persistence {
         replay: Option<ReplayPlan<T>>,
     ) -> Option<(Vec<u8>, OwnedSemaphorePermit)> {
         let ReplayPlan { plan, first } = replay?;
+        if let RunData::Dataset { reference, .. } = &plan.data
+            && !reference.is_lasting
+        {
+            // A shared file can change or vanish before a replay.
+            return None;
+        }
         let redo = Redo {
             plan,
             first,

@@ -14,7 +14,6 @@ mod checkpoints;
 mod commit;
 mod commit_to_file;
 mod commit_to_log;
-mod disk_thread;
 mod formats;
 mod group_commit;
 mod losses;

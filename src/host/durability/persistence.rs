@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::disk_thread::on_disk_thread;
 use super::formats::FORMATS;
 use super::group_commit::CommitQueue;
 use super::losses::{Losses, lose};
 use super::marks::check_mark;
 use super::redo_budget::redo_work;
 use super::restore::{Unusable, restore_model};
+use crate::host::disk_thread::on_disk_thread;
 use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::refused::{NotStored, Refused};
 use crate::store::{Anchor, Storage, Store, StoreError};
 use crate::training::session::leases;
-use crate::training::{ModelName, SessionName, SessionRecord};
+use crate::training::{Id, ModelName, SessionName, SessionRecord};
 
 /// The data folder, if one is configured, and the models that could not be read from it.
 #[derive(Debug)]
@@ -156,6 +156,34 @@ impl Persistence {
             .await?;
         self.lost().remove(name);
         Ok(())
+    }
+
+    /// Removes a dataset's file.
+    ///
+    /// # Errors
+    /// The disk refuses; retrying is safe.
+    pub async fn delete_dataset(
+        &self,
+        session: &SessionName,
+        dataset: &Id,
+    ) -> Result<(), NotStored> {
+        let (session, dataset) = (session.0.to_string(), dataset.to_string());
+        self.with_store(move |store| store.delete_dataset(&session, &dataset))
+            .await
+    }
+
+    /// The path at which to create the file of a new dataset; `None` if nothing is persisted.
+    ///
+    /// # Errors
+    /// Something else is in the way.
+    pub async fn new_dataset(
+        &self,
+        session: &SessionName,
+        dataset: &Id,
+    ) -> Result<Option<PathBuf>, NotStored> {
+        let (session, dataset) = (session.0.to_string(), dataset.to_string());
+        self.with_store(move |store| store.new_dataset(&session, &dataset).map(Some))
+            .await
     }
 
     /// Removes a session's files.

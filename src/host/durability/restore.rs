@@ -5,6 +5,7 @@ use std::io;
 use super::about::about;
 use super::marks::mark;
 use crate::host::compute::parallelism;
+use crate::host::datasets::Catalogue;
 use crate::host::models::any_model::{AnyModel, with_model};
 use crate::host::models::handle::ModelEntry;
 use crate::store::{Anchor, FoundSession, LoggedCommits, Segment, Storage};
@@ -50,6 +51,7 @@ pub fn restore(
     name: &ModelName,
     logged: Option<&LoggedCommits>,
     options: Options,
+    datasets: &Catalogue,
 ) -> Result<ModelEntry, Unusable> {
     if logged.is_some_and(|logged| logged.is_damaged) {
         return Err(Unusable::damaged("its last commit, in the log, is damaged"));
@@ -69,7 +71,7 @@ pub fn restore(
         entry.committed(|on_disk| on_disk.logged(step, logged.anchor, segments));
         return Ok(entry);
     }
-    redo_all(&entry, logged, options.cores)?;
+    redo_all(&entry, logged, options.cores, datasets)?;
     // Writing a file now avoids a second replay and fixes its result.
     let (step, file) = with_model!(&entry.model, model => {
         let revision = model.revision();
@@ -89,14 +91,22 @@ pub fn restore(
 }
 
 /// Replays the runs that follow the model's last whole commit.
-fn redo_all(entry: &ModelEntry, logged: &LoggedCommits, cores: usize) -> Result<(), Unusable> {
+fn redo_all(
+    entry: &ModelEntry,
+    logged: &LoggedCommits,
+    cores: usize,
+    datasets: &Catalogue,
+) -> Result<(), Unusable> {
     with_model!(&entry.model, model => {
-        let redone = redo::redo(&logged.redos, model, parallelism(cores));
+        let redone = redo::redo(&logged.redos, model, parallelism(cores), datasets);
         let redone = redone.map_err(|error| {
             let what = format!("a run in the log cannot be replayed: {error}");
             match error {
                 RedoError::Version(_) => Unusable::Format(what),
-                RedoError::OtherModel { .. } | RedoError::Diverges(_) | RedoError::Malformed(_) => {
+                RedoError::OtherModel { .. }
+                | RedoError::Diverges(_)
+                | RedoError::NoSamples(_)
+                | RedoError::Malformed(_) => {
                     Unusable::Damaged(what)
                 }
             }

@@ -11,6 +11,7 @@ use super::marks::MarkCheck;
 use super::on_disk::OnDisk;
 use super::persistence::Persistence;
 use super::restore::{Options, Unusable, restore};
+use crate::host::datasets::Catalogue;
 use crate::host::models::handle::ModelEntry;
 use crate::host::tags::SessionTag;
 use crate::store::{FoundSession, LoggedCommits, Segment, Storage};
@@ -28,6 +29,7 @@ impl Persistence {
     pub fn load_all(
         &self,
         registry: &mut Registry<ModelEntry>,
+        datasets: &Catalogue,
         remembered_requests: usize,
         cores: usize,
         now: Now,
@@ -50,6 +52,12 @@ impl Persistence {
             let Some(session) = restore_session(store, registry, &found, &leases, now)? else {
                 continue;
             };
+            for id in &found.datasets {
+                if let Some(dataset) = Id::parse(id) {
+                    let path = store.dataset(&found.session, id);
+                    datasets.found(&session, dataset, path);
+                }
+            }
             for id in &found.models {
                 let Some(model) = Id::parse(id) else { continue };
                 let name = ModelName {
@@ -57,7 +65,7 @@ impl Persistence {
                     model,
                 };
                 let logged = store.take_logged(&found.session, id);
-                let restore = || restore(store, &found, &name, logged.as_ref(), options);
+                let restore = || restore(store, &found, &name, logged.as_ref(), options, datasets);
                 // A panic on unforeseen bytes must cost only this model, not the startup.
                 let restored = catch_unwind(AssertUnwindSafe(restore))
                     .unwrap_or_else(|_| Err(Unusable::damaged("reading it panics")));

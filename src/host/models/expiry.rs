@@ -31,6 +31,7 @@ impl Host {
             tokio::time::sleep(RETIRE_EVERY).await;
             self.expire().await;
             self.age_trash(trash_every).await;
+            self.datasets.close_idle(idle);
             if self.persistence.is_on() {
                 let evicted = self.registry().evict(idle, self.now(), |entry| {
                     let may_leave = entry.may_leave_memory();
@@ -81,6 +82,7 @@ impl Host {
             Ok(_turns) => {
                 let _ = registry.delete_session(name);
                 self.runs.forget_session(name);
+                self.datasets.remove_session(name);
                 Ok(())
             }
             Err(not_stored) => {

@@ -124,6 +124,7 @@ impl Host {
         }
         let (_, count) = self.registry().delete_session(name)?;
         self.runs.forget_session(name);
+        self.datasets.remove_session(name);
         drop(turn);
         Ok(count)
     }

@@ -23,6 +23,15 @@ impl BatchParts {
         (self.inputs.entries() + targets + self.labels.len()) as u64
     }
 
+    /// Adds what was sent to a fingerprint.
+    pub fn update(&self, hasher: &mut blake3::Hasher) {
+        self.inputs.update(hasher);
+        if let Some(targets) = &self.targets {
+            targets.update(hasher);
+        }
+        hasher.update(bytemuck::cast_slice(&self.labels));
+    }
+
     /// [`Self::typed`] with pauses.
     ///
     /// # Errors

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use faer::Par;
 
 use super::batch::BatchParts;
+use super::dataset_rows::{DatasetRows, SamplesParts};
 use crate::config::Config;
 use crate::fault::Violations;
 use crate::host::models::any_model::ModelScalar;
 use crate::nn::batch::check_rows;
 use crate::nn::digest::update_in_blocks;
 use crate::nn::pauses::{Pauses, Unpaused, without_pauses};
-use crate::nn::{Batch, Minibatches, TargetsRef};
-use crate::training::{Fingerprint, Plan, RequestId, Spec};
+use crate::nn::{Batch, Minibatches, Samples, TargetsRef};
+use crate::training::{DatasetReference, Fingerprint, Plan, RequestId, RunData, Spec};
 
 /// A run in a request, not yet checked against the model.
 pub struct RunParts {
     /// `None` once it has been read.
-    pub batch: Option<BatchParts>,
+    pub samples: Option<SamplesParts>,
+    /// The evaluation during the run, if requested; `None` once it has been read.
+    pub held_out: Option<HeldOutParts>,
     /// How long to train.
     pub length: Length,
     /// Rows in a minibatch; anything above the batch size means the whole batch.
@@ -38,8 +41,39 @@ pub struct RunParts {
     pub stop_on_disconnect: bool,
 }
 
+/// The evaluation during a run, not yet checked against the model.
+pub struct HeldOutParts {
+    /// The held-out samples.
+    pub samples: SamplesParts,
+    /// The distance of two evaluations.
+    pub every: Length,
+    /// Evaluations without a smaller loss after which the run ends.
+    pub patience: Option<u64>,
+    /// Whether the run ends with its best parameters.
+    pub keeps_best: bool,
+}
+
+impl HeldOutParts {
+    /// The fingerprint of a request with this evaluation, given that of the rest.
+    pub fn fingerprint(&self, rest: &Fingerprint) -> Fingerprint {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"TrainBatch with an evaluation 1");
+        hasher.update(rest);
+        let (is_epochs, every) = match self.every {
+            Length::Steps(steps) => (false, steps),
+            Length::Epochs(epochs) => (true, epochs),
+        };
+        hasher.update(&[u8::from(is_epochs), u8::from(self.keeps_best)]);
+        for number in [every, self.patience.unwrap_or(0)] {
+            hasher.update(&number.to_le_bytes());
+        }
+        self.samples.update(&mut hasher);
+        hasher.finalize().into()
+    }
+}
+
 /// How long to train.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Length {
     /// This many steps.
     Steps(u64),
@@ -86,7 +120,9 @@ impl Bounds {
     /// It has too many rows or steps.
     pub fn check<T: ModelScalar>(self, plan: &Plan<T>) -> Result<(), Violations> {
         let mut violations = Violations::new();
-        check_rows(plan.batch.rows(), self.rows, &mut violations);
+        if let RunData::Batch(batch) = &plan.data {
+            check_rows(batch.rows(), self.rows, &mut violations);
+        }
         self.check_steps("steps", plan.steps, &mut violations);
         violations.into_result(Some(()))
     }
@@ -100,7 +136,7 @@ impl RunParts {
 
     /// Floating-point operations to build the plan, roughly.
     pub fn entries(&self) -> u64 {
-        self.batch.as_ref().map_or(0, BatchParts::entries)
+        self.samples.as_ref().map_or(0, SamplesParts::entries)
     }
 
     /// Most step metrics that the run may report.
@@ -121,7 +157,7 @@ impl RunParts {
         spec: &Spec,
         bounds: Bounds,
     ) -> Result<Plan<T>, Violations> {
-        let batch = self.batch.take().ok_or_else(Violations::new)?;
+        let batch = self.take_batch()?;
         let rows = batch.inputs.rows();
         let batch = batch.typed::<T>(spec, bounds.rows);
         without_pauses(self.complete(rows, batch, bounds, &Unpaused(Par::Seq)))
@@ -137,7 +173,7 @@ impl RunParts {
         bounds: Bounds,
         pauses: &impl Pauses,
     ) -> Result<Plan<T>, Violations> {
-        let batch = self.batch.take().ok_or_else(Violations::new)?;
+        let batch = self.take_batch()?;
         let rows = batch.inputs.rows();
         let batch = batch.typed_in_blocks::<T>(spec, bounds.rows, pauses).await;
         self.complete(rows, batch, bounds, pauses).await
@@ -153,15 +189,7 @@ impl RunParts {
     ) -> Result<Plan<T>, Violations> {
         let mut violations = Violations::new();
         let batch = violations.take_own(batch);
-        let minibatches = Minibatches::new(rows, self.minibatch_size, self.shuffle_seed);
-        let (field, steps) = match self.length {
-            Length::Steps(steps) => ("steps", steps),
-            Length::Epochs(epochs) => (
-                "epochs",
-                epochs.saturating_mul(minibatches.steps_per_epoch()),
-            ),
-        };
-        bounds.check_steps(field, steps, &mut violations);
+        let (minibatches, steps) = self.steps(rows, bounds, &mut violations);
         let batch = violations.into_result(batch)?;
         let content = Content {
             batch: &batch,
@@ -181,12 +209,96 @@ impl RunParts {
             fingerprint: known,
         });
         Ok(Plan {
-            batch: Arc::new(batch),
+            data: RunData::Batch(Arc::new(batch)),
             minibatches,
             steps,
             learning_rate: self.learning_rate,
             request,
         })
+    }
+
+    /// Builds a plan on rows of a dataset that fit the model.
+    ///
+    /// # Errors
+    /// Too many steps.
+    pub fn plan_on<T: ModelScalar>(
+        self,
+        rows: &DatasetRows,
+        (samples, reference): (Arc<dyn Samples<T>>, DatasetReference),
+        bounds: Bounds,
+    ) -> Result<Plan<T>, Violations> {
+        let mut violations = Violations::new();
+        let (minibatches, steps) = self.steps(samples.rows(), bounds, &mut violations);
+        violations.into_result(Some(()))?;
+        let fingerprint = self.fingerprint_on(rows);
+        let request = (!self.request_id.is_empty()).then_some(RequestId {
+            id: self.request_id,
+            fingerprint,
+        });
+        let reference = Arc::new(reference);
+        Ok(Plan {
+            data: RunData::Dataset { samples, reference },
+            minibatches,
+            steps,
+            learning_rate: self.learning_rate,
+            request,
+        })
+    }
+
+    fn take_batch(&mut self) -> Result<BatchParts, Violations> {
+        match self.samples.take() {
+            Some(SamplesParts::Sent(batch)) => Ok(batch),
+            Some(SamplesParts::Dataset(_)) | None => Err(Violations::new()),
+        }
+    }
+
+    /// How the steps split `rows` samples, and how many there are.
+    fn steps(
+        &self,
+        rows: usize,
+        bounds: Bounds,
+        violations: &mut Violations,
+    ) -> (Minibatches, u64) {
+        let minibatches = Minibatches::new(rows, self.minibatch_size, self.shuffle_seed);
+        let (field, steps) = match self.length {
+            Length::Steps(steps) => ("steps", steps),
+            Length::Epochs(epochs) => (
+                "epochs",
+                epochs.saturating_mul(minibatches.steps_per_epoch()),
+            ),
+        };
+        bounds.check_steps(field, steps, violations);
+        (minibatches, steps)
+    }
+
+    /// The fingerprint of a request that names a dataset: what it says, so that a repeated request is known even if the
+    /// dataset has been deleted since.
+    fn fingerprint_on(&self, rows: &DatasetRows) -> Fingerprint {
+        let (is_epochs, length) = match self.length {
+            Length::Steps(steps) => (false, steps),
+            Length::Epochs(epochs) => (true, epochs),
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"TrainBatch on a dataset 1");
+        let flags = [
+            u8::from(is_epochs),
+            u8::from(self.shuffle_seed.is_some()),
+            u8::from(self.learning_rate.is_some()),
+            u8::from(self.expected_step.is_some()),
+        ];
+        hasher.update(&flags);
+        let given = [
+            length,
+            self.minibatch_size as u64,
+            self.shuffle_seed.unwrap_or(0).cast_unsigned(),
+            self.learning_rate.unwrap_or(0.0).to_bits(),
+            self.expected_step.unwrap_or(0).cast_unsigned(),
+        ];
+        for number in given {
+            hasher.update(&number.to_le_bytes());
+        }
+        rows.update(&mut hasher);
+        hasher.finalize().into()
     }
 }
 

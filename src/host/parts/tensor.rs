@@ -60,6 +60,17 @@ impl TensorParts {
         })
     }
 
+    /// Adds what was sent to a fingerprint.
+    pub fn update(&self, hasher: &mut blake3::Hasher) {
+        for size in [self.rows, self.columns] {
+            hasher.update(&(size as u64).to_le_bytes());
+        }
+        match &self.entries {
+            Entries::Values(values) => hasher.update(bytemuck::cast_slice(values)),
+            Entries::Raw32(bytes) | Entries::Raw64(bytes) => hasher.update(bytes),
+        };
+    }
+
     /// Whether the entries are raw bytes.
     pub fn is_raw(&self) -> bool {
         match self.entries {

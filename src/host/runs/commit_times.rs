@@ -116,7 +116,7 @@ impl<'a, T: Scalar> Commits<'a, T> {
             Ok(())
         } else {
             // Never log a run that panicked: startup would replay the panic.
-            let is_sound = !matches!(end.reason, EndReason::Failed);
+            let is_sound = !matches!(end.reason, EndReason::Failed) && !end.is_returned;
             let replay = is_sound.then(|| ReplayPlan {
                 plan: self.plan,
                 first: self.resumed_steps + (step - self.began),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::select_all;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::commit_times::Commits;
 use super::event::{RunEnd, RunStart};
+use super::held_out::{HeldOut, HeldOutPlan};
 use super::model_runs::RunTicket;
 use super::record::RunRecord;
 use super::step_feed::Feed;
@@ -38,6 +40,8 @@ pub struct Conditions {
     pub expected_step: Option<i64>,
     /// Whether the end may be acknowledged from memory.
     pub is_relaxed: bool,
+    /// Each is cancelled when a dataset of the run is deleted.
+    pub datasets_gone: Vec<CancellationToken>,
     /// The stream slot of its session.
     pub _slot: Arc<StreamSlot>,
 }
@@ -47,7 +51,7 @@ pub async fn conduct<T: ModelScalar>(
     host: Arc<Host>,
     entry: Arc<ModelEntry>,
     model: Arc<Model<T>>,
-    plan: Plan<T>,
+    (plan, held_out): (Plan<T>, Option<HeldOutPlan<T>>),
     conditions: Conditions,
     feed: Arc<Feed>,
     started: oneshot::Sender<Result<(), Refused>>,
@@ -64,7 +68,8 @@ pub async fn conduct<T: ModelScalar>(
         turn = entry.turns.change(&entry.name, &host.config) => turn,
     };
     let begun = turn.and_then(|(turn, position)| {
-        let (begin, memory) = begin(&host, &entry, &model, &plan, &conditions)?;
+        let planned = (&plan, held_out.as_ref());
+        let (begin, memory) = begin(&host, &entry, &model, planned, &conditions)?;
         Ok((Arc::new(turn), position, begin, memory))
     });
     let (turn, queue_position, begin, _memory) = match begun {
@@ -122,7 +127,7 @@ pub async fn conduct<T: ModelScalar>(
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask::new(
-        (model, plan, start),
+        (model, plan, held_out, start),
         &entry,
         (&feed, ticket.record(), ended),
         &stop,
@@ -192,7 +197,7 @@ fn begin<T: ModelScalar>(
     host: &Host,
     entry: &ModelEntry,
     model: &Model<T>,
-    plan: &Plan<T>,
+    (plan, held_out): (&Plan<T>, Option<&HeldOutPlan<T>>),
     conditions: &Conditions,
 ) -> Result<(Begin, Option<Reservation>), Refused> {
     let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
@@ -200,7 +205,9 @@ fn begin<T: ModelScalar>(
         Begin::Fresh | Begin::Resume { .. } => {
             host.check_limits(entry)?;
             host.check_bounds(model, plan)?;
+            let evaluation = held_out.map_or(0, |held_out| HeldOut::bytes(held_out, model));
             let bytes = Workspace::bytes(model, plan.minibatches.size());
+            let bytes = bytes.saturating_add(evaluation);
             Some(host.workspace(&conditions.caller, bytes)?)
         }
         Begin::Replay(_) => None,
@@ -243,9 +250,18 @@ async fn ending(
             tokio::time::sleep(session.remaining.max(SHORTEST_LEASE) / 4).await;
         }
     };
+    let datasets_gone = async {
+        let gone = conditions.datasets_gone.iter();
+        let gone: Vec<_> = gone.map(|gone| Box::pin(gone.cancelled())).collect();
+        if gone.is_empty() {
+            return std::future::pending().await;
+        }
+        select_all(gone).await;
+    };
     tokio::select! {
         biased;
         () = entry.deleted.cancelled() => Stop::Deleted,
+        () = datasets_gone => Stop::DatasetDeleted,
         () = host.shutdown.cancelled() => Stop::Shutdown,
         () = record.stopped() => Stop::Requested,
         () = conditions.caller.deadline.passed() => Stop::Deadline,

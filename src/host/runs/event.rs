@@ -33,6 +33,10 @@ pub struct RunEnd {
     pub final_loss: Option<f64>,
     /// The parameters' digest, if it was computed at the end.
     pub digest: Option<WeightsDigest>,
+    /// The step of the smallest held-out loss, if there were evaluations.
+    pub best_step: Option<u64>,
+    /// Whether the parameters are not those that the steps led to, so that replaying these does not restore them.
+    pub is_returned: bool,
     /// The step that survives a restart; `None` if nothing is persisted.
     pub durable_step: Option<u64>,
     /// Where the time went.
@@ -44,6 +48,8 @@ pub struct RunEnd {
 pub enum EndReason {
     /// All steps are done.
     Finished,
+    /// The held-out loss did not decrease any more.
+    OutOfPatience,
     /// The next step would make the weights non-finite.
     Diverged(Divergence),
     /// The run was stopped.
@@ -63,6 +69,8 @@ impl RunEnd {
             step,
             final_loss: None,
             digest: None,
+            best_step: None,
+            is_returned: false,
             durable_step: None,
             timing,
         }
@@ -70,15 +78,16 @@ impl RunEnd {
 
     /// The end of a run that completed all its steps.
     pub fn finished(summary: &RunSummary, timing: Timing) -> Self {
+        let reason = if summary.is_early {
+            EndReason::OutOfPatience
+        } else {
+            EndReason::Finished
+        };
         Self {
             final_loss: Some(summary.final_loss),
             digest: Some(summary.digest),
-            ..Self::new(
-                EndReason::Finished,
-                summary.steps_done,
-                summary.step,
-                timing,
-            )
+            best_step: summary.best_step,
+            ..Self::new(reason, summary.steps_done, summary.step, timing)
         }
     }
 
@@ -97,7 +106,7 @@ impl RunEnd {
     /// The status that ends the TrainBatch stream, unless the run completed.
     pub fn refusal(&self) -> Option<Refused> {
         match self.reason {
-            EndReason::Finished => None,
+            EndReason::Finished | EndReason::OutOfPatience => None,
             EndReason::Diverged(divergence) => Some(Refused::Diverged(divergence)),
             EndReason::Stopped(stop) => Some(Refused::RunStopped {
                 stop,

@@ -5,6 +5,7 @@ mod commit_times;
 mod conduct;
 mod curve;
 pub mod event;
+pub mod held_out;
 pub mod model_runs;
 pub mod record;
 pub mod step_feed;

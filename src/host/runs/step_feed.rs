@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::host::limits::memory::Reservation;
 use crate::host::refused::Refused;
 use crate::host::runs::event::{RunEnd, RunStart};
+use crate::host::runs::held_out::HeldOutMetrics;
 use crate::training::StepMetrics;
 
 /// Most metrics in one message; about 200 KB of JSON.
@@ -22,10 +23,13 @@ const ENCODED: usize = 72;
 const HELD_UP: usize = 2 * LARGEST_MESSAGE * ENCODED + (128 << 10);
 
 /// Size of a feed without metrics, in bytes: the feed itself and a run's beginning and end.
-const FIXED: usize = 1 << 10;
+const FIXED: usize = 64 << 10;
 
 /// Most events that a watcher may lag behind before its stream is ended.
 const MOST_EVENTS: usize = 4096;
+
+/// Most evaluations that are buffered for a reader; beyond it the oldest is dropped.
+const MOST_EVALUATIONS: usize = 1024;
 
 /// An event of a run.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub enum Event {
     Started(RunStart),
     /// The run has taken steps.
     Steps(Vec<StepMetrics>),
+    /// The run has been evaluated, in this epoch.
+    HeldOut(HeldOutMetrics, u64),
     /// The run has ended; with the number of metrics dropped.
     Ended(RunEnd, u64),
 }
@@ -65,6 +71,8 @@ struct State {
     events: VecDeque<Event>,
     /// Number of metrics among the events.
     buffered: usize,
+    /// Number of evaluations among the events.
+    evaluations: usize,
     /// One in `stride` of the reported steps is buffered; doubled when the buffer is full, reset to 1 when it is empty.
     stride: u64,
     /// Number of steps of the current run offered to this feed.
@@ -122,6 +130,23 @@ impl Feed {
         self.changed.notify_one();
     }
 
+    /// Reports an evaluation.
+    pub fn held_out(&self, metrics: HeldOutMetrics, epoch: u64) {
+        let mut state = self.lock();
+        let is_evaluation = |event: &Event| matches!(event, Event::HeldOut(..));
+        if state.evaluations >= MOST_EVALUATIONS
+            && let Some(oldest) = state.events.iter().position(is_evaluation)
+        {
+            state.events.remove(oldest);
+            state.evaluations -= 1;
+            state.dropped += 1;
+        }
+        state.evaluations += 1;
+        state.push(Event::HeldOut(metrics, epoch));
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// Reports that the run has ended.
     pub fn end(&self, end: RunEnd) {
         let mut state = self.lock();
@@ -162,6 +187,7 @@ impl State {
         if self.too_slow {
             self.events.clear();
             self.buffered = 0;
+            self.evaluations = 0;
         } else {
             self.events.push_back(event);
         }
@@ -248,6 +274,9 @@ impl State {
                 self.stride = 1;
             }
         }
+        if let Event::HeldOut(..) = event {
+            self.evaluations -= 1;
+        }
         Some(Ok(event))
     }
 }
@@ -312,7 +341,7 @@ mod tests {
             assert!(state.buffered <= 16);
             let held = state.events.iter().map(|event| match event {
                 Event::Steps(steps) => steps.capacity(),
-                Event::Started(_) | Event::Ended(..) => 0,
+                Event::Started(_) | Event::HeldOut(..) | Event::Ended(..) => 0,
             });
             assert!(held.sum::<usize>() <= 2 * 16);
         }

@@ -13,11 +13,14 @@ use crate::host::compute::{InBlocks, Scratch, Task, Timing, Turn, parallelism};
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::Stop;
 use crate::host::runs::event::{EndReason, RunEnd, RunStart};
+use crate::host::runs::held_out::{HeldOut, HeldOutPlan, evaluate};
 use crate::host::runs::record::RunRecord;
 use crate::host::runs::step_feed::Feed;
 use crate::host::runs::stop_flag::StopFlag;
-use crate::nn::{Scalar, WeightsDigest};
-use crate::training::{Advance, Committed, Model, Plan, Run, StepMetrics, Workspace};
+use crate::host::tags::ModelTag;
+use crate::nn::evaluation::{Evaluated, EvaluationParts};
+use crate::nn::{SamplesError, Scalar, WeightsDigest};
+use crate::training::{Advance, Committed, Model, Plan, Run, RunSummary, StepMetrics, Workspace};
 
 /// Interval between reports to readers; a large backlog is reported earlier.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
@@ -35,6 +38,12 @@ const CLOCK_EVERY: Duration = Duration::from_micros(200);
 type StepFuture<T> =
     Pin<Box<dyn Future<Output = (Box<Run<T>>, Option<StepMetrics>, Advance)> + Send>>;
 
+/// An evaluation on held-out samples.
+type EvaluationFuture = Pin<Box<dyn Future<Output = Result<Evaluated, SamplesError>> + Send>>;
+
+/// The end of a run that was evaluated, with its digest.
+type FinishFuture<T> = Pin<Box<dyn Future<Output = (Box<Run<T>>, RunSummary)> + Send>>;
+
 /// The digest at the end of a run, computed in blocks.
 type DigestFuture = Pin<Box<dyn Future<Output = WeightsDigest> + Send>>;
 
@@ -45,6 +54,10 @@ enum Stage<T: Scalar> {
     /// In the middle of a long step. If the run is stopped, the step is abandoned and the run ends at its previous
     /// state.
     Stepping(InBlocks<StepFuture<T>>, RunState<T>),
+    /// Between two steps, while the model is evaluated.
+    Evaluating(InBlocks<EvaluationFuture>, Box<Run<T>>),
+    /// After the last evaluation.
+    Finishing(InBlocks<FinishFuture<T>>, bool),
     /// At the end; the digest of a large model takes several turns.
     Ending(InBlocks<DigestFuture>, RunEnd),
 }
@@ -65,6 +78,7 @@ pub struct RunTask<T: Scalar> {
     caller: Arc<Feed>,
     /// For readers that come late.
     record: Arc<RunRecord>,
+    held_out: Option<HeldOut<T>>,
     start: RunStart,
     /// Steps not yet reported.
     pending: Vec<StepMetrics>,
@@ -111,7 +125,7 @@ impl<T: Scalar> RunTask<T> {
     /// Trains `model` by `plan` from `start`. Progress goes to `feed`, the end to `ended`; `asked` is when the caller
     /// asked for the run.
     pub fn new(
-        (model, plan, start): (Arc<Model<T>>, Plan<T>, RunStart),
+        (model, plan, held_out, start): (Arc<Model<T>>, Plan<T>, Option<HeldOutPlan<T>>, RunStart),
         entry: &Arc<ModelEntry>,
         (feed, record, ended): (&Arc<Feed>, &Arc<RunRecord>, oneshot::Sender<RunEnd>),
         stop: &Arc<StopFlag>,
@@ -122,6 +136,7 @@ impl<T: Scalar> RunTask<T> {
             entry: Arc::clone(entry),
             caller: Arc::clone(feed),
             record: Arc::clone(record),
+            held_out: held_out.map(HeldOut::new),
             start,
             pending: Vec::new(),
             stop: Arc::clone(stop),
@@ -141,7 +156,10 @@ impl<T: Scalar> RunTask<T> {
                 self.notify(|feed| feed.start(self.start));
                 let done = self.start.resumed_steps;
                 let earlier = scratch.take::<Workspace<T>>();
-                let run = Box::new(Run::within(earlier, model, *plan, done, Par::Seq));
+                let mut run = Box::new(Run::within(earlier, model, *plan, done, Par::Seq));
+                if self.held_out.is_some() {
+                    run.wait_at_end();
+                }
                 self.run(run, began, cores, scratch)
             }
             Stage::Running(run) => self.run(run, began, cores, scratch),
@@ -159,6 +177,33 @@ impl<T: Scalar> RunTask<T> {
                 self.report_if_due(Instant::now());
                 self.conclude(run, advance, scratch)
             }
+            Stage::Evaluating(mut evaluation, run) => {
+                if self.stop.get().is_some() {
+                    drop(evaluation);
+                    return self.run(run, began, cores, scratch);
+                }
+                match evaluation.turn(began, cores) {
+                    None => {
+                        self.stage = Some(Stage::Evaluating(evaluation, run));
+                        None
+                    }
+                    Some(Ok(evaluated)) => self.evaluated(run, &evaluated),
+                    Some(Err(error)) => Some(self.without_samples(*run, &error, scratch)),
+                }
+            }
+            Stage::Finishing(mut finish, is_returned) => match finish.turn(began, cores) {
+                None => {
+                    self.stage = Some(Stage::Finishing(finish, is_returned));
+                    None
+                }
+                Some((run, summary)) => {
+                    leave(*run, scratch);
+                    Some(RunEnd {
+                        is_returned,
+                        ..RunEnd::finished(&summary, Timing::default())
+                    })
+                }
+            },
             Stage::Ending(mut digest, end) => match digest.turn(began, cores) {
                 Some(digest) => Some(RunEnd {
                     digest: Some(digest),
@@ -229,6 +274,10 @@ impl<T: Scalar> RunTask<T> {
                     leave(*run, scratch);
                     Some(end)
                 }
+                None if self.is_evaluation_due(&run) => {
+                    self.stage = Some(Stage::Evaluating(self.evaluation(&run), run));
+                    None
+                }
                 Some(_) | None => {
                     self.stage = Some(Stage::Running(run));
                     None
@@ -238,11 +287,68 @@ impl<T: Scalar> RunTask<T> {
                 leave(*run, scratch);
                 Some(RunEnd::finished(&summary, Timing::default()))
             }
+            Advance::NoSamples(error) => Some(self.without_samples(*run, &error, scratch)),
             Advance::Diverged(divergence) => {
                 leave(*run, scratch);
                 Some(RunEnd::diverged(divergence, Timing::default()))
             }
         }
+    }
+
+    /// Ends a run whose samples cannot be fetched.
+    fn without_samples(&self, run: Run<T>, error: &SamplesError, scratch: &mut Scratch) -> RunEnd {
+        let model = ModelTag(&self.entry.name);
+        tracing::error!(%error, %model, "the samples of a run cannot be read");
+        let (steps_done, step) = (run.steps_done(), run.current().step);
+        let end = RunEnd {
+            final_loss: Some(run.last_loss()),
+            digest: Some(run.digest()),
+            ..stopped(Stop::DatasetUnreadable, steps_done, step)
+        };
+        leave(run, scratch);
+        end
+    }
+
+    fn is_evaluation_due(&self, run: &Run<T>) -> bool {
+        let held_out = self.held_out.as_ref();
+        held_out.is_some_and(|held_out| held_out.is_due(run.steps_done(), run.is_at_end()))
+    }
+
+    /// Evaluates the last committed step.
+    fn evaluation(&self, run: &Run<T>) -> InBlocks<EvaluationFuture> {
+        let samples = self.held_out.as_ref().map(HeldOut::samples);
+        let (model, committed) = (Arc::clone(run.model()), Arc::clone(run.current()));
+        InBlocks::new(self.quantum, |turns| -> EvaluationFuture {
+            Box::pin(async move {
+                let samples = samples.expect("an evaluation is due only with held-out samples");
+                let parts = EvaluationParts::default();
+                evaluate(&model, &committed, &*samples, parts, &turns).await
+            })
+        })
+    }
+
+    /// Reports an evaluation, and decides whether the run goes on.
+    fn evaluated(&mut self, mut run: Box<Run<T>>, evaluated: &Evaluated) -> Option<RunEnd> {
+        // Readers see the steps before it first.
+        self.report();
+        let held_out = self.held_out.as_mut()?;
+        let (metrics, is_over) = held_out.note(run.current(), run.steps_done(), evaluated);
+        let epoch = run.epoch();
+        let concluded = (is_over || run.is_at_end()).then(|| held_out.conclude(&mut run));
+        self.notify(|feed| feed.held_out(metrics, epoch));
+        self.stage = Some(match concluded {
+            None => Stage::Running(run),
+            Some((best_step, is_returned)) => {
+                let finish = InBlocks::new(self.quantum, |turns| -> FinishFuture<T> {
+                    Box::pin(async move {
+                        let summary = run.finish_now(best_step, &turns).await;
+                        (run, summary)
+                    })
+                });
+                Stage::Finishing(finish, is_returned)
+            }
+        });
+        None
     }
 
     /// Stops a run of long steps at its state before the current step.
@@ -276,7 +382,7 @@ impl<T: Scalar> RunTask<T> {
         let mut looked = began;
         run.advance(|metrics| {
             self.pending.push(*metrics);
-            if self.stop.get().is_some() {
+            if self.stop.get().is_some() || self.is_evaluated_after(metrics.step) {
                 return ControlFlow::Break(());
             }
             until_clock -= 1;
@@ -298,6 +404,13 @@ impl<T: Scalar> RunTask<T> {
                 ControlFlow::Continue(())
             }
         })
+    }
+
+    /// Whether the run pauses after this step of the model to be evaluated.
+    fn is_evaluated_after(&self, step: u64) -> bool {
+        let steps_done = self.start.resumed_steps + (step - self.start.step);
+        let held_out = self.held_out.as_ref();
+        held_out.is_some_and(|held_out| held_out.is_due(steps_done, false))
     }
 
     fn report_if_due(&mut self, now: Instant) {

@@ -6,14 +6,19 @@ use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::conduct::{Conditions, conduct};
+use super::held_out::HeldOutPlan;
 use super::step_feed::{Event, Feed};
+use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
+use crate::host::datasets::Found;
 use crate::host::limits::stream_slots::StreamSlot;
 use crate::host::models::any_model::{ModelScalar, with_model};
-use crate::host::parts::run::{Bounds, RunParts};
+use crate::host::parts::dataset_rows::{DatasetRows, SamplesParts};
+use crate::host::parts::run::{Bounds, HeldOutParts, Length, RunParts};
 use crate::host::refused::Refused;
-use crate::training::{Model, ModelName, Plan};
+use crate::nn::Samples;
+use crate::training::{Begin, Model, ModelName, Plan};
 
 /// Batches with more numbers than this are read in blocks.
 pub const MANY_ENTRIES: u64 = 1 << 18;
@@ -59,6 +64,7 @@ impl Host {
             caller_gone,
             expected_step: parts.expected_step,
             is_relaxed: parts.is_relaxed,
+            datasets_gone: Vec::new(),
             _slot: Arc::clone(&slot),
         };
         let most = self.config.max_buffered_metrics;
@@ -73,8 +79,16 @@ impl Host {
         let host = Arc::clone(self);
         with_model!(entry.model.clone(), model => {
             self.tasks.spawn(async move {
-                match host.plan(&conditions.caller, &model, parts).await {
-                    Ok(plan) => conduct(host, entry, model, plan, conditions, feed, begun).await,
+                let name = &entry.name;
+                match host.plan(&conditions.caller, name, &model, parts).await {
+                    Ok(Planned { plan, held_out, gone }) => {
+                        let conditions = Conditions {
+                            datasets_gone: gone,
+                            ..conditions
+                        };
+                        let plan = (plan, held_out);
+                        conduct(host, entry, model, plan, conditions, feed, begun).await;
+                    }
                     Err(refused) => {
                         // The caller may have left.
                         let _ = begun.send(Err(refused));
@@ -91,10 +105,11 @@ impl Host {
     async fn plan<T: ModelScalar>(
         &self,
         caller: &Caller,
+        name: &ModelName,
         model: &Arc<Model<T>>,
-        parts: RunParts,
-    ) -> Result<Plan<T>, Refused> {
-        let planned = Arc::clone(model);
+        mut parts: RunParts,
+    ) -> Result<Planned<T>, Refused> {
+        let held_out = parts.held_out.take();
         // A stored outcome is returned even if limits were lowered since. `conduct` checks requests without one.
         let is_known = model.knows(parts.request_id());
         let bounds = if is_known {
@@ -102,7 +117,57 @@ impl Host {
         } else {
             Bounds::of(&self.config)
         };
-        let entries = parts.entries();
+        let mut gone = Vec::new();
+        let mut plan = match &parts.samples {
+            Some(SamplesParts::Dataset(rows)) => {
+                let rows = rows.clone();
+                let (plan, deleted) = self
+                    .plan_on_dataset((caller, name), model, parts, &rows, (bounds, is_known))
+                    .await?;
+                gone.push(deleted);
+                plan
+            }
+            Some(SamplesParts::Sent(_)) | None => {
+                self.plan_on_batch(caller, model, parts, bounds).await?
+            }
+        };
+        if !is_known {
+            // Refuse before waiting for the turn.
+            self.check_bounds(model, &plan)?;
+        }
+        let mut held_out_plan = None;
+        if let Some(held_out) = held_out {
+            if let Some(request) = &mut plan.request {
+                request.fingerprint = held_out.fingerprint(&request.fingerprint);
+            }
+            let planned = self
+                .plan_held_out((caller, name), model, held_out, &plan)
+                .await;
+            match planned {
+                Ok((planned, deleted)) => {
+                    gone.extend(deleted);
+                    held_out_plan = Some(planned);
+                }
+                // A stored outcome does not need the samples.
+                Err(Refused::NoDataset(_)) if is_replayed(model, &plan)? => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+        Ok(Planned {
+            plan,
+            held_out: held_out_plan,
+            gone,
+        })
+    }
+
+    async fn plan_on_batch<T: ModelScalar>(
+        &self,
+        caller: &Caller,
+        model: &Arc<Model<T>>,
+        parts: RunParts,
+        bounds: Bounds,
+    ) -> Result<Plan<T>, Refused> {
+        let (planned, entries) = (Arc::clone(model), parts.entries());
         let plan = if entries > MANY_ENTRIES {
             let read =
                 |turns| async move { parts.plan_in_blocks(planned.spec(), bounds, &turns).await };
@@ -111,10 +176,91 @@ impl Host {
             let read = move |_| parts.plan(planned.spec(), bounds);
             self.compute_by(caller, entries, read).await?.0?
         };
-        if !is_known {
-            // Refuse before waiting for the turn.
-            self.check_bounds(model, &plan)?;
-        }
         Ok(plan)
+    }
+
+    /// Also returns what is cancelled when the dataset is deleted.
+    async fn plan_on_dataset<T: ModelScalar>(
+        &self,
+        (caller, name): (&Caller, &ModelName),
+        model: &Arc<Model<T>>,
+        parts: RunParts,
+        rows: &DatasetRows,
+        (bounds, is_known): (Bounds, bool),
+    ) -> Result<(Plan<T>, CancellationToken), Refused> {
+        let session = Some(&name.session);
+        let found = self.find_rows::<T>(caller, session, rows, model.spec());
+        let (found, gone) = match found.await {
+            Err(Refused::NoDataset(name)) if is_known => (Found::gone(&name), Some(name)),
+            found => (found?, None),
+        };
+        let plan = parts.plan_on(rows, (found.samples, found.reference), bounds)?;
+        match gone {
+            Some(name) if !is_replayed(model, &plan)? => Err(Refused::NoDataset(name)),
+            Some(_) | None => Ok((plan, found.deleted)),
+        }
+    }
+
+    /// The evaluation of a run, and what is cancelled when its dataset is deleted.
+    async fn plan_held_out<T: ModelScalar>(
+        &self,
+        (caller, name): (&Caller, &ModelName),
+        model: &Arc<Model<T>>,
+        parts: HeldOutParts,
+        plan: &Plan<T>,
+    ) -> Result<(HeldOutPlan<T>, Option<CancellationToken>), Refused> {
+        let (samples, deleted): (Arc<dyn Samples<T>>, _) = match parts.samples {
+            SamplesParts::Dataset(rows) => {
+                let session = Some(&name.session);
+                let found = self.find_rows::<T>(caller, session, &rows, model.spec());
+                let found = found.await.map_err(at_held_out)?;
+                (found.samples, Some(found.deleted))
+            }
+            SamplesParts::Sent(batch) => {
+                let (entries, most) = (batch.entries(), self.config.max_batch_rows);
+                let model = Arc::clone(model);
+                let read = move |_| batch.typed::<T>(model.spec(), most);
+                let batch = self.compute_by(caller, entries, read).await?.0;
+                let batch = batch.map_err(|faults| at_held_out(faults.into()))?;
+                (Arc::new(batch), None)
+            }
+        };
+        let every = match parts.every {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => epochs.saturating_mul(plan.minibatches.steps_per_epoch()),
+        };
+        let held_out = HeldOutPlan {
+            samples,
+            every: every.max(1),
+            patience: parts.patience,
+            keeps_best: parts.keeps_best,
+        };
+        Ok((held_out, deleted))
+    }
+}
+
+/// A run that is ready for its turn.
+struct Planned<T> {
+    plan: Plan<T>,
+    held_out: Option<HeldOutPlan<T>>,
+    /// Each is cancelled when a dataset is deleted.
+    gone: Vec<CancellationToken>,
+}
+
+/// Whether the request of a plan is answered from memory.
+fn is_replayed<T: ModelScalar>(model: &Model<T>, plan: &Plan<T>) -> Result<bool, Refused> {
+    let begin = model.begin(plan.request.as_ref(), None)?;
+    Ok(matches!(begin, Begin::Replay(_)))
+}
+
+/// Moves the fields of a refusal below `held_out`.
+fn at_held_out(refused: Refused) -> Refused {
+    match refused {
+        Refused::Invalid(faults) => {
+            let mut violations = Violations::new();
+            violations.extend_at("held_out", faults);
+            violations.into()
+        }
+        refused => refused,
     }
 }

@@ -17,6 +17,7 @@ use crate::host::grading_desk::GradingDesk;
 use crate::host::limits::memory::{Account, Reservation};
 use crate::host::models::new_model::{NewModel, Source};
 use crate::host::parts::batch::BatchParts;
+use crate::host::parts::dataset_rows::SamplesParts;
 use crate::host::parts::integers::Suspicion;
 use crate::host::parts::run::{Length, RunParts};
 use crate::host::parts::tensor::{Entries, TensorParts};
@@ -131,7 +132,8 @@ impl Scene {
         set: impl FnOnce(&mut RunParts),
     ) -> Result<RunEvents, Refused> {
         let mut run = RunParts {
-            batch: Some(batch()),
+            samples: Some(SamplesParts::Sent(batch())),
+            held_out: None,
             length: Length::Steps(1),
             minibatch_size: usize::MAX,
             shuffle_seed: None,
@@ -192,7 +194,7 @@ pub async fn end_of(events: &RunEvents) -> (RunEnd, usize) {
     let mut reported = 0;
     loop {
         match events.next().await.expect("the reader keeps up") {
-            Event::Started(_) => {}
+            Event::Started(_) | Event::HeldOut(..) => {}
             Event::Steps(steps) => reported += steps.len(),
             Event::Ended(end, dropped) => {
                 return (end, reported + usize::try_from(dropped).expect("small"));

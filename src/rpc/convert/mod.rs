@@ -1,5 +1,6 @@
 //! Converts between protobuf and the domain. Requests are validated here, once; replies cannot fail.
 
+pub mod dataset;
 pub mod gradient_sets;
 pub mod grading;
 pub mod model;

@@ -52,7 +52,7 @@ fn state(progress: &RunProgress) -> pb::RunState {
         return pb::RunState::Running;
     };
     match end.reason {
-        EndReason::Finished => pb::RunState::Finished,
+        EndReason::Finished | EndReason::OutOfPatience => pb::RunState::Finished,
         EndReason::Diverged(_) => pb::RunState::Diverged,
         EndReason::Stopped(Stop::Requested) => pb::RunState::Stopped,
         EndReason::Stopped(Stop::Client) => pb::RunState::Cancelled,
@@ -60,6 +60,7 @@ fn state(progress: &RunProgress) -> pb::RunState {
         EndReason::Stopped(Stop::RunTime) => pb::RunState::RunTime,
         EndReason::Stopped(Stop::Deleted) => pb::RunState::Deleted,
         EndReason::Stopped(Stop::Shutdown) => pb::RunState::Shutdown,
+        EndReason::Stopped(Stop::DatasetDeleted | Stop::DatasetUnreadable) => pb::RunState::Dataset,
         EndReason::NotStored(_) | EndReason::Failed => pb::RunState::Failed,
     }
 }

@@ -1,20 +1,27 @@
 //! TrainBatch: converts a request into the parts of a run, and the events of a run into messages.
 
+use super::dataset::read_samples;
 use super::shared_fields::{count, duration, request_id};
 use super::spec::{read_enum, to_i32};
-use super::target::read_batch;
 use crate::fault::Violations;
 use crate::host::compute::Timing;
-use crate::host::parts::run::{Length, RunParts};
+use crate::host::parts::run::{HeldOutParts, Length, RunParts};
 use crate::host::refused::Stop;
 use crate::host::runs::event::{EndReason, RunEnd, RunStart};
+use crate::host::runs::held_out::HeldOutMetrics;
 use crate::rpc::pb;
 use crate::training::StepMetrics;
 use crate::training::spec::not_negative;
 
 /// Reads everything but the model's name, or records the violations.
 pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> Option<RunParts> {
-    let batch = read_batch(request.inputs, request.targets, request.labels, violations);
+    let sent = (request.inputs, request.targets, request.labels);
+    let samples = read_samples(sent, request.dataset, violations);
+    let before = violations.len();
+    let held_out = request
+        .held_out
+        .and_then(|held_out| read_held_out(held_out, violations));
+    let held_out_is_sound = violations.len() == before;
     if request.steps != 0 && request.epochs != 0 {
         violations.add("epochs", "steps and epochs", "at most one of the two");
     }
@@ -39,8 +46,12 @@ pub fn read_run(request: pb::TrainBatchRequest, violations: &mut Violations) -> 
     );
     // Checked here as well, so that the violation is reported even if the request names no model.
     request_id(request.request_id.clone(), || [0; 32], violations);
+    if !held_out_is_sound {
+        return None;
+    }
     Some(RunParts {
-        batch: Some(batch?),
+        samples: Some(samples?),
+        held_out,
         length: if request.epochs == 0 {
             Length::Steps(steps)
         } else {
@@ -69,6 +80,30 @@ pub fn read_is_relaxed(durability: i32, violations: &mut Violations) -> bool {
         violations,
     );
     durability == pb::Durability::Relaxed
+}
+
+/// Reads the evaluation of a run at `held_out`, or records the violations.
+fn read_held_out(held_out: pb::HeldOut, violations: &mut Violations) -> Option<HeldOutParts> {
+    let mut faults = Violations::new();
+    let sent = (held_out.inputs, held_out.targets, held_out.labels);
+    let samples = read_samples(sent, held_out.dataset, &mut faults);
+    if held_out.every_steps != 0 && held_out.every_epochs != 0 {
+        let given = "every_steps and every_epochs";
+        faults.add("every_epochs", given, "at most one of the two");
+    }
+    let steps = count(held_out.every_steps, "every_steps", 0, &mut faults) as u64;
+    let epochs = count(held_out.every_epochs, "every_epochs", 1, &mut faults) as u64;
+    let patience = count(held_out.patience, "patience", 0, &mut faults) as u64;
+    violations.extend_at("held_out", faults);
+    Some(HeldOutParts {
+        samples: samples?,
+        every: match steps {
+            0 => Length::Epochs(epochs),
+            steps => Length::Steps(steps),
+        },
+        patience: (patience > 0).then_some(patience),
+        keeps_best: held_out.keep_best,
+    })
 }
 
 /// Where the time of a run went, as a message.
@@ -110,10 +145,23 @@ pub fn step_metrics(metrics: &StepMetrics) -> pb::StepMetrics {
     }
 }
 
+/// Held-out figures.
+pub fn held_out(metrics: &HeldOutMetrics, epoch: u64) -> pb::HeldOutMetrics {
+    pb::HeldOutMetrics {
+        step: metrics.step.cast_signed(),
+        epoch: i32::try_from(epoch).unwrap_or(i32::MAX),
+        loss: metrics.loss,
+        accuracy: metrics.accuracy,
+        determination: metrics.determination,
+        is_best: metrics.is_best,
+    }
+}
+
 /// The end of a run, for any reason.
 pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
     let reason = match end.reason {
         EndReason::Finished => pb::StopReason::Finished,
+        EndReason::OutOfPatience => pb::StopReason::Patience,
         EndReason::Diverged(_) => pb::StopReason::Diverged,
         EndReason::Stopped(Stop::Deadline) => pb::StopReason::Deadline,
         EndReason::Stopped(Stop::Client) => pb::StopReason::Cancelled,
@@ -121,6 +169,9 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
         EndReason::Stopped(Stop::Deleted) => pb::StopReason::Deleted,
         EndReason::Stopped(Stop::RunTime) => pb::StopReason::RunTime,
         EndReason::Stopped(Stop::Requested) => pb::StopReason::Stopped,
+        EndReason::Stopped(Stop::DatasetDeleted | Stop::DatasetUnreadable) => {
+            pb::StopReason::Dataset
+        }
         EndReason::NotStored(_) | EndReason::Failed => pb::StopReason::Failed,
     };
     pb::Completed {
@@ -135,5 +186,6 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
         timings: Some(timings(end.timing)),
         metrics_dropped: metrics_dropped.cast_signed(),
         durable_step: end.durable_step.map(u64::cast_signed),
+        best_step: end.best_step.map(u64::cast_signed),
     }
 }

@@ -4,6 +4,7 @@ mod apply_gradients;
 mod check_gradients;
 mod copy_model;
 mod create_model;
+pub mod datasets;
 mod evaluate;
 mod explain;
 mod grade_gradients;

@@ -13,15 +13,17 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::any_model::{ModelScalar, with_model};
 use crate::host::parts::batch::BatchParts;
+use crate::host::parts::dataset_rows::SamplesParts;
 use crate::host::refused::Refused;
 use crate::host::runs::MANY_ENTRIES;
 use crate::nn::batch::check_inputs;
 use crate::nn::pauses::is_long;
 use crate::nn::{Batch, Matrix, Quantity};
 use crate::rpc::GradientsReply;
+use crate::rpc::convert::dataset::read_samples;
 use crate::rpc::convert::quantity;
 use crate::rpc::convert::shared_fields::{check_reply, reply_limit};
-use crate::rpc::convert::target::{RequestedTarget, read_batch};
+use crate::rpc::convert::target::RequestedTarget;
 use crate::rpc::convert::tensor::{self, Encoding, Rank};
 use crate::rpc::convert::training::timings;
 use crate::rpc::{large_reply, pb};
@@ -68,30 +70,26 @@ pub async fn gradients(
 ) -> Result<Response<GradientsReply>, Status> {
     let mut violations = Violations::new();
     let target = RequestedTarget::read(request.target, &host.limits, caller, &mut violations);
-    let batch = read_batch(
-        request.inputs,
-        request.targets,
-        request.labels,
-        &mut violations,
-    );
+    let sent = (request.inputs, request.targets, request.labels);
+    let samples = read_samples(sent, request.dataset, &mut violations);
     let include = read_include(&request.include, &mut violations);
-    let encoding = Encoding::of_reply(
-        request.encoding,
-        batch.as_ref().map(|b| &b.inputs),
-        &mut violations,
-    );
+    let inputs = match &samples {
+        Some(SamplesParts::Sent(batch)) => Some(&batch.inputs),
+        Some(SamplesParts::Dataset(_)) | None => None,
+    };
+    let encoding = Encoding::of_reply(request.encoding, inputs, &mut violations);
     let limit = reply_limit(
         request.max_reply_bytes,
         host.config.max_reply_bytes,
         &mut violations,
     );
-    let (target, batch) = violations
-        .into_result(target.zip(batch))
+    let (target, samples) = violations
+        .into_result(target.zip(samples))
         .map_err(Refused::from)?;
 
     with_model!(target.find(host, caller).await?, model => {
         let spec = model.spec();
-        let batch = typed_for(host, caller, &model, batch).await?;
+        let batch = batch_of(host, caller, &model, samples).await?;
         let (architecture, rows) = (&spec.architecture, batch.rows());
         let memory = host.workspace(caller, gradients::gradients_bytes(&model, rows))?;
         let bytes = include.iter().map(|&quantity| {
@@ -125,6 +123,19 @@ pub async fn gradients(
             }
         })
     })
+}
+
+/// The samples of a request, as a batch in the model's own type.
+async fn batch_of<T: ModelScalar>(
+    host: &Host,
+    caller: &Caller,
+    model: &Arc<Model<T>>,
+    samples: SamplesParts,
+) -> Result<Batch<T>, Refused> {
+    match samples {
+        SamplesParts::Sent(batch) => typed_for(host, caller, model, batch).await,
+        SamplesParts::Dataset(rows) => host.fetch_batch(caller, model, &rows).await,
+    }
 }
 
 /// [`typed`] in the model's own type. It reads a small batch without copying the spec.

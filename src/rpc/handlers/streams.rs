@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::host::runs::step_feed::Event;
 use crate::host::runs::{RunEvents, Watch};
-use crate::rpc::convert::training::{completed, progress, started};
+use crate::rpc::convert::training::{completed, held_out, progress, started};
 use crate::rpc::pb::{self, train_batch_response, watch_model_response};
 
 /// A stream of messages.
@@ -23,6 +23,9 @@ pub fn run_events(events: RunEvents) -> Streamed<pb::TrainBatchResponse> {
         let (message, over) = match events.next().await {
             Ok(Event::Started(start)) => (Ok(Message::Started(started(&start))), false),
             Ok(Event::Steps(steps)) => (Ok(Message::Progress(progress(&steps))), false),
+            Ok(Event::HeldOut(metrics, epoch)) => {
+                (Ok(Message::HeldOut(held_out(&metrics, epoch))), false)
+            }
             Ok(Event::Ended(end, dropped)) => match end.refusal() {
                 None => (Ok(Message::Completed(completed(&end, dropped))), true),
                 Some(refused) => (Err(refused), true),
@@ -43,6 +46,7 @@ pub fn model_events(model: pb::Model, watch: Watch) -> Streamed<pb::WatchModelRe
         let event = watch.next().await?.map(|event| match event {
             Event::Started(start) => Message::Started(started(&start)),
             Event::Steps(steps) => Message::Progress(progress(&steps)),
+            Event::HeldOut(metrics, epoch) => Message::HeldOut(held_out(&metrics, epoch)),
             Event::Ended(end, dropped) => Message::Completed(completed(&end, dropped)),
         });
         Some((event, watch))

@@ -68,6 +68,7 @@ async fn listen(run: &mut Run) -> (Vec<String>, Option<Status>) {
                         .map(|step| format!("step {}", step.step)),
                 );
             }
+            Ok(Some(Event::HeldOut(_))) => events.push("held out".to_owned()),
             Ok(Some(Event::Completed(_))) => events.push("completed".to_owned()),
         }
     }

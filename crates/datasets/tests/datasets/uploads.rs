@@ -3,7 +3,8 @@
 use std::fs;
 
 use backpropd_datasets::{
-    Dataset, OpenOptions, TruthKind, Upload, UploadError, UploadHeader, open, remove_partial,
+    Dataset, OpenOptions, TruthKind, Upload, UploadError, UploadHeader, open, read_note,
+    remove_partial,
 };
 use backpropd_engine::nn::Dtype;
 
@@ -17,7 +18,27 @@ fn header(rows: usize, truth: TruthKind) -> UploadHeader {
         truth,
         standardization: None,
         encoding: None,
+        note: None,
     }
+}
+
+#[test]
+fn a_note_is_found_in_the_file_and_is_no_part_of_the_digest() {
+    let folder = Folder::new();
+    let mut digests = Vec::new();
+    for note in [None, Some("made by \"a test\"".to_owned())] {
+        let path = folder.path().join("noted.safetensors");
+        let header = UploadHeader {
+            note: note.clone(),
+            ..header(1, TruthKind::unnamed(2))
+        };
+        let mut upload = Upload::create(&path, header).expect("created");
+        upload.inputs(&le!([1.0_f32, 2.0, 3.0])).expect("valid");
+        upload.labels(&[1]).expect("valid");
+        digests.push(upload.finish().expect("whole"));
+        assert_eq!(read_note(&path).expect("valid"), note);
+    }
+    assert_eq!(digests[0], digests[1]);
 }
 
 fn violations(result: Result<(), UploadError>) -> String {

@@ -1,13 +1,6 @@
-//! Batches: samples with their targets, and the order in which mini-batches visit them.
+//! Batches: samples with their targets, and the rows of mini-batches.
 
-use std::ops::Range;
-
-use rand::seq::SliceRandom as _;
-
-use super::{
-    Architecture, Loss, Objective, Samples, SamplesError, Scalar, Targets, TargetsRef,
-    init::generator,
-};
+use super::{Architecture, Loss, Objective, Scalar, Targets, TargetsRef};
 use crate::fault::Violations;
 
 /// How far the sum of a row of class probabilities may differ from 1.
@@ -135,6 +128,21 @@ impl<T: Scalar> Batch<T> {
         violations.into_result(targets.map(|targets| Self { inputs, targets }))
     }
 
+    /// Rows that have been checked where they come from, of `columns` inputs each.
+    pub fn of_checked(rows: MinibatchBuffers<T>, columns: usize) -> Self {
+        let inputs = Matrix {
+            rows: rows.inputs.len() / columns.max(1),
+            columns,
+            entries: rows.inputs,
+        };
+        let targets = if rows.labels.is_empty() {
+            Targets::Values(rows.values)
+        } else {
+            Targets::Labels(rows.labels)
+        };
+        Self { inputs, targets }
+    }
+
     /// m.
     pub fn rows(&self) -> usize {
         self.inputs.rows
@@ -169,7 +177,18 @@ fn check_targets<T: Scalar>(
         return;
     }
     check_finite("targets", targets, violations);
-    let row_of = |index: usize| index / n + 1;
+    check_target_values(loss, "targets", n, &targets.entries, 0, violations);
+}
+
+/// Records the first target that the loss does not accept, of rows of `n` entries that begin with row `first`, from 0.
+pub fn check_target_values<T: Scalar>(
+    loss: Loss,
+    field: &str,
+    n: usize,
+    targets: &[T],
+    first: usize,
+    violations: &mut Violations,
+) {
     match loss {
         Loss::HalfSquaredError | Loss::MeanSquaredError => {}
         Loss::CrossEntropy => {
@@ -178,26 +197,22 @@ fn check_targets<T: Scalar>(
                 row.iter().all(|y| *y >= T::ZERO) && (sum - 1.0).abs() <= PROBABILITY_SUM_TOLERANCE
             };
             if let Some(row) = targets
-                .entries
                 .chunks_exact(n)
                 .position(|row| !is_distribution(row))
             {
                 violations.add(
-                    "targets",
-                    format!("row {} (from 1) that is no distribution", row + 1),
+                    field,
+                    format!("row {} (from 1) that is no distribution", first + row + 1),
                     "one-hot rows, or probabilities that sum to 1; or send class numbers as labels",
                 );
             }
         }
         Loss::BinaryCrossEntropy => {
             let outside = |y: &T| !(T::ZERO..=T::ONE).contains(y);
-            if let Some(index) = targets.entries.iter().position(outside) {
-                let given = format!(
-                    "{} in row {}",
-                    targets.entries[index].to_f64(),
-                    row_of(index)
-                );
-                violations.add("targets", given, "0 to 1");
+            if let Some(index) = targets.iter().position(outside) {
+                let row = first + index / n + 1;
+                let given = format!("{} in row {row}", targets[index].to_f64());
+                violations.add(field, given, "0 to 1");
             }
         }
     }
@@ -243,18 +258,6 @@ fn check_labels(
         }
     }
     Some(checked)
-}
-
-/// The order in which a run's steps visit a batch's samples: epoch after epoch, each in the given order or shuffled by
-/// ChaCha8, keyed by `seed`, with the epoch as its stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Minibatches {
-    rows: usize,
-    size: usize,
-    seed: Option<i64>,
-    /// The epoch of `order`, from 1; 0 before the first.
-    epoch: u64,
-    order: Vec<usize>,
 }
 
 /// Buffers for the rows of a mini-batch, reused from step to step.
@@ -309,6 +312,18 @@ impl<T> MinibatchBuffers<T> {
         }
     }
 
+    /// Appends a whole batch.
+    pub fn append(&mut self, batch: BatchRef<'_, T>)
+    where
+        T: Copy,
+    {
+        self.inputs.extend_from_slice(batch.inputs);
+        match batch.targets {
+            TargetsRef::Values(values) => self.values.extend_from_slice(values),
+            TargetsRef::Labels(labels) => self.labels.extend_from_slice(labels),
+        }
+    }
+
     /// Appends rows of a batch.
     pub(super) fn extend(&mut self, batch: BatchRef<'_, T>, rows: &[usize])
     where
@@ -333,116 +348,6 @@ impl<T> MinibatchBuffers<T> {
 impl<T> Default for MinibatchBuffers<T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Minibatches {
-    /// Steps of `size` rows (1 to `rows`) out of `rows`; the last of an epoch is smaller if `size` does not divide
-    /// `rows`. A seed enables shuffling.
-    pub fn new(rows: usize, size: usize, seed: Option<i64>) -> Self {
-        let size = size.clamp(1, rows.max(1));
-        Self {
-            rows,
-            size,
-            seed,
-            epoch: 0,
-            order: Vec::new(),
-        }
-    }
-
-    /// The number of steps in an epoch.
-    pub fn steps_per_epoch(&self) -> u64 {
-        self.rows.div_ceil(self.size) as u64
-    }
-
-    /// The most rows of a step.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    /// The seed for shuffling, if enabled.
-    pub fn seed(&self) -> Option<i64> {
-        self.seed
-    }
-
-    /// The epoch, from 1, of step `index`, from 0.
-    pub fn epoch(&self, index: u64) -> u64 {
-        index / self.steps_per_epoch() + 1
-    }
-
-    /// The rows of step `index`, from 0. A step over the whole unshuffled batch borrows it without a copy.
-    pub fn take<'a, T: Scalar>(
-        &mut self,
-        index: u64,
-        batch: BatchRef<'a, T>,
-        buffers: &'a mut MinibatchBuffers<T>,
-    ) -> BatchRef<'a, T> {
-        if self.size == self.rows {
-            return batch;
-        }
-        let Range {
-            start: from,
-            end: to,
-        } = self.rows_of(index);
-        let columns = batch.inputs.len() / batch.rows;
-        let Some(seed) = self.seed else {
-            return slice(batch, from, to, columns);
-        };
-        self.shuffle(seed, self.epoch(index));
-
-        buffers.clear();
-        buffers.extend(batch, &self.order[from..to]);
-        buffers.view(to - from)
-    }
-
-    /// [`Self::take`] from samples that may have to be fetched.
-    ///
-    /// # Errors
-    /// The rows cannot be fetched.
-    pub fn fetch<'a, T: Scalar>(
-        &mut self,
-        index: u64,
-        samples: &'a dyn Samples<T>,
-        buffers: &'a mut MinibatchBuffers<T>,
-    ) -> Result<BatchRef<'a, T>, SamplesError> {
-        if let Some(whole) = samples.whole() {
-            return Ok(self.take(index, whole, buffers));
-        }
-        self.order_epoch(self.epoch(index));
-        let rows = self.rows_of(index);
-        buffers.clear();
-        samples.fetch(&self.order[rows.clone()], buffers)?;
-        let following = self.rows_of(index + 1);
-        // The order of the next epoch is not known yet.
-        if following.start > rows.start {
-            samples.announce(&self.order[following]);
-        }
-        Ok(buffers.view(rows.len()))
-    }
-
-    /// The places in the order of its epoch that step `index`, from 0, visits.
-    fn rows_of(&self, index: u64) -> Range<usize> {
-        let from = (index % self.steps_per_epoch()) as usize * self.size;
-        from..(from + self.size).min(self.rows)
-    }
-
-    /// Sets the order of an epoch. A step over all rows takes them as they are.
-    fn order_epoch(&mut self, epoch: u64) {
-        match self.seed {
-            Some(seed) if self.size < self.rows => self.shuffle(seed, epoch),
-            Some(_) | None if self.order.len() != self.rows => self.order = (0..self.rows).collect(),
-            Some(_) | None => {}
-        }
-    }
-
-    fn shuffle(&mut self, seed: i64, epoch: u64) {
-        if self.epoch == epoch {
-            return;
-        }
-        self.epoch = epoch;
-        self.order.clear();
-        self.order.extend(0..self.rows);
-        self.order.shuffle(&mut generator(seed, epoch));
     }
 }
 

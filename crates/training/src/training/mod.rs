@@ -25,7 +25,7 @@ pub use model::{
     Begin, BeginError, Committed, Divergence, LARGEST_STEP, LayerParameters, Model, Outcome,
     Revision, RunSummary,
 };
-pub use names::{Id, ModelName, SessionName};
+pub use names::{DatasetName, Id, ModelName, SessionName};
 pub use quota::{Limit, OverLimit, Quota, RegistryError, RegistryLimits};
 pub use redo::{Redo, RedoError, RedoOutcome};
 pub use registry::{Owner, Placement, Registry, RestoredModel};

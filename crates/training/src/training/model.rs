@@ -85,6 +85,12 @@ pub struct RunSummary {
     pub final_loss: f64,
     /// The parameters' digest.
     pub digest: WeightsDigest,
+    /// Whether it ended before all its steps, because a held-out loss did not decrease any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_early: bool,
+    /// The step of the smallest held-out loss, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<u64>,
 }
 
 /// The last finite state of a run that diverged.

@@ -71,6 +71,42 @@ impl ModelName {
     }
 }
 
+/// A dataset: `datasets/{dataset}`, or `sessions/{session}/datasets/{dataset}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DatasetName {
+    /// The session of the dataset; `None` for a shared one.
+    pub session: Option<SessionName>,
+    /// The dataset's id.
+    pub dataset: Id,
+}
+
+impl DatasetName {
+    /// The pattern of the name, for messages.
+    pub const PATTERN: &str = "\"datasets/{dataset}\" or \"sessions/{session}/datasets/{dataset}\"";
+
+    /// Parses a name; `None` if `text` is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (session, dataset) = match text.strip_prefix("datasets/") {
+            Some(dataset) => (None, dataset),
+            None => {
+                let (session, dataset) = text.split_once("/datasets/")?;
+                (Some(SessionName::parse(session)?), dataset)
+            }
+        };
+        let dataset = Id::parse(dataset)?;
+        Some(Self { session, dataset })
+    }
+}
+
+impl fmt::Display for DatasetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.session {
+            Some(session) => write!(f, "{session}/datasets/{}", self.dataset),
+            None => write!(f, "datasets/{}", self.dataset),
+        }
+    }
+}
+
 impl fmt::Display for SessionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sessions/{}", self.0)
@@ -91,6 +127,17 @@ mod tests {
     fn names_round_trip_and_everything_else_is_refused() {
         for name in ["sessions/a/models/b", "sessions/lab-1/models/x0"] {
             assert_eq!(ModelName::parse(name).expect("valid").to_string(), name);
+        }
+        for name in ["datasets/digits", "sessions/a/datasets/b"] {
+            assert_eq!(DatasetName::parse(name).expect("valid").to_string(), name);
+        }
+        for name in [
+            "datasets/",
+            "datasets/a/b",
+            "sessions/a/datasets/",
+            "x/datasets/a",
+        ] {
+            assert_eq!(DatasetName::parse(name), None, "{name}");
         }
         let long = format!("sessions/{}", "a".repeat(64));
         for name in [

@@ -87,6 +87,8 @@ pub struct Run<T: Scalar> {
     workspace: Workspace<T>,
     par: Par,
     ended: bool,
+    /// Whether [`Self::finish_now`] ends it, and not the last step.
+    waits_at_end: bool,
 }
 
 impl<T: Scalar> Run<T> {
@@ -115,6 +117,7 @@ impl<T: Scalar> Run<T> {
             current: model.committed(),
             last_loss: f64::NAN,
             ended: false,
+            waits_at_end: false,
             model,
             plan,
             steps_done,
@@ -186,12 +189,53 @@ impl<T: Scalar> Run<T> {
                 Ok(metrics) => metrics,
                 Err(failure) => return self.fail(failure),
             };
-            if observe(&metrics).is_break() && self.steps_done < self.plan.steps {
+            if observe(&metrics).is_break() && !self.is_at_end() {
                 return Advance::Paused;
             }
         }
+        if self.waits_at_end {
+            return Advance::Paused;
+        }
         let digest = self.digest();
         self.finish(digest)
+    }
+
+    /// Has the run pause after its last step, too, until [`Self::finish_now`].
+    pub fn wait_at_end(&mut self) {
+        self.waits_at_end = true;
+    }
+
+    /// The epoch of the last step, from 1.
+    pub fn epoch(&self) -> u64 {
+        self.plan
+            .minibatches
+            .epoch(self.steps_done.saturating_sub(1))
+    }
+
+    /// Whether every step is committed.
+    pub fn is_at_end(&self) -> bool {
+        self.steps_done >= self.plan.steps
+    }
+
+    /// Ends a run that waits, after its last step or earlier. `best_step` is that of its smallest held-out loss.
+    pub async fn finish_now(&mut self, best_step: Option<u64>, pauses: &impl Pauses) -> RunSummary {
+        let current = Arc::clone(&self.current);
+        let digest = current.digest_in_blocks(self.model.spec(), pauses).await;
+        let summary = RunSummary {
+            is_early: !self.is_at_end(),
+            best_step,
+            ..self.summary(digest)
+        };
+        self.end(Outcome::Finished(summary));
+        summary
+    }
+
+    /// Replaces the parameters and the optimizer's state with those of an earlier step. The step count is unchanged.
+    pub fn return_to(&mut self, earlier: &Committed<T>) {
+        let state = earlier.state.clone();
+        let committed = Arc::new(Committed::new(state, self.current.step));
+        self.model.commit(Arc::clone(&committed));
+        self.current = committed;
     }
 
     /// Whether steps are long enough for [`Self::advance_in_blocks`].
@@ -216,6 +260,9 @@ impl<T: Scalar> Run<T> {
                 return (metrics, Advance::Paused);
             }
         }
+        if self.waits_at_end {
+            return (metrics, Advance::Paused);
+        }
         let current = Arc::clone(&self.current);
         let digest = current.digest_in_blocks(self.model.spec(), pauses).await;
         (metrics, self.finish(digest))
@@ -232,14 +279,20 @@ impl<T: Scalar> Run<T> {
     }
 
     fn finish(&mut self, digest: WeightsDigest) -> Advance {
-        let summary = RunSummary {
+        let summary = self.summary(digest);
+        self.end(Outcome::Finished(summary));
+        Advance::Finished(summary)
+    }
+
+    fn summary(&self, digest: WeightsDigest) -> RunSummary {
+        RunSummary {
             steps_done: self.steps_done,
             step: self.current.step,
             final_loss: self.last_loss,
             digest,
-        };
-        self.end(Outcome::Finished(summary));
-        Advance::Finished(summary)
+            is_early: false,
+            best_step: None,
+        }
     }
 
     /// One step: forward, loss, backward, update, commit.

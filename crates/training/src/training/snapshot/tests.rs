@@ -84,6 +84,8 @@ fn model<T: Scalar>() -> Model<T> {
         step: 42,
         final_loss: 0.1 + 0.2,
         digest,
+        is_early: true,
+        best_step: Some(3),
     };
     let diverged = Divergence {
         steps_done: 0,

@@ -1,0 +1,61 @@
+//! GetDataset and ListDatasets.
+
+use std::sync::Arc;
+
+use super::entry::{DatasetEntry, DatasetState};
+use crate::host::Host;
+use crate::host::refused::Refused;
+use crate::training::{DatasetName, Id, SessionName};
+
+impl Host {
+    /// Finds a dataset, and renews its session's lease.
+    ///
+    /// # Errors
+    /// No such session or dataset.
+    pub fn find_dataset(&self, name: &DatasetName) -> Result<Arc<DatasetEntry>, Refused> {
+        if let Some(session) = &name.session {
+            self.registry().session(session, self.now())?;
+        }
+        let entry = self.datasets.get(name);
+        entry.ok_or_else(|| Refused::NoDataset(name.clone()))
+    }
+
+    /// Describes a dataset.
+    ///
+    /// # Errors
+    /// No such dataset; its file cannot be read.
+    pub async fn describe_dataset(&self, name: &DatasetName) -> Result<DatasetState, Refused> {
+        let entry = self.find_dataset(name)?;
+        let opened = entry.open().await?;
+        Ok(DatasetState { entry, opened })
+    }
+
+    /// A page of the shared datasets, or of a session's: at most `size` after the id `after`, and the id after which the
+    /// next page begins. Datasets that cannot be read are left out; a request for one of them says why.
+    ///
+    /// # Errors
+    /// No such session.
+    pub async fn page_of_datasets(
+        &self,
+        session: Option<&SessionName>,
+        after: Option<&Id>,
+        size: usize,
+    ) -> Result<(Vec<DatasetState>, Option<Id>), Refused> {
+        if let Some(session) = session {
+            self.registry().session(session, self.now())?;
+        }
+        let mut entries = self.datasets.page(session, after, size + 1);
+        let next = entries.get(size).and_then(|_| {
+            let last = entries.get(size - 1);
+            last.map(|entry| entry.name.dataset.clone())
+        });
+        entries.truncate(size);
+        let mut page = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if let Ok(opened) = entry.open().await {
+                page.push(DatasetState { entry, opened });
+            }
+        }
+        Ok((page, next))
+    }
+}

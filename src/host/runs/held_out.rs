@@ -1,0 +1,191 @@
+//! The held-out figures of a run: an evaluation after every so many steps, and what follows from it.
+
+use std::sync::Arc;
+
+use crate::nn::evaluation::{Evaluated, Evaluation, EvaluationParts};
+use crate::nn::pauses::Pauses;
+use crate::nn::{ForwardBuffers, MinibatchBuffers, Samples, SamplesError, Scalar};
+use crate::training::{Committed, Model, Run};
+
+/// Samples of one block of an evaluation.
+const BLOCK_ROWS: usize = 1024;
+
+/// How a run is evaluated.
+#[derive(Debug)]
+pub struct HeldOutPlan<T> {
+    /// The held-out samples.
+    pub samples: Arc<dyn Samples<T>>,
+    /// Steps between two evaluations; the last step is always evaluated.
+    pub every: u64,
+    /// Evaluations without a smaller loss after which the run ends.
+    pub patience: Option<u64>,
+    /// Whether the run ends with the parameters of its smallest loss.
+    pub keeps_best: bool,
+}
+
+impl<T> Clone for HeldOutPlan<T> {
+    fn clone(&self) -> Self {
+        Self {
+            samples: Arc::clone(&self.samples),
+            ..*self
+        }
+    }
+}
+
+/// Held-out figures after a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOutMetrics {
+    /// The model's step.
+    pub step: u64,
+    /// Steps of the request so far.
+    pub steps_done: u64,
+    /// The loss.
+    pub loss: f64,
+    /// For losses with classes.
+    pub accuracy: Option<f64>,
+    /// For a regression: the mean R² of the outputs.
+    pub determination: Option<f64>,
+    /// Whether no evaluation before had a smaller or equal loss.
+    pub is_best: bool,
+}
+
+/// The evaluations of a run so far.
+#[derive(Debug)]
+pub struct HeldOut<T> {
+    plan: HeldOutPlan<T>,
+    best: Option<Best<T>>,
+    /// Evaluations since the best one.
+    since: u64,
+    /// Steps of the request at the last evaluation.
+    last: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Best<T> {
+    loss: f64,
+    committed: Arc<Committed<T>>,
+}
+
+impl<T: Scalar> HeldOut<T> {
+    /// No evaluation yet.
+    pub fn new(plan: HeldOutPlan<T>) -> Self {
+        Self {
+            plan,
+            best: None,
+            since: 0,
+            last: None,
+        }
+    }
+
+    /// The memory of an evaluation, in bytes.
+    pub fn bytes(plan: &HeldOutPlan<T>, model: &Model<T>) -> usize {
+        let architecture = &model.spec().architecture;
+        let rows = plan.samples.rows().min(BLOCK_ROWS);
+        let sample = architecture.input_size() + architecture.output_size();
+        let best = if plan.keeps_best {
+            model.spec().state_bytes()
+        } else {
+            0
+        };
+        ForwardBuffers::<T>::bytes(architecture, rows)
+            .saturating_add(rows.saturating_mul(sample * size_of::<T>()))
+            .saturating_add(best)
+    }
+
+    /// Whether an evaluation is due after this many steps of the request.
+    pub fn is_due(&self, steps_done: u64, is_last: bool) -> bool {
+        let is_nth = steps_done > 0 && steps_done.is_multiple_of(self.plan.every);
+        (is_nth || is_last) && self.last != Some(steps_done)
+    }
+
+    /// The held-out samples.
+    pub fn samples(&self) -> Arc<dyn Samples<T>> {
+        Arc::clone(&self.plan.samples)
+    }
+
+    /// Notes an evaluation, and returns its figures and whether patience is at an end.
+    pub fn note(
+        &mut self,
+        committed: &Arc<Committed<T>>,
+        steps_done: u64,
+        evaluated: &Evaluated,
+    ) -> (HeldOutMetrics, bool) {
+        let loss = evaluated.loss;
+        let is_best = match &self.best {
+            None => !loss.is_nan(),
+            Some(best) => loss < best.loss,
+        };
+        if is_best {
+            let committed = Arc::clone(committed);
+            self.best = Some(Best { loss, committed });
+            self.since = 0;
+        } else {
+            self.since += 1;
+        }
+        self.last = Some(steps_done);
+        let metrics = HeldOutMetrics {
+            step: committed.step,
+            steps_done,
+            loss,
+            accuracy: evaluated.accuracy,
+            determination: evaluated.determination.as_ref().map(|all| all.overall),
+            is_best,
+        };
+        let is_over = self.plan.patience.is_some_and(|most| self.since >= most);
+        (metrics, is_over)
+    }
+
+    /// At the end of the run: returns it to its best parameters if that was requested and they are not the last. Returns
+    /// the best step, and whether the parameters have changed.
+    pub fn conclude(&mut self, run: &mut Run<T>) -> (Option<u64>, bool) {
+        let Some(best) = &self.best else {
+            return (None, false);
+        };
+        let step = best.committed.step;
+        let goes_back = self.plan.keeps_best && step != run.current().step;
+        if goes_back {
+            run.return_to(&best.committed);
+        }
+        (Some(step), goes_back)
+    }
+}
+
+/// Evaluates committed parameters on samples, in blocks.
+///
+/// # Errors
+/// The samples cannot be fetched.
+pub async fn evaluate<T: Scalar>(
+    model: &Model<T>,
+    committed: &Committed<T>,
+    samples: &dyn Samples<T>,
+    parts: EvaluationParts,
+    pauses: &impl Pauses,
+) -> Result<Evaluated, SamplesError> {
+    let spec = model.spec();
+    let outputs = spec.architecture.output_size();
+    let mut evaluation = Evaluation::new(spec.objective, outputs, parts);
+    let block = samples.rows().min(BLOCK_ROWS);
+    let mut buffers = ForwardBuffers::new(&spec.architecture, block);
+    let mut fetched = MinibatchBuffers::new();
+    let mlp = committed.mlp(spec);
+    let mut from = 0;
+    while from < samples.rows() {
+        let to = (from + block).min(samples.rows());
+        let batch = match samples.whole() {
+            Some(whole) => whole.slice(from, to),
+            None => {
+                fetched.clear();
+                let rows: Vec<usize> = (from..to).collect();
+                samples.fetch(&rows, &mut fetched)?;
+                fetched.view(to - from)
+            }
+        };
+        let trace = mlp
+            .forward_in_blocks(batch.inputs, batch.rows, &mut buffers, pauses)
+            .await;
+        evaluation.add(trace.outputs(), batch.targets);
+        pauses.pause().await;
+        from = to;
+    }
+    Ok(evaluation.finish())
+}

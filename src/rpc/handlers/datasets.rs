@@ -1,0 +1,177 @@
+//! DatasetService.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::fault::Violations;
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::datasets::{Begun, DatasetState, NewDataset, Piece};
+use crate::host::refused::{Refused, Stop};
+use crate::rpc::call::caller;
+use crate::rpc::convert::dataset::{dataset_name, read_header, write_dataset};
+use crate::rpc::convert::shared_fields::{id, page_size, page_token, request_id, session_name};
+use crate::rpc::pb;
+use crate::rpc::services::dataset_service_server::DatasetService;
+use crate::status::{Reason, Refusal};
+use crate::training::DatasetName;
+
+/// The handlers of DatasetService.
+#[derive(Clone)]
+pub struct Datasets(pub Arc<Host>);
+
+#[tonic::async_trait]
+impl DatasetService for Datasets {
+    async fn create_dataset(
+        &self,
+        request: Request<Streaming<pb::CreateDatasetRequest>>,
+    ) -> Result<Response<pb::CreateDatasetResponse>, Status> {
+        let caller = caller();
+        let received = receive(&self.0, &caller, request.into_inner());
+        let state = caller.deadline.limit(received).await?;
+        Ok(Response::new(pb::CreateDatasetResponse {
+            dataset: Some(write_dataset(&state, true)),
+        }))
+    }
+
+    async fn get_dataset(
+        &self,
+        request: Request<pb::GetDatasetRequest>,
+    ) -> Result<Response<pb::GetDatasetResponse>, Status> {
+        let name = read_name(&request.into_inner().name)?;
+        let described = self.0.describe_dataset(&name);
+        let state = caller().deadline.limit(described).await?;
+        Ok(Response::new(pb::GetDatasetResponse {
+            dataset: Some(write_dataset(&state, true)),
+        }))
+    }
+
+    async fn list_datasets(
+        &self,
+        request: Request<pb::ListDatasetsRequest>,
+    ) -> Result<Response<pb::ListDatasetsResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::new();
+        let session = match request.session.as_str() {
+            "" => None,
+            session => session_name(session, "session", &mut violations),
+        };
+        let size = page_size(request.page_size, &mut violations);
+        let after = page_token(&request.page_token, &mut violations);
+        violations.into_result(Some(())).map_err(Refused::from)?;
+        let page = self
+            .0
+            .page_of_datasets(session.as_ref(), after.as_ref(), size);
+        let (datasets, next) = caller().deadline.limit(page).await?;
+        Ok(Response::new(pb::ListDatasetsResponse {
+            datasets: datasets
+                .iter()
+                .map(|state| write_dataset(state, false))
+                .collect(),
+            next_page_token: next.map(|id| id.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn delete_dataset(
+        &self,
+        request: Request<pb::DeleteDatasetRequest>,
+    ) -> Result<Response<pb::DeleteDatasetResponse>, Status> {
+        let name = read_name(&request.into_inner().name)?;
+        self.0.delete_dataset(&name).await?;
+        Ok(Response::new(pb::DeleteDatasetResponse {}))
+    }
+}
+
+fn read_name(text: &str) -> Result<DatasetName, Refused> {
+    let mut violations = Violations::new();
+    let name = dataset_name(text, "name", &mut violations);
+    Ok(violations.into_result(name)?)
+}
+
+/// Receives the header, then the rows.
+async fn receive(
+    host: &Arc<Host>,
+    caller: &Caller,
+    mut messages: Streaming<pb::CreateDatasetRequest>,
+) -> Result<DatasetState, Status> {
+    use pb::create_dataset_request::Part;
+
+    let mut violations = Violations::new();
+    let first = next(&mut messages, host).await?;
+    let header = match first.and_then(|message| message.part) {
+        Some(Part::Header(header)) => header,
+        Some(Part::Rows(_)) | None => {
+            violations.add("header", "none", "a header in the first message");
+            return Err(Refused::from(violations).into());
+        }
+    };
+    let new = read_new(header, &mut violations)?;
+    let new = violations.into_result(new).map_err(Refused::from)?;
+    let mut receiver = match host.begin_dataset(new).await? {
+        Begun::Made(state) => return Ok(state),
+        Begun::New(receiver) => *receiver,
+    };
+    while let Some(message) = next(&mut messages, host).await? {
+        let bytes = message.encoded_len();
+        let Some(Part::Rows(rows)) = message.part else {
+            let mut violations = Violations::new();
+            violations.add("rows", "no rows", "rows in every message after the header");
+            return Err(Refused::from(violations).into());
+        };
+        let piece = Piece {
+            inputs: rows.inputs,
+            targets: rows.targets,
+            labels: rows.labels,
+        };
+        receiver = receiver.take(caller, piece).await?;
+        caller.release(bytes);
+    }
+    Ok(host.finish_dataset(receiver).await?)
+}
+
+fn read_new(
+    header: pb::DatasetHeader,
+    violations: &mut Violations,
+) -> Result<Option<NewDataset>, Status> {
+    let mut names = Violations::new();
+    let session = session_name(&header.session, "session", &mut names);
+    let dataset = id(&header.dataset_id, "dataset_id", &mut names)?;
+    let fingerprint = || blake3::hash(&header.encode_to_vec()).into();
+    let request = request_id(header.request_id.clone(), fingerprint, &mut names);
+    violations.extend_at("header", names);
+    let upload = read_header(header, violations);
+    Ok(session
+        .zip(dataset)
+        .zip(upload)
+        .map(|((session, dataset), header)| NewDataset {
+            name: DatasetName {
+                session: Some(session.clone()),
+                dataset,
+            },
+            session,
+            header,
+            request,
+        }))
+}
+
+/// The next message, unless the sender stalls.
+async fn next(
+    messages: &mut Streaming<pb::CreateDatasetRequest>,
+    host: &Host,
+) -> Result<Option<pb::CreateDatasetRequest>, Status> {
+    let patience = Duration::from_secs(host.config.stall_seconds);
+    tokio::select! {
+        biased;
+        () = host.shutdown.cancelled() => Err(Refused::Stopped(Stop::Shutdown).into()),
+        message = tokio::time::timeout(patience, messages.message()) => message.unwrap_or_else(|_| {
+            let message = format!(
+                "no rows arrived for {} s (stall_seconds): send the dataset again, faster",
+                patience.as_secs()
+            );
+            Err(Refusal::new(Reason::Deadline, message).status())
+        }),
+    }
+}
