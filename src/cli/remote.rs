@@ -441,6 +441,24 @@ fn shown(event: &pb::watch_model_response::Event, is_json: bool) -> String {
                 |step: &pb::StepMetrics| lines(json!({"step": step_json(step)}), step_line(step));
             progress.steps.iter().map(step).collect()
         }
+        Event::HeldOut(figures) => {
+            let accuracy = figures
+                .accuracy
+                .map(|accuracy| format!(", accuracy {accuracy:.4}"));
+            let fit = figures.determination.map(|fit| format!(", R² {fit:.4}"));
+            lines(
+                json!({"held_out": {
+                    "step": figures.step, "epoch": figures.epoch, "loss": figures.loss, "accuracy": figures.accuracy,
+                    "determination": figures.determination, "is_best": figures.is_best,
+                }}),
+                format!(
+                    "held out at step {}: loss {:.6}{}",
+                    figures.step,
+                    figures.loss,
+                    accuracy.or(fit).unwrap_or_default()
+                ),
+            )
+        }
         Event::Completed(completed) => {
             let reason = completed.stop_reason().as_str_name();
             let reason = reason.strip_prefix("STOP_REASON_").unwrap_or(reason);
