@@ -45,6 +45,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
         "cli",
         &[
             "client", "config", "datasets", "fault", "formula", "grade", "host", "nn", "server",
+            "training",
         ],
     ),
 ];

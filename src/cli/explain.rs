@@ -9,10 +9,10 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use super::arrays::{self, Array, Room};
-use super::connection::connect;
-use super::{Failure, grade, serve};
+use super::{Failure, grade, local_server, model, serve};
 
 pub(super) const NAME: &str = "explain";
+const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
 
 /// The symbols of the quantities that can be explained, and whether a layer follows.
 const SYMBOLS: [(&str, Quantity, bool); 9] = [
@@ -52,7 +52,7 @@ pub(super) fn command() -> Command {
             Arg::new("model")
                 .value_name("MODEL")
                 .required(true)
-                .help("The model, as sessions/SESSION/models/MODEL"),
+                .help("The model, as sessions/SESSION/models/MODEL, or a file of `export` or `train --save`"),
         )
         .arg(
             Arg::new("entry")
@@ -90,7 +90,12 @@ pub(super) fn command() -> Command {
         )
         .arg(flag("latex", "Print LaTeX"))
         .arg(flag("json", "Print the reply as JSON").conflicts_with("latex"))
-        .arg(super::transfer::server())
+        .arg(
+            Arg::new("server")
+                .long("server")
+                .value_name("URL")
+                .help("Server to use [default: localhost:50051; for a file, one inside this process]"),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
@@ -103,31 +108,37 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         (_, true) => Expansion::Leaves,
         (false, false) => Expansion::None,
     };
-    let request = pb::ExplainRequest {
-        target: Some(pb::explain_request::Target::Model(name.clone())),
-        inputs: Some(batch.inputs),
-        targets: batch.targets,
-        labels: batch.labels,
-        quantity: quantity.into(),
-        layer,
-        row,
-        column,
-        expand: expand.into(),
-        max_terms: matches.get_one::<i32>("max-terms").copied().unwrap_or(0),
-    };
-    let server = grade::required::<String>(matches, "server")?;
-    serve::runtime()?.block_on(async {
-        let reply = connect(server).await?.explain(request).await?;
-        let text = if matches.get_flag("json") {
-            format!("{:#}\n", as_json(&reply))
-        } else if matches.get_flag("latex") {
-            as_latex(&reply)
-        } else {
-            as_text(&reply)
+    let server = matches.get_one::<String>("server").map(String::as_str);
+    let server = server.or_else(|| model::is_name(name).then_some(DEFAULT_SERVER));
+    let reply = serve::runtime()?.block_on(local_server::with_client(server, async |client| {
+        let opened = model::open(&client, name).await?;
+        let request = pb::ExplainRequest {
+            target: Some(pb::explain_request::Target::Model(
+                opened.model.name.clone(),
+            )),
+            inputs: Some(batch.inputs),
+            targets: batch.targets,
+            labels: batch.labels,
+            quantity: quantity.into(),
+            layer,
+            row,
+            column,
+            expand: expand.into(),
+            max_terms: matches.get_one::<i32>("max-terms").copied().unwrap_or(0),
         };
-        grade::publish(&text, None)?;
-        Ok(ExitCode::SUCCESS)
-    })
+        let reply = client.explain(request).await;
+        model::close(&client, name, &opened).await;
+        Ok(reply?)
+    }))?;
+    let text = if matches.get_flag("json") {
+        format!("{:#}\n", as_json(&reply))
+    } else if matches.get_flag("latex") {
+        as_latex(&reply)
+    } else {
+        as_text(&reply)
+    };
+    grade::publish(&text, None)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `dW2[2,3]`: the quantity, then layer, row and column; 0 where one is left out.

@@ -16,7 +16,7 @@ const KEY: &str = "backpropd.data";
 const LENGTH_BYTES: usize = 8;
 const CHECKSUM_BYTES: usize = blake3::OUT_LEN;
 /// The largest file, in bytes.
-const MOST_BYTES: u64 = 4 << 30;
+pub(super) const MOST_BYTES: u64 = 4 << 30;
 
 /// How rows of a file become inputs of the model, and its outputs answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

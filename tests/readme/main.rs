@@ -93,9 +93,12 @@ impl Shell {
 
     fn program(&mut self, arguments: &[&str]) -> Result<String, String> {
         let mut arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
-        if matches!(arguments[0].as_str(), "export" | "import" | "explain")
-            && !arguments.iter().any(|word| word == "--server")
-        {
+        let asks_a_server = match arguments[0].as_str() {
+            "export" | "import" => true,
+            "explain" => arguments[1].starts_with("sessions/"),
+            _ => false,
+        };
+        if asks_a_server && !arguments.iter().any(|word| word == "--server") {
             arguments.extend(["--server".to_owned(), ADDRESSES[0].to_owned()]);
         }
         for word in &mut arguments {
