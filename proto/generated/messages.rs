@@ -2742,6 +2742,9 @@ pub struct ExplainRequest {
     /// the server's `max_explain_factors`.
     #[prost(int32, tag = "11")]
     pub max_terms: i32,
+    /// Rows of a dataset, instead of inputs and targets or labels.
+    #[prost(message, optional, tag = "12")]
+    pub dataset: ::core::option::Option<DatasetRows>,
     /// The network; required.
     #[prost(oneof = "explain_request::Target", tags = "1, 2")]
     pub target: ::core::option::Option<explain_request::Target>,
@@ -3039,6 +3042,9 @@ pub struct EvaluateRequest {
     /// Maximum size of the reply in bytes; default 4 MiB, the default limit of gRPC clients.
     #[prost(int32, tag = "9")]
     pub max_reply_bytes: i32,
+    /// Rows of a dataset, instead of inputs and targets or labels; any number of them.
+    #[prost(message, optional, tag = "12")]
+    pub dataset: ::core::option::Option<DatasetRows>,
     /// The network; required.
     #[prost(oneof = "evaluate_request::Target", tags = "1, 2")]
     pub target: ::core::option::Option<evaluate_request::Target>,

@@ -125,6 +125,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             column,
             expand: expand.into(),
             max_terms: matches.get_one::<i32>("max-terms").copied().unwrap_or(0),
+            ..Default::default()
         };
         let reply = client.explain(request).await;
         model::close(&client, name, &opened).await;

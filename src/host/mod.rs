@@ -9,6 +9,7 @@ pub mod datasets;
 pub mod deadline;
 pub mod disk_thread;
 pub mod durability;
+pub mod evaluate;
 pub mod grading_desk;
 pub mod limits;
 pub mod models;

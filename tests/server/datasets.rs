@@ -267,6 +267,74 @@ async fn gradients_on_rows_of_a_dataset_are_those_of_the_rows() {
 }
 
 #[tokio::test]
+async fn evaluate_and_explain_on_rows_of_a_dataset_answer_as_for_the_rows() {
+    let server = Server::start().await;
+    create_session(&server, "lab").await.expect("a session");
+    let (mut datasets, mut training) = (client(&server).await, server.training().await);
+    let dataset = upload(&mut datasets, &header("labels")).await;
+    let model = model_in(&server, SESSION, spec(pb::Dtype::Float64)).await;
+    let rows = rows_of(&dataset, None);
+    let sent = on_sent(&model, 0..ROWS, true);
+
+    let by_rows = pb::EvaluateRequest {
+        target: Some(pb::evaluate_request::Target::Model(model.name.clone())),
+        inputs: sent.inputs.clone(),
+        labels: sent.labels.clone(),
+        confusion_matrix: true,
+        per_sample_loss: true,
+        encoding: pb::TensorEncoding::Values.into(),
+        ..Default::default()
+    };
+    let by_name = pb::EvaluateRequest {
+        inputs: None,
+        labels: Vec::new(),
+        dataset: Some(rows.clone()),
+        ..by_rows.clone()
+    };
+    let mut replies = Vec::new();
+    for request in [by_rows.clone(), by_name.clone()] {
+        let reply = training.evaluate(request).await.expect("a good request");
+        replies.push(pb::EvaluateResponse {
+            timings: None,
+            ..reply.into_inner()
+        });
+    }
+    assert_eq!(replies[0], replies[1]);
+    let both = pb::EvaluateRequest {
+        dataset: by_name.dataset,
+        ..by_rows
+    };
+    let refused = training.evaluate(both).await.expect_err("rows and a name");
+    assert_eq!(bad_fields(&refused), ["inputs", "labels"]);
+
+    let by_rows = pb::ExplainRequest {
+        target: Some(pb::explain_request::Target::Model(model.name.clone())),
+        inputs: sent.inputs,
+        labels: sent.labels,
+        quantity: pb::Quantity::DW.into(),
+        layer: 2,
+        row: 3,
+        column: 5,
+        ..Default::default()
+    };
+    let by_name = pb::ExplainRequest {
+        inputs: None,
+        labels: Vec::new(),
+        dataset: Some(rows),
+        ..by_rows.clone()
+    };
+    let mut replies = Vec::new();
+    for request in [by_rows, by_name] {
+        let reply = training.explain(request).await.expect("a good request");
+        replies.push(pb::ExplainResponse {
+            timings: None,
+            ..reply.into_inner()
+        });
+    }
+    assert_eq!(replies[0], replies[1]);
+}
+
+#[tokio::test]
 async fn the_parts_of_a_split_are_disjoint_and_make_the_whole() {
     let server = Server::start().await;
     let mut training = server.training().await;

@@ -1,6 +1,7 @@
 //! Rows of a dataset in a request.
 
 use super::batch::BatchParts;
+use super::tensor::TensorParts;
 use crate::training::{DatasetName, Selection};
 
 /// Rows of a dataset, not yet looked up.
@@ -63,6 +64,22 @@ impl SamplesParts {
                 hasher.update(b"batch");
                 batch.update(hasher);
             }
+        }
+    }
+
+    /// The inputs in the request.
+    pub fn inputs(&self) -> Option<&TensorParts> {
+        match self {
+            Self::Sent(batch) => Some(&batch.inputs),
+            Self::Dataset(_) => None,
+        }
+    }
+
+    /// The rows of a dataset.
+    pub fn dataset(&self) -> Option<&DatasetRows> {
+        match self {
+            Self::Sent(_) => None,
+            Self::Dataset(rows) => Some(rows),
         }
     }
 

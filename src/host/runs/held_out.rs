@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::nn::evaluation::{Evaluated, Evaluation, EvaluationParts};
-use crate::nn::pauses::Pauses;
-use crate::nn::{ForwardBuffers, MinibatchBuffers, Samples, SamplesError, Scalar};
+use crate::host::evaluate::evaluation_bytes;
+use crate::nn::evaluation::{Evaluated, EvaluationParts};
+use crate::nn::{Samples, Scalar};
 use crate::training::{Committed, Model, Run};
-
-/// Samples of one block of an evaluation.
-const BLOCK_ROWS: usize = 1024;
 
 /// How a run is evaluated.
 #[derive(Debug)]
@@ -79,17 +76,13 @@ impl<T: Scalar> HeldOut<T> {
 
     /// The memory of an evaluation, in bytes.
     pub fn bytes(plan: &HeldOutPlan<T>, model: &Model<T>) -> usize {
-        let architecture = &model.spec().architecture;
-        let rows = plan.samples.rows().min(BLOCK_ROWS);
-        let sample = architecture.input_size() + architecture.output_size();
         let best = if plan.keeps_best {
             model.spec().state_bytes()
         } else {
             0
         };
-        ForwardBuffers::<T>::bytes(architecture, rows)
-            .saturating_add(rows.saturating_mul(sample * size_of::<T>()))
-            .saturating_add(best)
+        let rows = plan.samples.rows();
+        evaluation_bytes::<T>(model.spec(), EvaluationParts::default(), rows).saturating_add(best)
     }
 
     /// Whether an evaluation is due after this many steps of the request.
@@ -148,44 +141,4 @@ impl<T: Scalar> HeldOut<T> {
         }
         (Some(step), goes_back)
     }
-}
-
-/// Evaluates committed parameters on samples, in blocks.
-///
-/// # Errors
-/// The samples cannot be fetched.
-pub async fn evaluate<T: Scalar>(
-    model: &Model<T>,
-    committed: &Committed<T>,
-    samples: &dyn Samples<T>,
-    parts: EvaluationParts,
-    pauses: &impl Pauses,
-) -> Result<Evaluated, SamplesError> {
-    let spec = model.spec();
-    let outputs = spec.architecture.output_size();
-    let mut evaluation = Evaluation::new(spec.objective, outputs, parts);
-    let block = samples.rows().min(BLOCK_ROWS);
-    let mut buffers = ForwardBuffers::new(&spec.architecture, block);
-    let mut fetched = MinibatchBuffers::new();
-    let mlp = committed.mlp(spec);
-    let mut from = 0;
-    while from < samples.rows() {
-        let to = (from + block).min(samples.rows());
-        let batch = match samples.whole() {
-            Some(whole) => whole.slice(from, to),
-            None => {
-                fetched.clear();
-                let rows: Vec<usize> = (from..to).collect();
-                samples.fetch(&rows, &mut fetched)?;
-                fetched.view(to - from)
-            }
-        };
-        let trace = mlp
-            .forward_in_blocks(batch.inputs, batch.rows, &mut buffers, pauses)
-            .await;
-        evaluation.add(trace.outputs(), batch.targets);
-        pauses.pause().await;
-        from = to;
-    }
-    Ok(evaluation.finish())
 }

@@ -10,10 +10,11 @@ use faer::Par;
 use tokio::sync::oneshot;
 
 use crate::host::compute::{InBlocks, Scratch, Task, Timing, Turn, parallelism};
+use crate::host::evaluate::evaluate;
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::Stop;
 use crate::host::runs::event::{EndReason, RunEnd, RunStart};
-use crate::host::runs::held_out::{HeldOut, HeldOutPlan, evaluate};
+use crate::host::runs::held_out::{HeldOut, HeldOutPlan};
 use crate::host::runs::record::RunRecord;
 use crate::host::runs::step_feed::Feed;
 use crate::host::runs::stop_flag::StopFlag;
@@ -322,7 +323,7 @@ impl<T: Scalar> RunTask<T> {
             Box::pin(async move {
                 let samples = samples.expect("an evaluation is due only with held-out samples");
                 let parts = EvaluationParts::default();
-                evaluate(&model, &committed, &*samples, parts, &turns).await
+                evaluate(model.spec(), &committed, &*samples, parts, &turns).await
             })
         })
     }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use faer::Par;
 use tonic::{Response, Status};
 
 use super::reads;
@@ -11,28 +10,22 @@ use crate::encoded::Encoded;
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
+use crate::host::evaluate::{self as host_evaluate, block_rows, evaluation_bytes};
 use crate::host::models::any_model::{ModelScalar, with_model};
+use crate::host::parts::dataset_rows::SamplesParts;
 use crate::host::refused::Refused;
 use crate::nn::evaluation::classes;
-use crate::nn::pauses::is_long;
+use crate::nn::pauses::{Unpaused, is_long, without_pauses};
 use crate::nn::threads::share;
-use crate::nn::{
-    Architecture, Batch, Evaluated, Evaluation, EvaluationParts, ForwardBuffers, Pauses,
-    WeightsDigest,
-};
+use crate::nn::{Evaluated, EvaluationParts, Pauses, Samples, SamplesError, WeightsDigest};
+use crate::rpc::convert::dataset::read_samples;
 use crate::rpc::convert::shared_fields::{check_reply, reply_limit};
 use crate::rpc::convert::spec::{reduction, to_i32};
-use crate::rpc::convert::target::{RequestedTarget, read_batch};
+use crate::rpc::convert::target::RequestedTarget;
 use crate::rpc::convert::tensor::{Encoding, write};
 use crate::rpc::convert::training::timings;
 use crate::rpc::{large_reply, pb};
 use crate::training::{Model, Spec};
-
-/// The entries of z in one block of rows, about: a few megabytes, so that the memory does not grow with the rows.
-const BLOCK_ENTRIES: usize = 1 << 19;
-
-/// The fewest rows of a block: with less the products would slow down.
-const LEAST_ROWS: usize = 256;
 
 /// The most bytes of a count on the wire: seven bits in each.
 const COUNT_BYTES: usize = 5;
@@ -48,24 +41,18 @@ pub async fn evaluate(
 ) -> Result<Response<pb::EvaluateResponse>, Status> {
     let mut violations = Violations::new();
     let target = RequestedTarget::read(request.target, &host.limits, caller, &mut violations);
-    let batch = read_batch(
-        request.inputs,
-        request.targets,
-        request.labels,
-        &mut violations,
-    );
-    let encoding = Encoding::of_reply(
-        request.encoding,
-        batch.as_ref().map(|batch| &batch.inputs),
-        &mut violations,
-    );
+    let sent = (request.inputs, request.targets, request.labels);
+    let samples = read_samples(sent, request.dataset, &mut violations);
+    let inputs = samples.as_ref().and_then(SamplesParts::inputs);
+    let encoding = Encoding::of_reply(request.encoding, inputs, &mut violations);
     let limit = reply_limit(
         request.max_reply_bytes,
         host.config.max_reply_bytes,
         &mut violations,
     );
-    let (target, batch) = violations
-        .into_result(target.zip(batch))
+    let dataset = samples.as_ref().and_then(SamplesParts::dataset).cloned();
+    let (target, samples) = violations
+        .into_result(target.zip(samples))
         .map_err(Refused::from)?;
     let parts = EvaluationParts {
         confusion_matrix: request.confusion_matrix,
@@ -76,28 +63,36 @@ pub async fn evaluate(
         let spec = model.spec();
         let mut violations = Violations::new();
         check_parts(parts, spec, host.config.max_confusion_classes, &mut violations);
-        let batch = violations.take_own(reads::checked(host, caller, spec, batch).await?);
-        let batch = violations.into_result(batch).map_err(Refused::from)?;
-        let (architecture, rows) = (&spec.architecture, batch.rows());
-        let memory = host.workspace(caller, workspace_bytes(&model, parts, rows))?;
+        let samples = violations.take_own(samples_of(host, caller, &model, samples).await?);
+        let samples = violations.into_result(samples).map_err(Refused::from)?;
+        let (architecture, rows) = (&spec.architecture, samples.rows());
+        let memory = host.workspace(caller, evaluation_bytes_of(&model, parts, rows))?;
         let bytes = reply_bytes(spec, parts, rows);
         check_reply(bytes, limit, "leave out per_sample_loss, send fewer rows")?;
         let room = large_reply::room_for(host, caller, bytes)?;
         let flops = architecture.forward_flops(rows);
         host.check_work(flops, "use a smaller network")?;
-        let (mut reply, timing) = if is_long(architecture, rows, 1) {
+        let (reply, timing) = if is_long(architecture, rows, 1) {
             let work = |turns| async move {
                 let _memory = memory;
-                evaluation_in_blocks(&model, &batch, parts, encoding, &turns).await
+                evaluation(&model, &*samples, parts, encoding, &turns).await
             };
             host.compute_in_blocks(caller, flops, work).await?
         } else {
             let work = move |par| {
                 let _memory = memory;
-                evaluation(&model, &batch, parts, encoding, par)
+                let block = block_rows(&model.spec().architecture, rows);
+                share(&model.spec().architecture, block, par, |par| {
+                    let pauses = Unpaused(par);
+                    without_pauses(evaluation(&model, &*samples, parts, encoding, &pauses))
+                })
             };
             host.compute_by(caller, flops, work).await?
         };
+        let mut reply = reply.map_err(|error| match dataset {
+            Some(rows) => Refused::DatasetUnreadable { name: rows.name, error: error.0 },
+            None => Refused::Bug,
+        })?;
         reply.timings = Some(timings(timing));
         Ok(match room {
             None => Response::new(reply),
@@ -130,18 +125,13 @@ fn check_parts(parts: EvaluationParts, spec: &Spec, most: usize, violations: &mu
     }
 }
 
-/// The rows of a block.
-fn block_rows(architecture: &Architecture, rows: usize) -> usize {
-    (BLOCK_ENTRIES / architecture.units_per_sample())
-        .max(LEAST_ROWS)
-        .min(rows)
-}
-
-fn workspace_bytes<T: ModelScalar>(model: &Model<T>, parts: EvaluationParts, rows: usize) -> usize {
-    let spec = model.spec();
-    let (architecture, outputs) = (&spec.architecture, spec.architecture.output_size());
-    ForwardBuffers::<T>::bytes(architecture, block_rows(architecture, rows))
-        .saturating_add(Evaluation::<T>::bytes(spec.objective, outputs, parts, rows))
+/// The memory of an evaluation, in bytes.
+fn evaluation_bytes_of<T: ModelScalar>(
+    model: &Model<T>,
+    parts: EvaluationParts,
+    rows: usize,
+) -> usize {
+    evaluation_bytes::<T>(model.spec(), parts, rows)
 }
 
 fn reply_bytes(spec: &Spec, parts: EvaluationParts, rows: usize) -> usize {
@@ -152,58 +142,40 @@ fn reply_bytes(spec: &Spec, parts: EvaluationParts, rows: usize) -> usize {
     (losses + outputs) * size_of::<f64>() + counts
 }
 
-fn evaluation<T: ModelScalar>(
-    model: &Arc<Model<T>>,
-    batch: &Batch<T>,
-    parts: EvaluationParts,
-    encoding: Encoding,
-    par: Par,
-) -> pb::EvaluateResponse {
-    let spec = model.spec();
-    let committed = model.committed();
-    let architecture = &spec.architecture;
-    let view = batch.view();
-    let block = block_rows(architecture, view.rows);
-    let mut buffers = ForwardBuffers::new(architecture, block);
-    let mut evaluation = Evaluation::new(spec.objective, architecture.output_size(), parts);
-    share(architecture, block, par, |par| {
-        let mlp = committed.mlp(spec);
-        for from in (0..view.rows).step_by(block) {
-            let rows = view.slice(from, (from + block).min(view.rows));
-            let trace = mlp.forward(rows.inputs, rows.rows, &mut buffers, par);
-            evaluation.add(trace.outputs(), rows.targets);
-        }
-    });
-    let digest = committed.digest(spec);
-    reply(&evaluation.finish(), spec, committed.step, digest, encoding)
-}
-
-/// [`evaluation`] with pauses.
-async fn evaluation_in_blocks<T: ModelScalar>(
-    model: &Arc<Model<T>>,
-    batch: &Batch<T>,
+/// The evaluation and its reply.
+async fn evaluation<T: ModelScalar>(
+    model: &Model<T>,
+    samples: &dyn Samples<T>,
     parts: EvaluationParts,
     encoding: Encoding,
     pauses: &impl Pauses,
-) -> pb::EvaluateResponse {
-    let spec = model.spec();
-    let committed = model.committed();
-    let architecture = &spec.architecture;
-    let view = batch.view();
-    let block = block_rows(architecture, view.rows);
-    let mut buffers = ForwardBuffers::new(architecture, block);
-    let mut evaluation = Evaluation::new(spec.objective, architecture.output_size(), parts);
-    let mlp = committed.mlp(spec);
-    for from in (0..view.rows).step_by(block) {
-        let rows = view.slice(from, (from + block).min(view.rows));
-        let trace = mlp
-            .forward_in_blocks(rows.inputs, rows.rows, &mut buffers, pauses)
-            .await;
-        evaluation.add(trace.outputs(), rows.targets);
-        pauses.pause().await;
-    }
+) -> Result<pb::EvaluateResponse, SamplesError> {
+    let (spec, committed) = (model.spec(), model.committed());
+    let evaluated = host_evaluate::evaluate(spec, &committed, samples, parts, pauses).await?;
     let digest = committed.digest_in_blocks(spec, pauses).await;
-    reply(&evaluation.finish(), spec, committed.step, digest, encoding)
+    Ok(reply(&evaluated, spec, committed.step, digest, encoding))
+}
+
+/// The samples of a request in the model's own type, or their violations.
+async fn samples_of<T: ModelScalar>(
+    host: &Host,
+    caller: &Caller,
+    model: &Model<T>,
+    parts: SamplesParts,
+) -> Result<Result<Arc<dyn Samples<T>>, Violations>, Refused> {
+    match parts {
+        SamplesParts::Sent(batch) => {
+            let batch = reads::checked::<T>(host, caller, model.spec(), batch).await?;
+            Ok(batch.map(|batch| Arc::new(batch) as Arc<dyn Samples<T>>))
+        }
+        SamplesParts::Dataset(rows) => {
+            match host.find_rows::<T>(caller, None, &rows, model.spec()).await {
+                Ok(found) => Ok(Ok(found.samples)),
+                Err(Refused::Invalid(violations)) => Ok(Err(violations)),
+                Err(refused) => Err(refused),
+            }
+        }
+    }
 }
 
 fn reply(

@@ -11,6 +11,7 @@ use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::any_model::{ModelScalar, with_model};
+use crate::host::parts::dataset_rows::SamplesParts;
 use crate::host::refused::Refused;
 use crate::nn::explain::{Equation, Factor, FactorKind, Term};
 use crate::nn::pauses::is_long;
@@ -19,10 +20,11 @@ use crate::nn::{
     Backward, Batch, Detail, Entry, ExplainLimits, Explanation, ForwardBuffers, InputGradient,
     Pass, Pauses, Quantity,
 };
+use crate::rpc::convert::dataset::read_samples;
 use crate::rpc::convert::quantity;
 use crate::rpc::convert::shared_fields::count;
 use crate::rpc::convert::spec::{read_enum, to_i32};
-use crate::rpc::convert::target::{RequestedTarget, read_batch};
+use crate::rpc::convert::target::RequestedTarget;
 use crate::rpc::convert::training::timings;
 use crate::rpc::pb;
 use crate::training::Model;
@@ -53,12 +55,8 @@ pub async fn explain(
 ) -> Result<Response<pb::ExplainResponse>, Status> {
     let mut violations = Violations::new();
     let target = RequestedTarget::read(request.target, &host.limits, caller, &mut violations);
-    let batch = read_batch(
-        request.inputs,
-        request.targets,
-        request.labels,
-        &mut violations,
-    );
+    let sent = (request.inputs, request.targets, request.labels);
+    let samples = read_samples(sent, request.dataset, &mut violations);
     let quantity = read_quantity(request.quantity, &mut violations);
     let detail = match read_enum(
         request.expand,
@@ -79,16 +77,24 @@ pub async fn explain(
         factors: host.config.max_explain_factors,
     };
     let place = [request.layer, request.row, request.column].map(i64::from);
-    let parts = target.zip(batch).zip(quantity);
-    let ((target, batch), quantity) = violations.into_result(parts).map_err(Refused::from)?;
+    let parts = target.zip(samples).zip(quantity);
+    let ((target, samples), quantity) = violations.into_result(parts).map_err(Refused::from)?;
 
     with_model!(target.find(host, caller).await?, model => {
         let spec = model.spec();
-        let (architecture, rows) = (&spec.architecture, batch.inputs.rows());
+        let (rows, batch) = match samples {
+            SamplesParts::Sent(batch) => {
+                (batch.inputs.rows(), reads::checked(host, caller, spec, batch).await?)
+            }
+            SamplesParts::Dataset(rows) => {
+                let batch = host.fetch_batch(caller, &model, &rows).await?;
+                (batch.rows(), Ok(batch))
+            }
+        };
+        let architecture = &spec.architecture;
         let mut violations = Violations::new();
         let entry = Entry::from_one(architecture, rows, quantity, place);
         let entry = violations.take_own(entry);
-        let batch = reads::checked(host, caller, spec, batch).await?;
         let batch = violations.take_own(batch);
         let (entry, batch) = violations.into_result(entry.zip(batch)).map_err(Refused::from)?;
         let question = Question { entry, detail, limits };

@@ -73,10 +73,7 @@ pub async fn gradients(
     let sent = (request.inputs, request.targets, request.labels);
     let samples = read_samples(sent, request.dataset, &mut violations);
     let include = read_include(&request.include, &mut violations);
-    let inputs = match &samples {
-        Some(SamplesParts::Sent(batch)) => Some(&batch.inputs),
-        Some(SamplesParts::Dataset(_)) | None => None,
-    };
+    let inputs = samples.as_ref().and_then(SamplesParts::inputs);
     let encoding = Encoding::of_reply(request.encoding, inputs, &mut violations);
     let limit = reply_limit(
         request.max_reply_bytes,
