@@ -3,6 +3,7 @@
 mod chaos;
 mod clients;
 mod cut_connections;
+mod datasets;
 #[allow(dead_code)] // Shared with the server's tests, which need more of it.
 #[path = "../server/fixture.rs"]
 mod fixture;
