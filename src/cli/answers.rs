@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::model::{self, OpenModel};
 use super::saved::DataNotes;
-use super::train::{Confusion, Head, Matrix, Part, Samples, Truth, advise, predict_rows, quality};
+use super::train::{
+    Confusion, Head, Matrix, Samples, Truth, advise, predict_held_out, predict_rows, quality,
+};
 use super::{Failure, grade, local_server, serve};
 
 pub(super) const PREDICT: &str = "predict";
@@ -187,14 +189,15 @@ async fn measure(
         train: Vec::new(),
         held_out: (0..dataset.rows()).collect(),
     };
-    let samples = Samples::of(&dataset, &parts).map_err(unreadable)?;
-    let part = rename(samples.held_out, &opened.notes).map_err(Failure::usage)?;
-    let outputs = predict_rows(server, &opened.model, &part.inputs, head).await?;
-    let measured = quality(&outputs, &part.truth, head, &samples.target_scale);
-    let confusion = Confusion::of(&outputs, &part.truth, head);
+    let rows = dataset.rows();
+    let samples = Samples::of(dataset, parts).map_err(unreadable)?;
+    let outputs = predict_held_out(server, &opened.model, &samples, head).await?;
+    let truth = rename(samples.held_out, &opened.notes).map_err(Failure::usage)?;
+    let measured = quality(&outputs, &truth, head, &samples.target_scale);
+    let confusion = Confusion::of(&outputs, &truth, head);
     if matches.get_flag("json") {
         let mut object = measured.json();
-        object["samples"] = json!(dataset.rows());
+        object["samples"] = json!(rows);
         object["confusion"] = json!(confusion.map(|confusion| confusion.json()));
         return Ok(object.to_string() + "\n");
     }
@@ -203,12 +206,12 @@ async fn measure(
 }
 
 /// The labels by the classes of the model, which may be more than those of the file, and in another order.
-fn rename(part: Part, notes: &DataNotes) -> Result<Part, String> {
-    let Truth::Labels { labels, names } = &part.truth else {
-        return Ok(part);
+fn rename(truth: Truth, notes: &DataNotes) -> Result<Truth, String> {
+    let Truth::Labels { labels, names } = &truth else {
+        return Ok(truth);
     };
     if notes.classes.is_empty() {
-        return Ok(part);
+        return Ok(truth);
     }
     let class = |name: &String| {
         let known = notes.classes.iter().position(|class| class == name);
@@ -220,12 +223,9 @@ fn rename(part: Part, notes: &DataNotes) -> Result<Part, String> {
         })
     };
     let classes: Vec<usize> = names.iter().map(class).collect::<Result<_, _>>()?;
-    Ok(Part {
-        truth: Truth::Labels {
-            labels: labels.iter().map(|label| classes[*label]).collect(),
-            names: notes.classes.clone(),
-        },
-        inputs: part.inputs,
+    Ok(Truth::Labels {
+        labels: labels.iter().map(|label| classes[*label]).collect(),
+        names: notes.classes.clone(),
     })
 }
 

@@ -1,23 +1,29 @@
-//! `backpropd datasets`: files of data, converted and described.
+//! `backpropd datasets`: files of data, described and converted, and the datasets of a server.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use backpropd_client::pb;
 use backpropd_datasets::{Dataset, OpenOptions, TruthFile, TruthKind};
 use backpropd_engine::nn::Dtype;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use super::train::advise;
-use super::{Failure, grade};
+use super::{Failure, grade, remote, upload};
 
 pub(super) const NAME: &str = "datasets";
 const CONVERT: &str = "convert";
 const SHOW: &str = "show";
+const LIST: &str = "list";
+const CREATE: &str = "create";
+const DELETE: &str = "delete";
+/// Items of a page.
+const PAGE: i32 = 1000;
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
-        .about("Describe a file of data, or convert it to the format that is read in blocks")
+        .about("Describe and convert files of data; list, create and delete the datasets of a server")
         .subcommand_required(true)
         .subcommand(
             Command::new(SHOW)
@@ -45,6 +51,39 @@ pub(super) fn command() -> Command {
                 )
                 .arg(switch("json", "Print one JSON object")),
         )
+        .subcommands(server_commands())
+}
+
+fn server_commands() -> [Command; 3] {
+    let name = |value: &'static str, help: &'static str| {
+        Arg::new("name").value_name(value).required(true).help(help)
+    };
+    [
+        Command::new(LIST)
+            .about("List the datasets that a server shares, or those of a session")
+            .arg(name("SESSION", "sessions/SESSION [default: the shared ones]").required(false))
+            .args(remote::common()),
+        Command::new(CREATE)
+            .about(
+                "Create a dataset in a session from a file, for TrainBatch, Gradients and Evaluate",
+            )
+            .after_help("Example:\n  backpropd datasets create iris.csv sessions/lab/datasets/iris")
+            .arg(file(
+                "file",
+                "FILE",
+                "The file: any format that `train` reads",
+            ))
+            .arg(name(
+                "NAME",
+                "sessions/SESSION/datasets/DATASET, in a session that exists",
+            ))
+            .args(reading())
+            .args(remote::common()),
+        Command::new(DELETE)
+            .about("Delete a dataset of a session")
+            .arg(name("NAME", "sessions/SESSION/datasets/DATASET"))
+            .args(remote::common()),
+    ]
 }
 
 fn file(name: &'static str, value: &'static str, help: &'static str) -> Arg {
@@ -88,9 +127,105 @@ fn reading() -> Vec<Arg> {
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     match matches.subcommand() {
         Some((CONVERT, matches)) => convert(matches),
+        Some((LIST, matches)) => list(matches),
+        Some((CREATE, matches)) => create(matches),
+        Some((DELETE, matches)) => delete(matches),
         Some((_, matches)) => show(matches),
-        None => Err(Failure::usage("name a command: show or convert")),
+        None => Err(Failure::usage(
+            "name a command: show, convert, list, create or delete",
+        )),
     }
+}
+
+fn list(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let session = matches.get_one::<String>("name").cloned();
+    let session = session.unwrap_or_default();
+    let is_json = matches.get_flag("json");
+    remote::with_server(matches, async |server| {
+        let mut all = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = pb::ListDatasetsRequest {
+                session: session.clone(),
+                page_size: PAGE,
+                page_token,
+            };
+            let page = server.list_datasets(request).await?;
+            all.extend(page.datasets);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        Ok(if is_json {
+            remote::array(all.iter().map(remote_json).collect())
+        } else {
+            let head = ["NAME", "ROWS", "FEATURES", "TO PREDICT", "BYTES", "DIGEST"];
+            let head = head.map(str::to_owned).to_vec();
+            remote::table(head, all.iter().map(row).collect())
+        })
+    })
+}
+
+fn row(dataset: &pb::Dataset) -> Vec<String> {
+    vec![
+        dataset.name.clone(),
+        dataset.rows.to_string(),
+        dataset.features.to_string(),
+        if dataset.classes > 0 {
+            format!("{} classes", dataset.classes)
+        } else {
+            format!("{} numbers", dataset.target_columns)
+        },
+        dataset.bytes.to_string(),
+        dataset.digest.chars().take(16).collect(),
+    ]
+}
+
+fn remote_json(dataset: &pb::Dataset) -> Value {
+    json!({
+        "name": dataset.name,
+        "rows": dataset.rows,
+        "features": dataset.features,
+        "classes": dataset.classes,
+        "target_columns": dataset.target_columns,
+        "bytes": dataset.bytes,
+        "digest": dataset.digest,
+        "created": remote::time(dataset.create_time.as_ref()),
+    })
+}
+
+fn create(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let name = grade::required::<String>(matches, "name")?;
+    let Some((session, id)) = name.split_once("/datasets/") else {
+        return Err(Failure::usage(format!(
+            "given the name {name}, allowed is sessions/SESSION/datasets/DATASET"
+        )));
+    };
+    let dataset = open(matches, None)?;
+    let is_json = matches.get_flag("json");
+    remote::with_server(matches, async |server| {
+        let created = upload::upload(&server, &dataset, session, id).await?;
+        Ok(if is_json {
+            remote_json(&created).to_string() + "\n"
+        } else {
+            format!(
+                "{}: {}\ndigest {}\n",
+                created.name,
+                line(&dataset),
+                created.digest
+            )
+        })
+    })
+}
+
+fn delete(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    let name = grade::required::<String>(matches, "name")?.clone();
+    remote::with_server(matches, async |server| {
+        let request = pb::DeleteDatasetRequest { name: name.clone() };
+        server.delete_dataset(request).await?;
+        Ok(format!("deleted {name}\n"))
+    })
 }
 
 fn open(matches: &ArgMatches, dtype: Option<Dtype>) -> Result<Dataset, Failure> {

@@ -25,6 +25,7 @@ mod sheet;
 mod train;
 mod transfer;
 mod trash;
+mod upload;
 mod verify;
 
 use std::{ffi::OsString, process::ExitCode};

@@ -92,7 +92,7 @@ fn delete(help: &'static str) -> Arg {
         .help(help)
 }
 
-fn common() -> [Arg; 2] {
+pub(super) fn common() -> [Arg; 2] {
     [
         Arg::new("json")
             .long("json")
@@ -107,7 +107,7 @@ fn common() -> [Arg; 2] {
 }
 
 /// Connects, and publishes the text of `work`.
-fn with_server(
+pub(super) fn with_server(
     matches: &ArgMatches,
     work: impl AsyncFnOnce(Client) -> Result<String, Failure>,
 ) -> Result<ExitCode, Failure> {

@@ -306,6 +306,39 @@ fn a_model_that_stays_on_a_server_is_listed_and_deleted() {
     let one = runs[0]["name"].as_str().expect("a name");
     let one = json(&run(&folder, &["runs", one, "--json", "--server", at]));
     assert_eq!(one["metrics"].as_array().expect("metrics").len(), 12);
+    // What it was trained on is gone; the model stays.
+    assert_eq!(
+        run(
+            &folder,
+            &["datasets", "list", "sessions/lab", "--json", "--server", at]
+        ),
+        "[]\n"
+    );
+    let things = "sessions/lab/datasets/things";
+    let create = [
+        "datasets",
+        "create",
+        "things.csv",
+        things,
+        "--one-hot",
+        "--json",
+        "--server",
+        at,
+    ];
+    let created = json(&run(&folder, &create));
+    let shown = ["datasets", "show", "things.csv", "--one-hot", "--json"];
+    assert_eq!(created["digest"], json(&run(&folder, &shown))["digest"]);
+    let table = run(
+        &folder,
+        &["datasets", "list", "sessions/lab", "--server", at],
+    );
+    assert!(
+        table.contains(things) && table.contains("3 classes"),
+        "{table}"
+    );
+    run(&folder, &["datasets", "delete", things, "--server", at]);
+    let shared = run(&folder, &["datasets", "list", "--server", at]);
+    assert!(shared.contains("datasets/digits"), "{shared}");
     let table = run(&folder, &["runs", name, "--server", at]);
     assert!(table.contains("finished"), "{table}");
     let stopped = run(&folder, &["runs", name, "--stop", "--server", at]);

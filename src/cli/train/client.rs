@@ -3,11 +3,11 @@
 use backpropd_client::{Run, pb, random_id};
 
 use super::{
-    dataset::{Matrix, Part, Truth},
+    dataset::{Matrix, Part, Samples, Truth},
     options::{Optimizer, Options},
 };
 use crate::cli::saved::DataNotes;
-use crate::cli::{Failure, model};
+use crate::cli::{Failure, model, upload};
 
 /// Largest request or reply, in bytes: servers accept 64 MiB by default, of which the other fields take a part.
 const MOST_BYTES: usize = 60 << 20;
@@ -73,6 +73,11 @@ impl Head {
             labels,
             is_classifier,
         })
+    }
+
+    /// Whether the truth of a dataset is what the loss wants: not so if classes become one-hot targets.
+    pub(in crate::cli) fn takes_datasets(self) -> bool {
+        self.labels || !self.is_classifier
     }
 
     /// Whether the model predicts classes.
@@ -329,13 +334,30 @@ impl Client {
         Ok(self.server.train_batch(request).await?)
     }
 
-    /// The model's outputs, in as many calls as their size needs.
+    /// The model's outputs for the held-out samples.
     pub(in crate::cli) async fn predict(
         &self,
-        inputs: &Matrix,
+        samples: &Samples,
         head: Head,
     ) -> Result<Matrix, Failure> {
-        predict_rows(&self.server, &self.model, inputs, head).await
+        predict_held_out(&self.server, &self.model, samples, head).await
+    }
+
+    /// Brings the samples to the server, and returns their name there.
+    pub(in crate::cli) async fn upload(&self, samples: &Samples) -> Result<String, Failure> {
+        let id = random_id();
+        let uploaded = upload::upload(&self.server, &samples.dataset, &self.session, &id);
+        Ok(uploaded.await?.name)
+    }
+
+    /// Deletes the samples that were brought to a session that stays.
+    pub(in crate::cli) async fn delete_dataset(&self, name: &str) {
+        if self.stays {
+            let name = name.to_owned();
+            let request = pb::DeleteDatasetRequest { name };
+            // The training is over; what remains is deleted with its session.
+            let _ = self.server.delete_dataset(request).await;
+        }
     }
 
     /// The model's parameters, in their exact bits.
@@ -381,6 +403,24 @@ impl Client {
             .await?;
         Ok(())
     }
+}
+
+/// The outputs of a model for the held-out samples.
+pub(in crate::cli) async fn predict_held_out(
+    server: &backpropd_client::Client,
+    model: &pb::Model,
+    samples: &Samples,
+    head: Head,
+) -> Result<Matrix, Failure> {
+    let mut values = Vec::new();
+    for inputs in samples.held_out_inputs() {
+        let inputs = inputs.map_err(|error| Failure::failed(error.to_string()))?;
+        values.extend(predict_rows(server, model, &inputs, head).await?.values);
+    }
+    Ok(Matrix {
+        columns: head.outputs,
+        values,
+    })
 }
 
 /// The outputs of a model, in as many calls as their size needs.
@@ -431,6 +471,39 @@ fn entry_bytes(dtype: pb::Dtype) -> usize {
     match dtype {
         pb::Dtype::Float32 => 4,
         pb::Dtype::Float64 | pb::Dtype::Unspecified => 8,
+    }
+}
+
+/// The request of one epoch on the samples that the server has as `dataset`, without the model and the fields that differ
+/// between epochs. A classifier is evaluated in it.
+pub(in crate::cli) fn dataset_request(
+    dataset: &str,
+    samples: &Samples,
+    head: Head,
+    options: &Options,
+) -> pb::TrainBatchRequest {
+    let rows = |part: pb::SplitPart| pb::DatasetRows {
+        dataset: dataset.to_owned(),
+        standardize: samples.dataset.standardization().is_some(),
+        selection: Some(pb::dataset_rows::Selection::Split(pb::Split {
+            held_out_fraction: Some(options.test_fraction),
+            seed: options.seed,
+            part: part.into(),
+        })),
+    };
+    let held_out = pb::HeldOut {
+        dataset: Some(rows(pb::SplitPart::HeldOut)),
+        ..Default::default()
+    };
+    let most = i32::try_from(samples.parts.train.len()).unwrap_or(i32::MAX);
+    pb::TrainBatchRequest {
+        dataset: Some(rows(pb::SplitPart::Training)),
+        held_out: head.labels.then_some(held_out),
+        epochs: 1,
+        // A new model has it in its spec.
+        learning_rate: options.learning_rate.filter(|_| options.resume.is_some()),
+        minibatch_size: options.batch_size.min(most),
+        ..Default::default()
     }
 }
 

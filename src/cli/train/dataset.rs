@@ -2,11 +2,16 @@
 
 use backpropd_client::pb;
 use backpropd_datasets::{
-    Advice, Dataset, Encoding, OpenError, OpenOptions, Parts, ReadError, Standardization,
+    Advice, Dataset, Encoding, Fault, OpenError, OpenOptions, Parts, ReadError, Standardization,
     TruthKind, TruthRows,
 };
 
 use super::options::{Data, Options};
+
+/// Numbers up to this size are loaded; larger files are read in blocks, if their format allows that.
+const RESIDENT_BYTES: u64 = 64 << 20;
+/// The size of the matrices that are predicted at once.
+const BLOCK_BYTES: usize = 8 << 20;
 
 /// Row-major numbers, one row for each sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,10 +67,12 @@ pub(in crate::cli) struct Part {
     pub truth: Truth,
 }
 
-/// One part to train on, one to measure on.
+/// A data set, one part of it to train on, one to measure on.
 pub(in crate::cli) struct Samples {
-    pub train: Part,
-    pub held_out: Part,
+    /// With the constants by which rows are standardized.
+    pub dataset: Dataset,
+    pub parts: Parts,
+    pub held_out: Truth,
     /// What a unit of a standardized target is in the data, for each column; 1 where targets are as they were.
     pub target_scale: Vec<f64>,
 }
@@ -81,12 +88,23 @@ pub(in crate::cli) fn load(
         one_hot: options.one_hot,
         encoding: encoding.cloned(),
         drop_missing: options.drop_missing,
+        max_resident_bytes: RESIDENT_BYTES,
         ..OpenOptions::default()
     };
-    let dataset = match &options.data {
+    let read = |open: &OpenOptions| match &options.data {
         Data::Digits => Ok(backpropd_datasets::digits()),
-        Data::File(path) => backpropd_datasets::open(path, &open),
-        Data::Pair { inputs, truth } => backpropd_datasets::open_pair(inputs, truth, &open),
+        Data::File(path) => backpropd_datasets::open(path, open),
+        Data::Pair { inputs, truth } => backpropd_datasets::open_pair(inputs, truth, open),
+    };
+    let dataset = match read(&open) {
+        Err(OpenError {
+            fault: Fault::TooLarge { .. },
+            ..
+        }) => read(&OpenOptions {
+            max_resident_bytes: u64::MAX,
+            ..open
+        }),
+        read => read,
     };
     let dataset = dataset.map_err(|error| advise(&error))?;
     let rows = dataset.rows();
@@ -125,37 +143,86 @@ pub(in crate::cli) fn standardize(dataset: &Dataset, parts: &Parts) -> Result<Da
 
 impl Samples {
     /// The rows of `parts`, standardized by the constants of `dataset` if it has some.
-    pub(in crate::cli) fn of(dataset: &Dataset, parts: &Parts) -> Result<Self, ReadError> {
+    pub(in crate::cli) fn of(dataset: Dataset, parts: Parts) -> Result<Self, ReadError> {
         let outputs = dataset.truth().target_columns();
         let constants = dataset.standardization();
         let targets = constants.and_then(|all| all.targets.as_ref());
+        let target_scale = targets.map_or(vec![1.0; outputs], |targets| targets.deviations.clone());
+        let mut held_out = Vec::new();
+        if outputs > 0 {
+            for rows in blocks(&dataset, &parts.held_out) {
+                held_out.extend(copied(&dataset, rows)?.1.targets);
+            }
+        }
         Ok(Self {
-            train: part(dataset, &parts.train)?,
-            held_out: part(dataset, &parts.held_out)?,
-            target_scale: targets.map_or(vec![1.0; outputs], |targets| targets.deviations.clone()),
+            held_out: match (dataset.truth(), dataset.labels()) {
+                (TruthKind::Labels { names }, Some(labels)) => Truth::Labels {
+                    labels: parts
+                        .held_out
+                        .iter()
+                        .map(|row| labels[*row] as usize)
+                        .collect(),
+                    names: names.clone(),
+                },
+                (TruthKind::Labels { .. } | TruthKind::Targets { .. }, _) => {
+                    Truth::Targets(Matrix {
+                        columns: outputs,
+                        values: held_out,
+                    })
+                }
+            },
+            dataset,
+            parts,
+            target_scale,
+        })
+    }
+
+    /// The held-out inputs, in matrices of a moderate size.
+    pub(in crate::cli) fn held_out_inputs(
+        &self,
+    ) -> impl Iterator<Item = Result<Matrix, ReadError>> + '_ {
+        let matrix = |rows| {
+            Ok(Matrix {
+                columns: self.dataset.features(),
+                values: copied(&self.dataset, rows)?.0,
+            })
+        };
+        blocks(&self.dataset, &self.parts.held_out).map(matrix)
+    }
+
+    /// The part to train on, to be sent as tensors.
+    pub(in crate::cli) fn train_part(&self) -> Result<Part, ReadError> {
+        let dataset = &self.dataset;
+        let (values, truth) = copied(dataset, &self.parts.train)?;
+        Ok(Part {
+            inputs: Matrix {
+                columns: dataset.features(),
+                values,
+            },
+            truth: match dataset.truth() {
+                TruthKind::Labels { names } => Truth::Labels {
+                    labels: truth.labels.iter().map(|label| *label as usize).collect(),
+                    names: names.clone(),
+                },
+                TruthKind::Targets { columns } => Truth::Targets(Matrix {
+                    columns: *columns,
+                    values: truth.targets,
+                }),
+            },
         })
     }
 }
 
-fn part(dataset: &Dataset, rows: &[usize]) -> Result<Part, ReadError> {
+/// `rows` in blocks of a moderate size.
+fn blocks<'r>(dataset: &Dataset, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
+    let columns = dataset.features() + dataset.truth().target_columns();
+    rows.chunks((BLOCK_BYTES / (8 * columns)).max(1))
+}
+
+fn copied(dataset: &Dataset, rows: &[usize]) -> Result<(Vec<f64>, TruthRows<f64>), ReadError> {
     let (mut values, mut truth) = (Vec::new(), TruthRows::<f64>::default());
     dataset.copy_rows(rows, true, &mut values, &mut truth)?;
-    Ok(Part {
-        inputs: Matrix {
-            columns: dataset.features(),
-            values,
-        },
-        truth: match dataset.truth() {
-            TruthKind::Labels { names } => Truth::Labels {
-                labels: truth.labels.iter().map(|label| *label as usize).collect(),
-                names: names.clone(),
-            },
-            TruthKind::Targets { columns } => Truth::Targets(Matrix {
-                columns: *columns,
-                values: truth.targets,
-            }),
-        },
-    })
+    Ok((values, truth))
 }
 
 #[cfg(test)]
@@ -171,17 +238,19 @@ mod tests {
         let dataset = dataset.expect("valid");
         let parts = Split::new(0, 0.3).expect("a fraction").parts(&dataset);
         let dataset = standardize(&dataset, &parts).expect("in memory");
-        let samples = Samples::of(&dataset, &parts).expect("in memory");
         let [train, held_out] = [&parts.train, &parts.held_out].map(|rows| {
-            let column = |at: usize| rows.iter().map(move |row| inputs[row * 2 + at]);
-            column(0).collect::<Vec<f64>>()
+            let column = rows.iter().map(|row| inputs[row * 2]);
+            column.collect::<Vec<f64>>()
         });
+        let samples = Samples::of(dataset, parts).expect("in memory");
         let mean = train.iter().sum::<f64>() / 2.0;
         let deviation = (train[0] - mean).abs();
         let scaled = |value: f64| (value - mean) / deviation;
-        assert_eq!(samples.train.inputs.row(0)[0], scaled(train[0]));
-        assert_eq!(samples.held_out.inputs.row(0)[0], scaled(held_out[0]));
-        let Truth::Targets(targets) = &samples.train.truth else {
+        let part = samples.train_part().expect("in memory");
+        assert_eq!(part.inputs.row(0)[0], scaled(train[0]));
+        let inputs = samples.held_out_inputs().next().expect("a block");
+        assert_eq!(inputs.expect("in memory").row(0)[0], scaled(held_out[0]));
+        let Truth::Targets(targets) = &part.truth else {
             panic!("given targets")
         };
         assert_eq!(targets.values.iter().sum::<f64>(), 0.0);

@@ -36,11 +36,11 @@ use self::{
     client::{Client, Source},
     options::{Data, Options},
     progress::Progress,
-    report::{Epoch, Report},
+    report::{Epoch, Quality, Report},
 };
 pub(super) use self::{
-    client::{Head, predict_rows},
-    dataset::{Matrix, Part, Samples, Truth, advise},
+    client::{Head, predict_held_out, predict_rows},
+    dataset::{Matrix, Samples, Truth, advise},
     report::{Confusion, quality},
 };
 use super::answers::model_line;
@@ -49,6 +49,8 @@ use super::saved::{self, DataNotes};
 use super::{Failure, datasets, serve, transfer};
 
 pub(super) const NAME: &str = "train";
+/// The digits, as every server has them.
+const DIGITS: &str = "datasets/digits";
 /// Longest wait for the server to delete the session; after it, the session expires by itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -65,7 +67,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let encoding = notes.as_ref().and_then(|notes| notes.encoding.as_ref());
     let dataset = dataset::load(&options, encoding).map_err(Failure::usage)?;
     let job = Job::new(options, &dataset, notes, started)?;
-    let head = Head::of(&job.samples.train.truth, job.options.loss).map_err(Failure::usage)?;
+    let head = Head::of(&job.samples.held_out, job.options.loss).map_err(Failure::usage)?;
     serve::runtime()?.block_on(with_client(job.options.server.as_deref(), async |server| {
         let report = train(server, &job, head, file).await?;
         publish(&report, &job.options)
@@ -121,7 +123,7 @@ impl Job {
             )));
         }
         Ok(Self {
-            samples: Samples::of(&scaled, &parts).map_err(unreadable)?,
+            samples: Samples::of(scaled, parts).map_err(unreadable)?,
             notes,
             data: datasets::line(dataset),
             options,
@@ -137,7 +139,7 @@ async fn train(
     file: Option<Vec<u8>>,
 ) -> Result<Report, Failure> {
     let (options, samples) = (&job.options, &job.samples);
-    let rows = samples.train.inputs.rows();
+    let rows = samples.parts.train.len();
     let steps_per_epoch = rows.div_ceil(usize::try_from(options.batch_size).unwrap_or(1));
     let total_steps = u64::from(options.epochs) * steps_per_epoch as u64;
     let name = options.name.as_ref();
@@ -145,7 +147,7 @@ async fn train(
         Some(file) => Client::resume(server, file, name, total_steps).await?,
         None => {
             let source = Source::New {
-                spec: client::spec(options, head, samples.train.inputs.columns, total_steps),
+                spec: client::spec(options, head, samples.dataset.features(), total_steps),
                 seed: options.seed,
                 parameters: Vec::new(),
             };
@@ -162,19 +164,13 @@ async fn train(
 
 async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Report, Failure> {
     let (options, samples) = (&job.options, &job.samples);
-    let rows = samples.train.inputs.rows();
+    let rows = samples.parts.train.len();
     let head = Head::of_model(&client.model, &job.notes).map_err(Failure::usage)?;
     check_resumed(client, samples, head)?;
-    let dtype = client
-        .model
-        .spec
-        .as_ref()
-        .map_or(options.dtype, pb::ModelSpec::compute);
-    let request = client::epoch_request(&samples.train, head, options, dtype);
-    let request = request.map_err(Failure::usage)?;
     if !options.quiet {
         eprintln!("{}\n{}", job.data, network_line(&client.model, options));
     }
+    let (request, uploaded) = epoch_request(client, samples, head, options).await?;
     let progress = Progress::new(options.epochs, total_steps, rows, options.quiet);
     let result = tokio::select! {
         result = run_epochs(client, options, samples, head, &request, &progress) => result,
@@ -182,6 +178,9 @@ async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Rep
         _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
     };
     progress.finish();
+    if let Some(dataset) = uploaded {
+        client.delete_dataset(&dataset).await;
+    }
     let trained = result?;
     if let Some(path) = &options.save {
         let file = saved::join(&client.export().await?, &job.notes).map_err(Failure::failed)?;
@@ -192,10 +191,10 @@ async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Rep
     Ok(Report {
         data: data_name(&options.data),
         train_samples: rows,
-        held_out_samples: samples.held_out.inputs.rows(),
-        features: samples.train.inputs.columns,
+        held_out_samples: samples.parts.held_out.len(),
+        features: samples.dataset.features(),
         parameters: client.model.parameter_count,
-        confusion: Confusion::of(&trained.outputs, &samples.held_out.truth, head),
+        confusion: Confusion::of(&trained.outputs, &samples.held_out, head),
         epochs: trained.epochs,
         digest: trained.digest,
         steps: trained.steps,
@@ -205,17 +204,41 @@ async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Rep
     })
 }
 
+/// The request of an epoch, and the name of the dataset that was brought to the server for it. The digits are there already;
+/// classes for a loss of numbers are sent as tensors, one-hot.
+async fn epoch_request(
+    client: &Client,
+    samples: &Samples,
+    head: Head,
+    options: &Options,
+) -> Result<(pb::TrainBatchRequest, Option<String>), Failure> {
+    if !head.takes_datasets() {
+        let part = samples.train_part();
+        let part = part.map_err(|error| Failure::failed(error.to_string()))?;
+        let spec = client.model.spec.as_ref();
+        let dtype = spec.map_or(options.dtype, pb::ModelSpec::compute);
+        let request = client::epoch_request(&part, head, options, dtype);
+        return Ok((request.map_err(Failure::usage)?, None));
+    }
+    let is_there = options.data == Data::Digits && samples.dataset.standardization().is_none();
+    if is_there {
+        let request = client::dataset_request(DIGITS, samples, head, options);
+        return Ok((request, None));
+    }
+    let name = client.upload(samples).await?;
+    let request = client::dataset_request(&name, samples, head, options);
+    Ok((request, Some(name)))
+}
+
 /// Whether a model that was trained before fits these samples.
 fn check_resumed(client: &Client, samples: &Samples, head: Head) -> Result<(), Failure> {
     let spec = client.model.spec.clone().unwrap_or_default();
-    let (features, outputs) = (
-        samples.train.inputs.columns,
-        match &samples.train.truth {
-            dataset::Truth::Labels { names, .. } if head.outputs > 1 => names.len(),
-            dataset::Truth::Labels { .. } => 1,
-            dataset::Truth::Targets(targets) => targets.columns,
-        },
-    );
+    let features = samples.dataset.features();
+    let outputs = match &samples.held_out {
+        Truth::Labels { names, .. } if head.outputs > 1 => names.len(),
+        Truth::Labels { .. } => 1,
+        Truth::Targets(targets) => targets.columns,
+    };
     if usize::try_from(spec.input_size) != Ok(features) || head.outputs != outputs {
         return Err(Failure::usage(format!(
             "--resume: the model has {} inputs and {} outputs, and the data {features} features and {outputs} to predict",
@@ -268,7 +291,6 @@ struct Trained {
 struct Best {
     epoch: usize,
     score: f64,
-    outputs: dataset::Matrix,
     parameters: Vec<pb::LayerParameters>,
 }
 
@@ -287,67 +309,86 @@ async fn run_epochs(
     let first = epoch_of(client.model.step, samples, options);
     for number in 1..=options.epochs {
         let begun = Instant::now();
-        let (losses, completed) =
-            run_epoch(client, options, request, first, number, progress).await?;
+        let run = run_epoch(client, options, request, first, number, progress).await?;
         let seconds = begun.elapsed().as_secs_f64();
-        let outputs = client.predict(&samples.held_out.inputs, head).await?;
-        let held_out = report::quality(
-            &outputs,
-            &samples.held_out.truth,
-            head,
-            &samples.target_scale,
-        );
+        let held_out = held_out(client, samples, head, run.accuracy).await?;
         let epoch = Epoch {
-            losses,
+            losses: run.losses,
             held_out,
             seconds,
-            computed_seconds: computed_seconds(&completed),
+            computed_seconds: computed_seconds(&run.completed),
         };
         progress.epoch(number, &epoch);
         epochs.push(epoch);
-        if let Some(patience) = options.patience {
-            let score = held_out.score();
-            if best.as_ref().is_none_or(|best| score > best.score) {
-                best = Some(Best {
-                    epoch: epochs.len(),
-                    score,
-                    outputs: outputs.clone(),
-                    parameters: client.parameters().await?,
-                });
-            }
-            let waited = best.as_ref().map_or(0, |best| epochs.len() - best.epoch);
-            if waited >= patience as usize {
-                last = Some((completed, outputs));
-                break;
-            }
+        last = Some(run.completed);
+        let Some(patience) = options.patience else {
+            continue;
+        };
+        let score = held_out.score();
+        if best.as_ref().is_none_or(|best| score > best.score) {
+            best = Some(Best {
+                epoch: epochs.len(),
+                score,
+                parameters: client.parameters().await?,
+            });
         }
-        last = Some((completed, outputs));
+        let waited = best.as_ref().map_or(0, |best| epochs.len() - best.epoch);
+        if waited >= patience as usize {
+            break;
+        }
     }
-    let (completed, outputs) =
-        last.ok_or_else(|| Failure::usage("--epochs: at least 1 is needed"))?;
+    let completed = last.ok_or_else(|| Failure::usage("--epochs: at least 1 is needed"))?;
     let count = epochs.len();
-    Ok(match best.filter(|best| best.epoch < count) {
-        Some(best) => Trained {
-            epochs,
-            best_epoch: best.epoch,
-            outputs: best.outputs,
-            digest: client.set_parameters(best.parameters).await?,
-            steps: completed.step,
-        },
-        None => Trained {
-            best_epoch: count,
-            epochs,
-            outputs,
-            digest: completed.weights_digest,
-            steps: completed.step,
-        },
+    let (best_epoch, digest) = match best.filter(|best| best.epoch < count) {
+        Some(best) => (best.epoch, client.set_parameters(best.parameters).await?),
+        None => (count, completed.weights_digest),
+    };
+    Ok(Trained {
+        epochs,
+        best_epoch,
+        outputs: client.predict(samples, head).await?,
+        digest,
+        steps: completed.step,
     })
+}
+
+/// The held-out figures after an epoch. The server has counted the right classes; errors of a regression are computed here,
+/// in the units of the data.
+async fn held_out(
+    client: &Client,
+    samples: &Samples,
+    head: Head,
+    accuracy: Option<f64>,
+) -> Result<Quality, Failure> {
+    let of = samples.parts.held_out.len();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a count of samples"
+    )]
+    if let Some(accuracy) = accuracy {
+        let right = (accuracy * of as f64).round() as usize;
+        return Ok(Quality::Classes { right, of });
+    }
+    let outputs = client.predict(samples, head).await?;
+    let scale = &samples.target_scale;
+    Ok(report::quality(&outputs, &samples.held_out, head, scale))
 }
 
 /// How many epochs a model at this step has behind it.
 fn epoch_of(step: i64, samples: &Samples, options: &Options) -> i64 {
-    let rows = i64::try_from(samples.train.inputs.rows()).unwrap_or(i64::MAX);
+    let rows = i64::try_from(samples.parts.train.len()).unwrap_or(i64::MAX);
     step / (rows / i64::from(options.batch_size).max(1)).max(1)
+}
+
+/// What an epoch results in.
+struct EpochRun {
+    /// The loss of each step.
+    losses: Vec<f64>,
+    completed: pb::Completed,
+    /// On the held-out samples, if the server has evaluated it.
+    accuracy: Option<f64>,
 }
 
 async fn run_epoch(
@@ -357,7 +398,7 @@ async fn run_epoch(
     first: i64,
     number: u32,
     progress: &Progress,
-) -> Result<(Vec<f64>, pb::Completed), Failure> {
+) -> Result<EpochRun, Failure> {
     use pb::train_batch_response::Event;
     // Each epoch and each seed has its own order of samples.
     let shuffle_seed = options
@@ -373,7 +414,7 @@ async fn run_epoch(
     let mut run = client.train(request).await?;
     // By step: after a broken connection, steps that were not committed are reported again.
     let mut losses = BTreeMap::new();
-    let mut completed = None;
+    let (mut completed, mut accuracy) = (None, None);
     while let Some(event) = run.next().await? {
         match event {
             Event::Progress(batch) => {
@@ -383,7 +424,8 @@ async fn run_epoch(
                 }
             }
             Event::Completed(event) => completed = Some(event),
-            Event::Started(_) | Event::HeldOut(_) => {}
+            Event::HeldOut(metrics) => accuracy = metrics.accuracy,
+            Event::Started(_) => {}
         }
     }
     let completed = completed.ok_or_else(|| client::incomplete("TrainBatch", "last event"))?;
@@ -391,7 +433,11 @@ async fn run_epoch(
         // The connection broke before any step was reported, and the server kept only the outcome.
         losses.insert(completed.step, completed.final_loss);
     }
-    Ok((losses.into_values().collect(), completed))
+    Ok(EpochRun {
+        losses: losses.into_values().collect(),
+        completed,
+        accuracy,
+    })
 }
 
 fn computed_seconds(completed: &pb::Completed) -> f64 {
@@ -454,7 +500,7 @@ mod tests {
         let options = Options::from_matches(&matches).expect("the defaults");
         let dataset = dataset::load(&options, None).expect("built in");
         let job = Job::new(options, &dataset, None, Instant::now()).expect("in memory");
-        let head = Head::of(&job.samples.train.truth, None).expect("classes");
+        let head = Head::of(&job.samples.held_out, None).expect("classes");
         let runtime = serve::runtime().expect("threads");
         let report = runtime.block_on(with_client(None, async |server| {
             train(server, &job, head, None).await
