@@ -3185,6 +3185,53 @@ impl ::prost::Name for CopyModelResponse {
         "/backprop.v1.CopyModelResponse".into()
     }
 }
+/// Requests a change of a model's training.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateModelRequest {
+    /// "sessions/{session}/models/{model}".
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// The new values; a field that `update_mask` names and that is left out gets its default, as in CreateModel.
+    #[prost(message, optional, tag = "2")]
+    pub spec: ::core::option::Option<ModelSpec>,
+    /// The fields of `spec` to change: `clip_norm`, `reduction`, `schedule`, and the fields of the model's own optimizer, such as
+    /// `adam.learning_rate`, or `adam` for all of them. The kind of the optimizer stays; so does whether SGD has momentum.
+    #[prost(message, optional, tag = "3")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// The call fails with ABORTED (STEP_MISMATCH) if the model is not at this step when its turn comes.
+    #[prost(int64, optional, tag = "4")]
+    pub expected_step: ::core::option::Option<i64>,
+    /// Makes the request idempotent, as in TrainBatchRequest; at most 128 bytes.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UpdateModelRequest {
+    const NAME: &'static str = "UpdateModelRequest";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.UpdateModelRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.UpdateModelRequest".into()
+    }
+}
+/// The model was changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateModelResponse {
+    /// The model, with its new spec.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+}
+impl ::prost::Name for UpdateModelResponse {
+    const NAME: &'static str = "UpdateModelResponse";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.UpdateModelResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.UpdateModelResponse".into()
+    }
+}
 /// Durability of a run's steps when Completed is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -4116,6 +4163,34 @@ pub mod training_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("backprop.v1.TrainingService", "CopyModel"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes how a model is trained: its learning rate, the constants of its optimizer, its schedule, its clipping, the
+        /// reduction of its loss. The weights, the optimizer's state and the step stay. Waits until earlier writes to the model
+        /// have finished.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "spec": {"sgd": {"learningRate": 0.001}, "clipNorm": 1}, "updateMask": "sgd.learningRate,clipNorm"}' 127.0.0.1:50051 backprop.v1.TrainingService/UpdateModel
+        pub async fn update_model(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateModelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateModelResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/backprop.v1.TrainingService/UpdateModel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("backprop.v1.TrainingService", "UpdateModel"));
             self.inner.unary(req, path, codec).await
         }
     }

@@ -592,6 +592,17 @@ pub mod training_service_server {
             tonic::Response<::backpropd_client::pb::CopyModelResponse>,
             tonic::Status,
         >;
+        /// Changes how a model is trained: its learning rate, the constants of its optimizer, its schedule, its clipping, the
+        /// reduction of its loss. The weights, the optimizer's state and the step stay. Waits until earlier writes to the model
+        /// have finished.
+        /// grpcurl -plaintext -d '{"model": "sessions/lab/models/hw", "spec": {"sgd": {"learningRate": 0.001}, "clipNorm": 1}, "updateMask": "sgd.learningRate,clipNorm"}' 127.0.0.1:50051 backprop.v1.TrainingService/UpdateModel
+        async fn update_model(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::UpdateModelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::UpdateModelResponse>,
+            tonic::Status,
+        >;
     }
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
@@ -1622,6 +1633,54 @@ pub mod training_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CopyModelSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.TrainingService/UpdateModel" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateModelSvc<T: TrainingService>(pub Arc<T>);
+                    impl<
+                        T: TrainingService,
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::UpdateModelRequest,
+                    > for UpdateModelSvc<T> {
+                        type Response = ::backpropd_client::pb::UpdateModelResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::UpdateModelRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrainingService>::update_model(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateModelSvc(inner);
                         let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

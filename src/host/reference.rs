@@ -53,7 +53,7 @@ impl Reference {
                 })
             }
         };
-        let model = entry.model.clone();
+        let model = entry.model.get();
         Ok(Self { model, limits })
     }
 

@@ -54,7 +54,7 @@ impl Target {
     /// There is no such model.
     pub async fn find(self, host: &Host, caller: &Caller) -> Result<AnyModel, Refused> {
         match self {
-            Self::Named(name) => Ok(host.open(caller, &name).await?.model.clone()),
+            Self::Named(name) => Ok(host.open(caller, &name).await?.model.get()),
             Self::Inline(_) | Self::Large(..) if host.config.compare_only => {
                 Err(Refused::CompareOnly)
             }

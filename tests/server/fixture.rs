@@ -330,7 +330,16 @@ pub async fn refusals_of_steps(client: &mut Training, model: &str) -> Vec<Status
         model: model.to_owned(),
         ..Default::default()
     };
+    let update = pb::UpdateModelRequest {
+        model: model.to_owned(),
+        spec: Some(pb::ModelSpec::default()),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["clip_norm".to_owned()],
+        }),
+        ..Default::default()
+    };
     vec![
+        client.update_model(update).await.expect_err("refused"),
         client.copy_model(copy).await.expect_err("refused"),
         client.apply_gradients(apply).await.expect_err("refused"),
         client.stop_training(stop).await.expect_err("refused"),

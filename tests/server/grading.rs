@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::fixture::{Server, homework, homework_parameters, refusals_of_steps, tensor};
+use super::fixture::{Server, get, homework, homework_parameters, refusals_of_steps, tensor};
 
 type Gradings = GradingServiceClient<Channel>;
 
@@ -338,14 +338,11 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         training.set_parameters(replace).await.unwrap_err(),
         training.watch_model(watch).await.unwrap_err(),
     ];
-    let of_steps = refusals_of_steps(&mut training, &model.name).await;
-    for refusal in refusals.into_iter().chain(of_steps) {
+    let steps = refusals_of_steps(&mut training, &model.name).await;
+    for refusal in refusals.into_iter().chain(steps) {
         assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
     }
-    let name = pb::GetModelRequest {
-        name: model.name.clone(),
-    };
-    training.get_model(name).await.unwrap();
+    get(&mut training, &model.name).await.unwrap();
 }
 
 #[tokio::test]

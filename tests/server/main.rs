@@ -47,5 +47,6 @@ mod shares;
 mod shutdown;
 mod training;
 mod transfer;
+mod updates;
 mod upgrade;
 mod watch;

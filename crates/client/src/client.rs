@@ -239,6 +239,9 @@ calls! {
     /// Creates a model from a spec and a seed, or from exact parameters.
     training.create_model(CreateModelRequest) -> CreateModelResponse
         if |request| !request.request_id.is_empty() && !request.session.is_empty();
+    /// Changes how a model is trained.
+    training.update_model(UpdateModelRequest) -> UpdateModelResponse
+        if |request| !request.request_id.is_empty();
     /// Creates a copy of a model.
     training.copy_model(CopyModelRequest) -> CopyModelResponse
         if |request| !request.request_id.is_empty() && !request.session.is_empty();

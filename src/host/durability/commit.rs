@@ -112,6 +112,6 @@ impl Persistence {
         if !self.is_on() || !is_due || entry.deleted.is_cancelled() {
             return Ok(());
         }
-        with_model!(&entry.model, model => self.put_model(entry, model, turn).await.map(|_| ()))
+        with_model!(entry.model.get(), model => self.put_model(entry, &model, turn).await.map(|_| ()))
     }
 }

@@ -73,7 +73,7 @@ pub fn restore(
     }
     redo_all(&entry, logged, options.cores, datasets)?;
     // Writing a file now avoids a second replay and fixes its result.
-    let (step, file) = with_model!(&entry.model, model => {
+    let (step, file) = with_model!(entry.model.get(), model => {
         let revision = model.revision();
         (revision.committed.step, snapshot::encode(model.spec(), &revision, &about(&entry)))
     });
@@ -97,8 +97,8 @@ fn redo_all(
     cores: usize,
     datasets: &Catalogue,
 ) -> Result<(), Unusable> {
-    with_model!(&entry.model, model => {
-        let redone = redo::redo(&logged.redos, model, parallelism(cores), datasets);
+    with_model!(entry.model.get(), model => {
+        let redone = redo::redo(&logged.redos, &model, parallelism(cores), datasets);
         let redone = redone.map_err(|error| {
             let what = format!("a run in the log cannot be replayed: {error}");
             match error {

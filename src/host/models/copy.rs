@@ -46,7 +46,7 @@ impl Host {
                 // The numbers are shared until one of the two is trained; the file is written at once.
                 caller.hold(spec.state_bytes())?;
                 let remembered = self.config.request_ids_per_model;
-                let copy = with_model!(&entry.model, model => copy_of(model, remembered));
+                let copy = with_model!(entry.model.get(), model => copy_of(&model, remembered));
                 let access = self.access_in(&placement, entry.access, now)?;
                 let (name, made_by) = (placement.name.clone(), placement.request.clone());
                 let copy = Arc::new(ModelEntry::new(name, copy, access, made_by, now.date));

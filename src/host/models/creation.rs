@@ -136,8 +136,8 @@ impl Host {
         };
         if kept.is_ok() {
             let turn = Arc::new(turn);
-            let put = with_model!(&entry.model, model => {
-                self.persistence.keep_new(entry, model, turn).await
+            let put = with_model!(entry.model.get(), model => {
+                self.persistence.keep_new(entry, &model, turn).await
             });
             kept = put.map_err(Refused::from);
         }

@@ -41,7 +41,7 @@ impl Host {
         let memory = self.reserve(caller, bytes)?;
         let work = FLOPS_PER_BYTE * bytes as u64;
         let encode = move |_| {
-            with_model!(&entry.model, model => {
+            with_model!(entry.model.get(), model => {
                 snapshot::encode(model.spec(), &model.revision(), &about(&entry))
             })
         };

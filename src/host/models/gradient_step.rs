@@ -63,7 +63,7 @@ impl Host {
         };
         let bytes = gradient.saturating_add(spec.state_bytes());
         caller.hold(bytes.saturating_add(written))?;
-        with_model!(entry.model.clone(), model => {
+        with_model!(entry.model.get(), model => {
             let applied = update.apply(self, caller, &entry, model);
             caller.deadline.limit(applied).await
         })
@@ -118,6 +118,7 @@ impl GradientUpdate {
             () = host.shutdown.cancelled() => return Err(Refused::Stopped(Stop::Shutdown)),
             turn = entry.turns.change(&entry.name, &host.config) => Arc::new(turn?.0),
         };
+        let model = entry.model.in_turn(model);
         match model.begin(ready.request.as_ref(), expected_step)? {
             Begin::Replay(Outcome::GradientApplied(taken)) => {
                 host.note_durable(entry, turn, is_relaxed).await?;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::durability::OnDisk;
-use crate::host::models::any_model::AnyModel;
+use crate::host::models::any_model::{AnyModel, CurrentModel};
 use crate::host::models::write_turn::WriteTurns;
 use crate::host::refused::Refused;
 use crate::host::runs::model_runs::ModelRuns;
@@ -21,7 +21,7 @@ pub struct ModelEntry {
     /// Its name.
     pub name: ModelName,
     /// The model.
-    pub model: AnyModel,
+    pub model: CurrentModel,
     /// Cancelled when the model is deleted or its session expires.
     pub deleted: CancellationToken,
     /// The access that callers have.
@@ -61,7 +61,7 @@ impl ModelEntry {
     ) -> Self {
         let entry = Self {
             name,
-            model,
+            model: CurrentModel::new(model),
             deleted: CancellationToken::new(),
             access,
             compare: None,
@@ -86,7 +86,7 @@ impl ModelEntry {
     /// continue. The caller holds the turn to change it.
     pub fn revived(&self) -> Self {
         let durable = std::mem::take(&mut *self.durable());
-        let model = self.model.clone();
+        let model = self.model.get();
         let (access, made_by) = (self.access, self.made_by.clone());
         let revived = Self::new(self.name.clone(), model, access, made_by, self.created);
         let mut revived = revived.with_compare(self.compare);

@@ -265,7 +265,7 @@ impl Host {
         let describe = |turns| async move {
             let mut states = Vec::with_capacity(entries.len());
             for entry in entries {
-                let (step, digest) = with_model!(&entry.model, model => {
+                let (step, digest) = with_model!(entry.model.get(), model => {
                     let committed = model.committed();
                     let digest = committed.digest_in_blocks(model.spec(), &turns).await;
                     (committed.step, digest)

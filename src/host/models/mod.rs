@@ -12,4 +12,5 @@ pub mod lifecycle;
 pub mod new_model;
 pub mod replacement;
 pub mod session_turns;
+mod update;
 pub mod write_turn;

@@ -41,9 +41,9 @@ impl Host {
         let spec = entry.model.spec();
         // The old parameters stay in memory until the new ones are safe, and the new ones are also encoded for the
         // file.
-        let bytes = parameter_bytes(spec, &replacement.parameters);
+        let bytes = parameter_bytes(&spec, &replacement.parameters);
         caller.hold(bytes.saturating_add(spec.state_bytes()))?;
-        with_model!(entry.model.clone(), model => {
+        with_model!(entry.model.get(), model => {
             let replaced = replacement.apply(self, caller, &entry, model);
             caller.deadline.limit(replaced).await
         })
@@ -81,6 +81,7 @@ impl Replacement {
             () = host.shutdown.cancelled() => return Err(Refused::Stopped(Stop::Shutdown)),
             turn = entry.turns.change(&entry.name, &host.config) => turn?.0,
         };
+        let model = entry.model.in_turn(model);
         match model.begin(request.as_ref(), self.expected_step)? {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => Ok((step, digest)),
             Begin::Fresh => {

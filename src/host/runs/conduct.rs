@@ -67,6 +67,7 @@ pub async fn conduct<T: ModelScalar>(
         stop = &mut ending => Err(Refused::Stopped(stop)),
         turn = entry.turns.change(&entry.name, &host.config) => turn,
     };
+    let model = entry.model.in_turn(model);
     let begun = turn.and_then(|(turn, position)| {
         let planned = (&plan, held_out.as_ref());
         let (begin, memory) = begin(&host, &entry, &model, planned, &conditions)?;
@@ -283,7 +284,8 @@ fn replay(
         // Unreachable: the fingerprint keeps requests of different kinds apart.
         Outcome::Interrupted { .. }
         | Outcome::ParametersSet { .. }
-        | Outcome::GradientApplied(_) => {
+        | Outcome::GradientApplied(_)
+        | Outcome::SpecUpdated { .. } => {
             return Err(Refused::Bug);
         }
     };

@@ -77,7 +77,7 @@ impl Host {
         };
         let (begun, began) = oneshot::channel();
         let host = Arc::clone(self);
-        with_model!(entry.model.clone(), model => {
+        with_model!(entry.model.get(), model => {
             self.tasks.spawn(async move {
                 let name = &entry.name;
                 match host.plan(&conditions.caller, name, &model, parts).await {

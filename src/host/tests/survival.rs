@@ -86,7 +86,7 @@ async fn a_model_without_a_call_leaves_memory_and_comes_back_as_it_was() {
     let name = scene.model("a").await;
     end_of(&scene.train(&name, 3).await.expect("it begins")).await;
     let before = scene.host.look_up(&name).await.expect("a model");
-    let (step, digest) = before.model.step_and_digest();
+    let (step, digest) = before.model.get().step_and_digest();
     drop(before);
     let resident = || scene.host.registry().counts().2;
     let looking = Arc::clone(&scene.host);
@@ -105,7 +105,7 @@ async fn a_model_without_a_call_leaves_memory_and_comes_back_as_it_was() {
         "the model is there still"
     );
     let after = scene.host.look_up(&name).await.expect("it comes back");
-    assert_eq!(after.model.step_and_digest(), (step, digest));
+    assert_eq!(after.model.get().step_and_digest(), (step, digest));
     tending.abort();
 }
 

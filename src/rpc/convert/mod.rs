@@ -12,3 +12,4 @@ pub mod submitted;
 pub mod target;
 pub mod tensor;
 pub mod training;
+pub mod update_mask;

@@ -18,7 +18,7 @@ pub fn write_model(state: &ModelState, veil: &Veil) -> pb::Model {
     let spec = entry.model.spec();
     pb::Model {
         name: entry.name.to_string(),
-        spec: Some(spec::write(spec)),
+        spec: Some(spec::write(&spec)),
         step: state.step.cast_signed(),
         weights_digest: veil.digest(entry, state.digest),
         parameter_count: (spec.architecture.parameter_count() as u64).cast_signed(),

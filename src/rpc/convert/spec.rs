@@ -70,10 +70,7 @@ pub fn read(spec: Option<pb::ModelSpec>, limits: &ArchitectureLimits) -> Result<
                 pb::Loss::CrossEntropy => Loss::CrossEntropy,
                 pb::Loss::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
             },
-            reduction: match reduction {
-                pb::Reduction::Unspecified | pb::Reduction::Mean => Reduction::Mean,
-                pb::Reduction::Sum => Reduction::Sum,
-            },
+            reduction: read_reduction(reduction),
         },
         optimizer,
         learning_rate,
@@ -99,6 +96,14 @@ pub fn read_enum<E: TryFrom<i32> + Default>(
         violations.add(field, given, allowed);
         E::default()
     })
+}
+
+/// Reads a reduction; unspecified means the mean.
+pub fn read_reduction(given: pb::Reduction) -> Reduction {
+    match given {
+        pb::Reduction::Unspecified | pb::Reduction::Mean => Reduction::Mean,
+        pb::Reduction::Sum => Reduction::Sum,
+    }
 }
 
 fn read_layer(
@@ -158,7 +163,7 @@ fn read_layer(
 }
 
 /// Reads the optimizer and its learning rate, with PyTorch's defaults.
-fn read_optimizer(optimizer: Option<model_spec::Optimizer>) -> (Optimizer, f64) {
+pub fn read_optimizer(optimizer: Option<model_spec::Optimizer>) -> (Optimizer, f64) {
     use model_spec::Optimizer as Asked;
     match optimizer.unwrap_or(Asked::Sgd(pb::Sgd::default())) {
         Asked::Sgd(sgd) => (
@@ -201,7 +206,8 @@ fn read_optimizer(optimizer: Option<model_spec::Optimizer>) -> (Optimizer, f64) 
     }
 }
 
-fn read_schedule(given: Option<pb::Schedule>) -> ScheduleParts {
+/// Reads a schedule, which is constant by default.
+pub fn read_schedule(given: Option<pb::Schedule>) -> ScheduleParts {
     let given = given.unwrap_or_default();
     ScheduleParts {
         warmup_steps: given.warmup_steps.into(),

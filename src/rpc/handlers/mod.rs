@@ -19,3 +19,4 @@ pub mod sessions;
 mod streams;
 pub mod training;
 mod transfer;
+mod update_model;

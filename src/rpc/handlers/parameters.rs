@@ -38,7 +38,7 @@ pub async fn get(
     let bytes = encoding.bytes(entries, spec.dtype);
     check_reply(bytes, limit, "ask for TENSOR_ENCODING_RAW")?;
     let room = large_reply::room_for(host, caller, bytes)?;
-    let reply = with_model!(entry.model.clone(), model => {
+    let reply = with_model!(entry.model.get(), model => {
         let work = |turns| async move {
             let (spec, committed) = (model.spec(), model.committed());
             pb::GetParametersResponse {

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::streams::{Streamed, model_events, run_events};
 use super::{
     apply_gradients, check_gradients, copy_model, create_model, evaluate, explain, parameters,
-    reads, runs, transfer,
+    reads, runs, transfer, update_model,
 };
 use crate::fault::Violations;
 use crate::host::Host;
@@ -198,6 +198,13 @@ impl TrainingService for Training {
         request: Request<pb::CopyModelRequest>,
     ) -> Result<Response<pb::CopyModelResponse>, Status> {
         copy_model::copy(&self.0, &caller(), request.into_inner()).await
+    }
+
+    async fn update_model(
+        &self,
+        request: Request<pb::UpdateModelRequest>,
+    ) -> Result<Response<pb::UpdateModelResponse>, Status> {
+        update_model::update(&self.0, &caller(), request.into_inner()).await
     }
 
     type WatchModelStream = Streamed<pb::WatchModelResponse>;

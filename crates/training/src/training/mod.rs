@@ -16,6 +16,7 @@ pub mod run_data;
 pub mod session;
 pub mod snapshot;
 pub mod spec;
+pub mod spec_update;
 mod tensor_file;
 pub mod workspace;
 
@@ -34,4 +35,5 @@ pub use run::{Advance, Plan, Run, StepMetrics};
 pub use run_data::{DatasetReference, Datasets, NoDatasets, RunData, Selection};
 pub use session::{Access, Now, RecordError, SessionInfo, SessionRecord};
 pub use spec::{DecayParts, ScheduleParts, Spec, SpecParts};
+pub use spec_update::SpecUpdate;
 pub use workspace::Workspace;

@@ -28,7 +28,7 @@ pub struct Committed<T> {
 /// A model that computes in `T`. It allows any number of readers and one writer at a time, which the caller ensures.
 #[derive(Debug)]
 pub struct Model<T> {
-    spec: Spec,
+    spec: Arc<Spec>,
     current: Mutex<Current<T>>,
 }
 
@@ -71,6 +71,11 @@ pub enum Outcome {
     },
     /// A step with a given gradient.
     GradientApplied(GradientStep),
+    /// The spec was changed.
+    SpecUpdated {
+        /// The model's step at that time.
+        step: u64,
+    },
 }
 
 /// The result of a completed run.
@@ -263,7 +268,7 @@ impl<T: Scalar> Model<T> {
             running: None,
         };
         Self {
-            spec,
+            spec: Arc::new(spec),
             current: Mutex::new(current),
         }
     }
@@ -292,6 +297,11 @@ impl<T: Scalar> Model<T> {
     /// The model's spec.
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// The model's spec, to outlive the model.
+    pub fn shared_spec(&self) -> Arc<Spec> {
+        Arc::clone(&self.spec)
     }
 
     /// The last committed step. Training replaces it and never changes it.
@@ -335,7 +345,8 @@ impl<T: Scalar> Model<T> {
                 Outcome::Finished(_)
                 | Outcome::Diverged(_)
                 | Outcome::ParametersSet { .. }
-                | Outcome::GradientApplied(_) => {
+                | Outcome::GradientApplied(_)
+                | Outcome::SpecUpdated { .. } => {
                     return Ok(Begin::Replay(outcome));
                 }
             }

@@ -68,6 +68,7 @@ impl Rules {
             Outcome::Diverged(divergence) => divergence.step.max(divergence.steps_done),
             Outcome::ParametersSet { step, .. } => *step,
             Outcome::GradientApplied(taken) => taken.step,
+            Outcome::SpecUpdated { step } => *step,
         };
         let requests = &metadata.requests;
         let latest = requests.iter().map(|(_, outcome)| done(outcome)).max();
