@@ -49,12 +49,20 @@ class Service:
 
 def measure(service, chosen):
     """The rows of every part whose name holds `chosen`."""
-    parts = [gradients, latency, train, durable, durable_large, stream, sessions, idle, grading]
+    parts = [gradients, latency, train, durable, durable_large, stream, sessions, idle, grading, dataset]
     for part in parts:
         if chosen in part.__name__:
             for row in part(service):
                 say(f"  {row['name']}: {row['shown']}")
                 yield row
+
+
+def dataset(service):
+    """Training on a dataset of the server."""
+    from dataset import measure as measure_dataset
+
+    repetitions, epochs = (2, 2) if service.repetitions < 9 else (5, 10)
+    yield from measure_dataset(service.python, service.programs, service.folder, repetitions, epochs)
 
 
 def row(name, shown, comparisons, **more):
