@@ -286,6 +286,20 @@ impl Dataset {
         Some((inputs, truth))
     }
 
+    /// Whether the inputs are in memory, and not read in blocks.
+    pub fn is_in_memory(&self) -> bool {
+        self.content.inputs.resident_bytes() > 0
+    }
+
+    /// Announces that `rows`, from 0, will be copied soon. Of a data set that is read in blocks, the kernel then reads them
+    /// into its cache meanwhile.
+    pub fn announce(&self, rows: &[usize]) {
+        self.content.inputs.announce(rows);
+        if let Truth::Targets(targets) = &self.content.truth {
+            targets.announce(rows);
+        }
+    }
+
     /// Appends `rows`, from 0 and in any order, to the buffers: converted to `T`, and standardized in `f64` before that if
     /// `standardize` asks for it and the data set has constants.
     ///

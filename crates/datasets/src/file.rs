@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -63,6 +64,12 @@ impl SourceFile {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.changed()),
             Err(error) => Err(self.io(error)),
         }
+    }
+
+    /// Has the kernel read these bytes into its cache, without waiting for them. A hint: a failure changes nothing.
+    pub(crate) fn will_need(&self, offset: u64, bytes: usize) {
+        let bytes = NonZeroU64::new(bytes as u64);
+        let _ = rustix::fs::fadvise(&self.file, offset, bytes, rustix::fs::Advice::WillNeed);
     }
 
     /// Refuses what was read before if the file has changed since it was opened.

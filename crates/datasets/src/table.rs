@@ -98,6 +98,17 @@ impl Table {
         checked
     }
 
+    /// Announces that `rows`, from 0, will be copied soon.
+    pub(crate) fn announce(&self, rows: &[usize]) {
+        if let Store::File(file) = &self.store {
+            let row_bytes = self.columns * file.element.size();
+            for run in runs(rows, self.block_rows(file.element.size())) {
+                let place = file.offset + (run.first * row_bytes) as u64;
+                file.file.will_need(place, run.rows * row_bytes);
+            }
+        }
+    }
+
     /// `D` is the type of this table.
     fn copy_of<D: Scalar, T: Scalar>(
         &self,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use backpropd_datasets::{Dataset, OpenOptions, Standardization, digits, open};
+use backpropd_datasets::{Dataset, OpenOptions, ReadError, Standardization, digits, open};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -61,12 +61,21 @@ impl Opened {
             None => {
                 let rows: Vec<usize> = (0..self.dataset.rows()).collect();
                 let constants = Standardization::of(&self.dataset, &rows);
-                let constants = constants.map_err(|error| error.to_string())?;
+                let constants = constants.map_err(|error| without_path(&error))?;
                 self.of_all_rows.get_or_init(|| constants).clone()
             }
         };
         let standardized = self.dataset.with_standardization(Some(constants));
         standardized.map_err(|fault| fault.to_string())
+    }
+}
+
+/// Why rows cannot be read, as clients see it, who have no business with the folders of the server.
+pub fn without_path(error: &ReadError) -> String {
+    match error {
+        ReadError::Changed { .. } => "its file has changed since it was opened".to_owned(),
+        ReadError::Io { error, .. } => format!("its file cannot be read: {error}"),
+        ReadError::NoSuchRow { .. } | ReadError::NotFinite { .. } => error.to_string(),
     }
 }
 

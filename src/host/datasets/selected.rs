@@ -1,11 +1,12 @@
 //! Selected rows of a dataset as samples.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use backpropd_datasets::{Dataset, Split, TruthRows, TruthSlices};
 
-use super::entry::{DatasetEntry, Opened};
+use super::entry::{DatasetEntry, Opened, without_path};
 use super::fit::check_fit;
 use crate::fault::Violations;
 use crate::host::parts::dataset_rows::DatasetRows;
@@ -172,6 +173,17 @@ async fn check_values<T: Scalar>(
     Ok(())
 }
 
+impl Selected {
+    /// The rows of the dataset at these places of the selection.
+    fn places<'a>(&self, rows: &'a [usize]) -> Cow<'a, [usize]> {
+        match &self.rows {
+            Rows::Range(range) if range.start == 0 => Cow::Borrowed(rows),
+            Rows::Range(range) => rows.iter().map(|row| range.start + row).collect(),
+            Rows::Some(some) => rows.iter().map(|row| some[*row]).collect(),
+        }
+    }
+}
+
 impl<T: Scalar> Samples<T> for Selected {
     fn rows(&self) -> usize {
         match &self.rows {
@@ -209,22 +221,16 @@ impl<T: Scalar> Samples<T> for Selected {
             labels: std::mem::take(labels),
             targets: std::mem::take(values),
         };
-        let dataset = &self.dataset;
-        let copied = match &self.rows {
-            Rows::Range(range) if range.start == 0 => {
-                dataset.copy_rows(rows, self.standardize, inputs, &mut truth)
-            }
-            Rows::Range(range) => {
-                let rows: Vec<usize> = rows.iter().map(|row| range.start + row).collect();
-                dataset.copy_rows(&rows, self.standardize, inputs, &mut truth)
-            }
-            Rows::Some(some) => {
-                let rows: Vec<usize> = rows.iter().map(|row| some[*row]).collect();
-                dataset.copy_rows(&rows, self.standardize, inputs, &mut truth)
-            }
-        };
+        let (dataset, rows) = (&self.dataset, self.places(rows));
+        let copied = dataset.copy_rows(&rows, self.standardize, inputs, &mut truth);
         *labels = truth.labels;
         *values = truth.targets;
-        copied.map_err(|error| SamplesError(error.to_string()))
+        copied.map_err(|error| SamplesError(without_path(&error)))
+    }
+
+    fn announce(&self, rows: &[usize]) {
+        if !self.dataset.is_in_memory() {
+            self.dataset.announce(&self.places(rows));
+        }
     }
 }

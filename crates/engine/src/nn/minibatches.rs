@@ -6,6 +6,10 @@ use rand::seq::SliceRandom as _;
 
 use super::{BatchRef, MinibatchBuffers, Samples, SamplesError, Scalar, init::generator};
 
+/// How many steps ahead the rows of a step are announced: enough for a disk to read them while the steps before are
+/// computed.
+const AHEAD: u64 = 4;
+
 /// The order in which a run's steps visit a batch's samples: epoch after epoch, each in the given order or shuffled by
 /// ChaCha8, keyed by `seed`, with the epoch as its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +97,7 @@ impl Minibatches {
         let rows = self.rows_of(index);
         buffers.clear();
         samples.fetch(&self.order[rows.clone()], buffers)?;
-        let following = self.rows_of(index + 1);
+        let following = self.rows_of(index + AHEAD);
         // The order of the next epoch is not known yet.
         if following.start > rows.start {
             samples.announce(&self.order[following]);
