@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::fixture::{Server, get, homework, homework_parameters, refusals_of_steps, tensor};
+use super::fixture::{self, Server, get, homework, homework_parameters, refusals_of_steps, tensor};
 
 type Gradings = GradingServiceClient<Channel>;
 
@@ -296,20 +296,6 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         target: Some(pb::check_gradients_request::Target::Model(
             model.name.clone(),
         )),
-        inputs: Some(inputs.clone()),
-        targets: Some(targets.clone()),
-        ..Default::default()
-    };
-    let explain = pb::ExplainRequest {
-        target: Some(pb::explain_request::Target::Model(model.name.clone())),
-        inputs: Some(inputs.clone()),
-        targets: Some(targets.clone()),
-        quantity: pb::Quantity::Delta.into(),
-        row: 1,
-        ..Default::default()
-    };
-    let evaluate = pb::EvaluateRequest {
-        target: Some(pb::evaluate_request::Target::Model(model.name.clone())),
         inputs: Some(inputs),
         targets: Some(targets),
         ..Default::default()
@@ -332,8 +318,8 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         training.predict(predict).await.unwrap_err(),
         training.train_batch(train).await.unwrap_err(),
         training.check_gradients(check).await.unwrap_err(),
-        training.explain(explain).await.unwrap_err(),
-        training.evaluate(evaluate).await.unwrap_err(),
+        training.explain(explain(&model)).await.unwrap_err(),
+        training.evaluate(evaluate(&model)).await.unwrap_err(),
         training.get_parameters(parameters).await.unwrap_err(),
         training.set_parameters(replace).await.unwrap_err(),
         training.watch_model(watch).await.unwrap_err(),
@@ -603,4 +589,24 @@ async fn rows_of_a_thousand_factors_get_verdicts_and_the_server_lives() {
         .await;
     let serving = tonic_health::pb::health_check_response::ServingStatus::Serving;
     assert_eq!(checked.unwrap().into_inner().status(), serving);
+}
+
+fn explain(model: &pb::Model) -> pb::ExplainRequest {
+    pb::ExplainRequest {
+        target: Some(pb::explain_request::Target::Model(model.name.clone())),
+        inputs: Some(fixture::inputs()),
+        targets: Some(fixture::targets()),
+        quantity: pb::Quantity::Delta.into(),
+        row: 1,
+        ..Default::default()
+    }
+}
+
+fn evaluate(model: &pb::Model) -> pb::EvaluateRequest {
+    pb::EvaluateRequest {
+        target: Some(pb::evaluate_request::Target::Model(model.name.clone())),
+        inputs: Some(fixture::inputs()),
+        targets: Some(fixture::targets()),
+        ..Default::default()
+    }
 }

@@ -258,15 +258,15 @@ fn parse(name: &str) -> Option<(&str, usize, bool)> {
 /// Checks that the layers follow each other, and returns their type.
 fn check_shapes(layers: &[ReadLayer<'_>]) -> Result<pb::Dtype, String> {
     let tensor_type = layers[0].weights.dtype();
-    let dtype = match tensor_type {
-        TensorType::F32 => pb::Dtype::Float32,
-        TensorType::F64 => pb::Dtype::Float64,
-        other => {
-            return Err(format!(
-                "{}.weight is {other:?}; expected F32 or F64: convert the model with .float() first",
-                layers[0].position
-            ));
-        }
+    let dtype = if tensor_type == TensorType::F32 {
+        pb::Dtype::Float32
+    } else if tensor_type == TensorType::F64 {
+        pb::Dtype::Float64
+    } else {
+        return Err(format!(
+            "{}.weight is {tensor_type:?}; expected F32 or F64: convert the model with .float() first",
+            layers[0].position
+        ));
     };
     let mut before: Option<usize> = None;
     for layer in layers {

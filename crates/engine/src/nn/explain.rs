@@ -51,7 +51,7 @@ pub enum Detail {
 pub struct ExplainLimits {
     /// The most terms of an equation; the rest is folded into one number.
     pub terms: usize,
-    /// The most factors of all equations together.
+    /// The most factors of all equations together; some terms that are only added up count as a factor.
     pub factors: usize,
 }
 

@@ -456,6 +456,30 @@ fn what_exceeds_the_limits_is_folded_into_one_number_and_counted() {
     let terms = leaves.equations.iter().flat_map(|equation| &equation.terms);
     assert!(terms.map(|term| term.factors.len()).sum::<usize>() <= 130);
 
+    // Of long sums, which have to be added up, fewer are explained.
+    let wide = [30, 1].map(|units| LayerSpec {
+        units,
+        activation: Activation::Relu,
+        bias: false,
+        init: Init::PytorchLinear,
+    });
+    let explained = |inputs: i64| {
+        let wide = self::setting::<f64>((inputs, &wide, ReluAtZero::One), objective, 1, 3);
+        let h = entry(&wide, Quantity::Activation, [2, 1, 1]);
+        let limits = ExplainLimits {
+            terms: 30,
+            factors: 2000,
+        };
+        wide.explain(h, Detail::Leaves, limits).equations.len()
+    };
+    // h², z², each h¹ and z¹.
+    assert_eq!(explained(3), 62);
+    assert!(
+        (3..40).contains(&explained(10_000)),
+        "{}",
+        explained(10_000)
+    );
+
     // Two layers of 20 units: a path through each pair of them, for each of 40 samples, is too many.
     let deep = [20, 20, 1].map(|units| LayerSpec {
         units,

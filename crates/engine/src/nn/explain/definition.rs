@@ -1,5 +1,7 @@
 //! What each entry is defined by.
 
+use std::cell::RefCell;
+
 use super::super::loss::Objective;
 use super::super::{Activation, Architecture, Loss, Pass, Quantity, Reduction, Scalar};
 use super::{Entry, FactorKind};
@@ -56,6 +58,24 @@ pub(super) struct Source<'a, T> {
     pub(super) pass: &'a Pass<'a, T>,
     pub(super) objective: Objective,
     pub(super) architecture: &'a Architecture,
+    /// What the loss computed last for all outputs of a sample: an equation asks for several of its numbers in turn.
+    pub(super) residuals: RefCell<Row<T>>,
+    pub(super) probabilities: RefCell<Row<T>>,
+}
+
+/// Numbers of a sample.
+pub(super) struct Row<T> {
+    pub(super) sample: Option<usize>,
+    pub(super) entries: Vec<T>,
+}
+
+impl<T> Default for Row<T> {
+    fn default() -> Self {
+        Self {
+            sample: None,
+            entries: Vec::new(),
+        }
+    }
 }
 
 /// Entry (row, column) of a quantity of a layer.
@@ -74,6 +94,8 @@ impl<'a, T: Scalar> Source<'a, T> {
             pass,
             objective,
             architecture: pass.trace.mlp().architecture(),
+            residuals: RefCell::default(),
+            probabilities: RefCell::default(),
         }
     }
 

@@ -6,6 +6,9 @@ use super::super::{Objective, Pass, Quantity, Scalar};
 use super::definition::{Part, Source};
 use super::{Detail, Entry, Equation, ExplainLimits, Explanation, Factor, Folded, Term, notation};
 
+/// Adding up this many terms takes about as long as listing a factor, and counts as one.
+const TERMS_PER_FACTOR: usize = 32;
+
 /// The terms of an equation that are listed.
 struct Listed {
     terms: Vec<Vec<Part>>,
@@ -123,8 +126,9 @@ impl<T: Scalar> Source<'_, T> {
                     if numbers.0.contains_key(&cause) || self.terms(cause) == 0 {
                         continue;
                     }
-                    // Two factors a term, and a term beyond the limit for a bias.
-                    let cost = 2 * (self.terms(cause).min(limits.terms) + 1);
+                    // Two factors a term, and a term beyond the limit for a bias; the others are added up.
+                    let terms = self.terms(cause);
+                    let cost = 2 * (terms.min(limits.terms) + 1) + terms / TERMS_PER_FACTOR;
                     if factors + cost > limits.factors {
                         numbers.0.insert(cause, 0);
                         unexplained += 1;

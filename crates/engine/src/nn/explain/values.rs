@@ -83,23 +83,33 @@ impl<T: Scalar> Source<'_, T> {
     /// By the loss itself, which does not subtract probabilities from targets where they are nearly equal.
     fn residual(&self, output: Entry) -> T {
         let (n, sample) = (self.architecture.output_size(), output.row);
-        let mut targets = self.pass.targets;
-        targets.take_rows(sample, n);
-        let targets = targets.take_rows(1, n);
-        let mut residuals = vec![T::ZERO; n];
-        T::evaluate(
-            self.objective,
-            self.outputs(sample),
-            targets,
-            &mut [0.0],
-            &mut residuals,
-        );
-        residuals[output.column]
+        let mut row = self.residuals.borrow_mut();
+        if row.sample != Some(sample) {
+            let mut targets = self.pass.targets;
+            targets.take_rows(sample, n);
+            let targets = targets.take_rows(1, n);
+            row.entries.resize(n, T::ZERO);
+            T::evaluate(
+                self.objective,
+                self.outputs(sample),
+                targets,
+                &mut [0.0],
+                &mut row.entries,
+            );
+            row.sample = Some(sample);
+        }
+        row.entries[output.column]
     }
 
     fn probability(&self, output: Entry) -> T {
-        let mut row = self.outputs(output.row).to_vec();
-        self.objective.probabilities(&mut row);
-        row[output.column]
+        let sample = output.row;
+        let mut row = self.probabilities.borrow_mut();
+        if row.sample != Some(sample) {
+            row.entries.clear();
+            row.entries.extend_from_slice(self.outputs(sample));
+            self.objective.probabilities(&mut row.entries);
+            row.sample = Some(sample);
+        }
+        row.entries[output.column]
     }
 }
