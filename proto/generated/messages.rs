@@ -3550,8 +3550,9 @@ pub mod training_service_client {
     use tonic::codegen::http::Uri;
     /// Trains multi-layer perceptrons and shows every quantity of the backward pass.
     ///
-    /// Writes to a model (TrainBatch, SetParameters) take effect one after the other. Reads use the last committed step and
-    /// return its number. Every error carries google.rpc.ErrorInfo (domain "backpropd") and the details that apply.
+    /// Writes to a model (TrainBatch, ApplyGradients, SetParameters, UpdateModel) take effect one after the other. Reads use the
+    /// last committed step and return its number. Every error carries google.rpc.ErrorInfo (domain "backpropd") and the details
+    /// that apply.
     #[derive(Debug, Clone)]
     pub struct TrainingServiceClient<T> {
         inner: tonic::client::Grpc<T>,

@@ -24,6 +24,7 @@ pub enum Request {
     Train { steps: i32 },
     Replace,
     Apply,
+    Update { beta1: f64 },
     Delete,
 }
 
@@ -108,6 +109,27 @@ impl Slot {
                 );
                 Ok(Some((reply.step, reply.weights_digest)))
             }
+            Request::Update { beta1 } => {
+                // The weights of the next run tell whether it is there.
+                let adam = pb::Adam {
+                    beta1: Some(*beta1),
+                    ..Default::default()
+                };
+                let request = pb::UpdateModelRequest {
+                    model: self.full_name(),
+                    spec: Some(pb::ModelSpec {
+                        optimizer: Some(pb::model_spec::Optimizer::Adam(adam)),
+                        ..Default::default()
+                    }),
+                    update_mask: Some(prost_types::FieldMask {
+                        paths: vec!["adam.beta1".to_owned()],
+                    }),
+                    request_id: id,
+                    ..Default::default()
+                };
+                let model = client.update_model(request).await?.into_inner().model;
+                Ok(model.map(|model| (model.step, model.weights_digest)))
+            }
             Request::Delete => {
                 let name = self.full_name();
                 match client.delete_model(pb::DeleteModelRequest { name }).await {
@@ -153,7 +175,10 @@ impl Slot {
             0 => Request::Delete,
             1 | 2 => Request::Replace,
             3 | 4 => Request::Apply,
-            5..9 => Request::Train {
+            5 => Request::Update {
+                beta1: 0.5 + random.below(400) as f64 / 1000.0,
+            },
+            6..10 => Request::Train {
                 steps: 1 + random.below(400) as i32,
             },
             _ => Request::Train { steps: 1 },

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use crate::fixture::{
-    FOREVER, Server, Training, assert_unchanged, bad_fields, begin, create, create_homework,
-    dw_of_the_homework, homework, homework_parameters, homework_with_adam, listen, now, refused,
-    run, train, under_way, until, wide,
+    FOREVER, Server, Training, assert_unchanged, bad_fields, begin, copy_of, create,
+    create_homework, dw_of_the_homework, homework, homework_parameters, homework_with_adam, listen,
+    now, refused, run, train, under_way, until, wide,
 };
 
 fn change(model: &pb::Model, paths: &[&str], spec: pb::ModelSpec) -> pb::UpdateModelRequest {
@@ -74,7 +74,13 @@ async fn a_new_learning_rate_holds_from_the_next_step_and_the_moments_stay() {
             panic!("the optimizer's kind stays");
         };
         assert_eq!((own.learning_rate, own.beta1), (Some(0.01), Some(0.9)));
+        // What a kill would leave.
+        let left = copy_of(&folder);
         server.stop().await;
+        let killed = Server::on(&left, |_| ()).await;
+        let found = now(&mut killed.training().await, &model).await;
+        assert_eq!((&found.spec, found.step), (&after.spec, 4));
+        killed.stop().await;
 
         let server = Server::on(&folder, |_| ()).await;
         let mut client = server.training().await;
