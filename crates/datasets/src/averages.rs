@@ -15,8 +15,8 @@ impl Standardization {
     pub fn of(dataset: &Dataset, rows: &[usize]) -> Result<Self, ReadError> {
         let features = dataset.features();
         let outputs = dataset.truth().target_columns();
-        let mean = column_averages(dataset, rows, &|_, _, value| value)?;
-        let variance = column_averages(dataset, rows, &|is_target, column, value| {
+        let mean = column_averages(dataset, rows, |_, _, value| value)?;
+        let variance = column_averages(dataset, rows, |is_target, column, value| {
             let means = if is_target { &mean.1 } else { &mean.0 };
             (value - means[column]).powi(2)
         })?;
@@ -33,7 +33,7 @@ impl Standardization {
 fn column_averages(
     dataset: &Dataset,
     rows: &[usize],
-    of: &dyn Fn(bool, usize, f64) -> f64,
+    of: impl Fn(bool, usize, f64) -> f64,
 ) -> Result<(Vec<f64>, Vec<f64>), ReadError> {
     let (features, outputs) = (dataset.features(), dataset.truth().target_columns());
     let mut sums = (vec![0.0; features], vec![0.0; outputs]);

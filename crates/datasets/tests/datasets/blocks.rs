@@ -61,7 +61,7 @@ fn assert_same(path: &Path, order: &[usize]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn blocks_are_the_rows_in_memory(

@@ -66,10 +66,13 @@ fn equal_content_has_one_digest_in_every_format() {
     );
     let other = opened(&folder.write_pair("other", &other, "labels", &labels));
     assert_ne!(other.digest(), first.digest());
-    let flat = npy("<f8", false, &[6, 1], &le!(x));
-    let six = npy("|u1", false, &[6], &[1, 0, 0, 0, 0, 0]);
-    let flat = opened(&folder.write_pair("flat", &flat, "labels", &six));
-    assert_ne!(flat.digest(), first.digest());
+    // The same numbers in another shape.
+    let x = x.to_vec();
+    let [wide, high] = [(6, 2), (3, 1)].map(|(features, columns)| {
+        let dataset = Dataset::with_targets(features, x.clone(), columns, vec![1.0, 2.0]);
+        dataset.expect("valid").digest()
+    });
+    assert_ne!(wide, high);
 }
 
 #[test]
