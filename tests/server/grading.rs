@@ -247,14 +247,12 @@ async fn a_compare_only_model_shows_no_number_and_takes_none() {
         access: pb::Access::CompareOnly.into(),
         ..Default::default()
     };
-    let made = server
-        .sessions()
-        .await
-        .create_session(session)
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(made.session.unwrap().access(), pb::Access::CompareOnly);
+    let mut sessions = server.sessions().await;
+    let made = sessions.create_session(session).await.unwrap();
+    assert_eq!(
+        made.into_inner().session.unwrap().access(),
+        pb::Access::CompareOnly
+    );
     let mut training = server.training().await;
     let create = pb::CreateModelRequest {
         session: "sessions/exam".to_owned(),

@@ -87,7 +87,7 @@ async fn figures_come_after_every_nth_epoch_and_change_no_bit() {
     };
     let reply = client.gradients(gradients).await.expect("a good request");
     assert_eq!(reply.into_inner().loss, last.loss);
-    let best = figures.iter().filter(|figure| figure.is_best).last();
+    let best = figures.iter().rfind(|figure| figure.is_best);
     assert_eq!(completed.best_step, best.map(|figure| figure.step));
     assert_eq!(completed.stop_reason(), pb::StopReason::Finished);
 }

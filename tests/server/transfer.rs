@@ -393,7 +393,7 @@ async fn training_ends_at_the_largest_step_which_a_restart_still_reads() {
     assert_eq!(model.step, LARGEST - 1);
     let beyond = run(&mut client, train(&model, 2)).await;
     refused(
-        &beyond.err().expect("refused before it begins"),
+        &beyond.expect_err("refused before it begins"),
         Code::FailedPrecondition,
         "STEP_LIMIT",
     );
