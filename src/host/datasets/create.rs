@@ -45,7 +45,7 @@ pub struct DatasetReceiver {
 
 /// Where the rows go.
 enum Sink {
-    File(Upload),
+    File(Box<Upload>),
     Memory32(Numbers<f32>),
     Memory64(Numbers<f64>),
 }
@@ -127,7 +127,7 @@ impl Host {
         };
         let created = on_disk_thread(move || Upload::create(&path, header)).await;
         let upload = created.map_err(|_| Refused::Bug)?.map_err(refused)?;
-        Ok(Sink::File(upload))
+        Ok(Sink::File(Box::new(upload)))
     }
 
     /// Makes a dataset that has arrived whole visible and durable.

@@ -128,7 +128,8 @@ pub async fn conduct<T: ModelScalar>(
     let stop = Arc::new(StopFlag::default());
     let (ended, end) = oneshot::channel();
     let task = RunTask::new(
-        (model, plan, held_out, start),
+        model,
+        (plan, held_out, start),
         &entry,
         (&feed, ticket.record(), ended),
         &stop,

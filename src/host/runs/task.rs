@@ -126,7 +126,8 @@ impl<T: Scalar> RunTask<T> {
     /// Trains `model` by `plan` from `start`. Progress goes to `feed`, the end to `ended`; `asked` is when the caller
     /// asked for the run.
     pub fn new(
-        (model, plan, held_out, start): (Arc<Model<T>>, Plan<T>, Option<HeldOutPlan<T>>, RunStart),
+        model: Arc<Model<T>>,
+        (plan, held_out, start): (Plan<T>, Option<HeldOutPlan<T>>, RunStart),
         entry: &Arc<ModelEntry>,
         (feed, record, ended): (&Arc<Feed>, &Arc<RunRecord>, oneshot::Sender<RunEnd>),
         stop: &Arc<StopFlag>,

@@ -255,12 +255,10 @@ fn is_replayed<T: ModelScalar>(model: &Model<T>, plan: &Plan<T>) -> Result<bool,
 
 /// Moves the fields of a refusal below `held_out`.
 fn at_held_out(refused: Refused) -> Refused {
-    match refused {
-        Refused::Invalid(faults) => {
-            let mut violations = Violations::new();
-            violations.extend_at("held_out", faults);
-            violations.into()
-        }
-        refused => refused,
-    }
+    let Refused::Invalid(faults) = refused else {
+        return refused;
+    };
+    let mut violations = Violations::new();
+    violations.extend_at("held_out", faults);
+    violations.into()
 }

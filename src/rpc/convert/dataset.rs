@@ -92,7 +92,7 @@ pub fn read_rows(
             }
         }
     };
-    let is_sound = faults.len() == 0;
+    let is_sound = faults.is_empty();
     violations.extend_at(field, faults);
     is_sound.then_some(DatasetRows {
         name: name?,
