@@ -267,6 +267,35 @@ fn files_are_converted_with_their_digest() {
     assert_eq!(text, raw);
 }
 
+/// Creates a dataset in the session `lab` of the server at `at`, lists and deletes it.
+fn datasets_come_and_go(folder: &TempDir, at: &str) {
+    let things = "sessions/lab/datasets/things";
+    let create = [
+        "datasets",
+        "create",
+        "things.csv",
+        things,
+        "--one-hot",
+        "--json",
+        "--server",
+        at,
+    ];
+    let created = json(&run(folder, &create));
+    let shown = ["datasets", "show", "things.csv", "--one-hot", "--json"];
+    assert_eq!(created["digest"], json(&run(folder, &shown))["digest"]);
+    let table = run(
+        folder,
+        &["datasets", "list", "sessions/lab", "--server", at],
+    );
+    assert!(
+        table.contains(things) && table.contains("3 classes"),
+        "{table}"
+    );
+    run(folder, &["datasets", "delete", things, "--server", at]);
+    let shared = run(folder, &["datasets", "list", "--server", at]);
+    assert!(shared.contains("datasets/digits"), "{shared}");
+}
+
 #[test]
 fn a_model_that_stays_on_a_server_is_listed_and_deleted() {
     let folder = folder();
@@ -314,31 +343,7 @@ fn a_model_that_stays_on_a_server_is_listed_and_deleted() {
         ),
         "[]\n"
     );
-    let things = "sessions/lab/datasets/things";
-    let create = [
-        "datasets",
-        "create",
-        "things.csv",
-        things,
-        "--one-hot",
-        "--json",
-        "--server",
-        at,
-    ];
-    let created = json(&run(&folder, &create));
-    let shown = ["datasets", "show", "things.csv", "--one-hot", "--json"];
-    assert_eq!(created["digest"], json(&run(&folder, &shown))["digest"]);
-    let table = run(
-        &folder,
-        &["datasets", "list", "sessions/lab", "--server", at],
-    );
-    assert!(
-        table.contains(things) && table.contains("3 classes"),
-        "{table}"
-    );
-    run(&folder, &["datasets", "delete", things, "--server", at]);
-    let shared = run(&folder, &["datasets", "list", "--server", at]);
-    assert!(shared.contains("datasets/digits"), "{shared}");
+    datasets_come_and_go(&folder, at);
     let table = run(&folder, &["runs", name, "--server", at]);
     assert!(table.contains("finished"), "{table}");
     let stopped = run(&folder, &["runs", name, "--stop", "--server", at]);

@@ -90,10 +90,8 @@ async fn a_call_waits_for_its_models_turn_only_so_long() {
     let mut client = server.training().await;
     let model = create_homework(&mut client).await;
     let (_, _stream) = under_way(&mut client, train(&model, FOREVER)).await;
-    let refusal = run(&mut client, train(&model, 1))
-        .await
-        .err()
-        .expect("busy");
+    let refusal = run(&mut client, train(&model, 1)).await;
+    let refusal = refusal.expect_err("busy");
     let details = refused(&refusal, Code::ResourceExhausted, "QUEUE_FULL");
     assert!(details.retry_info().is_some());
     assert_eq!(fact(&refusal, "setting"), "max_wait_seconds");

@@ -344,7 +344,12 @@ fn a_run_on_a_dataset_has_the_bits_of_its_rows_and_its_record_names_them() {
         assert_eq!(redo_of.bytes(), 0);
         let record = redo_of.encode(&spec, later()).expect("it is written");
         let again = copy(&spec, before.clone());
-        let redone = redo(std::slice::from_ref(&record), &again, Par::Seq, &OneDataset(batch));
+        let redone = redo(
+            std::slice::from_ref(&record),
+            &again,
+            Par::Seq,
+            &OneDataset(batch),
+        );
         assert_eq!(
             redone.expect("done again").expect("a run").other_digest,
             None
