@@ -68,7 +68,7 @@ class Ours:
         import grpc
 
         self.server = Server(program, "serve", "--listen", "127.0.0.1:0", "--ephemeral", "--datasets", folder)
-        self.address = self.server.__enter__()
+        self.address = self.server.__enter__().address
         self.stubs = Stubs()
         self.channel = grpc.insecure_channel(self.address)
         self.grpc = grpc
