@@ -753,6 +753,60 @@ fn header_of_labels(rows: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn uploads_in_progress_count_and_the_first_to_arrive_keeps_its_name() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |config| config.max_datasets_per_session = 2).await;
+    create_session(&server, "lab").await.expect("a session");
+    let mut uploads = Vec::new();
+    for request_id in ["one", "other"] {
+        let header = pb::DatasetHeader {
+            request_id: request_id.to_owned(),
+            ..header("m")
+        };
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        let mut client = client(&server).await;
+        let sent = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        let call = tokio::spawn(async move { client.create_dataset(sent).await });
+        let mut rest = messages(&header).into_iter();
+        for message in rest.by_ref().take(3) {
+            sender.send(message).await.expect("it reads");
+        }
+        uploads.push((sender, rest, call));
+    }
+    let parts = || {
+        files(folder.path())
+            .iter()
+            .filter(|name| name.ends_with(".part"))
+            .count()
+    };
+    until(async || parts() == 2).await;
+    let third = send(&mut client(&server).await, messages(&header("third"))).await;
+    refused(
+        &third.expect_err("two are arriving"),
+        Code::ResourceExhausted,
+        "QUOTA",
+    );
+
+    let mut ends = Vec::new();
+    for (sender, rest, call) in uploads {
+        for message in rest {
+            sender.send(message).await.expect("it reads");
+        }
+        drop(sender);
+        ends.push(call.await.expect("no panic"));
+    }
+    let first = ends.remove(0).expect("a good dataset").into_inner();
+    let other = ends.remove(0).expect_err("the name is taken");
+    refused(&other, Code::AlreadyExists, "ALREADY_EXISTS");
+    assert_eq!(
+        files(folder.path()),
+        ["m.dataset.safetensors", "session.json"]
+    );
+    let name = first.dataset.expect("a dataset").name;
+    assert_eq!(list(&mut client(&server).await, SESSION).await, [name]);
+}
+
+#[tokio::test]
 async fn quotas_are_named_before_the_rows_are_sent() {
     let server = Server::with(|config| {
         config.max_datasets_per_session = 1;

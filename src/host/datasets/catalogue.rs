@@ -12,11 +12,36 @@ use crate::training::{DatasetName, Id, RequestId, RequestIdReused, SessionName};
 /// The datasets of a session, by id.
 type OfSession = BTreeMap<Id, Arc<DatasetEntry>>;
 
+/// The datasets that are being uploaded: their sessions and their sizes.
+#[derive(Debug, Default)]
+struct Arriving {
+    number: u64,
+    uploads: BTreeMap<u64, (SessionName, u64)>,
+}
+
+/// The place of an upload in the quotas, until it is dropped.
+#[derive(Debug)]
+pub struct UploadPlace {
+    arriving: Arc<Mutex<Arriving>>,
+    number: u64,
+}
+
+impl Drop for UploadPlace {
+    fn drop(&mut self) {
+        locked(&self.arriving).uploads.remove(&self.number);
+    }
+}
+
+fn locked(arriving: &Mutex<Arriving>) -> MutexGuard<'_, Arriving> {
+    arriving.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Every dataset.
 #[derive(Debug)]
 pub struct Catalogue {
     shared: OfSession,
     sessions: Mutex<BTreeMap<SessionName, OfSession>>,
+    arriving: Arc<Mutex<Arriving>>,
     /// The memory that open datasets take.
     pub memory: Arc<DatasetMemory>,
 }
@@ -27,6 +52,7 @@ impl Catalogue {
         Self {
             shared,
             sessions: Mutex::default(),
+            arriving: Arc::default(),
             memory,
         }
     }
@@ -72,7 +98,8 @@ impl Catalogue {
     /// The name is taken, or a quota is used up.
     pub fn insert(&self, entry: Arc<DatasetEntry>, config: &Config) -> Result<(), Refused> {
         let mut sessions = self.sessions();
-        room(&sessions, &entry.name, entry.bytes, config)?;
+        let arriving = locked(&self.arriving);
+        room(&sessions, &arriving, &entry.name, entry.bytes, config)?;
         self.put(&mut sessions, entry);
         Ok(())
     }
@@ -89,12 +116,26 @@ impl Catalogue {
         }
     }
 
-    /// Checks that a dataset of this size can be added.
+    /// Takes a place in the quotas for a dataset that is about to arrive.
     ///
     /// # Errors
     /// As [`Self::insert`].
-    pub fn check(&self, name: &DatasetName, bytes: u64, config: &Config) -> Result<(), Refused> {
-        room(&self.sessions(), name, bytes, config)
+    pub fn expect(
+        &self,
+        (session, name): (&SessionName, &DatasetName),
+        bytes: u64,
+        config: &Config,
+    ) -> Result<UploadPlace, Refused> {
+        let sessions = self.sessions();
+        let mut arriving = locked(&self.arriving);
+        room(&sessions, &arriving, name, bytes, config)?;
+        let number = arriving.number;
+        arriving.number += 1;
+        arriving.uploads.insert(number, (session.clone(), bytes));
+        Ok(UploadPlace {
+            arriving: Arc::clone(&self.arriving),
+            number,
+        })
     }
 
     /// Removes a dataset of a session.
@@ -152,6 +193,7 @@ impl Catalogue {
 
 fn room(
     sessions: &BTreeMap<SessionName, OfSession>,
+    arriving: &Arriving,
     name: &DatasetName,
     bytes: u64,
     config: &Config,
@@ -159,6 +201,10 @@ fn room(
     let empty = OfSession::new();
     let session = name.session.as_ref().and_then(|name| sessions.get(name));
     let session = session.unwrap_or(&empty);
+    let uploads = arriving.uploads.values();
+    let all_arriving = uploads.clone().map(|(_, bytes)| bytes).sum::<u64>();
+    let own = uploads.filter(|(session, _)| Some(session) == name.session.as_ref());
+    let own: Vec<u64> = own.map(|(_, bytes)| *bytes).collect();
     if session.contains_key(&name.dataset) {
         return Err(Refused::DatasetTaken(name.clone()));
     }
@@ -167,19 +213,19 @@ fn room(
     let limits = [
         (
             "max_datasets_per_session",
-            session.len() as u64 + 1,
+            (session.len() + own.len()) as u64 + 1,
             config.max_datasets_per_session as u64,
             "datasets in a session",
         ),
         (
             "max_session_dataset_bytes",
-            size(session).saturating_add(bytes),
+            (size(session) + own.iter().sum::<u64>()).saturating_add(bytes),
             config.max_session_dataset_bytes as u64,
             "bytes of datasets in a session",
         ),
         (
             "max_total_dataset_bytes",
-            all.saturating_add(bytes),
+            (all + all_arriving).saturating_add(bytes),
             config.max_total_dataset_bytes as u64,
             "bytes of datasets in all sessions",
         ),

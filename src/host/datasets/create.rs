@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use backpropd_datasets::{Dataset, TruthKind, Upload, UploadError, UploadHeader};
 use bytes::Bytes;
 
+use super::catalogue::UploadPlace;
 use super::entry::{DatasetEntry, DatasetState, Note, Opened, Source};
 use crate::fault::Violations;
 use crate::host::Host;
@@ -40,6 +41,7 @@ pub struct DatasetReceiver {
     new: NewDataset,
     bytes: u64,
     created: SystemTime,
+    place: UploadPlace,
     sink: Sink,
 }
 
@@ -84,7 +86,8 @@ impl Host {
         }
         new.header.check()?;
         let bytes = new.header.data_bytes().unwrap_or(u64::MAX);
-        self.datasets.check(&new.name, bytes, &self.config)?;
+        let names = (&new.session, &new.name);
+        let place = self.datasets.expect(names, bytes, &self.config)?;
         let created = self.now().date;
         let sink = if self.persistence.is_on() {
             self.keep_session(&new.session).await?;
@@ -99,14 +102,15 @@ impl Host {
                 return Err(Refused::quota("max_dataset_memory_bytes", limit, message));
             }
             match new.header.dtype {
-                Dtype::Float32 => Sink::Memory32(Numbers::new()),
-                Dtype::Float64 => Sink::Memory64(Numbers::new()),
+                Dtype::Float32 => Sink::Memory32(Numbers::new(&new.header)?),
+                Dtype::Float64 => Sink::Memory64(Numbers::new(&new.header)?),
             }
         };
         Ok(Begun::New(Box::new(DatasetReceiver {
             new,
             bytes,
             created,
+            place,
             sink,
         })))
     }
@@ -148,6 +152,7 @@ impl Host {
             new,
             bytes,
             created,
+            place,
             sink,
         } = receiver;
         let name = &new.name;
@@ -164,7 +169,10 @@ impl Host {
                 opened,
             });
         }
-        self.datasets.check(name, bytes, &self.config)?;
+        // Another upload of this name may have been faster; its file must not be replaced.
+        if self.datasets.get(name).is_some() {
+            return Err(Refused::DatasetTaken(name.clone()));
+        }
         let memory = &self.datasets.memory;
         let about = (Some(created), new.request.clone());
         let source = match sink {
@@ -180,7 +188,14 @@ impl Host {
         let entry = DatasetEntry::new(name.clone(), source, about, bytes, memory);
         let opened = entry.open().await?;
         let entry = Arc::new(entry);
-        self.datasets.insert(Arc::clone(&entry), &self.config)?;
+        drop(place);
+        if let Err(refused) = self.datasets.insert(Arc::clone(&entry), &self.config) {
+            let dataset = &name.dataset;
+            self.persistence
+                .delete_dataset(&new.session, dataset)
+                .await?;
+            return Err(refused);
+        }
         Ok(DatasetState { entry, opened })
     }
 
@@ -260,12 +275,16 @@ impl DatasetReceiver {
 }
 
 impl<T: Scalar> Numbers<T> {
-    fn new() -> Self {
-        Self {
-            inputs: Vec::new(),
-            targets: Vec::new(),
-            labels: Vec::new(),
-        }
+    /// Room for what is announced, so that it does not move as it grows. The caller has checked its size; the memory is
+    /// used as the rows arrive.
+    fn new(header: &UploadHeader) -> Result<Self, Refused> {
+        let columns = header.truth.target_columns();
+        let labels = if columns == 0 { header.rows } else { 0 };
+        Ok(Self {
+            inputs: room_for(header.rows * header.features)?,
+            targets: room_for(header.rows * columns)?,
+            labels: room_for(labels)?,
+        })
     }
 
     fn add(&mut self, piece: &Piece, labels: &[u32], header: &UploadHeader) -> Result<(), Refused> {
@@ -343,6 +362,19 @@ impl<T: Scalar> Numbers<T> {
             violations.into()
         })
     }
+}
+
+fn room_for<N>(count: usize) -> Result<Vec<N>, Refused> {
+    let mut numbers = Vec::new();
+    numbers.try_reserve_exact(count).map_err(|_| {
+        let message = "the machine has no memory left for the dataset: try again later";
+        Refused::Busy {
+            setting: "max_dataset_memory_bytes",
+            limit: 0,
+            message: message.to_owned(),
+        }
+    })?;
+    Ok(numbers)
 }
 
 fn refused(error: UploadError) -> Refused {
