@@ -60,7 +60,7 @@ pub struct ExplainLimits {
 pub enum FactorKind {
     /// An entry of a quantity.
     Entry,
-    /// 1[z ≥ 0], or 1[z > 0]: σ′ of ReLU.
+    /// `1[z ≥ 0]`, or `1[z > 0]`: σ′ of ReLU.
     Mask,
     /// σ′(z) of another activation.
     Slope,
