@@ -201,7 +201,7 @@ async fn a_run_on_a_dataset_killed_at_random_ends_as_an_undisturbed_one() {
             .expect("it starts");
     }
     println!("{kills} kills, resumed after up to {resumed} steps");
-    drop(process);
+    process.child.kill().await.expect("it runs");
     let crashed = Process::start(folder.path(), &often)
         .await
         .expect("it starts");
