@@ -304,6 +304,10 @@ impl<F> Manifest<F> {
         model: Option<&str>,
     ) -> io::Result<()> {
         // Done first, so that a failure leaves everything unchanged.
+        if self.file.is_none() && disk.kind(&self.path) == Some(EntryKind::File) {
+            // The disk refused the file at startup. Its marks of these models would make their deletion look like a loss.
+            self.check_place(disk)?;
+        }
         self.look_and_mend(disk)?;
         let Some(file) = self.file.clone() else {
             return Ok(());

@@ -29,10 +29,13 @@ fn mark(content: &[u8]) -> Mark {
 }
 
 fn store(state: State) -> Store<ForgetfulDisk> {
-    let disk = ForgetfulDisk {
+    on(ForgetfulDisk {
         state: RefCell::new(state),
-        moments: RefCell::default(),
-    };
+        ..ForgetfulDisk::default()
+    })
+}
+
+fn on(disk: ForgetfulDisk) -> Store<ForgetfulDisk> {
     let root = Path::new("/");
     let survey = Survey::read(&disk, &root.join(SESSIONS)).expect("listed");
     Store::on(disk, root, None, &survey).expect("it opens")
@@ -306,4 +309,31 @@ fn assert_is_known(store: &Store<ForgetfulDisk>, held: &Held) {
         let newest = newest.expect("it was made here");
         assert!(models[model].ends_with(&newest), "{session}/{model}");
     }
+}
+
+#[test]
+fn a_model_is_not_deleted_while_a_manifest_that_expects_it_cannot_be_written() {
+    let first = store(State::default());
+    first.put_session("s", b"session").expect("stored");
+    let mark = Mark {
+        updated: 1,
+        step: 1006,
+    };
+    first
+        .put_model("s", "m", b"model", Some(mark))
+        .expect("stored");
+    first.sync_manifest().expect("stored");
+    let disk = ForgetfulDisk {
+        state: RefCell::new(first.disk.state.take()),
+        ..ForgetfulDisk::default()
+    };
+    disk.refuses_to_open.set(true);
+    let second = on(disk);
+    second.delete_model("s", "m").expect_err("the disk refuses");
+    assert!(second.has_model("s", "m"));
+
+    second.disk.refuses_to_open.set(false);
+    second.delete_model("s", "m").expect("it heals");
+    let third = store(second.disk.state.take());
+    assert_eq!(third.take_marks().unwrap_or_default(), Marks::default());
 }

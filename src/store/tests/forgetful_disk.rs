@@ -1,6 +1,6 @@
 //! A disk that forgets. It keeps two images: what programs see, and what survives a power cut.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ pub struct State {
 pub struct ForgetfulDisk {
     pub state: RefCell<State>,
     pub moments: RefCell<Vec<State>>,
+    /// Whether it refuses to open files for writing in place.
+    pub refuses_to_open: Cell<bool>,
 }
 
 impl Change {
@@ -288,6 +290,9 @@ impl Disk for ForgetfulDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<usize> {
+        if self.refuses_to_open.get() {
+            return Err(io::Error::other("the disk refuses"));
+        }
         match self.there(path)? {
             Node::File(file) => Ok(file),
             Node::Folder => Err(io::ErrorKind::IsADirectory.into()),
