@@ -807,6 +807,27 @@ async fn uploads_in_progress_count_and_the_first_to_arrive_keeps_its_name() {
 }
 
 #[tokio::test]
+async fn a_dataset_in_memory_counts_once() {
+    let server = Server::with(|config| config.max_dataset_memory_bytes = 1 << 20).await;
+    create_session(&server, "lab").await.expect("a session");
+    let mut datasets = client(&server).await;
+    // 640,000 bytes of inputs and 160,000 of labels.
+    let rows = 40_000;
+    let large = pb::DatasetHeader {
+        rows: rows as i64,
+        ..header("large")
+    };
+    let piece = pb::DatasetPiece {
+        inputs: raw(&numbers(rows * FEATURES, 1), pb::Dtype::Float32),
+        targets: Bytes::new(),
+        labels: vec![1; rows],
+    };
+    let sent = vec![message(Part::Header(large)), message(Part::Rows(piece))];
+    let made = send(&mut datasets, sent).await.expect("it fits once");
+    assert_eq!((made.rows, made.bytes), (40_000, 800_000));
+}
+
+#[tokio::test]
 async fn quotas_are_named_before_the_rows_are_sent() {
     let server = Server::with(|config| {
         config.max_datasets_per_session = 1;

@@ -222,12 +222,6 @@ impl DatasetEntry {
         Ok(new)
     }
 
-    /// Takes a dataset that is open already.
-    pub fn with_opened(mut self, opened: Opened) -> Self {
-        *self.opened.get_mut() = Some((opened, Instant::now()));
-        self
-    }
-
     /// Closes it if it has not been used for `idle`. Those who use it keep it.
     pub fn close_idle(&self, idle: Duration) {
         if let Ok(mut opened) = self.opened.try_lock()
@@ -242,6 +236,10 @@ impl DatasetEntry {
 
 impl Source {
     fn open(&self, memory: &Arc<DatasetMemory>) -> Result<Opened, String> {
+        if let Self::Memory(opened) = self {
+            // Its memory is counted already.
+            return Ok(opened.clone());
+        }
         let free = memory.free();
         let first = self.open_within(free)?;
         let held = memory.hold(first);
