@@ -68,13 +68,23 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
 }
 
 pub(super) fn predict(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+    publish(matches, async |server, opened| {
+        answer(server, opened, matches).await
+    })
+}
+
+/// Opens the model of the command line, and prints what `result` says of it.
+fn publish(
+    matches: &ArgMatches,
+    result: impl AsyncFnOnce(&Client, &OpenModel) -> Result<String, Failure>,
+) -> Result<ExitCode, Failure> {
     let named = grade::required::<String>(matches, "model")?.clone();
     let server = model::server_of(matches, &named)?;
     serve::runtime()?.block_on(local_server::with_client(
         server.as_deref(),
         async |server| {
             let opened = model::open(&server, &named).await?;
-            let result = answer(&server, &opened, matches).await;
+            let result = result(&server, &opened).await;
             model::close(&server, &named, &opened).await;
             grade::publish(&result?, None)?;
             Ok(ExitCode::SUCCESS)
@@ -157,18 +167,9 @@ fn name_of(names: &[String], class: usize) -> &str {
 }
 
 pub(super) fn evaluate(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let named = grade::required::<String>(matches, "model")?.clone();
-    let server = model::server_of(matches, &named)?;
-    serve::runtime()?.block_on(local_server::with_client(
-        server.as_deref(),
-        async |server| {
-            let opened = model::open(&server, &named).await?;
-            let result = measure(&server, &opened, matches).await;
-            model::close(&server, &named, &opened).await;
-            grade::publish(&result?, None)?;
-            Ok(ExitCode::SUCCESS)
-        },
-    ))
+    publish(matches, async |server, opened| {
+        measure(server, opened, matches).await
+    })
 }
 
 async fn measure(
@@ -257,7 +258,7 @@ fn unreadable(error: ReadError) -> Failure {
     Failure::failed(error.to_string())
 }
 
-/// The features of a spec's input.
+/// The sizes of a model's layers, from its inputs on, such as 64-32-10.
 pub(super) fn model_line(model: &pb::Model) -> String {
     let Some(spec) = &model.spec else {
         return String::new();

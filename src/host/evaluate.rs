@@ -4,7 +4,7 @@ use crate::nn::evaluation::{Evaluated, Evaluation, EvaluationParts};
 use crate::nn::{
     Architecture, ForwardBuffers, MinibatchBuffers, Pauses, Samples, SamplesError, Scalar,
 };
-use crate::training::{Committed, Spec};
+use crate::training::{Committed, Model, Spec};
 
 /// The entries of z in one block of rows, about: a few megabytes, so that the memory does not grow with the rows.
 const BLOCK_ENTRIES: usize = 1 << 19;
@@ -20,7 +20,8 @@ pub fn block_rows(architecture: &Architecture, rows: usize) -> usize {
 }
 
 /// The memory of an evaluation of `rows` rows, in bytes.
-pub fn evaluation_bytes<T: Scalar>(spec: &Spec, parts: EvaluationParts, rows: usize) -> usize {
+pub fn evaluation_bytes<T: Scalar>(model: &Model<T>, parts: EvaluationParts, rows: usize) -> usize {
+    let spec = model.spec();
     let (architecture, outputs) = (&spec.architecture, spec.architecture.output_size());
     let block = block_rows(architecture, rows);
     // Rows of a dataset are copied.

@@ -75,14 +75,8 @@ impl Host {
     /// No such session; a taken id; a quota; an invalid header.
     pub async fn begin_dataset(&self, new: NewDataset) -> Result<Begun, Refused> {
         self.registry().session(&new.session, self.now())?;
-        if let Some(request) = &new.request
-            && let Some(made) = self.datasets.made_by(&new.session, request)?
-        {
-            let opened = made.open().await?;
-            return Ok(Begun::Made(DatasetState {
-                entry: made,
-                opened,
-            }));
+        if let Some(made) = self.made_before(&new).await? {
+            return Ok(Begun::Made(made));
         }
         new.header.check()?;
         let bytes = new.header.data_bytes().unwrap_or(u64::MAX);
@@ -113,6 +107,18 @@ impl Host {
             place,
             sink,
         })))
+    }
+
+    /// The dataset that the same request created before.
+    async fn made_before(&self, new: &NewDataset) -> Result<Option<DatasetState>, Refused> {
+        let Some(request) = &new.request else {
+            return Ok(None);
+        };
+        let Some(entry) = self.datasets.made_by(&new.session, request)? else {
+            return Ok(None);
+        };
+        let opened = entry.open().await?;
+        Ok(Some(DatasetState { entry, opened }))
     }
 
     async fn file_sink(&self, new: &NewDataset, created: SystemTime) -> Result<Sink, Refused> {
@@ -159,15 +165,9 @@ impl Host {
         // Held until the dataset is registered, so that a deletion of the session waits.
         let _turn = self.session_turns.take(&new.session).await;
         self.registry().session(&new.session, self.now())?;
-        if let Some(request) = &new.request
-            && let Some(made) = self.datasets.made_by(&new.session, request)?
-        {
+        if let Some(made) = self.made_before(&new).await? {
             // Another try of the same request was faster.
-            let opened = made.open().await?;
-            return Ok(DatasetState {
-                entry: made,
-                opened,
-            });
+            return Ok(made);
         }
         // Another upload of this name may have been faster; its file must not be replaced.
         if self.datasets.get(name).is_some() {

@@ -33,7 +33,6 @@ impl<T: Scalar> Found<T> {
             digest: String::new(),
             selection: Selection::All,
             standardize: false,
-            is_lasting: false,
         };
         Self {
             samples: Arc::new(Gone),

@@ -87,7 +87,6 @@ pub async fn select<T: Scalar>(
         digest: opened.dataset.digest().to_string(),
         selection: asked.selection,
         standardize: asked.standardize,
-        is_lasting: entry.name.session.is_some(),
     };
     let selected = Selected {
         dataset,

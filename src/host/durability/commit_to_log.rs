@@ -104,7 +104,7 @@ impl Persistence {
     ) -> Option<(Vec<u8>, OwnedSemaphorePermit)> {
         let ReplayPlan { plan, first } = replay?;
         if let RunData::Dataset { reference, .. } = &plan.data
-            && !reference.is_lasting
+            && !reference.is_lasting()
         {
             // A shared file can change or vanish before a replay.
             return None;

@@ -20,22 +20,11 @@ pub struct HeldOutPlan<T> {
     pub keeps_best: bool,
 }
 
-impl<T> Clone for HeldOutPlan<T> {
-    fn clone(&self) -> Self {
-        Self {
-            samples: Arc::clone(&self.samples),
-            ..*self
-        }
-    }
-}
-
 /// Held-out figures after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeldOutMetrics {
     /// The model's step.
     pub step: u64,
-    /// Steps of the request so far.
-    pub steps_done: u64,
     /// The loss.
     pub loss: f64,
     /// For losses with classes.
@@ -82,7 +71,7 @@ impl<T: Scalar> HeldOut<T> {
             0
         };
         let rows = plan.samples.rows();
-        evaluation_bytes::<T>(model.spec(), EvaluationParts::default(), rows).saturating_add(best)
+        evaluation_bytes(model, EvaluationParts::default(), rows).saturating_add(best)
     }
 
     /// Whether an evaluation is due after this many steps of the request.
@@ -118,7 +107,6 @@ impl<T: Scalar> HeldOut<T> {
         self.last = Some(steps_done);
         let metrics = HeldOutMetrics {
             step: committed.step,
-            steps_done,
             loss,
             accuracy: evaluated.accuracy,
             determination: evaluated.determination.as_ref().map(|all| all.overall),

@@ -265,17 +265,7 @@ impl<T: Scalar> RunTask<T> {
     ) -> Option<RunEnd> {
         match advance {
             Advance::Paused => match self.stop.get() {
-                Some(stop) if !run.is_long() => {
-                    let (steps_done, step) = (run.steps_done(), run.current().step);
-                    let end = RunEnd {
-                        final_loss: Some(run.last_loss()),
-                        digest: Some(run.digest()),
-                        ..stopped(stop, steps_done, step)
-                    };
-                    // Recorded before the end is reported, so that a retry finds it.
-                    leave(*run, scratch);
-                    Some(end)
-                }
+                Some(stop) if !run.is_long() => Some(stop_here(*run, stop, scratch)),
                 None if self.is_evaluation_due(&run) => {
                     self.stage = Some(Stage::Evaluating(self.evaluation(&run), run));
                     None
@@ -301,14 +291,7 @@ impl<T: Scalar> RunTask<T> {
     fn without_samples(&self, run: Run<T>, error: &SamplesError, scratch: &mut Scratch) -> RunEnd {
         let model = ModelTag(&self.entry.name);
         tracing::error!(%error, %model, "the samples of a run cannot be read");
-        let (steps_done, step) = (run.steps_done(), run.current().step);
-        let end = RunEnd {
-            final_loss: Some(run.last_loss()),
-            digest: Some(run.digest()),
-            ..stopped(Stop::DatasetUnreadable, steps_done, step)
-        };
-        leave(run, scratch);
-        end
+        stop_here(run, Stop::DatasetUnreadable, scratch)
     }
 
     fn is_evaluation_due(&self, run: &Run<T>) -> bool {
@@ -449,6 +432,18 @@ impl<T: Scalar> RunTask<T> {
             let _ = ended.send(RunEnd { timing, ..end });
         }
     }
+}
+
+/// Ends a run at its last step.
+fn stop_here<T: Scalar>(run: Run<T>, stop: Stop, scratch: &mut Scratch) -> RunEnd {
+    let end = RunEnd {
+        final_loss: Some(run.last_loss()),
+        digest: Some(run.digest()),
+        ..stopped(stop, run.steps_done(), run.current().step)
+    };
+    // Recorded before the end is reported, so that a retry finds it.
+    leave(run, scratch);
+    end
 }
 
 fn stopped(stop: Stop, steps_done: u64, step: u64) -> RunEnd {

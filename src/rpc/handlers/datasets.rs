@@ -1,23 +1,25 @@
 //! DatasetService.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::streams::next_message;
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::datasets::{Begun, DatasetState, NewDataset, Piece};
-use crate::host::refused::{Refused, Stop};
+use crate::host::refused::Refused;
 use crate::rpc::call::caller;
 use crate::rpc::convert::dataset::{dataset_name, read_header, write_dataset};
 use crate::rpc::convert::shared_fields::{id, page_size, page_token, request_id, session_name};
 use crate::rpc::pb;
 use crate::rpc::services::dataset_service_server::DatasetService;
-use crate::status::{Reason, Refusal};
 use crate::training::DatasetName;
+
+/// What a sender that stalls is told.
+const AGAIN: [&str; 2] = ["no rows", "send the dataset again, faster"];
 
 /// The handlers of DatasetService.
 #[derive(Clone)]
@@ -100,7 +102,7 @@ async fn receive(
     use pb::create_dataset_request::Part;
 
     let mut violations = Violations::new();
-    let first = next(&mut messages, host).await?;
+    let first = next_message(&mut messages, host, AGAIN).await?;
     let header = match first.and_then(|message| message.part) {
         Some(Part::Header(header)) => header,
         Some(Part::Rows(_)) | None => {
@@ -114,7 +116,7 @@ async fn receive(
         Begun::Made(state) => return Ok(state),
         Begun::New(receiver) => *receiver,
     };
-    while let Some(message) = next(&mut messages, host).await? {
+    while let Some(message) = next_message(&mut messages, host, AGAIN).await? {
         let bytes = message.encoded_len();
         let Some(Part::Rows(rows)) = message.part else {
             let mut violations = Violations::new();
@@ -155,23 +157,4 @@ fn read_new(
             header,
             request,
         }))
-}
-
-/// The next message, unless the sender stalls.
-async fn next(
-    messages: &mut Streaming<pb::CreateDatasetRequest>,
-    host: &Host,
-) -> Result<Option<pb::CreateDatasetRequest>, Status> {
-    let patience = Duration::from_secs(host.config.stall_seconds);
-    tokio::select! {
-        biased;
-        () = host.shutdown.cancelled() => Err(Refused::Stopped(Stop::Shutdown).into()),
-        message = tokio::time::timeout(patience, messages.message()) => message.unwrap_or_else(|_| {
-            let message = format!(
-                "no rows arrived for {} s (stall_seconds): send the dataset again, faster",
-                patience.as_secs()
-            );
-            Err(Refusal::new(Reason::Deadline, message).status())
-        }),
-    }
 }

@@ -66,7 +66,7 @@ pub async fn evaluate(
         let samples = violations.take_own(samples_of(host, caller, &model, samples).await?);
         let samples = violations.into_result(samples).map_err(Refused::from)?;
         let (architecture, rows) = (&spec.architecture, samples.rows());
-        let memory = host.workspace(caller, evaluation_bytes_of(&model, parts, rows))?;
+        let memory = host.workspace(caller, evaluation_bytes(&model, parts, rows))?;
         let bytes = reply_bytes(spec, parts, rows);
         check_reply(bytes, limit, "leave out per_sample_loss, send fewer rows")?;
         let room = large_reply::room_for(host, caller, bytes)?;
@@ -123,15 +123,6 @@ fn check_parts(parts: EvaluationParts, spec: &Spec, most: usize, violations: &mu
             violations.add("confusion_matrix", given, allowed);
         }
     }
-}
-
-/// The memory of an evaluation, in bytes.
-fn evaluation_bytes_of<T: ModelScalar>(
-    model: &Model<T>,
-    parts: EvaluationParts,
-    rows: usize,
-) -> usize {
-    evaluation_bytes::<T>(model.spec(), parts, rows)
 }
 
 fn reply_bytes(spec: &Spec, parts: EvaluationParts, rows: usize) -> usize {

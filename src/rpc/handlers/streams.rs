@@ -1,14 +1,18 @@
-//! Events as streams of messages, for one run or for a watched model.
+//! Streams of messages: the events of one run or of a watched model, and what a client sends in pieces.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use tonic::Status;
+use tonic::{Status, Streaming};
 
+use crate::host::Host;
+use crate::host::refused::{Refused, Stop};
 use crate::host::runs::step_feed::Event;
 use crate::host::runs::{RunEvents, Watch};
 use crate::rpc::convert::training::{completed, held_out, progress, started};
 use crate::rpc::pb::{self, train_batch_response, watch_model_response};
+use crate::status::{Reason, Refusal};
 
 /// A stream of messages.
 pub type Streamed<V> = Pin<Box<dyn Stream<Item = Result<V, Status>> + Send>>;
@@ -56,4 +60,23 @@ pub fn model_events(model: pb::Model, watch: Watch) -> Streamed<pb::WatchModelRe
         let event = event.map_err(Status::from)?;
         Ok(pb::WatchModelResponse { event: Some(event) })
     }))
+}
+
+/// The next message of a client's stream, unless the client stalls. `missing` is what did
+/// not arrive, `way_out` what to do.
+pub async fn next_message<M>(
+    messages: &mut Streaming<M>,
+    host: &Host,
+    [missing, way_out]: [&str; 2],
+) -> Result<Option<M>, Status> {
+    let patience = Duration::from_secs(host.config.stall_seconds);
+    tokio::select! {
+        biased;
+        () = host.shutdown.cancelled() => Err(Refused::Stopped(Stop::Shutdown).into()),
+        message = tokio::time::timeout(patience, messages.message()) => message.unwrap_or_else(|_| {
+            let seconds = patience.as_secs();
+            let message = format!("{missing} arrived for {seconds} s (stall_seconds): {way_out}");
+            Err(Refusal::new(Reason::Deadline, message).status())
+        }),
+    }
 }

@@ -1,28 +1,29 @@
 //! ExportModel and ImportModel: a model as a stream of pieces of its snapshot file.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use blake3::Hasher;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tonic::{Response, Status, Streaming};
 
-use super::streams::Streamed;
+use super::streams::{Streamed, next_message};
 use crate::encoded::Encoded;
 use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::file::FileReceiver;
-use crate::host::refused::{Refused, Stop};
+use crate::host::refused::Refused;
 use crate::rpc::convert::model::write_model;
 use crate::rpc::convert::shared_fields::{id, random_id, request_id, session_name};
 use crate::rpc::pb;
-use crate::status::{Reason, Refusal};
 use crate::training::{ModelName, SessionName};
 
 /// Bytes in one message, within the default limit of every client.
 const PIECE: usize = 1 << 20;
+
+/// What a sender that stalls is told.
+const AGAIN: [&str; 2] = ["no piece of the file", "send it again, faster"];
 
 /// Answers ExportModel with the model's file, piece by piece.
 ///
@@ -61,7 +62,9 @@ async fn receive(
     caller: &Arc<Caller>,
     mut pieces: Streaming<pb::ImportModelRequest>,
 ) -> Result<pb::Model, Status> {
-    let first = next(&mut pieces, host).await?.unwrap_or_default();
+    let first = next_message(&mut pieces, host, AGAIN)
+        .await?
+        .unwrap_or_default();
     let mut violations = Violations::new();
     let session = if first.session.is_empty() {
         None
@@ -91,7 +94,7 @@ async fn receive(
         let used = data.len();
         (receiver, fingerprint) = receiver.take(host, caller, data, fingerprint).await?;
         caller.release(used);
-        piece = next(&mut pieces, host).await?;
+        piece = next_message(&mut pieces, host, AGAIN).await?;
     }
     let mut violations = Violations::new();
     let request = request_id(
@@ -109,25 +112,6 @@ async fn receive(
     let name = (ModelName { session, model }, new_session);
     let state = host.import(caller, name, request, received).await?;
     Ok(write_model(&state, &host.grading.veil))
-}
-
-/// The next piece, unless the sender stalls.
-async fn next(
-    pieces: &mut Streaming<pb::ImportModelRequest>,
-    host: &Host,
-) -> Result<Option<pb::ImportModelRequest>, Status> {
-    let patience = Duration::from_secs(host.config.stall_seconds);
-    tokio::select! {
-        biased;
-        () = host.shutdown.cancelled() => Err(Refused::Stopped(Stop::Shutdown).into()),
-        piece = tokio::time::timeout(patience, pieces.message()) => piece.unwrap_or_else(|_| {
-            let message = format!(
-                "no piece of the file arrived for {} s (stall_seconds): send it again, faster",
-                patience.as_secs()
-            );
-            Err(Refusal::new(Reason::Deadline, message).status())
-        }),
-    }
 }
 
 /// Names belong in the first message; later messages may repeat them unchanged.

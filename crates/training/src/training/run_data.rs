@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::names::DatasetName;
 use super::spec::Spec;
 use backpropd_engine::nn::{Batch, Samples, Scalar};
 
@@ -32,8 +33,14 @@ pub struct DatasetReference {
     pub selection: Selection,
     /// Whether they are standardized.
     pub standardize: bool,
-    /// Whether the dataset lives as long as the models that use it, so that a replay can rely on it.
-    pub is_lasting: bool,
+}
+
+impl DatasetReference {
+    /// Whether the dataset lives as long as the models that use it, so that a replay can rely on it: whether it belongs to
+    /// their session.
+    pub fn is_lasting(&self) -> bool {
+        DatasetName::parse(&self.dataset).is_some_and(|name| name.session.is_some())
+    }
 }
 
 /// Which rows of a dataset.

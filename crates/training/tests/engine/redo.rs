@@ -302,7 +302,6 @@ fn from_dataset(plan: Plan<f32>, readable: usize) -> (Plan<f32>, Arc<Batch<f32>>
             digest: "abc".to_owned(),
             selection: Selection::All,
             standardize: false,
-            is_lasting: true,
         },
     );
     let samples = Arc::new(Stored {
