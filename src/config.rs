@@ -102,6 +102,16 @@ settings! {
     /// Log format: text or json.
     log_format: LogFormat = LogFormat::Text, ..;
 
+    "TLS":
+    /// File of the certificate chain in PEM form, the server's own certificate first; with tls_key_file, the port speaks TLS alone. Both are read again when they change.
+    tls_cert_file: String = String::new(), ..;
+    /// File of the private key of tls_cert_file, in PEM form.
+    tls_key_file: String = String::new(), ..;
+    /// File of certificate authorities in PEM form: a client may present a certificate of one of them, whose subject alternative name is then its identity.
+    tls_client_ca_file: String = String::new(), ..;
+    /// Confirm that a proxy in front terminates TLS, and that this port is reached through it alone.
+    tls_terminated: bool = false, ..;
+
     "Data folder":
     /// Folder that stores sessions and models across restarts, for one server at a time; empty = backpropd in the user's data folder ($XDG_DATA_HOME or ~/.local/share).
     data_dir: String = String::new(), ..;
@@ -145,7 +155,7 @@ settings! {
     idle_seconds: u64 = 600, 1..=86_400;
     /// Calls in progress on one connection.
     max_streams_per_connection: u32 = 100, 1..=10_000;
-    /// Time for a new connection to send its HTTP/2 preface and the header of its first frame, in seconds.
+    /// Time for a new connection to complete its TLS handshake and its first words: the HTTP/2 preface with the header of the first frame, or the headers of an HTTP/1.1 request; in seconds.
     handshake_seconds: u64 = 10, 1..=600;
     /// Time in which a peer must send or accept the next bytes of a message, 2 KiB for each of these seconds; otherwise it is cut off.
     stall_seconds: u64 = 30, 1..=3600;
@@ -261,6 +271,12 @@ impl Config {
         self.listen.ip().to_canonical().is_loopback()
     }
 
+    /// Whether the port speaks TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        !self.tls_cert_file.is_empty() && !self.tls_key_file.is_empty()
+    }
+
     /// Number of compute threads: `threads`, or the cores that this process may use.
     #[must_use]
     pub fn compute_threads(&self) -> usize {
@@ -300,6 +316,30 @@ impl Config {
                 "ephemeral stores nothing, but data_dir = {:?} names a folder to store it in: remove one of the two settings",
                 self.data_dir
             ));
+        }
+        let pair = [
+            ("tls_cert_file", &self.tls_cert_file),
+            ("tls_key_file", &self.tls_key_file),
+        ];
+        for ((given, file), (missing, other)) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+            if !file.is_empty() && other.is_empty() {
+                conflicts.push(format!(
+                    "{given} = {file:?} needs {missing}, which is not set: give both, or neither"
+                ));
+            }
+        }
+        if !self.tls_client_ca_file.is_empty() && !self.has_tls() {
+            conflicts.push(format!(
+                "tls_client_ca_file = {:?} needs TLS: set tls_cert_file and tls_key_file too",
+                self.tls_client_ca_file
+            ));
+        }
+        if self.has_tls() && self.tls_terminated {
+            conflicts.push(
+                "tls_terminated says that a proxy terminates TLS, but tls_cert_file has this port speak TLS: remove one \
+                 of the two settings"
+                    .to_owned(),
+            );
         }
         for (setting, bytes) in [
             ("max_request_bytes", self.max_request_bytes),

@@ -28,6 +28,7 @@ use crate::rpc::services::server_service_server::ServerServiceServer;
 use crate::rpc::services::session_service_server::SessionServiceServer;
 use crate::transport::call_log::CallLog;
 use crate::transport::connections;
+use crate::transport::tls::{Tls, TlsError};
 
 /// The largest request without tensors, in bytes: ample for names and numbers.
 const SMALL_REQUEST: usize = 64 << 10;
@@ -41,15 +42,21 @@ pub enum ServeError {
     /// The reflection service could not be built from the compiled protos.
     #[error("cannot build the reflection service: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// A server that is initialized but not yet serving.
-pub struct Server(Arc<Host>);
+pub struct Server {
+    host: Arc<Host>,
+    tls: Option<Arc<Tls>>,
+}
 
-/// Loads the stored sessions and models, and the assignments.
+/// Loads the certificate, the stored sessions and models, and the assignments.
 ///
 /// # Errors
-/// Starting the threads, reading the data folder or loading the assignments failed.
+/// Reading the certificate, starting the threads, reading the data folder or loading the assignments failed.
 pub fn open(config: Config) -> Result<Server, ServeError> {
     open_with_clock(config, Clock::of_the_machine())
 }
@@ -61,7 +68,9 @@ pub fn open(config: Config) -> Result<Server, ServeError> {
 pub fn open_with_clock(config: Config, clock: Clock) -> Result<Server, ServeError> {
     // Products set their own parallelism; faer's operators, should one be used, must not start threads.
     faer::set_global_parallelism(Par::Seq);
-    Ok(Server(Arc::new(Host::start(config, clock)?)))
+    let tls = Tls::of(&config)?;
+    let host = Arc::new(Host::start(config, clock)?);
+    Ok(Server { host, tls })
 }
 
 /// [`open`], then [`Server::serve`].
@@ -87,12 +96,12 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
-        serve_on(self.0, listener, shutdown).await
+        serve_on(self, listener, shutdown).await
     }
 }
 
 async fn serve_on(
-    host: Arc<Host>,
+    Server { host, tls }: Server,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
@@ -115,15 +124,25 @@ async fn serve_on(
     };
     let service = |peer| service.clone().for_peer(peer);
     let (account, stop) = (Arc::clone(&host.memory), stop_accepting.clone());
-    let connections = connections::serve(listener, service, account, &host.config, stop);
+    let terms = (&host.config, tls.clone());
+    let connections = connections::serve(listener, service, account, terms, stop);
     tokio::pin!(connections);
     tokio::select! {
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
         ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => {}
+        () = watch(tls.as_deref()) => {}
     }
     host.settle().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Follows the certificate's files. Never returns.
+async fn watch(tls: Option<&Tls>) {
+    match tls {
+        Some(tls) => tls.watch().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Adds every service to `routes`, and wraps them in the call log.

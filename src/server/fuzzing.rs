@@ -68,7 +68,7 @@ impl Calls {
             stall_seconds: 1,
             ..Config::default()
         };
-        let Server(host) = open(config).expect("it opens");
+        let Server { host, .. } = open(config).expect("it opens");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -1,7 +1,7 @@
 //! Accepts connections up to a limit, cuts off silent and stalled ones, and drains them on shutdown within a time
 //! limit.
 //!
-//! hyper serves HTTP/2 here rather than tonic's server, whose timeouts answer CANCELLED, whose limits apply per
+//! hyper serves HTTP/2 and HTTP/1.1 here rather than tonic's server, whose timeouts answer CANCELLED, whose limits apply per
 //! connection and whose shutdown waits for silent peers.
 
 mod porch;
@@ -9,17 +9,22 @@ mod porch;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use hyper::server::conn::http2;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 use self::porch::{MOST_STANDING, Porch};
 use crate::config::Config;
@@ -30,6 +35,7 @@ use crate::transport::peer::Peer;
 use crate::transport::seats::{Seat, Seats};
 use crate::transport::serves::Serves;
 use crate::transport::source::Source;
+use crate::transport::tls::{Tls, Wire};
 
 /// The upload window of a connection; see [`STREAM_WINDOW`].
 const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -49,6 +55,18 @@ const MAX_RESET_STREAMS: usize = 1024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The longest time between two requests of HTTP/1.1, and for the headers of a request after the first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Header lines of an HTTP/1.1 request.
+const MAX_HEADERS: usize = 100;
+
+/// The smallest buffer that hyper accepts for HTTP/1.1.
+const LEAST_BUFFER: usize = 8 << 10;
+
+/// A socket whose peer has been silent for this long is asked whether it still exists; HTTP/1.1 has no pings.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+
 /// Pause before the next accept when the system has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -61,12 +79,12 @@ const OTHER_FILES: u64 = 64;
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
 /// Serves each connection with its own instance of the service until `shutdown`, then drains them and returns at most
-/// `drain_seconds` later. Calls reserve their memory from `account`.
+/// `drain_seconds` later. Calls reserve their memory from `account`. With `tls`, connections without TLS are refused.
 pub async fn serve<S: Serves>(
     listener: TcpListener,
     service: impl Fn(Arc<Peer>) -> S,
     account: Arc<Account>,
-    config: &Config,
+    (config, tls): (&Config, Option<Arc<Tls>>),
     shutdown: CancellationToken,
 ) {
     let limit = connection_limit(config.max_connections);
@@ -78,7 +96,7 @@ pub async fn serve<S: Serves>(
             Duration::from_secs(config.stall_seconds),
         ),
         porch: Porch::default(),
-        terms: Terms::new(config),
+        terms: Terms::new(config, tls),
         shutdown,
         connections: JoinSet::new(),
     };
@@ -211,16 +229,20 @@ impl Door {
 /// Settings that apply to every connection.
 #[derive(Clone)]
 struct Terms {
-    builder: http2::Builder<TokioExecutor>,
+    builder: auto::Builder<TokioExecutor>,
+    tls: Option<Arc<Tls>>,
     handshake: Duration,
     stall: Duration,
     idle: Duration,
 }
 
 impl Terms {
-    fn new(config: &Config) -> Self {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+    fn new(config: &Config, tls: Option<Arc<Tls>>) -> Self {
+        let idle = Duration::from_secs(config.idle_seconds);
+        let headers = usize::try_from(config.max_header_bytes).unwrap_or(usize::MAX);
+        let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
+            .http2()
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -231,12 +253,65 @@ impl Terms {
             .max_local_error_reset_streams(MAX_RESET_STREAMS)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(idle.min(KEEP_ALIVE))
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(headers.max(LEAST_BUFFER));
         Self {
             builder,
+            tls,
             handshake: Duration::from_secs(config.handshake_seconds),
             stall: Duration::from_secs(config.stall_seconds),
-            idle: Duration::from_secs(config.idle_seconds),
+            idle,
         }
+    }
+}
+
+impl Terms {
+    /// The connection, after its TLS handshake if it needs one; `None` if that fails.
+    async fn accept(&self, stream: TcpStream, peer: &Peer, deadline: Instant) -> Option<Wire> {
+        let Some(tls) = &self.tls else {
+            return Some(Either::Left(stream));
+        };
+        let (stream, name) = tls.accept(stream, deadline).await?;
+        if let Some(name) = name {
+            // A connection has one handshake.
+            let _ = peer.client_name.set(name);
+        }
+        Some(stream)
+    }
+}
+
+/// Sets the options of a socket. Where that fails, the peer is already gone, which shows soon.
+fn prepare(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    // Send small messages at once.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_tcp_keepidle(stream, PROBE_AFTER);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+}
+
+/// A service that marks its peer as having spoken: a request is the opening of HTTP/1.1.
+#[derive(Clone)]
+struct Spoken<S> {
+    inner: S,
+    peer: Arc<Peer>,
+}
+
+impl<S: Serves> Service<Request<Incoming>> for Spoken<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> S::Future {
+        self.peer.spoken.store(true, Ordering::Relaxed);
+        self.inner.call(request)
     }
 }
 
@@ -254,9 +329,22 @@ impl Connection {
             peer,
         } = self;
         let _ended = EndGuard(&peer);
-        // Send small messages at once. If the peer is already gone, the failure shows below.
-        let _ = stream.set_nodelay(true);
-        let stream = PatientStream::new(stream, &peer, terms.handshake, terms.stall);
+        prepare(&stream);
+        let handshake = Instant::now() + terms.handshake;
+        let stream = tokio::select! {
+            biased;
+            () = peer.cut.cancelled() => return,
+            () = shutdown.cancelled() => return,
+            accepted = terms.accept(stream, &peer, handshake) => match accepted {
+                Some(stream) => stream,
+                None => return,
+            },
+        };
+        let stream = PatientStream::new(stream, &peer, handshake, terms.stall);
+        let service = Spoken {
+            inner: service,
+            peer: Arc::clone(&peer),
+        };
         let service = TowerToHyperService::new(service);
         let connection = terms
             .builder

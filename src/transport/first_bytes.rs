@@ -1,5 +1,6 @@
-//! A socket that makes its peer speak HTTP/2 soon after connecting, fails a write that makes no progress, and limits
-//! how fast small frames are read.
+//! A socket that makes its peer speak HTTP soon after connecting, fails a write that makes no progress, and lets other
+//! connections run between reads. The first bytes tell HTTP/2 from HTTP/1.1; small frames of HTTP/2 are read at a
+//! limited rate.
 
 use std::future::Future as _;
 use std::io;
@@ -10,59 +11,102 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::transport::frame_pace::{ACK, FramePace, HEAD, SETTINGS};
 use crate::transport::peer::Peer;
+use crate::transport::tls::Wire;
 
 /// The preface that every HTTP/2 client starts with, and the header of its first frame after it.
-const PREFACE: usize = 24;
-const OPENING: usize = PREFACE + HEAD;
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const OPENING: usize = PREFACE.len() + HEAD;
 
 /// Position of the first frame's type and flags. It has to be SETTINGS without ACK (RFC 9113, 3.4), but h2 accepts any
 /// frame.
-const TYPE: usize = PREFACE + 3;
-const FLAGS: usize = PREFACE + 4;
+const TYPE: usize = PREFACE.len() + 3;
+const FLAGS: usize = PREFACE.len() + 4;
 
 /// GOAWAY with the highest stream id and ENHANCE_YOUR_CALM (RFC 9113, 6.8 and 7).
 const CALM_DOWN: [u8; 17] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0xb,
 ];
 
+/// Bytes of HTTP/1.1 that are read before other connections run. A request of a few dozen bytes, or a chunk of one byte,
+/// costs about a microsecond.
+const TURN_BYTES: usize = 16 << 10;
+
+/// What the first bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// So many bytes of the preface, or of the preface and the header of the first frame.
+    Http2(usize),
+    /// Something else than the preface; the first request completes the opening.
+    Http1,
+}
+
 /// The socket.
 pub struct PatientStream {
-    stream: TcpStream,
+    stream: Wire,
     peer: Arc<Peer>,
-    /// Bytes of the opening received so far, and the time limit for all of them.
-    said: usize,
+    opening: Opening,
+    /// The time limit for the opening.
     handshake: Pin<Box<Sleep>>,
     stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
     pace: FramePace,
+    /// Bytes of HTTP/1.1 since other connections last ran.
+    turn: usize,
     /// Set while the peer sends frames too fast: reading pauses until then.
     paused: Option<Pin<Box<Sleep>>>,
 }
 
 impl PatientStream {
-    /// Marks `peer` as having spoken, which it has to do within `handshake`. A write waits at most `stall`.
-    pub fn new(stream: TcpStream, peer: &Arc<Peer>, handshake: Duration, stall: Duration) -> Self {
+    /// The peer has to complete its opening by `handshake`, which marks it as having spoken. A write waits at most
+    /// `stall`.
+    pub fn new(stream: Wire, peer: &Arc<Peer>, handshake: Instant, stall: Duration) -> Self {
         Self {
             stream,
             peer: Arc::clone(peer),
-            said: 0,
-            handshake: Box::pin(sleep(handshake)),
+            opening: Opening::Http2(0),
+            handshake: Box::pin(sleep_until(handshake)),
             stall,
             stalled: None,
-            pace: FramePace::new(PREFACE),
+            pace: FramePace::new(PREFACE.len()),
+            turn: 0,
             paused: None,
         }
     }
 
-    /// Checks the next bytes of the opening.
-    fn check_opening(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Whether the opening is complete: the preface and SETTINGS, or a request of HTTP/1.1 that reached its service.
+    fn has_opened(&self) -> bool {
+        match self.opening {
+            Opening::Http2(said) => said == OPENING,
+            Opening::Http1 => self.peer.has_spoken(),
+        }
+    }
+
+    /// Counts bytes that were read.
+    fn note_received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Opening::Http2(said) = self.opening
+            && said < OPENING
+        {
+            self.opening = self.check_opening(said, bytes)?;
+        }
+        match self.opening {
+            Opening::Http2(_) => self.pace.received(bytes),
+            Opening::Http1 => self.turn = self.turn.saturating_add(bytes.len()),
+        }
+        Ok(())
+    }
+
+    /// Checks the next bytes of the opening, of which `said` were received before.
+    fn check_opening(&self, said: usize, bytes: &[u8]) -> io::Result<Opening> {
+        let rest = PREFACE.get(said..).unwrap_or_default();
+        if rest.iter().zip(bytes).any(|(preface, byte)| preface != byte) {
+            return Ok(Opening::Http1);
+        }
         let at = |place: usize| {
-            let index = place.checked_sub(self.said)?;
+            let index = place.checked_sub(said)?;
             bytes.get(index).copied()
         };
         let is_other = at(TYPE).is_some_and(|kind| kind != SETTINGS)
@@ -71,11 +115,11 @@ impl PatientStream {
             let what = "the first frame of a connection is not SETTINGS";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
-        self.said = self.said.saturating_add(bytes.len()).min(OPENING);
-        if self.said == OPENING {
+        let said = said.saturating_add(bytes.len()).min(OPENING);
+        if said == OPENING {
             self.peer.spoken.store(true, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(Opening::Http2(said))
     }
 
     fn note_sent(&mut self, written: &Poll<io::Result<usize>>) {
@@ -86,9 +130,31 @@ impl PatientStream {
 
     /// Ready when the next bytes may be read.
     fn poll_pace(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_turn_over = match self.opening {
+            Opening::Http2(_) => {
+                ready!(self.poll_frame_pace(context))?;
+                self.pace.is_turn_over()
+            }
+            Opening::Http1 => {
+                let is_over = self.turn >= TURN_BYTES;
+                if is_over {
+                    self.turn = 0;
+                }
+                is_over
+            }
+        };
+        if is_turn_over {
+            // Let other connections run first, then read the rest.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_frame_pace(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.pace.is_flood() {
             // h2 has no way to send this. If the socket has no room for it, the connection ends without it.
-            let _ = self.stream.try_write(&CALM_DOWN);
+            let _ = Pin::new(&mut self.stream).poll_write(context, &CALM_DOWN);
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         loop {
@@ -97,15 +163,9 @@ impl PatientStream {
             }
             match self.pace.pause() {
                 Some(end) => self.pause_until(end),
-                None => break,
+                None => return Poll::Ready(Ok(())),
             }
         }
-        if self.pace.is_turn_over() {
-            // Let other connections run first, then read the rest.
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
     }
 
     fn pause_until(&mut self, end: Instant) {
@@ -124,7 +184,10 @@ impl PatientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let most = self.pace.most_to_read();
+        let most = match self.opening {
+            Opening::Http2(_) => self.pace.most_to_read(),
+            Opening::Http1 => TURN_BYTES,
+        };
         if buffer.remaining() <= most {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
@@ -161,15 +224,11 @@ impl AsyncRead for PatientStream {
         ready!(self.poll_pace(context))?;
         let before = buffer.filled().len();
         let read = self.read(context, buffer);
-        self.pace.received(&buffer.filled()[before..]);
-        if self.said == OPENING {
-            return read;
-        }
-        if read.is_pending() {
+        self.note_received(&buffer.filled()[before..])?;
+        if read.is_pending() && !self.has_opened() {
             ready!(self.handshake.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        self.check_opening(&buffer.filled()[before..])?;
         read
     }
 }

@@ -12,3 +12,4 @@ mod seats;
 mod serves;
 mod source;
 mod timeout;
+pub mod tls;

@@ -1,6 +1,6 @@
 //! A connection as its calls see it: its source, the memory it holds, and whether it still reads its replies.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -37,7 +37,9 @@ pub struct Peer {
     pub cut: CancellationToken,
     /// Asks the connection to close once the calls in progress are finished.
     pub leave: CancellationToken,
-    /// Whether the peer has begun to speak HTTP/2, or the connection has ended.
+    /// The subject alternative name of the client's certificate, if it presented one that was verified.
+    pub client_name: OnceLock<String>,
+    /// Whether the peer has begun to speak HTTP, or the connection has ended.
     pub spoken: AtomicBool,
     /// Turns to create sessions and models.
     pub creation_turns: Arc<Semaphore>,
@@ -61,6 +63,7 @@ impl Peer {
             account,
             cut: CancellationToken::new(),
             leave: CancellationToken::new(),
+            client_name: OnceLock::new(),
             spoken: AtomicBool::new(false),
             creation_turns: Arc::new(Semaphore::new(OF_CONNECTION)),
             active: AtomicUsize::new(0),
@@ -71,7 +74,7 @@ impl Peer {
         })
     }
 
-    /// Whether the peer has begun to speak HTTP/2, or the connection has ended.
+    /// Whether the peer has begun to speak HTTP, or the connection has ended.
     pub fn has_spoken(&self) -> bool {
         self.spoken.load(Ordering::Relaxed)
     }
