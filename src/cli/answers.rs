@@ -13,7 +13,7 @@ use super::saved::DataNotes;
 use super::train::{
     Confusion, Head, Matrix, Samples, Truth, advise, predict_held_out, predict_rows, quality,
 };
-use super::{Failure, grade, local_server, serve};
+use super::{Failure, connection, grade, local_server, serve};
 
 pub(super) const PREDICT: &str = "predict";
 pub(super) const EVALUATE: &str = "evaluate";
@@ -32,6 +32,7 @@ pub(super) fn predict_command() -> Command {
         .arg(switch("json", "Print one JSON object"))
         .arg(switch("drop-missing", "Leave out the rows of a text file in which a value is missing"))
         .arg(model::server())
+        .args(connection::credentials())
 }
 
 pub(super) fn evaluate_command() -> Command {
@@ -49,6 +50,7 @@ pub(super) fn evaluate_command() -> Command {
         .arg(switch("json", "Print one JSON object"))
         .arg(switch("drop-missing", "Leave out the rows of a text file in which a value is missing"))
         .arg(model::server())
+        .args(connection::credentials())
 }
 
 fn data(help: &'static str) -> Arg {
@@ -82,6 +84,7 @@ fn publish(
     let server = model::server_of(matches, &named)?;
     serve::runtime()?.block_on(local_server::with_client(
         server.as_deref(),
+        matches,
         async |server| {
             let opened = model::open(&server, &named).await?;
             let result = result(&server, &opened).await;

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use super::arrays::{self, Array, Room};
-use super::{Failure, grade, local_server, model, serve};
+use super::{Failure, connection, grade, local_server, model, serve};
 
 pub(super) const NAME: &str = "explain";
 const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
@@ -96,6 +96,7 @@ pub(super) fn command() -> Command {
                 .value_name("URL")
                 .help("Server to use [default: localhost:50051; for a file, one inside this process]"),
         )
+        .args(connection::credentials())
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
@@ -110,27 +111,28 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     };
     let server = matches.get_one::<String>("server").map(String::as_str);
     let server = server.or_else(|| model::is_name(name).then_some(DEFAULT_SERVER));
-    let reply = serve::runtime()?.block_on(local_server::with_client(server, async |client| {
-        let opened = model::open(&client, name).await?;
-        let request = pb::ExplainRequest {
-            target: Some(pb::explain_request::Target::Model(
-                opened.model.name.clone(),
-            )),
-            inputs: Some(batch.inputs),
-            targets: batch.targets,
-            labels: batch.labels,
-            quantity: quantity.into(),
-            layer,
-            row,
-            column,
-            expand: expand.into(),
-            max_terms: matches.get_one::<i32>("max-terms").copied().unwrap_or(0),
-            ..Default::default()
-        };
-        let reply = client.explain(request).await;
-        model::close(&client, name, &opened).await;
-        Ok(reply?)
-    }))?;
+    let reply =
+        serve::runtime()?.block_on(local_server::with_client(server, matches, async |client| {
+            let opened = model::open(&client, name).await?;
+            let request = pb::ExplainRequest {
+                target: Some(pb::explain_request::Target::Model(
+                    opened.model.name.clone(),
+                )),
+                inputs: Some(batch.inputs),
+                targets: batch.targets,
+                labels: batch.labels,
+                quantity: quantity.into(),
+                layer,
+                row,
+                column,
+                expand: expand.into(),
+                max_terms: matches.get_one::<i32>("max-terms").copied().unwrap_or(0),
+                ..Default::default()
+            };
+            let reply = client.explain(request).await;
+            model::close(&client, name, &opened).await;
+            Ok(reply?)
+        }))?;
     let text = if matches.get_flag("json") {
         format!("{:#}\n", as_json(&reply))
     } else if matches.get_flag("latex") {

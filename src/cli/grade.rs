@@ -16,8 +16,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use self::source::Source;
-use super::Failure;
 use super::files::{self, Links};
+use super::{Failure, connection};
 use crate::grade::formats::{Format, Style, printable};
 use crate::grade::submission::Submission;
 use crate::grade::{GradeReport, Grader, Reveal};
@@ -63,6 +63,7 @@ pub(super) fn command() -> Command {
         )
         .args(assignment_arguments())
         .arg(source::argument())
+        .args(connection::credentials())
         .arg(overrides_argument())
         .args(report_arguments())
         .args(class_arguments())

@@ -2,14 +2,15 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use backpropd_client::{causes, endpoint};
+use backpropd_client::{Client, Credentials};
 use clap::{Arg, ArgMatches, Command};
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Failure, serve, settings};
+use super::{Failure, connection, serve, settings};
+use crate::config::Config;
 
 pub(super) const NAME: &str = "healthcheck";
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -23,6 +24,7 @@ pub(super) fn command() -> Command {
                 .value_name("URL")
                 .help("Server address, such as localhost:50051 [default: from --listen, BACKPROPD_LISTEN or the configuration file]"),
         )
+        .args(connection::credentials())
         .args(settings::argument_of("listen"))
         .arg(settings::config_file())
 }
@@ -37,11 +39,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             // Container runtimes accept 0 and 1 only.
             let effective = settings::load(matches, flags)
                 .map_err(|failure| Failure::failed(failure.to_string()))?;
-            serve::reachable(effective.config.listen).to_string()
+            own_address(&effective.config)
         }
     };
+    let credentials = connection::read_credentials(matches)?;
     serve::runtime()?.block_on(async {
-        match tokio::time::timeout(PATIENCE, check(&server)).await {
+        match tokio::time::timeout(PATIENCE, check(&server, &credentials)).await {
             Ok(result) => result,
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         }
@@ -50,10 +53,23 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn check(server: &str) -> Result<(), String> {
-    let endpoint = endpoint(server).map_err(|why| why.to_string())?;
-    let channel = endpoint.connect().await.map_err(|error| causes(&error))?;
-    let reply = HealthClient::new(channel)
+/// The address of the configured server for a client on its machine.
+fn own_address(config: &Config) -> String {
+    let address = serve::reachable(config.listen);
+    if config.has_tls() && address.ip().is_loopback() {
+        // A certificate is more often issued for this name than for an address.
+        format!("https://localhost:{}", address.port())
+    } else if config.has_tls() {
+        format!("https://{address}")
+    } else {
+        address.to_string()
+    }
+}
+
+async fn check(server: &str, credentials: &Credentials) -> Result<(), String> {
+    let connected = Client::connect_with(server, credentials).await;
+    let client = connected.map_err(|error| error.to_string())?;
+    let reply = HealthClient::new(client.connection())
         .check(HealthCheckRequest {
             service: String::new(),
         })
@@ -80,7 +96,9 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("bound").to_string();
         drop(free);
-        let why = check(&address).await.expect_err("the port is closed");
+        let why = check(&address, &Credentials::default())
+            .await
+            .expect_err("the port is closed");
         assert!(why.contains("refused"), "{why}");
     }
 }

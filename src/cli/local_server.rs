@@ -2,6 +2,8 @@
 
 use std::io;
 
+use backpropd_client::{Client, ConnectError};
+use clap::ArgMatches;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::Failure;
@@ -54,16 +56,20 @@ impl LocalServer {
     }
 }
 
-/// Runs `work` with a client of `server`, or of a server inside this process if none is named.
+/// Runs `work` with a client of `server` that has the credentials of the command, or of a server inside this process if
+/// none is named.
 pub(super) async fn with_client<V>(
     server: Option<&str>,
-    work: impl AsyncFnOnce(backpropd_client::Client) -> Result<V, Failure>,
+    matches: &ArgMatches,
+    work: impl AsyncFnOnce(Client) -> Result<V, Failure>,
 ) -> Result<V, Failure> {
     let Some(server) = server else {
         let local = LocalServer::start().await?;
-        let result = async { work(connect(&local.address).await?).await }.await;
+        let connected = Client::connect(&local.address).await;
+        let unreached = |error: ConnectError| Failure::failed(error.to_string());
+        let result = async { work(connected.map_err(unreached)?).await }.await;
         local.stop().await?;
         return result;
     };
-    work(connect(server).await?).await
+    work(connect(server, matches).await?).await
 }

@@ -22,6 +22,7 @@ mod saved;
 mod serve;
 mod settings;
 mod sheet;
+mod tls_init;
 mod train;
 mod transfer;
 mod trash;
@@ -76,6 +77,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((lint_key::NAME, matches)) => lint_key::run(matches),
         Some((transfer::EXPORT, matches)) => transfer::export(matches),
         Some((transfer::IMPORT, matches)) => transfer::import(matches),
+        Some((tls_init::NAME, matches)) => tls_init::run(matches),
         Some((trash::NAME, matches)) => trash::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
         // Without a command, backpropd serves.
@@ -128,6 +130,7 @@ fn command() -> Command {
         .subcommand(verify::command())
         .subcommand(transfer::export_command())
         .subcommand(transfer::import_command())
+        .subcommand(tls_init::command())
         .subcommand(trash::command())
         .subcommand(healthcheck::command())
 }

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
 use super::answers::model_line;
-use super::connection::connect;
+use super::connection::{self, connect};
 use super::{Failure, grade, serve};
 
 pub(super) const MODELS: &str = "models";
@@ -92,18 +92,14 @@ fn delete(help: &'static str) -> Arg {
         .help(help)
 }
 
-pub(super) fn common() -> [Arg; 2] {
-    [
-        Arg::new("json")
-            .long("json")
-            .action(ArgAction::SetTrue)
-            .help("Print JSON"),
-        Arg::new("server")
-            .long("server")
-            .value_name("URL")
-            .default_value("http://127.0.0.1:50051")
-            .help("Server address; a URL, or HOST:PORT such as localhost:50051"),
-    ]
+pub(super) fn common() -> impl Iterator<Item = Arg> {
+    let json = Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON");
+    [json, connection::server()]
+        .into_iter()
+        .chain(connection::credentials())
 }
 
 /// Connects, and publishes the text of `work`.
@@ -113,7 +109,7 @@ pub(super) fn with_server(
 ) -> Result<ExitCode, Failure> {
     let server = grade::required::<String>(matches, "server")?;
     serve::runtime()?.block_on(async {
-        let text = work(connect(server).await?).await?;
+        let text = work(connect(server, matches).await?).await?;
         grade::publish(&text, None)?;
         Ok(ExitCode::SUCCESS)
     })
@@ -393,7 +389,7 @@ pub(super) fn watch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let (is_json, once) = (matches.get_flag("json"), matches.get_flag("once"));
     let server = grade::required::<String>(matches, "server")?;
     serve::runtime()?.block_on(async {
-        let mut watch = connect(server).await?.watch_model(request).await?;
+        let mut watch = connect(server, matches).await?.watch_model(request).await?;
         loop {
             let event = tokio::select! {
                 event = watch.next() => event?,

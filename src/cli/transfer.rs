@@ -18,7 +18,7 @@ use safetensors::SafeTensors;
 
 use self::network::Network;
 use self::sequential::Said;
-use super::connection::connect;
+use super::connection::{self, connect};
 use super::files::{self, Links};
 use super::{Failure, grade, model, saved, serve};
 
@@ -77,7 +77,8 @@ pub(super) fn export_command() -> Command {
                 .value_parser(PossibleValuesParser::new(["layers", "sequential"]))
                 .help("Names of the tensors in safetensors: layer1.weight with the whole state, or 0.weight of a torch.nn.Sequential"),
         )
-        .arg(server())
+        .arg(connection::server())
+        .args(connection::credentials())
 }
 
 pub(super) fn import_command() -> Command {
@@ -115,7 +116,8 @@ pub(super) fn import_command() -> Command {
             "model-id",
             "The id of the new model [default: a random one]",
         ))
-        .arg(server())
+        .arg(connection::server())
+        .args(connection::credentials())
 }
 
 fn word<const N: usize>(name: &'static str, words: [&'static str; N], help: &'static str) -> Arg {
@@ -132,14 +134,6 @@ fn file(help: &'static str) -> Arg {
         .required(true)
         .value_parser(value_parser!(PathBuf))
         .help(help)
-}
-
-pub(super) fn server() -> Arg {
-    Arg::new("server")
-        .long("server")
-        .value_name("URL")
-        .default_value("http://127.0.0.1:50051")
-        .help("Server address; a URL, or HOST:PORT such as localhost:50051")
 }
 
 pub(super) fn export(matches: &ArgMatches) -> Result<ExitCode, Failure> {
@@ -192,7 +186,7 @@ fn exported(matches: &ArgMatches) -> Result<(Vec<u8>, bool), Failure> {
     }
     let server = grade::required::<String>(matches, "server")?;
     serve::runtime()?.block_on(async {
-        let client = connect(server).await?;
+        let client = connect(server, matches).await?;
         let request = pb::ExportModelRequest { name };
         Ok((client.export_model(request).await?, false))
     })
@@ -242,7 +236,12 @@ pub(super) fn import(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         };
         serve::runtime()?
             .block_on(async {
-                Ok::<_, Failure>(connect(server).await?.create_model(request).await?)
+                Ok::<_, Failure>(
+                    connect(server, matches)
+                        .await?
+                        .create_model(request)
+                        .await?,
+                )
             })?
             .model
     } else {
@@ -261,7 +260,12 @@ pub(super) fn import(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         };
         serve::runtime()?
             .block_on(async {
-                Ok::<_, Failure>(connect(server).await?.import_model(request).await?)
+                Ok::<_, Failure>(
+                    connect(server, matches)
+                        .await?
+                        .import_model(request)
+                        .await?,
+                )
             })?
             .model
     };

@@ -102,7 +102,11 @@ impl PatientStream {
     /// Checks the next bytes of the opening, of which `said` were received before.
     fn check_opening(&self, said: usize, bytes: &[u8]) -> io::Result<Opening> {
         let rest = PREFACE.get(said..).unwrap_or_default();
-        if rest.iter().zip(bytes).any(|(preface, byte)| preface != byte) {
+        if rest
+            .iter()
+            .zip(bytes)
+            .any(|(preface, byte)| preface != byte)
+        {
             return Ok(Opening::Http1);
         }
         let at = |place: usize| {

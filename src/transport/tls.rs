@@ -39,7 +39,8 @@ const SOON: Duration = Duration::from_secs(21 * 86_400);
 const REMIND: Duration = Duration::from_secs(86_400);
 
 /// What a client is told that speaks plain HTTP to a port with TLS.
-const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+const SPEAK_TLS: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 63\r\n\r\nThis port speaks TLS: use https:// (grpcurl without -plaintext)";
 
 /// The first byte of a TLS handshake (RFC 8446, 5.1).

@@ -1,10 +1,11 @@
 //! The calls.
 
 use bytes::Bytes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
-use crate::connect::{ConnectError, connect};
+use crate::connect::{Bearer, ConnectError, Connection, Credentials, connect};
 use crate::pb::{
     self, dataset_service_client::DatasetServiceClient,
     grading_service_client::GradingServiceClient, server_service_client::ServerServiceClient,
@@ -33,24 +34,40 @@ const PIECE: usize = 256 << 10;
 /// - GradeGradients only with a network in the request, because a call against a COMPARE_ONLY model uses up a try.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
+    connection: Connection,
     retry: Retry,
 }
 
 impl Client {
-    /// Connects to `server`, which is `HOST:PORT` or a URL with the scheme `http`.
+    /// Connects to `server`, which is `HOST:PORT` or a URL with the scheme `http` or `https`; the authorities of the
+    /// system vouch for the latter.
     ///
     /// # Errors
     /// The address is invalid, or no server answers there.
     pub async fn connect(server: &str) -> Result<Self, ConnectError> {
-        Ok(Self::new(connect(server).await?))
+        Self::connect_with(server, &Credentials::default()).await
+    }
+
+    /// [`Self::connect`] with authorities, a token or a certificate of one's own.
+    ///
+    /// # Errors
+    /// The address or the credentials are invalid, or no server answers there. A token is sent over https, or over
+    /// plain http to this machine, and refused otherwise.
+    pub async fn connect_with(
+        server: &str,
+        credentials: &Credentials,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self {
+            connection: connect(server, credentials).await?,
+            retry: Retry::default(),
+        })
     }
 
     /// A client on a channel of your own; [`endpoint`](crate::endpoint) has the settings of [`Self::connect`].
     #[must_use]
     pub fn new(channel: Channel) -> Self {
         Self {
-            channel,
+            connection: InterceptedService::new(channel, Bearer::default()),
             retry: Retry::default(),
         }
     }
@@ -67,36 +84,42 @@ impl Client {
         self.retry
     }
 
+    /// The connection, for the stubs of other services, such as health.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
+    }
+
     /// The generated stub of TrainingService, for deadlines and metadata. It sends nothing again.
     #[must_use]
-    pub fn training(&self) -> TrainingServiceClient<Channel> {
-        let stub = TrainingServiceClient::new(self.channel.clone());
+    pub fn training(&self) -> TrainingServiceClient<Connection> {
+        let stub = TrainingServiceClient::new(self.connection.clone());
         stub.max_decoding_message_size(MAX_REPLY_BYTES)
     }
 
     /// The generated stub of SessionService. It sends nothing again.
     #[must_use]
-    pub fn sessions(&self) -> SessionServiceClient<Channel> {
-        SessionServiceClient::new(self.channel.clone())
+    pub fn sessions(&self) -> SessionServiceClient<Connection> {
+        SessionServiceClient::new(self.connection.clone())
     }
 
     /// The generated stub of GradingService. It sends nothing again.
     #[must_use]
-    pub fn grading(&self) -> GradingServiceClient<Channel> {
-        let stub = GradingServiceClient::new(self.channel.clone());
+    pub fn grading(&self) -> GradingServiceClient<Connection> {
+        let stub = GradingServiceClient::new(self.connection.clone());
         stub.max_decoding_message_size(MAX_REPLY_BYTES)
     }
 
     /// The generated stub of ServerService. It sends nothing again.
     #[must_use]
-    pub fn server(&self) -> ServerServiceClient<Channel> {
-        ServerServiceClient::new(self.channel.clone())
+    pub fn server(&self) -> ServerServiceClient<Connection> {
+        ServerServiceClient::new(self.connection.clone())
     }
 
     /// The generated stub of DatasetService. It sends nothing again.
     #[must_use]
-    pub fn datasets(&self) -> DatasetServiceClient<Channel> {
-        DatasetServiceClient::new(self.channel.clone())
+    pub fn datasets(&self) -> DatasetServiceClient<Connection> {
+        DatasetServiceClient::new(self.connection.clone())
     }
 
     /// Creates a dataset. `rows` makes the pieces after the header, each time that they are sent; a piece and its names

@@ -2,6 +2,7 @@
 //!
 //! - [`Client`]: one method for each call. It sends a call again when the connection breaks or the server asks for
 //!   patience, if repeating the call cannot change its effect.
+//! - [`Credentials`]: authorities to trust, a token, a certificate.
 //! - [`Run`]: a run of training, across broken connections.
 //! - [`Watch`]: the runs of another client's model, across broken connections.
 //! - [`pb`]: the messages and the generated stubs. The crate adds conversions from and to slices to
@@ -33,7 +34,7 @@ mod tensor;
 mod watch;
 
 pub use self::client::Client;
-pub use self::connect::{ConnectError, InvalidAddress, endpoint};
+pub use self::connect::{ConnectError, Connection, Credentials, InvalidAddress, endpoint};
 pub use self::explain::{causes, explain};
 pub use self::id::random_id;
 pub use self::retry::{Retry, is_retryable};

@@ -1,8 +1,8 @@
 //! A run of training, across broken connections.
 
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use crate::connect::Connection;
 use crate::pb::{
     self, train_batch_response::Event, training_service_client::TrainingServiceClient,
 };
@@ -12,7 +12,7 @@ use crate::retry::{Attempts, Retry};
 /// `ON_DISCONNECT_CONTINUE`.
 #[derive(Debug)]
 pub struct Run {
-    training: TrainingServiceClient<Channel>,
+    training: TrainingServiceClient<Connection>,
     request: pb::TrainBatchRequest,
     /// The stream at hand; `None` between a broken one and the next.
     events: Option<Streaming<pb::TrainBatchResponse>>,
@@ -24,7 +24,7 @@ pub struct Run {
 
 impl Run {
     pub(crate) async fn start(
-        training: TrainingServiceClient<Channel>,
+        training: TrainingServiceClient<Connection>,
         retry: Retry,
         request: pb::TrainBatchRequest,
     ) -> Result<Self, Status> {

@@ -1,9 +1,9 @@
 //! The training of a model, watched across broken connections.
 
 use tokio::time::Instant;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use crate::connect::Connection;
 use crate::pb::{
     self, training_service_client::TrainingServiceClient, watch_model_response::Event,
 };
@@ -12,7 +12,7 @@ use crate::retry::{Attempts, Retry};
 /// The events of a WatchModel. Dropping it ends the watch, and has no effect on the model.
 #[derive(Debug)]
 pub struct Watch {
-    training: TrainingServiceClient<Channel>,
+    training: TrainingServiceClient<Connection>,
     request: pb::WatchModelRequest,
     retry: Retry,
     attempts: Attempts,
@@ -29,7 +29,7 @@ struct Stream {
 
 impl Watch {
     pub(crate) async fn start(
-        training: TrainingServiceClient<Channel>,
+        training: TrainingServiceClient<Connection>,
         retry: Retry,
         request: pb::WatchModelRequest,
     ) -> Result<Self, Status> {

@@ -53,7 +53,7 @@ impl Source {
             });
         };
         let runtime = serve::runtime()?;
-        let client = runtime.block_on(connection::connect(server))?;
+        let client = runtime.block_on(connection::connect(server, matches))?;
         Ok(Self::Server { runtime, client })
     }
 

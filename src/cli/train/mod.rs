@@ -68,10 +68,14 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let dataset = dataset::load(&options, encoding).map_err(Failure::usage)?;
     let job = Job::new(options, &dataset, notes, started)?;
     let head = Head::of(&job.samples.held_out, job.options.loss).map_err(Failure::usage)?;
-    serve::runtime()?.block_on(with_client(job.options.server.as_deref(), async |server| {
-        let report = train(server, &job, head, file).await?;
-        publish(&report, &job.options)
-    }))?;
+    serve::runtime()?.block_on(with_client(
+        job.options.server.as_deref(),
+        matches,
+        async |server| {
+            let report = train(server, &job, head, file).await?;
+            publish(&report, &job.options)
+        },
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -502,7 +506,7 @@ mod tests {
         let job = Job::new(options, &dataset, None, Instant::now()).expect("in memory");
         let head = Head::of(&job.samples.held_out, None).expect("classes");
         let runtime = serve::runtime().expect("threads");
-        let report = runtime.block_on(with_client(None, async |server| {
+        let report = runtime.block_on(with_client(None, &matches, async |server| {
             train(server, &job, head, None).await
         }));
         let report = report.expect("trained");

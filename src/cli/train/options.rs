@@ -12,6 +12,7 @@ use backpropd_client::pb;
 use backpropd_datasets::TruthFile;
 
 use super::client::ModelName;
+use crate::cli::connection;
 
 const COSINE: &str = "cosine";
 const DIGITS: &str = "digits";
@@ -122,6 +123,7 @@ pub(super) fn command(name: &'static str) -> Command {
         .args(network_arguments())
         .args(training_arguments())
         .args(output_arguments())
+        .args(connection::credentials())
 }
 
 fn data_arguments() -> Vec<Arg> {
