@@ -122,7 +122,7 @@ async fn serve_on(
         host.shutdown.cancel();
         stop_accepting.cancel();
     };
-    let service = |peer| service.clone().for_peer(peer);
+    let service = |peer, full| service.clone().for_peer(peer, full);
     let (account, stop) = (Arc::clone(&host.memory), stop_accepting.clone());
     let terms = (&host.config, tls.clone());
     let connections = connections::serve(listener, service, account, terms, stop);

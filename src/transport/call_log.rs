@@ -19,14 +19,16 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::bodies::{ReplyBody, ReplyMemory, RequestBody};
-use super::methods::{Kind, Limits, REPLY_BYTES, bounded, is_read};
+use super::methods::{HEALTH, Kind, Limits, REPLY_BYTES, bounded, is_read};
 use super::peer::{Peer, next_call};
+use super::seats::Full;
 use super::timeout::deadline;
 use crate::config::Config;
 use crate::encoded::Encoded;
 use crate::host::caller::Caller;
 use crate::host::limits::memory::{Account, Reservation};
 use crate::host::party::Parties;
+use crate::host::refused::Refused;
 use crate::host::tags::ModelTag;
 use crate::status::{explain, internal, with_request};
 
@@ -103,6 +105,8 @@ pub struct CallLog<S> {
     limits: Limits,
     account: Arc<Account>,
     peer: Option<Arc<Peer>>,
+    /// Set on a connection beyond the limit, which may check health alone.
+    full: Option<Full>,
 }
 
 impl<S> CallLog<S> {
@@ -113,16 +117,26 @@ impl<S> CallLog<S> {
             limits: Limits::new(config),
             account,
             peer: None,
+            full: None,
         }
     }
 
-    /// A copy for the calls of one connection.
-    pub fn for_peer(self, peer: Arc<Peer>) -> Self {
+    /// A copy for the calls of one connection. Where it is beyond the limit, every call but a health check is refused.
+    pub fn for_peer(self, peer: Arc<Peer>, full: Option<Full>) -> Self {
         Self {
             account: Arc::clone(&peer.account),
             peer: Some(peer),
+            full,
             ..self
         }
+    }
+
+    /// Why a call at `path` is refused before anything is done for it.
+    fn refusal(&self, path: &str) -> Option<Status> {
+        let full = self.full?;
+        let is_check = path.strip_prefix(HEALTH) == Some("Check");
+        let what = "too many connections are open and busy";
+        (!is_check).then(|| Refused::queue_full(full.setting, full.limit, what).into())
     }
 }
 
@@ -148,9 +162,13 @@ where
         let kind = Kind::of(request.uri().path());
         let busy = peer.as_ref().filter(|_| kind.keeps_busy());
         let active = busy.map(Peer::call_begins);
-        let (memory, refused) = match kind.hold(&self.account) {
+        let held = match self.refusal(request.uri().path()) {
+            None => kind.hold(&self.account).map_err(Status::from),
+            Some(refused) => Err(refused),
+        };
+        let (memory, refused) = match held {
             Ok(memory) => (memory, None),
-            Err(error) => (Reservation::default(), Some(Status::from(error))),
+            Err(status) => (Reservation::default(), Some(status)),
         };
         let caller = Arc::new(Caller::new(
             next_call(),

@@ -32,7 +32,7 @@ use crate::host::limits::memory::Account;
 use crate::transport::first_bytes::PatientStream;
 use crate::transport::methods::STREAM_WINDOW;
 use crate::transport::peer::Peer;
-use crate::transport::seats::{Seat, Seats};
+use crate::transport::seats::{Full, Seat, Seats};
 use crate::transport::serves::Serves;
 use crate::transport::source::Source;
 use crate::transport::tls::{Tls, Wire};
@@ -79,10 +79,11 @@ const OTHER_FILES: u64 = 64;
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
 /// Serves each connection with its own instance of the service until `shutdown`, then drains them and returns at most
-/// `drain_seconds` later. Calls reserve their memory from `account`. With `tls`, connections without TLS are refused.
+/// `drain_seconds` later. The service of a connection beyond the limit is told so, and refuses its calls. Calls reserve
+/// their memory from `account`. With `tls`, connections without TLS are refused.
 pub async fn serve<S: Serves>(
     listener: TcpListener,
-    service: impl Fn(Arc<Peer>) -> S,
+    service: impl Fn(Arc<Peer>, Option<Full>) -> S,
     account: Arc<Account>,
     (config, tls): (&Config, Option<Arc<Tls>>),
     shutdown: CancellationToken,
@@ -176,7 +177,7 @@ impl Door {
         &mut self,
         stream: TcpStream,
         address: SocketAddr,
-        service: impl Fn(Arc<Peer>) -> S,
+        service: impl Fn(Arc<Peer>, Option<Full>) -> S,
     ) {
         let source = Source::new(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed), address);
         match self.seats.take(source) {
@@ -192,7 +193,7 @@ impl Door {
                 }
                 let peer = Arc::clone(&seat.peer);
                 let connection = self.connection(&peer, self.terms.idle);
-                let service = service(peer);
+                let service = service(peer, None);
                 self.connections.spawn(async move {
                     let _seat: Seat = seat;
                     connection.serve(stream, service).await;
@@ -202,7 +203,7 @@ impl Door {
                 let peer = self.seats.standing(source);
                 self.porch.admit(&peer);
                 let connection = self.connection(&peer, porch::STAY);
-                let service = porch::refusing(service(peer), full);
+                let service = service(peer, Some(full));
                 let stay = tokio::time::timeout(porch::STAY, async move {
                     connection.serve(stream, service).await;
                 });

@@ -8,7 +8,7 @@ mod first_bytes;
 mod frame_pace;
 pub mod methods;
 pub mod peer;
-mod seats;
+pub mod seats;
 mod serves;
 mod source;
 mod timeout;

@@ -232,7 +232,7 @@ fn check_plain(endpoint: &Endpoint, credentials: &Credentials) -> Result<(), Inv
 fn advice(error: &tonic::transport::Error) -> &'static str {
     let text = causes(error);
     let says = |part: &str| text.contains(part);
-    if says("UnknownIssuer") {
+    if says("UnknownIssuer") || says("BadSignature") {
         ": name the authority that signed the server's certificate (--ca FILE)"
     } else if says("NotValidForName") {
         ": the certificate was issued for other names: use one of them in the address"

@@ -2,21 +2,10 @@
 //! server's health.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::Either;
-use http::{Request, Response};
-use hyper::body::Incoming;
-
-use crate::host::refused::Refused;
-use crate::transport::bodies::ReplyBody;
-use crate::transport::methods::HEALTH;
 use crate::transport::peer::Peer;
-use crate::transport::seats::Full;
-use crate::transport::serves::Serves;
-use tonic::Status;
 
 /// Connections beyond the limit at once; a further one replaces the oldest.
 pub const MOST_STANDING: usize = 64;
@@ -58,26 +47,4 @@ impl Porch {
         }
         may
     }
-}
-
-/// Lets `service` answer health checks and refuses every other call, because the connection is beyond the limit.
-pub fn refusing<S: Serves>(service: S, full: Full) -> impl Serves {
-    tower::service_fn(move |request: Request<Incoming>| {
-        let is_check = request
-            .uri()
-            .path()
-            .strip_prefix(HEALTH)
-            .is_some_and(|method| method == "Check");
-        if is_check {
-            let mut service = service.clone();
-            Either::Left(service.call(request))
-        } else {
-            Either::Right(async move { Ok::<_, Infallible>(refusal(full)) })
-        }
-    })
-}
-
-fn refusal(full: Full) -> Response<ReplyBody> {
-    let what = "too many connections are open and busy";
-    Status::from(Refused::queue_full(full.setting, full.limit, what)).into_http()
 }

@@ -1,0 +1,380 @@
+//! TLS: what it takes to connect, certificates that are replaced, and peers that mean harm.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backpropd::config::Config;
+use backpropd::rpc::pb;
+use backpropd::server::{ServeError, open};
+use backpropd_client::{Client, ConnectError, Credentials};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::fixture::{PATIENCE, Server, hurried};
+use crate::http2::until_closed;
+
+/// An authority, with a folder for the certificates that it issues.
+struct Authority {
+    folder: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("signed").pem();
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The certificate and key for `localhost`, changed by `change`, as PEM.
+    fn pair(&self, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).expect("names");
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        change(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        let signed = params.signed_by(&key, &self.issuer).expect("signed");
+        (signed.pem(), key.serialize_pem())
+    }
+
+    /// Replaces a file as an operator does: whole.
+    fn put(&self, name: &str, text: &str) {
+        let new = self.path("new");
+        fs::write(&new, text).expect("writable");
+        fs::rename(new, self.path(name)).expect("renamed");
+    }
+
+    /// Issues the server's certificate.
+    fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> {
+        let (certificate, key) = self.pair(change);
+        self.put("server.crt", &certificate);
+        self.put("server.key", &key);
+        CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")
+    }
+
+    fn settings(&self, config: &mut Config) {
+        let text = |name| self.path(name).to_str().expect("text").to_owned();
+        config.tls_cert_file = text("server.crt");
+        config.tls_key_file = text("server.key");
+    }
+
+    async fn server(&self, change: impl FnOnce(&mut Config)) -> Server {
+        self.issue(|_| ());
+        Server::with(|config| {
+            self.settings(config);
+            config.list_sessions = Some(true);
+            change(config);
+        })
+        .await
+    }
+
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            authorities: Some(self.pem.clone().into_bytes()),
+            ..Credentials::default()
+        }
+    }
+
+    /// A handshake that offers these protocols; returns the one chosen and the server's certificate.
+    async fn shake(
+        &self,
+        server: &Server,
+        protocols: &[&[u8]],
+    ) -> (
+        tokio_rustls::client::TlsStream<TcpStream>,
+        CertificateDer<'static>,
+    ) {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM");
+        roots.add(authority).expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(server.address).await.expect("accepted");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let stream = connector.connect(name, stream).await.expect("a handshake");
+        let presented = stream.get_ref().1.peer_certificates().expect("presented")[0].clone();
+        (stream, presented)
+    }
+}
+
+fn url(server: &Server) -> String {
+    format!("https://localhost:{}", server.address.port())
+}
+
+async fn info(client: &Client) {
+    let request = pb::GetServerInfoRequest::default();
+    client.get_server_info(request).await.expect("an answer");
+}
+
+/// The refusal of a server with these settings.
+fn refused(change: impl FnOnce(&mut Config)) -> String {
+    let mut config = Config::default();
+    change(&mut config);
+    match open(config) {
+        Ok(_) => panic!("it starts"),
+        Err(error @ ServeError::Tls(_)) => error.to_string(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_trusts_the_authority_is_served_and_another_is_told_what_to_do() {
+    let authority = Authority::new();
+    let server = authority.server(|_| ()).await;
+    let client = Client::connect_with(&url(&server), &authority.credentials()).await;
+    info(&client.expect("trusted")).await;
+    let stranger = Authority::new().credentials();
+    let refused = Client::connect_with(&url(&server), &stranger).await;
+    let text = refused.expect_err("not trusted").to_string();
+    assert!(text.contains("--ca FILE"), "{text}");
+    let plain = Client::connect(&server.address.to_string()).await;
+    if let Ok(client) = plain {
+        let request = pb::GetServerInfoRequest::default();
+        client.get_server_info(request).await.expect_err("no TLS");
+    }
+}
+
+#[tokio::test]
+async fn https_to_a_port_without_tls_says_so() {
+    let server = Server::start().await;
+    let refused = Client::connect_with(&url(&server), &Authority::new().credentials()).await;
+    let error = refused.expect_err("no TLS");
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("use http://"), "{error}");
+}
+
+#[tokio::test]
+async fn plain_http_to_a_port_with_tls_is_told_so() {
+    let authority = Authority::new();
+    let server = authority.server(|_| ()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("accepted");
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.expect("it is taken");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.expect("a reply");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a body");
+    assert!(head.starts_with("HTTP/1.1 400 "), "{reply}");
+    assert!(head.contains(&format!("content-length: {}", body.len())));
+    assert!(body.contains("use https://"), "{reply}");
+}
+
+#[tokio::test]
+async fn the_handshake_chooses_the_protocol() {
+    let authority = Authority::new();
+    let server = authority.server(|_| ()).await;
+    let chosen = async |protocols: &[&[u8]]| {
+        let (stream, _) = authority.shake(&server, protocols).await;
+        stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec)
+    };
+    assert_eq!(chosen(&[b"http/1.1", b"h2"]).await, Some(b"h2".to_vec()));
+    assert_eq!(chosen(&[b"http/1.1"]).await, Some(b"http/1.1".to_vec()));
+    assert_eq!(chosen(&[]).await, None);
+    let (mut stream, _) = authority.shake(&server, &[b"http/1.1"]).await;
+    let request = b"GET /none HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.expect("it is taken");
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.expect("a reply");
+    assert_eq!(&head, b"HTTP/1.1 ");
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_under_load_without_a_failed_call_and_a_bad_one_is_kept_out() {
+    let authority = Authority::new();
+    let server = authority.server(|_| ()).await;
+    let presented = async || authority.shake(&server, &[b"h2"]).await.1;
+    // Waits until new connections see the certificate; a call on each, and calls on an old connection.
+    let old = Client::connect_with(&url(&server), &authority.credentials()).await;
+    let old = old.expect("trusted");
+    let until = async |expected: &CertificateDer<'static>| {
+        let seen = async {
+            while presented().await != *expected {
+                let new = Client::connect_with(&url(&server), &authority.credentials()).await;
+                info(&new.expect("a connection")).await;
+                info(&old).await;
+            }
+        };
+        let seen = tokio::time::timeout(PATIENCE, seen).await;
+        seen.expect("the new certificate is used");
+    };
+    let first = presented().await;
+    let second = authority.issue(|_| ());
+    assert_ne!(first, second);
+    until(&second).await;
+
+    let bad: [&dyn Fn(); 4] = [
+        &|| authority.put("server.crt", "no certificate"),
+        &|| authority.put("server.crt", &authority.pair(|_| ()).0),
+        &|| {
+            authority.issue(|params| params.not_after = date_time_ymd(2001, 1, 1));
+        },
+        &|| fs::remove_file(authority.path("server.key")).expect("removed"),
+    ];
+    for spoil in bad {
+        spoil();
+        // The files are looked at every second, and tried once they have rested for one more.
+        for _ in 0..30 {
+            info(&old).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(presented().await, second);
+    }
+    let third = authority.issue(|_| ());
+    until(&third).await;
+}
+
+#[tokio::test]
+async fn a_client_may_present_a_certificate_and_one_of_another_authority_is_refused() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    fs::write(authority.path("clients.crt"), &authority.pem).expect("writable");
+    let clients = authority.path("clients.crt");
+    let server = authority
+        .server(|config| config.tls_client_ca_file = clients.to_str().expect("text").to_owned())
+        .await;
+    let call = async |certificate: Option<(String, String)>| {
+        let bytes = |(certificate, key): (String, String)| (certificate.into(), key.into());
+        let credentials = Credentials {
+            certificate: certificate.map(bytes),
+            ..authority.credentials()
+        };
+        let client = Client::connect_with(&url(&server), &credentials).await;
+        let client = client.map_err(|error| error.to_string())?;
+        let request = pb::GetServerInfoRequest::default();
+        let answer = client.get_server_info(request).await;
+        answer.map(|_| ()).map_err(|status| status.to_string())
+    };
+    call(None).await.expect("none is needed");
+    call(Some(authority.pair(|_| ()))).await.expect("known");
+    call(Some(other.pair(|_| ()))).await.expect_err("unknown");
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_cannot_be_used_does_not_start_and_says_why() {
+    let authority = Authority::new();
+    let start = |change: &dyn Fn(&mut Config)| {
+        refused(|config| {
+            authority.settings(config);
+            change(config);
+        })
+    };
+    let text = start(&|_| ());
+    assert!(
+        text.contains("tls_cert_file") && text.contains("server.crt"),
+        "{text}"
+    );
+    authority.issue(|_| ());
+    authority.put("server.key", "no key");
+    let text = start(&|_| ());
+    assert!(text.contains("tls_key_file"), "{text}");
+    authority.put("server.key", &authority.pair(|_| ()).1);
+    let text = start(&|_| ());
+    assert!(
+        text.contains("cannot be used"),
+        "of another certificate: {text}"
+    );
+    authority.issue(|params| params.not_after = date_time_ymd(2001, 1, 1));
+    let text = start(&|_| ());
+    assert!(
+        text.contains("expired at") && text.contains("2001"),
+        "{text}"
+    );
+    authority.issue(|params| params.not_before = date_time_ymd(2199, 1, 1));
+    let text = start(&|_| ());
+    assert!(text.contains("not valid before"), "{text}");
+    authority.issue(|_| ());
+    let none = |config: &mut Config| config.tls_client_ca_file = "/none/ca.crt".to_owned();
+    let text = start(&none);
+    assert!(text.contains("tls_client_ca_file"), "{text}");
+}
+
+#[tokio::test]
+async fn handshakes_that_are_not_completed_are_cut_off_and_hold_up_no_client() {
+    let authority = Authority::new();
+    let server = authority
+        .server(|config| {
+            config.handshake_seconds = 1;
+            config.max_connections = 64;
+        })
+        .await;
+    // The first bytes of a ClientHello that announces 512 more.
+    let half = [22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
+    let mut halves = Vec::new();
+    for _ in 0..256 {
+        let mut stream = TcpStream::connect(server.address).await.expect("accepted");
+        // One that was cut off for another.
+        let _ = stream.write_all(&half).await;
+        halves.push(stream);
+    }
+    let client = Client::connect_with(&url(&server), &authority.credentials()).await;
+    info(&client.expect("a place")).await;
+    for stream in &mut halves {
+        hurried(until_closed(stream)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_no_handshake() {
+    let authority = Authority::new();
+    let server = authority.server(|_| ()).await;
+    let mut silent = TcpStream::connect(server.address).await.expect("accepted");
+    let client = Client::connect_with(&url(&server), &authority.credentials()).await;
+    info(&client.expect("trusted")).await;
+    let stopped = server.shut_down();
+    until_closed(&mut silent).await;
+    stopped.await.expect("it returns").expect("it stops well");
+}
+
+#[test]
+fn one_file_of_a_pair_is_refused_with_the_name_of_the_other() {
+    let missing = |given: &str, other: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.toml");
+        fs::write(&file, format!("{given} = \"x\"")).expect("writable");
+        let output = serve(&file);
+        assert!(output.contains(given) && output.contains(other), "{output}");
+    };
+    missing("tls_cert_file", "tls_key_file");
+    missing("tls_key_file", "tls_cert_file");
+    missing("tls_client_ca_file", "tls_cert_file");
+}
+
+/// What a server with this configuration says before it exits.
+fn serve(file: &Path) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_backpropd"))
+        .args(["serve", "--port", "0", "--ephemeral", "--config"])
+        .arg(file)
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    String::from_utf8(output.stderr).expect("text")
+}
