@@ -1,4 +1,4 @@
-//! Any bytes as a file of data, of the format that the first byte chooses: refused, or a data set that can be read.
+//! Any bytes as a file of data, of the format that the first byte chooses: refused, or a dataset that can be read.
 #![no_main]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! A data set on its way to a server.
+//! A dataset on its way to a server.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -36,7 +36,7 @@ pub(crate) struct Array<'a> {
     pub(crate) source: Source<'a>,
 }
 
-/// Memory for the numbers of one data set.
+/// Memory for the numbers of one dataset.
 #[derive(Debug)]
 pub(crate) struct Budget {
     most: u64,

@@ -1,4 +1,4 @@
-//! Means and deviations of the columns of a data set.
+//! Means and deviations of the columns of a dataset.
 
 use crate::dataset::Dataset;
 use crate::error::ReadError;
@@ -11,7 +11,7 @@ impl Standardization {
     /// them. Two passes in `f64`, in blocks.
     ///
     /// # Errors
-    /// The file of the data set cannot be read, or has changed.
+    /// The file of the dataset cannot be read, or has changed.
     pub fn of(dataset: &Dataset, rows: &[usize]) -> Result<Self, ReadError> {
         let features = dataset.features();
         let outputs = dataset.truth().target_columns();

@@ -1,4 +1,4 @@
-//! The data set: rows with what to predict of them, in memory or in a file.
+//! The dataset: rows with what to predict of them, in memory or in a file.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(crate) enum Truth {
     Targets(Table),
 }
 
-/// What a reader found: a data set whose numbers have not been checked.
+/// What a reader found: a dataset whose numbers have not been checked.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) inputs: Table,
@@ -150,7 +150,7 @@ impl Content {
 }
 
 impl Dataset {
-    /// A data set with a class for each row: rows × `features` numbers, row-major, and labels below `names.len()`; without
+    /// A dataset with a class for each row: rows × `features` numbers, row-major, and labels below `names.len()`; without
     /// names, classes are those up to the largest label.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl Dataset {
         Draft::new(inputs, Truth::Labels { labels, names }).check()
     }
 
-    /// A data set with numbers to predict: rows × `features` inputs and rows × `columns` targets, row-major.
+    /// A dataset with numbers to predict: rows × `features` inputs and rows × `columns` targets, row-major.
     ///
     /// # Errors
     /// Every number that is not finite, and shapes that do not fit.
@@ -184,7 +184,7 @@ impl Dataset {
         Draft::new(inputs, Truth::Targets(targets)).check()
     }
 
-    /// This data set with other constants, or without any; the numbers are shared.
+    /// This dataset with other constants, or without any; the numbers are shared.
     ///
     /// # Errors
     /// Constants that do not fit the columns.
@@ -244,7 +244,7 @@ impl Dataset {
         rows * (self.features() as u64 * size + truth)
     }
 
-    /// The memory that the numbers and labels take, in bytes: of a data set that is read in blocks, the labels alone.
+    /// The memory that the numbers and labels take, in bytes: of a dataset that is read in blocks, the labels alone.
     pub fn resident_bytes(&self) -> usize {
         let truth = match &self.content.truth {
             Truth::Labels { labels, .. } => size_of_val(&labels[..]),
@@ -291,7 +291,7 @@ impl Dataset {
         self.content.inputs.resident_bytes() > 0
     }
 
-    /// Announces that `rows`, from 0, will be copied soon. Of a data set that is read in blocks, the kernel then reads them
+    /// Announces that `rows`, from 0, will be copied soon. Of a dataset that is read in blocks, the kernel then reads them
     /// into its cache meanwhile.
     pub fn announce(&self, rows: &[usize]) {
         self.content.inputs.announce(rows);
@@ -301,7 +301,7 @@ impl Dataset {
     }
 
     /// Appends `rows`, from 0 and in any order, to the buffers: converted to `T`, and standardized in `f64` before that if
-    /// `standardize` asks for it and the data set has constants.
+    /// `standardize` asks for it and the dataset has constants.
     ///
     /// # Errors
     /// A row that does not exist, a file that has changed or cannot be read, a number too large for `T`. The buffers are

@@ -1,4 +1,4 @@
-//! The digest of a data set's content, whatever format it came in.
+//! The digest of the content of a dataset, equal for equal content in any format.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Why a data set cannot be opened, read or uploaded.
+//! Why a dataset cannot be opened, read or uploaded.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use backpropd_engine::fault::Violations;
 /// The most violations that a message lists.
 const MOST_SHOWN: usize = 5;
 
-/// A file, and why it is not a data set.
+/// A file, and why it is not a dataset.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {fault}", shown(path))]
 pub struct OpenError {
@@ -19,7 +19,7 @@ pub struct OpenError {
     pub fault: Fault,
 }
 
-/// Why a file is not a data set.
+/// Why a file is not a dataset.
 #[derive(Debug)]
 pub enum Fault {
     /// The file cannot be read.
@@ -51,12 +51,12 @@ pub enum Advice {
     DropMissing,
 }
 
-/// Why rows of an open data set cannot be read.
+/// Why rows of an open dataset cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file is not the one that was opened.
     #[error(
-        "{}: the file has changed since it was opened; restore it, or open the data set anew",
+        "{}: the file has changed since it was opened; restore it, or open the dataset anew",
         shown(path)
     )]
     Changed {
@@ -71,7 +71,7 @@ pub enum ReadError {
         /// The system's reason.
         error: io::Error,
     },
-    /// A row that the data set does not have.
+    /// A row that the dataset does not have.
     #[error("given row {row}, from 0; allowed: rows below {rows}")]
     NoSuchRow {
         /// The given row, from 0.
@@ -104,7 +104,7 @@ pub enum UploadError {
         /// The system's reason.
         error: io::Error,
     },
-    /// The data set that is copied cannot be read.
+    /// The dataset that is copied cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The header or a piece is wrong.

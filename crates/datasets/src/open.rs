@@ -27,7 +27,7 @@ pub enum TruthFile {
     Targets(PathBuf),
 }
 
-/// A data set of a folder.
+/// A dataset of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundFile {
     /// The file's name without the ending of its format.
@@ -45,7 +45,7 @@ enum Format {
     Idx { is_packed: bool },
 }
 
-/// Opens a data set of any format, which the file's name tells.
+/// Opens a dataset of any format, which the file's name tells.
 ///
 /// # Errors
 /// Everything that is wrong with the file, with rows and columns; a file that is too large for the memory that it may take.
@@ -124,7 +124,7 @@ fn unknown_format(path: &Path) -> Fault {
     )
 }
 
-/// The data sets of a folder, by name. Files of labels or targets beside their inputs, and files of other formats, are not
+/// The datasets of a folder, by name. Files of labels or targets beside their inputs, and files of other formats, are not
 /// among them.
 ///
 /// # Errors
@@ -263,7 +263,7 @@ fn idx_truth(path: &Path) -> Result<TruthFile, Fault> {
     ))
 }
 
-/// Splits the name of a file into that of the data set and its format.
+/// Splits the name of a file into that of the dataset and its format.
 fn name_and_format(path: &Path) -> Option<(String, Format)> {
     const ENDINGS: [(&str, Format); 14] = [
         (".safetensors", Format::Canonical),

@@ -30,7 +30,7 @@ pub struct OpenOptions {
     /// The type of the numbers. By default that of the file, or the smaller one that represents the integers of a file;
     /// float64 for a text file.
     pub dtype: Option<Dtype>,
-    /// The most memory that the numbers may take, in bytes. A larger data set is read in blocks.
+    /// The most memory that the numbers may take, in bytes. A larger dataset is read in blocks.
     pub max_resident_bytes: u64,
     /// Believe the hashes in a canonical file, in place of a pass over all numbers: for files that no other program writes.
     pub trust_hashes: bool,

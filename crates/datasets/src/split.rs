@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::Dataset;
 
-/// A split into a training part and a held-out part, which its seed determines for a data set.
+/// A split into a training part and a held-out part, which its seed determines for a dataset.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Split {
     seed: i64,

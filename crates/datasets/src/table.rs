@@ -1,4 +1,4 @@
-//! A matrix of a data set: in memory, or in a file that is read in blocks.
+//! A matrix of a dataset: in memory, or in a file that is read in blocks.
 
 use std::sync::Arc;
 

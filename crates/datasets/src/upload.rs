@@ -1,4 +1,4 @@
-//! A data set that arrives in pieces, written in the canonical form.
+//! A dataset that arrives in pieces, written in the canonical form.
 
 use std::fs::{self, File};
 use std::io;
@@ -23,7 +23,7 @@ const PARTIAL: &str = "part";
 /// The most labels of a piece that are reported as wrong.
 const MOST_REPORTED: usize = 20;
 
-/// A data set that arrives in pieces: inputs and truth each in order, and in any alternation. The file has its name once
+/// A dataset that arrives in pieces: inputs and truth each in order, and in any alternation. The file has its name once
 /// [`Upload::finish`] has it on disk; an upload that is dropped before leaves nothing behind, and one that is killed a file
 /// that [`remove_partial`] removes.
 #[derive(Debug)]

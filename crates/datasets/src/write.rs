@@ -1,4 +1,4 @@
-//! Writing a data set of any format in the canonical one.
+//! Writing a dataset of any format in the canonical one.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A data set that is read in blocks is the one in memory.
+//! A dataset that is read in blocks is the one in memory.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use crate::files::{Folder, be, gz, idx, le, npy, npz};
 
 fn in_blocks() -> OpenOptions {
     OpenOptions {
-        // The labels of a small data set.
+        // The labels of a small dataset.
         max_resident_bytes: 1000,
         ..OpenOptions::default()
     }

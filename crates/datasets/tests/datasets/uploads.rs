@@ -1,4 +1,4 @@
-//! Data sets that arrive in pieces.
+//! Datasets that arrive in pieces.
 
 use std::fs;
 

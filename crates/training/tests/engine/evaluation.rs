@@ -1,4 +1,4 @@
-//! An evaluation has the loss and the accuracy of a backward pass, whatever blocks its rows come in, and an R² and a
+//! An evaluation has the loss and the accuracy of a backward pass, however its rows are cut into blocks, and an R² and a
 //! confusion matrix that follow from their definitions.
 
 use backpropd_engine::nn::{
@@ -78,7 +78,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn an_evaluation_has_the_numbers_of_a_backward_pass_whatever_its_blocks_are(
+    fn an_evaluation_in_any_blocks_has_the_numbers_of_a_backward_pass(
         input_size in 1_i64..=6,
         layers in prop::collection::vec(layer(), 1..=3),
         objective in objective(),
