@@ -175,7 +175,7 @@ settings! {
     max_sessions: usize = 20_000, 1..=10_000_000;
     /// Sessions created from one address since the server started, not counting deleted and expired ones.
     max_sessions_per_address: usize = 10_000, 1..=10_000_000;
-    /// Time to live of a session without a model, unless CreateSession asked for a `ttl`, in seconds; every call renews it.
+    /// Time to live of a session without a model and without a dataset, unless CreateSession asked for a `ttl`, in seconds; every call renews it.
     empty_session_ttl_seconds: u64 = 3_600, 1..=31_536_000;
     /// Longest time to live of a session, and the default one, in seconds; every call renews it.
     session_ttl_seconds: u64 = 86_400, 1..=31_536_000;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::host::Host;
 pub use crate::host::HostError;
 pub use crate::host::clock::Clock;
+pub use crate::host::datasets::SharedDataset;
 use crate::rpc::Router;
 use crate::rpc::handlers::datasets::Datasets;
 use crate::rpc::handlers::grading::Gradings;
@@ -66,10 +67,33 @@ pub fn open(config: Config) -> Result<Server, ServeError> {
 /// # Errors
 /// As [`open`].
 pub fn open_with_clock(config: Config, clock: Clock) -> Result<Server, ServeError> {
+    open_with(config, clock, None)
+}
+
+/// [`open`] with one more shared dataset.
+///
+/// # Errors
+/// As [`open`].
+///
+/// # Panics
+/// The dataset's id is none, or the memory for datasets is smaller than the dataset.
+pub fn open_sharing(config: Config, shared: Option<SharedDataset>) -> Result<Server, ServeError> {
+    open_with(config, Clock::of_the_machine(), shared)
+}
+
+fn open_with(
+    config: Config,
+    clock: Clock,
+    shared: Option<SharedDataset>,
+) -> Result<Server, ServeError> {
     // Products set their own parallelism; faer's operators, should one be used, must not start threads.
     faer::set_global_parallelism(Par::Seq);
     let tls = Tls::of(&config)?;
-    let host = Arc::new(Host::start(config, clock)?);
+    let mut host = Host::start(config, clock)?;
+    if let Some(shared) = shared {
+        host.datasets.share(shared);
+    }
+    let host = Arc::new(host);
     Ok(Server { host, tls })
 }
 

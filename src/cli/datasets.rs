@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use backpropd_client::pb;
+use backpropd_client::{Client, pb};
 use backpropd_datasets::{Dataset, OpenOptions, TruthFile, TruthKind};
 use backpropd_engine::nn::Dtype;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
+use tonic::Code;
 
 use super::train::advise;
 use super::{Failure, grade, remote, upload};
@@ -151,7 +152,9 @@ fn list(matches: &ArgMatches) -> Result<ExitCode, Failure> {
                 page_token,
             };
             let page = server.list_datasets(request).await?;
-            all.extend(page.datasets);
+            for listed in page.datasets {
+                all.push(described(&server, listed).await?);
+            }
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 break;
@@ -165,6 +168,19 @@ fn list(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             remote::table(head, all.iter().map(row).collect())
         })
     })
+}
+
+/// The dataset with its sizes: the server lists a file that no call has used by its name alone.
+async fn described(server: &Client, listed: pb::Dataset) -> Result<pb::Dataset, Failure> {
+    if listed.rows > 0 {
+        return Ok(listed);
+    }
+    let name = listed.name.clone();
+    match server.get_dataset(pb::GetDatasetRequest { name }).await {
+        Ok(reply) => Ok(reply.dataset.unwrap_or(listed)),
+        Err(status) if status.code() == Code::FailedPrecondition => Ok(listed),
+        Err(status) => Err(status.into()),
+    }
 }
 
 fn row(dataset: &pb::Dataset) -> Vec<String> {
@@ -299,7 +315,7 @@ fn publish(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A data set in a line.
+/// A dataset in a line.
 pub(super) fn line(dataset: &Dataset) -> String {
     let truth = match dataset.truth() {
         TruthKind::Labels { names } => format!("{} classes", names.len()),

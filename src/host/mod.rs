@@ -164,6 +164,9 @@ impl Host {
                 host.now(),
             )
             .map_err(HostError::Unlisted)?;
+        for (session, count) in host.datasets.counts() {
+            host.registry().note_datasets(&session, count);
+        }
         Ok(host)
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use backpropd::config::Config;
 use backpropd::rpc::pb;
 use bytes::Bytes;
 use pb::create_dataset_request::Part;
@@ -127,13 +128,17 @@ async fn upload(client: &mut Client, header: &pb::DatasetHeader) -> pb::Dataset 
     sent.expect("a good dataset")
 }
 
-async fn list(client: &mut Client, session: &str) -> Vec<String> {
+async fn listed(client: &mut Client, session: &str) -> Vec<pb::Dataset> {
     let request = pb::ListDatasetsRequest {
         session: session.to_owned(),
         ..Default::default()
     };
     let reply = client.list_datasets(request).await.expect("listed");
-    let datasets = reply.into_inner().datasets.into_iter();
+    reply.into_inner().datasets
+}
+
+async fn list(client: &mut Client, session: &str) -> Vec<String> {
+    let datasets = listed(client, session).await.into_iter();
     datasets.map(|dataset| dataset.name).collect()
 }
 
@@ -570,6 +575,87 @@ async fn a_repeated_upload_finds_the_dataset_also_after_a_crash() {
 }
 
 #[tokio::test]
+async fn a_list_is_made_from_the_headers_of_the_files() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Server::on(&folder, |_| ()).await;
+    create_session(&server, "lab").await.expect("a session");
+    let mut datasets = client(&server).await;
+    let constants = pb::Standardization {
+        input_means: vec![0.5; FEATURES],
+        input_deviations: vec![2.0; FEATURES],
+        ..Default::default()
+    };
+    let mut made = Vec::new();
+    for (id, target_columns) in [("classes", 0), ("numbers", 1)] {
+        let asked = pb::DatasetHeader {
+            target_columns,
+            classes: if target_columns == 0 { 2 } else { 0 },
+            standardization: Some(constants.clone()),
+            ..header(id)
+        };
+        let dataset = upload(&mut datasets, &asked).await;
+        made.push(pb::Dataset {
+            class_names: Vec::new(),
+            standardization: None,
+            ..dataset
+        });
+    }
+    assert_eq!(listed(&mut datasets, SESSION).await, made);
+
+    let crashed = copy_of(&folder);
+    let path = crashed
+        .path()
+        .join(SESSION)
+        .join("classes.dataset.safetensors");
+    let mut bytes = fs::read(&path).expect("it is there");
+    // A class that does not exist: a read of the rows finds it.
+    *bytes.last_mut().expect("not empty") = 1;
+    fs::write(&path, bytes).expect("written");
+    let server = Server::on(&crashed, |_| ()).await;
+    let mut datasets = client(&server).await;
+    assert_eq!(listed(&mut datasets, SESSION).await, made);
+    let name = made[0].name.clone();
+    let opened = datasets.get_dataset(pb::GetDatasetRequest { name }).await;
+    let unreadable = opened.expect_err("a bad label");
+    refused(&unreadable, Code::FailedPrecondition, "DATASET_UNREADABLE");
+}
+
+#[tokio::test]
+async fn a_session_with_a_dataset_lives_as_long_as_one_with_a_model() {
+    let folder = TempDir::new().expect("a folder");
+    let hasty = |config: &mut Config| config.empty_session_ttl_seconds = 1;
+    let server = Server::on(&folder, hasty).await;
+    for id in ["empty", "lab"] {
+        create_session(&server, id).await.expect("a session");
+    }
+    let mut datasets = client(&server).await;
+    let made = upload(&mut datasets, &header("m")).await;
+    let left = async |server: &Server, expected: &[&str]| {
+        let mut sessions = server.sessions().await;
+        until(async || {
+            let list = pb::ListSessionsRequest::default();
+            let list = sessions.list_sessions(list).await.expect("listed");
+            let names = list.into_inner().sessions.into_iter();
+            names.map(|session| session.name).collect::<Vec<_>>() == expected
+        })
+        .await;
+    };
+    left(&server, &[SESSION]).await;
+
+    let restarted = copy_of(&folder);
+    let restarted = Server::on(&restarted, hasty).await;
+    create_session(&restarted, "empty")
+        .await
+        .expect("a session");
+    left(&restarted, &["sessions/empty", SESSION]).await;
+    left(&restarted, &[SESSION]).await;
+
+    let request = pb::DeleteDatasetRequest { name: made.name };
+    datasets.delete_dataset(request).await.expect("deleted");
+    left(&server, &[]).await;
+}
+
+#[tokio::test]
 async fn a_run_on_a_dataset_is_durable_and_survives_the_deletion_of_the_dataset() {
     let folder = TempDir::new().expect("a folder");
     let server = Server::on(&folder, |_| ()).await;
@@ -670,6 +756,8 @@ async fn files_in_the_folder_are_shared_and_cannot_be_changed() {
     let (mut datasets, mut training) = (client(&server).await, server.training().await);
     let names = list(&mut datasets, "").await;
     assert_eq!(names, ["datasets/digits", "datasets/two-classes"]);
+    // What is in a text file is known once it has been read.
+    assert_eq!(listed(&mut datasets, "").await[1].rows, 0);
     let name = names[1].clone();
     let request = pb::GetDatasetRequest { name: name.clone() };
     let dataset = datasets.get_dataset(request).await.expect("it is there");
@@ -679,6 +767,8 @@ async fn files_in_the_folder_are_shared_and_cannot_be_changed() {
         (50, 4, 2)
     );
     assert_eq!(dataset.class_names, ["0", "1"]);
+    let now = listed(&mut datasets, "").await.remove(1);
+    assert_eq!((now.rows, &now.digest), (50, &dataset.digest));
     assert!(dataset.create_time.is_none());
 
     let one = model_in(&server, SESSION, spec(pb::Dtype::Float64)).await;

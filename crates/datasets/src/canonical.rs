@@ -19,6 +19,7 @@ use crate::error::{Fault, OpenError};
 use crate::file::SourceFile;
 use crate::header::{Sizes, UploadHeader};
 use crate::options::{OpenOptions, choose_inputs, choose_names};
+use crate::summary::Summary;
 use crate::table::Table;
 use crate::truth::TruthKind;
 
@@ -84,6 +85,59 @@ pub fn read_note(path: &Path) -> Result<Option<String>, OpenError> {
         Ok(notes.and_then(|notes| notes.get("note")).cloned())
     };
     read().map_err(|fault: Fault| fault.at(path))
+}
+
+/// What a canonical file says of itself in its header; `None` for another `.safetensors` file. The numbers are not read, so
+/// that the digest is what it was when the file was written.
+///
+/// # Errors
+/// The file is not a whole .safetensors file, or cannot be read.
+pub fn read_summary(path: &Path) -> Result<Option<Summary>, OpenError> {
+    let read = || {
+        let (metadata, _) = read_header(&SourceFile::open(path)?)?;
+        summary(&metadata)
+    };
+    read().map_err(|fault: Fault| fault.at(path))
+}
+
+fn summary(metadata: &Metadata) -> Result<Option<Summary>, Fault> {
+    let empty = HashMap::new();
+    let notes = metadata.metadata().as_ref().unwrap_or(&empty);
+    let is_canonical = notes.get("format").is_some_and(|format| format == FORMAT);
+    let hashes = notes
+        .get("hashes")
+        .and_then(|text| ContentHashes::from_hex(text));
+    let inputs = metadata.info("inputs");
+    let (Some(hashes), Some(inputs), true) = (hashes, inputs, is_canonical) else {
+        return Ok(None);
+    };
+    let truth = match (note(notes, "classes")?, metadata.info("targets")) {
+        (Some(names), None) => TruthKind::Labels { names },
+        (None, Some(TensorInfo { shape, .. })) if shape.len() == 2 => {
+            TruthKind::Targets { columns: shape[1] }
+        }
+        (Some(_) | None, Some(_) | None) => return Ok(None),
+    };
+    let dtype = match format!("{:?}", inputs.dtype).as_str() {
+        "F32" => Dtype::Float32,
+        "F64" => Dtype::Float64,
+        _ => return Ok(None),
+    };
+    let [rows, features] = inputs.shape[..] else {
+        return Ok(None);
+    };
+    let header = UploadHeader {
+        rows,
+        features,
+        dtype,
+        truth,
+        standardization: note(notes, "standardization")?,
+        encoding: note(notes, "encoding")?,
+        note: None,
+    };
+    let constants = header.standardization.as_ref();
+    let digest = hashes.digest(rows, features, dtype, &header.truth, constants);
+    Ok(Some(Summary { header, digest }))
 }
 
 /// The header, and where the data begins.

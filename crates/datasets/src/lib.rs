@@ -1,7 +1,7 @@
-//! Data sets: rows of numbers, each with what to predict of it.
+//! Datasets: rows of numbers, each with what to predict of it.
 //!
 //! [`open`] reads a file of any format below; [`Dataset`] is the result, immutable and cheap to clone. [`Upload`] writes
-//! the canonical form of one that arrives in pieces. A data set that fits the memory it may take is loaded once; a larger
+//! the canonical form of one that arrives in pieces. A dataset that fits the memory it may take is loaded once; a larger
 //! one is read in blocks, which needs a format with its numbers at fixed places.
 //!
 //! | Format | In blocks |
@@ -15,7 +15,7 @@
 //! It does file IO, and knows no server.
 
 #[cfg(target_endian = "big")]
-compile_error!("the canonical form of a data set is little-endian, and is read without conversion");
+compile_error!("the canonical form of a dataset is little-endian, and is read without conversion");
 
 mod arrays;
 mod averages;
@@ -39,12 +39,13 @@ mod open;
 mod options;
 mod split;
 mod standardization;
+mod summary;
 mod table;
 mod truth;
 mod upload;
 mod write;
 
-pub use canonical::read_note;
+pub use canonical::{read_note, read_summary};
 pub use dataset::Dataset;
 pub use digest::ContentDigest;
 pub use digits::digits;
@@ -56,5 +57,6 @@ pub use open::{FoundFile, TruthFile, find, open, open_inputs, open_pair};
 pub use options::OpenOptions;
 pub use split::{Parts, Split};
 pub use standardization::{Moments, Standardization};
+pub use summary::Summary;
 pub use truth::{TruthKind, TruthRows, TruthSlices};
 pub use upload::{Upload, remove_partial};

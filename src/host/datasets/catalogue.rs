@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::entry::{DatasetEntry, DatasetMemory};
+use backpropd_datasets::Dataset;
+
+use super::entry::{DatasetEntry, DatasetMemory, Source};
 use crate::config::Config;
 use crate::host::refused::Refused;
 use crate::training::{DatasetName, Id, RequestId, RequestIdReused, SessionName};
@@ -36,6 +38,15 @@ fn locked(arriving: &Mutex<Arriving>) -> MutexGuard<'_, Arriving> {
     arriving.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A dataset that is open when the server starts, for all of its clients to read.
+#[derive(Clone, Debug)]
+pub struct SharedDataset {
+    /// Its id.
+    pub id: &'static str,
+    /// Its rows.
+    pub dataset: Dataset,
+}
+
 /// Every dataset.
 #[derive(Debug)]
 pub struct Catalogue {
@@ -55,6 +66,23 @@ impl Catalogue {
             arriving: Arc::default(),
             memory,
         }
+    }
+
+    /// Adds a shared dataset that is open already.
+    ///
+    /// # Panics
+    /// Its id is none, or the memory for datasets is smaller than it.
+    pub fn share(&mut self, shared: SharedDataset) {
+        let id = Id::parse(shared.id).expect("an id");
+        let opened = self.memory.hold(shared.dataset);
+        let opened = opened.expect("memory for the dataset");
+        let name = DatasetName {
+            session: None,
+            dataset: id.clone(),
+        };
+        let source = Source::Memory(opened);
+        let entry = DatasetEntry::new(name, source, (None, None), 0, &self.memory);
+        self.shared.insert(id, Arc::new(entry));
     }
 
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionName, OfSession>> {
@@ -104,6 +132,18 @@ impl Catalogue {
         Ok(())
     }
 
+    /// The number of datasets of a session.
+    pub fn count(&self, session: &SessionName) -> usize {
+        self.sessions().get(session).map_or(0, BTreeMap::len)
+    }
+
+    /// The number of datasets of each session that has some.
+    pub fn counts(&self) -> Vec<(SessionName, usize)> {
+        let sessions = self.sessions();
+        let count = |(name, datasets): (&SessionName, &OfSession)| (name.clone(), datasets.len());
+        sessions.iter().map(count).collect()
+    }
+
     /// Adds a dataset that was found on disk.
     pub fn restore(&self, entry: Arc<DatasetEntry>) {
         self.put(&mut self.sessions(), entry);
@@ -122,7 +162,7 @@ impl Catalogue {
     /// As [`Self::insert`].
     pub fn expect(
         &self,
-        (session, name): (&SessionName, &DatasetName),
+        name: &DatasetName,
         bytes: u64,
         config: &Config,
     ) -> Result<UploadPlace, Refused> {
@@ -131,7 +171,9 @@ impl Catalogue {
         room(&sessions, &arriving, name, bytes, config)?;
         let number = arriving.number;
         arriving.number += 1;
-        arriving.uploads.insert(number, (session.clone(), bytes));
+        if let Some(session) = &name.session {
+            arriving.uploads.insert(number, (session.clone(), bytes));
+        }
         Ok(UploadPlace {
             arriving: Arc::clone(&self.arriving),
             number,

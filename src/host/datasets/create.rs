@@ -14,24 +14,34 @@ use crate::host::caller::Caller;
 use crate::host::disk_thread::on_disk_thread;
 use crate::host::refused::{NotStored, Refused};
 use crate::nn::{Dtype, Scalar};
-use crate::training::{DatasetName, RequestId, SessionName};
+use crate::training::{DatasetName, Id, RequestId, SessionName};
 
 /// A request to create a dataset.
 pub struct NewDataset {
     /// The session.
     pub session: SessionName,
-    /// The dataset's name, in that session.
-    pub name: DatasetName,
+    /// The dataset's id in it.
+    pub id: Id,
     /// What will arrive.
     pub header: UploadHeader,
     /// The request, if it is remembered.
     pub request: Option<RequestId>,
 }
 
+impl NewDataset {
+    /// The dataset's name.
+    pub fn name(&self) -> DatasetName {
+        DatasetName {
+            session: Some(self.session.clone()),
+            dataset: self.id.clone(),
+        }
+    }
+}
+
 /// How the creation of a dataset begins.
 pub enum Begun {
     /// The same request created it before.
-    Made(DatasetState),
+    Made(Box<DatasetState>),
     /// The rows can come.
     New(Box<DatasetReceiver>),
 }
@@ -76,12 +86,11 @@ impl Host {
     pub async fn begin_dataset(&self, new: NewDataset) -> Result<Begun, Refused> {
         self.registry().session(&new.session, self.now())?;
         if let Some(made) = self.made_before(&new).await? {
-            return Ok(Begun::Made(made));
+            return Ok(Begun::Made(Box::new(made)));
         }
         new.header.check()?;
         let bytes = new.header.data_bytes().unwrap_or(u64::MAX);
-        let names = (&new.session, &new.name);
-        let place = self.datasets.expect(names, bytes, &self.config)?;
+        let place = self.datasets.expect(&new.name(), bytes, &self.config)?;
         let created = self.now().date;
         let sink = if self.persistence.is_on() {
             self.keep_session(&new.session).await?;
@@ -118,14 +127,11 @@ impl Host {
             return Ok(None);
         };
         let opened = entry.open().await?;
-        Ok(Some(DatasetState { entry, opened }))
+        Ok(Some(DatasetState::of(entry, &opened)))
     }
 
     async fn file_sink(&self, new: &NewDataset, created: SystemTime) -> Result<Sink, Refused> {
-        let path = self
-            .persistence
-            .new_dataset(&new.session, &new.name.dataset)
-            .await?;
+        let path = self.persistence.new_dataset(&new.session, &new.id).await?;
         let path = path.ok_or(Refused::Bug)?;
         let note = Note {
             created,
@@ -161,7 +167,7 @@ impl Host {
             place,
             sink,
         } = receiver;
-        let name = &new.name;
+        let name = new.name();
         // Held until the dataset is registered, so that a deletion of the session waits.
         let _turn = self.session_turns.take(&new.session).await;
         self.registry().session(&new.session, self.now())?;
@@ -170,7 +176,7 @@ impl Host {
             return Ok(made);
         }
         // Another upload of this name may have been faster; its file must not be replaced.
-        if self.datasets.get(name).is_some() {
+        if self.datasets.get(&name).is_some() {
             return Err(Refused::DatasetTaken(name.clone()));
         }
         let memory = &self.datasets.memory;
@@ -185,18 +191,18 @@ impl Host {
             Sink::Memory32(numbers) => Source::Memory(self.in_memory(&new, numbers).await?),
             Sink::Memory64(numbers) => Source::Memory(self.in_memory(&new, numbers).await?),
         };
-        let entry = DatasetEntry::new(name.clone(), source, about, bytes, memory);
+        let entry = DatasetEntry::new(name, source, about, bytes, memory);
         let opened = entry.open().await?;
         let entry = Arc::new(entry);
         drop(place);
         if let Err(refused) = self.datasets.insert(Arc::clone(&entry), &self.config) {
-            let dataset = &name.dataset;
             self.persistence
-                .delete_dataset(&new.session, dataset)
+                .delete_dataset(&new.session, &new.id)
                 .await?;
             return Err(refused);
         }
-        Ok(DatasetState { entry, opened })
+        self.note_datasets(&new.session);
+        Ok(DatasetState::of(entry, &opened))
     }
 
     async fn in_memory<T: Scalar>(
@@ -222,11 +228,6 @@ impl Host {
 }
 
 impl DatasetReceiver {
-    /// The name of the new dataset.
-    pub fn name(&self) -> &DatasetName {
-        &self.new.name
-    }
-
     /// Adds rows.
     ///
     /// # Errors

@@ -24,6 +24,12 @@ impl Host {
         .await
     }
 
+    /// Tells the registry how many datasets a session has.
+    pub(super) fn note_datasets(&self, session: &SessionName) {
+        let count = self.datasets.count(session);
+        self.registry().note_datasets(session, count);
+    }
+
     async fn remove_dataset(
         self: &Arc<Self>,
         session: &SessionName,
@@ -42,6 +48,7 @@ impl Host {
             .delete_dataset(session, &name.dataset)
             .await?;
         self.datasets.remove(name);
+        self.note_datasets(session);
         Ok(())
     }
 }

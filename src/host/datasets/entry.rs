@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use backpropd_datasets::{Dataset, OpenOptions, ReadError, Standardization, digits, open};
+use backpropd_datasets::{
+    Dataset, OpenOptions, ReadError, Standardization, Summary, digits, open, read_summary,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -148,16 +150,31 @@ pub struct DatasetEntry {
     pub deleted: CancellationToken,
     source: Source,
     memory: Arc<DatasetMemory>,
-    opened: Mutex<Option<(Opened, Instant)>>,
+    opened: Mutex<OpenDataset>,
+    /// As it was when it was last opened.
+    summary: std::sync::Mutex<Option<Summary>>,
 }
+
+/// A dataset that is open, and when it was last used.
+type OpenDataset = Option<(Opened, Instant)>;
 
 /// A dataset for a reply.
 #[derive(Clone, Debug)]
 pub struct DatasetState {
     /// Its place in the catalogue.
     pub entry: Arc<DatasetEntry>,
-    /// Its contents.
-    pub opened: Opened,
+    /// What it is; `None` if that can only be told by reading all of its file.
+    pub summary: Option<Summary>,
+}
+
+impl DatasetState {
+    /// Of a dataset that is open.
+    pub fn of(entry: Arc<DatasetEntry>, opened: &Opened) -> Self {
+        Self {
+            entry,
+            summary: Some(opened.dataset.summary()),
+        }
+    }
 }
 
 impl DatasetEntry {
@@ -178,6 +195,7 @@ impl DatasetEntry {
             source,
             memory: Arc::clone(memory),
             opened: Mutex::default(),
+            summary: std::sync::Mutex::default(),
         }
     }
 
@@ -204,8 +222,44 @@ impl DatasetEntry {
                 error,
             }
         })?;
-        *opened = Some((new.clone(), Instant::now()));
+        self.keep(&mut opened, &new);
         Ok(new)
+    }
+
+    fn keep(&self, opened: &mut OpenDataset, new: &Opened) {
+        *opened = Some((new.clone(), Instant::now()));
+        *self.known_summary() = Some(new.dataset.summary());
+    }
+
+    fn known_summary(&self) -> std::sync::MutexGuard<'_, Option<Summary>> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it is, without opening it: as it was when it was last opened, or else as the header of its file says. `None`
+    /// for a file that was never opened and has no such header.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub async fn summary(&self) -> Result<Option<Summary>, Refused> {
+        if let Some(summary) = self.known_summary().clone() {
+            return Ok(Some(summary));
+        }
+        let Source::File { path, .. } = &self.source else {
+            return Ok(Some(self.open().await?.dataset.summary()));
+        };
+        if path
+            .extension()
+            .is_none_or(|ending| ending != "safetensors")
+        {
+            return Ok(None);
+        }
+        let path = path.clone();
+        let read = on_disk_thread(move || read_summary(&path)).await;
+        let read = read.map_err(|_| Refused::Bug)?;
+        read.map_err(|error| Refused::DatasetUnreadable {
+            name: self.name.clone(),
+            error: error.fault.to_string(),
+        })
     }
 
     /// [`Self::open`] at startup.
@@ -218,7 +272,7 @@ impl DatasetEntry {
             return Ok(opened.clone());
         }
         let new = self.source.open(&self.memory)?;
-        *opened = Some((new.clone(), Instant::now()));
+        self.keep(&mut opened, &new);
         Ok(new)
     }
 

@@ -11,7 +11,7 @@ mod samples;
 mod selected;
 mod startup;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, SharedDataset};
 pub use create::{Begun, NewDataset, Piece};
 pub use entry::DatasetState;
 pub use samples::Found;

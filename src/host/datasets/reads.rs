@@ -27,11 +27,12 @@ impl Host {
     pub async fn describe_dataset(&self, name: &DatasetName) -> Result<DatasetState, Refused> {
         let entry = self.find_dataset(name)?;
         let opened = entry.open().await?;
-        Ok(DatasetState { entry, opened })
+        Ok(DatasetState::of(entry, &opened))
     }
 
     /// A page of the shared datasets, or of a session's: at most `size` after the id `after`, and the id after which the
-    /// next page begins. Datasets that cannot be read are left out; a request for one of them says why.
+    /// next page begins. None is opened. Datasets whose header cannot be read are left out; a request for one of them says
+    /// why.
     ///
     /// # Errors
     /// No such session.
@@ -52,8 +53,8 @@ impl Host {
         entries.truncate(size);
         let mut page = Vec::with_capacity(entries.len());
         for entry in entries {
-            if let Ok(opened) = entry.open().await {
-                page.push(DatasetState { entry, opened });
+            if let Ok(summary) = entry.summary().await {
+                page.push(DatasetState { entry, summary });
             }
         }
         Ok((page, next))

@@ -59,10 +59,7 @@ impl HeldOutParts {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"TrainBatch with an evaluation 1");
         hasher.update(rest);
-        let (is_epochs, every) = match self.every {
-            Length::Steps(steps) => (false, steps),
-            Length::Epochs(epochs) => (true, epochs),
-        };
+        let (is_epochs, every) = self.every.parts();
         hasher.update(&[u8::from(is_epochs), u8::from(self.keeps_best)]);
         for number in [every, self.patience.unwrap_or(0)] {
             hasher.update(&number.to_le_bytes());
@@ -79,6 +76,16 @@ pub enum Length {
     Steps(u64),
     /// This many passes over the batch.
     Epochs(u64),
+}
+
+impl Length {
+    /// Whether it counts epochs, and how many of them, or of the steps; for fingerprints.
+    fn parts(self) -> (bool, u64) {
+        match self {
+            Self::Steps(steps) => (false, steps),
+            Self::Epochs(epochs) => (true, epochs),
+        }
+    }
 }
 
 /// Limits on the size of a run.
@@ -274,10 +281,7 @@ impl RunParts {
     /// The fingerprint of a request that names a dataset: what it says, so that a repeated request is known even if the
     /// dataset has been deleted since.
     fn fingerprint_on(&self, rows: &DatasetRows) -> Fingerprint {
-        let (is_epochs, length) = match self.length {
-            Length::Steps(steps) => (false, steps),
-            Length::Epochs(epochs) => (true, epochs),
-        };
+        let (is_epochs, length) = self.length.parts();
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"TrainBatch on a dataset 1");
         let flags = [

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use backpropd_datasets::{Moments, Standardization, TruthKind, UploadHeader};
+use backpropd_datasets::{Moments, Standardization, Summary, TruthKind, UploadHeader};
 
 use super::shared_fields::timestamp;
 use super::spec::{read_enum, to_i32};
@@ -188,28 +188,35 @@ fn read_standardization(given: pb::Standardization) -> Standardization {
 
 /// Describes a dataset; `is_whole` adds the names of classes and the constants.
 pub fn write_dataset(state: &DatasetState, is_whole: bool) -> pb::Dataset {
-    let dataset = &state.opened.dataset;
-    let names = match dataset.truth() {
+    let named = pb::Dataset {
+        name: state.entry.name.to_string(),
+        create_time: state.entry.created.map(timestamp),
+        ..Default::default()
+    };
+    let Some(Summary { header, digest }) = &state.summary else {
+        return named;
+    };
+    let names = match &header.truth {
         TruthKind::Labels { names } => &names[..],
         TruthKind::Targets { .. } => &[],
     };
-    let constants = dataset.standardization().filter(|_| is_whole);
+    let constants = header.standardization.as_ref().filter(|_| is_whole);
+    let bytes = header.data_bytes().and_then(|bytes| bytes.try_into().ok());
     pb::Dataset {
-        name: state.entry.name.to_string(),
-        rows: i64::try_from(dataset.rows()).unwrap_or(i64::MAX),
-        features: to_i32(dataset.features()),
-        target_columns: to_i32(dataset.truth().target_columns()),
-        classes: to_i32(dataset.truth().classes()),
+        rows: i64::try_from(header.rows).unwrap_or(i64::MAX),
+        features: to_i32(header.features),
+        target_columns: to_i32(header.truth.target_columns()),
+        classes: to_i32(header.truth.classes()),
         class_names: if is_whole { names.to_vec() } else { Vec::new() },
-        dtype: match dataset.dtype() {
+        dtype: match header.dtype {
             Dtype::Float32 => pb::Dtype::Float32,
             Dtype::Float64 => pb::Dtype::Float64,
         }
         .into(),
-        digest: dataset.digest().to_string(),
-        bytes: i64::try_from(dataset.data_bytes()).unwrap_or(i64::MAX),
+        digest: digest.to_string(),
+        bytes: bytes.unwrap_or(i64::MAX),
         standardization: constants.map(write_standardization),
-        create_time: state.entry.created.map(timestamp),
+        ..named
     }
 }
 

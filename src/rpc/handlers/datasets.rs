@@ -113,7 +113,7 @@ async fn receive(
     let new = read_new(header, &mut violations)?;
     let new = violations.into_result(new).map_err(Refused::from)?;
     let mut receiver = match host.begin_dataset(new).await? {
-        Begun::Made(state) => return Ok(state),
+        Begun::Made(state) => return Ok(*state),
         Begun::New(receiver) => *receiver,
     };
     while let Some(message) = next_message(&mut messages, host, AGAIN).await? {
@@ -148,12 +148,9 @@ fn read_new(
     Ok(session
         .zip(dataset)
         .zip(upload)
-        .map(|((session, dataset), header)| NewDataset {
-            name: DatasetName {
-                session: Some(session.clone()),
-                dataset,
-            },
+        .map(|((session, id), header)| NewDataset {
             session,
+            id,
             header,
             request,
         }))

@@ -37,6 +37,8 @@ pub struct Registry<M> {
 #[derive(Debug)]
 struct Session<M> {
     models: BTreeMap<Id, RegisteredModel<M>>,
+    /// Number of its datasets.
+    datasets: usize,
     /// Bytes of its models.
     bytes: usize,
     requests: RequestLog<Id>,
@@ -57,7 +59,7 @@ struct Session<M> {
     is_closing: bool,
     /// The address that created it; unknown after a restart.
     owner: Option<Owner>,
-    /// How long it survives without a call while it has no model.
+    /// How long it survives without a call while it has neither a model nor a dataset.
     empty_ttl: Duration,
     /// The damage to its record on disk, if any.
     damage: Option<String>,

@@ -49,7 +49,7 @@ impl<M> Registry<M> {
 impl<M> Session<M> {
     /// How long the session survives without a call.
     pub(super) fn life(&self) -> Duration {
-        if self.models.is_empty() {
+        if self.models.is_empty() && self.datasets == 0 {
             self.ttl.min(self.empty_ttl)
         } else {
             self.ttl

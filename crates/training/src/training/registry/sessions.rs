@@ -139,6 +139,13 @@ impl<M> Registry<M> {
             .collect()
     }
 
+    /// Notes how many datasets a session has: one that has some lives as long as one with models.
+    pub fn note_datasets(&mut self, name: &SessionName, count: usize) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.datasets = count;
+        }
+    }
+
     /// The time each session has been without a call.
     pub fn ages(&self, now: Now) -> BTreeMap<SessionName, Duration> {
         let sessions = self.sessions.iter();
@@ -158,6 +165,7 @@ impl<M> Session<M> {
     ) -> Self {
         Self {
             models: BTreeMap::new(),
+            datasets: 0,
             bytes: 0,
             requests: RequestLog::new(remembered_requests),
             made_by: record.made_by,
