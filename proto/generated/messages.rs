@@ -146,7 +146,7 @@ pub struct Dataset {
     #[prost(enumeration = "Dtype", tag = "7")]
     pub dtype: i32,
     /// BLAKE3 digest of the shapes, the number type, the classes, all entries and `standardization`, in hexadecimal. Equal
-    /// digests mean equal samples, whatever the file format.
+    /// digests mean equal samples, in any file format.
     #[prost(string, tag = "8")]
     pub digest: ::prost::alloc::string::String,
     /// Size of the inputs, and of the targets or labels, in bytes.
@@ -657,7 +657,8 @@ pub mod dataset_service_client {
                 .insert(GrpcMethod::new("backprop.v1.DatasetService", "GetDataset"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the shared datasets, or those of a session, in the order of their names.
+        /// Lists the shared datasets, or those of a session, in the order of their names. None is opened: a shared file of
+        /// another format than .safetensors has only its name until a call uses it, such as GetDataset.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.DatasetService/ListDatasets
         pub async fn list_datasets(
             &mut self,
@@ -711,6 +712,38 @@ pub mod dataset_service_client {
         }
     }
 }
+/// Held-out figures after a step.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct HeldOutMetrics {
+    /// The model's step.
+    #[prost(int64, tag = "1")]
+    pub step: i64,
+    /// Epoch, from 1.
+    #[prost(int32, tag = "2")]
+    pub epoch: i32,
+    /// Loss on the held-out samples, with the reduction of the model.
+    #[prost(double, tag = "3")]
+    pub loss: f64,
+    /// Fraction of correctly classified samples; for CROSS_ENTROPY and BINARY_CROSS_ENTROPY.
+    #[prost(double, optional, tag = "4")]
+    pub accuracy: ::core::option::Option<f64>,
+    /// R², the coefficient of determination, averaged over the outputs; for a regression.
+    #[prost(double, optional, tag = "5")]
+    pub determination: ::core::option::Option<f64>,
+    /// Whether the loss is the smallest of the run so far.
+    #[prost(bool, tag = "6")]
+    pub is_best: bool,
+}
+impl ::prost::Name for HeldOutMetrics {
+    const NAME: &'static str = "HeldOutMetrics";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.HeldOutMetrics".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.HeldOutMetrics".into()
+    }
+}
 /// A run: one TrainBatch from its turn to its last commit.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Run {
@@ -747,6 +780,12 @@ pub struct Run {
     /// Time of the end; absent while the run is in progress.
     #[prost(message, optional, tag = "11")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Figures of the last evaluation so far; absent without `HeldOut`, and before the first evaluation.
+    #[prost(message, optional, tag = "12")]
+    pub last_held_out: ::core::option::Option<HeldOutMetrics>,
+    /// Figures of the evaluation with the smallest loss so far.
+    #[prost(message, optional, tag = "13")]
+    pub best_held_out: ::core::option::Option<HeldOutMetrics>,
 }
 impl ::prost::Name for Run {
     const NAME: &'static str = "Run";
@@ -1657,38 +1696,6 @@ impl ::prost::Name for HeldOut {
         "/backprop.v1.HeldOut".into()
     }
 }
-/// Held-out figures after a step.
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
-pub struct HeldOutMetrics {
-    /// The model's step.
-    #[prost(int64, tag = "1")]
-    pub step: i64,
-    /// Epoch, from 1.
-    #[prost(int32, tag = "2")]
-    pub epoch: i32,
-    /// Loss on the held-out samples, with the reduction of the model.
-    #[prost(double, tag = "3")]
-    pub loss: f64,
-    /// Fraction of correctly classified samples; for CROSS_ENTROPY and BINARY_CROSS_ENTROPY.
-    #[prost(double, optional, tag = "4")]
-    pub accuracy: ::core::option::Option<f64>,
-    /// R², the coefficient of determination, averaged over the outputs; for a regression.
-    #[prost(double, optional, tag = "5")]
-    pub determination: ::core::option::Option<f64>,
-    /// Whether the loss is the smallest of the run so far.
-    #[prost(bool, tag = "6")]
-    pub is_best: bool,
-}
-impl ::prost::Name for HeldOutMetrics {
-    const NAME: &'static str = "HeldOutMetrics";
-    const PACKAGE: &'static str = "backprop.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "backprop.v1.HeldOutMetrics".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/backprop.v1.HeldOutMetrics".into()
-    }
-}
 /// The first event of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Started {
@@ -2476,7 +2483,8 @@ pub mod watch_model_response {
     /// The event.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
-        /// The model when the watch began.
+        /// The model when the watch began, and after each ApplyGradients, SetParameters and UpdateModel; changes in quick
+        /// succession can be one event.
         #[prost(message, tag = "1")]
         Model(super::Model),
         /// A run has started.
@@ -2700,6 +2708,13 @@ pub struct GetRunResponse {
     /// the run reach that number.
     #[prost(int64, tag = "3")]
     pub metrics_every: i64,
+    /// Held-out figures in the order of the steps, thinned like `metrics`: of the run's first evaluation, of every nth one
+    /// after it, and of its last one so far.
+    #[prost(message, repeated, tag = "4")]
+    pub held_out: ::prost::alloc::vec::Vec<HeldOutMetrics>,
+    /// The n of `held_out`; it doubles like `metrics_every`.
+    #[prost(int64, tag = "5")]
+    pub held_out_every: i64,
 }
 impl ::prost::Name for GetRunResponse {
     const NAME: &'static str = "GetRunResponse";
@@ -5452,7 +5467,7 @@ pub struct CreateSessionRequest {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
     /// Time to live without a call; at most the server's `session_ttl_seconds`. Default that setting, and
-    /// `empty_session_ttl_seconds` as long as the session has no model.
+    /// `empty_session_ttl_seconds` as long as the session has neither a model nor a dataset.
     #[prost(message, optional, tag = "2")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
     /// Makes the request idempotent: repeating it returns the session of the first request while it exists. Requires a

@@ -33,7 +33,8 @@ pub mod dataset_service_server {
             tonic::Response<::backpropd_client::pb::GetDatasetResponse>,
             tonic::Status,
         >;
-        /// Lists the shared datasets, or those of a session, in the order of their names.
+        /// Lists the shared datasets, or those of a session, in the order of their names. None is opened: a shared file of
+        /// another format than .safetensors has only its name until a call uses it, such as GetDataset.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.DatasetService/ListDatasets
         async fn list_datasets(
             &self,

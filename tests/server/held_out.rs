@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::fixture::{
     Server, Training, bad_fields, copy_of, create, create_homework, create_in, create_session, get,
-    homework, inputs, layer, next, run, tensor, train,
+    homework, inputs, layer, next, now, run, tensor, train, until,
 };
 
 /// The events of a run: its held-out figures and its end.
@@ -179,6 +179,81 @@ async fn the_best_parameters_are_kept_and_survive_a_crash() {
     let restored = restored.expect("it is there");
     assert_eq!(restored.weights_digest, completed.weights_digest);
     assert_eq!(restored.step, 30);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_late_sees_the_figures() {
+    let server = Server::with(|config| config.run_metrics = 4).await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    for epochs in [3, 20] {
+        let (figures, _) = events(&mut client, evaluated(&model, epochs, held_out())).await;
+        let request = pb::ListRunsRequest {
+            model: model.name.clone(),
+        };
+        let runs = client.list_runs(request).await.expect("it is there");
+        let run = runs.into_inner().runs.remove(0);
+        let best = figures.iter().rfind(|figure| figure.is_best);
+        assert_eq!(run.last_held_out.as_ref(), figures.last());
+        assert_eq!(run.best_held_out.as_ref(), best);
+        let request = pb::GetRunRequest { name: run.name };
+        let shown = client.get_run(request).await.expect("it is there");
+        let shown = shown.into_inner();
+        if epochs == 3 {
+            assert_eq!((&shown.held_out, shown.held_out_every), (&figures, 1));
+            continue;
+        }
+        let every = usize::try_from(shown.held_out_every).expect("positive");
+        let mut thinned: Vec<_> = figures.iter().step_by(every).cloned().collect();
+        thinned.extend(
+            figures
+                .last()
+                .filter(|last| thinned.last() != Some(last))
+                .cloned(),
+        );
+        assert!(every > 1 && thinned.len() <= 4, "{every}");
+        assert_eq!(shown.held_out, thinned);
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_run_counts_its_patience_anew_from_its_own_first_evaluation() {
+    const PATIENCE: i64 = 2_000;
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let request = pb::TrainBatchRequest {
+        // Nothing is learnt: no evaluation is better than the first one.
+        learning_rate: Some(0.0),
+        request_id: "resumed".to_owned(),
+        ..evaluated(
+            &model,
+            1_000_000,
+            pb::HeldOut {
+                every_steps: 1,
+                patience: PATIENCE as i32,
+                keep_best: true,
+                ..held_out()
+            },
+        )
+    };
+    let first = client.train_batch(request.clone()).await;
+    let mut first = first.expect("a good request").into_inner();
+    loop {
+        let message = next(&mut first).await.expect("it trains");
+        if let Some(Event::HeldOut(_)) = message.and_then(|message| message.event) {
+            break;
+        }
+    }
+    drop(first);
+    until(async || !now(&mut server.training().await, &model).await.training).await;
+    let stopped_at = now(&mut client, &model).await.step;
+    assert!(0 < stopped_at && stopped_at < PATIENCE, "{stopped_at}");
+
+    let (_, completed) = events(&mut client, request).await;
+    assert_eq!(completed.stop_reason(), pb::StopReason::Patience);
+    assert_eq!(completed.best_step, Some(stopped_at + 1));
+    assert_eq!(completed.steps_done, stopped_at + 1 + PATIENCE);
 }
 
 #[tokio::test]

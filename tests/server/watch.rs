@@ -5,8 +5,8 @@ use pb::watch_model_response::Event;
 use tonic::{Code, Streaming};
 
 use crate::fixture::{
-    FOREVER, Server, Training, create_homework, homework_parameters, next, refused, run, train,
-    under_way,
+    FOREVER, Server, Training, create_homework, homework_parameters, inputs, next, refused, run,
+    targets, train, under_way,
 };
 
 async fn watch(client: &mut Training, model: &pb::Model) -> Streaming<pb::WatchModelResponse> {
@@ -47,6 +47,71 @@ async fn delete(client: &mut Training, model: &pb::Model) {
     let name = model.name.clone();
     let reply = client.delete_model(pb::DeleteModelRequest { name }).await;
     reply.expect("it is there");
+}
+
+#[tokio::test]
+async fn a_watcher_sees_the_changes_of_calls_that_are_no_run() {
+    let server = Server::start().await;
+    let mut client = server.training().await;
+    let model = create_homework(&mut client).await;
+    let mut stream = watch(&mut server.training().await, &model).await;
+    let mut changed = async || match event(&mut stream).await {
+        Some(Event::Model(model)) => model,
+        other => panic!("no run: {other:?}"),
+    };
+    assert_eq!(changed().await.step, 0);
+    let gradients = pb::GradientsRequest {
+        target: Some(pb::gradients_request::Target::Model(model.name.clone())),
+        include: vec![pb::Quantity::DW.into(), pb::Quantity::DB.into()],
+        ..sample()
+    };
+    let gradients = client.gradients(gradients).await.expect("a good request");
+    let apply = pb::ApplyGradientsRequest {
+        model: model.name.clone(),
+        gradients: vec![pb::GradientSet {
+            tensors: gradients.into_inner().tensors,
+            weight: None,
+        }],
+        ..Default::default()
+    };
+    for step in [1, 2] {
+        let applied = client.apply_gradients(apply.clone()).await;
+        let applied = applied.expect("a good request").into_inner();
+        let seen = changed().await;
+        assert_eq!((seen.step, applied.step), (step, step));
+        assert_eq!(seen.weights_digest, applied.weights_digest);
+    }
+    let set = pb::SetParametersRequest {
+        model: model.name.clone(),
+        parameters: homework_parameters(),
+        ..Default::default()
+    };
+    let set = client.set_parameters(set).await.expect("a good request");
+    let seen = changed().await;
+    assert_eq!(seen.weights_digest, set.into_inner().weights_digest);
+    let update = pb::UpdateModelRequest {
+        model: model.name.clone(),
+        spec: Some(pb::ModelSpec {
+            clip_norm: 0.5,
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["clip_norm".to_owned()],
+        }),
+        ..Default::default()
+    };
+    client.update_model(update).await.expect("a good request");
+    let spec = changed().await.spec.expect("a spec");
+    assert_eq!(spec.clip_norm, 0.5);
+}
+
+/// The fixture's batch.
+fn sample() -> pb::GradientsRequest {
+    pb::GradientsRequest {
+        inputs: Some(inputs()),
+        targets: Some(targets()),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]

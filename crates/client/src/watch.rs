@@ -47,7 +47,8 @@ impl Watch {
         Ok(watch)
     }
 
-    /// The next event, or `None` after the model was deleted. Cancelling the future loses no event that was received.
+    /// The next event, or `None` after the model was deleted. `Model` comes first, and again after a call other than
+    /// TrainBatch has changed the model. Cancelling the future loses no event that was received.
     ///
     /// After a broken connection, the events continue with another `Model`, whose `step` says where. Steps that were
     /// computed in the meantime are not reported. A server that was killed goes back to its last committed step, so

@@ -187,6 +187,13 @@ impl ModelEntry {
         self.turns.writers() > 0
     }
 
+    /// Tells the model's watchers that a call that is no run has changed it.
+    pub fn tell_watchers(&self) {
+        for watcher in self.feeds() {
+            watcher.model_changed();
+        }
+    }
+
     /// The feeds of the model's watchers.
     pub fn feeds(&self) -> Vec<Arc<Feed>> {
         self.lock_feeds().clone()

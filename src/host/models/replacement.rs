@@ -124,6 +124,7 @@ async fn replace<T: ModelScalar>(
     let turn = Arc::new(turn);
     let stored = host.commit(&entry, &turn, &model, before, None).await;
     stored?;
+    entry.tell_watchers();
     Ok(done)
 }
 

@@ -100,5 +100,6 @@ async fn replace<T: ModelScalar>(
     host.commit(&entry, &turn, &updated, before, None).await?;
     // Readers that hold the model before it see a state that was current when they began; writers ask anew in their turn.
     entry.model.replace(T::any(updated));
+    entry.tell_watchers();
     Ok(())
 }

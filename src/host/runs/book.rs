@@ -51,8 +51,9 @@ impl RunBook {
             boot: self.boot,
             number: self.next.fetch_add(1, Ordering::Relaxed),
         };
-        let curve = Curve::new(self.most_metrics, Arc::clone(&self.memory));
-        let record = RunRecord::new(id, request_id, curve);
+        let metrics = Curve::new(self.most_metrics, Arc::clone(&self.memory));
+        let held_out = Curve::new(self.most_metrics, Arc::clone(&self.memory));
+        let record = RunRecord::new(id, request_id, metrics, held_out);
         runs.open(record, self.most_runs)
     }
 

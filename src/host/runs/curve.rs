@@ -1,8 +1,9 @@
-//! The metrics of a run, thinned to a bounded number of points, for readers that come late.
+//! The metrics and the held-out figures of a run, thinned to a bounded number of points, for readers that come late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::held_out::HeldOutMetrics;
 use crate::training::StepMetrics;
 
 /// A curve may take this part of the memory that is free, so that the curves of one client leave room for others.
@@ -41,25 +42,43 @@ impl HistoryMemory {
     }
 }
 
-/// The metrics of a run: of its first step, of every n-th step after it, and of its last step so far.
+/// A point of a curve.
+pub trait Point: Copy {
+    /// The model's step, which rises from point to point.
+    fn step(&self) -> u64;
+}
+
+impl Point for StepMetrics {
+    fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+impl Point for HeldOutMetrics {
+    fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+/// The figures of a run: of its first step or evaluation, of every n-th one after it, and of its last one so far.
 #[derive(Debug)]
-pub struct Curve {
-    first: Option<StepMetrics>,
-    /// Every n-th step after the first.
-    points: Vec<StepMetrics>,
-    last: Option<StepMetrics>,
+pub struct Curve<P> {
+    first: Option<P>,
+    /// Every n-th one after the first.
+    points: Vec<P>,
+    last: Option<P>,
     /// The n; doubled when there is no room for another point.
     every: u64,
-    /// Number of steps seen.
+    /// Number of points seen.
     seen: u64,
-    /// Limit on the points, the first and the last step included.
+    /// Limit on the points, the first and the last one included.
     most: usize,
     memory: Arc<HistoryMemory>,
     held: usize,
 }
 
-impl Curve {
-    /// An empty curve of at most `most` points, the first and the last step included.
+impl<P: Point> Curve<P> {
+    /// An empty curve of at most `most` points, the first and the last one included.
     pub fn new(most: usize, memory: Arc<HistoryMemory>) -> Self {
         Self {
             first: None,
@@ -73,8 +92,8 @@ impl Curve {
         }
     }
 
-    /// Adds the next steps of the run. The cost is that of the points that are stored, not of the steps.
-    pub fn add(&mut self, steps: &[StepMetrics]) {
+    /// Adds the next points of the run. The cost is that of the points that are stored, not of those given.
+    pub fn add(&mut self, steps: &[P]) {
         let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
             return;
         };
@@ -102,19 +121,19 @@ impl Curve {
         taken
     }
 
-    /// The points in order, and the n of every n-th step.
-    pub fn points(&self) -> (Vec<StepMetrics>, u64) {
+    /// The points in order, and the n of every n-th one.
+    pub fn points(&self) -> (Vec<P>, u64) {
         let inner = self.first.iter().chain(&self.points);
         let shown = self.points.last().or(self.first.as_ref());
         let last = self
             .last
             .as_ref()
-            .filter(|last| shown.is_some_and(|shown| shown.step < last.step));
+            .filter(|last| shown.is_some_and(|shown| shown.step() < last.step()));
         (inner.chain(last).copied().collect(), self.every)
     }
 
-    /// The last step so far.
-    pub fn last(&self) -> Option<&StepMetrics> {
+    /// The last one so far.
+    pub fn last(&self) -> Option<&P> {
         self.last.as_ref()
     }
 
@@ -130,7 +149,7 @@ impl Curve {
         // No more than the steps at hand at first, so that a short run takes what it needs.
         let due = usize::try_from(more.div_ceil(self.every)).unwrap_or(usize::MAX);
         let wanted = due.max(2 * length).min(most);
-        let bytes = wanted.saturating_sub(capacity) * size_of::<StepMetrics>();
+        let bytes = wanted.saturating_sub(capacity) * size_of::<P>();
         if wanted <= length || !self.memory.take(bytes, self.held) {
             return false;
         }
@@ -150,7 +169,7 @@ impl Curve {
     }
 }
 
-impl Drop for Curve {
+impl<P> Drop for Curve<P> {
     fn drop(&mut self) {
         self.memory.give_back(self.held);
     }

@@ -25,6 +25,8 @@ pub struct HeldOutPlan<T> {
 pub struct HeldOutMetrics {
     /// The model's step.
     pub step: u64,
+    /// The pass over the samples, from 1.
+    pub epoch: u64,
     /// The loss.
     pub loss: f64,
     /// For losses with classes.
@@ -89,7 +91,7 @@ impl<T: Scalar> HeldOut<T> {
     pub fn note(
         &mut self,
         committed: &Arc<Committed<T>>,
-        steps_done: u64,
+        (steps_done, epoch): (u64, u64),
         evaluated: &Evaluated,
     ) -> (HeldOutMetrics, bool) {
         let loss = evaluated.loss;
@@ -107,6 +109,7 @@ impl<T: Scalar> HeldOut<T> {
         self.last = Some(steps_done);
         let metrics = HeldOutMetrics {
             step: committed.step,
+            epoch,
             loss,
             accuracy: evaluated.accuracy,
             determination: evaluated.determination.as_ref().map(|all| all.overall),

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::curve::Curve;
 use super::event::{RunEnd, RunStart};
+use super::held_out::HeldOutMetrics;
 use crate::training::StepMetrics;
 
 /// The id of a run: unique on this server, and unlikely to have been given by one before a restart.
@@ -42,7 +43,9 @@ pub struct RunRecord {
 struct State {
     start: Option<(RunStart, SystemTime)>,
     end: Option<(RunEnd, SystemTime)>,
-    curve: Curve,
+    metrics: Curve<StepMetrics>,
+    held_out: Curve<HeldOutMetrics>,
+    best: Option<HeldOutMetrics>,
 }
 
 /// An event that happens once.
@@ -61,6 +64,10 @@ pub struct RunProgress {
     pub end: Option<(RunEnd, SystemTime)>,
     /// Its last step so far, if it has taken one.
     pub last: Option<StepMetrics>,
+    /// Its last evaluation so far.
+    pub last_held_out: Option<HeldOutMetrics>,
+    /// Its evaluation with the smallest loss so far.
+    pub best_held_out: Option<HeldOutMetrics>,
 }
 
 impl RunProgress {
@@ -77,7 +84,12 @@ impl RunProgress {
 
 impl RunRecord {
     /// A run that waits for its turn.
-    pub fn new(id: RunId, request_id: &str, curve: Curve) -> Self {
+    pub fn new(
+        id: RunId,
+        request_id: &str,
+        metrics: Curve<StepMetrics>,
+        held_out: Curve<HeldOutMetrics>,
+    ) -> Self {
         Self {
             id,
             request_id: request_id.to_owned(),
@@ -86,7 +98,9 @@ impl RunRecord {
             state: Mutex::new(State {
                 start: None,
                 end: None,
-                curve,
+                metrics,
+                held_out,
+                best: None,
             }),
         }
     }
@@ -118,7 +132,16 @@ impl RunRecord {
 
     /// Records steps. Training waits for this call.
     pub(super) fn steps(&self, steps: &[StepMetrics]) {
-        self.lock().curve.add(steps);
+        self.lock().metrics.add(steps);
+    }
+
+    /// Records an evaluation.
+    pub(super) fn held_out(&self, metrics: HeldOutMetrics) {
+        let mut state = self.lock();
+        state.held_out.add(&[metrics]);
+        if metrics.is_best {
+            state.best = Some(metrics);
+        }
     }
 
     /// Records the end.
@@ -129,7 +152,7 @@ impl RunRecord {
     /// Takes the memory to remember the run after its end; returns whether there is room.
     pub(super) fn hold(&self) -> bool {
         let bytes = size_of::<Self>() + self.request_id.len();
-        self.lock().curve.hold(bytes)
+        self.lock().metrics.hold(bytes)
     }
 
     /// Its state; `None` before its beginning.
@@ -138,7 +161,9 @@ impl RunRecord {
         Some(RunProgress {
             start: state.start?,
             end: state.end,
-            last: state.curve.last().copied(),
+            last: state.metrics.last().copied(),
+            last_held_out: state.held_out.last().copied(),
+            best_held_out: state.best,
         })
     }
 
@@ -150,7 +175,12 @@ impl RunRecord {
 
     /// Its metrics, and the n of every n-th step that they are of.
     pub fn metrics(&self) -> (Vec<StepMetrics>, u64) {
-        self.lock().curve.points()
+        self.lock().metrics.points()
+    }
+
+    /// Its held-out figures, and the n of every n-th evaluation that they are of.
+    pub fn evaluations(&self) -> (Vec<HeldOutMetrics>, u64) {
+        self.lock().held_out.points()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -38,8 +38,10 @@ pub enum Event {
     Started(RunStart),
     /// The run has taken steps.
     Steps(Vec<StepMetrics>),
-    /// The run has been evaluated, in this epoch.
-    HeldOut(HeldOutMetrics, u64),
+    /// The run has been evaluated.
+    HeldOut(HeldOutMetrics),
+    /// The model was changed by a call that is no run.
+    Changed,
     /// The run has ended; with the number of metrics dropped.
     Ended(RunEnd, u64),
 }
@@ -131,7 +133,7 @@ impl Feed {
     }
 
     /// Reports an evaluation.
-    pub fn held_out(&self, metrics: HeldOutMetrics, epoch: u64) {
+    pub fn held_out(&self, metrics: HeldOutMetrics) {
         let mut state = self.lock();
         let is_evaluation = |event: &Event| matches!(event, Event::HeldOut(..));
         if state.evaluations >= MOST_EVALUATIONS
@@ -140,9 +142,20 @@ impl Feed {
             state.events.remove(oldest);
             state.evaluations -= 1;
             state.dropped += 1;
+            state.join(oldest);
         }
         state.evaluations += 1;
-        state.push(Event::HeldOut(metrics, epoch));
+        state.push(Event::HeldOut(metrics));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Reports that a call that is no run has changed the model. A reader that has not seen an earlier change sees one.
+    pub fn model_changed(&self) {
+        let mut state = self.lock();
+        if !matches!(state.events.back(), Some(Event::Changed)) {
+            state.push(Event::Changed);
+        }
         drop(state);
         self.changed.notify_one();
     }
@@ -244,6 +257,27 @@ impl State {
         }
     }
 
+    /// Joins the metrics before and after a dropped event into one message, if they fit: a reader that is far behind has
+    /// no more messages to read than evaluations.
+    fn join(&mut self, at: usize) {
+        let Some(before) = at.checked_sub(1) else {
+            return;
+        };
+        let (Some(Event::Steps(first)), Some(Event::Steps(second))) =
+            (self.events.get(before), self.events.get(at))
+        else {
+            return;
+        };
+        if first.len() + second.len() > LARGEST_MESSAGE {
+            return;
+        }
+        if let Some(Event::Steps(second)) = self.events.remove(at)
+            && let Some(Event::Steps(first)) = self.events.get_mut(before)
+        {
+            first.extend(second);
+        }
+    }
+
     /// Drops every second buffered metric, and every second one to come. A run's first step stays.
     fn thin(&mut self) {
         self.stride = self.stride.saturating_mul(2);
@@ -321,6 +355,34 @@ mod tests {
         RunEnd::failed(&start, 0)
     }
 
+    /// An evaluation after each step, by a reader that looks only at the end.
+    #[test]
+    fn a_reader_that_is_far_behind_gets_the_latest_evaluations_of_a_long_run() {
+        let feed = feed(1, 1 << 14);
+        for step in 1..=10_000 {
+            feed.steps(&[metrics(step)]);
+            feed.held_out(HeldOutMetrics {
+                step,
+                epoch: step,
+                loss: 1.0,
+                accuracy: None,
+                determination: None,
+                is_best: false,
+            });
+        }
+        let (mut evaluated, mut steps) = (Vec::new(), Vec::new());
+        while let Some(event) = feed.lock().pop() {
+            match event.expect("the reader is not too slow") {
+                Event::HeldOut(metrics) => evaluated.push(metrics.step),
+                Event::Steps(batch) => steps.extend(batch.iter().map(|metrics| metrics.step)),
+                Event::Started(_) | Event::Changed | Event::Ended(..) => panic!("not reported"),
+            }
+        }
+        let first = 10_001 - MOST_EVALUATIONS as u64;
+        assert_eq!(evaluated, (first..=10_000).collect::<Vec<_>>());
+        assert_eq!(steps, (1..=10_000).collect::<Vec<_>>());
+    }
+
     #[test]
     fn every_step_reaches_a_reader_who_keeps_up() {
         let feed = feed(1, 16);
@@ -341,7 +403,7 @@ mod tests {
             assert!(state.buffered <= 16);
             let held = state.events.iter().map(|event| match event {
                 Event::Steps(steps) => steps.capacity(),
-                Event::Started(_) | Event::HeldOut(..) | Event::Ended(..) => 0,
+                Event::Started(_) | Event::HeldOut(_) | Event::Changed | Event::Ended(..) => 0,
             });
             assert!(held.sum::<usize>() <= 2 * 16);
         }

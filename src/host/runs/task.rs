@@ -317,10 +317,11 @@ impl<T: Scalar> RunTask<T> {
         // Readers see the steps before it first.
         self.report();
         let held_out = self.held_out.as_mut()?;
-        let (metrics, is_over) = held_out.note(run.current(), run.steps_done(), evaluated);
-        let epoch = run.epoch();
+        let taken = (run.steps_done(), run.epoch());
+        let (metrics, is_over) = held_out.note(run.current(), taken, evaluated);
         let concluded = (is_over || run.is_at_end()).then(|| held_out.conclude(&mut run));
-        self.notify(|feed| feed.held_out(metrics, epoch));
+        self.notify(|feed| feed.held_out(metrics));
+        self.record.held_out(metrics);
         self.stage = Some(match concluded {
             None => Stage::Running(run),
             Some((best_step, is_returned)) => {

@@ -53,6 +53,15 @@ impl Host {
 }
 
 impl Watch {
+    /// The model as it is now.
+    ///
+    /// # Errors
+    /// It was deleted.
+    pub async fn model(&self) -> Result<ModelState, Refused> {
+        let entry = Arc::clone(&self.entry);
+        self.host.describe_one(&self.caller, entry).await
+    }
+
     /// Waits for the next event; `None` after the last event of a deleted model, and after an error.
     pub async fn next(&mut self) -> Option<Result<Event, Refused>> {
         if self.over {

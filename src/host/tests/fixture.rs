@@ -194,7 +194,7 @@ pub async fn end_of(events: &RunEvents) -> (RunEnd, usize) {
     let mut reported = 0;
     loop {
         match events.next().await.expect("the reader keeps up") {
-            Event::Started(_) | Event::HeldOut(..) => {}
+            Event::Started(_) | Event::HeldOut(_) | Event::Changed => {}
             Event::Steps(steps) => reported += steps.len(),
             Event::Ended(end, dropped) => {
                 return (end, reported + usize::try_from(dropped).expect("small"));

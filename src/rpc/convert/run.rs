@@ -1,6 +1,7 @@
 //! Runs as messages.
 
 use super::shared_fields::timestamp;
+use super::training::held_out;
 use crate::fault::Violations;
 use crate::host::refused::Stop;
 use crate::host::runs::event::EndReason;
@@ -44,6 +45,8 @@ pub fn write_run(model: &ModelName, record: &RunRecord) -> Option<pb::Run> {
         learning_rate: progress.last.map(|last| last.learning_rate),
         start_time: Some(timestamp(started)),
         end_time: progress.end.map(|(_, ended)| timestamp(ended)),
+        last_held_out: progress.last_held_out.as_ref().map(held_out),
+        best_held_out: progress.best_held_out.as_ref().map(held_out),
     })
 }
 

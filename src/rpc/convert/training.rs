@@ -146,10 +146,10 @@ pub fn step_metrics(metrics: &StepMetrics) -> pb::StepMetrics {
 }
 
 /// Held-out figures.
-pub fn held_out(metrics: &HeldOutMetrics, epoch: u64) -> pb::HeldOutMetrics {
+pub fn held_out(metrics: &HeldOutMetrics) -> pb::HeldOutMetrics {
     pb::HeldOutMetrics {
         step: metrics.step.cast_signed(),
-        epoch: i32::try_from(epoch).unwrap_or(i32::MAX),
+        epoch: i32::try_from(metrics.epoch).unwrap_or(i32::MAX),
         loss: metrics.loss,
         accuracy: metrics.accuracy,
         determination: metrics.determination,

@@ -10,7 +10,7 @@ use crate::host::runs::model_runs::StopTarget;
 use crate::rpc::convert::run::{run_name, write_run};
 use crate::rpc::convert::shared_fields::{model_name, request_id};
 use crate::rpc::convert::spec::to_i32;
-use crate::rpc::convert::training::step_metrics;
+use crate::rpc::convert::training::{held_out, step_metrics};
 use crate::rpc::pb;
 use crate::training::ModelName;
 
@@ -96,9 +96,12 @@ pub async fn get(
     let (model, id) = violations.into_result(name).map_err(Refused::from)?;
     let run = host.find_run(caller, &model, &id).await?;
     let (metrics, every) = run.metrics();
+    let (evaluations, held_out_every) = run.evaluations();
     Ok(Response::new(pb::GetRunResponse {
         run: write_run(&model, &run),
         metrics: metrics.iter().map(step_metrics).collect(),
         metrics_every: every.cast_signed(),
+        held_out: evaluations.iter().map(held_out).collect(),
+        held_out_every: held_out_every.cast_signed(),
     }))
 }

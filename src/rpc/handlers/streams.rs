@@ -1,15 +1,18 @@
 //! Streams of messages: the events of one run or of a watched model, and what a client sends in pieces.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Status, Streaming};
 
 use crate::host::Host;
+use crate::host::models::lifecycle::ModelState;
 use crate::host::refused::{Refused, Stop};
 use crate::host::runs::step_feed::Event;
 use crate::host::runs::{RunEvents, Watch};
+use crate::rpc::convert::model::write_model;
 use crate::rpc::convert::training::{completed, held_out, progress, started};
 use crate::rpc::pb::{self, train_batch_response, watch_model_response};
 use crate::status::{Reason, Refusal};
@@ -27,9 +30,9 @@ pub fn run_events(events: RunEvents) -> Streamed<pb::TrainBatchResponse> {
         let (message, over) = match events.next().await {
             Ok(Event::Started(start)) => (Ok(Message::Started(started(&start))), false),
             Ok(Event::Steps(steps)) => (Ok(Message::Progress(progress(&steps))), false),
-            Ok(Event::HeldOut(metrics, epoch)) => {
-                (Ok(Message::HeldOut(held_out(&metrics, epoch))), false)
-            }
+            Ok(Event::HeldOut(metrics)) => (Ok(Message::HeldOut(held_out(&metrics))), false),
+            // Other calls that change the model wait for the run.
+            Ok(Event::Changed) => (Err(Refused::Bug), true),
             Ok(Event::Ended(end, dropped)) => match end.refusal() {
                 None => (Ok(Message::Completed(completed(&end, dropped))), true),
                 Some(refused) => (Err(refused), true),
@@ -43,17 +46,26 @@ pub fn run_events(events: RunEvents) -> Streamed<pb::TrainBatchResponse> {
 }
 
 /// The model's current state, then the events of every run.
-pub fn model_events(model: pb::Model, watch: Watch) -> Streamed<pb::WatchModelResponse> {
+pub fn model_events(
+    state: &ModelState,
+    watch: Watch,
+    host: &Arc<Host>,
+) -> Streamed<pb::WatchModelResponse> {
     use watch_model_response::Event as Message;
-    let first = Ok(Message::Model(model));
-    let rest = stream::unfold(watch, |mut watch| async {
-        let event = watch.next().await?.map(|event| match event {
-            Event::Started(start) => Message::Started(started(&start)),
-            Event::Steps(steps) => Message::Progress(progress(&steps)),
-            Event::HeldOut(metrics, epoch) => Message::HeldOut(held_out(&metrics, epoch)),
-            Event::Ended(end, dropped) => Message::Completed(completed(&end, dropped)),
-        });
-        Some((event, watch))
+    let first = Ok(Message::Model(write_model(state, &host.grading.veil)));
+    let rest = stream::unfold((watch, Arc::clone(host)), |(mut watch, host)| async {
+        let event = match watch.next().await? {
+            Ok(Event::Started(start)) => Ok(Message::Started(started(&start))),
+            Ok(Event::Steps(steps)) => Ok(Message::Progress(progress(&steps))),
+            Ok(Event::HeldOut(metrics)) => Ok(Message::HeldOut(held_out(&metrics))),
+            Ok(Event::Ended(end, dropped)) => Ok(Message::Completed(completed(&end, dropped))),
+            Ok(Event::Changed) => {
+                let state = watch.model().await;
+                state.map(|state| Message::Model(write_model(&state, &host.grading.veil)))
+            }
+            Err(refused) => Err(refused),
+        };
+        Some((event, (watch, host)))
     });
     let events = stream::iter([first]).chain(rest);
     Box::pin(events.map(|event| {

@@ -219,8 +219,7 @@ impl TrainingService for Training {
         let every = count(request.metrics_every, "metrics_every", 1, &mut violations) as u64;
         let name = violations.into_result(name).map_err(Refused::from)?;
         let (state, watch) = self.0.watch(&caller(), &name, every).await?;
-        let model = write_model(&state, &self.0.grading.veil);
-        Ok(Response::new(model_events(model, watch)))
+        Ok(Response::new(model_events(&state, watch, &self.0)))
     }
 }
 
