@@ -13,7 +13,7 @@ use crate::cli::{Failure, model, upload};
 const MOST_BYTES: usize = 60 << 20;
 const MAX_REPLY_BYTES: i32 = 64 << 20;
 
-/// The last layer and the encoding of the truth that fit a data set.
+/// The last layer and the encoding of the truth that fit a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Head {
     pub loss: pb::Loss,
@@ -322,7 +322,7 @@ impl Client {
         Self::create(server, source, name).await
     }
 
-    /// Starts one epoch; `request` has everything but the model.
+    /// Starts a run; `request` has everything but the model.
     pub(in crate::cli) async fn train(
         &self,
         request: pb::TrainBatchRequest,
@@ -368,20 +368,6 @@ impl Client {
             max_reply_bytes: MAX_REPLY_BYTES,
         };
         Ok(self.server.get_parameters(request).await?.parameters)
-    }
-
-    /// Gives the model other parameters; returns their digest.
-    pub(in crate::cli) async fn set_parameters(
-        &self,
-        parameters: Vec<pb::LayerParameters>,
-    ) -> Result<String, Failure> {
-        let request = pb::SetParametersRequest {
-            model: self.model.name.clone(),
-            parameters,
-            request_id: random_id(),
-            ..Default::default()
-        };
-        Ok(self.server.set_parameters(request).await?.weights_digest)
     }
 
     /// The model as a file.
@@ -474,12 +460,10 @@ fn entry_bytes(dtype: pb::Dtype) -> usize {
     }
 }
 
-/// The request of one epoch on the samples that the server has as `dataset`, without the model and the fields that differ
-/// between epochs. A classifier is evaluated in it.
+/// The request on the samples that the server has as `dataset`, without the model and the length.
 pub(in crate::cli) fn dataset_request(
     dataset: &str,
     samples: &Samples,
-    head: Head,
     options: &Options,
 ) -> pb::TrainBatchRequest {
     let rows = |part: pb::SplitPart| pb::DatasetRows {
@@ -491,41 +475,35 @@ pub(in crate::cli) fn dataset_request(
             part: part.into(),
         })),
     };
-    let held_out = pb::HeldOut {
-        dataset: Some(rows(pb::SplitPart::HeldOut)),
-        ..Default::default()
-    };
-    let most = i32::try_from(samples.parts.train.len()).unwrap_or(i32::MAX);
     pb::TrainBatchRequest {
         dataset: Some(rows(pb::SplitPart::Training)),
-        held_out: head.labels.then_some(held_out),
-        epochs: 1,
-        // A new model has it in its spec.
-        learning_rate: options.learning_rate.filter(|_| options.resume.is_some()),
-        minibatch_size: options.batch_size.min(most),
+        held_out: Some(pb::HeldOut {
+            dataset: Some(rows(pb::SplitPart::HeldOut)),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
 
-/// The request of one epoch on `data`, without the model and the fields that differ between epochs.
-pub(in crate::cli) fn epoch_request(
-    data: &Part,
+/// The request on `training` and `held_out`, whose classes are sent one-hot, without the model and the length.
+pub(in crate::cli) fn tensor_request(
+    training: &Part,
+    held_out: &Part,
     head: Head,
-    options: &Options,
     dtype: pb::Dtype,
 ) -> Result<pb::TrainBatchRequest, String> {
-    let rows = data.inputs.rows();
-    let width = data.inputs.columns + if head.labels { 1 } else { head.outputs };
+    let rows = training.inputs.rows() + held_out.inputs.rows();
+    let width = training.inputs.columns + head.outputs;
     let bytes = rows
         .saturating_mul(width)
         .saturating_mul(entry_bytes(dtype));
     if bytes > MOST_BYTES {
         return Err(format!(
-            "the training part takes {} MiB ({rows} samples of {} features) and one request can contain {} MiB: use fewer samples or \
-             features, hold more out with --test-fraction{}",
-            bytes >> 20,
-            data.inputs.columns,
+            "with this loss, classes are sent as numbers, in one request, which can contain {} MiB; these data take {} MiB \
+             ({rows} samples of {} features): use fewer samples or features, or --loss cross-entropy, which has no such limit{}",
             MOST_BYTES >> 20,
+            bytes >> 20,
+            training.inputs.columns,
             if dtype == pb::Dtype::Float64 {
                 ", or halve it with --dtype float32"
             } else {
@@ -533,31 +511,56 @@ pub(in crate::cli) fn epoch_request(
             }
         ));
     }
-    let (labels, targets) = match &data.truth {
-        Truth::Labels { labels, .. } if head.labels => (
-            labels
-                .iter()
-                .map(|label| i32::try_from(*label).unwrap_or(i32::MAX))
-                .collect(),
-            None,
-        ),
-        Truth::Labels { labels, .. } => (
-            Vec::new(),
-            Some(one_hot(labels, head.outputs).tensor(0, rows, dtype)),
-        ),
-        Truth::Targets(targets) => (Vec::new(), Some(targets.tensor(0, rows, dtype))),
+    let tensors = |part: &Part| {
+        let rows = part.inputs.rows();
+        let targets = match &part.truth {
+            Truth::Labels { labels, .. } => one_hot(labels, head.outputs).tensor(0, rows, dtype),
+            Truth::Targets(targets) => targets.tensor(0, rows, dtype),
+        };
+        (Some(part.inputs.tensor(0, rows, dtype)), Some(targets))
     };
+    let (inputs, targets) = tensors(training);
+    let (held_out_inputs, held_out_targets) = tensors(held_out);
     Ok(pb::TrainBatchRequest {
-        inputs: Some(data.inputs.tensor(0, rows, dtype)),
+        inputs,
         targets,
-        labels,
-        epochs: 1,
-        // A new model has it in its spec.
-        learning_rate: options.learning_rate.filter(|_| options.resume.is_some()),
-        minibatch_size: options
-            .batch_size
-            .min(i32::try_from(rows).unwrap_or(i32::MAX)),
+        held_out: Some(pb::HeldOut {
+            inputs: held_out_inputs,
+            targets: held_out_targets,
+            ..Default::default()
+        }),
         ..Default::default()
+    })
+}
+
+/// The runs of a training on the samples of `request`: one for each epoch, each with its own order of samples, which is the
+/// same if the training is continued from a file. With patience there is one for all epochs, since the server counts.
+/// `first` is the number of epochs that the model has behind it.
+pub(in crate::cli) fn runs(
+    mut request: pb::TrainBatchRequest,
+    samples: &Samples,
+    options: &Options,
+    first: i64,
+) -> impl Iterator<Item = pb::TrainBatchRequest> {
+    let all = i32::try_from(options.epochs).unwrap_or(i32::MAX);
+    let (runs, epochs) = match options.patience {
+        Some(_) => (1, all),
+        None => (all, 1),
+    };
+    if let (Some(held_out), Some(patience)) = (&mut request.held_out, options.patience) {
+        held_out.patience = i32::try_from(patience).unwrap_or(i32::MAX);
+        held_out.keep_best = true;
+    }
+    let most = i32::try_from(samples.parts.train.len()).unwrap_or(i32::MAX);
+    request.epochs = epochs;
+    request.minibatch_size = options.batch_size.min(most);
+    // A new model has it in its spec.
+    request.learning_rate = options.learning_rate.filter(|_| options.resume.is_some());
+    let seed = options.seed.wrapping_mul(1_000_003);
+    (1..=i64::from(runs)).map(move |number| pb::TrainBatchRequest {
+        shuffle_seed: Some(seed.wrapping_add(first).wrapping_add(number)),
+        request_id: format!("epoch-{}", first + number),
+        ..request.clone()
     })
 }
 

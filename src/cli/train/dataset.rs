@@ -7,8 +7,9 @@ use backpropd_datasets::{
 };
 
 use super::options::{Data, Options};
+use crate::config::Config;
 
-/// Numbers up to this size are loaded; larger files are read in blocks, if their format allows that.
+/// Numbers up to this size are loaded to be sent to a server; larger files are read in blocks, if their format allows that.
 const RESIDENT_BYTES: u64 = 64 << 20;
 /// The size of the matrices that are predicted at once.
 const BLOCK_BYTES: usize = 8 << 20;
@@ -67,7 +68,7 @@ pub(in crate::cli) struct Part {
     pub truth: Truth,
 }
 
-/// A data set, one part of it to train on, one to measure on.
+/// A dataset, one part of it to train on, one to measure on.
 pub(in crate::cli) struct Samples {
     /// With the constants by which rows are standardized.
     pub dataset: Dataset,
@@ -82,13 +83,18 @@ pub(in crate::cli) fn load(
     options: &Options,
     encoding: Option<&Encoding>,
 ) -> Result<Dataset, String> {
+    let max_resident_bytes = match options.server {
+        Some(_) => RESIDENT_BYTES,
+        // The server in this process trains on these very numbers.
+        None => Config::default().max_dataset_memory_bytes as u64,
+    };
     let open = OpenOptions {
         label_column: options.label_column.clone(),
         regression: options.regression,
         one_hot: options.one_hot,
         encoding: encoding.cloned(),
         drop_missing: options.drop_missing,
-        max_resident_bytes: RESIDENT_BYTES,
+        max_resident_bytes,
         ..OpenOptions::default()
     };
     let read = |open: &OpenOptions| match &options.data {
@@ -190,10 +196,10 @@ impl Samples {
         blocks(&self.dataset, &self.parts.held_out).map(matrix)
     }
 
-    /// The part to train on, to be sent as tensors.
-    pub(in crate::cli) fn train_part(&self) -> Result<Part, ReadError> {
+    /// The part of these rows, to be sent as tensors.
+    pub(in crate::cli) fn part(&self, rows: &[usize]) -> Result<Part, ReadError> {
         let dataset = &self.dataset;
-        let (values, truth) = copied(dataset, &self.parts.train)?;
+        let (values, truth) = copied(dataset, rows)?;
         Ok(Part {
             inputs: Matrix {
                 columns: dataset.features(),
@@ -246,7 +252,7 @@ mod tests {
         let mean = train.iter().sum::<f64>() / 2.0;
         let deviation = (train[0] - mean).abs();
         let scaled = |value: f64| (value - mean) / deviation;
-        let part = samples.train_part().expect("in memory");
+        let part = samples.part(&samples.parts.train).expect("in memory");
         assert_eq!(part.inputs.row(0)[0], scaled(train[0]));
         let inputs = samples.held_out_inputs().next().expect("a block");
         assert_eq!(inputs.expect("in memory").row(0)[0], scaled(held_out[0]));

@@ -2,6 +2,7 @@
 
 mod client;
 mod dataset;
+mod epochs;
 mod options;
 #[cfg(feature = "plot")]
 mod plot;
@@ -21,7 +22,6 @@ mod plot {
 }
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
@@ -34,9 +34,10 @@ use clap::{ArgMatches, Command};
 
 use self::{
     client::{Client, Source},
+    epochs::Epochs,
     options::{Data, Options},
     progress::Progress,
-    report::{Epoch, Quality, Report},
+    report::{Epoch, Report},
 };
 pub(super) use self::{
     client::{Head, predict_held_out, predict_rows},
@@ -44,11 +45,14 @@ pub(super) use self::{
     report::{Confusion, quality},
 };
 use super::answers::model_line;
-use super::local_server::with_client;
+use super::local_server::with_client_on;
 use super::saved::{self, DataNotes};
 use super::{Failure, datasets, serve, transfer};
+use crate::server::SharedDataset;
 
 pub(super) const NAME: &str = "train";
+/// The id of the data on the server inside this process.
+const SHARED: &str = "data";
 /// The digits, as every server has them.
 const DIGITS: &str = "datasets/digits";
 /// Longest wait for the server to delete the session; after it, the session expires by itself.
@@ -68,14 +72,16 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let dataset = dataset::load(&options, encoding).map_err(Failure::usage)?;
     let job = Job::new(options, &dataset, notes, started)?;
     let head = Head::of(&job.samples.held_out, job.options.loss).map_err(Failure::usage)?;
-    serve::runtime()?.block_on(with_client(
-        job.options.server.as_deref(),
-        matches,
-        async |server| {
-            let report = train(server, &job, head, file).await?;
-            publish(&report, &job.options)
-        },
-    ))?;
+    let shared = Some(SharedDataset {
+        id: SHARED,
+        dataset: job.samples.dataset.clone(),
+    });
+    let server = job.options.server.as_deref();
+    let trained = with_client_on(server, shared, matches, async |server| {
+        let report = train(server, &job, head, file).await?;
+        publish(&report, &job.options)
+    });
+    serve::runtime()?.block_on(trained)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,6 +96,11 @@ struct Job {
 }
 
 impl Job {
+    fn steps_per_epoch(&self) -> u64 {
+        let size = usize::try_from(self.options.batch_size).unwrap_or(1);
+        self.samples.parts.train.len().div_ceil(size.max(1)) as u64
+    }
+
     /// Splits the data, and standardizes them by the training part, or as the training that is continued did.
     fn new(
         options: Options,
@@ -143,9 +154,7 @@ async fn train(
     file: Option<Vec<u8>>,
 ) -> Result<Report, Failure> {
     let (options, samples) = (&job.options, &job.samples);
-    let rows = samples.parts.train.len();
-    let steps_per_epoch = rows.div_ceil(usize::try_from(options.batch_size).unwrap_or(1));
-    let total_steps = u64::from(options.epochs) * steps_per_epoch as u64;
+    let total_steps = u64::from(options.epochs) * job.steps_per_epoch();
     let name = options.name.as_ref();
     let client = match file {
         Some(file) => Client::resume(server, file, name, total_steps).await?,
@@ -174,10 +183,12 @@ async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Rep
     if !options.quiet {
         eprintln!("{}\n{}", job.data, network_line(&client.model, options));
     }
-    let (request, uploaded) = epoch_request(client, samples, head, options).await?;
+    let (request, uploaded) = request(client, job, head).await?;
     let progress = Progress::new(options.epochs, total_steps, rows, options.quiet);
+    let runs = client::runs(request, samples, options, epochs_before(client, job));
+    let mut epochs = Epochs::new(samples, &client.model, &progress);
     let result = tokio::select! {
-        result = run_epochs(client, options, samples, head, &request, &progress) => result,
+        result = epochs.follow(client, runs) => result,
         // The stream is dropped here, which stops the run after its step.
         _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
     };
@@ -185,12 +196,28 @@ async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Rep
     if let Some(dataset) = uploaded {
         client.delete_dataset(&dataset).await;
     }
-    let trained = result?;
+    let completed = result?;
+    let computed_seconds = epochs.computed_seconds;
+    let mut epochs = epochs.into_list();
     if let Some(path) = &options.save {
         let file = saved::join(&client.export().await?, &job.notes).map_err(Failure::failed)?;
         transfer::replace(path, &file).map_err(|error| {
             Failure::failed(format!("cannot write {}: {error}", path.display()))
         })?;
+    }
+    let best_step = completed.best_step.filter(|_| options.patience.is_some());
+    let best_epoch = epoch_of(best_step.unwrap_or(completed.step), client, job);
+    let outputs = client.predict(samples, head).await?;
+    let held_out = report::quality(&outputs, &samples.held_out, head, &samples.target_scale);
+    if epochs.iter().all(|epoch| epoch.number != best_epoch) {
+        // The connection broke before the figures came, and the server kept only the outcome.
+        epochs.push(Epoch {
+            number: best_epoch,
+            losses: vec![completed.final_loss],
+            held_out,
+            seconds: 0.0,
+        });
+        epochs.sort_by_key(|epoch| epoch.number);
     }
     Ok(Report {
         data: data_name(&options.data),
@@ -198,40 +225,67 @@ async fn train_model(client: &Client, job: &Job, total_steps: u64) -> Result<Rep
         held_out_samples: samples.parts.held_out.len(),
         features: samples.dataset.features(),
         parameters: client.model.parameter_count,
-        confusion: Confusion::of(&trained.outputs, &samples.held_out, head),
-        epochs: trained.epochs,
-        digest: trained.digest,
-        steps: trained.steps,
+        held_out,
+        confusion: Confusion::of(&outputs, &samples.held_out, head),
+        epochs,
+        computed_seconds,
+        digest: completed.weights_digest,
+        steps: completed.step,
         model: options.name.is_some().then(|| client.model.name.clone()),
-        best_epoch: trained.best_epoch,
+        best_epoch,
         total_seconds: job.started.elapsed().as_secs_f64(),
     })
 }
 
-/// The request of an epoch, and the name of the dataset that was brought to the server for it. The digits are there already;
-/// classes for a loss of numbers are sent as tensors, one-hot.
-async fn epoch_request(
+/// The epoch of this training, from 1, that a step of the model belongs to.
+fn epoch_of(step: i64, client: &Client, job: &Job) -> u32 {
+    let taken = step.saturating_sub(client.model.step).unsigned_abs();
+    u32::try_from(taken.div_ceil(job.steps_per_epoch())).unwrap_or(u32::MAX)
+}
+
+/// How many epochs a model has behind it.
+fn epochs_before(client: &Client, job: &Job) -> i64 {
+    let step = client.model.step.unsigned_abs();
+    i64::try_from(step / job.steps_per_epoch()).unwrap_or(i64::MAX)
+}
+
+/// The request of the training without its length, and the name of the dataset if one was sent to the server for it.
+async fn request(
     client: &Client,
-    samples: &Samples,
+    job: &Job,
     head: Head,
-    options: &Options,
 ) -> Result<(pb::TrainBatchRequest, Option<String>), Failure> {
-    if !head.takes_datasets() {
-        let part = samples.train_part();
-        let part = part.map_err(|error| Failure::failed(error.to_string()))?;
+    let (options, samples) = (&job.options, &job.samples);
+    let (request, uploaded) = if !head.takes_datasets() {
         let spec = client.model.spec.as_ref();
         let dtype = spec.map_or(options.dtype, pb::ModelSpec::compute);
-        let request = client::epoch_request(&part, head, options, dtype);
-        return Ok((request.map_err(Failure::usage)?, None));
-    }
-    let is_there = options.data == Data::Digits && samples.dataset.standardization().is_none();
-    if is_there {
-        let request = client::dataset_request(DIGITS, samples, head, options);
-        return Ok((request, None));
-    }
-    let name = client.upload(samples).await?;
-    let request = client::dataset_request(&name, samples, head, options);
-    Ok((request, Some(name)))
+        (tensors(samples, head, dtype)?, None)
+    } else if options.data == Data::Digits && samples.dataset.standardization().is_none() {
+        (client::dataset_request(DIGITS, samples, options), None)
+    } else if options.server.is_none() {
+        let shared = format!("datasets/{SHARED}");
+        (client::dataset_request(&shared, samples, options), None)
+    } else {
+        let name = client.upload(samples).await?;
+        let request = client::dataset_request(&name, samples, options);
+        (request, Some(name))
+    };
+    Ok((request, uploaded))
+}
+
+/// The request with all samples in it: classes as one-hot targets, which no dataset has.
+fn tensors(
+    samples: &Samples,
+    head: Head,
+    dtype: pb::Dtype,
+) -> Result<pb::TrainBatchRequest, Failure> {
+    let part = |rows: &[usize]| {
+        let part = samples.part(rows);
+        part.map_err(|error| Failure::failed(error.to_string()))
+    };
+    let (training, held_out) = (part(&samples.parts.train)?, part(&samples.parts.held_out)?);
+    let request = client::tensor_request(&training, &held_out, head, dtype);
+    request.map_err(Failure::usage)
 }
 
 /// Whether a model that was trained before fits these samples.
@@ -278,181 +332,6 @@ fn network_line(model: &pb::Model, options: &Options) -> String {
         options.epochs,
         options.batch_size,
     )
-}
-
-/// What a training results in.
-struct Trained {
-    epochs: Vec<Epoch>,
-    /// The epoch, from 1, whose weights the model has.
-    best_epoch: usize,
-    /// Held-out outputs of these weights.
-    outputs: dataset::Matrix,
-    digest: String,
-    steps: i64,
-}
-
-/// The best epoch so far, of a training with patience.
-struct Best {
-    epoch: usize,
-    score: f64,
-    parameters: Vec<pb::LayerParameters>,
-}
-
-/// Trains and evaluates each epoch, until the last one or the end of the patience.
-async fn run_epochs(
-    client: &Client,
-    options: &Options,
-    samples: &Samples,
-    head: Head,
-    request: &pb::TrainBatchRequest,
-    progress: &Progress,
-) -> Result<Trained, Failure> {
-    let mut epochs: Vec<Epoch> = Vec::new();
-    let mut last = None;
-    let mut best: Option<Best> = None;
-    let first = epoch_of(client.model.step, samples, options);
-    for number in 1..=options.epochs {
-        let begun = Instant::now();
-        let run = run_epoch(client, options, request, first, number, progress).await?;
-        let seconds = begun.elapsed().as_secs_f64();
-        let held_out = held_out(client, samples, head, run.accuracy).await?;
-        let epoch = Epoch {
-            losses: run.losses,
-            held_out,
-            seconds,
-            computed_seconds: computed_seconds(&run.completed),
-        };
-        progress.epoch(number, &epoch);
-        epochs.push(epoch);
-        last = Some(run.completed);
-        let Some(patience) = options.patience else {
-            continue;
-        };
-        let score = held_out.score();
-        if best.as_ref().is_none_or(|best| score > best.score) {
-            best = Some(Best {
-                epoch: epochs.len(),
-                score,
-                parameters: client.parameters().await?,
-            });
-        }
-        let waited = best.as_ref().map_or(0, |best| epochs.len() - best.epoch);
-        if waited >= patience as usize {
-            break;
-        }
-    }
-    let completed = last.ok_or_else(|| Failure::usage("--epochs: at least 1 is needed"))?;
-    let count = epochs.len();
-    let (best_epoch, digest) = match best.filter(|best| best.epoch < count) {
-        Some(best) => (best.epoch, client.set_parameters(best.parameters).await?),
-        None => (count, completed.weights_digest),
-    };
-    Ok(Trained {
-        epochs,
-        best_epoch,
-        outputs: client.predict(samples, head).await?,
-        digest,
-        steps: completed.step,
-    })
-}
-
-/// The held-out figures after an epoch. The server has counted the right classes; errors of a regression are computed here,
-/// in the units of the data.
-async fn held_out(
-    client: &Client,
-    samples: &Samples,
-    head: Head,
-    accuracy: Option<f64>,
-) -> Result<Quality, Failure> {
-    let of = samples.parts.held_out.len();
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a count of samples"
-    )]
-    if let Some(accuracy) = accuracy {
-        let right = (accuracy * of as f64).round() as usize;
-        return Ok(Quality::Classes { right, of });
-    }
-    let outputs = client.predict(samples, head).await?;
-    let scale = &samples.target_scale;
-    Ok(report::quality(&outputs, &samples.held_out, head, scale))
-}
-
-/// How many epochs a model at this step has behind it.
-fn epoch_of(step: i64, samples: &Samples, options: &Options) -> i64 {
-    let rows = i64::try_from(samples.parts.train.len()).unwrap_or(i64::MAX);
-    step / (rows / i64::from(options.batch_size).max(1)).max(1)
-}
-
-/// What an epoch results in.
-struct EpochRun {
-    /// The loss of each step.
-    losses: Vec<f64>,
-    completed: pb::Completed,
-    /// On the held-out samples, if the server has evaluated it.
-    accuracy: Option<f64>,
-}
-
-async fn run_epoch(
-    client: &Client,
-    options: &Options,
-    request: &pb::TrainBatchRequest,
-    first: i64,
-    number: u32,
-    progress: &Progress,
-) -> Result<EpochRun, Failure> {
-    use pb::train_batch_response::Event;
-    // Each epoch and each seed has its own order of samples.
-    let shuffle_seed = options
-        .seed
-        .wrapping_mul(1_000_003)
-        .wrapping_add(first)
-        .wrapping_add(i64::from(number));
-    let request = pb::TrainBatchRequest {
-        shuffle_seed: Some(shuffle_seed),
-        request_id: format!("epoch-{}", first + i64::from(number)),
-        ..request.clone()
-    };
-    let mut run = client.train(request).await?;
-    // By step: after a broken connection, steps that were not committed are reported again.
-    let mut losses = BTreeMap::new();
-    let (mut completed, mut accuracy) = (None, None);
-    while let Some(event) = run.next().await? {
-        match event {
-            Event::Progress(batch) => {
-                losses.extend(batch.steps.iter().map(|step| (step.step, step.loss)));
-                if let Some(step) = batch.steps.last() {
-                    progress.show(number, step, client.model.step);
-                }
-            }
-            Event::Completed(event) => completed = Some(event),
-            Event::HeldOut(metrics) => accuracy = metrics.accuracy,
-            Event::Started(_) => {}
-        }
-    }
-    let completed = completed.ok_or_else(|| client::incomplete("TrainBatch", "last event"))?;
-    if losses.is_empty() {
-        // The connection broke before any step was reported, and the server kept only the outcome.
-        losses.insert(completed.step, completed.final_loss);
-    }
-    Ok(EpochRun {
-        losses: losses.into_values().collect(),
-        completed,
-        accuracy,
-    })
-}
-
-fn computed_seconds(completed: &pb::Completed) -> f64 {
-    let computed = completed
-        .timings
-        .as_ref()
-        .and_then(|timings| timings.computed.as_ref());
-    #[allow(clippy::cast_precision_loss, reason = "seconds of a run")]
-    computed.map_or(0.0, |computed| {
-        computed.seconds as f64 + f64::from(computed.nanos) * 1e-9
-    })
 }
 
 fn data_name(data: &Data) -> String {
@@ -506,7 +385,7 @@ mod tests {
         let job = Job::new(options, &dataset, None, Instant::now()).expect("in memory");
         let head = Head::of(&job.samples.held_out, None).expect("classes");
         let runtime = serve::runtime().expect("threads");
-        let report = runtime.block_on(with_client(None, &matches, async |server| {
+        let report = runtime.block_on(with_client_on(None, None, &matches, async |server| {
             train(server, &job, head, None).await
         }));
         let report = report.expect("trained");

@@ -92,7 +92,7 @@ pub(super) struct Options {
     pub dtype: pb::Dtype,
     pub weight_decay: Option<f64>,
     pub clip_norm: f64,
-    /// The most epochs without a better held-out figure.
+    /// The most epochs without a smaller held-out loss.
     pub patience: Option<u32>,
     /// Where the model is written.
     pub save: Option<PathBuf>,
@@ -208,7 +208,7 @@ fn training_arguments() -> Vec<Arg> {
         text("epochs", "N", "Passes over the training part")
             .default_value("30")
             .value_parser(RangedI64ValueParser::<u32>::new().range(1..=1_000_000)),
-        text("patience", "N", "End after N epochs without a better held-out figure, with the weights of the best epoch")
+        text("patience", "N", "End after N epochs without a smaller held-out loss, with the weights of the best epoch")
             .value_parser(RangedI64ValueParser::<u32>::new().range(1..=1_000_000)),
         path("resume", "FILE", "Continue the training of a file of --save, with its network, optimizer and constants")
             .conflicts_with_all(["layers", "activation", "loss", "dtype", "optimizer", "schedule", "weight-decay", "clip-norm", "no-standardize"]),

@@ -11,7 +11,11 @@ use plotters::{
     },
 };
 
-use super::{options::extension, png, report::Report};
+use super::{
+    options::extension,
+    png,
+    report::{Epoch, Report},
+};
 
 /// In units of the layout; see [`Canvas::scale`].
 const SIZE: (u32, u32) = (1280, 540);
@@ -203,10 +207,8 @@ impl<'a, B: DrawingBackend + 'a> Canvas<'a, B> {
             return Ok(());
         };
         let percent = name == "accuracy";
-        let mut points: Vec<(f64, f64)> = (1u32..)
-            .zip(&report.epochs)
-            .map(|(number, epoch)| (f64::from(number), epoch.held_out.score()))
-            .collect();
+        let point = |epoch: &Epoch| (f64::from(epoch.number), epoch.held_out.score());
+        let mut points: Vec<(f64, f64)> = report.epochs.iter().map(point).collect();
         points.retain(|point| point.1.is_finite());
         // The interesting part lies close to 1; a wild first epoch (R² far below 0) must not squeeze it flat.
         let lowest = points
@@ -216,7 +218,7 @@ impl<'a, B: DrawingBackend + 'a> Canvas<'a, B> {
             .max(-1.0);
         let bottom = lowest - 0.1 * (1.0 - lowest) - 0.002;
         let top = 1.0 + 0.04 * (1.0 - lowest) + 0.001;
-        let epochs = f64::from(u32::try_from(report.epochs.len()).unwrap_or(u32::MAX));
+        let epochs = f64::from(report.last_epoch());
         let mut chart = self
             .builder()
             .build_cartesian_2d(0.0..epochs * 1.02, bottom..top)?;
@@ -307,14 +309,14 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::train::report::{Epoch, Quality};
+    use crate::cli::train::report::Quality;
 
     fn report(quality: impl Fn(u32) -> Quality, loss: impl Fn(u32) -> f64) -> Report {
         let epoch = |number: u32| Epoch {
+            number: number + 1,
             losses: (0..45).map(|step| loss(45 * number + step)).collect(),
             held_out: quality(number),
             seconds: 0.1,
-            computed_seconds: 0.1,
         };
         Report {
             model: None,
@@ -325,9 +327,11 @@ mod tests {
             features: 64,
             parameters: 17_226,
             epochs: (0..30).map(epoch).collect(),
+            held_out: quality(29),
             confusion: None,
             digest: "0".repeat(64),
             steps: 1350,
+            computed_seconds: 3.0,
             total_seconds: 3.0,
         }
     }

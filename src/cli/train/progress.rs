@@ -54,10 +54,11 @@ impl Progress {
     }
 
     /// An epoch has been measured.
-    pub(super) fn epoch(&self, number: u32, epoch: &Epoch) {
+    pub(super) fn epoch(&self, epoch: &Epoch) {
         let width = self.epochs.to_string().len();
         let line = format!(
-            "epoch {number:>width$}  loss {:.4}  held-out {}",
+            "epoch {:>width$}  loss {:.4}  held-out {}",
+            epoch.number,
             epoch.loss(),
             epoch.held_out
         );

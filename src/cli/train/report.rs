@@ -19,6 +19,8 @@ pub(in crate::cli) enum Quality {
     Classes { right: usize, of: usize },
     /// The root of the mean squared error, in the data's units, and the share of variance explained.
     Numbers { rmse: f64, r2: f64 },
+    /// The loss, and the share of variance explained: all that a server tells of several outputs with a squared loss.
+    Outputs { loss: f64, r2: f64 },
 }
 
 impl Quality {
@@ -27,7 +29,7 @@ impl Quality {
     pub(in crate::cli) fn score(self) -> f64 {
         match self {
             Self::Classes { right, of } => right as f64 / of as f64,
-            Self::Numbers { r2, .. } => r2,
+            Self::Numbers { r2, .. } | Self::Outputs { r2, .. } => r2,
         }
     }
 
@@ -35,6 +37,7 @@ impl Quality {
         match self {
             Self::Classes { .. } => json!({"accuracy": self.score()}),
             Self::Numbers { rmse, r2 } => json!({"rmse": rmse, "r2": r2}),
+            Self::Outputs { loss, r2 } => json!({"loss": loss, "r2": r2}),
         }
     }
 
@@ -42,7 +45,7 @@ impl Quality {
     pub(in crate::cli) fn name(self) -> &'static str {
         match self {
             Self::Classes { .. } => "accuracy",
-            Self::Numbers { .. } => "R²",
+            Self::Numbers { .. } | Self::Outputs { .. } => "R²",
         }
     }
 }
@@ -56,6 +59,7 @@ impl std::fmt::Display for Quality {
                 100.0 * self.score()
             ),
             Self::Numbers { rmse, r2 } => write!(f, "RMSE {rmse:.4}, R² {r2:.4}"),
+            Self::Outputs { loss, r2 } => write!(f, "loss {loss:.4}, R² {r2:.4}"),
         }
     }
 }
@@ -220,13 +224,13 @@ fn percent(part: usize, whole: usize) -> String {
 /// One epoch, as measured.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::cli) struct Epoch {
+    /// From 1.
+    pub number: u32,
     /// The loss of each step, before its update.
     pub losses: Vec<f64>,
     pub held_out: Quality,
-    /// From the request to the last event.
+    /// From the epoch before, or from the request, to the held-out figures.
     pub seconds: f64,
-    /// The part of them in which the server computed.
-    pub computed_seconds: f64,
 }
 
 impl Epoch {
@@ -245,13 +249,17 @@ pub(in crate::cli) struct Report {
     pub features: usize,
     pub parameters: i64,
     pub epochs: Vec<Epoch>,
+    /// Of the weights that the model has at the end.
+    pub held_out: Quality,
     pub confusion: Option<Confusion>,
     pub digest: String,
     pub steps: i64,
     /// The model's name, if it stays on the server.
     pub model: Option<String>,
     /// The epoch whose weights the model has at the end; the last one without `--patience`.
-    pub best_epoch: usize,
+    pub best_epoch: u32,
+    /// The time in which the server computed.
+    pub computed_seconds: f64,
     /// From before the connection to after the last prediction.
     pub total_seconds: f64,
 }
@@ -261,25 +269,27 @@ impl Report {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
     }
 
+    /// The epoch that the training ended with.
+    pub(in crate::cli) fn last_epoch(&self) -> u32 {
+        self.epochs.last().map_or(0, |epoch| epoch.number)
+    }
+
     /// The last line of the output.
     #[allow(clippy::cast_precision_loss, reason = "counts of samples")]
     pub(in crate::cli) fn summary(&self) -> String {
         let seconds = self.train_seconds();
-        let samples = (self.train_samples * self.epochs.len()) as f64;
-        let best = self.epochs.get(self.best_epoch.saturating_sub(1));
-        let quality = best.map_or(String::new(), |epoch| {
-            let which = if self.best_epoch == self.epochs.len() {
-                String::new()
-            } else {
-                format!(" (epoch {})", self.best_epoch)
-            };
-            format!("held-out {}{which}; ", epoch.held_out)
-        });
+        let epochs = self.last_epoch();
+        let samples = self.train_samples as f64 * f64::from(epochs);
+        let which = if self.best_epoch == epochs {
+            String::new()
+        } else {
+            format!(" (epoch {})", self.best_epoch)
+        };
         let mut digest = self.digest.clone();
         digest.truncate(16);
         format!(
-            "{quality}{} epochs, {} steps, {} parameters; trained in {seconds:.2} s ({:.0} samples/s), {:.2} s in all; weights {digest}",
-            self.epochs.len(),
+            "held-out {}{which}; {epochs} epochs, {} steps, {} parameters; trained in {seconds:.2} s ({:.0} samples/s), {:.2} s in all; weights {digest}",
+            self.held_out,
             self.steps,
             self.parameters,
             samples / seconds.max(1e-9),
@@ -292,14 +302,12 @@ impl Report {
         let epochs: Vec<_> = self
             .epochs
             .iter()
-            .enumerate()
-            .map(|(at, epoch)| {
+            .map(|epoch| {
                 let mut entry = json!({
-                    "epoch": at + 1,
+                    "epoch": epoch.number,
                     "loss": epoch.loss(),
                     "step_losses": epoch.losses,
                     "seconds": epoch.seconds,
-                    "computed_seconds": epoch.computed_seconds,
                 });
                 if let serde_json::Value::Object(held_out) = epoch.held_out.json() {
                     for (name, value) in held_out {
@@ -319,6 +327,7 @@ impl Report {
             "epochs": epochs,
             "confusion": self.confusion.as_ref().map(Confusion::json),
             "train_seconds": self.train_seconds(),
+            "computed_seconds": self.computed_seconds,
             "total_seconds": self.total_seconds,
             "weights_digest": self.digest,
             "model": self.model,
