@@ -49,7 +49,7 @@ class Service:
 
 def measure(service, chosen):
     """The rows of every part whose name holds `chosen`."""
-    parts = [gradients, latency, train, durable, durable_large, stream, sessions, idle, grading, dataset]
+    parts = [gradients, latency, train, durable, durable_large, stream, sessions, idle, grading, dataset, python_calls]
     for part in parts:
         if chosen in part.__name__:
             for row in part(service):
@@ -63,6 +63,13 @@ def dataset(service):
 
     repetitions, epochs = (2, 2) if service.repetitions < 9 else (5, 10)
     yield from measure_dataset(service.python, service.programs, service.folder, repetitions, epochs)
+
+
+def python_calls(service):
+    """Explain, ApplyGradients and uploads by grpcio."""
+    from python_calls import measure as measure_calls
+
+    yield from measure_calls(service.python, service.programs, service.seconds, min(service.repetitions, 5))
 
 
 def row(name, shown, comparisons, **more):
