@@ -12,7 +12,7 @@ use crate::config::Config;
 /// Numbers up to this size are loaded to be sent to a server; larger files are read in blocks, if their format allows that.
 const RESIDENT_BYTES: u64 = 64 << 20;
 /// The size of the matrices that are predicted at once.
-const BLOCK_BYTES: usize = 8 << 20;
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// Row-major numbers, one row for each sample.
 #[derive(Clone, Debug, PartialEq)]
