@@ -378,3 +378,105 @@ fn serve(file: &Path) -> String {
     assert_eq!(output.status.code(), Some(2));
     String::from_utf8(output.stderr).expect("text")
 }
+
+fn backpropd(arguments: &[&str], folder: &Path) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_backpropd"));
+    command.args(arguments).current_dir(folder);
+    command.output().expect("it runs")
+}
+
+fn said(output: &std::process::Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_tls_init_serve_and_the_commands_use_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join("tls").join(name);
+    let init = |arguments: &[&str]| {
+        let all: Vec<_> = ["tls-init"]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        backpropd(&all, folder.path())
+    };
+    let output = init(&["lab.uni.edu", "10.0.0.5"]);
+    assert!(output.status.success(), "{}", said(&output));
+    for (name, mode) in [
+        ("ca.key", 0o600),
+        ("server.key", 0o600),
+        ("server.crt", 0o644),
+    ] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let permissions = fs::metadata(path(name)).expect("written").permissions();
+        assert_eq!(permissions.mode() & 0o777, mode, "{name}");
+    }
+    let refused = init(&["lab.uni.edu"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("--renew"), "{}", said(&refused));
+    let client = init(&["--client", "alice@uni.edu"]);
+    assert!(client.status.success(), "{}", said(&client));
+
+    let text = |name: &str| path(name).to_str().expect("text").to_owned();
+    let server = Server::with(|config| {
+        config.tls_cert_file = text("server.crt");
+        config.tls_key_file = text("server.key");
+        config.tls_client_ca_file = text("ca.crt");
+    })
+    .await;
+    let url = url(&server);
+    let models = |more: &[&str]| {
+        let all = ["sessions", "--server", &url]
+            .into_iter()
+            .chain(more.iter().copied());
+        backpropd(&all.collect::<Vec<_>>(), folder.path())
+    };
+    let ca = ["--ca", "tls/ca.crt"];
+    assert!(models(&ca).status.success(), "{}", said(&models(&ca)));
+    let own = [
+        "--client-cert",
+        "tls/alice@uni.edu.crt",
+        "--client-key",
+        "tls/alice@uni.edu.key",
+    ];
+    let output = models(&[&ca[..], &own].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let refused = models(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("--ca FILE"), "{}", said(&refused));
+
+    // A new certificate of the same authority: the clients' files stay as they are.
+    let before = fs::read(path("server.crt")).expect("written");
+    let output = init(&["lab.uni.edu", "--renew"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_ne!(before, fs::read(path("server.crt")).expect("written"));
+    assert!(models(&ca).status.success(), "{}", said(&models(&ca)));
+}
+
+#[test]
+fn names_that_no_certificate_can_have_are_refused_all_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = backpropd(
+        &[
+            "tls-init",
+            "https://lab.uni.edu",
+            "lab uni",
+            "ok.edu",
+            "a..b",
+        ],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let text = said(&output);
+    for name in ["https://lab.uni.edu", "lab uni", "a..b"] {
+        assert!(text.contains(&format!("{name:?}")), "{text}");
+    }
+    assert!(!text.contains("ok.edu"), "{text}");
+    let escapes = backpropd(&["tls-init", "--client", "../alice"], folder.path());
+    assert_eq!(escapes.status.code(), Some(2));
+    assert!(!folder.path().join("tls").exists());
+}
