@@ -91,9 +91,9 @@ settings! {
     "Server":
     /// Address and port to listen on, such as 127.0.0.1:50051 or localhost:50051 (which is 127.0.0.1); port 0 takes a free one.
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 50051)), ..;
-    /// Allow an address other than loopback. There is no authentication: any client that can reach the port can use the server.
-    allow_remote: bool = false, ..;
-    /// Answer ListSessions, whose names give access; by default only if the server listens on loopback.
+    /// Serve other machines although callers need no identity or the wire has no TLS: any client that can reach the port can use the server.
+    insecure_remote: bool = false, ..;
+    /// Answer ListSessions; by default only if callers have an identity, or the server listens on loopback, since the names give access otherwise.
     list_sessions: Option<bool> = None, ..;
     /// Compute threads; 0 = one for each core.
     threads: usize = 0, 0..=1024;
@@ -111,6 +111,22 @@ settings! {
     tls_client_ca_file: String = String::new(), ..;
     /// Confirm that a proxy in front terminates TLS, and that this port is reached through it alone.
     tls_terminated: bool = false, ..;
+
+    "Identity":
+    /// File of secrets, one per line, that sign the tokens of callers (HS256): the first signs (`backpropd token`), all verify; empty = none. This and the two files below are read again when they change.
+    auth_secret_file: String = String::new(), ..;
+    /// File of an identity provider's public keys (JWKS), whose tokens are accepted as well (RS256, ES256, EdDSA); empty = none.
+    auth_jwks_file: String = String::new(), ..;
+    /// Audience (aud) that every token has to name; needed with auth_jwks_file; empty = none, and tokens for any audience are refused.
+    auth_audience: String = String::new(), ..;
+    /// Issuer (iss) that the tokens of auth_jwks_file have to name; empty = any.
+    auth_issuer: String = String::new(), ..;
+    /// Claim with the role in the tokens of auth_jwks_file: a word or a list of words; dots lead into objects, such as realm_access.roles.
+    auth_role_claim: String = "role".to_owned(), ..;
+    /// File of people and tokens that are refused, a sub or jti per line; empty = none.
+    auth_revoked_file: String = String::new(), ..;
+    /// Role of a caller that presents a certificate of tls_client_ca_file and no token: student, grader, instructor or admin.
+    tls_client_role: String = "student".to_owned(), OneOf(&["student", "grader", "instructor", "admin"]);
 
     "Data folder":
     /// Folder that stores sessions and models across restarts, for one server at a time; empty = backpropd in the user's data folder ($XDG_DATA_HOME or ~/.local/share).
@@ -257,11 +273,54 @@ settings! {
     request_ids_per_model: usize = 64, 1..=65_536;
 }
 
+/// A setting of an earlier version: giving it is an error that says what takes its place.
+pub struct Retired {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// What to do.
+    pub instead: &'static str,
+}
+
+impl Retired {
+    /// The flag, without its dashes.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("BACKPROPD_{}", self.name.to_uppercase())
+    }
+}
+
+/// The settings of earlier versions.
+pub const RETIRED: &[Retired] = &[Retired {
+    name: "allow_remote",
+    instead: "this setting is gone: to serve other machines, give callers an identity (auth_secret_file or auth_jwks_file) \
+              and the wire TLS (tls_cert_file and tls_key_file, or tls_terminated = true behind a proxy that does). \
+              insecure_remote = true (--insecure-remote) serves everybody in plain text, as allow_remote did",
+}];
+
 impl Config {
-    /// Whether ListSessions is answered: as configured, and by default only if no other machine can connect.
+    /// Whether ListSessions is answered: as configured, and by default only if each caller sees what is theirs, or no
+    /// other machine can connect.
     #[must_use]
     pub fn lists_sessions(&self) -> bool {
-        self.list_sessions.unwrap_or_else(|| self.is_loopback())
+        let by_default = || self.has_auth() || self.is_loopback();
+        self.list_sessions.unwrap_or_else(by_default)
+    }
+
+    /// Whether callers need an identity.
+    #[must_use]
+    pub fn has_auth(&self) -> bool {
+        let sources = [
+            &self.auth_secret_file,
+            &self.auth_jwks_file,
+            &self.tls_client_ca_file,
+        ];
+        sources.iter().any(|file| !file.is_empty())
     }
 
     /// Whether the server listens on loopback alone.
@@ -300,17 +359,80 @@ impl Config {
             .collect()
     }
 
+    /// Whether only `insecure_remote` lets the server serve other machines.
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        let is_safe = self.has_auth() && (self.has_tls() || self.tls_terminated);
+        !self.is_loopback() && !is_safe
+    }
+
+    /// What is missing to serve other machines, with what to do about each.
+    fn open_to_others(&self) -> Option<String> {
+        if self.insecure_remote || !self.is_open_to_all() {
+            return None;
+        }
+        let mut missing = Vec::new();
+        if !self.has_auth() {
+            missing.push(
+                "callers need no identity: set auth_secret_file (`backpropd token --new-secret FILE` writes it, `backpropd \
+                 token` signs the tokens), or auth_jwks_file",
+            );
+        }
+        if !self.has_tls() && !self.tls_terminated {
+            missing.push(
+                "tokens and data travel in plain text: set tls_cert_file and tls_key_file (`backpropd tls-init NAME` writes \
+                 both), or tls_terminated = true if a proxy in front does TLS",
+            );
+        }
+        Some(format!(
+            "listen = \"{}\" can be reached from other machines, and {}. Or listen on 127.0.0.1; --insecure-remote \
+             (BACKPROPD_INSECURE_REMOTE=true, insecure_remote = true) serves everybody who can reach the port",
+            self.listen,
+            missing.join("; and ")
+        ))
+    }
+
+    /// Settings of identities that mean nothing alone, or would let the wrong callers in.
+    fn identity_conflicts(&self) -> Vec<String> {
+        let mut conflicts = Vec::new();
+        if !self.auth_jwks_file.is_empty() && self.auth_audience.is_empty() {
+            conflicts.push(
+                "auth_jwks_file needs auth_audience: without it a token that the identity provider made for any other \
+                 service would open this one"
+                    .to_owned(),
+            );
+        }
+        for (setting, value) in [
+            ("auth_audience", &self.auth_audience),
+            ("auth_revoked_file", &self.auth_revoked_file),
+        ] {
+            if !value.is_empty() && !self.has_auth() {
+                conflicts.push(format!(
+                    "{setting} = {value:?} has no effect, because callers need no identity: set auth_secret_file or \
+                     auth_jwks_file, or remove it"
+                ));
+            }
+        }
+        if !self.auth_issuer.is_empty() && self.auth_jwks_file.is_empty() {
+            conflicts.push(format!(
+                "auth_issuer = {:?} has no effect without auth_jwks_file: set that, or remove it",
+                self.auth_issuer
+            ));
+        }
+        if self.auth_role_claim.is_empty() {
+            conflicts.push(
+                "auth_role_claim is empty: name the claim that holds the role, such as role"
+                    .to_owned(),
+            );
+        }
+        conflicts
+    }
+
     /// Violations that concern several settings at once.
     fn conflicts(&self) -> Vec<String> {
         let mut conflicts = Vec::new();
-        if !self.is_loopback() && !self.allow_remote {
-            conflicts.push(format!(
-                "listen = \"{}\" can be reached from other machines, and there is no authentication: any client that can \
-                 reach the port can use the server. Listen on 127.0.0.1, or allow it with --allow-remote \
-                 (BACKPROPD_ALLOW_REMOTE=true, allow_remote = true)",
-                self.listen
-            ));
-        }
+        conflicts.extend(self.open_to_others());
+        conflicts.extend(self.identity_conflicts());
         if self.ephemeral && !self.data_dir.is_empty() {
             conflicts.push(format!(
                 "ephemeral stores nothing, but data_dir = {:?} names a folder to store it in: remove one of the two settings",

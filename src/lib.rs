@@ -7,6 +7,7 @@
 //! - [`nn`]: the engine. Forward, backward, losses, optimizers, central differences; pure, generic over `f32`, `f64`.
 //! - [`formula`]: formulas of the backward pass, read from LaTeX or plain text, and evaluated; pure.
 //! - [`grade`]: assignments, reference values, verdicts, mistakes, reports; pure.
+//! - `backpropd_identity`: roles, and tokens that name a person and a role; pure.
 //! - [`training`]: models, runs, sessions and their quotas; pure state.
 //! - [`store`]: snapshots on disk, committed whole; knows files and bytes only.
 //! - [`config`]: every limit and address, one table.

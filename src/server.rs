@@ -29,6 +29,7 @@ use crate::rpc::services::server_service_server::ServerServiceServer;
 use crate::rpc::services::session_service_server::SessionServiceServer;
 use crate::transport::call_log::CallLog;
 use crate::transport::connections;
+use crate::transport::login::Entrance;
 use crate::transport::tls::{Tls, TlsError};
 
 /// The largest request without tensors, in bytes: ample for names and numbers.
@@ -155,6 +156,7 @@ async fn serve_on(
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
         ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => {}
         () = watch(tls.as_deref()) => {}
+        () = host.tend_keys() => {}
     }
     host.settle().await;
     tracing::info!("stopped");
@@ -201,7 +203,8 @@ fn wrapped(host: &Arc<Host>, routes: Routes) -> Result<CallLog<Router>, ServeErr
         );
     let services = Router::new(host, routes);
     let account = Arc::clone(&host.memory);
-    Ok(CallLog::new(services, &host.config, account))
+    let entrance = Entrance::new(Arc::clone(&host.keyring), host.clock());
+    Ok(CallLog::new(services, &host.config, account, entrance))
 }
 
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {

@@ -11,11 +11,12 @@ use std::path::Path;
 use imports::sources;
 
 /// A room and the rooms below it, which it may name besides itself.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("client", &[]),
     ("datasets", &["fault", "nn"]),
     ("fault", &[]),
     ("nn", &["fault"]),
+    ("identity", &[]),
     ("formula", &[]),
     ("grade", &["fault", "formula", "nn"]),
     ("training", &["fault", "nn"]),
@@ -24,28 +25,31 @@ const ROOMS: [(&str, &[&str]); 16] = [
     (
         "host",
         &[
-            "config", "datasets", "fault", "formula", "grade", "nn", "store", "training",
+            "config", "datasets", "fault", "formula", "grade", "identity", "nn", "store",
+            "training",
         ],
     ),
-    ("status", &["fault", "host", "nn", "training"]),
+    ("status", &["fault", "host", "identity", "nn", "training"]),
     ("encoded", &["host"]),
     (
         "transport",
-        &["config", "encoded", "host", "status", "training"],
+        &[
+            "config", "encoded", "host", "identity", "status", "training",
+        ],
     ),
     (
         "rpc",
         &[
-            "client", "datasets", "encoded", "fault", "formula", "grade", "host", "nn", "status",
-            "training",
+            "client", "datasets", "encoded", "fault", "formula", "grade", "host", "identity", "nn",
+            "status", "training",
         ],
     ),
     ("server", &["config", "host", "rpc", "transport"]),
     (
         "cli",
         &[
-            "client", "config", "datasets", "fault", "formula", "grade", "host", "nn", "server",
-            "training",
+            "client", "config", "datasets", "fault", "formula", "grade", "host", "identity", "nn",
+            "server", "training",
         ],
     ),
 ];
@@ -91,7 +95,7 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// Rooms that compute and nothing else.
-const PURE: [&str; 5] = ["fault", "nn", "formula", "grade", "training"];
+const PURE: [&str; 6] = ["fault", "identity", "nn", "formula", "grade", "training"];
 
 /// The rooms in which no files import each other in a circle.
 const WITHOUT_CIRCLES: [&str; 11] = [
@@ -231,6 +235,12 @@ fn the_documentation_lists_every_setting_with_its_default() {
     }
     expected.push('\n');
     check_generated("docs/configuration.md", "settings", &expected);
+}
+
+#[test]
+fn the_documentation_has_the_table_of_roles() {
+    let table = format!("\n{}\n", backpropd::rpc::roles::table());
+    check_generated("docs/identity.md", "roles", &table);
 }
 
 #[test]

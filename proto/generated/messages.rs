@@ -5238,7 +5238,7 @@ pub mod grading_service_client {
 /// Requests a description of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {
-    /// Also return the settings; default no.
+    /// Also return the settings; default no. Where callers have an identity, this needs the role admin.
     #[prost(bool, tag = "1")]
     pub settings: bool,
 }
@@ -5449,6 +5449,10 @@ pub struct Session {
     /// The permitted calls on the models.
     #[prost(enumeration = "Access", tag = "5")]
     pub access: i32,
+    /// The person who created it, the `sub` of their token; only that person, instructors and admins can name the session.
+    /// Empty if it was created without an identity. Output only.
+    #[prost(string, tag = "6")]
+    pub owner: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Session {
     const NAME: &'static str = "Session";
@@ -5548,6 +5552,10 @@ pub struct ListSessionsRequest {
     /// `next_page_token` of the previous page; default the first page.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
+    /// Only the sessions of this person, the `sub` of their token; default all that the caller may see. Requires a server
+    /// whose callers have an identity.
+    #[prost(string, tag = "3")]
+    pub owner: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ListSessionsRequest {
     const NAME: &'static str = "ListSessionsRequest";
@@ -5625,8 +5633,9 @@ pub mod session_service_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// Manages sessions. A session contains models. Every call that names the session or one of its models renews it. A
-    /// session expires, with its models, if no call renews it within its time to live. The name of a session grants access
-    /// to it: keep it private.
+    /// session expires, with its models, if no call renews it within its time to live. A session belongs to the person who
+    /// created it, where callers have an identity; another person's session, whether or not it exists, answers
+    /// PERMISSION_DENIED. Without identities the name of a session grants access to it: keep it private.
     #[derive(Debug, Clone)]
     pub struct SessionServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -5759,8 +5768,9 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("backprop.v1.SessionService", "GetSession"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists sessions in the order of their names. Since a name grants access, this fails with PERMISSION_DENIED unless
-        /// the server listens on loopback only, or runs with `list_sessions = true`.
+        /// Lists sessions in the order of their names: the caller's own, or all for instructors and admins. On a server whose
+        /// callers have no identity a name grants access, and this fails with PERMISSION_DENIED unless the server listens on
+        /// loopback only, or runs with `list_sessions = true`.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.SessionService/ListSessions
         pub async fn list_sessions(
             &mut self,

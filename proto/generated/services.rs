@@ -2322,8 +2322,9 @@ pub mod session_service_server {
             tonic::Response<::backpropd_client::pb::GetSessionResponse>,
             tonic::Status,
         >;
-        /// Lists sessions in the order of their names. Since a name grants access, this fails with PERMISSION_DENIED unless
-        /// the server listens on loopback only, or runs with `list_sessions = true`.
+        /// Lists sessions in the order of their names: the caller's own, or all for instructors and admins. On a server whose
+        /// callers have no identity a name grants access, and this fails with PERMISSION_DENIED unless the server listens on
+        /// loopback only, or runs with `list_sessions = true`.
         /// grpcurl -plaintext 127.0.0.1:50051 backprop.v1.SessionService/ListSessions
         async fn list_sessions(
             &self,
@@ -2343,8 +2344,9 @@ pub mod session_service_server {
         >;
     }
     /// Manages sessions. A session contains models. Every call that names the session or one of its models renews it. A
-    /// session expires, with its models, if no call renews it within its time to live. The name of a session grants access
-    /// to it: keep it private.
+    /// session expires, with its models, if no call renews it within its time to live. A session belongs to the person who
+    /// created it, where callers have an identity; another person's session, whether or not it exists, answers
+    /// PERMISSION_DENIED. Without identities the name of a session grants access to it: keep it private.
     #[derive(Debug)]
     pub struct SessionServiceServer<T> {
         inner: Arc<T>,

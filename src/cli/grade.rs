@@ -1,6 +1,6 @@
 //! `backpropd grade`: grade one submission, one answer, or a folder of submissions.
 
-mod class;
+pub(super) mod class;
 mod hand_in;
 mod source;
 mod wire;

@@ -35,7 +35,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         None => {
             let mut flags = settings::flags(matches);
             // This command opens no port, so it needs no consent to serve other machines.
-            flags.push(("allow-remote".to_owned(), "true".to_owned()));
+            flags.push(("insecure-remote".to_owned(), "true".to_owned()));
             // Container runtimes accept 0 and 1 only.
             let effective = settings::load(matches, flags)
                 .map_err(|failure| Failure::failed(failure.to_string()))?;

@@ -23,6 +23,7 @@ mod serve;
 mod settings;
 mod sheet;
 mod tls_init;
+mod token;
 mod train;
 mod transfer;
 mod trash;
@@ -79,6 +80,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((transfer::IMPORT, matches)) => transfer::import(matches),
         Some((tls_init::NAME, matches)) => tls_init::run(matches),
         Some((trash::NAME, matches)) => trash::run(matches),
+        Some((token::NAME, matches)) => token::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
         // Without a command, backpropd serves.
         Some((_, matches)) => serve::run(matches),
@@ -132,6 +134,7 @@ fn command() -> Command {
         .subcommand(transfer::import_command())
         .subcommand(tls_init::command())
         .subcommand(trash::command())
+        .subcommand(token::command())
         .subcommand(healthcheck::command())
 }
 
@@ -147,8 +150,13 @@ mod tests {
     #[test]
     fn settings_are_accepted_with_and_without_serve() {
         for arguments in [
-            &["backpropd", "--threads", "2", "--allow-remote"][..],
-            &["backpropd", "serve", "--threads=2", "--allow-remote=true"],
+            &["backpropd", "--threads", "2", "--insecure-remote"][..],
+            &[
+                "backpropd",
+                "serve",
+                "--threads=2",
+                "--insecure-remote=true",
+            ],
         ] {
             let matches = command().try_get_matches_from(arguments).expect("valid");
             let matches = matches.subcommand_matches("serve").unwrap_or(&matches);
@@ -158,7 +166,7 @@ mod tests {
                 "{flags:?}"
             );
             assert!(
-                flags.contains(&("allow-remote".to_owned(), "true".to_owned())),
+                flags.contains(&("insecure-remote".to_owned(), "true".to_owned())),
                 "{flags:?}"
             );
         }

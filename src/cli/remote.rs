@@ -260,6 +260,7 @@ async fn list_sessions(server: &Client) -> Result<Vec<pb::Session>, Failure> {
         let request = pb::ListSessionsRequest {
             page_size: PAGE,
             page_token,
+            ..Default::default()
         };
         let page = server.list_sessions(request).await?;
         all.extend(page.sessions);

@@ -41,6 +41,12 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     start_log(&effective.config)?;
+    if effective.config.is_open_to_all() {
+        tracing::warn!(
+            listen = %effective.config.listen,
+            "insecure_remote: every client that can reach this address can use the server, or read what others send"
+        );
+    }
     runtime()?.block_on(serve(effective.config))
 }
 

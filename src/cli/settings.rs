@@ -5,14 +5,13 @@ use std::{env, fs};
 use clap::{Arg, ArgAction, ArgMatches, parser::ValueSource};
 
 use super::Failure;
-use crate::config::{self, ConfigFile, Effective, PORT, SETTINGS, Setting};
+use crate::config::{self, ConfigFile, Effective, PORT, RETIRED, Retired, SETTINGS, Setting};
 
 const CONFIG: &str = "config";
 const PRINT_CONFIG: &str = "print-config";
 /// The settings that `-h` shows; `--help` shows all.
 const COMMON: &[&str] = &[
     "listen",
-    "allow_remote",
     "threads",
     "log",
     "log_format",
@@ -41,6 +40,15 @@ pub(super) fn arguments() -> Vec<Arg> {
             arguments.push(port.clone());
         }
     }
+    arguments.extend(RETIRED.iter().map(|retired| {
+        // Accepted here, so that the message about it can say what to do.
+        Arg::new(retired.flag())
+            .long(retired.flag())
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .hide(true)
+    }));
     arguments
 }
 
@@ -97,6 +105,7 @@ pub(super) fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
     let settings = SETTINGS.iter().map(Setting::flag);
     settings
         .chain([PORT.to_owned()])
+        .chain(RETIRED.iter().map(Retired::flag))
         // A command may offer only some of the settings.
         .filter(|flag| matches.try_contains_id(flag).is_ok())
         .filter(|flag| matches.value_source(flag) == Some(ValueSource::CommandLine))

@@ -31,7 +31,7 @@ const EARLIER: Duration = Duration::hours(1);
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
-        .about("Write a certificate authority, and certificates of it for a server and its clients")
+        .about("Write an authority, and certificates of it for a server and its clients")
         .arg(
             Arg::new("name")
                 .value_name("NAME")

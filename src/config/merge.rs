@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, error::Error, fmt};
 
-use super::{Config, SETTINGS, Setting, value::Given};
+use super::{Config, RETIRED, Retired, SETTINGS, Setting, value::Given};
 
 /// The variable that names the file. It has a flag but is not a setting, since a file cannot name itself.
 const FILE_VARIABLE: &str = "BACKPROPD_CONFIG";
@@ -171,6 +171,10 @@ impl Merge {
                     );
                 }
                 None => {
+                    if let Some(retired) = retired(|it| it.name == key) {
+                        self.violation(place, retired.instead.to_owned());
+                        continue;
+                    }
                     let names = SETTINGS.iter().map(|setting| setting.name.to_owned());
                     self.violation(
                         place,
@@ -194,6 +198,9 @@ impl Merge {
                     &format!("{value:?}"),
                     (name.to_owned(), origin),
                 );
+            }
+            None if let Some(retired) = retired(|it| it.variable() == name) => {
+                self.violation(name.to_owned(), retired.instead.to_owned());
             }
             None => {
                 let known = SETTINGS.iter().map(Setting::variable);
@@ -223,6 +230,9 @@ impl Merge {
                     &format!("{value:?}"),
                     (place, origin),
                 );
+            }
+            None if let Some(retired) = retired(|it| it.flag() == name) => {
+                self.violation(place, retired.instead.to_owned());
             }
             None => {
                 let known = SETTINGS.iter().map(Setting::flag);
@@ -287,6 +297,10 @@ impl Merge {
             })
         }
     }
+}
+
+fn retired(is_it: impl Fn(&Retired) -> bool) -> Option<&'static Retired> {
+    RETIRED.iter().find(|retired| is_it(retired))
 }
 
 /// Kubernetes gives every container variables for each Service of its namespace, named after the Service. One called

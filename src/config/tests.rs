@@ -68,13 +68,13 @@ fn every_violation_of_every_layer_is_reported_at_once() {
             ("BACKPROPD_QUANTUM_MS", "fast"),
             ("BACKPROPD_MAX_LAYER", "3"),
         ]),
-        file("max_layers = 0\nmax_unit = 3\nallow_remote = \"yes\"\nlog = \"=,=\""),
+        file("max_layers = 0\nmax_unit = 3\ninsecure_remote = \"yes\"\nlog = \"=,=\""),
     ));
     let places: Vec<_> = problems.iter().map(|(place, _)| place.as_str()).collect();
     assert_eq!(
         places,
         [
-            "backpropd.toml, allow_remote",
+            "backpropd.toml, insecure_remote",
             "backpropd.toml, log",
             "backpropd.toml, max_layers",
             "backpropd.toml, max_unit",
@@ -122,18 +122,97 @@ fn variables_that_kubernetes_makes_for_a_service_are_ignored() {
 }
 
 #[test]
-fn an_address_beyond_loopback_needs_consent() {
-    let listen = ("listen", "0.0.0.0:1");
-    let problems = problems(merge(pairs(&[listen]), [], None));
-    assert_eq!(problems.len(), 1);
-    assert!(problems[0].1.contains("--allow-remote"), "{problems:?}");
+fn an_address_beyond_loopback_needs_identities_and_tls_and_names_what_is_missing() {
+    const AUTH: (&str, &str) = ("auth-secret-file", "secrets");
+    const TLS: [(&str, &str); 2] = [("tls-cert-file", "cert"), ("tls-key-file", "key")];
+    let merged = |flags: &[(&str, &str)]| {
+        let flags = [&[("listen", "0.0.0.0:1")], flags].concat();
+        merge(pairs(&flags), [], None)
+    };
+    let missing = |flags: &[(&str, &str)]| {
+        let problems = problems(merged(flags));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let problem = problems[0].1.clone();
+        assert!(problem.contains("0.0.0.0:1"), "{problem}");
+        assert!(problem.contains("--insecure-remote"), "{problem}");
+        let names = |name| problem.contains(name);
+        (names("auth_secret_file"), names("tls_cert_file"))
+    };
+    assert_eq!(missing(&[]), (true, true));
+    assert_eq!(missing(&[AUTH]), (false, true));
+    assert_eq!(missing(&TLS), (true, false));
+    assert_eq!(missing(&[("tls-terminated", "true")]), (true, false));
 
-    let effective = merge(pairs(&[listen, ("allow-remote", "true")]), [], None).expect("valid");
+    for allowed in [
+        vec![AUTH, TLS[0], TLS[1]],
+        vec![AUTH, ("tls-terminated", "true")],
+        vec![TLS[0], TLS[1], ("tls-client-ca-file", "ca")],
+        vec![
+            ("auth-jwks-file", "keys"),
+            ("auth-audience", "us"),
+            ("tls-terminated", "true"),
+        ],
+    ] {
+        let effective = merged(&allowed).expect("valid");
+        assert!(
+            effective.config.lists_sessions(),
+            "each sees what is theirs"
+        );
+    }
+    let effective = merged(&[("insecure-remote", "true")]).expect("valid");
     assert!(!effective.config.lists_sessions());
     assert!(Config::default().lists_sessions());
     let mapped =
         merge(pairs(&[("listen", "[::ffff:127.0.0.1]:1")]), [], None).expect("still loopback");
     assert!(mapped.config.lists_sessions());
+}
+
+#[test]
+fn a_setting_that_is_gone_says_what_takes_its_place() {
+    for (place, merged) in [
+        (
+            "--allow-remote",
+            merge(pairs(&[("allow-remote", "true")]), [], None),
+        ),
+        (
+            "BACKPROPD_ALLOW_REMOTE",
+            merge([], pairs(&[("BACKPROPD_ALLOW_REMOTE", "true")]), None),
+        ),
+        (
+            "backpropd.toml, allow_remote",
+            merge([], [], file("allow_remote = true")),
+        ),
+    ] {
+        let problems = problems(merged);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].0, place);
+        for setting in [
+            "auth_secret_file",
+            "tls_cert_file",
+            "tls_terminated",
+            "insecure_remote",
+        ] {
+            assert!(problems[0].1.contains(setting), "{problems:?}");
+        }
+    }
+}
+
+#[test]
+fn settings_of_identities_that_mean_nothing_alone_are_refused() {
+    for (flags, named) in [
+        (&[("auth-jwks-file", "keys")][..], "auth_audience"),
+        (&[("auth-audience", "us")], "auth_secret_file"),
+        (&[("auth-revoked-file", "list")], "auth_secret_file"),
+        (
+            &[("auth-secret-file", "s"), ("auth-issuer", "i")],
+            "auth_jwks_file",
+        ),
+        (&[("auth-role-claim", "")], "auth_role_claim"),
+    ] {
+        let problems = problems(merge(pairs(flags), [], None));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].1.contains(named), "{problems:?}");
+    }
 }
 
 #[test]
@@ -197,7 +276,7 @@ fn printed_configuration_reads_back_as_itself() {
     let given = pairs(&[
         ("log", "warn,backpropd=debug"),
         ("listen", "[::]:0"),
-        ("allow-remote", "true"),
+        ("insecure-remote", "true"),
         ("log-format", "json"),
         ("inline-flops", "0"),
     ]);

@@ -5,13 +5,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use backpropd_identity::{Identity, Reach};
 use tokio::sync::Semaphore;
 
 use super::deadline::Deadline;
+use super::identity::Login;
 use super::limits::memory::{Account, OutOfMemory, Reservation};
 use super::party::{Parties, Party};
 use super::tags::ModelTag;
-use crate::training::{ModelName, Owner};
+use crate::training::{ModelName, Owner, SessionName};
 
 /// A call in progress.
 #[derive(Debug)]
@@ -21,6 +23,12 @@ pub struct Caller {
     /// The client's deadline.
     pub deadline: Deadline,
     parties: Parties,
+    /// Who it is, if callers need an identity.
+    login: Option<Arc<Login>>,
+    /// Whose sessions the call may name.
+    reach: OnceLock<Reach>,
+    /// The session that the call names, and whether it is another person's.
+    session: OnceLock<(SessionName, bool)>,
     account: Arc<Account>,
     /// The memory reserved for its request until the call ends.
     memory: Mutex<Reservation>,
@@ -42,11 +50,49 @@ impl Caller {
             id,
             deadline,
             parties,
+            login: None,
+            reach: OnceLock::new(),
+            session: OnceLock::new(),
             account,
             memory: Mutex::new(memory),
             creation_turns,
             model: OnceLock::new(),
         }
+    }
+
+    /// The same caller, who has proved who it is: its calls count for that person, from whichever address.
+    #[must_use]
+    pub fn logged_in(mut self, login: Option<Arc<Login>>) -> Self {
+        if let Some(login) = &login {
+            self.parties.origin = login.origin;
+        }
+        self.login = login;
+        self
+    }
+
+    /// Who it is; `None` if callers need no identity.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.login.as_ref().map(|login| &login.identity)
+    }
+
+    /// Lets the call name these sessions. Only the first permission takes effect.
+    pub fn permit(&self, reach: Reach) {
+        self.reach.get_or_init(|| reach);
+    }
+
+    /// Whose sessions the call may name.
+    pub fn reach(&self) -> Reach {
+        self.reach.get().copied().unwrap_or(Reach::Own)
+    }
+
+    /// Notes the session that the call names, for the audit. Only the first one takes effect.
+    pub fn note_session(&self, name: &SessionName, is_foreign: bool) {
+        self.session.get_or_init(|| (name.clone(), is_foreign));
+    }
+
+    /// The session that the call names, and whether it is another person's.
+    pub fn session(&self) -> Option<&(SessionName, bool)> {
+        self.session.get()
     }
 
     /// The parties that the call is charged to; includes its model's session once that is known.
@@ -64,8 +110,11 @@ impl Caller {
 
     /// The owner whose quota is charged for sessions that the call creates; `None` for the server itself.
     pub fn owner(&self) -> Option<Owner> {
-        let parties = self.parties();
-        (parties != Parties::SERVER).then_some(Owner(parties.origin.0))
+        let share = self.parties().origin.0;
+        match self.identity() {
+            Some(identity) => Some(Owner::person(share, Arc::clone(&identity.subject))),
+            None => (self.parties() != Parties::SERVER).then(|| Owner::address(share)),
+        }
     }
 
     /// Turns of its connection to create sessions and models; `None` where it has no connection.

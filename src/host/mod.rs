@@ -11,6 +11,7 @@ pub mod disk_thread;
 pub mod durability;
 pub mod evaluate;
 pub mod grading_desk;
+pub mod identity;
 pub mod limits;
 pub mod models;
 pub mod parts;
@@ -30,6 +31,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use backpropd_identity::Reach;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,8 +40,10 @@ use self::caller::Caller;
 use self::clock::Clock;
 use self::compute::{Compute, ComputeLimits};
 use self::datasets::{Catalogue, SharedDatasetsError};
+use self::disk_thread::on_disk_thread;
 use self::durability::Persistence;
 use self::grading_desk::{GradingDesk, GradingDeskError};
+use self::identity::{KeyFileError, Keyring};
 use self::limits::memory::Account;
 use self::limits::stream_slots::StreamSlots;
 use self::models::creation_turns::CreationTurns;
@@ -49,7 +54,12 @@ use self::runs::book::RunBook;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
-use crate::training::{Access, ModelName, Now, Registry, RegistryLimits};
+use crate::training::{
+    Access, ModelName, Now, Registry, RegistryError, RegistryLimits, SessionName,
+};
+
+/// How often the files of keys are looked at: a revoked person is out within this time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the host cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +73,9 @@ pub enum HostError {
     /// The folder of shared datasets cannot be used.
     #[error(transparent)]
     Datasets(#[from] SharedDatasetsError),
+    /// A file of keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// The data folder could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +94,8 @@ pub struct Host {
     registry: Mutex<Registry<ModelEntry>>,
     pub datasets: Catalogue,
     pub grading: GradingDesk,
+    /// Who may call.
+    pub keyring: Arc<Keyring>,
     pub persistence: Persistence,
     pub session_turns: SessionTurns,
     pub creation_turns: CreationTurns,
@@ -141,6 +156,7 @@ impl Host {
             })),
             datasets: Catalogue::start(&config)?,
             grading,
+            keyring: Arc::new(Keyring::start(&config)?),
             persistence,
             session_turns: SessionTurns::default(),
             creation_turns: CreationTurns::default(),
@@ -175,20 +191,58 @@ impl Host {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The clocks.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// Reads the files of keys when they change, every second. Never returns.
+    pub async fn tend_keys(&self) {
+        if !self.keyring.is_on() {
+            return std::future::pending().await;
+        }
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let keyring = Arc::clone(&self.keyring);
+            // A panic would be a bug, which the panic hook has logged; the keys in force stay.
+            let _ = on_disk_thread(move || keyring.look_again()).await;
+        }
+    }
+
     /// The time now.
     pub fn now(&self) -> Now {
         self.clock.now()
     }
 
+    /// Checks that the caller may name this session. A person who may name only their own sessions is told the same of
+    /// another person's session and of one that does not exist. Without identities every caller may name every session.
+    ///
+    /// # Errors
+    /// The session is not the caller's.
+    pub fn admit(&self, caller: &Caller, session: &SessionName) -> Result<(), Refused> {
+        let Some(identity) = caller.identity() else {
+            return Ok(());
+        };
+        let is_own = self.registry().is_owned_by(session, &identity.subject);
+        caller.note_session(session, !is_own);
+        if is_own || caller.reach() == Reach::Any {
+            return Ok(());
+        }
+        Err(RegistryError::NotYours(session.clone()).into())
+    }
+
     /// Finds a model, renews its session's lease, and attributes the call to the model.
     ///
     /// # Errors
-    /// There is no such model, or its snapshot is damaged.
+    /// The session is not the caller's; there is no such model, or its snapshot is damaged.
     pub async fn find(
         &self,
         caller: &Caller,
         name: &ModelName,
     ) -> Result<Arc<ModelEntry>, Refused> {
+        self.admit(caller, &name.session)?;
         caller.note_model(name);
         self.look_up(name).await
     }

@@ -16,13 +16,18 @@ impl Party {
     /// The server itself, for work without a caller.
     pub const SERVER: Self = Self(0);
 
+    /// The party of a person, from whichever address.
+    pub fn of_person(subject: &str) -> Self {
+        Self::of(("sub", subject))
+    }
+
     /// The party with this name.
     pub fn of(name: impl Hash) -> Self {
         Self(KEY.hash_one(name))
     }
 }
 
-/// Three nested parties, widest first: the origin (the peer's address until callers have an identity), a connection
+/// Three nested parties, widest first: the origin (the caller's identity, or else the peer's address), a connection
 /// from it, and a session that the connection works in. A limit on one party leaves room for the others at its level;
 /// an origin that opens hundreds of connections or sessions still gets one origin's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,6 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use backpropd_identity::Role;
+
 use crate::fault::Violations;
 use crate::training::{
     BeginError, DatasetName, Divergence, ModelName, OverLimit, RegistryError, RequestIdReused,
@@ -84,6 +86,15 @@ pub enum Refused {
         name: DatasetName,
         /// The cause, without paths of the machine.
         error: String,
+    },
+    /// The caller's role does not allow what the request asks for.
+    NotAllowed {
+        /// The caller's role.
+        role: Role,
+        /// What it asks for.
+        what: String,
+        /// The roles that may.
+        needed: String,
     },
     /// The model's access is COMPARE_ONLY.
     CompareOnly,
@@ -210,6 +221,7 @@ impl Refused {
             | Self::DatasetTaken(_)
             | Self::SharedDataset(_)
             | Self::DatasetUnreadable { .. }
+            | Self::NotAllowed { .. }
             | Self::CompareOnly
             | Self::NoCompareBatch
             | Self::Bug => false,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::identity::exposed;
 use crate::grade::receipt;
 
 /// The largest file, in bytes.
@@ -23,7 +24,7 @@ pub struct Secrets {
 /// The file cannot be read, is too large, or holds no secret.
 pub fn read_secrets(path: &Path) -> io::Result<Secrets> {
     let file = File::open(path)?;
-    let warning = exposed(&file, path)?;
+    let warning = exposed(&file, path, "the secret that receipts are signed with")?;
     let mut content = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
     let invalid = |what: String| {
@@ -40,23 +41,4 @@ pub fn read_secrets(path: &Path) -> io::Result<Secrets> {
         ))
     })?;
     Ok(Secrets { all, warning })
-}
-
-/// A warning if accounts other than the owner's can read the file.
-#[cfg(unix)]
-fn exposed(file: &File, path: &Path) -> io::Result<Option<String>> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    Ok((mode & 0o077 != 0).then(|| {
-        format!(
-            "{} can be read or written by other accounts (mode {mode:o}), and holds the secret that receipts are signed \
-             with: chmod 600 it",
-            path.display()
-        )
-    }))
-}
-
-#[cfg(not(unix))]
-fn exposed(_: &File, _: &Path) -> io::Result<Option<String>> {
-    Ok(None)
 }

@@ -1,6 +1,7 @@
-//! Routes a call to its service and attaches its caller.
+//! Checks the caller's role, routes the call to its service and attaches its caller.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,12 +16,19 @@ use tower::Service;
 
 use super::call::{InCall, scope};
 use super::handlers::training::Training;
+use super::roles;
 use super::services::training_service_server::{SERVICE_NAME, TrainingServiceServer};
 use crate::host::Host;
 use crate::host::caller::Caller;
 
 /// The future of the router for the other services.
 type OfRoutes<B> = <Routes as Service<Request<B>>>::Future;
+
+/// The future of TrainingService.
+type OfTraining = BoxFuture<Response<Body>, Infallible>;
+
+/// The answer to a caller whose role may not call the method.
+type Refusal = Ready<Result<Response<Body>, Infallible>>;
 
 /// All services. TrainingService, whose calls are many and small, is matched first and called without the boxes of
 /// tonic's router, which cost a call as much as the forward and the backward pass of a small network.
@@ -50,7 +58,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<InCall<BoxFuture<Response<Body>, Infallible>>, InCall<OfRoutes<B>>>;
+    type Future = Either<Refusal, Either<InCall<OfTraining>, InCall<OfRoutes<B>>>>;
 
     /// Always ready: the host limits its own load and refuses what exceeds it.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -63,10 +71,13 @@ where
         let is_training = method.is_some_and(|method| method.starts_with('/'));
         let caller = request.extensions().get::<Arc<Caller>>().map(Arc::clone);
         let caller = caller.expect("the transport sets the caller of every request");
-        if is_training {
+        if let Err(refused) = roles::check(&caller, request.uri().path()) {
+            return Either::Left(ready(Ok(refused.into_http())));
+        }
+        Either::Right(if is_training {
             Either::Left(scope(caller, self.training.call(request)))
         } else {
             Either::Right(scope(caller, self.others.call(request)))
-        }
+        })
     }
 }

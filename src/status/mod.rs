@@ -1,14 +1,17 @@
 //! Refusals as clients see them: a code, a reason, and the matching google.rpc details.
 
+mod identity;
 mod reason;
+mod refusal;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt as _};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+pub use self::identity::{rejected, too_many_failed_logins};
 pub use self::reason::{Reason, Retry, table};
+pub use self::refusal::{DOMAIN, Refusal};
 use crate::fault::Violations;
 use crate::host::limits::memory::OutOfMemory;
 use crate::host::refused::{LimitKind, NotStored, Refused, Stop};
@@ -17,76 +20,8 @@ use crate::training::{
     RequestIdReused,
 };
 
-/// The `ErrorInfo.domain` of every refusal.
-pub const DOMAIN: &str = "backpropd";
-
-/// The longest message, in bytes. Longer ones break clients that limit the header list in which a status travels.
-const LONGEST_MESSAGE: usize = 900;
-
-/// The same for the violations of a `BadRequest`, before base64.
+/// The most bytes of the violations of a `BadRequest`, before base64.
 const LARGEST_DETAILS: usize = 2_600;
-
-/// The retry delay for a full queue or a server that is shutting down.
-const RETRY_SOON: Duration = Duration::from_secs(1);
-
-/// A status with a reason, under construction.
-pub struct Refusal {
-    reason: Reason,
-    message: String,
-    details: ErrorDetails,
-}
-
-impl Refusal {
-    /// A refusal with `ErrorInfo { reason, domain }`, and `RetryInfo` where the same request may be sent again.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let mut details = ErrorDetails::with_error_info(reason.name(), DOMAIN, HashMap::new());
-        if reason.retry() == Retry::Later {
-            details.set_retry_info(Some(RETRY_SOON));
-        }
-        Self {
-            reason,
-            message: message.into(),
-            details,
-        }
-    }
-
-    /// Adds a fact to `ErrorInfo.metadata`.
-    pub fn fact(mut self, key: &str, value: impl ToString) -> Self {
-        if let Some(mut info) = self.details.error_info().cloned() {
-            info.metadata.insert(key.to_owned(), value.to_string());
-            self.details
-                .set_error_info(info.reason, info.domain, info.metadata);
-        }
-        self
-    }
-
-    /// Adds `ResourceInfo`.
-    pub fn resource(mut self, kind: &str, name: &str, message: &str) -> Self {
-        self.details.set_resource_info(kind, name, "", message);
-        self
-    }
-
-    /// Adds `QuotaFailure`.
-    fn quota(mut self, subject: &str, description: &str) -> Self {
-        self.details
-            .set_quota_failure(vec![QuotaViolation::new(subject, description)]);
-        self
-    }
-
-    /// The status.
-    pub fn status(self) -> Status {
-        let mut message = self.message;
-        if message.len() > LONGEST_MESSAGE {
-            let cut = (0..=LONGEST_MESSAGE)
-                .rev()
-                .find(|at| message.is_char_boundary(*at))
-                .unwrap_or(0);
-            message.truncate(cut);
-            message.push('…');
-        }
-        Status::with_error_details(self.reason.code(), message, self.details)
-    }
-}
 
 impl From<Refused> for Status {
     fn from(refused: Refused) -> Self {
@@ -157,6 +92,9 @@ impl From<Refused> for Status {
             Refused::DatasetUnreadable { name, error } => {
                 let message = format!("{name} cannot be used: {error}");
                 Refusal::new(Reason::DatasetUnreadable, message).status()
+            }
+            Refused::NotAllowed { role, what, needed } => {
+                identity::not_allowed(role, &what, &needed)
             }
             Refused::CompareOnly => compare_only(),
             Refused::NoCompareBatch => no_compare_batch(),
@@ -249,6 +187,9 @@ fn not_in_the_registry(error: RegistryError) -> Status {
     match error {
         RegistryError::NoSession(name) => not_found("session", &name.to_string(), &message),
         RegistryError::SessionDamaged { .. } => session_damaged(&message),
+        RegistryError::NotYours(name) => Refusal::new(Reason::NotYours, &message)
+            .resource("session", &name.to_string(), &message)
+            .status(),
         RegistryError::NoModel(name) => not_found("model", &name.to_string(), &message),
         RegistryError::SessionTaken(name) => taken("session", &name.to_string(), &message),
         RegistryError::ModelTaken(name) => taken("model", &name.to_string(), &message),

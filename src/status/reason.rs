@@ -58,6 +58,20 @@ reasons! {
         "The model was deleted, or its session expired, during the call.";
     AlreadyExists: "ALREADY_EXISTS", AlreadyExists, No,
         "The id is taken.";
+    TokenMissing: "TOKEN_MISSING", Unauthenticated, No,
+        "The server needs an identity, and the call has no `authorization: Bearer TOKEN` and no certificate.";
+    TokenInvalid: "TOKEN_INVALID", Unauthenticated, No,
+        "The token does not verify, lacks a claim, is for another audience, or is not valid yet; the message says which.";
+    TokenExpired: "TOKEN_EXPIRED", Unauthenticated, No,
+        "The token was genuine and its time is over.";
+    TokenRevoked: "TOKEN_REVOKED", Unauthenticated, No,
+        "The person or the token is on the server's list of the revoked.";
+    LoginLimit: "LOGIN_LIMIT", ResourceExhausted, Later,
+        "Too many invalid tokens came from this address; a valid one is always accepted.";
+    RoleNotAllowed: "ROLE_NOT_ALLOWED", PermissionDenied, No,
+        "The caller's role may not do this; the metadata `needed` has the roles that may.";
+    NotYours: "NOT_YOURS", PermissionDenied, No,
+        "The session is another person's, or does not exist: the two are not told apart.";
     DatasetDeleted: "DATASET_DELETED", FailedPrecondition, No,
         "The dataset of a run was deleted during the run; its committed steps stay.";
     DatasetUnreadable: "DATASET_UNREADABLE", FailedPrecondition, No,

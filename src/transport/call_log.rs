@@ -18,7 +18,9 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::audit;
 use super::bodies::{ReplyBody, ReplyMemory, RequestBody};
+use super::login::Entrance;
 use super::methods::{HEALTH, Kind, Limits, REPLY_BYTES, bounded, is_read};
 use super::peer::{Peer, next_call};
 use super::seats::Full;
@@ -26,6 +28,7 @@ use super::timeout::deadline;
 use crate::config::Config;
 use crate::encoded::Encoded;
 use crate::host::caller::Caller;
+use crate::host::identity::Login;
 use crate::host::limits::memory::{Account, Reservation};
 use crate::host::party::Parties;
 use crate::host::refused::Refused;
@@ -65,6 +68,7 @@ impl Call {
             };
         }
         let is_read = is_read(&self.method);
+        audit::record(&self.caller, &self.method, is_read, &self.peer(), code);
         match code {
             Code::Internal | Code::Unknown | Code::DataLoss => line!(error, "call failed"),
             Code::Ok if is_read => line!(debug, "call ended"),
@@ -104,18 +108,21 @@ pub struct CallLog<S> {
     inner: S,
     limits: Limits,
     account: Arc<Account>,
+    entrance: Entrance,
     peer: Option<Arc<Peer>>,
     /// Set on a connection beyond the limit, which may check health alone.
     full: Option<Full>,
 }
 
 impl<S> CallLog<S> {
-    /// Wraps `inner`. Messages reserve memory from `account`, within the limits of `config`.
-    pub fn new(inner: S, config: &Config, account: Arc<Account>) -> Self {
+    /// Wraps `inner`. Messages reserve memory from `account`, within the limits of `config`; callers come in by
+    /// `entrance`.
+    pub fn new(inner: S, config: &Config, account: Arc<Account>, entrance: Entrance) -> Self {
         Self {
             inner,
             limits: Limits::new(config),
             account,
+            entrance,
             peer: None,
             full: None,
         }
@@ -137,6 +144,21 @@ impl<S> CallLog<S> {
         let is_check = path.strip_prefix(HEALTH) == Some("Check");
         let what = "too many connections are open and busy";
         (!is_check).then(|| Refused::queue_full(full.setting, full.limit, what).into())
+    }
+
+    /// Finds out who calls, and reserves the memory that every call takes.
+    fn admit<B>(
+        &self,
+        kind: Kind,
+        request: &Request<B>,
+    ) -> Result<(Option<Arc<Login>>, Reservation), Status> {
+        let path = request.uri().path();
+        if let Some(refused) = self.refusal(path) {
+            return Err(refused);
+        }
+        let peer = self.peer.as_deref();
+        let login = self.entrance.log_in(path, request.headers(), peer)?;
+        Ok((login, kind.hold(&self.account)?))
     }
 }
 
@@ -162,22 +184,19 @@ where
         let kind = Kind::of(request.uri().path());
         let busy = peer.as_ref().filter(|_| kind.keeps_busy());
         let active = busy.map(Peer::call_begins);
-        let held = match self.refusal(request.uri().path()) {
-            None => kind.hold(&self.account).map_err(Status::from),
-            Some(refused) => Err(refused),
+        let (login, memory, refused) = match self.admit(kind, &request) {
+            Ok((login, memory)) => (login, memory, None),
+            Err(refused) => (None, Reservation::default(), Some(refused)),
         };
-        let (memory, refused) = match held {
-            Ok(memory) => (memory, None),
-            Err(status) => (Reservation::default(), Some(status)),
-        };
-        let caller = Arc::new(Caller::new(
+        let caller = Caller::new(
             next_call(),
             peer.as_ref()
                 .map_or(Parties::SERVER, |peer| peer.source.parties),
             deadline(request.headers()),
             (Arc::clone(&account), memory),
             peer.as_ref().map(|peer| Arc::clone(&peer.creation_turns)),
-        ));
+        );
+        let caller = Arc::new(caller.logged_in(login));
         let call = Call {
             caller: Arc::clone(&caller),
             method: bounded(request.uri().path()),

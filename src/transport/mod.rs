@@ -1,11 +1,13 @@
 //! Connections and bytes: accepts and limits connections, paces and counts the bytes they carry, and logs each call. It
 //! depends on no service and no message.
 
+mod audit;
 pub mod bodies;
 pub mod call_log;
 pub mod connections;
 mod first_bytes;
 mod frame_pace;
+pub mod login;
 pub mod methods;
 pub mod peer;
 pub mod seats;

@@ -52,6 +52,7 @@ fn the_help_of_the_program_is_a_page_of_commands() {
         "export",
         "import",
         "trash",
+        "token",
         "healthcheck",
     ] {
         let line = format!("  {command} ");

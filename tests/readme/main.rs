@@ -15,6 +15,7 @@ mod help;
 mod links;
 mod pages;
 mod server;
+mod tokens;
 
 use std::collections::HashMap;
 use std::path::Path;

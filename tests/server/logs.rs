@@ -5,6 +5,8 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Once;
 
+use backpropd_identity::Role;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Code;
 use tracing::{Level, Metadata};
@@ -15,6 +17,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::fixture::{Server, create_in, create_session, get, homework, run, train};
 use crate::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, call, connect, frame, message_header};
+use crate::identity::wire::call as call_as;
+use crate::identity::{Keys, furnish, token};
 
 thread_local! {
     /// What the test on this thread reads, if it reads the log.
@@ -63,7 +67,9 @@ impl Log {
             let lines = tracing_subscriber::fmt::layer()
                 .with_ansi(false)
                 .with_writer(ByThread);
-            let ours = Targets::new().with_target("backpropd", Level::DEBUG);
+            let ours = Targets::new()
+                .with_target("backpropd", Level::DEBUG)
+                .with_target("audit", Level::INFO);
             tracing_subscriber::registry().with(lines).with(ours).init();
         });
         let log = Self::default();
@@ -73,6 +79,97 @@ impl Log {
 
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow()).into_owned()
+    }
+}
+
+#[tokio::test]
+async fn the_audit_has_changes_denials_and_looks_at_other_peoples_sessions() {
+    let log = Log::start(Level::INFO);
+    let keys = Keys::new();
+    let server = keys.server().await;
+    let alice = token("alice", Role::Student);
+    furnish(&server, &alice, "lab").await;
+    let get = [json!({"name": "sessions/lab/models/m"})];
+    let method = "TrainingService/GetModel";
+    let bob = token("bob", Role::Student);
+    let carol = token("carol", Role::Instructor);
+    for token in [
+        Some(&*alice),
+        Some(&*bob),
+        Some(&*carol),
+        None,
+        Some("a.secret.token"),
+    ] {
+        call_as(server.address, method, &get, token).await;
+    }
+    server.stop().await;
+    let text = log.text();
+    let audit = text.lines().filter(|line| line.contains(" audit: "));
+    let audit: Vec<&str> = audit.collect();
+    let has = |parts: &[&str]| {
+        let has = |line: &&&str| parts.iter().all(|part| line.contains(part));
+        audit.iter().filter(has).count()
+    };
+    assert_eq!(
+        has(&[
+            "CreateSession",
+            "sub=\"alice\"",
+            "role=\"student\"",
+            "code=Ok",
+            "sessions/lab",
+            "127.0.0.1"
+        ]),
+        1,
+        "{text}"
+    );
+    assert_eq!(
+        has(&[
+            "TrainBatch",
+            "sub=\"alice\"",
+            "resource=sessions/lab/models/m"
+        ]),
+        1,
+        "{text}"
+    );
+    assert_eq!(
+        has(&["GetModel", "sub=\"alice\""]),
+        0,
+        "a look at one's own: {text}"
+    );
+    assert_eq!(
+        has(&[
+            "GetModel",
+            "sub=\"bob\"",
+            "code=PermissionDenied",
+            "sessions/lab"
+        ]),
+        1,
+        "{text}"
+    );
+    assert_eq!(
+        has(&[
+            "GetModel",
+            "sub=\"carol\"",
+            "role=\"instructor\"",
+            "code=Ok",
+            "sessions/lab"
+        ]),
+        1,
+        "{text}"
+    );
+    assert_eq!(
+        has(&["GetModel", "sub=\"\"", "code=Unauthenticated"]),
+        2,
+        "{text}"
+    );
+    for secret in [&*alice, "a.secret.token", "0.001"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    for line in text.lines().filter(|line| !line.contains(" audit: ")) {
+        assert!(
+            !line.contains("alice") && !line.contains("sessions/lab"),
+            "{line}"
+        );
     }
 }
 

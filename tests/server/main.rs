@@ -33,6 +33,7 @@ mod held_out;
 mod hostile;
 mod http1;
 mod http2;
+mod identity;
 mod limits;
 mod logs;
 mod neighbours;

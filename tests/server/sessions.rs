@@ -26,6 +26,7 @@ async fn page(sessions: &mut Sessions, page_size: i32, token: &str) -> (Vec<Stri
     let request = pb::ListSessionsRequest {
         page_size,
         page_token: token.to_owned(),
+        ..Default::default()
     };
     let reply = sessions.list_sessions(request).await.expect("listed");
     let reply = reply.into_inner();

@@ -254,7 +254,7 @@ async fn a_certificate_is_replaced_under_load_without_a_failed_call_and_a_bad_on
 }
 
 #[tokio::test]
-async fn a_client_may_present_a_certificate_and_one_of_another_authority_is_refused() {
+async fn a_client_is_who_its_certificate_names_and_one_of_another_authority_is_refused() {
     let (authority, other) = (Authority::new(), Authority::new());
     fs::write(authority.path("clients.crt"), &authority.pem).expect("writable");
     let clients = authority.path("clients.crt");
@@ -269,12 +269,20 @@ async fn a_client_may_present_a_certificate_and_one_of_another_authority_is_refu
         };
         let client = Client::connect_with(&url(&server), &credentials).await;
         let client = client.map_err(|error| error.to_string())?;
-        let request = pb::GetServerInfoRequest::default();
-        let answer = client.get_server_info(request).await;
-        answer.map(|_| ()).map_err(|status| status.to_string())
+        let request = pb::CreateSessionRequest::default();
+        let answer = client.create_session(request).await;
+        let created = answer.map_err(|status| status.to_string())?;
+        Ok::<_, String>(created.session.expect("a session").owner)
     };
-    call(None).await.expect("none is needed");
-    call(Some(authority.pair(|_| ()))).await.expect("known");
+    let none = call(None).await.expect_err("a caller needs an identity");
+    assert!(none.contains("this server needs a token"), "{none}");
+    // The identity is the first alternative name.
+    let ada = authority.pair(|params| {
+        let names = ["ada".to_owned(), "ada.uni.edu".to_owned()];
+        let named = CertificateParams::new(names).expect("names");
+        params.subject_alt_names = named.subject_alt_names;
+    });
+    assert_eq!(call(Some(ada)).await.expect("known"), "ada");
     call(Some(other.pair(|_| ()))).await.expect_err("unknown");
 }
 

@@ -5,7 +5,7 @@ mod entries;
 mod html;
 mod queue;
 mod result;
-mod roster;
+pub(in crate::cli) mod roster;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};

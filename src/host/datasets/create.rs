@@ -83,7 +83,8 @@ impl Host {
     ///
     /// # Errors
     /// No such session; a taken id; a quota; an invalid header.
-    pub async fn begin_dataset(&self, new: NewDataset) -> Result<Begun, Refused> {
+    pub async fn begin_dataset(&self, caller: &Caller, new: NewDataset) -> Result<Begun, Refused> {
+        self.admit(caller, &new.session)?;
         self.registry().session(&new.session, self.now())?;
         if let Some(made) = self.made_before(&new).await? {
             return Ok(Begun::Made(Box::new(made)));
@@ -152,14 +153,19 @@ impl Host {
     /// Missing rows; a failed disk write; a quota that is used up meanwhile.
     pub async fn finish_dataset(
         self: &Arc<Self>,
+        caller: &Arc<Caller>,
         receiver: DatasetReceiver,
     ) -> Result<DatasetState, Refused> {
-        let host = Arc::clone(self);
-        self.finish(async move { host.keep_dataset(receiver).await })
+        let (host, caller) = (Arc::clone(self), Arc::clone(caller));
+        self.finish(async move { host.keep_dataset(&caller, receiver).await })
             .await
     }
 
-    async fn keep_dataset(&self, receiver: DatasetReceiver) -> Result<DatasetState, Refused> {
+    async fn keep_dataset(
+        &self,
+        caller: &Caller,
+        receiver: DatasetReceiver,
+    ) -> Result<DatasetState, Refused> {
         let DatasetReceiver {
             new,
             bytes,
@@ -170,6 +176,8 @@ impl Host {
         let name = new.name();
         // Held until the dataset is registered, so that a deletion of the session waits.
         let _turn = self.session_turns.take(&new.session).await;
+        // Meanwhile the name may have become another person's.
+        self.admit(caller, &new.session)?;
         self.registry().session(&new.session, self.now())?;
         if let Some(made) = self.made_before(&new).await? {
             // Another try of the same request was faster.

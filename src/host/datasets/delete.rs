@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::entry::DatasetEntry;
 use crate::host::Host;
+use crate::host::caller::Caller;
 use crate::host::refused::Refused;
 use crate::training::{DatasetName, SessionName};
 
@@ -12,13 +13,17 @@ impl Host {
     ///
     /// # Errors
     /// A shared dataset; no such session or dataset; the disk refuses, and the dataset remains.
-    pub async fn delete_dataset(self: &Arc<Self>, name: &DatasetName) -> Result<(), Refused> {
+    pub async fn delete_dataset(
+        self: &Arc<Self>,
+        caller: &Arc<Caller>,
+        name: &DatasetName,
+    ) -> Result<(), Refused> {
         let Some(session) = name.session.clone() else {
             return Err(Refused::SharedDataset(name.clone()));
         };
-        let (host, name) = (Arc::clone(self), name.clone());
+        let (host, caller, name) = (Arc::clone(self), Arc::clone(caller), name.clone());
         self.finish(async move {
-            let entry = host.find_dataset(&name)?;
+            let entry = host.find_dataset(&caller, &name)?;
             host.remove_dataset(&session, &entry).await
         })
         .await

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::entry::{DatasetEntry, DatasetState};
 use crate::host::Host;
+use crate::host::caller::Caller;
 use crate::host::refused::Refused;
 use crate::training::{DatasetName, Id, SessionName};
 
@@ -12,8 +13,13 @@ impl Host {
     ///
     /// # Errors
     /// No such session or dataset.
-    pub fn find_dataset(&self, name: &DatasetName) -> Result<Arc<DatasetEntry>, Refused> {
+    pub fn find_dataset(
+        &self,
+        caller: &Caller,
+        name: &DatasetName,
+    ) -> Result<Arc<DatasetEntry>, Refused> {
         if let Some(session) = &name.session {
+            self.admit(caller, session)?;
             self.registry().session(session, self.now())?;
         }
         let entry = self.datasets.get(name);
@@ -24,8 +30,12 @@ impl Host {
     ///
     /// # Errors
     /// No such dataset; its file cannot be read.
-    pub async fn describe_dataset(&self, name: &DatasetName) -> Result<DatasetState, Refused> {
-        let entry = self.find_dataset(name)?;
+    pub async fn describe_dataset(
+        &self,
+        caller: &Caller,
+        name: &DatasetName,
+    ) -> Result<DatasetState, Refused> {
+        let entry = self.find_dataset(caller, name)?;
         let opened = entry.open().await?;
         Ok(DatasetState::of(entry, &opened))
     }
@@ -38,11 +48,13 @@ impl Host {
     /// No such session.
     pub async fn page_of_datasets(
         &self,
+        caller: &Caller,
         session: Option<&SessionName>,
         after: Option<&Id>,
         size: usize,
     ) -> Result<(Vec<DatasetState>, Option<Id>), Refused> {
         if let Some(session) = session {
+            self.admit(caller, session)?;
             self.registry().session(session, self.now())?;
         }
         let mut entries = self.datasets.page(session, after, size + 1);

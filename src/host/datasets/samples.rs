@@ -81,7 +81,7 @@ impl Host {
             violations.add("dataset.dataset", name, allowed);
             return Err(violations.into());
         }
-        let entry = self.find_dataset(name)?;
+        let entry = self.find_dataset(caller, name)?;
         let opened = caller.deadline.limit(entry.open()).await?;
         let source = if asked.standardize {
             let standardized = opened.clone();

@@ -13,6 +13,7 @@ use super::persistence::Persistence;
 use super::restore::{Options, Unusable, restore};
 use crate::host::datasets::Catalogue;
 use crate::host::models::handle::ModelEntry;
+use crate::host::party::Party;
 use crate::host::tags::SessionTag;
 use crate::store::{FoundSession, LoggedCommits, Segment, Storage};
 use crate::training::session::leases;
@@ -166,7 +167,9 @@ fn restore_session(
                     store.put_session(&found.session, &sealed)?;
                 }
                 let idle = leases.get(&name).copied().unwrap_or_default();
-                registry.restore_session(name.clone(), read.record, idle, now);
+                let owner = read.record.owner.as_deref();
+                let share = owner.map(|subject| Party::of_person(subject).0);
+                registry.restore_session(name.clone(), read.record, share, idle, now);
                 return Ok(Some(name));
             }
             Err(error @ RecordError::Version(_)) => return Err(io::Error::other(error)),

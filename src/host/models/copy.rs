@@ -23,6 +23,10 @@ impl Host {
         (name, new_session): (ModelName, bool),
         request: Option<RequestId>,
     ) -> Result<ModelState, Refused> {
+        self.admit(caller, &source.session)?;
+        if !new_session {
+            self.admit(caller, &name.session)?;
+        }
         let now = self.now();
         let mut placement = Placement {
             name,

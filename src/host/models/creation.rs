@@ -39,8 +39,13 @@ impl Host {
             let now = host.now();
             let session = {
                 let (mut registry, owner) = (host.registry(), caller.owner());
-                registry.room_for_session(&name, owner)?;
-                let session = registry.create_session(name, ttl, request, access, now)?;
+                let room = registry.room_for_session(&name, owner.as_ref());
+                if caller.identity().is_some() {
+                    caller.note_session(&name, matches!(room, Err(RegistryError::NotYours(_))));
+                }
+                room?;
+                let mut session = registry.create_session(name, ttl, request, access, now)?;
+                session.owner = owner.as_ref().and_then(|owner| owner.subject.clone());
                 registry.count_for(&session.name, owner);
                 session
             };

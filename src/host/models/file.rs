@@ -34,6 +34,7 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<(Bytes, Reservation, StreamSlot), Refused> {
+        self.admit(caller, &name.session)?;
         caller.note_model(name);
         let entry = self.open_to_export(caller, name).await?;
         let slot = self.streams.take(caller.party())?;

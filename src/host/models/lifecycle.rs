@@ -91,7 +91,13 @@ impl Host {
     ///
     /// # Errors
     /// No such session; the disk refuses, and the session remains.
-    pub async fn delete_session(self: &Arc<Self>, name: &SessionName) -> Result<usize, Refused> {
+    pub async fn delete_session(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &SessionName,
+    ) -> Result<usize, Refused> {
+        self.admit(caller, name)?;
+        self.registry().check_to_delete(name, self.now())?;
         let (host, name) = (Arc::clone(self), name.clone());
         self.finish(async move { host.remove_session(&name).await })
             .await
@@ -138,6 +144,7 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<(), Refused> {
+        self.admit(caller, &name.session)?;
         caller.note_model(name);
         let (host, name) = (Arc::clone(self), name.clone());
         self.finish(async move { host.remove_model(&name).await })
@@ -306,6 +313,7 @@ impl Host {
         after: Option<&Id>,
         size: usize,
     ) -> Result<(Vec<ModelState>, Option<Id>), Refused> {
+        self.admit(caller, session)?;
         let now = self.now();
         let mut ids = self.registry().models(session, after, size + 1, now)?;
         let next = ids.get(size).and_then(|_| ids.get(size - 1).cloned());

@@ -129,7 +129,10 @@ async fn a_session_without_a_call_expires_and_one_that_trains_does_not() {
         "{refused:?}"
     );
     scene.host.look_up(&busy).await.expect("its run renews it");
-    let deleted = scene.host.delete_session(&session_of(&busy)).await;
+    let deleted = scene
+        .host
+        .delete_session(&caller(), &session_of(&busy))
+        .await;
     assert_eq!(deleted.ok(), Some(1));
     retiring.abort();
 }

@@ -42,6 +42,8 @@ pub fn session(info: &SessionInfo) -> pb::Session {
         create_time: Some(timestamp(info.created)),
         expire_time: Some(timestamp(info.expires)),
         access: access(info.access).into(),
+        // Not everybody is told.
+        owner: String::new(),
     }
 }
 

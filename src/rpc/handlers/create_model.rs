@@ -18,7 +18,8 @@ use crate::rpc::convert::shared_fields::{id, random_id, request_id, session_name
 use crate::rpc::convert::target::{read_batch, read_parameters};
 use crate::rpc::convert::{spec, submitted};
 use crate::rpc::pb;
-use crate::training::{Fingerprint, ModelName, Placement, SessionName};
+use crate::rpc::roles::{Privilege, check_privilege};
+use crate::training::{Access, Fingerprint, ModelName, Placement, SessionName};
 
 /// Answers CreateModel.
 ///
@@ -65,7 +66,12 @@ async fn read(
     let request_id = request_id(id_of_request, || known, &mut violations);
     // A repeated request is answered even if the limits have been lowered since.
     let is_made = match (&session, &request_id) {
-        (Some(session), Some(request)) => host.registry().has_made(session, request),
+        (Some(session), Some(request)) => {
+            let owner = caller.owner();
+            let registry = host.registry();
+            registry.room_for_session(session, owner.as_ref()).is_ok()
+                && registry.has_made(session, request)
+        }
         _ => false,
     };
     let limits = if is_made {
@@ -88,6 +94,12 @@ async fn read(
         .and_then(|terms| read_compare(terms, &mut violations));
     let all = session.zip(model).zip(spec).zip(source);
     let (((session, model), spec), source) = violations.into_result(all).map_err(Refused::from)?;
+    if access == Access::CompareOnly {
+        check_privilege(caller, Privilege::CompareOnly)?;
+    }
+    if !new_session {
+        host.admit(caller, &session)?;
+    }
     let placement = Placement {
         name: ModelName { session, model },
         new_session,

@@ -43,9 +43,9 @@ impl DatasetService for Datasets {
         &self,
         request: Request<pb::GetDatasetRequest>,
     ) -> Result<Response<pb::GetDatasetResponse>, Status> {
-        let name = read_name(&request.into_inner().name)?;
-        let described = self.0.describe_dataset(&name);
-        let state = caller().deadline.limit(described).await?;
+        let (caller, name) = (caller(), read_name(&request.into_inner().name)?);
+        let described = self.0.describe_dataset(&caller, &name);
+        let state = caller.deadline.limit(described).await?;
         Ok(Response::new(pb::GetDatasetResponse {
             dataset: Some(write_dataset(&state, true)),
         }))
@@ -55,7 +55,7 @@ impl DatasetService for Datasets {
         &self,
         request: Request<pb::ListDatasetsRequest>,
     ) -> Result<Response<pb::ListDatasetsResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = (caller(), request.into_inner());
         let mut violations = Violations::new();
         let session = match request.session.as_str() {
             "" => None,
@@ -66,8 +66,8 @@ impl DatasetService for Datasets {
         violations.into_result(Some(())).map_err(Refused::from)?;
         let page = self
             .0
-            .page_of_datasets(session.as_ref(), after.as_ref(), size);
-        let (datasets, next) = caller().deadline.limit(page).await?;
+            .page_of_datasets(&caller, session.as_ref(), after.as_ref(), size);
+        let (datasets, next) = caller.deadline.limit(page).await?;
         Ok(Response::new(pb::ListDatasetsResponse {
             datasets: datasets
                 .iter()
@@ -82,7 +82,7 @@ impl DatasetService for Datasets {
         request: Request<pb::DeleteDatasetRequest>,
     ) -> Result<Response<pb::DeleteDatasetResponse>, Status> {
         let name = read_name(&request.into_inner().name)?;
-        self.0.delete_dataset(&name).await?;
+        self.0.delete_dataset(&caller(), &name).await?;
         Ok(Response::new(pb::DeleteDatasetResponse {}))
     }
 }
@@ -96,7 +96,7 @@ fn read_name(text: &str) -> Result<DatasetName, Refused> {
 /// Receives the header, then the rows.
 async fn receive(
     host: &Arc<Host>,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     mut messages: Streaming<pb::CreateDatasetRequest>,
 ) -> Result<DatasetState, Status> {
     use pb::create_dataset_request::Part;
@@ -112,7 +112,7 @@ async fn receive(
     };
     let new = read_new(header, &mut violations)?;
     let new = violations.into_result(new).map_err(Refused::from)?;
-    let mut receiver = match host.begin_dataset(new).await? {
+    let mut receiver = match host.begin_dataset(caller, new).await? {
         Begun::Made(state) => return Ok(*state),
         Begun::New(receiver) => *receiver,
     };
@@ -131,7 +131,7 @@ async fn receive(
         receiver = receiver.take(caller, piece).await?;
         caller.release(bytes);
     }
-    Ok(host.finish_dataset(receiver).await?)
+    Ok(host.finish_dataset(caller, receiver).await?)
 }
 
 fn read_new(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use backpropd_identity::Role;
 use tonic::{Request, Response, Status};
 
 use super::grade_gradients;
@@ -16,6 +17,7 @@ use crate::rpc::call::caller;
 use crate::rpc::convert::grading as convert;
 use crate::rpc::convert::shared_fields::page_size;
 use crate::rpc::pb;
+use crate::rpc::roles::{Privilege, has_privilege};
 use crate::rpc::services::grading_service_server::GradingService;
 use crate::status::{Reason, Refusal};
 
@@ -89,10 +91,18 @@ impl GradingService for Gradings {
             let given = format!("{} bytes", request.student.len());
             violations.add("student", given, format!("at most {LONGEST_STUDENT} bytes"));
         }
+        // The receipt of a student is for nobody else.
+        if let Some(identity) = caller.identity()
+            && identity.role == Role::Student
+            && !["", &identity.subject].contains(&request.student.as_str())
+        {
+            let allowed = format!("{:?}, the person of the token, or none", identity.subject);
+            violations.add("student", format!("{:?}", request.student), allowed);
+        }
         let reveal = convert::reveal(request.reveal, &mut violations);
         let reveal = violations.into_result(reveal).map_err(Refused::from)?;
         let grader = self.find(&request.assignment)?;
-        if reveal > self.0.grading.most {
+        if reveal > self.0.grading.most && !has_privilege(&caller, Privilege::Reveal) {
             let message = "this server does not reveal so much; ask with a lower `reveal`, or have it started with \
                            another `reveal_limit`";
             return Err(Refusal::new(Reason::RevealLimit, message).status());

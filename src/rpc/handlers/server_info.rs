@@ -6,8 +6,10 @@ use tonic::{Request, Response, Status};
 
 use crate::host::Host;
 use crate::nn::init::PRNG;
+use crate::rpc::call::caller;
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
+use crate::rpc::roles::{Privilege, check_privilege};
 use crate::rpc::services::server_service_server::ServerService;
 
 /// The handlers of ServerService.
@@ -22,7 +24,11 @@ impl ServerService for ServerInfo {
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let (sessions, models, resident) = self.0.registry().counts();
         let config = &self.0.config;
-        let settings = request.into_inner().settings.then(|| config.entries());
+        let asks = request.into_inner().settings;
+        if asks {
+            check_privilege(&caller(), Privilege::Settings)?;
+        }
+        let settings = asks.then(|| config.entries());
         let settings = settings.into_iter().flatten();
         let settings = settings.filter(|(name, value, _)| is_public(name, value));
         Ok(Response::new(pb::GetServerInfoResponse {

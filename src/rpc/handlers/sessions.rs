@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backpropd_identity::Reach;
 use tonic::{Request, Response, Status};
 
 use crate::fault::Violations;
 use crate::host::Host;
+use crate::host::caller::Caller;
 use crate::host::refused::Refused;
 use crate::rpc::call::caller;
 use crate::rpc::convert::model::{read_access, session as write_session};
 use crate::rpc::convert::shared_fields::{id, page_size, page_token, request_id, session_name};
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
+use crate::rpc::roles::{Privilege, check_privilege};
 use crate::rpc::services::session_service_server::SessionService;
 use crate::status::{Reason, Refusal};
-use crate::training::SessionName;
+use crate::training::{Access, SessionInfo, SessionName};
 
 /// The handlers of SessionService.
 #[derive(Clone)]
@@ -47,11 +50,14 @@ impl SessionService for Sessions {
         }
         let name = SessionName(violations.into_result(id).map_err(Refused::from)?);
         let (host, caller) = (&self.0, caller());
+        if access == Access::CompareOnly {
+            check_privilege(&caller, Privilege::CompareOnly)?;
+        }
         let session = host
             .create_session(&caller, name, (ttl, access), asked)
             .await?;
         Ok(Response::new(pb::CreateSessionResponse {
-            session: Some(write_session(&session)),
+            session: Some(shown(&caller, &session)),
         }))
     }
 
@@ -59,14 +65,16 @@ impl SessionService for Sessions {
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
+        let caller = caller();
         let name = read_name(&request.into_inner().name).map_err(Refused::from)?;
+        self.0.admit(&caller, &name)?;
         let session = self
             .0
             .registry()
             .session(&name, self.0.now())
             .map_err(Refused::from)?;
         Ok(Response::new(pb::GetSessionResponse {
-            session: Some(write_session(&session)),
+            session: Some(shown(&caller, &session)),
         }))
     }
 
@@ -80,15 +88,32 @@ impl SessionService for Sessions {
                            list_sessions = true";
             return Err(Refusal::new(Reason::ListingDisabled, message).status());
         }
-        let request = request.into_inner();
+        let (caller, request) = (caller(), request.into_inner());
         let mut violations = Violations::new();
         let size = page_size(request.page_size, &mut violations);
         let after = page_token(&request.page_token, &mut violations).map(SessionName);
+        let identity = caller.identity();
+        if identity.is_none() && !request.owner.is_empty() {
+            let allowed = "none: this server's callers have no identity, and its sessions no owner";
+            violations.add("owner", &request.owner, allowed);
+        }
         violations.into_result(Some(())).map_err(Refused::from)?;
+        // Who may see only their own sessions sees those, whichever owner they ask for.
+        let wanted = Some(request.owner.as_str()).filter(|owner| !owner.is_empty());
+        let owner = match identity {
+            Some(identity) if caller.reach() == Reach::Own => {
+                let own = &*identity.subject;
+                if wanted.is_some_and(|wanted| wanted != own) {
+                    return Ok(Response::new(pb::ListSessionsResponse::default()));
+                }
+                Some(own)
+            }
+            Some(_) | None => wanted,
+        };
         let mut found = self
             .0
             .registry()
-            .sessions(after.as_ref(), size + 1, self.0.now());
+            .sessions(owner, after.as_ref(), size + 1, self.0.now());
         let more = found.len() > size;
         found.truncate(size);
         let next_page_token = match found.last() {
@@ -96,7 +121,7 @@ impl SessionService for Sessions {
             Some(_) | None => String::new(),
         };
         Ok(Response::new(pb::ListSessionsResponse {
-            sessions: found.iter().map(write_session).collect(),
+            sessions: found.iter().map(|it| shown(&caller, it)).collect(),
             next_page_token,
         }))
     }
@@ -106,14 +131,22 @@ impl SessionService for Sessions {
         request: Request<pb::DeleteSessionRequest>,
     ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
         let name = read_name(&request.into_inner().name).map_err(Refused::from)?;
-        self.0
-            .registry()
-            .check_to_delete(&name, self.0.now())
-            .map_err(Refused::from)?;
-        let models = self.0.delete_session(&name).await?;
+        let models = self.0.delete_session(&caller(), &name).await?;
         Ok(Response::new(pb::DeleteSessionResponse {
             deleted_models: to_i32(models),
         }))
+    }
+}
+
+/// A session, with its owner where callers have an identity.
+fn shown(caller: &Caller, session: &SessionInfo) -> pb::Session {
+    let owner = session
+        .owner
+        .as_deref()
+        .filter(|_| caller.identity().is_some());
+    pb::Session {
+        owner: owner.unwrap_or_default().to_owned(),
+        ..write_session(session)
     }
 }
 

@@ -75,6 +75,9 @@ async fn receive(
     // Refuse a bad request id before the client sends the file.
     request_id(first.request_id.clone(), || [0; 32], &mut violations);
     let model = violations.into_result(model).map_err(Refused::from)?;
+    if let Some(session) = &session {
+        host.admit(caller, session)?;
+    }
 
     let names = pb::ImportModelRequest {
         data: Bytes::new(),

@@ -158,6 +158,7 @@ async fn names_ids_and_page_tokens_have_one_form() {
         let request = pb::ListSessionsRequest {
             page_size: 1001,
             page_token: id.to_owned(),
+            ..Default::default()
         };
         let status = sessions.list_sessions(request).await.unwrap_err();
         assert_eq!(bad_fields(&status), ["page_size", "page_token"], "{id:?}");

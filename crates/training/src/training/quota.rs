@@ -85,6 +85,11 @@ pub enum RegistryError {
     /// No such session, or it has expired.
     #[error("there is no session {0}; it may have expired or been deleted")]
     NoSession(SessionName),
+    /// A session that the caller does not own, or that does not exist: the two are not told apart.
+    #[error(
+        "{0} is not a session of yours, or there is none of this name: a session belongs to the one who created it"
+    )]
+    NotYours(SessionName),
     /// No such model in it.
     #[error("there is no model {0}")]
     NoModel(ModelName),

@@ -57,7 +57,7 @@ struct Session<M> {
     is_stored: bool,
     /// Whether it is being deleted, so that calls no longer find it.
     is_closing: bool,
-    /// The address that created it; unknown after a restart.
+    /// Who created it. An address is unknown after a restart, a person is not.
     owner: Option<Owner>,
     /// How long it survives without a call while it has neither a model nor a dataset.
     empty_ttl: Duration,
@@ -86,7 +86,7 @@ pub struct Placement {
     pub bytes: usize,
     /// The request, if it is remembered.
     pub request: Option<RequestId>,
-    /// The owner whose share a new session counts against.
+    /// The owner whose share a new session counts against; where it is a person, an existing session has to be theirs.
     pub owner: Option<Owner>,
 }
 
@@ -146,10 +146,11 @@ impl<M> Registry<M> {
                 sessions: 1,
                 ..Share::model(placement.bytes)
             };
-            self.room_in_share(placement.owner, share)?;
+            self.room_in_share(placement.owner.as_ref(), share)?;
         } else {
             let name = &placement.name;
             let limit = self.limits.models_per_session;
+            self.check_owner(&name.session, placement.owner.as_ref())?;
             let session = self.renew(&name.session, now)?;
             if let Some(request) = &placement.request
                 && let Some(id) = session.requests.find(request)?
@@ -163,10 +164,11 @@ impl<M> Registry<M> {
             if session.models.contains_key(&name.model) {
                 return Err(RegistryError::ModelTaken(name.clone()));
             }
-            let (held, bytes, owner) = (session.models.len(), session.bytes, session.owner);
+            let (held, bytes) = (session.models.len(), session.bytes);
+            let owner = session.owner.clone();
             self.room(Quota::ModelsPerSession, held, 1, limit)?;
             self.room_in_session(bytes, placement.bytes)?;
-            self.room_in_share(owner, Share::model(placement.bytes))?;
+            self.room_in_share(owner.as_ref(), Share::model(placement.bytes))?;
         }
         self.room(Quota::Models, self.models, 1, self.limits.models)?;
         self.room(Quota::Bytes, self.bytes, placement.bytes, self.limits.bytes)?;
@@ -204,8 +206,9 @@ impl<M> Registry<M> {
         };
         session.models.insert(name.model, held);
         session.bytes += placement.bytes;
-        let owner = session.owner;
-        self.shares.add(owner, Share::model(placement.bytes));
+        let owner = session.owner.clone();
+        self.shares
+            .add(owner.as_ref(), Share::model(placement.bytes));
         self.models += 1;
         self.bytes += placement.bytes;
         Ok(None)
@@ -290,8 +293,8 @@ impl<M> Registry<M> {
             .remove(&name.model)
             .ok_or_else(|| RegistryError::NoModel(name.clone()))?;
         session.bytes -= held.bytes;
-        let owner = session.owner;
-        self.shares.take(owner, Share::model(held.bytes));
+        let owner = session.owner.clone();
+        self.shares.take(owner.as_ref(), Share::model(held.bytes));
         self.models -= 1;
         self.bytes -= held.bytes;
         self.find_over_limits();

@@ -3,6 +3,7 @@
 pub mod leases;
 mod record;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ pub struct SessionRecord {
     pub access: Access,
     /// The number of comparisons with its COMPARE_ONLY models.
     pub compare_tries: u64,
+    /// The person who owns it; `None` if it was created without an identity.
+    pub owner: Option<Arc<str>>,
 }
 
 /// A description of a session for clients.
@@ -58,6 +61,8 @@ pub struct SessionInfo {
     pub expires: SystemTime,
     /// The time until then.
     pub remaining: Duration,
+    /// The person who owns it; `None` if it was created without an identity.
+    pub owner: Option<Arc<str>>,
     /// The access to its models.
     pub access: Access,
 }

@@ -8,7 +8,7 @@ use crate::cli::files::{self, Links};
 use crate::grade::Verdict;
 
 /// A list of students, as a platform exports it.
-pub(super) struct Roster {
+pub(in crate::cli) struct Roster {
     header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
@@ -64,7 +64,7 @@ pub(super) struct Scores {
 
 impl Roster {
     /// Reads a list of students.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(in crate::cli) fn read(path: &Path) -> Result<Self, Failure> {
         let text = files::read_text(path, Links::Followed).map_err(Failure::usage)?;
         let fault = |why: String| Failure::usage(format!("the roster {}: {why}", path.display()));
         let text = text.trim_start_matches('\u{feff}');
@@ -102,6 +102,23 @@ impl Roster {
             )));
         }
         Ok(roster)
+    }
+
+    /// The columns, and the lines below them.
+    pub(in crate::cli) fn table(&self) -> (&[String], &[Vec<String>]) {
+        (&self.header, &self.rows)
+    }
+
+    /// The column of this name, without case, blanks and signs.
+    pub(in crate::cli) fn column(&self, name: &str) -> Option<usize> {
+        let name = plain(name);
+        self.header.iter().position(|column| plain(column) == name)
+    }
+
+    /// Whether a line is about no student: Canvas has one with the points of each assignment.
+    pub(in crate::cli) fn is_of_no_student(&self, row: &[String]) -> bool {
+        let first = row.first().map(|cell| cell.trim());
+        self.kind() == Kind::Canvas && matches!(first, Some("Points Possible" | ""))
     }
 
     fn kind(&self) -> Kind {
@@ -168,7 +185,7 @@ fn sorted_words(text: &str) -> String {
 }
 
 /// A cell that a spreadsheet does not take for a formula; its text may come from a student.
-fn safe(text: &str) -> String {
+pub(in crate::cli) fn safe(text: &str) -> String {
     let text = text.replace(['\n', '\r', '\t'], " ");
     if text.starts_with(['=', '+', '-', '@']) {
         format!("'{text}")
@@ -182,8 +199,8 @@ fn number(points: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn written(rows: Vec<Vec<String>>) -> Result<String, Failure> {
-    let failed = |error: String| Failure::failed(format!("cannot write the scores: {error}"));
+pub(in crate::cli) fn written(rows: Vec<Vec<String>>) -> Result<String, Failure> {
+    let failed = |error: String| Failure::failed(format!("cannot write the table: {error}"));
     let mut writer = csv::WriterBuilder::new()
         .flexible(true)
         .from_writer(Vec::new());

@@ -10,9 +10,11 @@ use crate::training::names::SessionName;
 use crate::training::session::{Now, SessionInfo, SessionRecord};
 
 impl<M> Registry<M> {
-    /// At most `count` sessions after `after`, in the order of their names. Renews no lease.
+    /// At most `count` sessions after `after`, in the order of their names: all, or those of the person `owner`. Renews
+    /// no lease.
     pub fn sessions(
         &self,
+        owner: Option<&str>,
         after: Option<&SessionName>,
         count: usize,
         now: Now,
@@ -21,6 +23,7 @@ impl<M> Registry<M> {
         self.sessions
             .range((from, Bound::Unbounded))
             .filter(|(_, session)| session.damage.is_none())
+            .filter(|(_, session)| owner.is_none() || session.subject().map(|it| &**it) == owner)
             .take(count)
             .map(|(name, session)| session.info(name.clone(), now))
             .collect()
@@ -63,6 +66,7 @@ impl<M> Session<M> {
             ttl: self.ttl,
             access: self.access,
             compare_tries: self.compare_tries,
+            owner: self.subject().cloned(),
         }
     }
 
@@ -75,6 +79,12 @@ impl<M> Session<M> {
             expires: now.date.checked_add(remaining).unwrap_or(now.date),
             remaining,
             access: self.access,
+            owner: self.subject().cloned(),
         }
+    }
+
+    /// The person who owns it.
+    pub(super) fn subject(&self) -> Option<&Arc<str>> {
+        self.owner.as_ref()?.subject.as_ref()
     }
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{RegisteredModel, Registry, Session};
+use super::shares::Share;
+use super::{Owner, RegisteredModel, Registry, Session};
 use crate::training::names::{ModelName, SessionName};
 use crate::training::quota::RegistryError;
 use crate::training::request_log::RequestId;
@@ -27,14 +28,21 @@ pub struct RestoredModel<M> {
 }
 
 impl<M> Registry<M> {
-    /// Restores a session whose last call was `idle` before startup, with the ttl that it was promised.
+    /// Restores a session whose last call was `idle` before startup, with the ttl that it was promised. `share` is the
+    /// one of the person who owns it, if the record names one.
     pub fn restore_session(
         &mut self,
         name: SessionName,
         mut record: SessionRecord,
+        share: Option<u64>,
         idle: Duration,
         now: Now,
     ) {
+        if self.sessions.contains_key(&name) {
+            return;
+        }
+        let owner = share.zip(record.owner.clone());
+        let owner = owner.map(|(share, subject)| Owner::person(share, subject));
         record.ttl = record.ttl.min(LONGEST_TTL);
         // A ttl equal to the default is not treated as the session's own choice.
         let is_default = record.ttl == self.limits.session_ttl;
@@ -47,7 +55,9 @@ impl<M> Registry<M> {
         let mut session = Session::new(record, empty_ttl, remembered, now);
         session.idle_before = idle;
         session.is_stored = true;
-        self.sessions.entry(name).or_insert(session);
+        self.shares.add(owner.as_ref(), Share::session());
+        session.owner = owner;
+        self.sessions.insert(name, session);
     }
 
     /// Restores a session whose record is damaged. Its name stays taken, and every call but a deletion gets `reason`.
@@ -59,6 +69,7 @@ impl<M> Registry<M> {
             // The original access is unknown, so choose the restrictive one.
             access: Access::CompareOnly,
             compare_tries: u64::MAX,
+            owner: None,
         };
         let mut session = Session::new(record, LONGEST_TTL, 0, now);
         session.damage = Some(reason);
@@ -90,6 +101,7 @@ impl<M> Registry<M> {
             session.requests.restore(request, name.model.clone());
         }
         session.bytes += bytes;
+        self.shares.add(session.owner.as_ref(), Share::model(bytes));
         self.models += 1;
         self.bytes += bytes;
     }

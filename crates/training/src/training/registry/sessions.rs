@@ -54,6 +54,8 @@ impl<M> Registry<M> {
             ttl: ttl.unwrap_or(longest).min(longest),
             access,
             compare_tries: 0,
+            // Noted with its share.
+            owner: None,
         };
         let empty_ttl = ttl.unwrap_or(self.limits.empty_session_ttl);
         let session = Session::new(record, empty_ttl, self.limits.requests_per_session, now);
@@ -120,7 +122,7 @@ impl<M> Registry<M> {
             models: count,
             bytes: session.bytes,
         };
-        self.shares.take(session.owner, share);
+        self.shares.take(session.owner.as_ref(), share);
         self.models -= count;
         self.bytes -= session.bytes;
         self.find_over_limits();

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The first version had neither `version` nor `session` nor `checksum`. It is still read, and startup rewrites it in
-//! the current version.
+//! the second one. A session that has an owner is written in the third version, which only adds `owner`: a program that
+//! knows no owners must not open it to everybody.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +16,11 @@ use super::{Access, SessionRecord};
 use crate::training::names::SessionName;
 use crate::training::request_log::RequestId;
 
-/// The version that is written. It and the previous one are read.
-const VERSION: u32 = 2;
+/// The version of a session without an owner.
+const WITHOUT_OWNER: u32 = 2;
+
+/// The version of a session with an owner: the latest that is read.
+const VERSION: u32 = 3;
 
 const CHECKSUM: &str = ",\"checksum\":\"";
 const END: &str = "\"}";
@@ -52,6 +56,8 @@ struct Sealed {
     access: Access,
     #[serde(default)]
     compare_tries: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
 }
 
 /// The first version. A record of version 2 that lost its checksum does not parse as this.
@@ -78,13 +84,17 @@ impl SessionRecord {
     /// A date before 1970.
     pub fn to_bytes(&self, name: &SessionName) -> Result<Vec<u8>, serde_json::Error> {
         let text = serde_json::to_string(&Sealed {
-            version: VERSION,
+            version: match self.owner {
+                None => WITHOUT_OWNER,
+                Some(_) => VERSION,
+            },
             session: name.0.to_string(),
             made_by: self.made_by.clone(),
             created: self.created,
             ttl: self.ttl,
             access: self.access,
             compare_tries: self.compare_tries,
+            owner: self.owner.as_deref().map(str::to_owned),
         })?;
         Ok(seal(text))
     }
@@ -108,6 +118,7 @@ impl SessionRecord {
                 ttl,
                 access,
                 compare_tries,
+                owner: None,
             };
             return Ok(ReadRecord {
                 record,
@@ -119,7 +130,7 @@ impl SessionRecord {
         }
         // The bytes are undamaged, so anything unreadable was written by another program.
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
-        if version != VERSION {
+        if !(WITHOUT_OWNER..=VERSION).contains(&version) {
             return Err(RecordError::Version(version));
         }
         let sealed: Sealed = serde_json::from_slice(bytes).map_err(damaged)?;
@@ -132,6 +143,7 @@ impl SessionRecord {
             ttl: sealed.ttl,
             access: sealed.access,
             compare_tries: sealed.compare_tries,
+            owner: sealed.owner.map(Into::into),
         };
         Ok(ReadRecord {
             record,
@@ -191,6 +203,7 @@ mod tests {
             ttl: Duration::from_secs(600),
             access: Access::CompareOnly,
             compare_tries: 7,
+            owner: Some("alice".into()),
         }
     }
 
@@ -225,10 +238,29 @@ mod tests {
         let read = SessionRecord::from_bytes(first.as_bytes(), &lab).expect("the first version");
         assert!(!read.is_sealed);
         assert_eq!(read.record.access, Access::CompareOnly);
-        let mut later = r#"{"version":3,"anything":1"#.to_owned();
+        let mut later = r#"{"version":4,"anything":1"#.to_owned();
         let checksum = blake3::hash(later.as_bytes()).to_hex();
         later.push_str(&format!("{CHECKSUM}{checksum}{END}"));
         let error = SessionRecord::from_bytes(later.as_bytes(), &lab);
-        assert_eq!(error, Err(RecordError::Version(3)));
+        assert_eq!(error, Err(RecordError::Version(4)));
+    }
+
+    #[test]
+    fn only_a_record_with_an_owner_is_of_the_version_that_has_owners() {
+        let lab = name("sessions/lab");
+        let text = |record: &SessionRecord| {
+            String::from_utf8(record.to_bytes(&lab).expect("written")).expect("text")
+        };
+        let owned = text(&record());
+        assert!(owned.starts_with(r#"{"version":3,"#), "{owned}");
+        let open = SessionRecord {
+            owner: None,
+            ..record()
+        };
+        let written = text(&open);
+        assert!(written.starts_with(r#"{"version":2,"#), "{written}");
+        assert!(!written.contains("owner"), "{written}");
+        let read = SessionRecord::from_bytes(written.as_bytes(), &lab).expect("sound");
+        assert_eq!(read.record, open);
     }
 }

@@ -1,0 +1,151 @@
+use std::fs;
+use std::path::Path;
+
+use backpropd_identity::{Claims, Secrets};
+use tempfile::TempDir;
+
+use super::*;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const OTHER: &str = "fedcba9876543210fedcba9876543210";
+
+fn token(secret: &str, subject: &str, exp: u64) -> String {
+    let claims = Claims {
+        sub: subject.into(),
+        role: Role::Student,
+        exp,
+        jti: Some(format!("{subject}-1")),
+        nbf: None,
+        iat: None,
+        aud: Vec::new(),
+        iss: None,
+    };
+    let secrets = Secrets::read(secret.as_bytes()).expect("secrets");
+    secrets.mint(&claims).expect("signed")
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn keyring(folder: &Path) -> Result<Keyring, KeyFileError> {
+    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    Keyring::start(&Config {
+        auth_secret_file: path("secrets"),
+        auth_revoked_file: path("revoked"),
+        ..Config::default()
+    })
+}
+
+fn folder() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("secrets"), SECRET).expect("writable");
+    fs::write(folder.path().join("revoked"), "").expect("writable");
+    folder
+}
+
+#[test]
+fn a_remembered_token_ends_when_it_expires() {
+    let folder = folder();
+    let keyring = keyring(folder.path()).expect("it starts");
+    let token = token(SECRET, "alice", 100);
+    for _ in 0..2 {
+        let login = keyring.log_in(&token, at(99)).expect("valid");
+        assert_eq!(&*login.identity.subject, "alice");
+    }
+    assert_eq!(
+        keyring.log_in(&token, at(100)).err(),
+        Some(Rejection::Expired)
+    );
+    assert!(
+        keyring.log_in(&token, at(99)).is_ok(),
+        "the clock went back"
+    );
+}
+
+#[test]
+fn a_person_and_a_token_are_out_as_soon_as_the_list_is_read() {
+    let folder = folder();
+    let keyring = keyring(folder.path()).expect("it starts");
+    let [alice, bob] = ["alice", "bob"].map(|subject| token(SECRET, subject, 100));
+    for token in [&alice, &bob] {
+        assert!(keyring.log_in(token, at(1)).is_ok());
+    }
+    for list in ["alice\n", "alice-1\n"] {
+        fs::write(folder.path().join("revoked"), list).expect("writable");
+        keyring.look_again();
+        assert_eq!(
+            keyring.log_in(&alice, at(1)).err(),
+            Some(Rejection::Revoked),
+            "{list}"
+        );
+        assert!(keyring.log_in(&bob, at(1)).is_ok());
+    }
+    fs::write(folder.path().join("revoked"), "").expect("writable");
+    keyring.look_again();
+    assert!(keyring.log_in(&alice, at(1)).is_ok());
+    assert!(keyring.certified("carol").is_ok());
+    fs::write(folder.path().join("revoked"), "carol").expect("writable");
+    keyring.look_again();
+    assert_eq!(keyring.certified("carol").err(), Some(Rejection::Revoked));
+}
+
+#[test]
+fn a_new_secret_replaces_the_old_one_and_a_bad_file_is_kept_out() {
+    let folder = folder();
+    let secrets = folder.path().join("secrets");
+    let keyring = keyring(folder.path()).expect("it starts");
+    let [old, new] = [SECRET, OTHER].map(|secret| token(secret, "alice", 100));
+    let works = |token: &str| {
+        keyring.look_again();
+        keyring.log_in(token, at(1)).is_ok()
+    };
+    assert!(works(&old) && !works(&new));
+    fs::write(&secrets, format!("{OTHER}\n{SECRET}\n")).expect("writable");
+    assert!(works(&old) && works(&new));
+    for bad in ["", "short", "\u{0}"] {
+        fs::write(&secrets, bad).expect("writable");
+        assert!(works(&old) && works(&new), "{bad:?}");
+    }
+    fs::remove_file(&secrets).expect("it is there");
+    assert!(works(&old) && works(&new));
+    fs::write(&secrets, OTHER).expect("writable");
+    assert!(!works(&old), "a remembered token is checked again");
+    assert!(works(&new));
+}
+
+#[test]
+fn a_start_without_a_usable_file_names_setting_file_and_fault() {
+    let folder = folder();
+    fs::write(folder.path().join("secrets"), "short").expect("writable");
+    let refused = keyring(folder.path())
+        .err()
+        .expect("it refuses")
+        .to_string();
+    for part in [
+        "auth_secret_file",
+        "secrets",
+        "5 bytes",
+        "at least 32",
+        "--new-secret",
+    ] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    fs::remove_file(folder.path().join("secrets")).expect("it is there");
+    let refused = keyring(folder.path())
+        .err()
+        .expect("it refuses")
+        .to_string();
+    assert!(refused.contains("No such file"), "{refused}");
+}
+
+#[test]
+fn the_memory_of_tokens_is_bounded() {
+    let folder = folder();
+    let keyring = keyring(folder.path()).expect("it starts");
+    for number in 0..=REMEMBERED {
+        let token = token(SECRET, &format!("s{number}"), 100);
+        keyring.log_in(&token, at(1)).expect("valid");
+    }
+    assert!(keyring.state().known.len() <= REMEMBERED);
+}

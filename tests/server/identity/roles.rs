@@ -1,0 +1,325 @@
+//! The table of roles and methods, each cell over a socket.
+
+use std::collections::BTreeMap;
+
+use backpropd_identity::Role;
+use serde_json::json;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::wire::{Outcome, call, call_on, channel, send};
+use super::{Keys, OTHER, SECRET, claims, furnish, requests, signed, token};
+
+/// What a student, a grader, an instructor and an admin may do: nothing, use their own, use all.
+const TABLE: &[(&str, [&str; 4])] = &[
+    ("ServerService/GetServerInfo", ["all", "all", "all", "all"]),
+    ("SessionService/CreateSession", ["own", "no", "own", "own"]),
+    ("SessionService/GetSession", ["own", "no", "all", "all"]),
+    ("SessionService/ListSessions", ["own", "no", "all", "all"]),
+    ("SessionService/DeleteSession", ["own", "no", "own", "all"]),
+    ("DatasetService/CreateDataset", ["own", "no", "own", "own"]),
+    ("DatasetService/GetDataset", ["own", "no", "all", "all"]),
+    ("DatasetService/ListDatasets", ["own", "no", "all", "all"]),
+    ("DatasetService/DeleteDataset", ["own", "no", "own", "all"]),
+    (
+        "GradingService/ListAssignments",
+        ["all", "all", "all", "all"],
+    ),
+    ("GradingService/GetAssignment", ["all", "all", "all", "all"]),
+    ("GradingService/GradeFormulas", ["all", "all", "all", "all"]),
+    (
+        "GradingService/GradeGradients",
+        ["own", "all", "all", "all"],
+    ),
+    ("TrainingService/CreateModel", ["own", "no", "own", "own"]),
+    ("TrainingService/TrainBatch", ["own", "no", "own", "own"]),
+    ("TrainingService/Gradients", ["own", "no", "all", "all"]),
+    ("TrainingService/Predict", ["own", "no", "all", "all"]),
+    ("TrainingService/GetModel", ["own", "no", "all", "all"]),
+    ("TrainingService/ListModels", ["own", "no", "all", "all"]),
+    ("TrainingService/DeleteModel", ["own", "no", "own", "all"]),
+    ("TrainingService/GetParameters", ["own", "no", "all", "all"]),
+    ("TrainingService/SetParameters", ["own", "no", "own", "own"]),
+    (
+        "TrainingService/CheckGradients",
+        ["own", "no", "all", "all"],
+    ),
+    ("TrainingService/WatchModel", ["own", "no", "all", "all"]),
+    ("TrainingService/ExportModel", ["own", "no", "all", "all"]),
+    ("TrainingService/ImportModel", ["own", "no", "own", "own"]),
+    ("TrainingService/StopTraining", ["own", "no", "own", "all"]),
+    ("TrainingService/ListRuns", ["own", "no", "all", "all"]),
+    ("TrainingService/GetRun", ["own", "no", "all", "all"]),
+    ("TrainingService/Explain", ["own", "no", "all", "all"]),
+    (
+        "TrainingService/ApplyGradients",
+        ["own", "no", "own", "own"],
+    ),
+    ("TrainingService/Evaluate", ["own", "no", "all", "all"]),
+    ("TrainingService/CopyModel", ["own", "no", "own", "own"]),
+    ("TrainingService/UpdateModel", ["own", "no", "own", "own"]),
+];
+
+/// Methods whose request names no session.
+const NAMELESS: [&str; 6] = [
+    "ServerService/GetServerInfo",
+    "SessionService/CreateSession",
+    "SessionService/ListSessions",
+    "GradingService/ListAssignments",
+    "GradingService/GetAssignment",
+    "GradingService/GradeFormulas",
+];
+
+fn cell(method: &str, role: Role) -> &'static str {
+    let row = TABLE.iter().find(|(name, _)| *name == method);
+    let at = Role::ALL.iter().position(|it| *it == role).expect("a role");
+    row.unwrap_or_else(|| panic!("{method} has no row")).1[at]
+}
+
+#[test]
+fn the_table_of_this_test_is_that_of_the_program() {
+    let rows: BTreeMap<&str, [&str; 4]> = TABLE.iter().copied().collect();
+    for row in backpropd::rpc::roles::TABLE {
+        let name = row.method.trim_start_matches("backprop.v1.");
+        let of = |role| match row.of(role) {
+            None => "no",
+            Some(backpropd_identity::Reach::Own) => "own",
+            Some(backpropd_identity::Reach::Any) => "all",
+        };
+        assert_eq!(rows.get(name), Some(&Role::ALL.map(of)), "{name}");
+    }
+    assert_eq!(rows.len(), backpropd::rpc::roles::TABLE.len());
+}
+
+/// A request is answered well. A file of three bytes is no model, and the id of a run is not known beforehand: those two
+/// are looked at, and found wanting.
+fn assert_allowed(method: &str, outcome: &Outcome, role: Role) {
+    let expected = match method {
+        "TrainingService/ImportModel" => Code::InvalidArgument,
+        "TrainingService/GetRun" => Code::NotFound,
+        _ => Code::Ok,
+    };
+    assert_eq!(outcome.code, expected, "{role} {method} {outcome:?}");
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_its_column_says_and_no_more() {
+    let keys = Keys::new();
+    let server = keys.server().await;
+    let bob = token("bob", Role::Student);
+    for role in Role::ALL {
+        let own = token(role.name(), role);
+        // What an admin deletes of others is there again for nobody.
+        let foreign = format!("of-bob-{role}");
+        furnish(&server, &bob, &foreign).await;
+        if role != Role::Grader {
+            furnish(&server, &own, role.name()).await;
+        }
+        for (method, messages) in requests(&foreign) {
+            let outcome = call(server.address, method, &messages, Some(&own)).await;
+            match (cell(method, role), NAMELESS.contains(&method)) {
+                ("no", _) => {
+                    assert_eq!(
+                        outcome.code,
+                        Code::PermissionDenied,
+                        "{role} {method} {outcome:?}"
+                    );
+                    assert_eq!(outcome.reason, "ROLE_NOT_ALLOWED", "{role} {method}");
+                    let name = method.rsplit('/').next().expect("a method");
+                    for part in [role.name(), name, "student"] {
+                        assert!(outcome.message.contains(part), "{}", outcome.message);
+                    }
+                }
+                ("own", false) => {
+                    assert_eq!(
+                        outcome.code,
+                        Code::PermissionDenied,
+                        "{role} {method} {outcome:?}"
+                    );
+                    assert_eq!(outcome.reason, "NOT_YOURS", "{role} {method}");
+                }
+                ("own" | "all", _) => assert_allowed(method, &outcome, role),
+                (other, _) => panic!("{other}"),
+            }
+        }
+        for (method, messages) in requests(role.name()) {
+            if cell(method, role) == "own" {
+                let outcome = call(server.address, method, &messages, Some(&own)).await;
+                assert_allowed(method, &outcome, role);
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_role_may_ask_for_no_more_than_its_privileges() {
+    let keys = Keys::new();
+    let server = keys.server().await;
+    let secret = json!({"access": "ACCESS_COMPARE_ONLY"});
+    let model = json!({"access": "ACCESS_COMPARE_ONLY", "spec": super::spec(),
+        "compare": {"inputs": super::inputs(), "targets": super::targets()}});
+    let grade =
+        |reveal: &str| json!({"assignment": "hw-backprop", "answers": {}, "reveal": reveal});
+    for (method, message, allowed) in [
+        ("SessionService/CreateSession", secret, "instructor admin"),
+        ("TrainingService/CreateModel", model, "instructor admin"),
+        (
+            "GradingService/GradeFormulas",
+            grade("REVEAL_REFERENCE"),
+            "grader instructor admin",
+        ),
+        (
+            "GradingService/GradeFormulas",
+            grade("REVEAL_HINTS"),
+            "student grader instructor admin",
+        ),
+        (
+            "ServerService/GetServerInfo",
+            json!({"settings": true}),
+            "admin",
+        ),
+    ] {
+        for role in Role::ALL {
+            let own = token(role.name(), role);
+            let outcome = call(
+                server.address,
+                method,
+                std::slice::from_ref(&message),
+                Some(&own),
+            )
+            .await;
+            let is_allowed = allowed.split(' ').any(|it| it == role.name());
+            assert_eq!(
+                outcome == Outcome::ok(),
+                is_allowed,
+                "{role} {message} {outcome:?}"
+            );
+            assert_eq!(
+                outcome.is_denied(),
+                !is_allowed,
+                "{role} {message} {outcome:?}"
+            );
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_method_is_open_to_a_caller_without_a_valid_token() {
+    let keys = Keys::new();
+    keys.write("revoked", "mallory\nstolen\n");
+    let server = keys.server().await;
+    let bob = token("bob", Role::Student);
+    furnish(&server, &bob, "of-bob").await;
+    let admin = |change: &dyn Fn(&mut backpropd_identity::Claims)| {
+        let mut claims = claims("bob", Role::Admin);
+        change(&mut claims);
+        claims
+    };
+    let good = token("bob", Role::Admin);
+    let (signed_part, _) = good.rsplit_once('.').expect("a token");
+    let (_, body) = signed_part.split_once('.').expect("a token");
+    // {"alg":"none"}
+    let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
+    let bearer =
+        |claims: &backpropd_identity::Claims| Some(format!("Bearer {}", signed(SECRET, claims)));
+    let wrong = |what: &str| Some(what.to_owned());
+    let cases = [
+        (None, "TOKEN_MISSING"),
+        (
+            bearer(&admin(&|it| it.exp = 1_600_000_000)),
+            "TOKEN_EXPIRED",
+        ),
+        (
+            bearer(&admin(&|it| it.sub = "mallory".into())),
+            "TOKEN_REVOKED",
+        ),
+        (
+            bearer(&admin(&|it| it.jti = Some("stolen".to_owned()))),
+            "TOKEN_REVOKED",
+        ),
+        (bearer(&admin(&|it| it.nbf = Some(it.exp))), "TOKEN_INVALID"),
+        (
+            bearer(&admin(&|it| it.aud = vec!["another".to_owned()])),
+            "TOKEN_INVALID",
+        ),
+        (bearer(&admin(&|it| it.aud = Vec::new())), "TOKEN_INVALID"),
+        (
+            Some(format!("Bearer {}", signed(OTHER, &admin(&|_| ())))),
+            "TOKEN_INVALID",
+        ),
+        (Some(format!("Bearer {unsigned}")), "TOKEN_INVALID"),
+        (Some(format!("Bearer {signed_part}.")), "TOKEN_INVALID"),
+        (wrong(&format!("Basic {good}")), "TOKEN_INVALID"),
+        (wrong(&good), "TOKEN_INVALID"),
+        (wrong("Bearer "), "TOKEN_INVALID"),
+        (wrong("Bearer"), "TOKEN_INVALID"),
+    ];
+    for (authorization, reason) in &cases {
+        let channel = channel(server.address).await;
+        let authorization = authorization.as_deref();
+        for (method, messages) in requests("of-bob") {
+            let outcome = call_on(channel.clone(), method, &messages, authorization).await;
+            // An address that keeps guessing is told to wait; it learns nothing else.
+            let expected = match outcome.reason.as_str() {
+                "LOGIN_LIMIT" if *reason == "TOKEN_INVALID" => Code::ResourceExhausted,
+                _ => {
+                    assert_eq!(outcome.reason, *reason, "{method} {authorization:?}");
+                    Code::Unauthenticated
+                }
+            };
+            assert_eq!(outcome.code, expected, "{method} {authorization:?}");
+            assert!(!format!("{outcome:?}").contains("of-bob"), "{outcome:?}");
+        }
+        for version in ["v1", "v1alpha"] {
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            let outcome = send(channel.clone(), &path, Vec::new(), authorization).await;
+            assert_ne!(outcome, Outcome::ok(), "{path}");
+        }
+        let unknown = send(
+            channel.clone(),
+            "/backprop.v1.None/None",
+            Vec::new(),
+            authorization,
+        );
+        assert!(
+            unknown.await.code != Code::Unimplemented,
+            "it tells what there is"
+        );
+        let mut health = HealthClient::new(channel);
+        let answer = health.check(HealthCheckRequest::default()).await;
+        answer.expect("health is open to all");
+    }
+    // Nothing of all this has changed anything.
+    let get = json!({"name": "sessions/of-bob/models/m"});
+    let outcome = call(
+        server.address,
+        "TrainingService/GetModel",
+        &[get],
+        Some(&bob),
+    )
+    .await;
+    assert_eq!(outcome, Outcome::ok());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn reflection_needs_an_identity_and_no_role() {
+    let keys = Keys::new();
+    let server = keys.server().await;
+    for role in Role::ALL {
+        let header = format!("Bearer {}", token("x", role));
+        let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+        let outcome = send(
+            channel(server.address).await,
+            path,
+            Vec::new(),
+            Some(&header),
+        )
+        .await;
+        assert_eq!(outcome, Outcome::ok(), "{role}");
+    }
+    server.stop().await;
+}
