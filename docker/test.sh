@@ -54,7 +54,7 @@ since() { echo $((($(now) - $1) / 1000000)); }
 # start FLAG...: runs the container as compose.yaml does, with a free port in $port.
 start() {
   podman run --detach --name "$name" --publish 127.0.0.1::50051 --read-only --read-only-tmpfs=false --cap-drop ALL \
-    --security-opt no-new-privileges --memory 1g --cpus 1 --pids-limit 256 "${run_flags[@]}" "$@" >/dev/null
+    --env BACKPROPD_INSECURE_REMOTE=true --security-opt no-new-privileges --memory 1g --cpus 1 --pids-limit 256 "${run_flags[@]}" "$@" >/dev/null
   port=$(podman port "$name" 50051/tcp | sed 's/.*://')
 }
 healthy_outside() { "$binary" healthcheck --server "http://127.0.0.1:$port" >/dev/null 2>&1; }
