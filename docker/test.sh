@@ -51,11 +51,12 @@ equal() { # NAME ACTUAL EXPECTED
 now() { date +%s%N; }
 since() { echo $((($(now) - $1) / 1000000)); }
 
-# start FLAG...: runs the container as compose.yaml does, with a free port in $port.
+# start FLAG...: runs the container as compose.yaml does, with free ports in $port and $ops.
 start() {
-  podman run --detach --name "$name" --publish 127.0.0.1::50051 --read-only --read-only-tmpfs=false --cap-drop ALL \
+  podman run --detach --name "$name" --publish 127.0.0.1::50051 --publish 127.0.0.1::50052 --read-only --read-only-tmpfs=false --cap-drop ALL \
     --env BACKPROPD_INSECURE_REMOTE=true --security-opt no-new-privileges --memory 1g --cpus 1 --pids-limit 256 "${run_flags[@]}" "$@" >/dev/null
   port=$(podman port "$name" 50051/tcp | sed 's/.*://')
+  ops=$(podman port "$name" 50052/tcp | sed 's/.*://')
 }
 healthy_outside() { "$binary" healthcheck --server "http://127.0.0.1:$port" >/dev/null 2>&1; }
 await_health() {
@@ -84,7 +85,7 @@ size=$(podman image inspect --format '{{.Size}}' "$image")
 ok "image size: $size bytes"
 inspect() { podman image inspect --format "$1" "$image"; }
 equal "user" "$(inspect '{{.Config.User}}')" 65532:65532
-equal "ports" "$(inspect '{{range $port, $_ := .Config.ExposedPorts}}{{$port}}{{end}}')" 50051/tcp
+equal "ports" "$(inspect '{{range $port, $_ := .Config.ExposedPorts}}{{$port}} {{end}}')" "50051/tcp 50052/tcp "
 equal "stop signal" "$(inspect '{{.Config.StopSignal}}')" SIGTERM
 equal "health check" "$(inspect '{{.HealthCheck.Test}}')" "[CMD /backpropd healthcheck]"
 equal "version label" "backpropd $(inspect '{{index .Config.Labels "org.opencontainers.image.version"}}')" \
@@ -98,6 +99,7 @@ ok "serves $(since "$begun") ms after podman run was called, which itself took $
 podman exec "$name" /backpropd healthcheck || fail "the health check inside the container"
 podman healthcheck run "$name" >/dev/null || fail "the image's HEALTHCHECK"
 ok "healthy from outside, inside, and by the image's HEALTHCHECK"
+equal "readiness at the operator's port" "$(curl --silent --show-error "http://127.0.0.1:$ops/readyz")" ready
 pid=$(podman inspect --format '{{.State.Pid}}' "$name")
 equal "uid of the process" "$(awk '/^Uid:/ {print $2}' "/proc/$pid/status")" 65532
 equal "capabilities of the process" "$(awk '/^Cap(Prm|Eff|Bnd):/ {print $2}' "/proc/$pid/status" | sort -u)" \

@@ -93,6 +93,8 @@ settings! {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 50051)), ..;
     /// Serve other machines although callers need no identity or the wire has no TLS: any client that can reach the port can use the server.
     insecure_remote: bool = false, ..;
+    /// Address and port of the operator's plain HTTP port, with /metrics, /livez, /readyz and grpc.health.v1, such as 127.0.0.1:50052; it tells nothing of models or people; empty = none.
+    ops_listen: Option<SocketAddr> = None, ..;
     /// Answer ListSessions; by default only if callers have an identity, or the server listens on loopback, since the names give access otherwise.
     list_sessions: Option<bool> = None, ..;
     /// Compute threads; 0 = one for each core.

@@ -2,21 +2,29 @@
 
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod health;
+mod methods;
+pub mod ops;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use faer::Par;
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic_health::server::HealthReporter;
 
+use self::health::announce;
+use self::ops::Ops;
 use crate::config::Config;
 use crate::host::Host;
 pub use crate::host::HostError;
 pub use crate::host::clock::Clock;
 pub use crate::host::datasets::SharedDataset;
+use crate::host::metrics::Metrics;
+use crate::host::metrics::state::HostMetrics;
 use crate::rpc::Router;
 use crate::rpc::handlers::datasets::Datasets;
 use crate::rpc::handlers::grading::Gradings;
@@ -28,12 +36,16 @@ use crate::rpc::services::grading_service_server::GradingServiceServer;
 use crate::rpc::services::server_service_server::ServerServiceServer;
 use crate::rpc::services::session_service_server::SessionServiceServer;
 use crate::transport::call_log::CallLog;
+use crate::transport::call_metrics::{CallCollector, CallMetrics};
 use crate::transport::connections;
 use crate::transport::login::Entrance;
 use crate::transport::tls::{Tls, TlsError};
 
 /// The largest request without tensors, in bytes: ample for names and numbers.
 const SMALL_REQUEST: usize = 64 << 10;
+
+/// How soon the metrics show the expiry of a replaced certificate.
+const SHOW_EXPIRY: Duration = Duration::from_secs(1);
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +65,7 @@ pub enum ServeError {
 pub struct Server {
     host: Arc<Host>,
     tls: Option<Arc<Tls>>,
+    ops: Option<Ops>,
 }
 
 /// Loads the certificate, the stored sessions and models, and the assignments.
@@ -95,7 +108,11 @@ fn open_with(
         host.datasets.share(shared);
     }
     let host = Arc::new(host);
-    Ok(Server { host, tls })
+    Ok(Server {
+        host,
+        tls,
+        ops: None,
+    })
 }
 
 /// [`open`], then [`Server::serve`].
@@ -111,6 +128,13 @@ pub async fn serve(
 }
 
 impl Server {
+    /// Answers probes and scrapes on the operator's port.
+    #[must_use]
+    pub fn with_ops(self, ops: Ops) -> Self {
+        let ops = Some(ops);
+        Self { ops, ..self }
+    }
+
     /// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends
     /// within a step, the calls in progress finish, and this returns after at most `drain_seconds`.
     ///
@@ -126,16 +150,20 @@ impl Server {
 }
 
 async fn serve_on(
-    Server { host, tls }: Server,
+    Server { host, tls, ops }: Server,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     announce(&health, tonic_health::ServingStatus::NotServing).await;
 
-    let service = wrapped(&host, Routes::new(health_service))?;
+    let calls = CallMetrics::new(methods::paths(), host.metrics.connections.clone());
+    let service = wrapped(&host, Routes::new(health_service), &calls)?;
 
     announce(&health, tonic_health::ServingStatus::Serving).await;
+    if let Some(ops) = &ops {
+        ops.serving(registry(&host, calls)).await;
+    }
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, threads = host.config.compute_threads(), "serving");
     }
@@ -144,6 +172,9 @@ async fn serve_on(
         shutdown.await;
         tracing::info!("stopping");
         announce(&health, tonic_health::ServingStatus::NotServing).await;
+        if let Some(ops) = &ops {
+            ops.stopping().await;
+        }
         host.shutdown.cancel();
         stop_accepting.cancel();
     };
@@ -155,7 +186,7 @@ async fn serve_on(
     tokio::select! {
         ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
         ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => {}
-        () = watch(tls.as_deref()) => {}
+        () = watch(tls.as_deref(), &host.metrics) => {}
         () = host.tend_keys() => {}
     }
     host.settle().await;
@@ -163,16 +194,26 @@ async fn serve_on(
     Ok(())
 }
 
-/// Follows the certificate's files. Never returns.
-async fn watch(tls: Option<&Tls>) {
-    match tls {
-        Some(tls) => tls.watch().await,
-        None => std::future::pending().await,
-    }
+/// Follows the certificate's files, and shows when it expires. Never returns.
+async fn watch(tls: Option<&Tls>, metrics: &Metrics) {
+    let Some(tls) = tls else {
+        return std::future::pending().await;
+    };
+    let show = async {
+        loop {
+            metrics.set_certificate_expiry(Some(tls.expires()));
+            tokio::time::sleep(SHOW_EXPIRY).await;
+        }
+    };
+    tokio::join!(tls.watch(), show);
 }
 
 /// Adds every service to `routes`, and wraps them in the call log.
-fn wrapped(host: &Arc<Host>, routes: Routes) -> Result<CallLog<Router>, ServeError> {
+fn wrapped(
+    host: &Arc<Host>,
+    routes: Routes,
+    calls: &Arc<CallMetrics>,
+) -> Result<CallLog<Router>, ServeError> {
     let receive = host.config.max_request_bytes;
     let routes = routes
         .add_service(
@@ -203,8 +244,27 @@ fn wrapped(host: &Arc<Host>, routes: Routes) -> Result<CallLog<Router>, ServeErr
         );
     let services = Router::new(host, routes);
     let account = Arc::clone(&host.memory);
-    let entrance = Entrance::new(Arc::clone(&host.keyring), host.clock());
-    Ok(CallLog::new(services, &host.config, account, entrance))
+    let entrance = Entrance::new(
+        Arc::clone(&host.keyring),
+        host.clock(),
+        Arc::clone(&host.metrics),
+    );
+    let calls = Arc::clone(calls);
+    Ok(CallLog::new(
+        services,
+        &host.config,
+        account,
+        entrance,
+        calls,
+    ))
+}
+
+/// The metrics of the host and of its calls.
+fn registry(host: &Arc<Host>, calls: Arc<CallMetrics>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(HostMetrics(Arc::clone(host))));
+    registry.register_collector(Box::new(CallCollector(calls)));
+    registry
 }
 
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError> {
@@ -213,20 +273,6 @@ fn reflection() -> Result<tonic_reflection::server::Builder<'static>, ServeError
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET))
-}
-
-async fn announce(health: &HealthReporter, status: tonic_health::ServingStatus) {
-    let services = [
-        "",
-        "backprop.v1.TrainingService",
-        "backprop.v1.DatasetService",
-        "backprop.v1.SessionService",
-        "backprop.v1.GradingService",
-        "backprop.v1.ServerService",
-    ];
-    for service in services {
-        health.set_service_status(service, status).await;
-    }
 }
 
 #[cfg(test)]

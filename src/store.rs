@@ -42,7 +42,7 @@ mod trash;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use disk::{Disk, EntryKind, RealDisk};
 use lock::Lock;
@@ -51,6 +51,7 @@ use manifest::{Contents, Manifest};
 use strays::Strays;
 use survey::Survey;
 
+pub use disk::DiskWatch;
 pub use formats::Formats;
 pub use log::{LoggedCommits, SEGMENT_BYTES, Segment};
 pub use manifest::{Mark, Marks};
@@ -147,12 +148,28 @@ impl Store {
     /// # Errors
     /// Another process holds it, it cannot be read or written, or something in it has an unknown format.
     pub fn open_checked(root: &Path, formats: &Formats) -> Result<Self, StoreError> {
+        Self::open_on(RealDisk::default(), root, formats)
+    }
+
+    /// [`Store::open_checked`], with an observer of the disk.
+    ///
+    /// # Errors
+    /// As [`Store::open_checked`].
+    pub fn open_watched(
+        root: &Path,
+        formats: &Formats,
+        watch: Arc<dyn DiskWatch>,
+    ) -> Result<Self, StoreError> {
+        Self::open_on(RealDisk::watched(watch), root, formats)
+    }
+
+    fn open_on(disk: RealDisk, root: &Path, formats: &Formats) -> Result<Self, StoreError> {
         let permissions = strays::permissions(root);
         disk::create_folder(root).map_err(unusable(root))?;
         let lock = Lock::take(root)?;
-        let survey = Survey::read(&RealDisk, &root.join(SESSIONS))?;
+        let survey = Survey::read(&disk, &root.join(SESSIONS))?;
         formats.check(root, &survey)?;
-        let mut store = Self::on(RealDisk, root, Some(lock), &survey)?;
+        let mut store = Self::on(disk, root, Some(lock), &survey)?;
         store.check_log(formats)?;
         store.findings.extend(permissions);
         Ok(store)

@@ -22,10 +22,11 @@ pub(super) fn command() -> Command {
             Arg::new("server")
                 .long("server")
                 .value_name("URL")
-                .help("Server address, such as localhost:50051 [default: from --listen, BACKPROPD_LISTEN or the configuration file]"),
+                .help("Server address, such as localhost:50051 [default: from --ops-listen, else --listen, their variables or the configuration file]"),
         )
         .args(connection::credentials())
         .args(settings::argument_of("listen"))
+        .args(settings::argument_of("ops_listen"))
         .arg(settings::config_file())
 }
 
@@ -39,7 +40,11 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             // Container runtimes accept 0 and 1 only.
             let effective = settings::load(matches, flags)
                 .map_err(|failure| Failure::failed(failure.to_string()))?;
-            own_address(&effective.config)
+            match effective.config.ops_listen {
+                // The operator's port speaks no TLS and asks for no credentials.
+                Some(address) => serve::reachable(address).to_string(),
+                None => own_address(&effective.config),
+            }
         }
     };
     let credentials = connection::read_credentials(matches)?;

@@ -16,7 +16,7 @@ use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _
 use super::{Failure, failure::INTERRUPTED, settings};
 use crate::{
     config::{Config, LogFormat, log_filter},
-    server,
+    server::{self, ops::Ops},
 };
 
 pub(super) fn command() -> Command {
@@ -113,15 +113,26 @@ fn start_log(config: &Config) -> Result<(), Failure> {
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(|error| bind_failure(config.listen, &error))?;
+        .map_err(|error| bind_failure("listen", config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| {
         Failure::failed(format!(
             "cannot determine the address of the listening socket: {error}"
         ))
     })?;
     let stopped = |error| Failure::failed(format!("the server stopped: {error}"));
-    let opened = server::open(config)
+    // Before the data folder is read, which can take a while: probes learn that the server is alive and not ready.
+    let ops = match config.ops_listen {
+        None => None,
+        Some(address) => {
+            let ops = Ops::listen(address).await;
+            Some(ops.map_err(|error| bind_failure("ops-listen", address, &error))?)
+        }
+    };
+    let mut opened = server::open(config)
         .map_err(|error| Failure::failed(format!("the server cannot start: {error}")))?;
+    if let Some(ops) = ops {
+        opened = opened.with_ops(ops);
+    }
     // The signal handlers are in place before the address is printed: a reader may stop the server at once.
     let shutdown = shutdown_signal()?;
     let mut stdout = io::stdout().lock();
@@ -166,17 +177,22 @@ fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failur
     })
 }
 
-fn bind_failure(address: SocketAddr, error: &io::Error) -> Failure {
+fn bind_failure(flag: &str, address: SocketAddr, error: &io::Error) -> Failure {
     let advice = if error.kind() == io::ErrorKind::AddrInUse {
-        "another process, perhaps another backpropd, listens there; stop it, or choose another port with --port \
-         (0 takes a free one)"
-            .to_owned()
+        let port = if flag == "listen" { "port" } else { flag };
+        format!(
+            "another process, perhaps another backpropd, listens there; stop it, or choose another port with --{port} \
+             (0 takes a free one)"
+        )
     } else if error.kind() == io::ErrorKind::AddrNotAvailable {
-        "no interface of this machine has that address; try --listen localhost:50051".to_owned()
+        format!(
+            "no interface of this machine has that address; try --{flag} localhost:{}",
+            address.port()
+        )
     } else if error.kind() == io::ErrorKind::PermissionDenied {
-        "ports below 1024 need privileges; choose a higher one with --port".to_owned()
+        "ports below 1024 need privileges; choose a higher one".to_owned()
     } else {
-        "choose another address with --listen".to_owned()
+        format!("choose another address with --{flag}")
     };
     Failure::failed(format!("cannot listen on {address}: {error}: {advice}"))
 }

@@ -190,6 +190,23 @@ impl Value for SocketAddr {
     }
 }
 
+impl Value for Option<SocketAddr> {
+    const ALLOWED: &'static str =
+        "empty, or an IP address or localhost, and a port, such as \"127.0.0.1:50052\"";
+
+    fn read(given: &Given<'_>) -> Option<Self> {
+        match given.text()?.trim() {
+            "" => Some(None),
+            _ => SocketAddr::read(given).map(Some),
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        self.map_or_else(String::new, |address| address.to_string())
+            .write()
+    }
+}
+
 impl Value for LogFormat {
     const ALLOWED: &'static str = "\"text\" or \"json\"";
 

@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod grading_desk;
 pub mod identity;
 pub mod limits;
+pub mod metrics;
 pub mod models;
 pub mod parts;
 pub mod party;
@@ -46,6 +47,7 @@ use self::grading_desk::{GradingDesk, GradingDeskError};
 use self::identity::{KeyFileError, Keyring};
 use self::limits::memory::Account;
 use self::limits::stream_slots::StreamSlots;
+use self::metrics::Metrics;
 use self::models::creation_turns::CreationTurns;
 use self::models::handle::ModelEntry;
 use self::models::session_turns::SessionTurns;
@@ -90,6 +92,7 @@ pub struct Host {
     /// The uptime up to which the retention times of the trash have been counted down.
     pub trash_counted: Mutex<Duration>,
     pub config: Config,
+    pub metrics: Arc<Metrics>,
     pub limits: ArchitectureLimits,
     registry: Mutex<Registry<ModelEntry>>,
     pub datasets: Catalogue,
@@ -115,15 +118,17 @@ impl Host {
     /// # Errors
     /// The threads cannot be started, or the data folder or the assignments cannot be loaded.
     pub fn start(config: Config, clock: Clock) -> Result<Self, HostError> {
-        let persistence = Persistence::open(&config.data_dir)?;
+        let metrics = Arc::new(Metrics::default());
+        let persistence = Persistence::open(&config.data_dir, &metrics)?;
         let grading = GradingDesk::start(&config)?;
-        Self::with(config, clock, persistence, grading)
+        Self::with(config, clock, metrics, persistence, grading)
     }
 
     /// Starts a host with an open folder and loaded assignments.
     fn with(
         config: Config,
         clock: Clock,
+        metrics: Arc<Metrics>,
         persistence: Persistence,
         grading: GradingDesk,
     ) -> Result<Self, HostError> {
@@ -134,7 +139,7 @@ impl Host {
             waiting_of_session: config.max_waiting_calls_per_session,
             inline_flops: config.inline_flops,
         };
-        let compute = Compute::start(threads, limits).map_err(HostError::Threads)?;
+        let compute = Compute::start(threads, limits, &metrics).map_err(HostError::Threads)?;
         let host = Self {
             limits: ArchitectureLimits {
                 layers: config.max_layers,
@@ -163,11 +168,12 @@ impl Host {
             compute,
             memory: Account::of_server(config.max_in_flight_bytes),
             streams: StreamSlots::new(config.max_streams_per_session, "max_streams_per_session"),
-            runs: RunBook::new(&config),
+            runs: RunBook::new(&config, &metrics),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             trash_counted: Mutex::new(clock.now().uptime),
             config,
+            metrics,
             clock,
         };
         let remembered = host.config.request_ids_per_model;

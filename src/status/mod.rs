@@ -453,6 +453,12 @@ pub fn with_request(status: &Status, request: u64) -> Option<Status> {
     })
 }
 
+/// The name of the reason that a status carries.
+pub fn reason_name(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    (info.domain == DOMAIN).then_some(info.reason)
+}
+
 /// A request that cannot be decoded.
 pub fn malformed(what: &str) -> Status {
     let message = format!("the request cannot be decoded: {what}");

@@ -1,9 +1,12 @@
 //! The disk operations of a store, as single steps: a crash can happen between any two, and each can fail.
 
+use std::fmt::Debug;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Names in the folder are credentials and files hold weights, so only the owner may read them.
 const FOLDER_MODE: u32 = 0o700;
@@ -111,9 +114,49 @@ pub trait Disk {
     }
 }
 
+/// Observes the operations of a disk, for an operator's metrics.
+pub trait DiskWatch: Debug + Send + Sync {
+    /// A sync has taken this long.
+    fn synced(&self, took: Duration);
+    /// An operation that should have worked has failed.
+    fn failed(&self);
+}
+
 /// The operating system's file system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealDisk;
+#[derive(Clone, Debug, Default)]
+pub struct RealDisk {
+    watch: Option<Arc<dyn DiskWatch>>,
+}
+
+impl RealDisk {
+    /// The file system, observed.
+    pub fn watched(watch: Arc<dyn DiskWatch>) -> Self {
+        Self { watch: Some(watch) }
+    }
+
+    /// Reports a failure. That a name is missing or taken is an answer, not a failure.
+    fn checked<V>(&self, done: io::Result<V>) -> io::Result<V> {
+        if let (Err(error), Some(watch)) = (&done, &self.watch)
+            && !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+            )
+        {
+            watch.failed();
+        }
+        done
+    }
+
+    /// Runs a sync, and reports its duration or its failure.
+    fn timed(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let began = Instant::now();
+        let done = sync();
+        if let (Ok(()), Some(watch)) = (&done, &self.watch) {
+            watch.synced(began.elapsed());
+        }
+        self.checked(done)
+    }
+}
 
 /// Options that open only a regular file: fails on a link and does not block on a pipe.
 pub(super) fn options() -> OpenOptions {
@@ -141,6 +184,14 @@ fn regular(file: File) -> io::Result<File> {
     }
 }
 
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = regular(options().read(true).open(path)?)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(length);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn kind_of(kind: fs::FileType) -> EntryKind {
     if kind.is_file() {
         EntryKind::File
@@ -155,76 +206,63 @@ impl Disk for RealDisk {
     type File = File;
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        point("disk.create_folder")?;
-        create_folder(path)
+        self.checked(point("disk.create_folder").and_then(|()| create_folder(path)))
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
-        point("disk.create")?;
         let mut options = options();
-        regular(options.write(true).create(true).truncate(true).open(path)?)
+        let options = options.write(true).create(true).truncate(true);
+        self.checked(point("disk.create").and_then(|()| regular(options.open(path)?)))
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        point("disk.create")?;
-        regular(options().write(true).open(path)?)
+        let opened = point("disk.create").and_then(|()| regular(options().write(true).open(path)?));
+        self.checked(opened)
     }
 
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         // An injected fault leaves a part, as a full disk does.
         let (head, tail) = bytes.split_at(bytes.len() / 2);
-        file.write_all(head)?;
-        point("disk.write")?;
-        file.write_all(tail)
+        let written = file.write_all(head).and_then(|()| point("disk.write"));
+        self.checked(written.and_then(|()| file.write_all(tail)))
     }
 
     fn write_at(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if cfg!(not(feature = "failpoints")) {
-            return file.write_all_at(bytes, offset);
+            return self.checked(file.write_all_at(bytes, offset));
         }
         let (head, tail) = bytes.split_at(bytes.len() / 2);
-        file.write_all_at(head, offset)?;
-        point("disk.write")?;
-        file.write_all_at(tail, offset + head.len() as u64)
+        let written = file.write_all_at(head, offset);
+        let written = written.and_then(|()| point("disk.write"));
+        self.checked(written.and_then(|()| file.write_all_at(tail, offset + head.len() as u64)))
     }
 
     fn sync_file(&self, file: &File) -> io::Result<()> {
-        point("disk.sync_file")?;
-        file.sync_all()
+        self.timed(|| point("disk.sync_file").and_then(|()| file.sync_all()))
     }
 
     fn sync_data(&self, file: &File) -> io::Result<()> {
-        point("disk.sync_file")?;
-        file.sync_data()
+        self.timed(|| point("disk.sync_file").and_then(|()| file.sync_data()))
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        point("disk.sync_folder")?;
-        File::open(path)?.sync_all()
+        self.timed(|| point("disk.sync_folder").and_then(|()| File::open(path)?.sync_all()))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        point("disk.rename")?;
-        fs::rename(from, to)
+        self.checked(point("disk.rename").and_then(|()| fs::rename(from, to)))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        point("disk.remove_file")?;
-        fs::remove_file(path)
+        self.checked(point("disk.remove_file").and_then(|()| fs::remove_file(path)))
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        point("disk.remove_folder")?;
-        fs::remove_dir_all(path)
+        self.checked(point("disk.remove_folder").and_then(|()| fs::remove_dir_all(path)))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        point("disk.read")?;
-        let mut file = regular(options().read(true).open(path)?)?;
-        let length = usize::try_from(file.metadata()?.len()).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(length);
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        self.checked(point("disk.read").and_then(|()| read_whole(path)))
     }
 
     fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>> {

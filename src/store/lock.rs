@@ -40,7 +40,9 @@ impl Lock {
         if let Err(Ok(locked)) = try_lock(&folder, root) {
             return Err(locked);
         }
-        let identity = RealDisk.identity_of(&file).map_err(unusable(&path))?;
+        let identity = RealDisk::default()
+            .identity_of(&file)
+            .map_err(unusable(&path))?;
         Ok(Self {
             path,
             identity,
@@ -56,7 +58,7 @@ impl Lock {
     /// One of them was removed or replaced, or cannot be read.
     pub fn check(&self) -> io::Result<()> {
         if !self.is_lost.load(Ordering::Relaxed) {
-            let is_other = match RealDisk.identity(&self.path) {
+            let is_other = match RealDisk::default().identity(&self.path) {
                 Ok(identity) => identity != self.identity,
                 Err(error) if is_gone(&error) => true,
                 Err(error) => return Err(error),

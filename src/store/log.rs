@@ -115,6 +115,11 @@ impl<F> Log<F> {
         self.segments.is_empty()
     }
 
+    /// The size of the segments, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.segments.len() * SEGMENT_BYTES
+    }
+
     /// Marks the segments as possibly damaged.
     pub fn note_damage(&self) {
         self.segments.iter().for_each(Segment::note_damage);

@@ -67,6 +67,11 @@ impl<D: Disk> Store<D> {
         !self.lock_log().is_empty()
     }
 
+    /// The size of the log, in bytes.
+    pub fn log_bytes(&self) -> usize {
+        self.lock_log().bytes()
+    }
+
     /// Starts a new segment with the next commit, so that the commits in the current one can be checkpointed.
     pub fn close_segment(&self) {
         self.lock_log().close();

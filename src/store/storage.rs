@@ -108,6 +108,9 @@ pub trait Storage: Debug {
     /// Whether the log has any segment.
     fn has_log(&self) -> bool;
 
+    /// The size of the log, in bytes.
+    fn log_bytes(&self) -> usize;
+
     /// Closes the current segment; the next commit starts a new one.
     fn close_segment(&self);
 
@@ -243,6 +246,10 @@ where
 
     fn has_log(&self) -> bool {
         Self::has_log(self)
+    }
+
+    fn log_bytes(&self) -> usize {
+        Self::log_bytes(self)
     }
 
     fn close_segment(&self) {

@@ -20,11 +20,13 @@ use tower::Service;
 
 use super::audit;
 use super::bodies::{ReplyBody, ReplyMemory, RequestBody};
+use super::call_metrics::{CallMetrics, MethodIndex};
 use super::login::Entrance;
 use super::methods::{HEALTH, Kind, Limits, REPLY_BYTES, bounded, is_read};
 use super::peer::{Peer, next_call};
 use super::seats::Full;
 use super::timeout::deadline;
+use super::trace::TraceParent;
 use crate::config::Config;
 use crate::encoded::Encoded;
 use crate::host::caller::Caller;
@@ -40,7 +42,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A call in progress, with what its log line needs.
 struct Call {
     caller: Arc<Caller>,
-    method: String,
+    metrics: Arc<CallMetrics>,
+    method: MethodIndex,
+    /// The path of a method that the server does not have.
+    unknown: Option<String>,
+    trace: Option<TraceParent>,
     peer: Option<Arc<Peer>>,
     started: Instant,
 }
@@ -54,21 +60,28 @@ impl Call {
     }
 
     fn ended(&self, code: Code) {
+        let took = self.started.elapsed();
+        self.metrics.note_end(self.method, code, took);
+        let method = self.method();
         macro_rules! line {
             ($level:ident, $text:literal) => {
                 tracing::$level!(
                     call = self.caller.id,
                     peer = self.peer(),
-                    method = self.method,
+                    method,
                     model = self.model(),
                     ?code,
-                    ms = self.started.elapsed().as_secs_f64() * 1e3,
+                    trace = self.trace.map(tracing::field::display),
+                    ms = took.as_secs_f64() * 1e3,
                     $text
                 )
             };
         }
-        let is_read = is_read(&self.method);
-        audit::record(&self.caller, &self.method, is_read, &self.peer(), code);
+        let is_read = match &self.unknown {
+            Some(path) => is_read(path),
+            None => self.metrics.method(self.method).is_read,
+        };
+        audit::record(&self.caller, method, is_read, &self.peer(), code);
         match code {
             Code::Internal | Code::Unknown | Code::DataLoss => line!(error, "call failed"),
             Code::Ok if is_read => line!(debug, "call ended"),
@@ -87,6 +100,11 @@ impl Call {
             | Code::Unavailable
             | Code::Unauthenticated => line!(info, "call ended"),
         }
+    }
+
+    fn method(&self) -> &str {
+        let path = &self.metrics.method(self.method).path;
+        self.unknown.as_deref().unwrap_or(path)
     }
 
     fn peer(&self) -> String {
@@ -109,6 +127,7 @@ pub struct CallLog<S> {
     limits: Limits,
     account: Arc<Account>,
     entrance: Entrance,
+    metrics: Arc<CallMetrics>,
     peer: Option<Arc<Peer>>,
     /// Set on a connection beyond the limit, which may check health alone.
     full: Option<Full>,
@@ -116,13 +135,20 @@ pub struct CallLog<S> {
 
 impl<S> CallLog<S> {
     /// Wraps `inner`. Messages reserve memory from `account`, within the limits of `config`; callers come in by
-    /// `entrance`.
-    pub fn new(inner: S, config: &Config, account: Arc<Account>, entrance: Entrance) -> Self {
+    /// `entrance`, and are counted in `metrics`.
+    pub fn new(
+        inner: S,
+        config: &Config,
+        account: Arc<Account>,
+        entrance: Entrance,
+        metrics: Arc<CallMetrics>,
+    ) -> Self {
         Self {
             inner,
             limits: Limits::new(config),
             account,
             entrance,
+            metrics,
             peer: None,
             full: None,
         }
@@ -130,6 +156,7 @@ impl<S> CallLog<S> {
 
     /// A copy for the calls of one connection. Where it is beyond the limit, every call but a health check is refused.
     pub fn for_peer(self, peer: Arc<Peer>, full: Option<Full>) -> Self {
+        peer.count_in(&self.metrics.connections);
         Self {
             account: Arc::clone(&peer.account),
             peer: Some(peer),
@@ -181,7 +208,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (account, peer) = (Arc::clone(&self.account), self.peer.clone());
-        let kind = Kind::of(request.uri().path());
+        let path = request.uri().path();
+        let method = self.metrics.find(path);
+        let unknown = method.is_other().then(|| bounded(path));
+        let kind = match &unknown {
+            Some(_) => Kind::of(path),
+            None => self.metrics.method(method).kind,
+        };
         let busy = peer.as_ref().filter(|_| kind.keeps_busy());
         let active = busy.map(Peer::call_begins);
         let (login, memory, refused) = match self.admit(kind, &request) {
@@ -199,7 +232,10 @@ where
         let caller = Arc::new(caller.logged_in(login));
         let call = Call {
             caller: Arc::clone(&caller),
-            method: bounded(request.uri().path()),
+            metrics: Arc::clone(&self.metrics),
+            method,
+            unknown,
+            trace: TraceParent::of(request.headers()),
             peer: peer.clone(),
             started: Instant::now(),
         };
@@ -232,6 +268,8 @@ where
             let refused = Status::from_header_map(response.headers()).map(|status| {
                 let better =
                     with_request(&status, id).or_else(|| explain(&status, max_request_bytes));
+                call.metrics
+                    .note_refusal(better.as_ref().unwrap_or(&status));
                 match better {
                     Some(better) => {
                         let code = better.code();
@@ -314,7 +352,13 @@ impl HttpBody for LoggedBody {
             {
                 better.add_header(trailers)?;
             }
-            call.ended(status.map_or(Code::Ok, |status| status.code()));
+            let code = status.map_or(Code::Ok, |status| {
+                if status.code() != Code::Ok {
+                    call.metrics.note_refusal(&status);
+                }
+                status.code()
+            });
+            call.ended(code);
         }
         Poll::Ready(frame)
     }

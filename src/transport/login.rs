@@ -12,6 +12,7 @@ use super::methods::HEALTH;
 use super::peer::Peer;
 use crate::host::clock::Clock;
 use crate::host::identity::{Keyring, Login};
+use crate::host::metrics::{AuthFailure, Metrics};
 use crate::status::{rejected, too_many_failed_logins};
 
 /// The scheme of the header, which is written in any case.
@@ -22,12 +23,17 @@ const BEARER: &str = "Bearer ";
 pub struct Entrance {
     keyring: Arc<Keyring>,
     clock: Clock,
+    metrics: Arc<Metrics>,
 }
 
 impl Entrance {
-    /// The entrance that these keys open.
-    pub fn new(keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { keyring, clock }
+    /// The entrance that these keys open; those who are turned away are counted in `metrics`.
+    pub fn new(keyring: Arc<Keyring>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Self {
+            keyring,
+            clock,
+            metrics,
+        }
     }
 
     /// The caller of the method at `path`; `None` if callers need no identity. Health is open to all: probes have no
@@ -49,12 +55,19 @@ impl Entrance {
             Err(rejection) => rejection,
         };
         let Some(peer) = peer else {
+            self.metrics.note_auth_failure(failure(rejection));
             return Err(rejected(rejection));
         };
         let (origin, uptime) = (peer.source.parties.origin, self.clock.now().uptime);
         match self.keyring.note_refused(rejection, origin, uptime) {
-            Some(wait) => Err(too_many_failed_logins(wait)),
-            None => Err(rejected(rejection)),
+            Some(wait) => {
+                self.metrics.note_auth_failure(AuthFailure::Throttled);
+                Err(too_many_failed_logins(wait))
+            }
+            None => {
+                self.metrics.note_auth_failure(failure(rejection));
+                Err(rejected(rejection))
+            }
         }
     }
 
@@ -79,5 +92,22 @@ impl Entrance {
             return Err(Rejection::NotBearer);
         }
         self.keyring.log_in(token.trim(), self.clock.now().date)
+    }
+}
+
+/// The label that a rejection is counted under.
+fn failure(rejection: Rejection) -> AuthFailure {
+    match rejection {
+        Rejection::Missing => AuthFailure::Missing,
+        Rejection::NotBearer
+        | Rejection::TooLarge
+        | Rejection::Malformed
+        | Rejection::Header
+        | Rejection::Claim(_)
+        | Rejection::Role => AuthFailure::Malformed,
+        Rejection::Signature => AuthFailure::Signature,
+        Rejection::Audience | Rejection::Issuer => AuthFailure::Audience,
+        Rejection::NotYetValid | Rejection::Expired => AuthFailure::Expired,
+        Rejection::Revoked => AuthFailure::Revoked,
     }
 }

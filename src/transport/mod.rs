@@ -4,6 +4,7 @@
 mod audit;
 pub mod bodies;
 pub mod call_log;
+pub mod call_metrics;
 pub mod connections;
 mod first_bytes;
 mod frame_pace;
@@ -15,3 +16,4 @@ mod serves;
 mod source;
 mod timeout;
 pub mod tls;
+mod trace;

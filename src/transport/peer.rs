@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::limits::memory::Account;
+use crate::host::metrics::Counted;
 use crate::host::models::creation_turns::OF_CONNECTION;
 use crate::transport::source::Source;
 
@@ -53,6 +55,7 @@ pub struct Peer {
     waiting: [AtomicUsize; AGES],
     /// Bytes of a piece that have to be read within an age.
     pace: usize,
+    counted: OnceLock<Counted>,
 }
 
 impl Peer {
@@ -71,12 +74,18 @@ impl Peer {
             age: AtomicU8::new(0),
             waiting: Default::default(),
             pace: pace(stall) / 2,
+            counted: OnceLock::new(),
         })
     }
 
     /// Whether the peer has begun to speak HTTP, or the connection has ended.
     pub fn has_spoken(&self) -> bool {
         self.spoken.load(Ordering::Relaxed)
+    }
+
+    /// Counts the connection in a gauge until it has ended.
+    pub fn count_in(&self, gauge: &Gauge) {
+        self.counted.get_or_init(|| Counted::new(gauge));
     }
 
     /// The call number at which the connection became idle; `None` while calls are in progress.

@@ -37,6 +37,7 @@ mod identity;
 mod limits;
 mod logs;
 mod neighbours;
+mod ops;
 mod races;
 mod reads;
 mod receipts;

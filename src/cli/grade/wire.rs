@@ -43,13 +43,15 @@ fn read_question(question: pb::QuestionReport) -> Result<QuestionReport, String>
     let verdict = read_verdict(question.verdict())
         .ok_or_else(|| format!("question {}: an unknown verdict", question.id))?;
     let mistake = question.mistake();
+    let mistake = (mistake != pb::Mistake::Unspecified).then(|| read_mistake(mistake));
     let position = |at: i32| usize::try_from(at).ok();
     let span = question.span_start.and_then(position);
     Ok(QuestionReport {
         verdict,
         points: question.points,
         max_points: question.max_points,
-        mistake: (mistake != pb::Mistake::Unspecified).then(|| read_mistake(mistake)),
+        mistake,
+        named: mistake,
         message: question.message,
         understood: some(question.understood_latex).map(|latex| Understood {
             latex,

@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 use super::fair_queue::FairQueue;
 use super::niceness::give_way;
 use super::task::{ComputeError, Scratch, Task, Turn};
+use crate::host::metrics::Metrics;
 use crate::host::party::Parties;
 
 /// The threads and their queue; the threads end when the last handle is dropped.
 #[derive(Clone)]
 pub struct Compute {
     shared: Arc<Shared>,
-    _threads: Arc<Threads>,
+    threads: Arc<Threads>,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     limits: ComputeLimits,
+    metrics: Arc<Metrics>,
 }
 
 /// Limits on waiting calls, and the size below which work runs inline.
@@ -37,13 +39,20 @@ pub struct ComputeLimits {
 }
 
 struct Queue {
-    tasks: FairQueue<Box<dyn Task>>,
+    tasks: FairQueue<Waiting>,
     idle: usize,
     stopping: bool,
 }
 
+/// A task in the queue.
+struct Waiting {
+    task: Box<dyn Task>,
+    /// When it was submitted; `None` once it has had a turn.
+    since: Option<Instant>,
+}
+
 /// The next task, its parties, and how many cores it may use.
-type Next = (Parties, Box<dyn Task>, usize);
+type Next = (Parties, Waiting, usize);
 
 struct Threads {
     shared: Arc<Shared>,
@@ -51,11 +60,15 @@ struct Threads {
 }
 
 impl Compute {
-    /// Starts the threads.
+    /// Starts the threads; waiting times are counted in `metrics`.
     ///
     /// # Errors
     /// The operating system cannot start them.
-    pub fn start(threads: usize, limits: ComputeLimits) -> std::io::Result<Self> {
+    pub fn start(
+        threads: usize,
+        limits: ComputeLimits,
+        metrics: &Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 tasks: FairQueue::new(),
@@ -64,6 +77,7 @@ impl Compute {
             }),
             wake: Condvar::new(),
             limits,
+            metrics: Arc::clone(metrics),
         });
         if threads > 1 {
             // Helpers for tasks that use several cores. Another server in this process may have created the pool
@@ -88,7 +102,7 @@ impl Compute {
         }
         Ok(Self {
             shared,
-            _threads: Arc::new(started),
+            threads: Arc::new(started),
         })
     }
 
@@ -117,10 +131,22 @@ impl Compute {
                 return Err(ComputeError::Full { setting, limit });
             }
         }
-        queue.tasks.push(parties, task);
+        let since = Some(Instant::now());
+        queue.tasks.push(parties, Waiting { task, since });
         drop(queue);
         self.shared.wake.notify_one();
         Ok(())
+    }
+
+    /// The numbers of threads, of busy ones, and of waiting tasks.
+    pub fn occupancy(&self) -> (usize, usize, usize) {
+        let threads = self.threads.handles.len();
+        let queue = self.shared.lock();
+        (
+            threads,
+            threads.saturating_sub(queue.idle),
+            queue.tasks.len(),
+        )
     }
 
     /// Number of waiting tasks.
@@ -139,8 +165,11 @@ fn work(shared: &Shared) {
     give_way();
     let mut scratch = Scratch::default();
     let mut next = shared.next(None);
-    while let Some((parties, mut task, cores)) = next {
+    while let Some((parties, Waiting { mut task, since }, cores)) = next {
         let began = Instant::now();
+        if let Some(since) = since {
+            shared.metrics.queue_wait.observe(began - since);
+        }
         let turn = catch_unwind(AssertUnwindSafe(|| task.turn(cores, &mut scratch)));
         let used = began
             .elapsed()
@@ -172,7 +201,7 @@ impl Shared {
             return None;
         }
         queue.tasks.charge(parties, used);
-        queue.tasks.push(parties, task);
+        queue.tasks.push(parties, Waiting { task, since: None });
         queue.pop()
     }
 

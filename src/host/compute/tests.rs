@@ -20,7 +20,7 @@ fn one_thread() -> Compute {
         waiting_of_session: 100,
         inline_flops: 0,
     };
-    Compute::start(1, limits).expect("a thread")
+    Compute::start(1, limits, &Arc::default()).expect("a thread")
 }
 
 /// An endless computation in blocks of one quantum each. It counts its blocks, and signals `dropped` when dropped.

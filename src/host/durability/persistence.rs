@@ -15,6 +15,7 @@ use super::marks::check_mark;
 use super::redo_budget::redo_work;
 use super::restore::{Unusable, restore_model};
 use crate::host::disk_thread::on_disk_thread;
+use crate::host::metrics::Metrics;
 use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::refused::{NotStored, Refused};
@@ -44,14 +45,19 @@ pub enum NotRead {
 }
 
 impl Persistence {
-    /// Opens the folder. With an empty `folder` nothing is persisted; `cli` resolves the default path.
+    /// Opens the folder, whose syncs and errors are counted in `metrics`. With an empty `folder` nothing is persisted;
+    /// `cli` resolves the default path.
     ///
     /// # Errors
     /// The folder is in use, or cannot be read or written.
-    pub fn open(folder: &str) -> Result<Self, StoreError> {
+    pub fn open(folder: &str, metrics: &Arc<Metrics>) -> Result<Self, StoreError> {
         let store: Option<Arc<dyn Storage + Send + Sync>> = match folder {
             "" => None,
-            folder => Some(Arc::new(Store::open_checked(Path::new(folder), &FORMATS)?)),
+            folder => {
+                let watch = Arc::clone(metrics);
+                let store = Store::open_watched(Path::new(folder), &FORMATS, watch)?;
+                Some(Arc::new(store))
+            }
         };
         let queue = store.clone().and_then(CommitQueue::start);
         Ok(Self {
@@ -106,6 +112,16 @@ impl Persistence {
         };
         let read = on_disk_thread(work).await;
         read.unwrap_or(Err(NotRead::Failed))
+    }
+
+    /// The size of the log, in bytes.
+    pub fn log_bytes(&self) -> usize {
+        self.store.as_ref().map_or(0, |store| store.log_bytes())
+    }
+
+    /// The number of lost models.
+    pub fn losses(&self) -> usize {
+        self.lost().len()
     }
 
     /// Whether a model is lost.

@@ -157,6 +157,12 @@ impl Account {
         self.pools.limit
     }
 
+    /// The bytes of the budget that no call has reserved.
+    pub fn free(&self) -> usize {
+        let free = |pool: &Pool| pool.free.load(Ordering::Relaxed);
+        free(&self.pools.small) + free(&self.pools.large)
+    }
+
     /// The most that one connection can hold while no other holds anything.
     fn most_of_one(&self) -> usize {
         let limit = self.pools.large.limit;

@@ -205,6 +205,7 @@ impl<T: ModelScalar> Ready<T> {
             }
         }
         let taken = applied.map_err(Refused::StepDiverged)?;
+        host.metrics.steps.inc();
         entry.tell_watchers();
         Ok((taken, entry.durable_step()))
     }

@@ -11,6 +11,7 @@ use super::curve::{Curve, HistoryMemory};
 use super::model_runs::{ModelRuns, RunTicket};
 use super::record::{RunId, RunRecord};
 use crate::config::Config;
+use crate::host::metrics::Metrics;
 use crate::training::{ModelName, SessionName};
 
 /// The runs of a model, and when the model was created: another model may have its name later.
@@ -26,13 +27,14 @@ pub struct RunBook {
     /// Limit on the metrics of a run.
     most_metrics: usize,
     memory: Arc<HistoryMemory>,
+    metrics: Arc<Metrics>,
     /// The past runs of models that have been evicted since their creation.
     evicted: Mutex<HashMap<ModelName, Remembered>>,
 }
 
 impl RunBook {
-    /// No runs.
-    pub fn new(config: &Config) -> Self {
+    /// No runs; those to come are counted in `metrics`.
+    pub fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
         // The standard library's hash keys are random.
         let random = RandomState::new().build_hasher().finish();
         Self {
@@ -41,6 +43,7 @@ impl RunBook {
             most_runs: config.runs_per_model,
             most_metrics: config.run_metrics,
             memory: HistoryMemory::new(config.max_run_history_bytes),
+            metrics: Arc::clone(metrics),
             evicted: Mutex::default(),
         }
     }
@@ -53,8 +56,14 @@ impl RunBook {
         };
         let metrics = Curve::new(self.most_metrics, Arc::clone(&self.memory));
         let held_out = Curve::new(self.most_metrics, Arc::clone(&self.memory));
-        let record = RunRecord::new(id, request_id, metrics, held_out);
-        runs.open(record, self.most_runs)
+        let record = RunRecord::new(
+            id,
+            request_id,
+            metrics,
+            held_out,
+            self.metrics.steps.clone(),
+        );
+        runs.open(record, self.most_runs, &self.metrics)
     }
 
     /// Remembers the past runs of a model that is about to be evicted.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::event::{RunEnd, RunStart};
 use super::record::RunRecord;
+use crate::host::metrics::{Counted, Metrics, RunState};
 
 /// The runs of one model.
 #[derive(Debug, Default)]
@@ -43,17 +44,27 @@ pub struct RunTicket {
     record: Arc<RunRecord>,
     /// Limit on the runs that are remembered.
     most: usize,
+    metrics: Arc<Metrics>,
+    /// Counts the run where it is.
+    counted: Mutex<Counted>,
 }
 
 impl ModelRuns {
     /// Adds a run that waits for its turn; remembers at most `most` runs after its end.
-    pub(super) fn open(self: &Arc<Self>, record: RunRecord, most: usize) -> RunTicket {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        record: RunRecord,
+        most: usize,
+        metrics: &Arc<Metrics>,
+    ) -> RunTicket {
         let record = Arc::new(record);
         self.lock().open.push(Arc::clone(&record));
         RunTicket {
             runs: Arc::clone(self),
             record,
             most,
+            metrics: Arc::clone(metrics),
+            counted: Mutex::new(Counted::new(metrics.runs(RunState::Waiting))),
         }
     }
 
@@ -121,6 +132,8 @@ impl RunTicket {
 
     /// Records that the run begins.
     pub fn start(&self, start: RunStart, now: SystemTime) {
+        let running = Counted::new(self.metrics.runs(RunState::Running));
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = running;
         self.record.start(start, now);
     }
 

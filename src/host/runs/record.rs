@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
 
 use super::curve::Curve;
@@ -36,6 +37,8 @@ pub struct RunRecord {
     pub request_id: String,
     should_stop: Signal,
     over: Signal,
+    /// Counts the steps of all runs.
+    counted: Counter,
     state: Mutex<State>,
 }
 
@@ -83,18 +86,20 @@ impl RunProgress {
 }
 
 impl RunRecord {
-    /// A run that waits for its turn.
+    /// A run that waits for its turn; `counted` counts its steps.
     pub fn new(
         id: RunId,
         request_id: &str,
         metrics: Curve<StepMetrics>,
         held_out: Curve<HeldOutMetrics>,
+        counted: Counter,
     ) -> Self {
         Self {
             id,
             request_id: request_id.to_owned(),
             should_stop: Signal::default(),
             over: Signal::default(),
+            counted,
             state: Mutex::new(State {
                 start: None,
                 end: None,
@@ -132,6 +137,7 @@ impl RunRecord {
 
     /// Records steps. Training waits for this call.
     pub(super) fn steps(&self, steps: &[StepMetrics]) {
+        self.counted.inc_by(steps.len() as u64);
         self.lock().metrics.add(steps);
     }
 

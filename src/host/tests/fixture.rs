@@ -15,6 +15,7 @@ use crate::host::deadline::Deadline;
 use crate::host::durability::Persistence;
 use crate::host::grading_desk::GradingDesk;
 use crate::host::limits::memory::{Account, Reservation};
+use crate::host::metrics::Metrics;
 use crate::host::models::new_model::{NewModel, Source};
 use crate::host::parts::batch::BatchParts;
 use crate::host::parts::dataset_rows::SamplesParts;
@@ -70,13 +71,15 @@ impl Scene {
             ..Config::default()
         };
         set(&mut config);
-        let persistence = Persistence::open(&config.data_dir).expect("a folder of our own");
+        let metrics = Arc::new(Metrics::default());
+        let persistence =
+            Persistence::open(&config.data_dir, &metrics).expect("a folder of our own");
         let start = tokio::time::Instant::now();
         let clock = Clock::from_fn(move || Now {
             uptime: start.elapsed(),
             date: UNIX_EPOCH + Duration::from_secs(1_800_000_000) + start.elapsed(),
         });
-        let host = Host::with(config, clock, persistence, GradingDesk::empty());
+        let host = Host::with(config, clock, metrics, persistence, GradingDesk::empty());
         Self {
             host: Arc::new(host.expect("it starts")),
             _hold: hold,

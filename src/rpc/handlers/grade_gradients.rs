@@ -105,12 +105,11 @@ async fn grade_typed<T: ModelScalar>(
     };
     let graded = host.compute_in_turns(caller, work, advance, finish);
     let ((reports, step, digest), _) = graded.await?;
-    Ok(reply(
-        reports.map_err(Refused::from)?,
-        step,
-        digest,
-        tries_left,
-    ))
+    let reports = reports.map_err(Refused::from)?;
+    for report in &reports {
+        host.metrics.note_graded(report.verdict, report.mistake);
+    }
+    Ok(reply(reports, step, digest, tries_left))
 }
 
 fn reply(

@@ -113,6 +113,11 @@ impl GradingService for Gradings {
         let host = Arc::clone(&self.0);
         let finish = move |grading: Grading| {
             let mut report = grading.report();
+            // A question without an answer says nothing about a mistake.
+            let questions = report.questions.iter();
+            for question in questions.filter(|question| answers.contains_key(&question.id)) {
+                host.metrics.note_graded(question.verdict, question.named);
+            }
             report.student = student;
             report.graded_at = Some(now());
             if let Some(keys) = &host.grading.keys {

@@ -253,7 +253,10 @@ fn what_a_newer_program_wrote_is_refused_before_anything_is_changed() {
 fn a_program_that_lists_sessions_as_folders_alone_finds_something_else() {
     let (folder, _store) = opened();
     let sessions = folder.path().join("sessions");
-    let first = RealDisk.entries(&sessions).expect("listed").remove(0);
+    let first = RealDisk::default()
+        .entries(&sessions)
+        .expect("listed")
+        .remove(0);
     assert_eq!(first.kind, EntryKind::File);
     assert!(fs::read_dir(sessions.join(first.name)).is_err());
 }

@@ -311,6 +311,7 @@ impl Grader {
 
 fn revealed(mut report: QuestionReport, prepared: &Prepared, reveal: Reveal) -> QuestionReport {
     let wrong = report.verdict != Verdict::Correct;
+    report.named = report.mistake;
     if reveal < Reveal::Mistake && wrong && report.verdict != Verdict::Invalid {
         report.mistake = None;
         if report.ruling.is_none() {

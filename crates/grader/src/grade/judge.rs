@@ -83,6 +83,7 @@ impl<'a> Judge<'a> {
                 None => format!("{}: {verdict}", question.id),
             },
             ruling: None,
+            named: None,
         }
     }
 

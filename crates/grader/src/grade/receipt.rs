@@ -211,6 +211,7 @@ mod tests {
             tags: Vec::new(),
             note: String::new(),
             ruling: None,
+            named: None,
         }
     }
 

@@ -128,6 +128,9 @@ pub struct QuestionReport {
     /// The ruling of a person that replaced the program's verdict.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ruling: Option<Ruling>,
+    /// The mistake, whether it is revealed or not. Reports leave it out: it is for the statistics of a server.
+    #[serde(skip)]
+    pub named: Option<Mistake>,
 }
 
 /// A person's ruling on an answer, in place of the program's verdict.

@@ -113,6 +113,11 @@ impl<M> Registry<M> {
         (self.sessions.len(), self.models, resident)
     }
 
+    /// The size of all models, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether this request created a model of the session that still exists.
     pub fn has_made(&self, session: &SessionName, request: &RequestId) -> bool {
         let Some(session) = self.sessions.get(session) else {

@@ -31,6 +31,7 @@ fn question(id: &str, verdict: Verdict, points: f64) -> QuestionReport {
         tags: vec!["mask".to_owned()],
         note: format!("{id}: shape-ok"),
         ruling: None,
+        named: None,
     }
 }
 
