@@ -5,12 +5,13 @@
 //! This module reads neither the process's environment nor the disk; `cli` does.
 
 pub mod log_filter;
+mod memory;
 mod merge;
 mod value;
 
 use std::net::SocketAddr;
 
-pub use merge::{ConfigError, ConfigFile, Effective, Origin, PORT, Violation, merge};
+pub use merge::{ConfigError, ConfigFile, Effective, Origin, PORT, Violation, merge, merge_within};
 pub use value::LogFormat;
 use value::{Filter, Given, OneOf, Value, read};
 
@@ -61,12 +62,14 @@ macro_rules! settings {
         /// The configuration in force.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Config {
+            /// The settings that nobody gave, and that follow the memory limit of the process instead of their default.
+            pub of_cgroup: Vec<&'static str>,
             $($($(#[doc = $doc])+ pub $name: $type,)+)+
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $($($name: $default,)+)+ }
+                Self { of_cgroup: Vec::new(), $($($name: $default,)+)+ }
             }
         }
 

@@ -5264,6 +5264,9 @@ pub struct Setting {
     /// Meaning and unit.
     #[prost(string, tag = "3")]
     pub description: ::prost::alloc::string::String,
+    /// "cgroup" if the default follows the memory limit of the server's process; else empty.
+    #[prost(string, tag = "4")]
+    pub origin: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Setting {
     const NAME: &'static str = "Setting";

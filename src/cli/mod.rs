@@ -14,6 +14,7 @@ mod healthcheck;
 mod kit;
 mod lint_key;
 mod local_server;
+mod memory_limit;
 mod model;
 pub mod pdf;
 mod progress_bar;

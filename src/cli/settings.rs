@@ -4,7 +4,7 @@ use std::{env, fs};
 
 use clap::{Arg, ArgAction, ArgMatches, parser::ValueSource};
 
-use super::Failure;
+use super::{Failure, memory_limit};
 use crate::config::{self, ConfigFile, Effective, PORT, RETIRED, Retired, SETTINGS, Setting};
 
 const CONFIG: &str = "config";
@@ -145,5 +145,6 @@ pub(super) fn load(
             value.to_string_lossy().into_owned(),
         )
     });
-    Ok(config::merge(flags, environment, file)?)
+    let memory = memory_limit::of_this_process();
+    Ok(config::merge_within(flags, environment, file, memory)?)
 }

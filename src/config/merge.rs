@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, error::Error, fmt};
 
-use super::{Config, RETIRED, Retired, SETTINGS, Setting, value::Given};
+use super::{Config, RETIRED, Retired, SETTINGS, Setting, memory::fit, value::Given};
 
 /// The variable that names the file. It has a flag but is not a setting, since a file cannot name itself.
 const FILE_VARIABLE: &str = "BACKPROPD_CONFIG";
@@ -27,6 +27,8 @@ pub enum Origin {
     /// Not set in any layer.
     #[default]
     Default,
+    /// Not set in any layer; the default follows this memory limit, in bytes.
+    Cgroup(usize),
     /// The file of this name.
     File(String),
     /// The environment variable of this name.
@@ -39,6 +41,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Cgroup(bytes) => write!(f, "from the cgroup's memory limit of {bytes} bytes"),
             Self::File(name) => write!(f, "from {name}"),
             Self::Environment(name) => write!(f, "from the environment, {name}"),
             Self::Flag(name) => write!(f, "from the flag {name}"),
@@ -120,6 +123,20 @@ pub fn merge(
     environment: impl IntoIterator<Item = (String, String)>,
     file: Option<ConfigFile<'_>>,
 ) -> Result<Effective, ConfigError> {
+    merge_within(flags, environment, file, None)
+}
+
+/// [`merge`] for a process that may use this many bytes of memory: the defaults fit into them.
+///
+/// # Errors
+///
+/// As for [`merge`].
+pub fn merge_within(
+    flags: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    file: Option<ConfigFile<'_>>,
+    memory: Option<usize>,
+) -> Result<Effective, ConfigError> {
     let mut merge = Merge::default();
     if let Some(file) = file {
         merge.file(file);
@@ -138,6 +155,9 @@ pub fn merge(
     let (port, others): (Vec<_>, Vec<_>) = flags.iter().partition(|(name, _)| name == PORT);
     for (name, value) in others.into_iter().chain(port) {
         merge.flag(name, value);
+    }
+    if let Some(memory) = memory {
+        merge.fit(memory);
     }
     merge.finish()
 }
@@ -276,6 +296,16 @@ impl Merge {
             }
             Err(allowed) => self.violation(place, format!("given {shown}, allowed is {allowed}")),
         }
+    }
+
+    /// Has the defaults follow the memory of the process.
+    fn fit(&mut self, memory: usize) {
+        let origins = &self.origins;
+        let changed = fit(&mut self.config, memory, |name| origins.contains_key(name));
+        for &name in &changed {
+            self.origins.insert(name, Origin::Cgroup(memory));
+        }
+        self.config.of_cgroup = changed;
     }
 
     fn violation(&mut self, place: String, problem: String) {

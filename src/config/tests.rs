@@ -308,3 +308,27 @@ fn every_default_is_within_its_own_range_and_every_setting_is_described() {
     assert_eq!(Config::default().entries().len(), SETTINGS.len());
     assert_eq!(Config::default().entries()[0].1, "\"127.0.0.1:50051\"");
 }
+
+#[test]
+fn defaults_follow_the_memory_of_the_process_and_given_settings_do_not() {
+    let given = pairs(&[("BACKPROPD_MAX_TOTAL_PARAMETER_BYTES", "1073741824")]);
+    let memory = Some(2 << 30);
+    let effective = merge_within([], given, None, memory).expect("valid");
+    let text = effective.to_toml();
+    assert!(
+        text.contains(
+            "(from the cgroup's memory limit of 2147483648 bytes)\nmax_in_flight_bytes = "
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("MAX_TOTAL_PARAMETER_BYTES)\nmax_total_parameter_bytes = 1073741824"),
+        "{text}"
+    );
+    let config = &effective.config;
+    assert!(config.of_cgroup.contains(&"max_in_flight_bytes"));
+    assert!(!config.of_cgroup.contains(&"max_total_parameter_bytes"));
+    assert!(config.max_total_parameter_bytes + config.max_in_flight_bytes < 2 << 30);
+    let unlimited = merge([], [], None).expect("valid");
+    assert_eq!(unlimited.origin("max_in_flight_bytes"), Origin::Default);
+}

@@ -31,6 +31,10 @@ impl ServerService for ServerInfo {
         let settings = asks.then(|| config.entries());
         let settings = settings.into_iter().flatten();
         let settings = settings.filter(|(name, value, _)| is_public(name, value));
+        let of_cgroup = |name| {
+            let follows = config.of_cgroup.contains(&name);
+            if follows { "cgroup" } else { "" }
+        };
         Ok(Response::new(pb::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             compute_threads: to_i32(self.0.config.compute_threads()),
@@ -40,6 +44,7 @@ impl ServerService for ServerInfo {
                     name: name.to_owned(),
                     value,
                     description: description.to_owned(),
+                    origin: of_cgroup(name).to_owned(),
                 })
                 .collect(),
             sessions: to_i32(sessions),
