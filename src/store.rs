@@ -20,6 +20,7 @@
 //! crash the file is the old or the new one, whole. The store does not interpret contents. Ids consist of lower-case
 //! letters, digits and hyphens, which makes them valid file names on every platform.
 
+pub mod backup;
 mod datasets;
 mod disk;
 mod formats;
@@ -53,6 +54,7 @@ use survey::Survey;
 
 pub use disk::DiskWatch;
 pub use formats::Formats;
+pub use lock::FolderLock;
 pub use log::{LoggedCommits, SEGMENT_BYTES, Segment};
 pub use manifest::{Mark, Marks};
 pub use record::{Anchor, Kind, Record};

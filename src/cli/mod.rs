@@ -2,6 +2,7 @@
 
 mod answers;
 mod arrays;
+mod backup;
 mod check;
 mod connection;
 mod datasets;
@@ -80,6 +81,8 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((transfer::EXPORT, matches)) => transfer::export(matches),
         Some((transfer::IMPORT, matches)) => transfer::import(matches),
         Some((tls_init::NAME, matches)) => tls_init::run(matches),
+        Some((backup::BACKUP, matches)) => backup::back_up(matches),
+        Some((backup::RESTORE, matches)) => backup::restore(matches),
         Some((trash::NAME, matches)) => trash::run(matches),
         Some((token::NAME, matches)) => token::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
@@ -134,6 +137,8 @@ fn command() -> Command {
         .subcommand(transfer::export_command())
         .subcommand(transfer::import_command())
         .subcommand(tls_init::command())
+        .subcommand(backup::backup_command())
+        .subcommand(backup::restore_command())
         .subcommand(trash::command())
         .subcommand(token::command())
         .subcommand(healthcheck::command())

@@ -2,6 +2,7 @@
 //! the edge calls its functions, which return values or fail with [`refused::Refused`].
 
 pub mod assignments;
+pub mod backup;
 pub mod caller;
 pub mod clock;
 pub mod compute;
@@ -56,9 +57,7 @@ use self::runs::book::RunBook;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
-use crate::training::{
-    Access, ModelName, Now, Registry, RegistryError, RegistryLimits, SessionName,
-};
+use crate::training::{Access, ModelName, Now, Registry, RegistryError, SessionName};
 
 /// How often the files of keys are looked at: a revoked person is out within this time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -146,19 +145,7 @@ impl Host {
                 units: config.max_units,
                 parameters: config.max_parameters,
             },
-            registry: Mutex::new(Registry::new(RegistryLimits {
-                sessions: config.max_sessions,
-                models: config.max_models,
-                models_per_session: config.max_models_per_session,
-                bytes: config.max_total_parameter_bytes,
-                bytes_per_session: config.max_session_parameter_bytes,
-                sessions_per_owner: config.max_sessions_per_address,
-                models_per_owner: config.max_models_per_address,
-                bytes_per_owner: config.max_parameter_bytes_per_address,
-                empty_session_ttl: Duration::from_secs(config.empty_session_ttl_seconds),
-                session_ttl: Duration::from_secs(config.session_ttl_seconds),
-                requests_per_session: config.request_ids_per_model,
-            })),
+            registry: Mutex::new(Registry::new(limits::of_registry(&config))),
             datasets: Catalogue::start(&config)?,
             grading,
             keyring: Arc::new(Keyring::start(&config)?),

@@ -23,6 +23,20 @@ pub(super) struct Lock {
     is_lost: AtomicBool,
 }
 
+/// The lock on a data folder, for commands that change one without opening it.
+#[derive(Debug)]
+pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] Lock);
+
+impl FolderLock {
+    /// Locks this folder.
+    ///
+    /// # Errors
+    /// Another process holds the lock, or the folder cannot be read or written.
+    pub fn take(root: &Path) -> Result<Self, StoreError> {
+        Lock::take(root).map(Self)
+    }
+}
+
 impl Lock {
     /// Locks this folder.
     ///

@@ -25,7 +25,7 @@ use super::disk::{Disk, EntryKind, Identity, Stamp};
 use super::write_temporary;
 use format::{CELL, ID, Key, SLOT, Slot, cell, hash, head, ids, key, place};
 
-pub(super) use format::{Contents, is_newer};
+pub(super) use format::{Contents, encode, is_newer};
 
 /// The position of a commit among all commits of its model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

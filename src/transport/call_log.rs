@@ -154,6 +154,16 @@ impl<S> CallLog<S> {
         }
     }
 
+    /// The method at `path`, the path if there is none, and how its messages travel.
+    fn look_up(&self, path: &str) -> (MethodIndex, Option<String>, Kind) {
+        let method = self.metrics.find(path);
+        if method.is_other() {
+            (method, Some(bounded(path)), Kind::of(path))
+        } else {
+            (method, None, self.metrics.method(method).kind)
+        }
+    }
+
     /// A copy for the calls of one connection. Where it is beyond the limit, every call but a health check is refused.
     pub fn for_peer(self, peer: Arc<Peer>, full: Option<Full>) -> Self {
         peer.count_in(&self.metrics.connections);
@@ -209,12 +219,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (account, peer) = (Arc::clone(&self.account), self.peer.clone());
         let path = request.uri().path();
-        let method = self.metrics.find(path);
-        let unknown = method.is_other().then(|| bounded(path));
-        let kind = match &unknown {
-            Some(_) => Kind::of(path),
-            None => self.metrics.method(method).kind,
-        };
+        let (method, unknown, kind) = self.look_up(path);
         let busy = peer.as_ref().filter(|_| kind.keeps_busy());
         let active = busy.map(Peer::call_begins);
         let (login, memory, refused) = match self.admit(kind, &request) {

@@ -213,13 +213,10 @@ mod tests {
 
     #[test]
     fn every_code_and_every_reason_has_its_name() {
-        for number in 0..CODES.len() {
+        for (number, name) in CODES.iter().enumerate() {
             let code = Code::from_i32(i32::try_from(number).expect("small"));
             assert_eq!(code as usize, number);
-            let spelled: String = CODES[number]
-                .chars()
-                .filter(|letter| *letter != '_')
-                .collect();
+            let spelled: String = name.chars().filter(|letter| *letter != '_').collect();
             assert_eq!(format!("{code:?}").to_uppercase(), spelled);
         }
         let metrics = metrics();

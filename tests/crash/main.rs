@@ -1,5 +1,6 @@
 //! The program as a process of its own, killed, with a disk that fails, a network that fails, a clock that jumps.
 
+mod backups;
 mod chaos;
 mod clients;
 mod cut_connections;

@@ -8,7 +8,7 @@ use backpropd::config::SETTINGS;
 use crate::pages::ROOT;
 use crate::server::{Server, program};
 
-const MOST_LINES: usize = 45;
+const MOST_LINES: usize = 50;
 
 fn help(arguments: &[&str]) -> String {
     let output = program().args(arguments).output().expect("it runs");
@@ -51,6 +51,8 @@ fn the_help_of_the_program_is_a_page_of_commands() {
         "verify",
         "export",
         "import",
+        "backup",
+        "restore",
         "trash",
         "token",
         "healthcheck",

@@ -124,6 +124,23 @@ impl Persistence {
         self.lost().len()
     }
 
+    /// The lost models, each with the message that refusals show.
+    pub fn lost_models(&self) -> Vec<(ModelName, String)> {
+        let lost = self.lost();
+        let lost = lost.iter().map(|(name, why)| (name.clone(), why.clone()));
+        lost.collect()
+    }
+
+    /// Session and model of everything in quarantine.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub fn quarantined(&self) -> io::Result<Vec<(String, String)>> {
+        self.store
+            .as_ref()
+            .map_or(Ok(Vec::new()), |store| store.quarantined())
+    }
+
     /// Whether a model is lost.
     pub fn is_lost(&self, name: &ModelName) -> bool {
         self.lost().contains_key(name)

@@ -83,6 +83,18 @@ pub(super) fn head() -> [u8; SLOT] {
     head
 }
 
+/// A manifest with these marks.
+pub(in crate::store) fn encode(marks: &Marks) -> Vec<u8> {
+    let mut bytes = head().to_vec();
+    for ((session, model), mark) in marks {
+        let ids = ids(session, model);
+        bytes.extend_from_slice(&ids);
+        bytes.extend_from_slice(&cell(&ids, 1, *mark));
+        bytes.extend_from_slice(&[0; CELL]);
+    }
+    bytes
+}
+
 pub(super) const fn place(number: u64) -> u64 {
     (1 + number) * SLOT as u64
 }
