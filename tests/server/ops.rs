@@ -235,7 +235,6 @@ async fn calls_steps_runs_and_models_are_counted_and_nobody_is_named() {
     while events.message().await.is_ok_and(|event| event.is_some()) {}
     let missing = pb::GetModelRequest {
         name: "sessions/nobody/models/m".to_owned(),
-        ..pb::GetModelRequest::default()
     };
     training
         .get_model(missing)
