@@ -444,14 +444,21 @@ async fn the_files_of_tls_init_serve_and_the_commands_use_them() {
         backpropd(&all.collect::<Vec<_>>(), folder.path())
     };
     let ca = ["--ca", "tls/ca.crt"];
-    assert!(models(&ca).status.success(), "{}", said(&models(&ca)));
+    let unnamed = models(&ca);
+    assert_eq!(unnamed.status.code(), Some(1), "{}", said(&unnamed));
+    assert!(
+        said(&unnamed).contains("TOKEN_MISSING"),
+        "{}",
+        said(&unnamed)
+    );
     let own = [
         "--client-cert",
         "tls/alice@uni.edu.crt",
         "--client-key",
         "tls/alice@uni.edu.key",
     ];
-    let output = models(&[&ca[..], &own].concat());
+    let known = [&ca[..], &own].concat();
+    let output = models(&known);
     assert!(output.status.success(), "{}", said(&output));
     let refused = models(&[]);
     assert_eq!(refused.status.code(), Some(1));
@@ -462,7 +469,7 @@ async fn the_files_of_tls_init_serve_and_the_commands_use_them() {
     let output = init(&["lab.uni.edu", "--renew"]);
     assert!(output.status.success(), "{}", said(&output));
     assert_ne!(before, fs::read(path("server.crt")).expect("written"));
-    assert!(models(&ca).status.success(), "{}", said(&models(&ca)));
+    assert!(models(&known).status.success(), "{}", said(&models(&known)));
 }
 
 #[test]
