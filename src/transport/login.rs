@@ -91,7 +91,11 @@ impl Entrance {
         if !scheme.eq_ignore_ascii_case(BEARER) {
             return Err(Rejection::NotBearer);
         }
-        self.keyring.log_in(token.trim(), self.clock.now().date)
+        let (token, date) = (token.trim(), self.clock.now().date);
+        match peer {
+            Some(peer) => self.keyring.log_in_on(&peer.last_login, token, date),
+            None => self.keyring.log_in(token, date),
+        }
     }
 }
 

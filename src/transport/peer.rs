@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::host::identity::LastLogin;
 use crate::host::limits::memory::Account;
 use crate::host::metrics::Counted;
 use crate::host::models::creation_turns::OF_CONNECTION;
@@ -41,6 +42,8 @@ pub struct Peer {
     pub leave: CancellationToken,
     /// The subject alternative name of the client's certificate, if it presented one that was verified.
     pub client_name: OnceLock<String>,
+    /// The last login of its calls.
+    pub last_login: LastLogin,
     /// Whether the peer has begun to speak HTTP, or the connection has ended.
     pub spoken: AtomicBool,
     /// Turns to create sessions and models.
@@ -67,6 +70,7 @@ impl Peer {
             cut: CancellationToken::new(),
             leave: CancellationToken::new(),
             client_name: OnceLock::new(),
+            last_login: LastLogin::default(),
             spoken: AtomicBool::new(false),
             creation_turns: Arc::new(Semaphore::new(OF_CONNECTION)),
             active: AtomicUsize::new(0),

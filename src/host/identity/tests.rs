@@ -149,3 +149,28 @@ fn the_memory_of_tokens_is_bounded() {
     }
     assert!(keyring.state().known.len() <= REMEMBERED);
 }
+
+#[test]
+fn the_last_login_of_a_connection_is_no_way_around_a_change() {
+    let folder = folder();
+    let keyring = keyring(folder.path()).expect("it starts");
+    let [alice, bob] = ["alice", "bob"].map(|subject| token(SECRET, subject, 100));
+    let last = LastLogin::default();
+    let subject = |token: &str, now| {
+        let login = keyring.log_in_on(&last, token, at(now));
+        login.map(|login| login.identity.subject.to_string())
+    };
+    for _ in 0..2 {
+        assert_eq!(subject(&alice, 99), Ok("alice".to_owned()));
+    }
+    assert_eq!(subject(&alice, 100), Err(Rejection::Expired));
+    assert_eq!(subject(&bob, 1), Ok("bob".to_owned()), "another token");
+    let shorter = &alice[..alice.len() - 1];
+    assert_eq!(subject(shorter, 1), Err(Rejection::Malformed));
+    assert_eq!(subject(&alice, 1), Ok("alice".to_owned()));
+    fs::write(folder.path().join("revoked"), "alice").expect("writable");
+    keyring.look_again();
+    assert_eq!(subject(&alice, 1), Err(Rejection::Revoked));
+    assert_eq!(subject(&bob, 1), Ok("bob".to_owned()));
+    assert!(!format!("{last:?}").contains(&bob), "no log shows it");
+}
