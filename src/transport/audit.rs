@@ -8,8 +8,15 @@ use tonic::Code;
 
 use crate::host::caller::Caller;
 
-/// Writes the line of a call that has ended, if it is one for the audit. Without identities there is none.
-pub fn record(caller: &Caller, method: &str, is_read: bool, peer: &str, code: Code) {
+/// Writes the line of a call that has ended, if it is one for the audit; only then is `peer` asked. Without identities
+/// there is none.
+pub fn record(
+    caller: &Caller,
+    method: &str,
+    is_read: bool,
+    peer: impl FnOnce() -> String,
+    code: Code,
+) {
     let is_denied = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
     let is_foreign = caller.session().is_some_and(|(_, is_foreign)| *is_foreign);
     let identity = caller.identity();
@@ -24,7 +31,7 @@ pub fn record(caller: &Caller, method: &str, is_read: bool, peer: &str, code: Co
         resource = %Resource(caller),
         ?code,
         request = caller.id,
-        peer,
+        peer = peer(),
         "audit"
     );
 }

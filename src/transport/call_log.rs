@@ -81,7 +81,7 @@ impl Call {
             Some(path) => is_read(path),
             None => self.metrics.method(self.method).is_read,
         };
-        audit::record(&self.caller, method, is_read, &self.peer(), code);
+        audit::record(&self.caller, method, is_read, || self.peer(), code);
         match code {
             Code::Internal | Code::Unknown | Code::DataLoss => line!(error, "call failed"),
             Code::Ok if is_read => line!(debug, "call ended"),

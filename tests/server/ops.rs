@@ -40,11 +40,16 @@ impl Operated {
     }
 
     async fn on(ops: Ops) -> Self {
-        let config = Config {
+        Self::with(ops, |_| ()).await
+    }
+
+    async fn with(ops: Ops, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
             threads: 2,
             drain_seconds: 1,
             ..Config::default()
         };
+        change(&mut config);
         let listener = TcpListener::bind(LOOPBACK).await.expect("a free port");
         let (address, port) = (listener.local_addr().expect("bound"), ops.address());
         let server = server::open(config).expect("it opens").with_ops(ops);
@@ -418,4 +423,64 @@ async fn the_documentation_lists_every_metric() {
     let advice =
         "docs/operations.md is stale: run `UPDATE=1 cargo test --test server every_metric`";
     assert!(block == expected, "{advice}");
+}
+
+#[tokio::test]
+async fn refused_credentials_are_counted_by_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "a secret of thirty-two bytes or more\n").expect("written");
+    let ops = Ops::listen(LOOPBACK).await.expect("a free port");
+    let server = Operated::with(ops, |config| {
+        config.auth_secret_file = secret.to_str().expect("text").to_owned();
+    })
+    .await;
+    let mut sessions = SessionServiceClient::new(server.channel().await);
+    for token in [None, Some("Bearer no.token.atall"), Some("Basic YTpi")] {
+        let mut request = tonic::Request::new(pb::ListSessionsRequest::default());
+        if let Some(token) = token {
+            let value = token.parse().expect("a header");
+            request.metadata_mut().insert("authorization", value);
+        }
+        let refused = sessions.list_sessions(request).await;
+        refused.expect_err("nobody comes in without a token");
+    }
+    let series = series(server.ops).await;
+    let count =
+        |reason: &str| series[&format!("backpropd_auth_failures_total{{reason=\"{reason}\"}}")];
+    assert_eq!((count("missing"), count("malformed")), (1.0, 2.0));
+    assert_eq!(
+        series["backpropd_refused_total{reason=\"TOKEN_MISSING\"}"],
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn the_certificate_shows_when_it_expires() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_backpropd"));
+    let init = command
+        .current_dir(folder.path())
+        .args(["tls-init", "--days", "30"])
+        .output();
+    assert!(init.expect("it runs").status.success());
+    let file = |name: &str| {
+        let file = folder.path().join("tls").join(name);
+        file.to_str().expect("text").to_owned()
+    };
+    let ops = Ops::listen(LOOPBACK).await.expect("a free port");
+    let server = Operated::with(ops, |config| {
+        config.tls_cert_file = file("server.crt");
+        config.tls_key_file = file("server.key");
+    })
+    .await;
+    let name = "backpropd_tls_certificate_expiry_seconds";
+    let left = loop {
+        let left = series(server.ops).await[name];
+        if !left.is_nan() {
+            break left;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!((29.0..=30.1).contains(&(left / 86_400.0)), "{left}");
 }
