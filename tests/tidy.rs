@@ -11,10 +11,11 @@ use std::path::Path;
 use imports::sources;
 
 /// A room and the rooms below it, which it may name besides itself.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("client", &[]),
     ("datasets", &["fault", "nn"]),
     ("fault", &[]),
+    ("json", &["fault"]),
     ("nn", &["fault"]),
     ("identity", &[]),
     ("formula", &[]),
@@ -44,12 +45,16 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "status", "training",
         ],
     ),
-    ("server", &["config", "host", "rpc", "transport"]),
+    (
+        "gateway",
+        &["client", "config", "host", "json", "status", "transport"],
+    ),
+    ("server", &["config", "gateway", "host", "rpc", "transport"]),
     (
         "cli",
         &[
-            "client", "config", "datasets", "fault", "formula", "grade", "host", "identity", "nn",
-            "server", "training",
+            "client", "config", "datasets", "fault", "formula", "grade", "host", "identity",
+            "json", "nn", "server", "training",
         ],
     ),
 ];
@@ -71,10 +76,12 @@ const WIRE: [&str; 12] = [
 ];
 
 /// The rooms that may name the wire.
-const ON_THE_WIRE: [&str; 7] = [
+const ON_THE_WIRE: [&str; 9] = [
     "cli",
     "client",
     "encoded",
+    "gateway",
+    "json",
     "rpc",
     "server",
     "status",
@@ -95,16 +102,20 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// Rooms that compute and nothing else.
-const PURE: [&str; 6] = ["fault", "identity", "nn", "formula", "grade", "training"];
+const PURE: [&str; 7] = [
+    "fault", "identity", "json", "nn", "formula", "grade", "training",
+];
 
 /// The rooms in which no files import each other in a circle.
-const WITHOUT_CIRCLES: [&str; 11] = [
+const WITHOUT_CIRCLES: [&str; 13] = [
     "client",
     "datasets",
     "encoded",
     "fault",
+    "gateway",
     "grade",
     "host",
+    "json",
     "nn",
     "rpc",
     "server",

@@ -12,10 +12,11 @@ use syn::visit::{self, Visit};
 const OWN_CRATES: [&str; 3] = ["backpropd_engine", "backpropd_grader", "backpropd_training"];
 
 /// The crates that are one room each: their names, their sources, and their rooms.
-const ROOM_CRATES: [(&str, &str, &str); 3] = [
+const ROOM_CRATES: [(&str, &str, &str); 4] = [
     ("backpropd_client", "crates/client/src", "client"),
     ("backpropd_datasets", "crates/datasets/src", "datasets"),
     ("backpropd_identity", "crates/identity/src", "identity"),
+    ("backpropd_json", "crates/json/src", "json"),
 ];
 
 /// A path that a file names, from the crate's root or from another crate's.
@@ -100,6 +101,7 @@ pub fn sources() -> Vec<Source> {
         ROOM_CRATES[0].1,
         ROOM_CRATES[1].1,
         ROOM_CRATES[2].1,
+        ROOM_CRATES[3].1,
         "crates/engine/src",
         "crates/grader/src",
         "crates/training/src",
