@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 pub use merge::{ConfigError, ConfigFile, Effective, Origin, PORT, Violation, merge, merge_within};
 pub use value::LogFormat;
-use value::{Filter, Given, OneOf, Value, read};
+use value::{Filter, Given, HostNames, OneOf, Value, read};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -132,6 +132,10 @@ settings! {
     auth_revoked_file: String = String::new(), ..;
     /// Role of a caller that presents a certificate of tls_client_ca_file and no token: student, grader, instructor or admin.
     tls_client_role: String = "student".to_owned(), OneOf(&["student", "grader", "instructor", "admin"]);
+
+    "Browsers and curl":
+    /// Host names besides localhost and addresses under which browsers and curl may call this server, and whose pages may call it: names with or without a port, separated by commas, such as lab.uni.edu or localhost:3000.
+    hosts: String = String::new(), HostNames;
 
     "Data folder":
     /// Folder that stores sessions and models across restarts, for one server at a time; empty = backpropd in the user's data folder ($XDG_DATA_HOME or ~/.local/share).

@@ -16,12 +16,15 @@
 //! - `encoded`: a reply that is bytes already, on its way from a handler to its connection.
 //! - `transport`: connections and bytes. It and `rpc` do not know each other.
 //! - [`rpc`]: protobuf in, protobuf out.
+//! - `gateway`: requests of browsers and curl, before and behind the call log of `transport`. It and `rpc` do not know
+//!   each other.
 //! - [`server`]: the rooms put together and served.
 //! - [`cli`]: the commands, one file for each.
 
 pub mod cli;
 pub mod config;
 mod encoded;
+mod gateway;
 mod host;
 pub mod rpc;
 pub mod server;

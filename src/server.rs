@@ -19,6 +19,7 @@ use tonic::service::Routes;
 use self::health::announce;
 use self::ops::Ops;
 use crate::config::Config;
+use crate::gateway::{Converting, Gateway, Turns};
 use crate::host::Host;
 pub use crate::host::HostError;
 pub use crate::host::clock::Clock;
@@ -208,12 +209,15 @@ async fn watch(tls: Option<&Tls>, metrics: &Metrics) {
     tokio::join!(tls.watch(), show);
 }
 
-/// Adds every service to `routes`, and wraps them in the call log.
+/// The services, the call log around them, and the gateway on both sides of it.
+type Wrapped = Gateway<CallLog<Converting<Router>>>;
+
+/// Adds every service to `routes`, and wraps them in the call log and the gateway.
 fn wrapped(
     host: &Arc<Host>,
     routes: Routes,
     calls: &Arc<CallMetrics>,
-) -> Result<CallLog<Router>, ServeError> {
+) -> Result<Wrapped, ServeError> {
     let receive = host.config.max_request_bytes;
     let routes = routes
         .add_service(
@@ -243,20 +247,22 @@ fn wrapped(
                 .max_decoding_message_size(receive.min(SMALL_REQUEST)),
         );
     let services = Router::new(host, routes);
+    let turns = Turns::new(host.config.compute_threads());
+    let services = Converting::new(services, receive, turns.clone());
     let account = Arc::clone(&host.memory);
     let entrance = Entrance::new(
         Arc::clone(&host.keyring),
         host.clock(),
         Arc::clone(&host.metrics),
     );
-    let calls = Arc::clone(calls);
-    Ok(CallLog::new(
+    let calls = CallLog::new(
         services,
         &host.config,
-        account,
+        Arc::clone(&account),
         entrance,
-        calls,
-    ))
+        Arc::clone(calls),
+    );
+    Ok(Gateway::new(calls, &host.config, account, turns))
 }
 
 /// The metrics of the host and of its calls.

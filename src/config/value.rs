@@ -73,6 +73,33 @@ impl Allowed<String> for Filter {
     }
 }
 
+/// Names of hosts with or without a port, separated by commas.
+pub(super) struct HostNames;
+
+impl Allowed<String> for HostNames {
+    fn allows(&self, value: &String) -> bool {
+        let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.:[]".contains(&letter);
+        let is_host = |name: &str| {
+            let (host, port) = match name.rsplit_once(':') {
+                Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+                Some(_) | None => (name, None),
+            };
+            let is_address = host.starts_with('[') && host.ends_with(']');
+            !host.is_empty()
+                && host.bytes().all(is_letter)
+                && (is_address || !host.contains([':', '[', ']']))
+                && port.is_none_or(|port| port.parse::<u16>().is_ok())
+        };
+        value.is_empty() || value.split(',').map(str::trim).all(is_host)
+    }
+
+    fn allowed(&self) -> String {
+        "names of hosts, with or without a port, separated by commas, such as \"lab.uni.edu, localhost:3000\", without \
+         http:// and without paths"
+            .to_owned()
+    }
+}
+
 /// One of these words.
 pub(super) struct OneOf(pub(super) &'static [&'static str]);
 

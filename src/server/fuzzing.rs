@@ -12,10 +12,8 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service as _;
 
-use super::{Server, open, wrapped};
+use super::{Server, Wrapped, open, wrapped};
 use crate::config::Config;
-use crate::rpc::Router;
-use crate::transport::call_log::CallLog;
 
 /// The methods that take one message and may be called in any order.
 pub const METHODS: [&str; 19] = [
@@ -45,7 +43,7 @@ type Bytestream = futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, 
 /// The server, and a runtime to call it from.
 pub struct Calls {
     runtime: tokio::runtime::Runtime,
-    service: CallLog<Router>,
+    service: Wrapped,
 }
 
 impl Calls {
@@ -90,6 +88,7 @@ impl Calls {
         let data: Bytestream =
             futures_util::stream::iter([Ok(Frame::data(framed.freeze()))]).boxed();
         let request = Request::post(format!("http://localhost/backprop.v1.{method}"))
+            .version(http::Version::HTTP_2)
             .header("content-type", "application/grpc")
             .body(Body::new(StreamBody::new(data)))
             .expect("a request");

@@ -96,6 +96,10 @@ reasons! {
         "The server's `reveal_limit` is below the `reveal` that was asked for.";
     ListingDisabled: "LISTING_DISABLED", PermissionDenied, No,
         "The server does not list sessions (`list_sessions`).";
+    ForeignHost: "FOREIGN_HOST", PermissionDenied, No,
+        "The request is for a host name that is none of this server's (`hosts`); only HTTP/1.1, JSON, gRPC-Web and pages are checked.";
+    ForeignOrigin: "FOREIGN_ORIGIN", PermissionDenied, No,
+        "The request comes from a page of another site (`hosts`).";
     Quota: "QUOTA", ResourceExhausted, No,
         "The request passes a limit of the server; `QuotaFailure` names the setting.";
     MessageTooLarge: "MESSAGE_TOO_LARGE", ResourceExhausted, No,

@@ -264,6 +264,15 @@ impl Buf for Piece {
             waiting.progress(count);
         }
     }
+
+    fn copy_to_bytes(&mut self, count: usize) -> Bytes {
+        // Without a copy.
+        let bytes = self.bytes.split_to(count);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.progress(count);
+        }
+        bytes
+    }
 }
 
 impl Reply {

@@ -3,19 +3,27 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::io::{self, Read as _};
 use std::path::Path;
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
 use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{
     Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind,
     MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
+use pulldown_cmark::{Event, Options, Parser, Tag};
 
 use crate::grpcurl::FILE_DESCRIPTOR_SET;
 use crate::pages::{self, ROOT};
 
 const PACKAGE: &str = "backprop.v1";
 const PAGE: &str = "docs/api.md";
+/// The same as the server shows it.
+const HTML: &str = "src/gateway/pages/api.html.gz";
 const HEAD: &str = "# API reference
 
 <!-- Written by `UPDATE=1 cargo test --test readme api`, from the comments of proto/backprop/v1. Do not edit. -->
@@ -277,6 +285,57 @@ fn reference() -> String {
         reference.enumeration(&of);
     }
     reference.text
+}
+
+/// The reference as a page of the server.
+fn html(markdown: &str) -> String {
+    let mut events: Vec<Event<'_>> = Parser::new_ext(markdown, Options::ENABLE_TABLES)
+        .filter(|event| !matches!(event, Event::Html(_) | Event::InlineHtml(_)))
+        .collect();
+    for at in 0..events.len() {
+        let name = match events.get(at + 1) {
+            Some(Event::Text(text)) => anchor(text).replace(" ", "-"),
+            _ => continue,
+        };
+        if let Event::Start(Tag::Heading { id, .. }) = &mut events[at] {
+            *id = Some(name.into());
+        }
+    }
+    let mut body = String::new();
+    pulldown_cmark::html::push_html(&mut body, events.into_iter());
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>API reference of backpropd</title>\n\
+         <link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+}
+
+#[test]
+fn the_page_of_the_api_reference_is_that_of_the_descriptors() {
+    let expected = html(&reference());
+    let path = Path::new(ROOT).join(HTML);
+    if std::env::var_os("UPDATE").is_some() {
+        let file = std::fs::File::create(&path).expect("it is writable");
+        let mut packed = GzEncoder::new(file, Compression::best());
+        io::Write::write_all(&mut packed, expected.as_bytes()).expect("it is writable");
+        packed.finish().expect("it is writable");
+    }
+    let mut written = String::new();
+    let file = std::fs::File::open(&path).expect("it is part of the repository");
+    GzDecoder::new(file)
+        .read_to_string(&mut written)
+        .expect("it is text");
+    assert!(
+        written == expected,
+        "{HTML} is stale: run `UPDATE=1 cargo test --test readme api`"
+    );
+    for part in written.split("href=\"#").skip(1) {
+        let (name, _) = part.split_once('"').expect("a link ends");
+        assert!(
+            written.contains(&format!(" id=\"{name}\"")),
+            "#{name} leads nowhere"
+        );
+    }
 }
 
 #[test]

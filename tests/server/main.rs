@@ -27,6 +27,7 @@ mod eviction;
 mod example;
 mod explain;
 mod fixture;
+mod gateway;
 mod grading;
 mod grading_load;
 mod held_out;
