@@ -3,6 +3,7 @@
 mod answers;
 mod arrays;
 mod backup;
+mod call;
 mod check;
 mod connection;
 mod datasets;
@@ -83,6 +84,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((tls_init::NAME, matches)) => tls_init::run(matches),
         Some((backup::BACKUP, matches)) => backup::back_up(matches),
         Some((backup::RESTORE, matches)) => backup::restore(matches),
+        Some((call::NAME, matches)) => call::run(matches),
         Some((trash::NAME, matches)) => trash::run(matches),
         Some((token::NAME, matches)) => token::run(matches),
         Some((healthcheck::NAME, matches)) => healthcheck::run(matches),
@@ -139,6 +141,7 @@ fn command() -> Command {
         .subcommand(tls_init::command())
         .subcommand(backup::backup_command())
         .subcommand(backup::restore_command())
+        .subcommand(call::command())
         .subcommand(trash::command())
         .subcommand(token::command())
         .subcommand(healthcheck::command())

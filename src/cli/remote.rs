@@ -42,7 +42,7 @@ pub(super) fn sessions_command() -> Command {
 
 pub(super) fn runs_command() -> Command {
     Command::new(RUNS)
-        .about("List the latest runs of a model, show the metrics of one, or stop the one in progress")
+        .about("List the latest runs of a model, show the metrics of one, or stop a run")
         .after_help(
             "Examples:\n  backpropd runs sessions/lab/models/hw\n  backpropd runs sessions/lab/models/hw/runs/r7 --json\n  \
              backpropd runs sessions/lab/models/hw --stop",

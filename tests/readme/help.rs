@@ -53,6 +53,7 @@ fn the_help_of_the_program_is_a_page_of_commands() {
         "import",
         "backup",
         "restore",
+        "call",
         "trash",
         "token",
         "healthcheck",

@@ -17,7 +17,7 @@ use crate::watch::Watch;
 
 /// Limit on a reply, in bytes. A server refuses to compute more than the `max_reply_bytes` of a request, whose default
 /// is 4 MiB; set it up to this limit for larger replies.
-const MAX_REPLY_BYTES: usize = 64 << 20;
+pub(crate) const MAX_REPLY_BYTES: usize = 64 << 20;
 
 /// Bytes of a file in one message, within the limit of any server.
 const PIECE: usize = 256 << 10;

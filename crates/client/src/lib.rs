@@ -28,6 +28,7 @@ mod id;
     reason = "generated code"
 )]
 pub mod pb;
+mod raw;
 mod retry;
 mod run;
 mod tensor;
