@@ -80,8 +80,6 @@ pub struct Keyring {
     /// Counts the changes of the keys: what was verified with earlier ones is not remembered.
     version: AtomicU64,
     failed: FailedLogins,
-    /// Logins that were refused, for whatever reason, since the start: the metric `auth_failures_total`.
-    refused: AtomicU64,
 }
 
 #[derive(Default)]
@@ -124,7 +122,6 @@ impl Keyring {
             }),
             version: AtomicU64::new(0),
             failed: FailedLogins::default(),
-            refused: AtomicU64::new(0),
         })
     }
 
@@ -216,7 +213,6 @@ impl Keyring {
         origin: Party,
         uptime: Duration,
     ) -> Option<Duration> {
-        self.refused.fetch_add(1, Ordering::Relaxed);
         match rejection {
             // An attempt to guess.
             Rejection::NotBearer
@@ -234,11 +230,6 @@ impl Keyring {
             | Rejection::Expired
             | Rejection::Revoked => None,
         }
-    }
-
-    /// The number of refused logins since the start.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
     }
 
     /// Reads the files that have changed.

@@ -7,7 +7,7 @@ use tonic::{Code, Request};
 
 use backpropd::rpc::pb;
 
-use super::wire::{Outcome, call};
+use super::wire::{Outcome, Protocol, call};
 use super::{Keys, dataset, furnish, inputs, requests, spec, targets, token};
 use crate::fixture::{Hands, Server, let_it_look};
 
@@ -96,17 +96,20 @@ fn naming(session: &str) -> Vec<(&'static str, Vec<Value>)> {
 }
 
 #[tokio::test]
-async fn another_persons_session_answers_as_one_that_does_not_exist() {
+async fn another_persons_session_answers_as_one_that_does_not_exist_in_every_protocol() {
     let keys = Keys::new();
     let server = keys.server().await;
     let [alice, bob] = ["alice", "bob"].map(|name| token(name, Role::Student));
     furnish(&server, &alice, "own").await;
     furnish(&server, &bob, "of-bob").await;
+    let header = format!("Bearer {alice}");
     let answers = async || {
         let mut answers = Vec::new();
-        for (method, messages) in naming("of-bob") {
-            let outcome = call(server.address, method, &messages, Some(&alice)).await;
-            answers.push((method, outcome));
+        for protocol in Protocol::ALL {
+            for (method, messages) in naming("of-bob") {
+                let called = protocol.call(server.address, method, &messages, Some(&header));
+                answers.push((format!("{protocol:?} {method}"), called.await));
+            }
         }
         answers
     };

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use backpropd_identity::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 use tonic::Code;
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::wire::{Outcome, call, call_on, channel, send};
+use super::wire::{Outcome, Protocol, call, channel, send};
 use super::{Keys, OTHER, SECRET, claims, furnish, requests, signed, token};
+use crate::fixture::Server;
 
 /// What a student, a grader, an instructor and an admin may do: nothing, use their own, use all.
 const TABLE: &[(&str, [&str; 4])] = &[
@@ -104,53 +106,59 @@ fn assert_allowed(method: &str, outcome: &Outcome, role: Role) {
 }
 
 #[tokio::test]
-async fn each_role_may_do_what_its_column_says_and_no_more() {
+async fn each_role_may_do_what_its_column_says_and_no_more_in_every_protocol() {
     let keys = Keys::new();
     let server = keys.server().await;
-    let bob = token("bob", Role::Student);
-    for role in Role::ALL {
-        let own = token(role.name(), role);
-        // What an admin deletes of others is there again for nobody.
-        let foreign = format!("of-bob-{role}");
-        furnish(&server, &bob, &foreign).await;
-        if role != Role::Grader {
-            furnish(&server, &own, role.name()).await;
-        }
-        for (method, messages) in requests(&foreign) {
-            let outcome = call(server.address, method, &messages, Some(&own)).await;
-            match (cell(method, role), NAMELESS.contains(&method)) {
-                ("no", _) => {
-                    assert_eq!(
-                        outcome.code,
-                        Code::PermissionDenied,
-                        "{role} {method} {outcome:?}"
-                    );
-                    assert_eq!(outcome.reason, "ROLE_NOT_ALLOWED", "{role} {method}");
-                    let name = method.rsplit('/').next().expect("a method");
-                    for part in [role.name(), name, "student"] {
-                        assert!(outcome.message.contains(part), "{}", outcome.message);
-                    }
-                }
-                ("own", false) => {
-                    assert_eq!(
-                        outcome.code,
-                        Code::PermissionDenied,
-                        "{role} {method} {outcome:?}"
-                    );
-                    assert_eq!(outcome.reason, "NOT_YOURS", "{role} {method}");
-                }
-                ("own" | "all", _) => assert_allowed(method, &outcome, role),
-                (other, _) => panic!("{other}"),
-            }
-        }
-        for (method, messages) in requests(role.name()) {
-            if cell(method, role) == "own" {
-                let outcome = call(server.address, method, &messages, Some(&own)).await;
-                assert_allowed(method, &outcome, role);
-            }
+    for protocol in Protocol::ALL {
+        for role in Role::ALL {
+            column(&server, protocol, role).await;
         }
     }
     server.stop().await;
+}
+
+/// Every cell of a role's column: on the sessions of another person, and on its own.
+async fn column(server: &Server, protocol: Protocol, role: Role) {
+    let id = format!("{role}-{protocol:?}").to_lowercase();
+    let own = token(role.name(), role);
+    let header = format!("Bearer {own}");
+    let call = async |method: &str, messages: &[Value]| {
+        protocol
+            .call(server.address, method, messages, Some(&header))
+            .await
+    };
+    // What an admin deletes of others is there again for nobody.
+    let foreign = format!("of-bob-{id}");
+    furnish(server, &token("bob", Role::Student), &foreign).await;
+    if role != Role::Grader {
+        furnish(server, &own, &id).await;
+    }
+    for (method, messages) in requests(&foreign) {
+        let outcome = call(method, &messages).await;
+        let denied = format!("{protocol:?} {role} {method} {outcome:?}");
+        match (cell(method, role), NAMELESS.contains(&method)) {
+            ("no", _) => {
+                assert_eq!(outcome.code, Code::PermissionDenied, "{denied}");
+                assert_eq!(outcome.reason, "ROLE_NOT_ALLOWED", "{denied}");
+                let name = method.rsplit('/').next().expect("a method");
+                for part in [role.name(), name, "student"] {
+                    assert!(outcome.message.contains(part), "{denied}");
+                }
+            }
+            ("own", false) => {
+                assert_eq!(outcome.code, Code::PermissionDenied, "{denied}");
+                assert_eq!(outcome.reason, "NOT_YOURS", "{denied}");
+            }
+            ("own" | "all", _) => assert_allowed(method, &outcome, role),
+            (other, _) => panic!("{other}"),
+        }
+    }
+    for (method, messages) in requests(&id) {
+        if cell(method, role) == "own" {
+            let outcome = call(method, &messages).await;
+            assert_allowed(method, &outcome, role);
+        }
+    }
 }
 
 #[tokio::test]
@@ -204,6 +212,28 @@ async fn a_role_may_ask_for_no_more_than_its_privileges() {
         }
     }
     server.stop().await;
+}
+
+/// Beside the methods: neither reflection nor an unknown path tells anything, and health is answered.
+async fn only_health_is_open(channel: Channel, authorization: Option<&str>) {
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let outcome = send(channel.clone(), &path, Vec::new(), authorization).await;
+        assert_ne!(outcome, Outcome::ok(), "{path}");
+    }
+    let unknown = send(
+        channel.clone(),
+        "/backprop.v1.None/None",
+        Vec::new(),
+        authorization,
+    );
+    assert!(
+        unknown.await.code != Code::Unimplemented,
+        "it tells what there is"
+    );
+    let mut health = HealthClient::new(channel);
+    let answer = health.check(HealthCheckRequest::default()).await;
+    answer.expect("health is open to all");
 }
 
 #[tokio::test]
@@ -260,37 +290,31 @@ async fn no_method_is_open_to_a_caller_without_a_valid_token() {
     for (authorization, reason) in &cases {
         let channel = channel(server.address).await;
         let authorization = authorization.as_deref();
-        for (method, messages) in requests("of-bob") {
-            let outcome = call_on(channel.clone(), method, &messages, authorization).await;
+        let all = requests("of-bob");
+        let cells = Protocol::ALL
+            .into_iter()
+            .flat_map(|it| all.iter().map(move |at| (it, at)));
+        for (protocol, (method, messages)) in cells {
+            let called = protocol.call(server.address, method, messages, authorization);
+            let outcome = called.await;
             // An address that keeps guessing is told to wait; it learns nothing else.
             let expected = match outcome.reason.as_str() {
                 "LOGIN_LIMIT" if *reason == "TOKEN_INVALID" => Code::ResourceExhausted,
                 _ => {
-                    assert_eq!(outcome.reason, *reason, "{method} {authorization:?}");
+                    assert_eq!(
+                        outcome.reason, *reason,
+                        "{protocol:?} {method} {authorization:?}"
+                    );
                     Code::Unauthenticated
                 }
             };
-            assert_eq!(outcome.code, expected, "{method} {authorization:?}");
+            assert_eq!(
+                outcome.code, expected,
+                "{protocol:?} {method} {authorization:?}"
+            );
             assert!(!format!("{outcome:?}").contains("of-bob"), "{outcome:?}");
         }
-        for version in ["v1", "v1alpha"] {
-            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
-            let outcome = send(channel.clone(), &path, Vec::new(), authorization).await;
-            assert_ne!(outcome, Outcome::ok(), "{path}");
-        }
-        let unknown = send(
-            channel.clone(),
-            "/backprop.v1.None/None",
-            Vec::new(),
-            authorization,
-        );
-        assert!(
-            unknown.await.code != Code::Unimplemented,
-            "it tells what there is"
-        );
-        let mut health = HealthClient::new(channel);
-        let answer = health.check(HealthCheckRequest::default()).await;
-        answer.expect("health is open to all");
+        only_health_is_open(channel, authorization).await;
     }
     // Nothing of all this has changed anything.
     let get = json!({"name": "sessions/of-bob/models/m"});
