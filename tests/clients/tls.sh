@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# TLS as tools that are not ours see it: curl, openssl, grpcio, buf curl.
+# TLS and tokens as tools that are not ours see them: curl, openssl, grpcio, buf curl.
 #   tests/clients/tls.sh PROGRAM
 # PROGRAM is backpropd. BUF and PYTHON name the programs (requirements.txt has both). Exits with 1 at the first check that fails.
 set -euo pipefail
@@ -21,7 +21,9 @@ trap cleanup EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 "$program" tls-init lab.example >init
-"$program" serve --ephemeral --port 0 --tls-cert-file tls/server.crt --tls-key-file tls/server.key >out 2>log &
+"$program" token --new-secret secrets >init 2>&1
+"$program" token --secret-file secrets --role student --sub alice --expires 1h >token
+"$program" serve --ephemeral --port 0 --auth-secret-file secrets --tls-cert-file tls/server.crt --tls-key-file tls/server.key >out 2>log &
 server=$!
 for _ in $(seq 100); do
   port=$(sed -n 's/.*listening on .*://p' out)
@@ -68,14 +70,18 @@ echo "openssl: versions, suites, renegotiation, compression and ALPN are as they
 # curl, by HTTP/1.1 and by HTTP/2; a wrong name and an unknown authority are the client's to refuse.
 url=https://localhost:$port
 for version in --http1.1 --http2; do
-  curl -sS --fail-with-body "$version" --cacert tls/ca.crt -H 'content-type: application/json' -d '{}' \
+  curl -sS --fail-with-body "$version" --cacert tls/ca.crt -H 'content-type: application/json' \
+    -H "authorization: Bearer $(cat token)" -d '{}' \
     "$url/backprop.v1.ServerService/GetServerInfo" >info
   grep -q '"version"' info || fail "curl $version: $(cat info)"
 done
+status=$(curl -sS --cacert tls/ca.crt -H 'content-type: application/json' -d '{}' -o refused -w '%{http_code}' \
+  "$url/backprop.v1.ServerService/GetServerInfo")
+[ "$status" = 401 ] && grep -q '"unauthenticated"' refused || fail "curl without a token: $status $(cat refused)"
 curl -sS "$url/" >/dev/null 2>&1 && fail "curl trusts an authority that it does not know"
 curl -sS --cacert tls/ca.crt --resolve "evil.example:$port:127.0.0.1" "https://evil.example:$port/" >/dev/null 2>&1 &&
   fail "curl takes the certificate for another name"
-echo "curl: HTTP/1.1 and HTTP/2"
+echo "curl: HTTP/1.1 and HTTP/2, with a token alone"
 
 "$python" - "$port" <<'PYTHON'
 import sys
@@ -89,7 +95,8 @@ with grpc.secure_channel(f"localhost:{sys.argv[1]}", credentials) as channel:
 print("grpcio: serving")
 PYTHON
 
-timeout 30 "$buf" curl --protocol grpc --cacert tls/ca.crt "$url/backprop.v1.ServerService/GetServerInfo" -d '{}' >info
+timeout 30 "$buf" curl --protocol grpc --cacert tls/ca.crt -H "authorization: Bearer $(cat token)" \
+  --reflect-header "authorization: Bearer $(cat token)" "$url/backprop.v1.ServerService/GetServerInfo" -d '{}' >info
 grep -q '"version"' info || fail "buf curl: $(cat info)"
 echo "buf curl: gRPC by reflection"
 

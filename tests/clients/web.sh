@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Node and a browser as clients, over TLS; a page of a foreign origin gets nothing.
+# Node and a browser as clients, over TLS and with a token; a page of a foreign origin gets nothing.
 #   tests/clients/web.sh PROGRAM
 # PROGRAM is backpropd. Needs Node 20 or newer with npm, and Chromium (CHROMIUM names another than /usr/bin/chromium). Exits with 1 at the
 # first check that fails.
@@ -21,7 +21,9 @@ trap cleanup EXIT
 (cd "$here" && npm install --no-package-lock --no-audit --no-fund --silent)
 cd "$scratch"
 "$program" tls-init >init
-"$program" serve --ephemeral --port 0 --tls-cert-file tls/server.crt --tls-key-file tls/server.key >out 2>log &
+"$program" token --new-secret secrets >init 2>&1
+token=$("$program" token --secret-file secrets --role student --sub alice --expires 1h)
+"$program" serve --ephemeral --port 0 --auth-secret-file secrets --tls-cert-file tls/server.crt --tls-key-file tls/server.key >out 2>log &
 server=$!
 for _ in $(seq 100); do
   port=$(sed -n 's/.*listening on .*://p' out)
@@ -30,8 +32,8 @@ for _ in $(seq 100); do
   sleep 0.1
 done
 [ -n "$port" ] || { cat log; exit 1; }
-node "$here/node.mjs" "$port" tls/ca.crt
-node "$here/browser.mjs" "$port"
+node "$here/node.mjs" "$port" tls/ca.crt "$token"
+node "$here/browser.mjs" "$port" "$token"
 kill -TERM "$server"
 wait "$server"
 server=
