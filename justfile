@@ -24,6 +24,12 @@ docs:
     UPDATE=1 cargo test --test tidy documentation
     cargo test --test readme
 
+# The export of traces, which is not in a normal build.
+traces:
+    cargo clippy --all-targets --features otlp -- -D warnings
+    cargo test --features otlp --test traces
+    cargo test -p backpropd --features otlp --lib traces
+
 # A server on port 50051 that keeps nothing.
 serve *settings:
     cargo run --release -- serve --ephemeral {{settings}}

@@ -8,7 +8,7 @@ pub mod ops;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faer::Par;
 use prometheus_client::registry::Registry;
@@ -41,12 +41,16 @@ use crate::transport::call_metrics::{CallCollector, CallMetrics};
 use crate::transport::connections;
 use crate::transport::login::Entrance;
 use crate::transport::tls::{Tls, TlsError};
+pub use crate::transport::traces::{Traces, TracesError};
 
 /// The largest request without tensors, in bytes: ample for names and numbers.
 const SMALL_REQUEST: usize = 64 << 10;
 
 /// How soon the metrics show the expiry of a replaced certificate.
 const SHOW_EXPIRY: Duration = Duration::from_secs(1);
+
+/// The longest time that the last traces take at the end: a collector that does not answer must not hold up a restart.
+const LAST_TRACES: Duration = Duration::from_secs(2);
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,7 @@ pub struct Server {
     host: Arc<Host>,
     tls: Option<Arc<Tls>>,
     ops: Option<Ops>,
+    traces: Traces,
 }
 
 /// Loads the certificate, the stored sessions and models, and the assignments.
@@ -113,6 +118,7 @@ fn open_with(
         host,
         tls,
         ops: None,
+        traces: Traces::default(),
     })
 }
 
@@ -136,6 +142,12 @@ impl Server {
         Self { ops, ..self }
     }
 
+    /// Exports a span of each call.
+    #[must_use]
+    pub fn with_traces(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
     /// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends
     /// within a step, the calls in progress finish, and this returns after at most `drain_seconds`.
     ///
@@ -151,7 +163,12 @@ impl Server {
 }
 
 async fn serve_on(
-    Server { host, tls, ops }: Server,
+    Server {
+        host,
+        tls,
+        ops,
+        traces,
+    }: Server,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
@@ -159,7 +176,7 @@ async fn serve_on(
     announce(&health, tonic_health::ServingStatus::NotServing).await;
 
     let calls = CallMetrics::new(methods::paths(), host.metrics.connections.clone());
-    let service = wrapped(&host, Routes::new(health_service), &calls)?;
+    let service = wrapped(&host, Routes::new(health_service), &calls, &traces)?;
 
     announce(&health, tonic_health::ServingStatus::Serving).await;
     if let Some(ops) = &ops {
@@ -178,19 +195,23 @@ async fn serve_on(
         }
         host.shutdown.cancel();
         stop_accepting.cancel();
+        Instant::now()
     };
     let service = |peer, full| service.clone().for_peer(peer, full);
     let (account, stop) = (Arc::clone(&host.memory), stop_accepting.clone());
     let terms = (&host.config, tls.clone());
     let connections = connections::serve(listener, service, account, terms, stop);
     tokio::pin!(connections);
-    tokio::select! {
-        ((), ()) = async { tokio::join!(stopping, &mut connections) } => {}
-        ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => {}
-        () = watch(tls.as_deref(), &host.metrics) => {}
-        () = host.tend_keys() => {}
-    }
+    let asked = tokio::select! {
+        (asked, ()) = async { tokio::join!(stopping, &mut connections) } => asked,
+        ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => Instant::now(),
+        () = watch(tls.as_deref(), &host.metrics) => Instant::now(),
+        () = host.tend_keys() => Instant::now(),
+    };
     host.settle().await;
+    let drain = Duration::from_secs(host.config.drain_seconds);
+    let left = drain.saturating_sub(asked.elapsed());
+    traces.flush(left.min(LAST_TRACES)).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -217,6 +238,7 @@ fn wrapped(
     host: &Arc<Host>,
     routes: Routes,
     calls: &Arc<CallMetrics>,
+    traces: &Traces,
 ) -> Result<Wrapped, ServeError> {
     let receive = host.config.max_request_bytes;
     let routes = routes
@@ -261,6 +283,7 @@ fn wrapped(
         Arc::clone(&account),
         entrance,
         Arc::clone(calls),
+        traces.clone(),
     );
     Ok(Gateway::new(calls, &host.config, account, turns))
 }

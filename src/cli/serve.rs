@@ -16,7 +16,7 @@ use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _
 use super::{Failure, failure::INTERRUPTED, settings};
 use crate::{
     config::{Config, LogFormat, log_filter},
-    server::{self, ops::Ops},
+    server::{self, Traces, ops::Ops},
 };
 
 pub(super) fn command() -> Command {
@@ -128,8 +128,13 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
             Some(ops.map_err(|error| bind_failure("ops-listen", address, &error))?)
         }
     };
+    let cannot_start = |error: &dyn std::fmt::Display| {
+        Failure::failed(format!("the server cannot start: {error}"))
+    };
+    let traces = Traces::of_environment().map_err(|error| cannot_start(&error))?;
     let mut opened = server::open(config)
-        .map_err(|error| Failure::failed(format!("the server cannot start: {error}")))?;
+        .map_err(|error| cannot_start(&error))?
+        .with_traces(traces);
     if let Some(ops) = ops {
         opened = opened.with_ops(ops);
     }

@@ -27,6 +27,7 @@ use super::peer::{Peer, next_call};
 use super::seats::Full;
 use super::timeout::deadline;
 use super::trace::TraceParent;
+use super::traces::{Ended, Traces};
 use crate::config::Config;
 use crate::encoded::Encoded;
 use crate::host::caller::Caller;
@@ -43,6 +44,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 struct Call {
     caller: Arc<Caller>,
     metrics: Arc<CallMetrics>,
+    traces: Traces,
     method: MethodIndex,
     /// The path of a method that the server does not have.
     unknown: Option<String>,
@@ -62,6 +64,13 @@ impl Call {
     fn ended(&self, code: Code) {
         let took = self.started.elapsed();
         self.metrics.note_end(self.method, code, took);
+        self.traces.record(&Ended {
+            id: self.caller.id,
+            path: &self.metrics.method(self.method).path,
+            parent: self.trace,
+            code,
+            took,
+        });
         let method = self.method();
         macro_rules! line {
             ($level:ident, $text:literal) => {
@@ -128,6 +137,7 @@ pub struct CallLog<S> {
     account: Arc<Account>,
     entrance: Entrance,
     metrics: Arc<CallMetrics>,
+    traces: Traces,
     peer: Option<Arc<Peer>>,
     /// Set on a connection beyond the limit, which may check health alone.
     full: Option<Full>,
@@ -135,13 +145,14 @@ pub struct CallLog<S> {
 
 impl<S> CallLog<S> {
     /// Wraps `inner`. Messages reserve memory from `account`, within the limits of `config`; callers come in by
-    /// `entrance`, and are counted in `metrics`.
+    /// `entrance`, are counted in `metrics` and told to `traces`.
     pub fn new(
         inner: S,
         config: &Config,
         account: Arc<Account>,
         entrance: Entrance,
         metrics: Arc<CallMetrics>,
+        traces: Traces,
     ) -> Self {
         Self {
             inner,
@@ -149,6 +160,7 @@ impl<S> CallLog<S> {
             account,
             entrance,
             metrics,
+            traces,
             peer: None,
             full: None,
         }
@@ -238,6 +250,7 @@ where
         let call = Call {
             caller: Arc::clone(&caller),
             metrics: Arc::clone(&self.metrics),
+            traces: self.traces.clone(),
             method,
             unknown,
             trace: TraceParent::of(request.headers()),

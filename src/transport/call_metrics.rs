@@ -23,7 +23,7 @@ const DURATIONS: &[f64] = &[
 ];
 
 /// The label of a method that the server does not have.
-const OTHER_METHOD: &str = "_OTHER";
+pub(super) const OTHER_METHOD: &str = "_OTHER";
 
 /// The label of a refusal whose reason is not in the registry.
 const OTHER_REASON: &str = "OTHER";
@@ -48,6 +48,12 @@ const CODES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+
+/// A code as OpenTelemetry writes it.
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+pub(super) fn code_name(code: Code) -> &'static str {
+    CODES[code as usize]
+}
 
 /// A method, what the transport knows about it, and its numbers.
 #[derive(Debug)]

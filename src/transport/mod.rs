@@ -17,3 +17,4 @@ mod source;
 mod timeout;
 pub mod tls;
 mod trace;
+pub mod traces;
