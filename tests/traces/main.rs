@@ -174,7 +174,9 @@ async fn each_call_is_a_span_below_its_callers_and_the_last_are_sent_at_the_end(
     let about = |span: &Span, key: &str| attribute(&span.attributes, key);
     let method = format!("{SERVICE}/Gradients");
     let in_trace = spans.iter().filter(|span| hex(&span.trace_id) == TRACE);
-    for (span, (code, number)) in in_trace.zip([("OK", "0"), ("NOT_FOUND", "5")]) {
+    let in_trace: Vec<_> = in_trace.collect();
+    assert_eq!(in_trace.len(), 2, "{spans:#?}");
+    for (span, (code, number)) in in_trace.into_iter().zip([("OK", "0"), ("NOT_FOUND", "5")]) {
         assert_eq!((&span.name, span.kind), (&method, KIND_SERVER));
         assert_eq!(hex(&span.parent_span_id), PARENT);
         assert!(span.start < span.end && span.end - span.start < 30_000_000_000);
