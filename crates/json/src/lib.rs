@@ -1,6 +1,6 @@
 //! Protobuf messages from and to JSON, by the descriptors of their schema.
 //!
-//! [`read`] turns JSON text into the message's bytes on the wire, [`write`] does the reverse; no message is built in
+//! `read` turns JSON text into the message's bytes on the wire, `write` does the reverse; no message is built in
 //! between. A number in a JSON array thus takes the four or eight bytes that it takes on the wire, where a tree of
 //! values would take fifty, and a text's length bounds the memory that it costs. The mapping is that of proto3 JSON
 //! (<https://protobuf.dev/programming-guides/json/>), held against prost-reflect's in the tests.
