@@ -28,7 +28,8 @@ pub struct Caller {
     /// Whose sessions the call may name.
     reach: OnceLock<Reach>,
     /// The session that the call names, and whether it is another person's.
-    session: OnceLock<(SessionName, bool)>,
+    session: OnceLock<SessionName>,
+    foreign_session: OnceLock<SessionName>,
     account: Arc<Account>,
     /// The memory reserved for its request until the call ends.
     memory: Mutex<Reservation>,
@@ -53,6 +54,7 @@ impl Caller {
             login: None,
             reach: OnceLock::new(),
             session: OnceLock::new(),
+            foreign_session: OnceLock::new(),
             account,
             memory: Mutex::new(memory),
             creation_turns,
@@ -85,14 +87,24 @@ impl Caller {
         self.reach.get().copied().unwrap_or(Reach::Own)
     }
 
-    /// Notes the session that the call names, for the audit. Only the first one takes effect.
+    /// Notes a session that the call names, for the audit: the first one, and the first one of another person.
     pub fn note_session(&self, name: &SessionName, is_foreign: bool) {
-        self.session.get_or_init(|| (name.clone(), is_foreign));
+        let place = if is_foreign {
+            &self.foreign_session
+        } else {
+            &self.session
+        };
+        place.get_or_init(|| name.clone());
     }
 
-    /// The session that the call names, and whether it is another person's.
-    pub fn session(&self) -> Option<&(SessionName, bool)> {
+    /// The first session of the caller's own that the call names.
+    pub fn session(&self) -> Option<&SessionName> {
         self.session.get()
+    }
+
+    /// The first session of another person that the call names.
+    pub fn foreign_session(&self) -> Option<&SessionName> {
+        self.foreign_session.get()
     }
 
     /// The parties that the call is charged to; includes its model's session once that is known.

@@ -18,7 +18,7 @@ pub fn record(
     code: Code,
 ) {
     let is_denied = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
-    let is_foreign = caller.session().is_some_and(|(_, is_foreign)| *is_foreign);
+    let is_foreign = caller.foreign_session().is_some();
     let identity = caller.identity();
     if identity.is_none() && code != Code::Unauthenticated || is_read && !is_denied && !is_foreign {
         return;
@@ -36,15 +36,25 @@ pub fn record(
     );
 }
 
-/// What a call names: a model, or a session.
+/// What a call names: a model, or a session; and the session of another person, if that is one more.
 struct Resource<'a>(&'a Caller);
 
 impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.model(), self.0.session()) {
-            (Some(model), _) => model.fmt(f),
-            (None, Some((session, _))) => session.fmt(f),
-            (None, None) => Ok(()),
+        let foreign = self.0.foreign_session();
+        let of_model = self.0.model().map(|model| &model.session);
+        match (
+            self.0.model(),
+            self.0.session().filter(|_| foreign.is_none()),
+        ) {
+            (Some(model), _) => model.fmt(f)?,
+            (None, Some(session)) => session.fmt(f)?,
+            (None, None) => {}
+        }
+        match foreign.filter(|foreign| Some(*foreign) != of_model) {
+            Some(foreign) if of_model.is_some() => write!(f, " {foreign}"),
+            Some(foreign) => foreign.fmt(f),
+            None => Ok(()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Bodies of requests and replies in transit: counted as memory while the server holds them, and abandoned when the
 //! other side stops sending or reading.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -34,9 +35,18 @@ pub struct Arrival {
     pub whole: Option<Duration>,
 }
 
-/// The body of a request.
-pub struct RequestBody<B> {
-    inner: B,
+/// What is read of a request that was answered before it had arrived, in bytes, and for how long. A reset instead would
+/// have curl lose the reply over HTTP/2, and would close a connection of HTTP/1.1.
+const REST: usize = 64 << 10;
+const REST_TIME: Duration = Duration::from_millis(250);
+
+/// The body of a request. Dropped before its end, it is read a little further: see [`REST`].
+pub struct RequestBody<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+{
+    /// Taken when it has ended, or by the drop.
+    inner: Option<B>,
     caller: Arc<Caller>,
     arrival: Arrival,
     /// Bytes so far, and since the clock was last set.
@@ -52,11 +62,14 @@ struct Clock {
     end: Option<Instant>,
 }
 
-impl<B> RequestBody<B> {
+impl<B> RequestBody<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+{
     /// Counts `inner` in the memory of `caller`, and fails when it arrives too slowly.
     pub fn new(inner: B, caller: Arc<Caller>, arrival: Arrival) -> Self {
         Self {
-            inner,
+            inner: Some(inner),
             caller,
             arrival,
             arrived: 0,
@@ -115,9 +128,40 @@ impl<B> RequestBody<B> {
     }
 }
 
+impl<B> Drop for RequestBody<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+{
+    fn drop(&mut self) {
+        let Some(mut inner) = self.inner.take().filter(|inner| !inner.is_end_stream()) else {
+            return;
+        };
+        // Without a runtime there is no peer either.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            let mut left = REST;
+            let rest = async {
+                while let Some(Ok(frame)) =
+                    poll_fn(|context| Pin::new(&mut inner).poll_frame(context)).await
+                {
+                    let length = frame.data_ref().map_or(0, Bytes::len);
+                    left = match left.checked_sub(length) {
+                        Some(left) => left,
+                        None => break,
+                    };
+                }
+            };
+            // What has not arrived by then is not waited for.
+            let _ = tokio::time::timeout(REST_TIME, rest).await;
+        });
+    }
+}
+
 impl<B> HttpBody for RequestBody<B>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<tonic::codegen::StdError>,
 {
     type Data = Bytes;
@@ -128,7 +172,10 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) else {
             return this
                 .poll_pause(context)
                 .map(|status| Some(Err(status.into())));
@@ -140,7 +187,10 @@ where
                 // all trailers are refused.
                 None => Err(malformed("a gRPC request ends without trailers")),
             },
-            Some(Err(_)) | None => Ok(()),
+            Some(Err(_)) | None => {
+                this.inner = None;
+                Ok(())
+            }
         };
         Poll::Ready(match checked {
             Ok(()) => frame.map(|frame| frame.map_err(Into::into)),
@@ -149,11 +199,12 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let none = SizeHint::with_exact(0);
+        self.inner.as_ref().map_or(none, HttpBody::size_hint)
     }
 }
 

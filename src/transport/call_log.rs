@@ -218,7 +218,7 @@ where
         + Send
         + 'static,
     S::Future: Send,
-    B: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
 {
     type Response = Response<ReplyBody>;
     type Error = Infallible;
