@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::connection::{connect, credentials, server};
 use super::files::{self, DATA_BYTES, Links};
 use super::{Failure, grade, serve};
+use crate::grade::formats::commands;
 
 pub(super) const NAME: &str = "call";
 
@@ -240,6 +241,20 @@ fn lines(method: &'static Method) -> (mpsc::Receiver<Bytes>, oneshot::Receiver<F
     (received, failed)
 }
 
+/// JSON in which a text can give the terminal no command: in JSON, such a character may be escaped wherever it stands.
+fn printable_json(text: &[u8]) -> Vec<u8> {
+    let mut printable = String::with_capacity(text.len());
+    for c in String::from_utf8_lossy(text).chars() {
+        if commands(c) {
+            // All of them are below U+FFFF.
+            printable.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            printable.push(c);
+        }
+    }
+    printable.into_bytes()
+}
+
 /// Calls the method and prints each reply on a line.
 async fn replies(
     client: &Client,
@@ -262,10 +277,26 @@ async fn replies(
             }
             Err(WriteError::Memory(never)) => match never {},
         };
+        line = printable_json(&line);
         line.push(b'\n');
         let mut out = io::stdout().lock();
         let printed = out.write_all(&line).and_then(|()| out.flush());
         printed.map_err(|error| Failure::failed(format!("cannot write the reply: {error}")))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_reply_cannot_command_the_terminal() {
+        let text = "{\"a\":\"δ\u{9b}31m\u{202e}\u{7f}\"}";
+        let printable = printable_json(text.as_bytes());
+        let printable = String::from_utf8(printable).expect("text");
+        assert_eq!(printable, r#"{"a":"δ\u009b31m\u202e\u007f"}"#);
+        let value = |text| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(value(&printable), value(text));
+    }
 }

@@ -47,15 +47,18 @@ use self::hosts::Hosts;
 use self::replies::Way;
 pub use self::requests::Converting;
 use self::schema::SCHEMA;
+use self::turns::Customer;
 pub use self::turns::Turns;
 use crate::config::Config;
 use crate::host::limits::memory::Account;
+use crate::host::party::Party;
 use crate::status::{Reason, Refusal};
 use crate::transport::bodies::ReplyBody;
 use crate::transport::call_log::CallLog;
 use crate::transport::methods::{Kind, bounded};
 use crate::transport::peer::Peer;
 use crate::transport::seats::Full;
+use crate::transport::timeout::deadline;
 
 /// The future of every call: the call log's own, so that a native call passes without another box.
 type Reply = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infallible>> + Send>>;
@@ -129,6 +132,7 @@ where
         let way = Way {
             method: form.method,
             turns: self.turns.clone(),
+            customer: self.customer(request.headers()),
             account: Arc::clone(&self.account),
             active: self.peer.as_ref().map(Peer::call_begins),
             peer: self.peer.clone(),
@@ -139,6 +143,17 @@ where
             let response = reply.await?;
             Ok(replies::convert(response, form.reply, way).await)
         })
+    }
+}
+
+impl<S> Gateway<S> {
+    /// For whom the reply is converted. Who it is, is known behind the call log alone: here the address counts.
+    fn customer(&self, headers: &HeaderMap) -> Customer {
+        let peer = self.peer.as_ref();
+        Customer {
+            origin: peer.map_or(Party::SERVER, |peer| peer.source.parties.origin),
+            deadline: deadline(headers),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::answers::{PREFIX, enveloped};
 use super::errors;
 use super::forms::{Codec, ReplyForm};
 use super::schema::SCHEMA;
-use super::turns::Turns;
+use super::turns::{Customer, Turns};
 use crate::host::limits::memory::{Account, OutOfMemory, Reservation};
 use crate::status::internal;
 use crate::transport::bodies::{Delivery, ReplyBody, ReplyMemory};
@@ -33,6 +33,8 @@ pub struct Way {
     pub method: &'static Method,
     /// Turns for large conversions.
     pub turns: Turns,
+    /// Who takes them.
+    pub customer: Customer,
     /// What the memory of the reply is reserved from.
     pub account: Arc<Account>,
     /// The connection.
@@ -150,7 +152,10 @@ async fn whole(
                 memory.shrink(bytes.capacity());
                 text.map(|text| (Bytes::from(text), memory))
             };
-            way.turns.take(size, work).await?.map_err(refusal)
+            way.turns
+                .take(size, way.customer, work)
+                .await?
+                .map_err(refusal)
         }
     }
 }
@@ -174,6 +179,7 @@ struct Leaving {
     form: ReplyForm,
     method: &'static Method,
     turns: Turns,
+    customer: Customer,
     /// What has come and is no whole message yet.
     bytes: Vec<u8>,
     memory: Reservation,
@@ -185,6 +191,7 @@ fn stream(body: ReplyBody, form: ReplyForm, way: &Way, is_text: bool) -> Body {
         form,
         method: way.method,
         turns: way.turns.clone(),
+        customer: way.customer,
         bytes: Vec::new(),
         memory: way.account.nothing(),
     };
@@ -251,7 +258,7 @@ impl Leaving {
             let written = write_part(form, method, &bytes[..length], &mut memory);
             (written, bytes, memory)
         };
-        let (written, bytes, memory) = self.turns.take(length, work).await?;
+        let (written, bytes, memory) = self.turns.take(length, self.customer, work).await?;
         (self.bytes, self.memory) = (bytes, memory);
         self.bytes.drain(..length);
         let written = written.map_err(refusal)?;

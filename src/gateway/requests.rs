@@ -22,7 +22,7 @@ use super::answers::PREFIX;
 use super::forms::{Codec, Form, RequestForm};
 use super::memory::OfCall;
 use super::schema::SCHEMA;
-use super::turns::Turns;
+use super::turns::{Customer, Turns};
 use crate::host::caller::Caller;
 use crate::host::limits::memory::OutOfMemory;
 use crate::host::refused::Refused;
@@ -338,7 +338,11 @@ where
                 message
             })
         };
-        let read = self.turns.take(size, work).await?;
+        let customer = Customer {
+            origin: self.caller.parties().origin,
+            deadline: self.caller.deadline,
+        };
+        let read = self.turns.take(size, customer, work).await?;
         read.map(Bytes::from).map_err(refusal)
     }
 }

@@ -71,6 +71,11 @@ pub enum BackupError {
 /// A folder cannot be used, or the copy fails its check.
 pub fn back_up(folder: &Path, to: &Path) -> Result<Summary, BackupError> {
     require_empty(to)?;
+    // Without a slash at the end, and by name if it is `.`: the copy is made beside it.
+    let to = &match to.canonicalize() {
+        Ok(to) => to,
+        Err(_) => to.components().collect(),
+    };
     let mut name = to.as_os_str().to_owned();
     name.push(UNFINISHED);
     let unfinished = PathBuf::from(name);
@@ -98,7 +103,15 @@ pub fn restore(backup: &Path, to: &Path) -> Result<Summary, BackupError> {
     fs::create_dir_all(to).map_err(disk(to))?;
     // No server starts here until all has arrived.
     let lock = FolderLock::take(to)?;
-    let summary = copy_soundly(backup, &arriving)?;
+    let summary = match copy_soundly(backup, &arriving) {
+        Ok(summary) => summary,
+        Err(error) => {
+            // Empty again, for the next try. What cannot be removed is named by it.
+            let _ = fs::remove_dir_all(&arriving);
+            let _ = remove_file(&to.join("lock"));
+            return Err(error);
+        }
+    };
     let arrived = arriving.join("lock");
     remove_file(&arrived).map_err(disk(&arrived))?;
     // The manifest first: should this be interrupted, a start misses what it names instead of beginning anew.

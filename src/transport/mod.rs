@@ -14,7 +14,7 @@ pub mod peer;
 pub mod seats;
 mod serves;
 mod source;
-mod timeout;
+pub mod timeout;
 pub mod tls;
 mod trace;
 pub mod traces;

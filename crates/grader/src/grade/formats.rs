@@ -13,7 +13,7 @@ mod text;
 use std::fmt;
 use std::str::FromStr;
 
-pub use self::printable::{printable, printable_name};
+pub use self::printable::{commands, printable, printable_name};
 pub use self::style::Style;
 use super::GradeReport;
 

@@ -5,17 +5,23 @@
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(
-            c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        );
-        if turns || (c.is_control() && !matches!(c, '\n' | '\t')) {
+        if commands(c) && !matches!(c, '\n' | '\t') {
             printable.extend(c.escape_unicode());
         } else {
             printable.push(c);
         }
     }
     printable
+}
+
+/// Whether a terminal takes the character as a command, or turns the direction of the text by it.
+#[must_use]
+pub fn commands(c: char) -> bool {
+    let turns = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    turns || c.is_control()
 }
 
 /// [`printable`] for a name: one line.
