@@ -102,6 +102,13 @@ async fn the_audit_has_changes_denials_and_looks_at_other_peoples_sessions() {
     ] {
         call_as(server.address, method, &get, token).await;
     }
+    // Through a model of one's own.
+    furnish(&server, &carol, "hers").await;
+    let foreign = [
+        json!({"model": "sessions/hers/models/m", "dataset": {"dataset": "sessions/lab/datasets/d"}}),
+    ];
+    let method = "TrainingService/Evaluate";
+    call_as(server.address, method, &foreign, Some(&carol)).await;
     server.stop().await;
     let text = log.text();
     let audit = text.lines().filter(|line| line.contains(" audit: "));
@@ -131,11 +138,8 @@ async fn the_audit_has_changes_denials_and_looks_at_other_peoples_sessions() {
         1,
         "{text}"
     );
-    assert_eq!(
-        has(&["GetModel", "sub=\"alice\""]),
-        0,
-        "a look at one's own: {text}"
-    );
+    let own = has(&["GetModel", "sub=\"alice\""]);
+    assert_eq!(own, 0, "a look at one's own: {text}");
     assert_eq!(
         has(&[
             "GetModel",
@@ -158,10 +162,17 @@ async fn the_audit_has_changes_denials_and_looks_at_other_peoples_sessions() {
         "{text}"
     );
     assert_eq!(
-        has(&["GetModel", "sub=\"\"", "code=Unauthenticated"]),
-        2,
+        has(&[
+            "Evaluate",
+            "sub=\"carol\"",
+            "code=Ok",
+            "resource=sessions/hers/models/m sessions/lab"
+        ]),
+        1,
         "{text}"
     );
+    let nameless = has(&["GetModel", "sub=\"\"", "code=Unauthenticated"]);
+    assert_eq!(nameless, 2, "{text}");
     for secret in [&*alice, "a.secret.token", "0.001"] {
         assert!(!text.contains(secret), "{text}");
     }
