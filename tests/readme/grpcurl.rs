@@ -1,52 +1,13 @@
 //! The output of `grpcurl -plaintext -d REQUEST ADDRESS METHOD`, from the same descriptors.
 
 pub use backpropd::rpc::pb::FILE_DESCRIPTOR_SET;
-use bytes::{Buf as _, BufMut as _};
+use backpropd_client::RawCodec;
+use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, SerializeOptions};
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
-
-/// A codec that leaves messages as bytes.
-#[derive(Clone, Copy, Default)]
-struct Wire;
-
-impl Codec for Wire {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Wire {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Wire {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let mut bytes = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut bytes);
-        Ok(Some(bytes))
-    }
-}
 
 /// # Errors
 /// An unknown method, an invalid request, no connection. An error of the server is output, as with grpcurl.
@@ -78,7 +39,7 @@ async fn replies(
     address: &str,
     method: &MethodDescriptor,
     request: Vec<u8>,
-) -> Result<Vec<Vec<u8>>, Status> {
+) -> Result<Vec<Bytes>, Status> {
     let unavailable = |error: &dyn std::error::Error| Status::unavailable(error.to_string());
     let endpoint = Endpoint::from_shared(format!("http://{address}"));
     let endpoint = endpoint.map_err(|error| unavailable(&error))?;
@@ -91,7 +52,7 @@ async fn replies(
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let path = path.parse().expect("a path");
     let reply = client
-        .server_streaming(Request::new(request), path, Wire)
+        .server_streaming(Request::new(request.into()), path, RawCodec)
         .await?;
     let mut stream = reply.into_inner();
     let mut replies = Vec::new();
@@ -101,7 +62,7 @@ async fn replies(
     Ok(replies)
 }
 
-fn printed(method: &MethodDescriptor, replies: &[Vec<u8>]) -> Result<String, String> {
+fn printed(method: &MethodDescriptor, replies: &[Bytes]) -> Result<String, String> {
     let decode = |bytes: &[u8]| {
         DynamicMessage::decode(method.output(), bytes).map_err(|error| error.to_string())
     };

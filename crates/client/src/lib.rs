@@ -38,6 +38,7 @@ pub use self::client::Client;
 pub use self::connect::{ConnectError, Connection, Credentials, InvalidAddress, endpoint};
 pub use self::explain::{causes, explain};
 pub use self::id::random_id;
+pub use self::raw::RawCodec;
 pub use self::retry::{Retry, is_retryable};
 pub use self::run::Run;
 pub use self::tensor::TensorError;

@@ -8,11 +8,11 @@ use tonic::{Request, Status, Streaming};
 
 use crate::client::{Client, MAX_REPLY_BYTES};
 
-/// A codec that leaves messages as they are.
+/// A codec that leaves messages as they are, for calls and services whose messages are bytes already.
 #[derive(Clone, Copy, Debug, Default)]
-struct Encoded;
+pub struct RawCodec;
 
-impl Codec for Encoded {
+impl Codec for RawCodec {
     type Encode = Bytes;
     type Decode = Bytes;
     type Encoder = Self;
@@ -27,7 +27,7 @@ impl Codec for Encoded {
     }
 }
 
-impl Encoder for Encoded {
+impl Encoder for RawCodec {
     type Item = Bytes;
     type Error = Status;
 
@@ -37,7 +37,7 @@ impl Encoder for Encoded {
     }
 }
 
-impl Decoder for Encoded {
+impl Decoder for RawCodec {
     type Item = Bytes;
     type Error = Status;
 
@@ -65,7 +65,7 @@ impl Client {
             .await
             .map_err(|error| Status::unavailable(crate::causes(&error)))?;
         let reply = grpc
-            .streaming(Request::new(messages), path, Encoded)
+            .streaming(Request::new(messages), path, RawCodec)
             .await?;
         Ok(reply.into_inner())
     }

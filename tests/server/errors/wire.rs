@@ -1,58 +1,24 @@
 //! Bytes that are no request: too many, malformed, for no method.
 
 use backpropd::rpc::pb;
-use bytes::{Buf as _, BufMut as _};
+use backpropd_client::RawCodec;
+use bytes::Bytes;
 use http::uri::PathAndQuery;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Status};
 
 use crate::fixture::{
     Server, assert_unchanged, bad_fields, create_homework, fact, inputs, refused, tensor, train,
 };
 
-/// Sends bytes as they are.
-#[derive(Clone, Default)]
-struct Bytes;
-
-impl Codec for Bytes {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Bytes {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Bytes {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining()).to_vec()))
-    }
-}
-
-async fn send(server: &Server, method: &str, message: &[u8]) -> Result<Vec<u8>, Status> {
+async fn send(server: &Server, method: &str, message: &[u8]) -> Result<Bytes, Status> {
     let mut client = tonic::client::Grpc::new(server.channel().await);
     client.ready().await.expect("a connection");
     let path = PathAndQuery::try_from(format!("/backprop.v1.{method}")).expect("a path");
-    let reply = client.unary(Request::new(message.to_vec()), path, Bytes);
+    let reply = client.unary(
+        Request::new(Bytes::copy_from_slice(message)),
+        path,
+        RawCodec,
+    );
     Ok(reply.await?.into_inner())
 }
 

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use backpropd::rpc::pb::FILE_DESCRIPTOR_SET;
-use bytes::{Buf as _, BufMut as _};
+use backpropd_client::RawCodec;
+use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::http::{HeaderMap, HeaderName};
 use tonic::transport::{Channel, Endpoint};
@@ -241,45 +241,6 @@ impl Outcome {
     }
 }
 
-/// A codec that leaves messages as bytes.
-#[derive(Clone, Copy, Default)]
-struct Wire;
-
-impl Codec for Wire {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Wire {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Wire {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let mut bytes = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut bytes);
-        Ok(Some(bytes))
-    }
-}
-
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("compiled protos")
 }
@@ -335,6 +296,7 @@ pub async fn send(
 ) -> Outcome {
     let mut client = Grpc::new(channel);
     client.ready().await.expect("a connection");
+    let messages = messages.into_iter().map(Bytes::from);
     let mut request = Request::new(tokio_stream::iter(messages));
     if let Some(authorization) = authorization {
         let value = authorization.parse().expect("a header");
@@ -342,7 +304,7 @@ pub async fn send(
     }
     let path_and_query: PathAndQuery = path.parse().expect("a path");
     let replied = async {
-        let reply = client.streaming(request, path_and_query, Wire).await?;
+        let reply = client.streaming(request, path_and_query, RawCodec).await?;
         let mut reply = reply.into_inner();
         while reply.message().await?.is_some() {
             if path.ends_with("/WatchModel") {
