@@ -26,7 +26,7 @@ impl Revoked {
     /// count.
     ///
     /// # Errors
-    /// A line that cannot be meant for a token: taking no notice of it would leave somebody in.
+    /// A line that matches no token: to skip it would leave a revoked caller admitted.
     pub fn read(content: &[u8]) -> Result<Self, RevokedError> {
         let text = std::str::from_utf8(content).map_err(|_| RevokedError::NotText)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
