@@ -98,6 +98,8 @@ settings! {
     insecure_remote: bool = false, ..;
     /// Address and port of the operator's plain HTTP port, with /metrics, /livez, /readyz and grpc.health.v1, such as 127.0.0.1:50052; it tells nothing of models or people; empty = none.
     ops_listen: Option<SocketAddr> = None, ..;
+    /// Stop, as on SIGTERM, when the standard input ends: a program that starts a server and holds a pipe to it leaves none behind, however it ends.
+    until_stdin_ends: bool = false, ..;
     /// Answer ListSessions; by default only if callers have an identity, or the server listens on loopback, since the names give access otherwise.
     list_sessions: Option<bool> = None, ..;
     /// Compute threads; 0 = one for each core.

@@ -11,6 +11,7 @@ use std::{
 use clap::{ArgMatches, Command};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{Failure, failure::INTERRUPTED, settings};
@@ -111,6 +112,7 @@ fn start_log(config: &Config) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
+    let until_stdin_ends = config.until_stdin_ends;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| bind_failure("listen", config.listen, &error))?;
@@ -139,7 +141,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         opened = opened.with_ops(ops);
     }
     // The signal handlers are in place before the address is printed: a reader may stop the server at once.
-    let shutdown = shutdown_signal()?;
+    let shutdown = shutdown_signal(until_stdin_ends)?;
     let mut stdout = io::stdout().lock();
     // The server works even if its first lines cannot be written.
     let _ = writeln!(
@@ -154,12 +156,20 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once.
-fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+/// Resolves at the first SIGTERM or SIGINT, or at the end of the standard input if that is asked for. A signal after that ends
+/// the process at once.
+fn shutdown_signal(
+    until_stdin_ends: bool,
+) -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let no_signals = |error| Failure::failed(format!("cannot listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let (asked, shutdown) = tokio::sync::oneshot::channel::<()>();
+    let input_ended = if until_stdin_ends {
+        Some(end_of_stdin()?)
+    } else {
+        None
+    };
+    let (asked, shutdown) = oneshot::channel::<()>();
     tokio::spawn(async move {
         let mut either = async || {
             tokio::select! {
@@ -167,9 +177,12 @@ fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failur
                 _ = interrupt.recv() => "SIGINT",
             }
         };
-        let name = either().await;
+        let reason = tokio::select! {
+            signal = either() => signal,
+            () = or_never(input_ended) => "the standard input ended",
+        };
         tracing::info!(
-            "{name}: finishing the calls in progress; a second signal ends the process at once"
+            "{reason}: finishing the calls in progress; a further signal ends the process at once"
         );
         // The server may have failed already.
         let _ = asked.send(());
@@ -180,6 +193,36 @@ fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failur
         // An error means that the task above is gone and no signal can arrive any more: stop as well.
         let _ = shutdown.await;
     })
+}
+
+/// Reads the standard input and resolves at its end. A read cannot be cancelled: on a thread of the runtime it would hold
+/// up the exit after a signal, on one of its own it ends with the process.
+fn end_of_stdin() -> Result<oneshot::Receiver<()>, Failure> {
+    let (ended, end) = oneshot::channel();
+    let read = move || {
+        // What comes is not of interest, and an input that cannot be read any more has ended, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = ended.send(());
+    };
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(read)
+        .map_err(|error| {
+            Failure::failed(format!(
+                "cannot wait for the end of the standard input: {error}"
+            ))
+        })?;
+    Ok(end)
+}
+
+async fn or_never(end: Option<oneshot::Receiver<()>>) {
+    match end {
+        Some(end) => {
+            // A sender that is gone cannot tell of the end any more.
+            let _ = end.await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 fn bind_failure(flag: &str, address: SocketAddr, error: &io::Error) -> Failure {

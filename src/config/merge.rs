@@ -7,6 +7,14 @@ use super::{Config, RETIRED, Retired, SETTINGS, Setting, memory::fit, value::Giv
 /// The variable that names the file. It has a flag but is not a setting, since a file cannot name itself.
 const FILE_VARIABLE: &str = "BACKPROPD_CONFIG";
 const PREFIX: &str = "BACKPROPD_";
+/// Variables of the commands and of the Python package, which someone who exports them has in front of a server as well.
+const NOT_OF_THE_SERVER: [&str; 5] = [
+    "BACKPROPD_BIN",
+    "BACKPROPD_CA",
+    "BACKPROPD_SERVER",
+    "BACKPROPD_TOKEN",
+    "BACKPROPD_TOKEN_FILE",
+];
 /// The flag for the port of `listen` alone. It has no variable: Kubernetes claims `BACKPROPD_PORT` for itself.
 pub const PORT: &str = "port";
 /// Least similarity (0 to 1) of a known name to be suggested.
@@ -206,7 +214,7 @@ impl Merge {
     }
 
     fn variable(&mut self, name: &str, value: &str) {
-        if name == FILE_VARIABLE || is_service_link(name) {
+        if name == FILE_VARIABLE || NOT_OF_THE_SERVER.contains(&name) || is_service_link(name) {
             return;
         }
         match SETTINGS.iter().find(|setting| setting.variable() == name) {

@@ -122,6 +122,28 @@ fn variables_that_kubernetes_makes_for_a_service_are_ignored() {
 }
 
 #[test]
+fn variables_of_the_commands_are_ignored_unless_they_look_like_a_setting() {
+    let environment = pairs(&[
+        ("BACKPROPD_BIN", "/opt/backpropd"),
+        ("BACKPROPD_SERVER", "https://lab.uni.edu:50051"),
+        ("BACKPROPD_TOKEN", "e30.e30.e30"),
+        ("BACKPROPD_TOKEN_FILE", "token"),
+        ("BACKPROPD_CA", "ca.pem"),
+    ]);
+    assert_eq!(
+        merge([], environment, None).expect("valid").config,
+        Config::default()
+    );
+    // The server would run without the secret that it seems to have.
+    let secret = pairs(&[("BACKPROPD_GRADING_SECRET", "s")]);
+    let problems = problems(merge([], secret, None));
+    assert!(
+        problems[0].1.contains("BACKPROPD_GRADING_SECRET_FILE"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn an_address_beyond_loopback_needs_identities_and_tls_and_names_what_is_missing() {
     const AUTH: (&str, &str) = ("auth-secret-file", "secrets");
     const TLS: [(&str, &str); 2] = [("tls-cert-file", "cert"), ("tls-key-file", "key")];

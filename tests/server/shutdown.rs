@@ -1,14 +1,18 @@
 //! Shutdown: every stream ends with what is committed, health says so, and `serve` returns.
 
-use tokio::io::AsyncReadExt as _;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::fixture::{
-    FOREVER, PATIENCE, Server, create_homework, fact, listen, next, refused, train, under_way,
+    FOREVER, PATIENCE, Server, Training, create_homework, fact, listen, next, refused, train,
+    under_way,
 };
 
 #[tokio::test]
@@ -85,4 +89,46 @@ async fn an_idle_server_stops_at_once_and_takes_no_more_connections() {
         .expect("no panic")
         .expect("served");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// The program, serving on a free port, with these arguments and a pipe as its standard input.
+async fn program(arguments: &[&str]) -> (Child, Training) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_backpropd"))
+        .args(["serve", "--ephemeral", "--port", "0", "--log", "error"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let line = lines.next_line().await.expect("text").expect("a line");
+    let (_, address) = line.rsplit_once(' ').expect("it says where");
+    let client = Training::connect(format!("http://{address}")).await;
+    (child, client.expect("it listens"))
+}
+
+#[tokio::test]
+async fn the_end_of_the_standard_input_stops_the_program_in_order() {
+    let (mut child, mut client) = program(&["--until-stdin-ends"]).await;
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(b"ignored\n").await.expect("it reads");
+    let model = create_homework(&mut client).await;
+    let (started, stream) = under_way(&mut client, train(&model, FOREVER)).await;
+    drop(stdin);
+    let told = listen(started, stream).await;
+    refused(told.error(), Code::Unavailable, "SHUTDOWN");
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await;
+    let status = status.expect("it ends").expect("a status");
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn without_being_asked_the_program_outlives_its_standard_input() {
+    let (mut child, mut client) = program(&[]).await;
+    drop(child.stdin.take());
+    for _ in 0..100 {
+        create_homework(&mut client).await;
+    }
+    assert_eq!(child.try_wait().expect("a status"), None);
 }
