@@ -1,0 +1,121 @@
+"""Executes calls, and blocks until they are done."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeVar
+
+import grpc
+
+from . import _messages as pb
+from ._address import Target
+from ._calls import RECONNECT_SECONDS, Call, Repeats, check_process, is_broken_connection
+from ._errors import Error
+from ._status import read_error
+
+T = TypeVar("T")
+
+
+def in_thread(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """The result of a function that blocks."""
+    return function(*arguments, **named)
+
+
+class Caller:
+    """A connection to one server. Threads may share it."""
+
+    def __init__(self, target: Target, timeout: float | None) -> None:
+        self.target = target
+        self.address = target.address
+        self.timeout = timeout
+        self._process = os.getpid()
+        self._metadata = target.metadata()
+        credentials = target.credentials()
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target.address, options=target.options())
+        else:
+            self._channel = grpc.secure_channel(target.address, credentials, options=target.options())
+        self._stubs: dict[str, Any] = {}
+        self._is_closed = False
+
+    def call(self, call: Call[T]) -> T:
+        """The result of a call without streams.
+
+        Raises:
+            Error: the server's refusal, or the failure to reach it.
+        """
+        stub = self._stubs.get(call.name) or self._stub(call.name)
+        if self._process != os.getpid():
+            check_process(self._process, self.address)
+        try:
+            reply = stub(call.request, timeout=self.timeout, metadata=self._metadata)
+        except grpc.RpcError as raised:
+            error = self._error(raised, call.name)
+        else:
+            return call.read(reply)
+        return self._repeat(call, lambda: stub(call.request, timeout=self.timeout, metadata=self._metadata), error)
+
+    def upload(self, call: Call[T], pieces: Callable[[], Iterable[bytes]]) -> T:
+        """The result of a call that sends a stream of encoded messages; `pieces` makes them each time that they are sent."""
+        stub = self._stub(call.name)
+        return self._repeat(call, lambda: stub(iter(pieces()), metadata=self._metadata), None)
+
+    def stream(self, call: Call[Any]) -> Generator[Any, None, None]:
+        """The messages of a reply that is a stream; leaving the iterator cancels the call. It is not sent again."""
+        calls = self._stub(call.name)(call.request, metadata=self._metadata)
+        try:
+            yield from calls
+        except grpc.RpcError as raised:
+            raise self._error(raised, call.name) from None
+        finally:
+            calls.cancel()
+
+    def wait(self, seconds: float, error: Error) -> None:
+        """Waits before a call that failed with `error` is sent again."""
+        time.sleep(seconds)
+        if is_broken_connection(error):
+            with contextlib.suppress(grpc.FutureTimeoutError):
+                grpc.channel_ready_future(self._channel).result(timeout=RECONNECT_SECONDS)
+
+    def close(self) -> None:
+        """Closes the connection; calls in progress end."""
+        self._is_closed = True
+        if self._process == os.getpid():
+            self._channel.close()
+
+    def _repeat(self, call: Call[T], send: Callable[[], Any], error: Error | None) -> T:
+        repeats = Repeats(call.is_repeatable)
+        while True:
+            if error is not None:
+                self.wait(repeats.wait_after(error), error)
+            try:
+                reply = send()
+            except grpc.RpcError as raised:
+                error = self._error(raised, call.name)
+            else:
+                return call.read(reply)
+
+    def _stub(self, name: str) -> Any:
+        check_process(self._process, self.address)
+        if self._is_closed:
+            raise Error(f"the connection to {self.address} is closed")
+        stub = self._stubs.get(name)
+        if stub is None:
+            method = pb.METHODS[name]
+            makers = {
+                (False, False): self._channel.unary_unary,
+                (False, True): self._channel.unary_stream,
+                (True, False): self._channel.stream_unary,
+            }
+            make = makers[method.streams_requests, method.streams_replies]
+            # The messages of an upload are encoded already.
+            encode = None if method.streams_requests else method.request.SerializeToString
+            stub = make(method.path, request_serializer=encode, response_deserializer=method.reply.FromString)
+            self._stubs[name] = stub
+        return stub
+
+    def _error(self, raised: Any, name: str) -> Error:
+        return read_error(raised, self.address, name)
