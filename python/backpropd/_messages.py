@@ -30,7 +30,7 @@ class Method:
 
 
 def _load() -> tuple[descriptor_pool.DescriptorPool, dict[str, Method]]:
-    data = files(__package__).joinpath("descriptors.binpb").read_bytes()
+    data = files("backpropd").joinpath("descriptors.binpb").read_bytes()
     described = descriptor_pb2.FileDescriptorSet.FromString(data)
     pool = descriptor_pool.DescriptorPool()
     for file in described.file:
