@@ -3,7 +3,7 @@
 /// A block, with the following blocks that show the output of its last command.
 pub enum Block {
     Steps(Vec<Step>),
-    /// It has a mark that says so.
+    /// It has a mark that says so, or another test runs it.
     NotRun,
     /// Neither a command nor marked.
     Unknown {
@@ -53,7 +53,7 @@ fn fences(text: &str) -> Vec<Fence<'_>> {
     fences
 }
 
-/// The blocks of a text, without those of TOML, which are files and not commands.
+/// The blocks of a text, without those of TOML, which are files and not commands. Blocks of Python run in Python.
 pub fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     for fence in fences(text) {
@@ -64,6 +64,8 @@ pub fn blocks(text: &str) -> Vec<Block> {
         match (fence.language, blocks.last_mut()) {
             _ if is_marked => blocks.push(Block::NotRun),
             ("toml", _) => {}
+            // `python/tests/test_pages.py` runs it.
+            ("python", _) => blocks.push(Block::NotRun),
             ("console", _) => blocks.push(Block::Steps(steps(&fence))),
             // The output of the block before.
             ("json" | "text", Some(Block::NotRun)) if fence.follows => {}

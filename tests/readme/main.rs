@@ -4,7 +4,7 @@
 //! The blocks of a page run in order, in one folder, with the output of each command compared to the lines below it, or to
 //! the JSON or text block that follows. `…` stands for any text. A duration and a rate (`0.53 s`, `81279 samples/s`) may
 //! differ. A block that cannot run here has a comment before it, `<!-- not run: why -->` or `<!-- run by FILE -->`; every
-//! other block must run.
+//! other block must run. `python/tests/test_pages.py` runs those of Python.
 
 mod api;
 mod blocks;
@@ -224,7 +224,7 @@ fn a_wrong_digit_is_reported() {
     assert_eq!(differences("unknown", "```console\n$ make\n```\n").len(), 1);
 }
 
-/// `tests/clients/readme_python.py` looks for the same comment.
+/// `python/tests/pages.py` looks for the same comment.
 #[test]
 fn blocks_that_another_file_runs_name_a_file_that_is_there() {
     let pages = pages::all();
@@ -232,7 +232,7 @@ fn blocks_that_another_file_runs_name_a_file_that_is_there() {
     let files: Vec<&str> = lines
         .filter_map(|line| line.strip_prefix("<!-- run by ")?.strip_suffix(" -->"))
         .collect();
-    assert!(!files.is_empty(), "one block is Python");
+    assert!(!files.is_empty(), "one block is of tokens");
     for file in files {
         assert!(Path::new(ROOT).join(file).is_file(), "{file}");
     }
