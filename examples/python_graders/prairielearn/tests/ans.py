@@ -1,0 +1,1 @@
+# The right gradients are in g, of setup_code.py.

@@ -1,0 +1,4 @@
+def backward(x, y, W):
+    """Descends until a loss of 0, which it never reaches."""
+    while True:
+        pass
