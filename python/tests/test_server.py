@@ -253,6 +253,20 @@ def test_a_start_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     assert started() == set()
 
 
+def test_a_program_that_closes_its_output_and_hangs_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(_child, "_PATIENCE", 0.1)
+    monkeypatch.setenv("BACKPROPD_BIN", program_that(tmp_path, "exec >&-; exec sleep 1000"))
+    with pytest.raises(LocalServerError, match="it hangs"):
+        LocalServer()
+    assert started() == set()
+
+
+def test_a_program_that_goes_away_after_its_failure_is_told_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("BACKPROPD_BIN", program_that(tmp_path, 'echo failed >&2; rm "$0"; exit 1'))
+    with pytest.raises(LocalServerError, match="exit code 1\n    failed"):
+        LocalServer()
+
+
 def test_too_many_open_files_are_told_and_leave_none():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = open_files()
@@ -433,18 +447,29 @@ def test_an_interrupt_of_the_terminal_or_the_notebook_does_not_reach_it():
 
 
 def test_an_interrupted_start_leaves_no_server(tmp_path):
-    program = program_that(tmp_path, "echo $$ >pid; kill -INT $PPID; exec sleep 1000")
+    """Also when the interrupt comes before the start of the process has returned."""
+    program = program_that(tmp_path, "echo $$ >pid; kill -INT $PPID; exec cat")
     script = """
-        import os, sys
+        import os, sys, warnings
         from backpropd._server import LocalServer
+        # Of Popen, where the interrupt comes before it is made.
+        warnings.simplefilter("ignore", ResourceWarning)
         os.chdir(sys.argv[1])
         try:
             LocalServer()
         except KeyboardInterrupt:
             print("interrupted")
+            sys.stdout.flush()
+            sys.stdin.read()
     """
-    assert run(script, str(tmp_path), BACKPROPD_BIN=program) == "interrupted\n"
-    assert not is_there(int((tmp_path / "pid").read_text()))
+    process = start(script, str(tmp_path), BACKPROPD_BIN=program)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "interrupted\n"
+    pid = int((tmp_path / "pid").read_text())
+    # The process that started it lives, and holds nothing that keeps it.
+    seconds_until(lambda: not is_there(pid))
+    assert process.poll() is None
+    process.communicate(timeout=30)
 
 
 # One for the process.
