@@ -18,6 +18,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import _reasons
 from ._batch import Dataset, Rows
 from ._entry import connect, grade, grade_gradients, local
 from ._errors import (
@@ -27,6 +28,7 @@ from ._errors import (
     InvalidArray,
     InvalidHandIn,
     LimitReached,
+    NotStarted,
     PermissionDenied,
     Unauthenticated,
     Unavailable,
@@ -42,7 +44,6 @@ from ._lab import Lab
 from ._layers import Layers
 from ._network import Network
 from ._reasons import *  # noqa: F403
-from ._reasons import __all__ as _reason_names
 from ._results import (
     Applied,
     Evaluation,
@@ -98,6 +99,7 @@ __all__ = [
     "LimitReached",
     "ModelInfo",
     "Network",
+    "NotStarted",
     "Outcome",
     "PermissionDenied",
     "Question",
@@ -126,11 +128,13 @@ __all__ = [
     "load_assignment",
     "local",
 ]
-__all__ += _reason_names
+__all__ += _reasons.__all__
 
 
 def __getattr__(name: str) -> Any:
     # asyncio's surface is loaded when it is first used.
     if name == "aio":
         return importlib.import_module(".aio", __name__)
+    if name == "__version__":
+        return importlib.import_module("._version", __name__).package_version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -86,6 +86,7 @@ def read_target(
     is_encrypted = parts.scheme == "https"
     default = 443 if is_encrypted else 50051
     address = f"[{host}]:{port or default}" if ":" in host else f"{host}:{port or default}"
+    # An empty token is none, whatever the environment says.
     token = _token(token if token is not None else os.environ.get("BACKPROPD_TOKEN"))
     if not is_encrypted and (ca is not None or certificate is not None):
         raise InvalidAddress(f"certificates are for https, and this address is plain http: use https://{address}")
@@ -110,7 +111,7 @@ def _token(token: str | None) -> str | None:
     Raises:
         InvalidAddress: it has characters that no token has. It is not shown.
     """
-    if token is None:
+    if not token:
         return None
     token = token.strip()
     if not token or not all("!" <= character <= "~" for character in token):

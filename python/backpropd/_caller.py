@@ -31,6 +31,8 @@ class Caller:
         self.target = target
         self.address = target.address
         self.timeout = timeout
+        self.server_version = ""
+        """What the server said that it is, once it did."""
         self._process = os.getpid()
         self._metadata = target.metadata()
         credentials = target.credentials()
@@ -80,6 +82,10 @@ class Caller:
             with contextlib.suppress(grpc.FutureTimeoutError):
                 grpc.channel_ready_future(self._channel).result(timeout=RECONNECT_SECONDS)
 
+    def pause(self) -> None:
+        """Lets others run for a moment."""
+        time.sleep(0.001)
+
     def close(self) -> None:
         """Closes the connection; calls in progress end."""
         self._is_closed = True
@@ -118,4 +124,4 @@ class Caller:
         return stub
 
     def _error(self, raised: Any, name: str) -> Error:
-        return read_error(raised, self.address, name)
+        return read_error(raised, self.address, name, self.server_version)

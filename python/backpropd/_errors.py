@@ -86,6 +86,10 @@ class WrongServer(Error):
     """The server at the address lacks what this package needs: it has another version, or is no backpropd."""
 
 
+class NotStarted(Error):
+    """The server on this machine did not start: the program is missing, or it refused."""
+
+
 class InvalidAddress(Error, ValueError):
     """The address, or what goes with it, cannot be used to connect."""
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ._errors import InvalidHandIn
+from ._errors import InvalidHandIn, NotStarted
 from ._grading import Assignment, Question, Report, Result, characters
 
 _ID = re.compile(r"""^\s*id\s*=\s*["']([^"']+)["']""", re.MULTILINE)
@@ -39,12 +39,12 @@ def grade_files(
     Raises:
         InvalidHandIn: a file cannot be read; the message says why.
     """
+    if not isinstance(answers, Mapping) and Path(answers).is_dir():
+        raise InvalidHandIn(f"{answers} is a folder of hand-ins: bp.grade_class grades it")
     with _hand_in(answers) as file, _assignment(assignment) as options:
         if student:
             options = [*options, "--student", student]
         graded = _run(["grade", "--format", "json", "--reveal", reveal, *options, str(file)])
-    if "submissions" in graded:
-        raise InvalidHandIn(f"{file} is a folder of hand-ins: bp.grade_class grades it")
     return _read_report(graded, answers if isinstance(answers, Mapping) else {})
 
 
@@ -179,7 +179,7 @@ def _question(question: Mapping[str, Any]) -> Question:
 
 
 @contextmanager
-def _hand_in(answers: Mapping[str, str] | str | os.PathLike[str]) -> Iterator[Path]:
+def _hand_in(answers: Mapping[str, str] | str | os.PathLike[str]) -> Generator[Path, None, None]:
     """The file of answers."""
     if not isinstance(answers, Mapping):
         yield Path(answers)
@@ -191,7 +191,7 @@ def _hand_in(answers: Mapping[str, str] | str | os.PathLike[str]) -> Iterator[Pa
 
 
 @contextmanager
-def _assignment(assignment: str | os.PathLike[str] | None) -> Iterator[list[str]]:
+def _assignment(assignment: str | os.PathLike[str] | None) -> Generator[list[str], None, None]:
     """The options that name an assignment: a file is alone in a folder of its own."""
     if assignment is None:
         yield []
@@ -215,12 +215,16 @@ def _run(arguments: list[str], *, allowed: tuple[int, ...] = (0,), is_json: bool
 
     Raises:
         InvalidHandIn: it refused, with its message.
+        NotStarted: there is no program, or it cannot be started.
     """
-    from ._program import find_program
+    from ._program import ProgramError, find
 
     # A server of the environment would be asked otherwise.
     environment = {name: value for name, value in os.environ.items() if name != "BACKPROPD_SERVER"}
-    done = subprocess.run([str(find_program()), *arguments], capture_output=True, env=environment, check=False)
+    try:
+        done = subprocess.run([find(), *arguments], capture_output=True, env=environment, check=False)
+    except (ProgramError, OSError) as error:
+        raise NotStarted(str(error)) from None
     printed = done.stdout.decode("utf-8", "replace")
     if done.returncode not in allowed or (is_json and not printed.lstrip().startswith("{")):
         said = done.stderr.decode("utf-8", "replace").strip()
@@ -234,7 +238,7 @@ def _read_submission(entry: Mapping[str, Any]) -> Submission:
         student=entry["name"],
         file=entry.get("file") or "",
         report=_read_report(report, {}) if report else None,
-        problem="" if report else str(entry.get("reason") or entry.get("problem") or entry.get("error") or "not read"),
+        problem=entry.get("unread", ""),
     )
 
 

@@ -78,7 +78,7 @@ class Words:
         }
         self._words = {number: word for word, number in self.numbers.items()}
 
-    def number(self, field: str, word: str) -> int:
+    def number(self, field: str, word: object) -> int:
         """The number of a word.
 
         Raises:

@@ -91,7 +91,7 @@ class OverLimit(Error):
     """The model is above a limit that was lowered after it was created: it can still be read and exported, but not changed."""
 
 
-class CompareOnly(Error):
+class CompareOnly(PermissionDenied):
     """The COMPARE_ONLY model was created without a batch to compare on. Or: The model is for grading only."""
 
 

@@ -222,8 +222,8 @@ def predict(model: str, rows: Array, outputs: int, *, probabilities: bool, class
 
 
 def row_pieces(x: Array, outputs: int) -> list[Array]:
-    """Parts of x whose requests and replies are a few MiB at most: outputs of a row are the same alone and in a batch."""
-    per_piece = max(1, (4 * _PIECE) // (8 * max(x.shape[1], 2 * outputs)))
+    """Parts of x whose requests and replies are about 2 MiB at most: outputs of a row are the same alone and in a batch."""
+    per_piece = max(1, (2 * _PIECE) // (8 * max(x.shape[1], 2 * outputs)))
     return [x[start : start + per_piece] for start in range(0, len(x), per_piece)]
 
 

@@ -25,6 +25,7 @@ class Run:
         self._run = run
         self._progress = progress
         self._is_read = False
+        self._is_live = False
         self._reading: Generator[Any, None, None] | None = None
         self._given: weakref.ref[Generator[Any, None, None]] | None = None
 
@@ -61,6 +62,9 @@ class Run:
         reading = self._reading or (self._given() if self._given is not None else None)
         if reading is not None:
             reading.close()
+        while self._is_live:
+            # Its loop was left, and its generator is on its way to the end.
+            self._caller.pause()
 
     def _start(self) -> Generator[Step, None, None]:
         if self._is_read:
@@ -80,6 +84,7 @@ class Run:
     def _messages(self) -> Generator[Any, None, None]:
         """The metrics of the run, message by message, across a broken connection."""
         run = self._run
+        self._is_live = True
         stream = self._caller.stream(run.call)
         try:
             while not run.is_over:
@@ -99,6 +104,7 @@ class Run:
                 self._leave(stream)
             stream.close()
             self._progress.close()
+            self._is_live = False
 
     def _leave(self, stream: Any) -> None:
         """Stops the run, and notes the steps that it took ahead of the reader."""

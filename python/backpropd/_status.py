@@ -44,8 +44,8 @@ def _details() -> dict[str, Any]:
 _DETAILS = _details()
 
 
-def read_error(raised: Any, address: str, method: str = "") -> Error:
-    """The exception for an error that grpc raised in a call of `method`."""
+def read_error(raised: Any, address: str, method: str = "", version: str = "") -> Error:
+    """The exception for an error that grpc raised in a call of `method` of a server of `version`, if that is known."""
     code: grpc.StatusCode = raised.code()
     message: str = raised.details() or ""
     trailers = raised.trailing_metadata() or ()
@@ -53,7 +53,7 @@ def read_error(raised: Any, address: str, method: str = "") -> Error:
     read = _read_details(encoded) if encoded else {}
     info = read.get("ErrorInfo")
     if info is None or info.domain != DOMAIN:
-        return _without_reason(code, message, address, method)
+        return _without_reason(code, message, address, method, version)
     fields: dict[str, str] = {}
     for violation in read["BadRequest"].field_violations if "BadRequest" in read else ():
         known = fields.get(violation.field)
@@ -61,7 +61,7 @@ def read_error(raised: Any, address: str, method: str = "") -> Error:
     delay = read["RetryInfo"].retry_delay if "RetryInfo" in read else None
     kind = REASONS.get(info.reason, Error)
     if kind is UnknownMethod:
-        message = f"{message} ({_method_is_missing(method, address)})"
+        message = _method_is_missing(method, address, version)
     return kind(
         message,
         reason=info.reason,
@@ -83,16 +83,25 @@ def _read_details(encoded: bytes) -> dict[str, Any]:
     return found
 
 
-def _method_is_missing(method: str, address: str) -> str:
-    return f"the server at {address} has no {method}: its version is another one than this package's"
+def _method_is_missing(method: str, address: str, version: str) -> str:
+    from ._version import package_version
+
+    here = package_version()
+    if not version:
+        return f"the server at {address} has no {method}: it is no backpropd, or one of another version than {here}"
+    return (
+        f"the server at {address} is backpropd {version} and has no {method}, which this package, {here}, needs. Use the "
+        f"package of the server's version (pip install backpropd=={version}), or update the server; what else this package "
+        "does with the server works"
+    )
 
 
-def _without_reason(code: grpc.StatusCode, message: str, address: str, method: str) -> Error:
+def _without_reason(code: grpc.StatusCode, message: str, address: str, method: str, version: str) -> Error:
     """An error that no backpropd has sent: of the connection, of grpc itself, or of a proxy."""
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN):
         return Unreachable(f"{address} does not answer: {message}", retry_after=0.0)
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return WrongServer(f"{_method_is_missing(method, address)}, or it is no backpropd ({message})")
+        return WrongServer(_method_is_missing(method, address, version))
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Deadline(f"{method}: no answer from {address} in time ({message})", reason="DEADLINE")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:

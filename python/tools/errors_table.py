@@ -33,13 +33,15 @@ from ._errors import Error, LimitReached, PermissionDenied, Unauthenticated, Una
 '''
 
 
-def reasons() -> dict[str, tuple[str, list[str]]]:
-    """The code and the meanings of each reason of the page, in its order."""
+def reasons() -> dict[str, tuple[set[str], list[str]]]:
+    """The codes and the meanings of each reason of the page, in its order."""
     table = re.search(r"<!-- reasons -->(.*?)<!-- /reasons -->", PAGE.read_text("utf-8"), re.DOTALL)
     assert table, f"{PAGE} has no table of reasons"
-    found: dict[str, tuple[str, list[str]]] = {}
+    found: dict[str, tuple[set[str], list[str]]] = {}
     for reason, code, meaning in re.findall(r"^\| `(\w+)` \| `(\w+)` \| \w+ \| (.*) \|$", table[1], re.MULTILINE):
-        found.setdefault(reason, (code, []))[1].append(meaning)
+        codes, meanings = found.setdefault(reason, (set(), []))
+        codes.add(code)
+        meanings.append(meaning)
     return found
 
 
@@ -51,9 +53,10 @@ def class_name(reason: str) -> str:
 def module() -> str:
     """The text of the module."""
     parts = [HEAD]
-    for reason, (code, meanings) in reasons().items():
+    for reason, (codes, meanings) in reasons().items():
+        base = next((BASES[code] for code in BASES if code in codes), "Error")
         text = " Or: ".join(meanings).replace("\\", "\\\\")
-        parts.append(f'\n\nclass {class_name(reason)}({BASES.get(code, "Error")}):\n    """{text}"""\n')
+        parts.append(f'\n\nclass {class_name(reason)}({base}):\n    """{text}"""\n')
     names = "".join(f'    "{name}",\n' for name in sorted(map(class_name, reasons())))
     parts.append(f"\n\n__all__ = [\n{names}]\n")
     entries = "".join(f'    "{reason}": {class_name(reason)},\n' for reason in reasons())

@@ -32,6 +32,8 @@ class Caller:
         self.target = target
         self.address = target.address
         self.timeout = timeout
+        self.server_version = ""
+        """What the server said that it is, once it did."""
         self._process = os.getpid()
         self._metadata = target.metadata()
         credentials = target.credentials()
@@ -63,7 +65,7 @@ class Caller:
             async for message in calls:
                 yield message
         except grpc.RpcError as raised:
-            raise read_error(raised, self.address, call.name) from None
+            raise read_error(raised, self.address, call.name, self.server_version) from None
         finally:
             calls.cancel()
 
@@ -73,6 +75,10 @@ class Caller:
         if is_broken_connection(error):
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._channel.channel_ready(), RECONNECT_SECONDS)
+
+    async def pause(self) -> None:
+        """Lets others run for a moment."""
+        await asyncio.sleep(0.001)
 
     async def close(self) -> None:
         """Closes the connection; calls in progress end."""
@@ -86,7 +92,7 @@ class Caller:
             try:
                 reply = await send()
             except grpc.RpcError as raised:
-                error = read_error(raised, self.address, call.name)
+                error = read_error(raised, self.address, call.name, self.server_version)
                 await self.wait(repeats.wait_after(error), error)
             else:
                 return call.read(reply)

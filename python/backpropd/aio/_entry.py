@@ -47,7 +47,7 @@ async def connect(
 async def local(
     data_dir: str | os.PathLike[str] | None = None, *, session: str | None = None, timeout: float | None = TIMEOUT
 ) -> Lab:
-    """A lab on a server on this machine, which ends with this process. The server is started once, and used by all labs.
+    """A lab on a server on this machine, which ends with this process. It is started once, and used by all labs of its folder.
 
     Args:
         data_dir: Folder in which networks are kept; default: in memory alone.
@@ -55,11 +55,10 @@ async def local(
         timeout: Seconds that a call may take, but for runs and watches; None = any time.
 
     Raises:
-        Error: the program cannot be found or started; the message says what to do.
+        NotStarted: the program is missing, or did not start; the message says what to do.
     """
-    server = await in_thread(start_local, data_dir)
-    owned = server if data_dir is not None else None
-    return await open_lab(Caller(read_target(server.address), timeout), session, owned)
+    address = await in_thread(start_local, data_dir)
+    return await open_lab(Caller(read_target(address, token=""), timeout), session)
 
 
 async def grade(

@@ -26,10 +26,9 @@ class Lab:
     Made by `bp.local()` and `bp.connect(…)`. It is a context manager, which closes the connection.
     """
 
-    def __init__(self, caller: Caller, session: str, server: Any = None) -> None:
+    def __init__(self, caller: Caller, session: str) -> None:
         self._caller = caller
         self._session = session
-        self._server = server
 
     @property
     def address(self) -> str:
@@ -274,10 +273,8 @@ class Lab:
         return await self._caller.call(Call("GradeFormulas", request, lambda reply: read_report(reply.report, answers)))
 
     async def close(self) -> None:
-        """Closes the connection, and ends a server that belongs to it. The session stays until it expires."""
+        """Closes the connection. The session stays until it expires, and a server on this machine runs on."""
         await self._caller.close()
-        if self._server is not None:
-            self._server.close()
 
     async def __aenter__(self) -> Lab:
         return self
@@ -302,14 +299,14 @@ def server_info(caller: Caller) -> Call[ServerInfo]:
     return Call("GetServerInfo", request, lambda reply: read_server(reply, caller.address), is_repeatable=False)
 
 
-async def open_lab(caller: Caller, session: str | None, server: Any = None) -> Lab:
+async def open_lab(caller: Caller, session: str | None) -> Lab:
     """A lab on a server that answers, in a fresh session or in the one of that name, which is made if there is none.
 
     Raises:
         Error: no server answers, or it refuses the session.
     """
     try:
-        await caller.call(server_info(caller))
+        caller.server_version = (await caller.call(server_info(caller))).version
         id = session.removeprefix("sessions/") if session else new_id("lab-")
         request = pb.CreateSessionRequest(session_id=id, request_id=new_id())
         try:
@@ -320,4 +317,4 @@ async def open_lab(caller: Caller, session: str | None, server: Any = None) -> L
     except Error:
         await caller.close()
         raise
-    return Lab(caller, name, server)
+    return Lab(caller, name)

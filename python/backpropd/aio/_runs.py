@@ -23,6 +23,7 @@ class Run:
         self._run = run
         self._progress = progress
         self._is_read = False
+        self._is_live = False
         self._reading: AsyncGenerator[Any, None] | None = None
         self._given: weakref.ref[AsyncGenerator[Any, None]] | None = None
 
@@ -59,6 +60,9 @@ class Run:
         reading = self._reading or (self._given() if self._given is not None else None)
         if reading is not None:
             await reading.aclose()
+        while self._is_live:
+            # Its loop was left, and its generator is on its way to the end.
+            await self._caller.pause()
 
     def _start(self) -> AsyncGenerator[Step, None]:
         if self._is_read:
@@ -78,6 +82,7 @@ class Run:
     async def _messages(self) -> AsyncGenerator[Any, None]:
         """The metrics of the run, message by message, across a broken connection."""
         run = self._run
+        self._is_live = True
         stream = self._caller.stream(run.call)
         try:
             while not run.is_over:
@@ -97,6 +102,7 @@ class Run:
                 await self._leave(stream)
             await stream.aclose()
             self._progress.close()
+            self._is_live = False
 
     async def _leave(self, stream: Any) -> None:
         """Stops the run, and notes the steps that it took ahead of the reader."""
