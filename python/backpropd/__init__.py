@@ -50,6 +50,7 @@ from ._results import (
     Explanation,
     GradientCheck,
     ModelInfo,
+    RunInfo,
     ServerInfo,
     SessionInfo,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "Result",
     "Rows",
     "Run",
+    "RunInfo",
     "ServerInfo",
     "SessionInfo",
     "Spec",

@@ -87,7 +87,7 @@ def read_target(
     default = 443 if is_encrypted else 50051
     address = f"[{host}]:{port or default}" if ":" in host else f"{host}:{port or default}"
     # An empty token is none, whatever the environment says.
-    token = _token(token if token is not None else os.environ.get("BACKPROPD_TOKEN"))
+    token = _token(token if token is not None else _token_of_environment())
     if not is_encrypted and (ca is not None or certificate is not None):
         raise InvalidAddress(f"certificates are for https, and this address is plain http: use https://{address}")
     if not is_encrypted and token and not _is_loopback(address):
@@ -100,9 +100,23 @@ def read_target(
         address=address,
         is_encrypted=is_encrypted,
         token=token,
-        authorities=ca if isinstance(ca, bytes) or ca is None else Path(ca).read_bytes(),
-        certificate=None if certificate is None else (Path(certificate[0]).read_bytes(), Path(certificate[1]).read_bytes()),
+        authorities=ca if isinstance(ca, bytes) or ca is None else _read("ca", ca),
+        certificate=None if certificate is None else (_read("certificate", certificate[0]), _read("its key", certificate[1])),
     )
+
+
+def _token_of_environment() -> str | None:
+    """The token that the command line would use."""
+    token = os.environ.get("BACKPROPD_TOKEN")
+    file = os.environ.get("BACKPROPD_TOKEN_FILE")
+    return token if token or not file else _read("the token of BACKPROPD_TOKEN_FILE", file).decode("utf-8", "replace")
+
+
+def _read(what: str, file: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise InvalidAddress(f"{what} cannot be read: {error}") from None
 
 
 def _token(token: str | None) -> str | None:

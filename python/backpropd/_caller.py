@@ -79,8 +79,10 @@ class Caller:
         """Waits before a call that failed with `error` is sent again."""
         time.sleep(seconds)
         if is_broken_connection(error):
-            with contextlib.suppress(grpc.FutureTimeoutError):
-                grpc.channel_ready_future(self._channel).result(timeout=RECONNECT_SECONDS)
+            # Any answer will do. grpc's own way to wait starts a thread, which complains when the channel is closed.
+            with contextlib.suppress(grpc.RpcError):
+                probe = self._stub("GetServerInfo")
+                probe(pb.GetServerInfoRequest(), timeout=RECONNECT_SECONDS, wait_for_ready=True, metadata=self._metadata)
 
     def pause(self) -> None:
         """Lets others run for a moment."""

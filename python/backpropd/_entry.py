@@ -31,7 +31,7 @@ def connect(
 
     Args:
         url: "https://lab.uni.edu:50051", or "host:port" for plain http.
-        token: Your token; default the variable BACKPROPD_TOKEN. It is sent over https, or to this machine.
+        token: Your token; default that of BACKPROPD_TOKEN or BACKPROPD_TOKEN_FILE. It is sent over https, or to this machine.
         ca: Certificate authorities to trust, as a path or as PEM; default the variable BACKPROPD_CA, else gRPC's own.
         certificate: Paths of your certificate and its key, if the server identifies its clients by them.
         session: Name of a session to use, which is made if there is none; default a fresh one.

@@ -254,3 +254,11 @@ class History:
         run = _Metrics()
         self._runs.append(run)
         return run
+
+
+def read_history(reply: Any) -> History:
+    """The metrics of a GetRunResponse."""
+    history = History()
+    history._start().add(reply.metrics)
+    history.held_out.extend(map(read_held_out, reply.held_out))
+    return history

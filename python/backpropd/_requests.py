@@ -129,7 +129,7 @@ def biases(arrays: list[tuple[Array, Array | None]]) -> Layers:
     return Layers("b", found, "a layer has a bias only if the model was made with bias=True")
 
 
-def gradient_set(spec: Spec, dW: Any, db: Any, weight: float | None) -> Any:
+def gradient_set(dW: Any, db: Any, weight: float | None) -> Any:
     """The gradient of all parameters, as ApplyGradients takes it."""
     tensors = []
     for name, given in (("dW", dW), ("db", db)):

@@ -68,6 +68,26 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class RunInfo:
+    """A run of training, in progress or ended."""
+
+    name: str
+    """"sessions/{session}/models/{model}/runs/{run}"."""
+    request_id: str
+    state: str
+    """"running", "finished", "stopped", "diverged" and so on."""
+    first_step: int
+    """The model's step before the run's first update."""
+    planned_steps: int
+    steps_done: int
+    last_loss: float | None
+    """Loss of the last step, before its update; None before the first one."""
+    started: datetime
+    ended: datetime | None
+    """None while it is in progress."""
+
+
+@dataclass(frozen=True)
 class Applied:
     """One step taken with given gradients."""
 
@@ -253,6 +273,21 @@ def read_model(model: Any) -> ModelInfo:
         training=model.training,
         access=pb.ACCESS.word(model.access),
         durable_step=model.durable_step if model.HasField("durable_step") else None,
+    )
+
+
+def read_run(run: Any) -> RunInfo:
+    """The run that a reply describes."""
+    return RunInfo(
+        name=run.name,
+        request_id=run.request_id,
+        state=pb.RUN_STATE.word(run.state),
+        first_step=run.first_step,
+        planned_steps=run.planned_steps,
+        steps_done=run.steps_done,
+        last_loss=run.last_loss if run.HasField("last_loss") else None,
+        started=_time(run.start_time),
+        ended=_time(run.end_time) if run.HasField("end_time") else None,
     )
 
 

@@ -60,6 +60,8 @@ def read_error(raised: Any, address: str, method: str = "", version: str = "") -
         fields[violation.field] = f"{known}; {violation.description}" if known else violation.description
     delay = read["RetryInfo"].retry_delay if "RetryInfo" in read else None
     kind = REASONS.get(info.reason, Error)
+    if kind is MessageTooLarge:
+        message += ". Samples can be sent once, in pieces: pass data = lab.dataset(x, y) in place of x and y"
     if kind is UnknownMethod:
         message = _method_is_missing(method, address, version)
     return kind(

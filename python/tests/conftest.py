@@ -36,11 +36,13 @@ os.environ["BACKPROPD_BIN"] = program()
 class Server:
     """A server process on a free port."""
 
-    def __init__(self, *arguments: str, port: int = 0) -> None:
+    def __init__(self, *arguments: str, port: int = 0, cwd: Path | None = None) -> None:
         command = [program(), "serve", "--port", str(port), *(arguments or ("--ephemeral",))]
         # The server takes every variable that begins so for a setting.
         environment = {name: value for name, value in os.environ.items() if name != "BACKPROPD_BIN"}
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=cwd
+        )
         assert self.process.stdout is not None
         line = next((line for line in self.process.stdout if "listening on" in line), "")
         assert line, "the server did not start"

@@ -41,6 +41,7 @@ def test_a_network_is_trained_examined_and_saved(server, batch, tmp_path):
         assert (await net.check_gradients(x, y)).passed
         again = await lab.load(await net.save(tmp_path / "n.safetensors"))
         assert (await again.info()).weights_digest == (await net.info()).weights_digest
+        assert [len(await net.run_history(run)) for run in await net.runs()] == [5, 20]
         other = await net.copy()
         assert (await other.apply_gradients(g.dW, g.db)).step == 26
         assert await other.set_parameters([(g.W[i], g.b[i]) for i in (1, 2, 3)]) == 26

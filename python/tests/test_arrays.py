@@ -50,7 +50,9 @@ def test_booleans_are_0_and_1():
     np.testing.assert_array_equal(sent(BASE > 0), (BASE > 0).astype(float))
 
 
-def test_unsigned_integers_are_exact():
+def test_integers_beyond_float32_are_exact():
+    for kind in (np.int32, np.uint32, np.int64):
+        np.testing.assert_array_equal(sent(np.array([[2**24 + 1]], kind)), [[2.0**24 + 1]])
     np.testing.assert_array_equal(sent(np.array([[2**53, 2**32 + 1]], np.uint64)), [[2.0**53, 2.0**32 + 1]])
 
 

@@ -116,7 +116,9 @@ def test_a_missing_matplotlib_is_told(lab, monkeypatch):
 
 @pytest.mark.parametrize("has_tqdm", [True, False])
 def test_progress_is_shown_with_and_without_tqdm(lab, batch, capsys, monkeypatch, has_tqdm):
-    if not has_tqdm:
+    if has_tqdm:
+        pytest.importorskip("tqdm")
+    else:
         monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     lab.model([4, 3, 1], seed=1).fit(*batch, steps=300, progress=True)
     said = capsys.readouterr().err

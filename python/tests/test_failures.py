@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 
 import numpy as np
 import pytest
@@ -154,6 +155,42 @@ def test_a_run_that_stays_broken_ends_with_its_committed_steps():
         assert fake.calls.count("TrainBatch") == 2
         assert raised.value.steps_done == 2
         assert net.history.outcomes[-1].reason == "unreachable"
+
+
+def test_a_run_that_makes_progress_is_sent_again_as_often_as_it_breaks():
+    count = [0]
+
+    def train(request, context):
+        done = count[0]
+        count[0] += 1
+        yield from (started(step=done, planned=4 - done, resumed=done), progress(done + 1))
+        if done == 3:
+            yield completed()
+        else:
+            refuse(context, "UNAVAILABLE")
+
+    with Fake(TrainBatch=train) as fake, bp.connect(fake.address) as lab:
+        net = lab.model([2, 1])
+        assert [step.step for step in net.train(X, Y, steps=4)] == [1, 2, 3, 4]
+        assert count[0] == 4
+
+
+def test_no_error_shows_a_traceback_of_grpc(lab, batch):
+    net = lab.model([4, 3, 1])
+    net.delete()
+    for call in (
+        lambda: net.info(),
+        lambda: list(net.watch()),
+        lambda: net.fit(*batch),
+        lambda: lab.load(__file__),
+        lambda: net.save("net.safetensors"),
+    ):
+        with pytest.raises(bp.Error) as raised:
+            call()
+        text = "".join(traceback.format_exception(raised.type, raised.value, raised.tb))
+        assert "Rendezvous" not in text
+        assert "InactiveRpcError" not in text
+        assert type(raised.value) is not bp.Error
 
 
 def test_a_stream_without_an_end_is_an_error():

@@ -334,3 +334,34 @@ def test_a_model_is_deleted(lab):
     assert lab.models() == []
     with pytest.raises(bp.NotFound):
         net.info()
+
+
+def test_runs_are_listed_with_their_metrics(lab, batch):
+    net = lab.model([4, 3, 1], seed=3)
+    net.fit(*batch, steps=30, held_out=batch)
+    net.fit(*batch, steps=2)
+    newest, first = lab.network(net.name).runs()
+    assert (newest.steps_done, first.steps_done, first.state) == (2, 30, "finished")
+    assert first.ended >= first.started
+    history = net.run_history(first)
+    np.testing.assert_array_equal(history.losses, net.history.losses[:30])
+    assert len(history.held_out) == 30
+    assert first.last_loss == history.losses[-1]
+    assert len(net.run_history(newest.name)) == 2
+
+
+def test_a_step_with_a_sum_of_gradients_is_that_of_their_sum(lab, batch):
+    net = lab.model([4, 3, 1], seed=3)
+    other = net.copy()
+    g = net.gradients(*batch)
+    half = {layer: array / 2 for layer, array in g.dW.items()}
+    net.apply_gradients(g.dW)
+    other.apply_gradients(half, weight=0.5, further=[(half, None, 1.5)])
+    for layer in (1, 2):
+        np.testing.assert_allclose(other.W[layer], net.W[layer], rtol=1e-14)
+
+
+def test_more_samples_than_a_request_holds_are_refused_with_the_way(lab):
+    x = np.zeros((70_000, 128))
+    with pytest.raises(bp.MessageTooLarge, match=r"pass data = lab\.dataset\(x, y\) in place of x and y"):
+        lab.model([128, 1]).gradients(x, np.zeros(70_000))

@@ -16,7 +16,7 @@ from .._batch import batch_fields
 from .._calls import Call, identity, new_id, refuse_pickling
 from .._errors import Error
 from .._grading import GradientsReport
-from .._history import History
+from .._history import History, read_history
 from .._layers import NAMES, Layers
 from .._progress import Progress
 from .._results import (
@@ -24,10 +24,12 @@ from .._results import (
     Evaluation,
     GradientCheck,
     ModelInfo,
+    RunInfo,
     read_applied,
     read_check,
     read_evaluation,
     read_model,
+    read_run,
 )
 from .._run import TrainingRun
 from .._spec import Optimizer, Parameters, Schedule, Spec, parameter_messages, schedule_message, set_optimizer
@@ -354,11 +356,31 @@ class Network:
         finally:
             await messages.aclose()
 
+    async def runs(self) -> list[RunInfo]:
+        """The run in progress, if there is one, then the latest that have ended, newest first, of any client."""
+        request = pb.ListRunsRequest(model=self._name)
+        call = Call("ListRuns", request, lambda reply: [read_run(run) for run in reply.runs])
+        return await self._caller.call(call)
+
+    async def run_history(self, run: str | RunInfo) -> History:
+        """The metrics of a run, whichever client started it: of every step, or of every 2nd, 4th, 8th… of a long run.
+
+        Args:
+            run: One of `runs()`, or its name.
+
+        Raises:
+            NotFound: the server has forgotten it: the latest runs are in its memory.
+        """
+        name = run.name if isinstance(run, RunInfo) else run
+        return await self._caller.call(Call("GetRun", pb.GetRunRequest(name=name), read_history))
+
     async def apply_gradients(
         self,
         dW: Any,
         db: Any = None,
         *,
+        weight: float | None = None,
+        further: Sequence[tuple[Any, Any, float]] = (),
         learning_rate: float | None = None,
         expected_step: int | None = None,
         durability: str = "durable",
@@ -369,6 +391,8 @@ class Network:
         Args:
             dW: Gradients of the weights by layer, [nᵢ, nᵢ₋₁] each: a mapping or a list, such as `g.dW`.
             db: Gradients of the biases, [nᵢ] each; needed for every layer with a bias.
+            weight: Factor of these gradients; default 1.
+            further: More gradients, (dW, db, weight) each, with db=None without biases: the step uses the weighted sum.
             learning_rate: Learning rate of this step, in place of the optimizer's.
             expected_step: Refuse with StepMismatch if the model is not at this step.
             durability: "durable" (on disk) or "relaxed" (within a second).
@@ -376,7 +400,7 @@ class Network:
         """
         request = pb.ApplyGradientsRequest(
             model=self._name,
-            gradients=[_requests.gradient_set(self._spec, dW, db, None)],
+            gradients=[_requests.gradient_set(*given) for given in ((dW, db, weight), *further)],
             request_id=new_id(),
             durability=pb.DURABILITY.number("durability", durability),
             skip_digest=skip_digest,
