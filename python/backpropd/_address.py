@@ -19,7 +19,6 @@ OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", -1),
     # A broken connection is restored within the time of a retry.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.use_local_subchannel_pool", 1),
 ]
