@@ -49,21 +49,13 @@ class Caller:
         Raises:
             Error: the server's refusal, or the failure to reach it.
         """
-        stub = self._stubs.get(call.name) or self._stub(call.name)
-        if self._process != os.getpid():
-            check_process(self._process, self.address)
-        try:
-            reply = stub(call.request, timeout=self.timeout, metadata=self._metadata)
-        except grpc.RpcError as raised:
-            error = self._error(raised, call.name)
-        else:
-            return call.read(reply)
-        return self._repeat(call, lambda: stub(call.request, timeout=self.timeout, metadata=self._metadata), error)
+        stub = self._stub(call.name)
+        return self._repeat(call, lambda: stub(call.request, timeout=self.timeout, metadata=self._metadata))
 
     def upload(self, call: Call[T], pieces: Callable[[], Iterable[bytes]]) -> T:
         """The result of a call that sends a stream of encoded messages; `pieces` makes them each time that they are sent."""
         stub = self._stub(call.name)
-        return self._repeat(call, lambda: stub(iter(pieces()), metadata=self._metadata), None)
+        return self._repeat(call, lambda: stub(iter(pieces()), metadata=self._metadata))
 
     def stream(self, call: Call[Any]) -> Generator[Any, None, None]:
         """The messages of a reply that is a stream; leaving the iterator cancels the call. It is not sent again."""
@@ -94,22 +86,24 @@ class Caller:
         if self._process == os.getpid():
             self._channel.close()
 
-    def _repeat(self, call: Call[T], send: Callable[[], Any], error: Error | None) -> T:
-        repeats = Repeats(call.is_repeatable)
+    def _repeat(self, call: Call[T], send: Callable[[], Any]) -> T:
+        repeats = None
         while True:
-            if error is not None:
-                self.wait(repeats.wait_after(error), error)
             try:
                 reply = send()
             except grpc.RpcError as raised:
                 error = self._error(raised, call.name)
+            except ValueError:
+                # grpc's answer when another thread has closed the connection.
+                self._check_open()
+                raise
             else:
                 return call.read(reply)
+            repeats = repeats or Repeats(call.is_repeatable)
+            self.wait(repeats.wait_after(error), error)
 
     def _stub(self, name: str) -> Any:
-        check_process(self._process, self.address)
-        if self._is_closed:
-            raise Error(f"the connection to {self.address} is closed")
+        self._check_open()
         stub = self._stubs.get(name)
         if stub is None:
             method = pb.METHODS[name]
@@ -124,6 +118,12 @@ class Caller:
             stub = make(method.path, request_serializer=encode, response_deserializer=method.reply.FromString)
             self._stubs[name] = stub
         return stub
+
+    def _check_open(self) -> None:
+        if self._process != os.getpid():
+            check_process(self._process, self.address)
+        if self._is_closed:
+            raise Error(f"the connection to {self.address} is closed") from None
 
     def _error(self, raised: Any, name: str) -> Error:
         return read_error(raised, self.address, name, self.server_version)

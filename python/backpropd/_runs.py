@@ -60,6 +60,7 @@ class Run:
         """Stops the run after the step in progress, and waits for its end."""
         self._is_read = True
         reading = self._reading or (self._given() if self._given is not None else None)
+        self._reading = None
         if reading is not None:
             reading.close()
         while self._is_live:

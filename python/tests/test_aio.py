@@ -42,10 +42,28 @@ def test_a_network_is_trained_examined_and_saved(server, batch, tmp_path):
         again = await lab.load(await net.save(tmp_path / "n.safetensors"))
         assert (await again.info()).weights_digest == (await net.info()).weights_digest
         assert [len(await net.run_history(run)) for run in await net.runs()] == [5, 20]
+        x_classes = np.array([0, 1, 0, 1, 1, 0])
+        classifier = await lab.model([4, 2], loss="cross_entropy")
+        assert (await classifier.predict_classes(x)).shape == x_classes.shape
+        assert (await classifier.predict_proba(x)).shape == (6, 2)
+        assert (await classifier.evaluate(x, x_classes, per_sample_loss=True)).losses.shape == (6,)
+        await classifier.delete()
+        with pytest.raises(bp.StepMismatch):
+            await net.apply_gradients(g.dW, g.db, expected_step=7, learning_rate=1.0)
+        with pytest.raises(bp.StepMismatch):
+            await net.set_parameters([(g.W[i], g.b[i]) for i in (1, 2, 3)], expected_step=7)
+        short = await net.gradients(x, y, include=["dW"])
+        await net.fit(x, y, steps=1)
+        with pytest.raises(bp.Error, match="the model is at step 26 now"):
+            await short.check(dW=short.dW)
+        with pytest.raises(bp.Error, match="call net.gradients"):
+            await short.explain("dW1", 1, 1)
         other = await net.copy()
-        assert (await other.apply_gradients(g.dW, g.db)).step == 26
-        assert await other.set_parameters([(g.W[i], g.b[i]) for i in (1, 2, 3)]) == 26
+        assert (await other.apply_gradients(g.dW, g.db)).step == 27
+        assert await other.set_parameters([(g.W[i], g.b[i]) for i in (1, 2, 3)]) == 27
         assert (await other.update(learning_rate=0.5)).optimizer == bp.SGD(0.5)
+        other_way = {"optimizer": bp.SGD(0.25), "schedule": bp.StepSchedule(9), "clip_norm": 1.0, "reduction": "sum"}
+        assert (await other.update(**other_way)).optimizer == bp.SGD(0.25)
         await other.delete()
         data = await lab.dataset(x, y)
         assert (await net.gradients(data)).loss == (await net.gradients(x, y)).loss
@@ -151,7 +169,52 @@ def test_nothing_connected_is_pickled(server):
     async def body(lab):
         with pytest.raises(TypeError, match="bp.connect"):
             pickle.dumps(lab)
-        with pytest.raises(TypeError, match="bp.connect"):
-            pickle.dumps(await lab.model([2, 1]))
+        net = await lab.model([2, 1])
+        assert "2-1" in repr(net)
+        assert "Lab(" in repr(lab)
+        assert "2-1" not in net._repr_html_()
+        run = net.train([[1.0, 2.0]], [[1.0]])
+        for connected in (net, await net.gradients([[1.0, 2.0]], [[1.0]]), run):
+            with pytest.raises(TypeError, match="holds a connection"):
+                pickle.dumps(connected)
+        await run.finish()
+        with pytest.raises(bp.Error, match="have been read"):
+            aiter(run)
+        with pytest.raises(bp.NotFound):
+            await (await _deleted(net)).save("never.safetensors")
+        with pytest.warns(RuntimeWarning, match="takes no step"):
+            net.train([[1.0, 2.0]], [[1.0]])
+
+    in_lab(server.address, body)
+
+
+async def _deleted(net):
+    await net.delete()
+    return net
+
+
+def test_a_comparison_network_and_a_session_by_name(server, batch):
+    async def body(lab):
+        compare = {"access": "compare_only", "compare": batch, "compare_tolerance": 1e-6}
+        net = await lab.model([4, 3, 1], seed=9, name="c", parameters=None, **compare)
+        assert not (await net.grade_gradients(*batch, delta=batch[1])).is_right
+        async with await bp.aio.connect(server.address, session=lab.session) as again:
+            assert (await again.network("c")).name == net.name
+        with pytest.raises(bp.AlreadyExists):
+            await lab.model([1, 1], name="c")
+
+    in_lab(server.address, body)
+
+
+def test_the_end_of_a_process_of_tasks_closes_its_runs(server, batch):
+    """A loop that is left without a word is closed by the event loop."""
+
+    async def body(lab):
+        net = await lab.model([4, 8, 1], learning_rate=1e-9)
+        async for _ in net.train(*batch, steps=50_000_000):
+            break
+        while not net.history.outcomes:
+            await asyncio.sleep(0.001)
+        assert not (await net.info()).training
 
     in_lab(server.address, body)

@@ -100,15 +100,20 @@ def test_a_server_of_another_version_is_told_by_name():
 
 def test_a_server_that_says_unknown_method_is_told_alike():
     missing = failing(9, "UNIMPLEMENTED", details("UNKNOWN_METHOD"))
-    with Fake(Gradients=missing) as fake, bp.connect(fake.address) as lab:
-        with pytest.raises(bp.UnknownMethod, match=r"backpropd 9\.9\.9 and has no Gradients"):
-            lab.model([2, 1]).gradients(X, Y)
+    with (
+        Fake(Gradients=missing) as fake,
+        bp.connect(fake.address) as lab,
+        pytest.raises(bp.UnknownMethod, match=r"backpropd 9\.9\.9 and has no Gradients"),
+    ):
+        lab.model([2, 1]).gradients(X, Y)
 
 
 def test_another_kind_of_server_is_told():
-    with Fake(GetServerInfo=failing(9, "UNIMPLEMENTED")) as fake:
-        with pytest.raises(bp.WrongServer, match="no backpropd"):
-            bp.connect(fake.address)
+    with (
+        Fake(GetServerInfo=failing(9, "UNIMPLEMENTED")) as fake,
+        pytest.raises(bp.WrongServer, match="no backpropd"),
+    ):
+        bp.connect(fake.address)
 
 
 def started(step=0, planned=4, resumed=0):
@@ -179,7 +184,7 @@ def test_no_error_shows_a_traceback_of_grpc(lab, batch):
     net = lab.model([4, 3, 1])
     net.delete()
     for call in (
-        lambda: net.info(),
+        net.info,
         lambda: list(net.watch()),
         lambda: net.fit(*batch),
         lambda: lab.load(__file__),
@@ -194,9 +199,12 @@ def test_no_error_shows_a_traceback_of_grpc(lab, batch):
 
 
 def test_a_stream_without_an_end_is_an_error():
-    with Fake(TrainBatch=lambda request, context: iter([started()])) as fake, bp.connect(fake.address) as lab:
-        with pytest.raises(bp.Error, match="ended before its outcome"):
-            lab.model([2, 1]).fit(X, Y)
+    with (
+        Fake(TrainBatch=lambda request, context: iter([started()])) as fake,
+        bp.connect(fake.address) as lab,
+        pytest.raises(bp.Error, match="ended before its outcome"),
+    ):
+        lab.model([2, 1]).fit(X, Y)
 
 
 def test_an_event_of_a_later_server_is_ignored():
@@ -235,9 +243,12 @@ def test_a_prediction_belongs_to_one_step():
         outputs = pb.Tensor(shape=[request.inputs.shape[0], 1], raw=bytes(8 * request.inputs.shape[0]), dtype=2)
         return pb.PredictResponse(outputs=outputs, weights_digest=str(count[0]))
 
-    with Fake(Predict=predict) as fake, bp.connect(fake.address) as lab:
-        with pytest.raises(bp.Error, match="trained between the parts of this prediction"):
-            lab.model([2, 1]).predict(np.zeros((600_000, 2)))
+    with (
+        Fake(Predict=predict) as fake,
+        bp.connect(fake.address) as lab,
+        pytest.raises(bp.Error, match="trained between the parts of this prediction"),
+    ):
+        lab.model([2, 1]).predict(np.zeros((600_000, 2)))
 
 
 def test_a_call_ends_at_its_time_limit():
@@ -245,9 +256,12 @@ def test_a_call_ends_at_its_time_limit():
         threading.Event().wait(1)
         return pb.GetModelResponse()
 
-    with Fake(GetModel=slow) as fake, bp.connect(fake.address, timeout=0.2) as lab:
-        with pytest.raises(bp.Deadline, match="GetModel"):
-            lab.model([2, 1]).info()
+    with (
+        Fake(GetModel=slow) as fake,
+        bp.connect(fake.address, timeout=0.2) as lab,
+        pytest.raises(bp.Deadline, match="GetModel"),
+    ):
+        lab.model([2, 1]).info()
 
 
 def test_a_killed_server_that_returns_continues_the_run(tmp_path):

@@ -216,3 +216,21 @@ def test_a_network_for_comparison_alone_shows_nothing_and_grades(lab, batch):
     report = net.grade_gradients(*batch, dW=[g.dW[1], g.dW[2] + 1])
     assert [result.verdict for result in report.values()] == ["correct", "incorrect"]
     assert report.tries_left is not None
+
+
+def test_a_lab_that_another_thread_closes_says_so(server):
+    lab = bp.connect(server.address)
+    net = lab.model([2, 1])
+    net.info()
+
+    def closing(*_, **__):
+        lab.close()
+        raise ValueError("Cannot invoke RPC on closed channel!")
+
+    lab._caller._stubs["GetModel"] = closing
+    with pytest.raises(bp.Error, match="is closed"):
+        net.info()
+    lab._caller._is_closed = False
+    lab._caller._stubs["GetModel"] = lambda *_, **__: int("no number")
+    with pytest.raises(ValueError, match="no number"):
+        net.info()

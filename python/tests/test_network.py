@@ -365,3 +365,74 @@ def test_more_samples_than_a_request_holds_are_refused_with_the_way(lab):
     x = np.zeros((70_000, 128))
     with pytest.raises(bp.MessageTooLarge, match=r"pass data = lab\.dataset\(x, y\) in place of x and y"):
         lab.model([128, 1]).gradients(x, np.zeros(70_000))
+
+
+def test_a_run_is_read_step_by_step_and_closed(lab, batch):
+    net = lab.model([4, 8, 1], seed=1, learning_rate=1e-9)
+    run = net.train(*batch, steps=50_000_000)
+    assert next(run).step == 1
+    assert next(run).step == 2
+    run.close()
+    assert run.outcome.reason == "stopped"
+    assert run.outcome.step == net.step
+    with pytest.raises(bp.Error, match="have been read"):
+        iter(run)
+    untouched = net.train(*batch)
+    untouched.close()
+    assert untouched.outcome is None
+    step = next(net.train(*batch, steps=3))
+    assert (step.epoch, step.learning_rate, step.is_finite, step.accuracy) == (1, 1e-9, True, None)
+    assert step.gradient_norm > 0
+
+
+def test_another_thread_can_close_a_run_that_is_left(lab, batch):
+    net = lab.model([4, 8, 1], seed=1, learning_rate=1e-9)
+    run = net.train(*batch, steps=50_000_000)
+    for _ in run:
+        break
+    run.close()
+    assert run.outcome.reason == "stopped"
+    assert not net.info().training
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(lab, tmp_path):
+    net = lab.model([4, 3, 1])
+    with pytest.raises(FileNotFoundError):
+        net.save(tmp_path / "none" / "net.safetensors")
+    net.delete()
+    with pytest.raises(bp.NotFound):
+        net.save(tmp_path / "net.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_has_the_rights_of_other_files(lab, tmp_path):
+    net = lab.model([4, 3, 1])
+    other = tmp_path / "other"
+    other.write_text("")
+    assert net.save(tmp_path / "net.safetensors").stat().st_mode == other.stat().st_mode
+
+
+def test_a_run_can_go_on_without_its_client(lab, batch):
+    net = lab.model([4, 3, 1], seed=3)
+    history = net.fit(*batch, steps=4, on_disconnect="continue", durability="relaxed", metrics_every=3, expected_step=0)
+    assert history.steps.tolist() == [1, 3, 4]
+    with pytest.raises(bp.StepMismatch):
+        net.fit(*batch, expected_step=0)
+    assert net.stop() == 4
+    assert net.apply_gradients([np.ones((3, 4)), np.ones((1, 3))], learning_rate=0.1, skip_digest=True).weights_digest == ""
+    with pytest.raises(bp.StepMismatch):
+        net.set_parameters([np.ones((3, 4)), np.ones((1, 3))], expected_step=0)
+
+
+def test_an_update_of_schedule_alone(lab):
+    net = lab.model([2, 1], optimizer="adamw")
+    assert net.update(schedule=bp.ConstantSchedule(3)).schedule == bp.ConstantSchedule(3)
+    assert net.update(learning_rate=0.5).optimizer == bp.AdamW(0.5)
+    with pytest.raises(bp.InvalidRequest):
+        net.update(optimizer=bp.SGD(0.1))
+
+
+def test_held_out_rows_are_evaluated_every_so_many_steps(lab, batch):
+    net = lab.model([4, 3, 1], seed=3)
+    net.fit(*batch, steps=10, held_out=batch, held_out_every_steps=4)
+    assert [held_out.step for held_out in net.history.held_out] == [4, 8, 10]
