@@ -114,7 +114,8 @@ class Lab:
             dtype=dtype,
             relu_at_zero=relu_at_zero,
         )
-        request = pb.CreateModelRequest(
+        request = pb.build(
+            "CreateModelRequest",
             session=self._session,
             model_id=name or new_id("m-"),
             spec=spec,
@@ -125,8 +126,7 @@ class Lab:
         )
         if compare is not None:
             request.compare.CopyFrom(pb.CompareTerms(**batch_fields(_spec.read_spec(spec), *compare)))
-            if compare_tolerance is not None:
-                request.compare.relative_tolerance = compare_tolerance
+            pb.put(request.compare, "relative_tolerance", compare_tolerance)
         return Network(self._caller, self._caller.call(Call("CreateModel", request, _model_of)))
 
     def network(self, name: str) -> Network:
@@ -269,8 +269,12 @@ class Lab:
             reveal: "verdict", "mistake", "hints" or "reference": how much the report says.
             student: Name of the student, for the report and its receipt.
         """
-        request = pb.GradeFormulasRequest(
-            assignment=assignment, answers=answers, reveal=pb.REVEAL.number("reveal", reveal), student=student
+        request = pb.build(
+            "GradeFormulasRequest",
+            assignment=assignment,
+            answers=answers,
+            reveal=pb.REVEAL.number("reveal", reveal),
+            student=student,
         )
         return self._caller.call(Call("GradeFormulas", request, lambda reply: read_report(reply.report, answers)))
 

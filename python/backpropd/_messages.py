@@ -68,6 +68,47 @@ def __getattr__(name: str) -> Any:
     return found
 
 
+def build(name: str, **fields: Any) -> Any:
+    """The message of this name with these fields; those that are None stay unset.
+
+    Raises:
+        TypeError: a field has a value of another type; the message names it.
+        ValueError: a number is out of range, likewise.
+    """
+    kind = __getattr__(name) if name not in globals() else globals()[name]
+    try:
+        return kind(**fields)
+    except (TypeError, ValueError):
+        for field, value in fields.items():
+            try:
+                kind(**{field: value})
+            except (TypeError, ValueError) as error:
+                raise _misfit(field, value, error) from None
+        raise
+
+
+def put(message: Any, field: str, value: Any) -> None:
+    """Sets a field of a message, unless the value is None.
+
+    Raises:
+        TypeError: the value is of another type; the message names the field.
+        ValueError: the number is out of range, likewise.
+    """
+    if value is None:
+        return
+    try:
+        setattr(message, field, value)
+    except (TypeError, ValueError) as error:
+        raise _misfit(field, value, error) from None
+
+
+def _misfit(field: str, value: object, error: Exception) -> Exception:
+    text = repr(value)
+    shown = text if len(text) <= 60 else text[:59] + "…"
+    kind = ValueError if isinstance(error, ValueError) else TypeError
+    return kind(f"{field} is {shown}: {error}")
+
+
 class Words:
     """The values of an enum as words: LOSS_HALF_SQUARED_ERROR is "half_squared_error"."""
 

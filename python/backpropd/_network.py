@@ -153,10 +153,8 @@ class Network:
         """
         samples = batch_fields(self._spec, matrix("x", x), y)
         request = pb.CheckGradientsRequest(model=self._name, max_entries_per_tensor=max_entries_per_tensor or 0, **samples)
-        if step_size is not None:
-            request.step_size = step_size
-        if tolerance is not None:
-            request.tolerance = tolerance
+        pb.put(request, "step_size", step_size)
+        pb.put(request, "tolerance", tolerance)
         return self._caller.call(Call("CheckGradients", request, read_check))
 
     def predict(self, x: Any) -> Array:
@@ -407,10 +405,8 @@ class Network:
             durability=pb.DURABILITY.number("durability", durability),
             skip_digest=skip_digest,
         )
-        if learning_rate is not None:
-            request.learning_rate = learning_rate
-        if expected_step is not None:
-            request.expected_step = expected_step
+        pb.put(request, "learning_rate", learning_rate)
+        pb.put(request, "expected_step", expected_step)
         return self._caller.call(Call("ApplyGradients", request, read_applied))
 
     def set_parameters(self, parameters: Parameters, *, expected_step: int | None = None) -> int:
@@ -421,8 +417,7 @@ class Network:
             expected_step: Refuse with StepMismatch if the model is not at this step.
         """
         request = pb.SetParametersRequest(model=self._name, parameters=parameter_messages(parameters), request_id=new_id())
-        if expected_step is not None:
-            request.expected_step = expected_step
+        pb.put(request, "expected_step", expected_step)
         return self._caller.call(Call("SetParameters", request, lambda reply: int(reply.step)))
 
     def update(
@@ -449,13 +444,13 @@ class Network:
             paths.append(set_optimizer(request.spec, optimizer, learning_rate))
         elif learning_rate is not None:
             field = type(self._spec.optimizer).__name__.lower()
-            getattr(request.spec, field).learning_rate = learning_rate
+            pb.put(getattr(request.spec, field), "learning_rate", learning_rate)
             paths.append(f"{field}.learning_rate")
         if schedule is not None:
             request.spec.schedule.CopyFrom(schedule_message(schedule))
             paths.append("schedule")
         if clip_norm is not None:
-            request.spec.clip_norm = clip_norm
+            pb.put(request.spec, "clip_norm", clip_norm)
             paths.append("clip_norm")
         if reduction is not None:
             request.spec.reduction = pb.REDUCTION.number("reduction", reduction)

@@ -77,12 +77,10 @@ def grade_gradients(
     request = pb.GradeGradientsRequest(submitted=tensors, **target, **samples)
     if isinstance(tolerance, str):
         request.tolerance = pb.TOLERANCE.number("tolerance", tolerance)
-    elif tolerance is not None:
-        request.relative_tolerance = tolerance
-    if learning_rate is not None:
-        request.learning_rate = learning_rate
-    if dataset_size is not None:
-        request.dataset_size = dataset_size
+    else:
+        pb.put(request, "relative_tolerance", tolerance)
+    pb.put(request, "learning_rate", learning_rate)
+    pb.put(request, "dataset_size", dataset_size)
     return Call("GradeGradients", request, read_gradients_report, is_repeatable="inline" in target)
 
 
@@ -91,7 +89,8 @@ def explain(
 ) -> Call[tuple[Explanation, str]]:
     """Explain; also returns the digest of the weights used."""
     quantity, layer = parse_key(entry)
-    request = pb.ExplainRequest(
+    request = pb.build(
+        "ExplainRequest",
         quantity=quantity,
         layer=layer,
         row=row,
@@ -170,9 +169,10 @@ def train(
     if steps is not None and epochs is not None:
         raise ValueError(f"steps is {steps} and epochs is {epochs}: give one of them")
     for name, count in (("steps", steps), ("epochs", epochs)):
-        if count is not None and count < 1:
+        if isinstance(count, (int, float)) and count < 1:
             raise ValueError(f"{name} is {count}: it is at least 1")
-    request = pb.TrainBatchRequest(
+    request = pb.build(
+        "TrainBatchRequest",
         model=model,
         steps=steps or 0,
         epochs=epochs or 0,
@@ -182,18 +182,15 @@ def train(
         on_disconnect=pb.ON_DISCONNECT.number("on_disconnect", on_disconnect),
         **batch_fields(spec, x, y),
     )
-    for name, value in (
-        ("shuffle_seed", shuffle_seed),
-        ("learning_rate", learning_rate),
-        ("expected_step", expected_step),
-    ):
-        if value is not None:
-            setattr(request, name, value)
+    pb.put(request, "shuffle_seed", shuffle_seed)
+    pb.put(request, "learning_rate", learning_rate)
+    pb.put(request, "expected_step", expected_step)
     if held_out is not None:
         samples = (held_out,) if isinstance(held_out, (Dataset, Rows)) else tuple(held_out)
         if len(samples) > 2:
             raise InvalidArray(f"held_out has {len(samples)} parts: it is the tuple (x, y), or rows of a dataset")
-        evaluation = pb.HeldOut(
+        evaluation = pb.build(
+            "HeldOut",
             every_steps=held_out_every_steps or 0,
             every_epochs=held_out_every_epochs or 0,
             patience=patience or 0,
@@ -238,7 +235,8 @@ class Upload:
     def __init__(self, session: str, x: Any, y: Any, name: str | None, classes: int | None, standardization: Any) -> None:
         self._x = matrix("x", x)
         rows = len(self._x)
-        self._header = pb.DatasetHeader(
+        self._header = pb.build(
+            "DatasetHeader",
             session=session,
             dataset_id=name or new_id("d-"),
             rows=rows,

@@ -101,11 +101,13 @@ class Run:
                     self._caller.wait(run.recover(error), error)
                     stream = self._caller.stream(run.call)
         finally:
-            if not run.is_over:
-                self._leave(stream)
-            stream.close()
-            self._progress.close()
-            self._is_live = False
+            try:
+                if not run.is_over:
+                    self._leave(stream)
+                stream.close()
+            finally:
+                self._progress.close()
+                self._is_live = False
 
     def _leave(self, stream: Any) -> None:
         """Stops the run, and notes the steps that it took ahead of the reader."""

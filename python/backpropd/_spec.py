@@ -161,7 +161,7 @@ def spec_message(
     Raises:
         ValueError: a word or the sizes are none; the message says what they may be.
     """
-    if isinstance(sizes, (str, bytes)) or len(sizes) < 2 or isinstance(sizes[0], Layer):
+    if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__len__") or len(sizes) < 2 or isinstance(sizes[0], Layer):
         raise ValueError(
             f"sizes is {sizes!r}: give the number of features, then the units of each layer, such as [4, 3, 2, 1]; in place "
             "of units there may be a bp.Layer(…)"
@@ -179,7 +179,8 @@ def spec_message(
         else:
             layer = Layer(size, activation[number], bias, init)
         layers.append(_layer_message(layer))
-    spec = pb.ModelSpec(
+    spec = pb.build(
+        "ModelSpec",
         input_size=sizes[0],
         layers=layers,
         loss=pb.LOSS.number("loss", loss),
@@ -207,13 +208,12 @@ def _relu_at_zero(slope: int) -> int:
 
 
 def _layer_message(layer: Layer) -> Any:
-    message = pb.Layer(units=layer.units, bias=layer.bias)
+    message = pb.build("Layer", units=layer.units, bias=layer.bias)
     if layer.activation is not None:
         message.activation = pb.ACTIVATION.number("activation", layer.activation)
     if layer.init is not None:
         message.init = pb.INIT.number("init", layer.init)
-    if layer.leaky_relu_slope is not None:
-        message.leaky_relu_slope = layer.leaky_relu_slope
+    pb.put(message, "leaky_relu_slope", layer.leaky_relu_slope)
     return message
 
 
@@ -230,9 +230,8 @@ def set_optimizer(spec: Any, optimizer: str | Optimizer, learning_rate: float | 
     message = getattr(spec, name)
     message.SetInParent()
     for field in fields(optimizer):
-        setattr(message, field.name, getattr(optimizer, field.name))
-    if learning_rate is not None:
-        message.learning_rate = learning_rate
+        pb.put(message, field.name, getattr(optimizer, field.name))
+    pb.put(message, "learning_rate", learning_rate)
     return name
 
 

@@ -381,3 +381,35 @@ def test_ctrl_c_stops_the_run_and_the_server_lives(server):
     assert run.stdout == "interrupted False stopped True\n", run.stderr
     with bp.connect(server.address, session="interrupted") as lab:
         assert 10 <= lab.network("net").step < 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda lab, net: lab.model([4.5, 1]), "input_size is 4.5: "),
+        (lambda lab, net: lab.model([4, "3"]), "units is '3': "),
+        (lambda lab, net: lab.model([4, 1], seed="a"), "seed is 'a': "),
+        (lambda lab, net: lab.model([4, 1], seed=2**70), "seed is 1180591620717411303424: "),
+        (lambda lab, net: lab.model([4, 1], learning_rate="x"), "learning_rate is 'x': "),
+        (lambda lab, net: lab.model([4, 1], optimizer=bp.Adam(beta1="x")), "beta1 is 'x': "),
+        (lambda lab, net: lab.model([4, 1], name=5), "model_id is 5: "),
+        (lambda lab, net: lab.model(4), "sizes is 4: give the number of features"),
+        (lambda lab, net: net.fit(X, Y, steps="10"), "steps is '10': "),
+        (lambda lab, net: net.fit(X, Y, steps=2.5), "steps is 2.5: "),
+        (lambda lab, net: net.fit(X, Y, epochs=10**12), "epochs is 1000000000000: "),
+        (lambda lab, net: net.update(clip_norm="a"), "clip_norm is 'a': "),
+        (lambda lab, net: net.gradients(X, Y).explain("dW1", "a"), "row is 'a': "),
+        (lambda lab, net: lab.grade("hw-backprop", {"1.1": 3}), "answers is "),
+    ],
+    ids=range(14),
+)
+def test_a_value_of_another_type_is_told_with_its_name(lab, call, says):
+    with pytest.raises((TypeError, ValueError), match=f"^{says}"):
+        call(lab, lab.model([2, 1]))
+
+
+def test_numbers_of_numpy_are_numbers(lab):
+    net = lab.model(np.array([2, 1]), seed=np.int64(3), learning_rate=np.float32(0.5), clip_norm=np.float64(2))
+    net.fit(X, Y, steps=np.int64(3), batch_size=np.int32(2), learning_rate=np.float32(0.1))
+    assert net.step == 3
+    assert net.gradients(X, Y).explain("dW1", np.int64(1), np.int64(1)).step == 3

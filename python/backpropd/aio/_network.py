@@ -151,10 +151,8 @@ class Network:
         """
         samples = batch_fields(self._spec, matrix("x", x), y)
         request = pb.CheckGradientsRequest(model=self._name, max_entries_per_tensor=max_entries_per_tensor or 0, **samples)
-        if step_size is not None:
-            request.step_size = step_size
-        if tolerance is not None:
-            request.tolerance = tolerance
+        pb.put(request, "step_size", step_size)
+        pb.put(request, "tolerance", tolerance)
         return await self._caller.call(Call("CheckGradients", request, read_check))
 
     async def predict(self, x: Any) -> Array:
@@ -405,10 +403,8 @@ class Network:
             durability=pb.DURABILITY.number("durability", durability),
             skip_digest=skip_digest,
         )
-        if learning_rate is not None:
-            request.learning_rate = learning_rate
-        if expected_step is not None:
-            request.expected_step = expected_step
+        pb.put(request, "learning_rate", learning_rate)
+        pb.put(request, "expected_step", expected_step)
         return await self._caller.call(Call("ApplyGradients", request, read_applied))
 
     async def set_parameters(self, parameters: Parameters, *, expected_step: int | None = None) -> int:
@@ -419,8 +415,7 @@ class Network:
             expected_step: Refuse with StepMismatch if the model is not at this step.
         """
         request = pb.SetParametersRequest(model=self._name, parameters=parameter_messages(parameters), request_id=new_id())
-        if expected_step is not None:
-            request.expected_step = expected_step
+        pb.put(request, "expected_step", expected_step)
         return await self._caller.call(Call("SetParameters", request, lambda reply: int(reply.step)))
 
     async def update(
@@ -447,13 +442,13 @@ class Network:
             paths.append(set_optimizer(request.spec, optimizer, learning_rate))
         elif learning_rate is not None:
             field = type(self._spec.optimizer).__name__.lower()
-            getattr(request.spec, field).learning_rate = learning_rate
+            pb.put(getattr(request.spec, field), "learning_rate", learning_rate)
             paths.append(f"{field}.learning_rate")
         if schedule is not None:
             request.spec.schedule.CopyFrom(schedule_message(schedule))
             paths.append("schedule")
         if clip_norm is not None:
-            request.spec.clip_norm = clip_norm
+            pb.put(request.spec, "clip_norm", clip_norm)
             paths.append("clip_norm")
         if reduction is not None:
             request.spec.reduction = pb.REDUCTION.number("reduction", reduction)

@@ -99,11 +99,13 @@ class Run:
                     await self._caller.wait(run.recover(error), error)
                     stream = self._caller.stream(run.call)
         finally:
-            if not run.is_over:
-                await self._leave(stream)
-            await stream.aclose()
-            self._progress.close()
-            self._is_live = False
+            try:
+                if not run.is_over:
+                    await self._leave(stream)
+                await stream.aclose()
+            finally:
+                self._progress.close()
+                self._is_live = False
 
     async def _leave(self, stream: Any) -> None:
         """Stops the run, and notes the steps that it took ahead of the reader."""
