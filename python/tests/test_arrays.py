@@ -32,7 +32,6 @@ def sent(given):
         BASE.tolist(),
         BASE.astype(int).tolist(),
         np.ma.masked_array(BASE, mask=np.zeros_like(BASE, bool)),
-        pytest.param(np.matrix(BASE), marks=pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")),
         memoryview(BASE),
         np.broadcast_to(BASE, (3, 4)),
     ],

@@ -1,4 +1,4 @@
-//! Generates `proto/generated` from `proto/backprop`; with `--check`, reports which of its files are stale instead.
+//! Generates `proto/generated` from `proto/backprop`, and the descriptors of the Python package; with `--check`, reports which of its files are stale instead.
 //!
 //! The output is committed because the protobuf compiler and the code formatter make up a third of a clean build, while
 //! the protos change a few times a year. protox is a compiler in Rust, so `protoc` is not needed.
@@ -19,7 +19,10 @@ const MESSAGES: &str = "::backpropd_client::pb";
 /// The server's one reply that is encoded straight to the wire; it replaces the message of the same name.
 const GRADIENTS_REPLY: &str = "crate::rpc::GradientsReply";
 
-/// The generated files: names and bytes.
+/// The package in Python builds its messages from this copy when it is imported.
+const DESCRIPTORS_OF_PYTHON: &str = "../../python/backpropd/descriptors.binpb";
+
+/// The generated files: names, relative to `proto/generated`, and bytes.
 type Output = BTreeMap<&'static str, Vec<u8>>;
 
 fn main() -> ExitCode {
@@ -96,6 +99,7 @@ fn generate(proto: &Path) -> Result<Output, Box<dyn Error>> {
     let mut output = Output::new();
     output.insert("messages.rs", fs::read(messages.join("backprop.v1.rs"))?);
     output.insert("services.rs", fs::read(services.join("backprop.v1.rs"))?);
+    output.insert(DESCRIPTORS_OF_PYTHON, descriptors.encode_to_vec());
     output.insert("descriptors.binpb", descriptors.encode_to_vec());
     output.insert("protos.blake3", digests.into_bytes());
     fs::remove_dir_all(&scratch)?;
