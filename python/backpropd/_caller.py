@@ -12,7 +12,7 @@ import grpc
 
 from . import _messages as pb
 from ._address import Target
-from ._calls import RECONNECT_SECONDS, Call, Repeats, check_process, is_broken_connection
+from ._calls import RECONNECT_SECONDS, Call, Repeats, ask_for_less, check_process, is_broken_connection
 from ._errors import Error
 from ._status import read_error
 
@@ -99,6 +99,8 @@ class Caller:
                 raise
             else:
                 return call.read(reply)
+            if ask_for_less(call.request, error):
+                continue
             repeats = repeats or Repeats(call.is_repeatable)
             self.wait(repeats.wait_after(error), error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,6 +67,15 @@ class Repeats:
             raise error from None
         # Clients of a restarted server do not all return at once.
         return asked + random.uniform(0.05, 0.1)
+
+
+def ask_for_less(request: Any, error: Error) -> bool:
+    """Lowers `max_reply_bytes` to what the server allows, if that is what it refused: its limit follows its memory."""
+    allowed = re.search(r"at most (\d+)", error.fields.get("max_reply_bytes", ""))
+    if allowed is None or int(allowed[1]) >= request.max_reply_bytes:
+        return False
+    request.max_reply_bytes = int(allowed[1])
+    return True
 
 
 def is_broken_connection(error: Error) -> bool:

@@ -1,5 +1,6 @@
 """What a client is told when something fails, and what is sent again."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -249,6 +250,26 @@ def test_a_prediction_belongs_to_one_step():
         pytest.raises(bp.Error, match="trained between the parts of this prediction"),
     ):
         lab.model([2, 1]).predict(np.zeros((600_000, 2)))
+
+
+def test_a_server_with_less_memory_is_asked_for_less():
+    server = Server("--ephemeral", "--max-reply-bytes=8000000")
+    try:
+        with bp.connect(server.address) as lab:
+            net = lab.model([700, 1], seed=1)
+            x = np.random.default_rng(1).normal(size=(1000, 700))
+            assert net.gradients(x, np.zeros(1000), include=["x"]).x.shape == x.shape
+            with pytest.raises(bp.ReplyTooLarge):
+                net.gradients(x, np.zeros(1000))
+
+        async def alike():
+            async with await bp.aio.connect(server.address) as lab:
+                net = await lab.model([700, 1], seed=1)
+                return (await net.gradients(x, np.zeros(1000), include=["x"])).x.shape
+
+        assert asyncio.run(alike()) == x.shape
+    finally:
+        server.close()
 
 
 def test_a_call_ends_at_its_time_limit():

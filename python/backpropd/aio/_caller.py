@@ -13,7 +13,7 @@ import grpc.aio
 
 from .. import _messages as pb
 from .._address import Target
-from .._calls import RECONNECT_SECONDS, Call, Repeats, check_process, is_broken_connection
+from .._calls import RECONNECT_SECONDS, Call, Repeats, ask_for_less, check_process, is_broken_connection
 from .._errors import Error
 from .._status import read_error
 
@@ -93,7 +93,8 @@ class Caller:
                 reply = await send()
             except grpc.RpcError as raised:
                 error = read_error(raised, self.address, call.name, self.server_version)
-                await self.wait(repeats.wait_after(error), error)
+                if not ask_for_less(call.request, error):
+                    await self.wait(repeats.wait_after(error), error)
             else:
                 return call.read(reply)
 
