@@ -84,10 +84,8 @@ def test_a_word_that_is_none_is_refused_with_those_that_are():
 
 
 def test_importing_the_package_loads_neither_asyncio_nor_the_extras():
-    code = (
-        "import sys, backpropd; "
-        "print([m for m in ('matplotlib', 'pandas', 'torch', 'tqdm', 'polars', 'backpropd.aio', 'backpropd._server') if m in sys.modules])"
-    )
+    names = ("matplotlib", "pandas", "torch", "tqdm", "polars", "backpropd.aio", "backpropd._server")
+    code = f"import sys, backpropd; print([name for name in {names} if name in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT / "python")}
     )
