@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from . import _messages as pb
 from ._errors import Error, ForkedConnection, Unreachable
 
 T = TypeVar("T")
@@ -38,10 +37,6 @@ class Call(Generic[T]):
     is_repeatable: bool = True
     """Whether sending it twice has the effect of sending it once: so it is with reads, and with writes that have a
     request id."""
-
-    @property
-    def method(self) -> pb.Method:
-        return pb.METHODS[self.name]
 
 
 class Repeats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 
 class Error(Exception):
@@ -116,8 +116,3 @@ class WrongGradients(AssertionError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (str(self), self.report))
-
-
-def joined(parts: Sequence[str]) -> str:
-    """A list in a sentence: "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]])) if parts else ""

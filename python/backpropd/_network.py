@@ -538,8 +538,3 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def networks(caller: Caller, infos: Sequence[ModelInfo]) -> list[Network]:
-    """The networks of these models."""
-    return [Network(caller, info) for info in infos]

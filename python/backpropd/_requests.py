@@ -324,11 +324,6 @@ def page(method: str, token: str, **fields: Any) -> Call[Any]:
     return Call(method, request, identity)
 
 
-def names(sequence: Sequence[Any]) -> list[str]:
-    """The names of models or sessions."""
-    return [item.name for item in sequence]
-
-
 def joined_predictions(replies: Sequence[Any]) -> dict[str, Array]:
     """The outputs of all pieces, one below the other."""
     found = {"outputs": np.concatenate([from_tensor(reply.outputs) for reply in replies])}
