@@ -30,7 +30,7 @@ GROUPS = {
     "A connection": ("Lab",),
     "A network": ("Network",),
     "The backward pass": ("Gradients", "Layers", "Explanation", "GradientCheck"),
-    "Training": ("Run", "Step", "HeldOut", "Outcome", "History", "Change", "Applied", "Evaluation"),
+    "Training": ("Run", "RunInfo", "Step", "HeldOut", "Outcome", "History", "Change", "Applied", "Evaluation"),
     "What a network is": (
         "Spec",
         "Layer",
