@@ -98,6 +98,10 @@ class InvalidArray(Error, ValueError):
     """An array that is no tensor: its shape or its entries cannot be sent."""
 
 
+class InvalidModule(Error, ValueError):
+    """A module of another library that no network can be."""
+
+
 class ForkedConnection(Error):
     """The connection was opened in the parent process."""
 

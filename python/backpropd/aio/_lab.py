@@ -16,6 +16,7 @@ from .._grading import Assignment, Report, read_assignment, read_report, read_su
 from .._reasons import AlreadyExists
 from .._results import ModelInfo, ServerInfo, SessionInfo, read_model, read_server, read_session
 from .._spec import Layer, Optimizer, Parameters, Schedule
+from .._torch import read_module
 from ._caller import Caller
 from ._network import Network
 
@@ -151,6 +152,36 @@ class Lab:
         call = Call("ImportModel", None, _model_of)
         info = await self._caller.upload(call, lambda: _requests.import_pieces(self._session, model_id, request_id, data))
         return Network(self._caller, info)
+
+    async def from_torch(
+        self,
+        module: Any,
+        *,
+        name: str | None = None,
+        loss: str = "half_squared_error",
+        reduction: str = "mean",
+        optimizer: str | Optimizer = "sgd",
+        learning_rate: float | None = None,
+    ) -> Network:
+        """Makes a network from a torch.nn.Sequential of Linear layers and activations: its parameters have the same bits.
+
+        A module says neither its loss nor its optimizer. Its ReLU has the slope 0 at 0. Half precision becomes float32.
+
+        Args:
+            module: The module. Flatten before the first layer, Identity, and Dropout after `module.eval()` are left out.
+            name: Its id; default a random one.
+            loss: As in `model`; both cross-entropies contain softmax or sigmoid.
+            reduction: "mean" or "sum".
+            optimizer: As in `model`.
+            learning_rate: As in `model`.
+
+        Raises:
+            InvalidModule: a part of the module is none of a network: the message lists all of them, and why.
+            ImportError: torch is missing.
+        """
+        return await self.model(
+            name=name, loss=loss, reduction=reduction, optimizer=optimizer, learning_rate=learning_rate, **read_module(module)
+        )
 
     async def models(self) -> list[ModelInfo]:
         """The models of this session, in the order of their names."""

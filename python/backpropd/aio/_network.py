@@ -18,6 +18,7 @@ from .._errors import Error
 from .._grading import GradientsReport
 from .._history import History, read_history
 from .._layers import NAMES, Layers
+from .._onnx import convert
 from .._progress import Progress
 from .._results import (
     Applied,
@@ -33,8 +34,9 @@ from .._results import (
 )
 from .._run import TrainingRun
 from .._spec import Optimizer, Parameters, Schedule, Spec, parameter_messages, schedule_message, set_optimizer
+from .._torch import sequential
 from .._watch import Change, read_change
-from ._caller import Caller
+from ._caller import Caller, in_thread
 from ._gradients import Gradients
 from ._runs import Run
 
@@ -492,6 +494,32 @@ class Network:
             with contextlib.suppress(OSError):
                 os.unlink(partial)
             raise
+        return path
+
+    async def to_torch(self) -> Any:
+        """A torch.nn.Sequential with the same outputs, in memory of its own: its parameters have the bits of W and b.
+
+        torch's ReLU has the slope 0 at 0, and that of a network is `spec.relu_at_zero`.
+
+        Raises:
+            ImportError: torch is missing: `pip install "backpropd[torch]"`.
+        """
+        return sequential(self._spec, await self._caller.call(_requests.parameters(self._name, self._spec)))
+
+    async def to_onnx(self, file: str | os.PathLike[str]) -> Path:
+        """Writes the network as an ONNX model, from `inputs` [m, n₀] to `outputs` [m, n_L], for any m.
+
+        The file appears once it is whole. onnxruntime has no GELU for float64.
+
+        Args:
+            file: Its path; a file of that name is replaced.
+
+        Returns:
+            The path.
+        """
+        path = Path(file)
+        with tempfile.TemporaryDirectory(prefix="backpropd-") as folder:
+            await in_thread(convert, await self.save(Path(folder) / "network.safetensors"), path)
         return path
 
     async def delete(self) -> None:
