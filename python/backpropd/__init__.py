@@ -142,3 +142,8 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.import_module("._version", __name__).package_version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Adds the magics of notebooks: `%load_ext backpropd`."""
+    shell.register_magics(importlib.import_module("._magics", __name__).BackpropMagics)

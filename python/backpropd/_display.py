@@ -128,7 +128,7 @@ def _tensor_html(result: TensorResult) -> str:
 
 def _grid_html(grid: Array) -> str:
     lines = []
-    for row in grid[:_ROWS]:
+    for row in np.atleast_2d(grid)[:_ROWS]:
         cells = [f'<td style="color:{_RIGHT if right else _WRONG}">{"✓" if right else "✗"}</td>' for right in row[:_COLUMNS]]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table>{''.join(lines)}</table>"
