@@ -1,10 +1,10 @@
-"""Magics for notebooks: `%load_ext backpropd`, and then a cell is an answer.
+r"""Magics for notebooks: `%load_ext backpropd`, and then a cell is an answer.
 
 ```
 %backprop_assignment hw-backprop
 
 %%backprop_answer 1.11
-\\delta (W^3 \\odot (z^2 \\geq 0))^\\top h^1
+\delta (W^3 \odot (z^2 \geq 0))^\top h^1
 ```
 """
 
@@ -107,6 +107,7 @@ class BackpropMagics(Magics):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
+        self._variables: dict[str, Any] = shell.user_ns
         self._name = ""
         self._assignment: Assignment | None = None
         self._lab: Lab | None = None
@@ -172,7 +173,7 @@ class BackpropMagics(Magics):  # type: ignore[misc,unused-ignore]
         return self._assignment
 
     def _lab_of(self, name: str) -> Lab:
-        found = self.shell.user_ns.get(name)
+        found = self._variables.get(name)
         if not isinstance(found, Lab):
             what = "is not defined" if found is None else f"is a {type(found).__name__}"
             raise UsageError(f"{name} {what}: the second argument is a variable with a lab, such as lab = bp.connect(…)")

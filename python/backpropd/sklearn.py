@@ -54,7 +54,7 @@ _SEEDS = 2**31
 """Seeds are below this."""
 
 
-class _MLP(BaseEstimator):  # type: ignore[misc]
+class _MLP(BaseEstimator):  # type: ignore[misc,unused-ignore]
     """What both estimators share."""
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
@@ -80,6 +80,11 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "lab": [Lab, str, None],
     }
+
+    _state: bytes
+    """The whole network as `net.save` writes it."""
+    best_loss_: float | None
+    best_validation_score_: float | None
 
     def __init__(
         self,
@@ -327,10 +332,11 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         inputs = validate_data(self, X, reset=False, dtype=dtype)
         parameters = [(weights.T, bias) for weights, bias in zip(self.coefs_, self.intercepts_, strict=True)]
         with self._on_lab() as lab, self._network(lab, dtype=dtype.name, parameters=parameters) as net:
-            return getattr(net, what)(inputs)  # type: ignore[no-any-return]
+            found: Array = getattr(net, what)(inputs)
+            return found
 
 
-class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
+class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc,unused-ignore]
     """A classifier: a multi-layer perceptron with softmax, or sigmoid for two classes, and cross-entropy.
 
     Hyperparameters with the names of scikit-learn's MLPClassifier mean the same. It has others:
@@ -376,7 +382,8 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
         """
         numbers = self._predicted(X, "predict_classes")
         # A single class is numbered 0, and the other output of its network means nothing.
-        return self.classes_[np.minimum(numbers, len(self.classes_) - 1)]  # type: ignore[no-any-return]
+        classes: Array = self.classes_
+        return classes[np.minimum(numbers, len(classes) - 1)]
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class, [m, classes], in the order of `classes_`.
@@ -396,7 +403,8 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
             X: Samples, [m, features].
         """
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))  # type: ignore[no-any-return]
+            logarithms: Array = np.log(self.predict_proba(X))
+        return logarithms
 
     def _training_data(self, X: Any, y: Any, *, is_first: bool) -> tuple[Array, Array]:
         inputs, labels = validate_data(self, X, y, reset=is_first, dtype=(np.float64, np.float32))
@@ -411,7 +419,8 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(f"y has the classes {unknown.tolist()}, and the first fit had {self.classes_.tolist()}")
-        return np.searchsorted(self.classes_, labels)
+        numbers: Array = np.searchsorted(self.classes_, labels)
+        return numbers
 
     def _loss_and_outputs(self) -> tuple[str, int]:
         count = len(self.classes_)
@@ -421,12 +430,17 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
         return {"classes": max(2, len(self.classes_))}
 
 
-class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc,unused-ignore]
     """A regressor: a multi-layer perceptron with linear outputs and half the squared error, 1/(2m) Σ‖f − y‖².
 
     Hyperparameters are those of `MLPClassifier`. `loss_curve_` has the loss of each epoch, in squared units of y; for several
     outputs it is their sum, where scikit-learn has their mean. With early stopping `validation_scores_` are R².
     """
+
+    _columns: int
+    """Number of outputs."""
+    _is_flat: bool
+    """Whether y had one axis."""
 
     def partial_fit(self, X: Any, y: Any) -> MLPRegressor:
         """One more epoch, on these samples. It continues the optimizer, after pickling, too.

@@ -87,7 +87,7 @@ def test_the_epochs_are_those_of_one_run(lab: bp.Lab, iris: tuple[Any, Any]) -> 
     model = MLPRegressor((3,), solver="sgd", max_iter=4, shuffle=False, batch_size=40, random_state=0, lab=lab).fit(x, y)
     net = lab.model([4, 3, 1], seed=model._seed, bias=True, optimizer=bp.SGD(0.001, 0.9, True), relu_at_zero=0)
     net.fit(x, y.astype(float), epochs=4, batch_size=40)
-    assert (net.W[1].T == model.coefs_[0]).all()
+    assert (model.coefs_[0] == net.W[1].T).all()
     losses = net.history.losses.reshape(4, 4)
     np.testing.assert_allclose(model.loss_curve_, losses @ [40, 40, 40, 30] / 150, rtol=1e-14)
     net.delete()
