@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from conftest import program
+from conftest import ROOT, program
 
 pytest_plugins = "pytester"
 
@@ -53,15 +54,24 @@ def test_a_report_without_a_frame_of_the_test():
 @pytest.fixture
 def homework(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("BACKPROPD_BIN", program())
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))
+    paths = [str(Path(__file__).resolve().parents[1])]
+    if not any(entry.name == "backpropd" for entry in entry_points(group="pytest11")):
+        # The package is not installed here: pytest finds its plugin by the same entry as if it were.
+        section = (ROOT / "pyproject.toml").read_text("utf-8").partition("[project.entry-points.pytest11]")[2]
+        entry = next(line for line in section.splitlines() if "=" in line and not line.startswith("#"))
+        installed = pytester.mkdir("installed") / "plugin-1.dist-info"
+        installed.mkdir()
+        (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1\n")
+        (installed / "entry_points.txt").write_text(f"[pytest11]\n{entry.replace(chr(34), '')}\n")
+        paths.append(str(installed.parent))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setenv("COLUMNS", "200")
     pytester.makepyfile(test_homework=HOMEWORK)
     return pytester
 
 
 def run(homework: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    # An installed plugin is loaded already.
-    return homework.runpytest_subprocess("-p", "backpropd.pytest_plugin", "-p", "no:cacheprovider", *arguments)
+    return homework.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
 
 
 def test_a_failed_check_shows_its_line_and_its_message_as_it_is(homework: pytest.Pytester) -> None:
