@@ -66,6 +66,7 @@ def homework(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
         paths.append(str(installed.parent))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setenv("COLUMNS", "200")
+    pytester.makeini("[pytest]")
     pytester.makepyfile(test_homework=HOMEWORK)
     return pytester
 
