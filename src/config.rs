@@ -120,7 +120,7 @@ settings! {
     tls_terminated: bool = false, ..;
 
     "Identity":
-    /// File of secrets, one per line, that sign the tokens of callers (HS256): the first signs (`backpropd token`), all verify; empty = none. This and the two files below are read again when they change.
+    /// File of secrets, one per line (a line that begins with # is a comment), that sign the tokens of callers (HS256): the first signs (`backpropd token`), all verify; empty = none. This and the two files below are read again when they change.
     auth_secret_file: String = String::new(), ..;
     /// File of an identity provider's public keys (JWKS), whose tokens are accepted as well (RS256, ES256, EdDSA); empty = none.
     auth_jwks_file: String = String::new(), ..;
@@ -152,7 +152,7 @@ settings! {
     "Grading":
     /// Folder of .toml assignments, in addition to the built-in ones; empty = none.
     assignments: String = String::new(), ..;
-    /// File of secrets, one per line: the first seeds the networks that answers are tested on, signs receipts and keys the digests of COMPARE_ONLY models; empty = a random secret at each start.
+    /// File of secrets, one per line (a line that begins with # is a comment): the first seeds the networks that answers are tested on, signs receipts and keys the digests of COMPARE_ONLY models; empty = a random secret at each start.
     grading_secret_file: String = String::new(), ..;
     /// Most that a graded report may reveal: verdict, mistake, hints, or reference (the right formula).
     reveal_limit: String = "hints".to_owned(), OneOf(&["verdict", "mistake", "hints", "reference"]);
@@ -162,7 +162,7 @@ settings! {
     compare_only: bool = false, ..;
     /// Let GradeGradients take any batch for a COMPARE_ONLY model that was created without one; a patient search can then find some of its numbers.
     compare_any_batch: bool = false, ..;
-    /// GradeGradients calls against COMPARE_ONLY models in the lifetime of one session; for networks sent with a request, from one address.
+    /// GradeGradients calls against COMPARE_ONLY models in the lifetime of one session; for networks sent with a request, from one address or by one person.
     max_compare_tries_per_session: u64 = 200, 1..=1 << 31;
 
     "Requests and connections":
@@ -200,7 +200,7 @@ settings! {
     max_run_history_bytes: usize = 64 * MIB, 0..=MOST_BYTES;
     /// Sessions on the server.
     max_sessions: usize = 20_000, 1..=10_000_000;
-    /// Sessions created from one address since the server started, not counting deleted and expired ones.
+    /// Sessions created from one address, or by one person, since the server started, not counting deleted and expired ones.
     max_sessions_per_address: usize = 10_000, 1..=10_000_000;
     /// Time to live of a session without a model and without a dataset, unless CreateSession asked for a `ttl`, in seconds; every call renews it.
     empty_session_ttl_seconds: u64 = 3_600, 1..=31_536_000;
@@ -212,11 +212,11 @@ settings! {
     max_models_per_session: usize = 64, 1..=1_000_000;
     /// Models on the server.
     max_models: usize = 50_000, 1..=10_000_000;
-    /// Models in the sessions created from one address since the server started.
+    /// Models in the sessions created from one address, or by one person, since the server started.
     max_models_per_address: usize = 25_000, 1..=10_000_000;
     /// Memory for the parameters and optimizer states of all models, in bytes.
     max_total_parameter_bytes: usize = 4 * GIB, MIB..=MOST_BYTES;
-    /// Memory for the parameters and optimizer states of the models in the sessions created from one address since the server started, in bytes.
+    /// Memory for the parameters and optimizer states of the models in the sessions created from one address, or by one person, since the server started, in bytes.
     max_parameter_bytes_per_address: usize = 2 * GIB, MIB..=MOST_BYTES;
     /// Memory for the parameters and optimizer states of the models of one session, in bytes.
     max_session_parameter_bytes: usize = GIB, MIB..=MOST_BYTES;
@@ -266,7 +266,7 @@ settings! {
     max_wait_seconds: u64 = 600, 1..=86_400;
     /// Calls on the whole server that wait for a compute thread; a further one is refused.
     max_waiting_calls: usize = 4_096, 0..=1_000_000;
-    /// Calls from one address that wait for a compute thread; a further one is refused.
+    /// Calls from one address, or by one person, that wait for a compute thread; a further one is refused.
     max_waiting_calls_per_address: usize = 3_072, 0..=1_000_000;
     /// Calls of one session that wait for a compute thread; a further one is refused.
     max_waiting_calls_per_session: usize = 256, 0..=1_000_000;

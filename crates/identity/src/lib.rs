@@ -13,6 +13,7 @@
 mod claims;
 mod json;
 mod jwks;
+mod points;
 mod rejection;
 mod revoked;
 mod role;
@@ -20,9 +21,9 @@ mod secrets;
 mod verifier;
 
 pub use claims::{Claims, LONGEST_NAME, NameError, check_name};
-pub use jwks::{JwksError, PublicKeys};
+pub use jwks::{FaultyKey, JwksError, PublicKeys};
 pub use rejection::Rejection;
 pub use revoked::{Revoked, RevokedError};
 pub use role::{Identity, Reach, Role, UnknownRole};
-pub use secrets::{MAX_SECRETS, MIN_SECRET_BYTES, Secrets, SecretsError};
+pub use secrets::{FaultyLine, MAX_SECRETS, MIN_SECRET_BYTES, Secrets, SecretsError};
 pub use verifier::{LARGEST_TOKEN, Rules, Verified, Verifier, unverified};

@@ -42,6 +42,9 @@ pub enum Rejection {
     /// Its time is over.
     #[error("the token has expired (exp): get a new one from whom you had this one")]
     Expired,
+    /// The certificate that the connection began with has expired since.
+    #[error("the client's certificate has expired: connect again with a new one")]
+    CertificateExpired,
     /// The person or the token is on the list of the revoked.
     #[error("the token has been revoked: ask whom you had it from")]
     Revoked,

@@ -5,16 +5,22 @@ use std::collections::HashSet;
 use crate::check_name;
 
 /// Why a list cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevokedError {
     /// It is not text.
     #[error("it is not text in UTF-8")]
     NotText,
-    /// A line is none that a token could have.
+    /// Lines that are none that a token could have: all of them.
     #[error(
-        "line {0} is not the sub or jti of a token: 1 to 256 bytes without control characters are allowed"
+        "not the sub or jti of a token: line {}; 1 to 256 bytes without control characters are allowed",
+        listed(.0)
     )]
-    Line(usize),
+    Lines(Vec<usize>),
+}
+
+fn listed(lines: &[usize]) -> String {
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    lines.join(", ")
 }
 
 /// A list of `sub` and `jti`.
@@ -26,19 +32,27 @@ impl Revoked {
     /// count.
     ///
     /// # Errors
-    /// A line that matches no token: to skip it would leave a revoked caller admitted.
+    /// Lines that match no token: to skip them would leave a revoked caller admitted.
     pub fn read(content: &[u8]) -> Result<Self, RevokedError> {
         let text = std::str::from_utf8(content).map_err(|_| RevokedError::NotText)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut all = HashSet::new();
+        let (mut all, mut faulty) = (HashSet::new(), Vec::new());
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line == "#" || line.starts_with("# ") {
                 continue;
             }
-            check_name(line).map_err(|_| RevokedError::Line(number))?;
-            all.insert(line.to_owned());
+            match check_name(line) {
+                Ok(()) => {
+                    all.insert(line.to_owned());
+                }
+                Err(_) => faulty.push(number),
+            }
         }
-        Ok(Self(all))
+        if faulty.is_empty() {
+            Ok(Self(all))
+        } else {
+            Err(RevokedError::Lines(faulty))
+        }
     }
 
     /// Whether the person, or the token of this name, is on the list.
@@ -62,7 +76,10 @@ mod tests {
         assert!(list.covers("carol", Some("token-7")));
         assert!(!list.covers("carol", Some("token-8")));
         assert!(!list.covers("left the course", None));
-        assert_eq!(Revoked::read(b"a\nb\x07b\n"), Err(RevokedError::Line(2)));
+        assert_eq!(
+            Revoked::read(b"a\nb\x07b\nc\n\0\n"),
+            Err(RevokedError::Lines(vec![2, 4]))
+        );
         assert_eq!(Revoked::read(b"\xff"), Err(RevokedError::NotText));
         assert_eq!(Revoked::read(b""), Ok(Revoked::default()));
     }

@@ -19,12 +19,27 @@ const HEADER: &[u8] = br#"{"alg":"HS256","typ":"JWT"}"#;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsError {
     /// There are none.
-    #[error("it has no secret: each line is one, and the first one signs")]
+    #[error(
+        "it has no secret: each line that does not begin with # is one, and the first one signs"
+    )]
     None,
     /// There are too many.
     #[error("it has {0} secrets, and at most {MAX_SECRETS} are allowed")]
     TooMany(usize),
-    /// One is too short to be safe.
+    /// Lines that cannot be secrets: all of them.
+    #[error("{}", listed(.0))]
+    Lines(Vec<FaultyLine>),
+    /// Text in two bytes a letter, as some shells write it.
+    #[error(
+        "it is UTF-16, which a program that reads it as bytes would not find the same secret in: write UTF-8"
+    )]
+    Utf16,
+}
+
+/// A line that cannot be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FaultyLine {
+    /// It is too short to be safe.
     #[error(
         "line {line} has {bytes} bytes, and a secret needs at least {MIN_SECRET_BYTES}: `backpropd token --new-secret FILE` writes one"
     )]
@@ -34,9 +49,19 @@ pub enum SecretsError {
         /// Its length.
         bytes: usize,
     },
-    /// The same secret twice.
-    #[error("line {0} repeats a secret")]
-    Twice(usize),
+    /// The secret of an earlier line.
+    #[error("line {line} repeats the secret of line {first}")]
+    Twice {
+        /// The line, from 1.
+        line: usize,
+        /// The earlier line.
+        first: usize,
+    },
+}
+
+fn listed(lines: &[FaultyLine]) -> String {
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    lines.join("; ")
 }
 
 /// Secrets: the first one signs, and all of them verify. So a secret is replaced without a token that fails.
@@ -50,28 +75,41 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads the content of a file: a secret a line, without blanks at its ends. Empty lines do not count.
+    /// Reads the content of a file: a secret a line, without blanks at its ends. Empty lines, and lines that begin with
+    /// `#`, do not count; nor does a byte order mark.
     ///
     /// # Errors
-    /// No secret, too many, or one that is too short or there twice.
+    /// No secret, too many, or lines that are too short or there twice.
     pub fn read(content: &[u8]) -> Result<Self, SecretsError> {
+        if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = content {
+            return Err(SecretsError::Utf16);
+        }
+        let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-        let lines: Vec<(usize, &[u8])> =
-            (1..).zip(lines).filter(|(_, it)| !it.is_empty()).collect();
+        let lines: Vec<(usize, &[u8])> = (1..)
+            .zip(lines)
+            .filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"))
+            .collect();
         if lines.is_empty() {
             return Err(SecretsError::None);
         }
         if lines.len() > MAX_SECRETS {
             return Err(SecretsError::TooMany(lines.len()));
         }
+        let mut faulty = Vec::new();
         for (at, (line, secret)) in lines.iter().enumerate() {
-            if secret.len() < MIN_SECRET_BYTES {
-                let (line, bytes) = (*line, secret.len());
-                return Err(SecretsError::TooShort { line, bytes });
+            let (line, bytes) = (*line, secret.len());
+            if bytes < MIN_SECRET_BYTES {
+                faulty.push(FaultyLine::TooShort { line, bytes });
+            } else if let Some((first, _)) =
+                lines[..at].iter().find(|(_, earlier)| earlier == secret)
+            {
+                let first = *first;
+                faulty.push(FaultyLine::Twice { line, first });
             }
-            if lines[..at].iter().any(|(_, earlier)| earlier == secret) {
-                return Err(SecretsError::Twice(*line));
-            }
+        }
+        if !faulty.is_empty() {
+            return Err(SecretsError::Lines(faulty));
         }
         let keys = lines
             .iter()

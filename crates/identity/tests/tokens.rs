@@ -6,8 +6,8 @@
 )]
 
 use backpropd_identity::{
-    Claims, JwksError, LARGEST_TOKEN, PublicKeys, Rejection, Role, Rules, Secrets, SecretsError,
-    Verified, Verifier,
+    Claims, FaultyKey, FaultyLine, JwksError, LARGEST_TOKEN, PublicKeys, Rejection, Role, Rules,
+    Secrets, SecretsError, Verified, Verifier,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -200,16 +200,57 @@ fn a_file_of_secrets_says_what_is_wrong_with_it() {
     let read = |content: &[u8]| Secrets::read(content).map(|_| ()).unwrap_err();
     assert_eq!(read(b""), SecretsError::None);
     assert_eq!(read(b" \n\r\n"), SecretsError::None);
-    let short = SecretsError::TooShort { line: 3, bytes: 31 };
-    assert_eq!(read(&[SECRET, b"\n\n", &SECRET[1..]].concat()), short);
-    assert_eq!(
-        read(&[SECRET, b"\n", SECRET].concat()),
-        SecretsError::Twice(2)
-    );
+    let faulty = [
+        SECRET,
+        b"\n\n",
+        &SECRET[1..],
+        b"\n",
+        SECRET,
+        b"\n# the old one\nshort",
+    ];
+    let faults = [
+        FaultyLine::TooShort { line: 3, bytes: 31 },
+        FaultyLine::Twice { line: 4, first: 1 },
+        FaultyLine::TooShort { line: 6, bytes: 5 },
+    ];
+    assert_eq!(read(&faulty.concat()), SecretsError::Lines(faults.to_vec()));
+    let commented = [b"# the only secret\n#", SECRET].concat();
+    assert_eq!(read(&commented), SecretsError::None);
+    for wide in [b"\xff\xfe0\0", b"\xfe\xff\x000"] {
+        assert_eq!(read(wide), SecretsError::Utf16);
+    }
     let many: Vec<u8> = (0..17)
         .flat_map(|n| format!("{n:032}\n").into_bytes())
         .collect();
     assert_eq!(read(&many), SecretsError::TooMany(17));
+}
+
+#[test]
+fn a_byte_order_mark_and_comments_are_no_part_of_a_secret() {
+    let dressed = [
+        b"\xef\xbb\xbf",
+        SECRET,
+        b"\r\n#",
+        OTHER,
+        b"\r\n# the end\r\n",
+    ]
+    .concat();
+    let (dressed, plain, other) = (secrets(&dressed), secrets(SECRET), secrets(OTHER));
+    assert_eq!(
+        dressed.mint(&claims()).unwrap(),
+        plain.mint(&claims()).unwrap()
+    );
+    let verifier = Verifier {
+        secrets: Some(dressed),
+        ..Verifier::default()
+    };
+    assert!(
+        verifier
+            .verify(&plain.mint(&claims()).unwrap(), NOW)
+            .is_ok()
+    );
+    let replaced = other.mint(&claims()).unwrap();
+    assert_eq!(rejected(&verifier, &replaced), Rejection::Signature);
 }
 
 #[test]
@@ -532,25 +573,11 @@ fn the_token_of_a_provider_names_audience_issuer_and_a_role_of_ours() {
 #[test]
 fn a_key_file_that_would_be_unsafe_is_refused() {
     let read = |jwks: Value| PublicKeys::read(jwks.to_string().as_bytes()).map(|_| ());
-    assert_eq!(
-        read(json!({"keys": [{"kty": "oct", "k": "AA"}]})),
-        Err(JwksError::Secret(1))
-    );
-    let mut jwks = Provider::new().jwks();
-    jwks["keys"][2]["d"] = json!("AA");
-    assert_eq!(read(jwks), Err(JwksError::Private(3)));
     assert_eq!(read(json!({"keys": []})), Err(JwksError::None));
     assert_eq!(
         read(json!({"keys": [{"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}]})),
         Err(JwksError::None)
     );
-    let short = json!({"keys": [{"kty": "RSA", "e": "AQAB", "n": BASE64.encode([0xff; 128])}]});
-    assert!(matches!(read(short), Err(JwksError::Key { number: 1, .. })));
-    let padded = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA=="}]});
-    assert!(matches!(
-        read(padded),
-        Err(JwksError::Key { number: 1, .. })
-    ));
     assert!(matches!(PublicKeys::read(b"[]"), Err(JwksError::Json(_))));
     assert!(matches!(PublicKeys::read(b"\xff"), Err(JwksError::Json(_))));
     let many: Vec<Value> = (0..65).map(|_| json!({"kty": "RSA"})).collect();
@@ -560,6 +587,70 @@ fn a_key_file_that_would_be_unsafe_is_refused() {
     jwks["keys"] = json!([jwks["keys"][0]]);
     jwks["keys"][0]["alg"] = json!("PS256");
     assert_eq!(read(jwks), Err(JwksError::None));
+}
+
+/// The faulty keys of a file, each in the place of a sound one.
+fn faulty(keys: &[(usize, Value)]) -> Vec<FaultyKey> {
+    let mut jwks = Provider::new().jwks();
+    for (at, key) in keys {
+        for (name, value) in key.as_object().unwrap() {
+            jwks["keys"][*at][name] = value.clone();
+        }
+    }
+    match PublicKeys::read(jwks.to_string().as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(JwksError::Keys(faulty)) => faulty,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn one_key_that_is_secret_or_unusable_refuses_the_file() {
+    let even = {
+        let mut n = Provider::new().modulus();
+        n[255] &= 0xfe;
+        BASE64.encode(n)
+    };
+    for (at, changed, fault) in [
+        (0, json!({"kty": "oct", "k": "AA"}), "auth_secret_file"),
+        (2, json!({"d": "AA"}), "private"),
+        (0, json!({"n": "AA=="}), "n is not base64url"),
+        (0, json!({"n": BASE64.encode([0xff; 128])}), "2048"),
+        (0, json!({"n": even}), "n is even"),
+        (0, json!({"e": "AQ"}), "odd number from 3"),
+        (0, json!({"e": "AA"}), "odd number from 3"),
+        (0, json!({"e": "AQAA"}), "odd number from 3"),
+        (0, json!({"e": "AwAAAAE"}), "odd number from 3"),
+        (0, json!({"e": null}), "e is not base64url"),
+        (1, json!({"x": "AA"}), "x is not 32 bytes"),
+        (
+            1,
+            json!({"y": BASE64.encode([1; 32])}),
+            "no point of the curve P-256",
+        ),
+        (1, json!({"y": null}), "y is not 32 bytes"),
+        (2, json!({"x": "AA=="}), "x is not 32 bytes"),
+        (2, json!({"x": BASE64.encode([0; 32])}), "small order"),
+    ] {
+        let faulty = faulty(&[(at, changed.clone())]);
+        assert_eq!(faulty.len(), 1, "{changed}");
+        assert_eq!(faulty[0].number, at + 1, "{changed}");
+        assert!(faulty[0].to_string().contains(fault), "{}", faulty[0]);
+    }
+}
+
+#[test]
+fn every_faulty_key_of_a_file_is_named_with_all_of_its_faults() {
+    let faulty = faulty(&[
+        (0, json!({"n": "AA", "e": "AQ"})),
+        (2, json!({"x": "AA", "kid": "o\u{202e}"})),
+    ]);
+    let text = JwksError::Keys(faulty).to_string();
+    assert_eq!(
+        text,
+        "key 1 (kid \"r\"): RSA keys of 2048 to 8192 bits are allowed, e has to be an odd number from 3 to 2^33 - 1, and is \
+         mostly 65537; key 3 (kid \"o\\u{202e}\"): x is not 32 bytes in base64url"
+    );
 }
 
 /// A token that verifies, with a part of it changed.

@@ -66,8 +66,8 @@ struct Watched {
     seen: Option<Stamp>,
     /// A digest of the content at the last look, so that what is the same is not taken for a change.
     digest: Option<blake3::Hash>,
-    /// Whether a warning that it cannot be read has been given.
-    is_warned: bool,
+    /// Why it could not be used at the last look, which the log has been told.
+    warned: Option<String>,
 }
 
 /// The files that the configuration names.
@@ -85,7 +85,7 @@ impl Files {
                 path: path.into(),
                 seen: None,
                 digest: None,
-                is_warned: false,
+                warned: None,
             })
         };
         Self {
@@ -147,15 +147,18 @@ impl Files {
             };
             match read {
                 Ok(value) => {
-                    file.is_warned = false;
+                    file.warned = None;
                     Some(value)
                 }
                 Err(why) => {
                     let (setting, path) = (file.setting, file.path.display());
-                    let is_news = !std::mem::replace(&mut file.is_warned, true);
-                    warnings.extend(is_news.then(|| {
-                        format!("{setting} = {path} cannot be used: {why}. What it said before stays in force")
-                    }));
+                    // Another fault than the last one is news.
+                    if file.warned.as_ref() != Some(&why) {
+                        warnings.push(format!(
+                            "{setting} = {path} cannot be used: {why}. What it said before stays in force"
+                        ));
+                        file.warned = Some(why);
+                    }
                     None
                 }
             }

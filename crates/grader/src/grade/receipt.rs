@@ -15,14 +15,15 @@ pub const PUBLIC_SECRET: &[u8] = b"public";
 /// The most secrets in a file.
 pub const MAX_SECRETS: usize = 64;
 
-/// The secrets in a file's content, with surrounding whitespace removed: each line of text is a secret, of which the
-/// first signs; binary content is a single secret. `None` if one of them is empty or public, or there are too many.
+/// The secrets in a file's content, with surrounding whitespace removed: each line of text that does not begin with `#`
+/// is a secret, of which the first signs; binary content is a single secret. `None` if one of them is empty or public, or there are too many.
 pub fn secrets(content: &[u8]) -> Option<Vec<Vec<u8>>> {
     let secrets: Vec<Vec<u8>> = match std::str::from_utf8(content) {
         Ok(text) => text
+            .trim_start_matches('\u{feff}')
             .lines()
             .map(|line| line.as_bytes().trim_ascii().to_vec())
-            .filter(|secret| !secret.is_empty())
+            .filter(|secret| !secret.is_empty() && !secret.starts_with(b"#"))
             .collect(),
         Err(_) => vec![content.trim_ascii().to_vec()],
     };
@@ -353,7 +354,9 @@ mod tests {
         assert_eq!(read(&[0xff, b'\n', 7]), one(&[0xff, b'\n', 7]), "not text");
         let two = Some(vec![b"new".to_vec(), b"old".to_vec()]);
         assert_eq!(read(b"new\r\n\n old"), two);
-        for content in [&b""[..], b" \n", b"public\n", b"a\npublic"] {
+        let dressed = "\u{feff}new\n# replaced in May\n#older\nold\n";
+        assert_eq!(read(dressed.as_bytes()), two);
+        for content in [&b""[..], b" \n", b"public\n", b"a\npublic", b"# a\n"] {
             assert_eq!(read(content), None);
         }
         assert_eq!(read("a\n".repeat(MAX_SECRETS + 1).as_bytes()), None);
