@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 pub fn rejected(rejection: Rejection) -> Status {
     let reason = match rejection {
         Rejection::Missing => Reason::TokenMissing,
-        Rejection::Expired => Reason::TokenExpired,
+        Rejection::Expired | Rejection::CertificateExpired => Reason::TokenExpired,
         Rejection::Revoked => Reason::TokenRevoked,
         Rejection::NotBearer
         | Rejection::TooLarge

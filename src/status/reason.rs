@@ -63,7 +63,7 @@ reasons! {
     TokenInvalid: "TOKEN_INVALID", Unauthenticated, No,
         "The token does not verify, lacks a claim, is for another audience, or is not valid yet; the message says which.";
     TokenExpired: "TOKEN_EXPIRED", Unauthenticated, No,
-        "The token was genuine and its time is over.";
+        "The token, or the certificate of the client, was genuine and its time is over.";
     TokenRevoked: "TOKEN_REVOKED", Unauthenticated, No,
         "The person or the token is on the server's list of the revoked.";
     LoginLimit: "LOGIN_LIMIT", ResourceExhausted, Later,

@@ -276,10 +276,10 @@ impl Terms {
         let Some(tls) = &self.tls else {
             return Some(Either::Left(stream));
         };
-        let (stream, name) = tls.accept(stream, deadline).await?;
-        if let Some(name) = name {
+        let (stream, certificate) = tls.accept(stream, deadline).await?;
+        if let Some(certificate) = certificate {
             // A connection has one handshake.
-            let _ = peer.client_name.set(name);
+            let _ = peer.certificate.set(certificate);
         }
         Some(stream)
     }

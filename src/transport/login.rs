@@ -74,11 +74,9 @@ impl Entrance {
     fn identify(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Login>, Rejection> {
         let mut sent = headers.get_all(AUTHORIZATION).iter();
         let Some(header) = sent.next() else {
-            let certified = peer.and_then(|peer| peer.client_name.get());
-            return match certified {
-                Some(subject) => self.keyring.certified(subject),
-                None => Err(Rejection::Missing),
-            };
+            let certificate = peer.and_then(|peer| peer.certificate.get());
+            let certificate = certificate.ok_or(Rejection::Missing)?;
+            return self.keyring.certified(certificate, self.clock.now().date);
         };
         // Which of two headers counts would be a matter of taste.
         if sent.next().is_some() {
@@ -111,7 +109,9 @@ fn failure(rejection: Rejection) -> AuthFailure {
         | Rejection::Role => AuthFailure::Malformed,
         Rejection::Signature => AuthFailure::Signature,
         Rejection::Audience | Rejection::Issuer => AuthFailure::Audience,
-        Rejection::NotYetValid | Rejection::Expired => AuthFailure::Expired,
+        Rejection::NotYetValid | Rejection::Expired | Rejection::CertificateExpired => {
+            AuthFailure::Expired
+        }
         Rejection::Revoked => AuthFailure::Revoked,
     }
 }

@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::host::identity::LastLogin;
+use crate::host::identity::{Certificate, LastLogin};
 use crate::host::limits::memory::Account;
 use crate::host::metrics::Counted;
 use crate::host::models::creation_turns::OF_CONNECTION;
@@ -40,8 +40,8 @@ pub struct Peer {
     pub cut: CancellationToken,
     /// Asks the connection to close once the calls in progress are finished.
     pub leave: CancellationToken,
-    /// The subject alternative name of the client's certificate, if it presented one that was verified.
-    pub client_name: OnceLock<String>,
+    /// The client's certificate, if it presented one that was verified and names it.
+    pub certificate: OnceLock<Certificate>,
     /// The last login of its calls.
     pub last_login: LastLogin,
     /// Whether the peer has begun to speak HTTP, or the connection has ended.
@@ -69,7 +69,7 @@ impl Peer {
             account,
             cut: CancellationToken::new(),
             leave: CancellationToken::new(),
-            client_name: OnceLock::new(),
+            certificate: OnceLock::new(),
             last_login: LastLogin::default(),
             spoken: AtomicBool::new(false),
             creation_turns: Arc::new(Semaphore::new(OF_CONNECTION)),

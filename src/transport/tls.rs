@@ -19,9 +19,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer as _, GeneralName, X509Certificate};
 
 use crate::config::Config;
+use crate::host::identity::Certificate;
 
 /// A connection with or without TLS.
 pub type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -190,13 +191,13 @@ impl Tls {
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Completes the handshake by `deadline`; returns the client's name too, if it presented a certificate with one.
+    /// Completes the handshake by `deadline`; returns the client's certificate too, if it presented one that names it.
     /// `None` if the peer does not speak TLS, or not in time.
     pub async fn accept(
         &self,
         stream: TcpStream,
         deadline: Instant,
-    ) -> Option<(Wire, Option<String>)> {
+    ) -> Option<(Wire, Option<Certificate>)> {
         let mut first = [0];
         let peeked = timeout_at(deadline, stream.peek(&mut first)).await;
         if !matches!(peeked, Ok(Ok(1))) {
@@ -214,9 +215,8 @@ impl Tls {
         match accepted {
             Ok(Ok(stream)) => {
                 let (_, session) = stream.get_ref();
-                let presented = session.peer_certificates().and_then(<[_]>::first);
-                let name = presented.and_then(client_name);
-                Some((Either::Right(Box::new(stream)), name))
+                let certificate = session.peer_certificates().and_then(client);
+                Some((Either::Right(Box::new(stream)), certificate))
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -280,14 +280,7 @@ impl Files {
         let (_, parsed) = X509Certificate::from_der(certificate)
             .map_err(|error| unread("tls_cert_file", &self.certificate, &error))?;
         let validity = parsed.validity();
-        let time = |seconds: i64| {
-            let seconds = u64::try_from(seconds).unwrap_or(0);
-            SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-        };
-        let (begins, ends) = (
-            time(validity.not_before.timestamp()),
-            time(validity.not_after.timestamp()),
-        );
+        let (begins, ends) = (time(validity.not_before), time(validity.not_after));
         let why = if now < begins {
             format!("is not valid before {}", validity.not_before)
         } else if now > ends {
@@ -339,6 +332,23 @@ fn unread(setting: &'static str, file: &Path, error: &dyn std::fmt::Display) -> 
         file: file.to_owned(),
         why: error.to_string(),
     }
+}
+
+fn time(of: ASN1Time) -> SystemTime {
+    let seconds = u64::try_from(of.timestamp()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// The client's certificate, which is the first of those that it presented. It ends with the first of them.
+fn client(presented: &[CertificateDer<'_>]) -> Option<Certificate> {
+    let subject = client_name(presented.first()?)?;
+    let mut ends = Vec::with_capacity(presented.len());
+    for certificate in presented {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        ends.push(time(parsed.validity().not_after));
+    }
+    let ends = ends.into_iter().min()?;
+    Some(Certificate { subject, ends })
 }
 
 /// The first subject alternative name of a client's certificate that is an e-mail address, a URI or a DNS name.

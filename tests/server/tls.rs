@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use backpropd::config::Config;
 use backpropd::rpc::pb;
@@ -20,8 +20,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tonic::Code;
 
-use crate::fixture::{PATIENCE, Server, hurried};
+use crate::fixture::{self, Hands, PATIENCE, Server, hurried};
 use crate::http2::until_closed;
 
 /// An authority, with a folder for the certificates that it issues.
@@ -287,6 +288,44 @@ async fn a_client_is_who_its_certificate_names_and_one_of_another_authority_is_r
 }
 
 #[tokio::test]
+async fn a_certificate_is_no_identity_once_it_has_expired_on_an_open_connection_too() {
+    let authority = Authority::new();
+    authority.issue(|_| ());
+    fs::write(authority.path("clients.crt"), &authority.pem).expect("writable");
+    let hands = Hands::default();
+    let server = Server::with_clock(hands.clock(), |config| {
+        authority.settings(config);
+        let clients = authority.path("clients.crt");
+        config.tls_client_ca_file = clients.to_str().expect("text").to_owned();
+    })
+    .await;
+    // rcgen's certificates end with the year 4096, and the clock with 2514: this one ends in 2100.
+    let (certificate, key) = authority.pair(|params| params.not_after = date_time_ymd(2100, 1, 1));
+    let credentials = Credentials {
+        certificate: Some((certificate.into(), key.into())),
+        ..authority.credentials()
+    };
+    let client = Client::connect_with(&url(&server), &credentials).await;
+    let client = client.expect("trusted");
+    info(&client).await;
+    let end = Duration::from_secs(4_102_444_800);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let left = (end - now.expect("after 1970")).as_secs();
+    let left = i64::try_from(left).expect("a time");
+    hands.set_date(left - 60);
+    info(&client).await;
+    hands.set_date(left + 60);
+    let request = pb::GetServerInfoRequest::default();
+    let refused = client.get_server_info(request).await;
+    let status = refused.expect_err("it has expired");
+    fixture::refused(&status, Code::Unauthenticated, "TOKEN_EXPIRED");
+    let message = status.message();
+    assert!(message.contains("certificate has expired"), "{message}");
+    hands.set_date(left - 60);
+    info(&client).await;
+}
+
+#[tokio::test]
 async fn a_server_whose_certificate_cannot_be_used_does_not_start_and_says_why() {
     let authority = Authority::new();
     let start = |change: &dyn Fn(&mut Config)| {
@@ -460,6 +499,27 @@ async fn the_files_of_tls_init_serve_and_the_commands_use_them() {
     let known = [&ca[..], &own].concat();
     let output = models(&known);
     assert!(output.status.success(), "{}", said(&output));
+    // A list has a column of owners where there are any.
+    let call = [
+        &[
+            "call",
+            "CreateSession",
+            "{\"sessionId\": \"lab\"}",
+            "--server",
+            &url,
+        ][..],
+        &known,
+    ];
+    let created = backpropd(&call.concat(), folder.path());
+    assert!(created.status.success(), "{}", said(&created));
+    let listed = said(&models(&known));
+    let owner = "alice@uni.edu";
+    assert!(
+        listed.contains("OWNER") && listed.contains(owner),
+        "{listed}"
+    );
+    let json = said(&models(&[&known[..], &["--json"]].concat()));
+    assert!(json.contains(&format!("\"owner\":\"{owner}\"")), "{json}");
     let refused = models(&[]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(said(&refused).contains("--ca FILE"), "{}", said(&refused));

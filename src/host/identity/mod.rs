@@ -34,6 +34,15 @@ pub struct Login {
     expires: u64,
 }
 
+/// The certificate of a client.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// Whom it names.
+    pub subject: String,
+    /// The last moment of its validity, and of the certificates between it and its authority.
+    pub ends: SystemTime,
+}
+
 /// The last login on a connection, whose calls mostly carry the same token: comparing two texts takes a tenth of the time
 /// of hashing one.
 #[derive(Default)]
@@ -186,22 +195,30 @@ impl Keyring {
         Ok(login)
     }
 
-    /// The caller whose certificate, which the TLS handshake has verified, names `subject`.
+    /// The caller with this certificate, which the TLS handshake has verified, perhaps a while ago.
     ///
     /// # Errors
-    /// The name cannot be a person's, or is revoked.
-    pub fn certified(&self, subject: &str) -> Result<Arc<Login>, Rejection> {
+    /// The name cannot be a person's, or is revoked; the certificate has expired.
+    pub fn certified(
+        &self,
+        certificate: &Certificate,
+        date: SystemTime,
+    ) -> Result<Arc<Login>, Rejection> {
+        let subject = &certificate.subject;
+        if date > certificate.ends {
+            return Err(Rejection::CertificateExpired);
+        }
         backpropd_identity::check_name(subject).map_err(|_| Rejection::Claim("sub"))?;
         if self.state().revoked.covers(subject, None) {
             return Err(Rejection::Revoked);
         }
         Ok(Arc::new(Login {
             identity: Identity {
-                subject: subject.into(),
+                subject: subject.as_str().into(),
                 role: self.client_role,
             },
             origin: Party::of_person(subject),
-            expires: u64::MAX,
+            expires: seconds(certificate.ends),
         }))
     }
 
@@ -228,6 +245,7 @@ impl Keyring {
             | Rejection::Issuer
             | Rejection::NotYetValid
             | Rejection::Expired
+            | Rejection::CertificateExpired
             | Rejection::Revoked => None,
         }
     }

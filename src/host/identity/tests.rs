@@ -4,6 +4,7 @@ use std::path::Path;
 use backpropd_identity::{Claims, Secrets};
 use tempfile::TempDir;
 
+use super::files::Files;
 use super::*;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -84,10 +85,23 @@ fn a_person_and_a_token_are_out_as_soon_as_the_list_is_read() {
     fs::write(folder.path().join("revoked"), "").expect("writable");
     keyring.look_again();
     assert!(keyring.log_in(&alice, at(1)).is_ok());
-    assert!(keyring.certified("carol").is_ok());
+    let carol = Certificate {
+        subject: "carol".to_owned(),
+        ends: at(100),
+    };
+    for (now, expected) in [
+        (1, None),
+        (100, None),
+        (101, Some(Rejection::CertificateExpired)),
+    ] {
+        assert_eq!(keyring.certified(&carol, at(now)).err(), expected, "{now}");
+    }
     fs::write(folder.path().join("revoked"), "carol").expect("writable");
     keyring.look_again();
-    assert_eq!(keyring.certified("carol").err(), Some(Rejection::Revoked));
+    assert_eq!(
+        keyring.certified(&carol, at(1)).err(),
+        Some(Rejection::Revoked)
+    );
 }
 
 #[test]
@@ -112,6 +126,50 @@ fn a_new_secret_replaces_the_old_one_and_a_bad_file_is_kept_out() {
     fs::write(&secrets, OTHER).expect("writable");
     assert!(!works(&old), "a remembered token is checked again");
     assert!(works(&new));
+}
+
+/// The key of RFC 8037, and one that is no point of its curve.
+const SOUND_KEY: &str =
+    r#"{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+const OFF_CURVE: &str = r#"{"kty": "EC", "crv": "P-256", "x": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "y": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+
+#[test]
+fn a_key_file_with_one_unusable_key_changes_nothing_and_each_of_its_faults_is_news() {
+    let folder = folder();
+    let path = folder.path().join("keys");
+    let put = |keys: &[&str]| {
+        fs::write(&path, format!(r#"{{"keys": [{}]}}"#, keys.join(", "))).expect("writable");
+    };
+    put(&[SOUND_KEY]);
+    let mut files = Files::of(&Config {
+        auth_jwks_file: path.to_str().expect("UTF-8").to_owned(),
+        ..Config::default()
+    });
+    assert!(files.load().expect("sound").keys.is_some());
+    let mut warnings = || {
+        let changed = files.changed();
+        assert!(changed.keys.is_none(), "it replaces the sound keys");
+        changed.warnings
+    };
+    assert!(warnings().is_empty());
+    let weak = r#"{"kty": "RSA", "kid": "weak", "n": "AQ", "e": "AQ"}"#;
+    put(&[OFF_CURVE, SOUND_KEY, weak]);
+    let [told] = <[String; 1]>::try_from(warnings()).expect("a warning");
+    for part in [
+        "auth_jwks_file",
+        "key 1: ",
+        "P-256; key 3 (kid \"weak\"): ",
+        "2048",
+        "odd",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(warnings().is_empty(), "it is told once");
+    put(&[OFF_CURVE, SOUND_KEY]);
+    let [told] = <[String; 1]>::try_from(warnings()).expect("another fault is news");
+    assert!(!told.contains("key 3"), "{told}");
+    put(&[SOUND_KEY, SOUND_KEY]);
+    assert!(files.changed().keys.is_some());
 }
 
 #[test]
