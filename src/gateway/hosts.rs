@@ -72,8 +72,16 @@ pub struct Hosts {
     set: Vec<Place>,
 }
 
-/// A refusal: the HTTP status and the error.
-type Refused = (StatusCode, Status);
+/// A refusal.
+#[derive(Debug)]
+pub struct Refused {
+    /// The HTTP status.
+    pub code: StatusCode,
+    /// The error.
+    pub status: Box<Status>,
+    /// The host or the origin that is none of ours; `None` where there is none to read.
+    pub foreign: Option<String>,
+}
 
 impl Hosts {
     /// The hosts that the configuration names.
@@ -99,7 +107,7 @@ impl Hosts {
                  localhost, or add the name to the setting `hosts` (--hosts {}, BACKPROPD_HOSTS)",
                 host.host
             );
-            return Err(foreign(Reason::ForeignHost, message));
+            return Err(foreign(Reason::ForeignHost, text, message));
         }
         let headers = request.headers();
         if let Some(origin) = only(headers, &ORIGIN)? {
@@ -157,7 +165,7 @@ impl Hosts {
         let shown: String = origin.chars().take(100).collect();
         let message =
             format!("the request comes from a page of another origin, {shown:?}: {way_out}");
-        Err(foreign(Reason::ForeignOrigin, message))
+        Err(foreign(Reason::ForeignOrigin, origin, message))
     }
 }
 
@@ -190,14 +198,19 @@ fn only<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Result<Option<&'r str>
 fn malformed(what: String) -> Refused {
     let message = format!("{what}: send one header `host`, such as \"localhost:50051\"");
     let status = Refusal::new(Reason::MalformedMessage, message).status();
-    (StatusCode::BAD_REQUEST, status)
+    Refused {
+        code: StatusCode::BAD_REQUEST,
+        status: Box::new(status),
+        foreign: None,
+    }
 }
 
-fn foreign(reason: Reason, message: String) -> Refused {
-    (
-        StatusCode::FORBIDDEN,
-        Refusal::new(reason, message).status(),
-    )
+fn foreign(reason: Reason, from: &str, message: String) -> Refused {
+    Refused {
+        code: StatusCode::FORBIDDEN,
+        status: Box::new(Refusal::new(reason, message).status()),
+        foreign: Some(from.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +229,7 @@ mod tests {
         let request = request.body(()).expect("a request");
         match Hosts::new(&config).check(&request) {
             Ok(_) => 200,
-            Err((code, _)) => code.as_u16(),
+            Err(refused) => refused.code.as_u16(),
         }
     }
 

@@ -50,13 +50,15 @@ use self::schema::SCHEMA;
 use self::turns::Customer;
 pub use self::turns::Turns;
 use crate::config::Config;
+use crate::host::deadline::Deadline;
 use crate::host::limits::memory::Account;
 use crate::host::party::Party;
 use crate::status::{Reason, Refusal};
+use crate::transport::audit;
 use crate::transport::bodies::ReplyBody;
-use crate::transport::call_log::CallLog;
-use crate::transport::methods::{Kind, bounded};
-use crate::transport::peer::Peer;
+use crate::transport::call_log::{CallLog, REQUEST_ID};
+use crate::transport::methods::bounded;
+use crate::transport::peer::{Peer, next_call};
 use crate::transport::seats::Full;
 use crate::transport::timeout::deadline;
 
@@ -129,14 +131,16 @@ where
         if let Err(status) = to_grpc(&mut request, form) {
             return Box::pin(ready(Ok(errors::response(&status, form.reply))));
         }
+        // Read once, for the call and for the conversion of its reply.
+        let deadline = deadline(request.headers());
+        request.extensions_mut().insert(deadline);
         let way = Way {
             method: form.method,
             turns: self.turns.clone(),
-            customer: self.customer(request.headers()),
+            customer: self.customer(deadline),
             account: Arc::clone(&self.account),
             active: self.peer.as_ref().map(Peer::call_begins),
             peer: self.peer.clone(),
-            delivery: Kind::of(request.uri().path()).delivery(),
         };
         let reply = self.inner.call(request);
         Box::pin(async move {
@@ -148,11 +152,11 @@ where
 
 impl<S> Gateway<S> {
     /// For whom the reply is converted. Who it is, is known behind the call log alone: here the address counts.
-    fn customer(&self, headers: &HeaderMap) -> Customer {
+    fn customer(&self, deadline: Deadline) -> Customer {
         let peer = self.peer.as_ref();
         Customer {
             origin: peer.map_or(Party::SERVER, |peer| peer.source.parties.origin),
-            deadline: deadline(headers),
+            deadline,
         }
     }
 }
@@ -182,9 +186,9 @@ enum Route {
 impl<S> Gateway<S> {
     /// Where a request goes, or the answer to it.
     fn route<B>(&self, request: &Request<B>) -> Result<Route, Box<Response<ReplyBody>>> {
-        let authority = self.hosts.check(request).map_err(|(code, refusal)| {
-            tracing::debug!(message = refusal.message(), "refused a request");
-            Box::new(errors::plain(code, &refusal))
+        let authority = self.hosts.check(request).map_err(|refused| {
+            let answer = errors::plain(refused.code, &refused.status);
+            Box::new(self.not_ours(request, &refused, answer))
         })?;
         let path = request.uri().path();
         if let Some(page) = pages::find(path) {
@@ -212,6 +216,26 @@ impl<S> Gateway<S> {
             Box::new(response)
         })?;
         Ok(Route::Call(form))
+    }
+}
+
+impl<S> Gateway<S> {
+    /// Writes a request that is refused for its host or its origin into the audit, and numbers the answer.
+    fn not_ours<B>(
+        &self,
+        request: &Request<B>,
+        refused: &hosts::Refused,
+        mut answer: Response<ReplyBody>,
+    ) -> Response<ReplyBody> {
+        if let Some(from) = &refused.foreign {
+            let (id, peer) = (next_call(), self.peer.as_ref());
+            let peer = peer.map(|peer| peer.source.to_string()).unwrap_or_default();
+            audit::record_foreign(request.uri().path(), from, id, &peer);
+            answer
+                .headers_mut()
+                .insert(REQUEST_ID, HeaderValue::from(id));
+        }
+        answer
     }
 }
 

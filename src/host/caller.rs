@@ -12,8 +12,9 @@ use super::deadline::Deadline;
 use super::identity::Login;
 use super::limits::memory::{Account, OutOfMemory, Reservation};
 use super::party::{Parties, Party};
+use super::resource::{Resource, Resources};
 use super::tags::ModelTag;
-use crate::training::{ModelName, Owner, SessionName};
+use crate::training::{ModelName, Owner};
 
 /// A call in progress.
 #[derive(Debug)]
@@ -27,9 +28,8 @@ pub struct Caller {
     login: Option<Arc<Login>>,
     /// Whose sessions the call may name.
     reach: OnceLock<Reach>,
-    /// The session that the call names, and whether it is another person's.
-    session: OnceLock<SessionName>,
-    foreign_session: OnceLock<SessionName>,
+    /// What the call names.
+    named: Mutex<Resources>,
     account: Arc<Account>,
     /// The memory reserved for its request until the call ends.
     memory: Mutex<Reservation>,
@@ -53,8 +53,7 @@ impl Caller {
             parties,
             login: None,
             reach: OnceLock::new(),
-            session: OnceLock::new(),
-            foreign_session: OnceLock::new(),
+            named: Mutex::default(),
             account,
             memory: Mutex::new(memory),
             creation_turns,
@@ -87,24 +86,30 @@ impl Caller {
         self.reach.get().copied().unwrap_or(Reach::Own)
     }
 
-    /// Notes a session that the call names, for the audit: the first one, and the first one of another person.
-    pub fn note_session(&self, name: &SessionName, is_foreign: bool) {
-        let place = if is_foreign {
-            &self.foreign_session
-        } else {
-            &self.session
-        };
-        place.get_or_init(|| name.clone());
+    /// Notes what the call names, for the audit. Without identities there is none.
+    pub fn note(&self, resource: impl FnOnce() -> Resource) {
+        if self.login.is_some() {
+            self.named_mut().add(resource());
+        }
     }
 
-    /// The first session of the caller's own that the call names.
-    pub fn session(&self) -> Option<&SessionName> {
-        self.session.get()
+    /// Notes that the call names, or shows, what is another person's.
+    pub fn note_foreign(&self) {
+        self.named_mut().is_foreign = true;
     }
 
-    /// The first session of another person that the call names.
-    pub fn foreign_session(&self) -> Option<&SessionName> {
-        self.foreign_session.get()
+    /// Whether the call names, or shows, what is another person's.
+    pub fn is_foreign(&self) -> bool {
+        self.named_mut().is_foreign
+    }
+
+    /// What the call names, as far as that has been noted.
+    pub fn named(&self) -> Resources {
+        self.named_mut().clone()
+    }
+
+    fn named_mut(&self) -> MutexGuard<'_, Resources> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The parties that the call is charged to; includes its model's session once that is known.

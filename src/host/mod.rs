@@ -20,6 +20,7 @@ pub mod parts;
 pub mod party;
 pub mod reference;
 pub mod refused;
+pub mod resource;
 pub mod runs;
 pub mod secrets;
 pub mod tags;
@@ -53,6 +54,7 @@ use self::models::creation_turns::CreationTurns;
 use self::models::handle::ModelEntry;
 use self::models::session_turns::SessionTurns;
 use self::refused::Refused;
+use self::resource::Resource;
 use self::runs::book::RunBook;
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
@@ -219,11 +221,25 @@ impl Host {
             return Ok(());
         };
         let is_own = self.registry().is_owned_by(session, &identity.subject);
-        caller.note_session(session, !is_own);
+        caller.note(|| Resource::Session(session.clone()));
+        if !is_own {
+            caller.note_foreign();
+        }
         if is_own || caller.reach() == Reach::Any {
             return Ok(());
         }
         Err(RegistryError::NotYours(session.clone()).into())
+    }
+
+    /// [`Host::admit`] to the session of a model, to which the call is attributed.
+    ///
+    /// # Errors
+    /// The session is not the caller's.
+    pub fn admit_to_model(&self, caller: &Caller, name: &ModelName) -> Result<(), Refused> {
+        caller.note(|| Resource::Model(name.clone()));
+        self.admit(caller, &name.session)?;
+        caller.note_model(name);
+        Ok(())
     }
 
     /// Finds a model, renews its session's lease, and attributes the call to the model.
@@ -235,8 +251,7 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<Arc<ModelEntry>, Refused> {
-        self.admit(caller, &name.session)?;
-        caller.note_model(name);
+        self.admit_to_model(caller, name)?;
         self.look_up(name).await
     }
 

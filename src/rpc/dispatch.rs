@@ -1,7 +1,6 @@
 //! Checks the caller's role, routes the call to its service and attaches its caller.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,6 +15,7 @@ use tower::Service;
 
 use super::call::{InCall, scope};
 use super::handlers::training::Training;
+use super::names::note_names;
 use super::roles;
 use super::services::training_service_server::{SERVICE_NAME, TrainingServiceServer};
 use crate::host::Host;
@@ -28,7 +28,7 @@ type OfRoutes<B> = <Routes as Service<Request<B>>>::Future;
 type OfTraining = BoxFuture<Response<Body>, Infallible>;
 
 /// The answer to a caller whose role may not call the method.
-type Refusal = Ready<Result<Response<Body>, Infallible>>;
+type Refusal = BoxFuture<Response<Body>, Infallible>;
 
 /// All services. TrainingService, whose calls are many and small, is matched first and called without the boxes of
 /// tonic's router, which cost a call as much as the forward and the backward pass of a small network.
@@ -72,7 +72,10 @@ where
         let caller = request.extensions().get::<Arc<Caller>>().map(Arc::clone);
         let caller = caller.expect("the transport sets the caller of every request");
         if let Err(refused) = roles::check(&caller, request.uri().path()) {
-            return Either::Left(ready(Ok(refused.into_http())));
+            return Either::Left(Box::pin(async move {
+                note_names(&caller, request.into_body()).await;
+                Ok(refused.into_http())
+            }));
         }
         Either::Right(if is_training {
             Either::Left(scope(caller, self.training.call(request)))

@@ -9,6 +9,7 @@ mod dispatch;
 mod gradients_reply;
 pub mod handlers;
 mod large_reply;
+mod names;
 pub mod roles;
 #[allow(
     missing_docs,

@@ -12,20 +12,20 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::audit;
-use super::bodies::{ReplyBody, ReplyMemory, RequestBody};
+use super::audit::{Audited, Outcome};
+use super::bodies::{Arrival, ReplyBody, ReplyMemory, RequestBody};
 use super::call_metrics::{CallMetrics, MethodIndex};
 use super::login::Entrance;
-use super::methods::{HEALTH, Kind, Limits, REPLY_BYTES, bounded, is_read};
+use super::methods::{HEALTH, Kind, Limits, REPLY_BYTES, bounded, is_read, shows};
 use super::peer::{Peer, next_call};
 use super::seats::Full;
-use super::timeout::deadline;
+use super::timeout::deadline_of;
 use super::trace::TraceParent;
 use super::traces::{Ended, Traces};
 use crate::config::Config;
@@ -38,7 +38,8 @@ use crate::host::refused::Refused;
 use crate::host::tags::ModelTag;
 use crate::status::{explain, internal, with_request};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header with a call's number.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A call in progress, with what its log line needs.
 struct Call {
@@ -50,6 +51,8 @@ struct Call {
     unknown: Option<String>,
     trace: Option<TraceParent>,
     peer: Option<Arc<Peer>>,
+    /// Whether the login was refused.
+    is_rejected: bool,
     started: Instant,
 }
 
@@ -86,11 +89,8 @@ impl Call {
                 )
             };
         }
-        let is_read = match &self.unknown {
-            Some(path) => is_read(path),
-            None => self.metrics.method(self.method).is_read,
-        };
-        audit::record(&self.caller, method, is_read, || self.peer(), code);
+        let is_read = self.is_read();
+        self.audit(Outcome::Ended(code));
         match code {
             Code::Internal | Code::Unknown | Code::DataLoss => line!(error, "call failed"),
             Code::Ok if is_read => line!(debug, "call ended"),
@@ -111,6 +111,25 @@ impl Call {
         }
     }
 
+    fn is_read(&self) -> bool {
+        match &self.unknown {
+            Some(path) => is_read(path),
+            None => self.metrics.method(self.method).is_read,
+        }
+    }
+
+    fn audit(&self, outcome: Outcome) {
+        let method = self.method();
+        Audited {
+            caller: &self.caller,
+            method,
+            is_look: self.is_read() || shows(method),
+            is_rejected: self.is_rejected,
+            outcome,
+        }
+        .record(|| self.peer());
+    }
+
     fn method(&self) -> &str {
         let path = &self.metrics.method(self.method).path;
         self.unknown.as_deref().unwrap_or(path)
@@ -127,6 +146,13 @@ impl Call {
             .map(|name| ModelTag(name).to_string())
             .unwrap_or_default()
     }
+}
+
+/// Why a call is not admitted.
+struct Refusal {
+    status: Box<Status>,
+    /// Whether the caller's login was refused.
+    is_rejected: bool,
 }
 
 /// The services, with a log line and limits around each call.
@@ -187,6 +213,32 @@ impl<S> CallLog<S> {
         }
     }
 
+    /// How a request of this method and version arrives.
+    fn arrival(&self, kind: Kind, version: Version) -> Arrival {
+        Arrival {
+            may_have_trailers: version < Version::HTTP_2,
+            ..self.limits.arrival(kind)
+        }
+    }
+
+    /// The caller of a request that was admitted, or refused, with this login and memory.
+    fn caller<B>(
+        &self,
+        request: &Request<B>,
+        login: Option<Arc<Login>>,
+        memory: Reservation,
+    ) -> Arc<Caller> {
+        let peer = self.peer.as_ref();
+        let caller = Caller::new(
+            next_call(),
+            peer.map_or(Parties::SERVER, |peer| peer.source.parties),
+            deadline_of(request),
+            (Arc::clone(&self.account), memory),
+            peer.map(|peer| Arc::clone(&peer.creation_turns)),
+        );
+        Arc::new(caller.logged_in(login))
+    }
+
     /// Why a call at `path` is refused before anything is done for it.
     fn refusal(&self, path: &str) -> Option<Status> {
         let full = self.full?;
@@ -200,14 +252,25 @@ impl<S> CallLog<S> {
         &self,
         kind: Kind,
         request: &Request<B>,
-    ) -> Result<(Option<Arc<Login>>, Reservation), Status> {
+    ) -> Result<(Option<Arc<Login>>, Reservation), Refusal> {
         let path = request.uri().path();
-        if let Some(refused) = self.refusal(path) {
-            return Err(refused);
-        }
-        let peer = self.peer.as_deref();
-        let login = self.entrance.log_in(path, request.headers(), peer)?;
-        Ok((login, kind.hold(&self.account)?))
+        let (status, is_rejected) = match self.refusal(path) {
+            Some(status) => (status, false),
+            None => {
+                let peer = self.peer.as_deref();
+                match self.entrance.log_in(path, request.headers(), peer) {
+                    Ok(login) => match kind.hold(&self.account) {
+                        Ok(memory) => return Ok((login, memory)),
+                        Err(error) => (error.into(), false),
+                    },
+                    Err(status) => (status, true),
+                }
+            }
+        };
+        Err(Refusal {
+            status: Box::new(status),
+            is_rejected,
+        })
     }
 }
 
@@ -238,15 +301,8 @@ where
             Ok((login, memory)) => (login, memory, None),
             Err(refused) => (None, Reservation::default(), Some(refused)),
         };
-        let caller = Caller::new(
-            next_call(),
-            peer.as_ref()
-                .map_or(Parties::SERVER, |peer| peer.source.parties),
-            deadline(request.headers()),
-            (Arc::clone(&account), memory),
-            peer.as_ref().map(|peer| Arc::clone(&peer.creation_turns)),
-        );
-        let caller = Arc::new(caller.logged_in(login));
+        let is_rejected = refused.as_ref().is_some_and(|refused| refused.is_rejected);
+        let caller = self.caller(&request, login, memory);
         let call = Call {
             caller: Arc::clone(&caller),
             metrics: Arc::clone(&self.metrics),
@@ -255,9 +311,10 @@ where
             unknown,
             trace: TraceParent::of(request.headers()),
             peer: peer.clone(),
+            is_rejected,
             started: Instant::now(),
         };
-        let arrival = self.limits.arrival(kind);
+        let arrival = self.arrival(kind, request.version());
         let mut request = request.map(|body| RequestBody::new(body, Arc::clone(&caller), arrival));
         request.extensions_mut().insert(caller);
         // Call the instance that was polled ready.
@@ -267,7 +324,7 @@ where
         Box::pin(async move {
             let mut unanswered = AbandonGuard(Some(call));
             let answered = match refused {
-                Some(status) => Ok(Ok(status.into_http())),
+                Some(refused) => Ok(Ok(refused.status.into_http())),
                 None => {
                     let answer = AssertUnwindSafe(async { inner.call(request).await });
                     answer.catch_unwind().await
@@ -319,6 +376,7 @@ where
                     None => inner,
                 };
                 let inner = if is_stream {
+                    call.audit(Outcome::Started);
                     Body::new(LoggedBody {
                         inner,
                         call: Some(call),

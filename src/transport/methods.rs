@@ -162,6 +162,7 @@ impl Limits {
             is_counted: true,
             patience: Some(self.patience),
             whole: Some(self.whole),
+            may_have_trailers: false,
         };
         match kind {
             Kind::Unary | Kind::Events | Kind::Export => message,
@@ -187,6 +188,7 @@ impl Limits {
                 is_counted: false,
                 patience: None,
                 whole: None,
+                may_have_trailers: false,
             },
         }
     }
@@ -197,7 +199,12 @@ pub fn is_read(path: &str) -> bool {
     READS.iter().any(|read| path.ends_with(read))
 }
 
-/// A method path for the log: unusual characters escaped, cut to [`LONGEST_METHOD`].
+/// Whether the method at `path` shows a model for longer than a moment, and changes nothing.
+pub fn shows(path: &str) -> bool {
+    path.ends_with("/WatchModel") || path.ends_with("/ExportModel")
+}
+
+/// A method path, or a text of a header, for the log: unusual characters escaped, cut to [`LONGEST_METHOD`].
 pub fn bounded(path: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_');
     if path.len() <= LONGEST_METHOD && path.bytes().all(is_plain) {

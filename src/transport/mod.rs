@@ -1,7 +1,7 @@
 //! Connections and bytes: accepts and limits connections, paces and counts the bytes they carry, and logs each call. It
 //! depends on no service and no message.
 
-mod audit;
+pub mod audit;
 pub mod bodies;
 pub mod call_log;
 pub mod call_metrics;

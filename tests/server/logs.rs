@@ -27,7 +27,7 @@ thread_local! {
 
 /// The log of this test's thread, on which its server runs as well.
 #[derive(Clone, Default)]
-struct Log(Rc<RefCell<Vec<u8>>>);
+pub struct Log(Rc<RefCell<Vec<u8>>>);
 
 /// Where a line of the log goes: to the test on the thread that writes it.
 struct ByThread;
@@ -61,7 +61,7 @@ impl io::Write for Log {
 impl Log {
     /// The lines of this thread from now on, up to `level`. One subscriber serves all threads: whether a line is enabled is
     /// remembered for the whole process, so that subscribers of single threads would miss lines.
-    fn start(level: Level) -> Self {
+    pub fn start(level: Level) -> Self {
         static SUBSCRIBER: Once = Once::new();
         SUBSCRIBER.call_once(|| {
             let lines = tracing_subscriber::fmt::layer()
@@ -77,7 +77,7 @@ impl Log {
         log
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod apply_gradients;
+mod audit;
 mod budgets;
 mod checks;
 mod clocks;

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::disk_thread::on_disk_thread;
 use crate::host::refused::{NotStored, Refused};
+use crate::host::resource::Resource;
 use crate::nn::{Dtype, Scalar};
 use crate::training::{DatasetName, Id, RequestId, SessionName};
 
@@ -84,6 +85,7 @@ impl Host {
     /// # Errors
     /// No such session; a taken id; a quota; an invalid header.
     pub async fn begin_dataset(&self, caller: &Caller, new: NewDataset) -> Result<Begun, Refused> {
+        caller.note(|| Resource::Dataset(new.name()));
         self.admit(caller, &new.session)?;
         self.registry().session(&new.session, self.now())?;
         if let Some(made) = self.made_before(&new).await? {

@@ -6,6 +6,7 @@ use super::entry::{DatasetEntry, DatasetState};
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::refused::Refused;
+use crate::host::resource::Resource;
 use crate::training::{DatasetName, Id, SessionName};
 
 impl Host {
@@ -18,6 +19,7 @@ impl Host {
         caller: &Caller,
         name: &DatasetName,
     ) -> Result<Arc<DatasetEntry>, Refused> {
+        caller.note(|| Resource::Dataset(name.clone()));
         if let Some(session) = &name.session {
             self.admit(caller, session)?;
             self.registry().session(session, self.now())?;

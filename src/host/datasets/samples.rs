@@ -12,6 +12,7 @@ use crate::host::disk_thread::on_disk_thread;
 use crate::host::models::any_model::ModelScalar;
 use crate::host::parts::dataset_rows::DatasetRows;
 use crate::host::refused::Refused;
+use crate::host::resource::Resource;
 use crate::nn::{Batch, BatchRef, MinibatchBuffers, Samples, SamplesError, Scalar};
 use crate::training::{DatasetName, DatasetReference, Model, Selection, SessionName, Spec};
 
@@ -76,6 +77,9 @@ impl Host {
         if let (Some(session), Some(own)) = (session, &name.session)
             && session != own
         {
+            // Another person's dataset answers as in every method.
+            caller.note(|| Resource::Dataset(name.clone()));
+            self.admit(caller, own)?;
             let mut violations = Violations::new();
             let allowed = format!("a shared one, or one of {session}, the model's session");
             violations.add("dataset.dataset", name, allowed);

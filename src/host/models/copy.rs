@@ -8,6 +8,7 @@ use super::lifecycle::ModelState;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::refused::Refused;
+use crate::host::resource::Resource;
 use crate::training::{Model, ModelName, Placement, RequestId, Revision};
 
 impl Host {
@@ -23,6 +24,9 @@ impl Host {
         (name, new_session): (ModelName, bool),
         request: Option<RequestId>,
     ) -> Result<ModelState, Refused> {
+        for name in [source, &name] {
+            caller.note(|| Resource::Model(name.clone()));
+        }
         self.admit(caller, &source.session)?;
         if !new_session {
             self.admit(caller, &name.session)?;

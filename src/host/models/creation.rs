@@ -14,6 +14,7 @@ use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::Refused;
+use crate::host::resource::Resource;
 use crate::training::{
     Access, ModelName, Now, Placement, RegistryError, RequestId, SessionInfo, SessionName,
 };
@@ -40,8 +41,9 @@ impl Host {
             let session = {
                 let (mut registry, owner) = (host.registry(), caller.owner());
                 let room = registry.room_for_session(&name, owner.as_ref());
-                if caller.identity().is_some() {
-                    caller.note_session(&name, matches!(room, Err(RegistryError::NotYours(_))));
+                caller.note(|| Resource::Session(name.clone()));
+                if let Err(RegistryError::NotYours(_)) = room {
+                    caller.note_foreign();
                 }
                 room?;
                 let mut session = registry.create_session(name, ttl, request, access, now)?;

@@ -34,8 +34,7 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<(Bytes, Reservation, StreamSlot), Refused> {
-        self.admit(caller, &name.session)?;
-        caller.note_model(name);
+        self.admit_to_model(caller, name)?;
         let entry = self.open_to_export(caller, name).await?;
         let slot = self.streams.take(caller.party())?;
         let bytes = entry.model.spec().state_bytes();

@@ -144,8 +144,7 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<(), Refused> {
-        self.admit(caller, &name.session)?;
-        caller.note_model(name);
+        self.admit_to_model(caller, name)?;
         let (host, name) = (Arc::clone(self), name.clone());
         self.finish(async move { host.remove_model(&name).await })
             .await

@@ -11,6 +11,7 @@ use crate::host::caller::Caller;
 use crate::host::models::new_model::{NewModel, Source};
 use crate::host::parts::batch::BatchParts;
 use crate::host::refused::Refused;
+use crate::host::resource::Resource;
 use crate::nn::digest::update_in_blocks;
 use crate::nn::{ArchitectureLimits, Pauses};
 use crate::rpc::convert::model::{read_access, write_model};
@@ -97,11 +98,13 @@ async fn read(
     if access == Access::CompareOnly {
         check_privilege(caller, Privilege::CompareOnly)?;
     }
+    let name = ModelName { session, model };
+    caller.note(|| Resource::Model(name.clone()));
     if !new_session {
-        host.admit(caller, &session)?;
+        host.admit(caller, &name.session)?;
     }
     let placement = Placement {
-        name: ModelName { session, model },
+        name,
         new_session,
         bytes: spec.state_bytes(),
         request: request_id,

@@ -34,6 +34,9 @@ pub async fn stop(
     if let (Some(name), Some((model, _))) = (&name, &run)
         && name != model
     {
+        // Another person's model answers as in every method.
+        host.admit_to_model(caller, name)?;
+        host.admit_to_model(caller, model)?;
         let given = format!("a run of {model}");
         violations.add("run", given, format!("a run of `model`, {name}"));
     }

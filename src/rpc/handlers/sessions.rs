@@ -10,6 +10,7 @@ use crate::fault::Violations;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::refused::Refused;
+use crate::host::resource::Resource;
 use crate::rpc::call::caller;
 use crate::rpc::convert::model::{read_access, session as write_session};
 use crate::rpc::convert::shared_fields::{id, page_size, page_token, request_id, session_name};
@@ -120,6 +121,11 @@ impl SessionService for Sessions {
             Some(last) if more => last.name.0.to_string(),
             Some(_) | None => String::new(),
         };
+        let subject = identity.map(|identity| &*identity.subject);
+        if found.iter().any(|it| it.owner.as_deref() != subject) {
+            caller.note(|| Resource::Sessions);
+            caller.note_foreign();
+        }
         Ok(Response::new(pb::ListSessionsResponse {
             sessions: found.iter().map(|it| shown(&caller, it)).collect(),
             next_page_token,

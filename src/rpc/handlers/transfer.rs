@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::models::file::FileReceiver;
 use crate::host::refused::Refused;
+use crate::host::resource::Resource;
 use crate::rpc::convert::model::write_model;
 use crate::rpc::convert::shared_fields::{id, random_id, request_id, session_name};
 use crate::rpc::pb;
@@ -76,6 +77,10 @@ async fn receive(
     request_id(first.request_id.clone(), || [0; 32], &mut violations);
     let model = violations.into_result(model).map_err(Refused::from)?;
     if let Some(session) = &session {
+        caller.note(|| {
+            let (session, model) = (session.clone(), model.clone());
+            Resource::Model(ModelName { session, model })
+        });
         host.admit(caller, session)?;
     }
 

@@ -50,6 +50,18 @@ fn naming(session: &str) -> Vec<(&'static str, Vec<Value>)> {
             "TrainingService/Explain",
             json!({"inline": inline, "dataset": rows, "quantity": "QUANTITY_D_W", "layer": 1, "row": 1, "column": 1}),
         ),
+        (
+            "TrainingService/TrainBatch",
+            json!({"model": own, "dataset": rows}),
+        ),
+        (
+            "TrainingService/TrainBatch",
+            json!({"model": own, "inputs": inputs(), "targets": targets(), "heldOut": {"dataset": rows}}),
+        ),
+        (
+            "TrainingService/StopTraining",
+            json!({"model": own, "run": format!("{foreign}/models/m/runs/r1")}),
+        ),
         ("TrainingService/GetModel", json!({"name": missing})),
         ("TrainingService/DeleteModel", json!({"name": missing})),
         (
@@ -151,6 +163,39 @@ async fn a_taken_id_is_anothers_and_no_grounds_to_use_it() {
     let own = [json!({"sessionId": "lab"})];
     let taken = call(server.address, method, &own, Some(&bob)).await;
     assert_eq!(taken.code, Code::AlreadyExists);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_without_room_for_a_session_is_not_told_which_ids_are_taken() {
+    let keys = Keys::new();
+    let server = Server::with(|config| {
+        keys.set(config);
+        config.max_sessions = 3;
+        config.max_sessions_per_address = 1;
+    })
+    .await;
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| token(name, Role::Student));
+    let create = async |id: &str, token: &str| {
+        let request = [json!({"sessionId": id, "requestId": "once"})];
+        let method = "SessionService/CreateSession";
+        call(server.address, method, &request, Some(token)).await
+    };
+    for (id, token) in [("of-alice", &alice), ("of-bob", &bob)] {
+        assert_eq!(create(id, token).await, Outcome::ok());
+    }
+    let same = async |token: &str| {
+        let (taken, free) = (create("of-bob", token).await, create("free", token).await);
+        assert_eq!(taken.code, Code::ResourceExhausted, "{taken:?}");
+        assert_eq!((taken.reason, taken.message), (free.reason, free.message));
+    };
+    same(&alice).await;
+    // A repeated request is answered all the same.
+    assert_eq!(create("of-alice", &alice).await, Outcome::ok());
+    // Nor if the whole server has no room.
+    let dave = token("dave", Role::Student);
+    assert_eq!(create("of-dave", &dave).await, Outcome::ok());
+    same(&carol).await;
     server.stop().await;
 }
 

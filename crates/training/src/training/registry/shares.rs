@@ -146,14 +146,20 @@ impl<M> Registry<M> {
         name: &SessionName,
         owner: Option<&Owner>,
     ) -> Result<(), RegistryError> {
-        if self.sessions.contains_key(name) {
-            return self.check_owner(name, owner);
+        let is_taken = self.sessions.contains_key(name);
+        let owned = self.check_owner(name, owner);
+        if is_taken && owned.is_ok() {
+            return Ok(());
         }
-        self.room_in_share(owner, Share::session())
+        // First, so that a person who cannot create a session is not told which ids are taken.
+        self.room_in_share(owner, Share::session())?;
+        let (all, most) = (self.sessions.len(), self.limits.sessions);
+        self.room(Quota::Sessions, all, 1, most)?;
+        if is_taken { owned } else { Ok(()) }
     }
 
-    /// Whether a session of this name exists and is this person's. Sessions that were created without an identity are
-    /// nobody's.
+    /// Whether a session of this name exists and is this person's. A session that was created without an identity has no
+    /// owner.
     pub fn is_owned_by(&self, name: &SessionName, subject: &str) -> bool {
         let session = self.sessions.get(name);
         session.and_then(Session::subject).map(|owner| &**owner) == Some(subject)
