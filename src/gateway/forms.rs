@@ -98,8 +98,9 @@ impl Form {
             let (name, value) = parameter.split_once('=')?;
             let value = value.trim_matches('"');
             let is_other = name.eq_ignore_ascii_case("charset")
-                && !value.eq_ignore_ascii_case("utf-8")
-                && !value.eq_ignore_ascii_case("us-ascii");
+                && !["utf-8", "utf8", "us-ascii"]
+                    .iter()
+                    .any(|known| value.eq_ignore_ascii_case(known));
             is_other.then_some(value)
         });
         if let Some(charset) = other_charset {
@@ -170,7 +171,7 @@ impl Form {
             ReplyForm::Web { .. } => None,
         };
         if let Some(encoding) = encoding
-            && encoding != "identity"
+            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
         {
             let message = format!(
                 "the request is compressed ({encoding:?}), which this server does not read: send it as it is (identity)"

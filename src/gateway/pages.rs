@@ -1,10 +1,12 @@
 //! The pages that say what this server is. They are compiled in, need no script, and load nothing from elsewhere.
 
-use std::io::Read as _;
-use std::sync::LazyLock;
+use std::io::{Read as _, Write as _};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY,
@@ -25,6 +27,10 @@ const API: &[u8] = include_bytes!("pages/api.html.gz");
 const SERVER: &str = "{{server}}";
 const VERSION: &str = "{{version}}";
 
+/// How the reference calls a server, and where; it is written for the default port.
+const CALL: &str = "grpcurl -plaintext ";
+const DOCUMENTED: &str = "127.0.0.1:50051";
+
 /// Nothing but this server's own files; no page around it, no form.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -32,12 +38,50 @@ const POLICY: &str =
 /// The largest reference, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-static API_TEXT: LazyLock<Bytes> = LazyLock::new(|| {
-    let mut text = Vec::new();
+static API_TEXT: LazyLock<String> = LazyLock::new(|| {
+    let mut text = String::new();
     // A test reads the same bytes.
-    let _ = GzDecoder::new(API).take(LARGEST).read_to_end(&mut text);
-    Bytes::from(text)
+    let _ = GzDecoder::new(API).take(LARGEST).read_to_string(&mut text);
+    text
 });
+
+/// The last reference that was asked for: its readers mostly use one name of the server.
+static API_OF: Mutex<Option<Reference>> = Mutex::new(None);
+
+/// The reference, with lines that call the server at a URL.
+#[derive(Clone)]
+struct Reference {
+    server: Box<str>,
+    plain: Bytes,
+    packed: Bytes,
+}
+
+impl Reference {
+    fn of(server: &str) -> Self {
+        let mut last = API_OF.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(known) if *known.server == *server => known.clone(),
+            Some(_) | None => last.insert(Self::new(server)).clone(),
+        }
+    }
+
+    fn new(server: &str) -> Self {
+        let (call, to) = match server.split_once("://") {
+            Some(("https", authority)) => ("grpcurl ", authority),
+            Some((_, authority)) => (CALL, authority),
+            None => (CALL, server),
+        };
+        let plain = API_TEXT.replace(CALL, call).replace(DOCUMENTED, to);
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        // A Vec takes everything.
+        let _ = packer.write_all(plain.as_bytes());
+        Self {
+            server: server.into(),
+            packed: packer.finish().unwrap_or_default().into(),
+            plain: plain.into(),
+        }
+    }
+}
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +112,8 @@ pub fn answer_to<B>(page: Page, request: &Request<B>, server: &str) -> Response<
     let accepts_gzip = accepts_gzip(request.headers());
     let (content_type, body) = match page {
         Page::Index => ("text/html; charset=utf-8", index(server)),
-        Page::Api if accepts_gzip => ("text/html; charset=utf-8", Bytes::from_static(API)),
-        Page::Api => ("text/html; charset=utf-8", API_TEXT.clone()),
+        Page::Api if accepts_gzip => ("text/html; charset=utf-8", Reference::of(server).packed),
+        Page::Api => ("text/html; charset=utf-8", Reference::of(server).plain),
         Page::Style => (
             "text/css; charset=utf-8",
             Bytes::from_static(STYLE.as_bytes()),

@@ -41,19 +41,17 @@ pub struct Way {
     pub peer: Option<Arc<Peer>>,
     /// Keeps the connection busy until the reply is sent.
     pub active: Option<Active>,
-    /// How the reply is counted and watched.
-    pub delivery: Delivery,
 }
 
 impl Way {
     /// Sends `body`, whose parts are counted on the way.
-    fn send(self, body: Body, memory: ReplyMemory) -> ReplyBody {
-        ReplyBody::new(body, memory, self.peer, self.active, self.delivery)
+    fn send(self, body: Body, memory: ReplyMemory, delivery: Delivery) -> ReplyBody {
+        ReplyBody::new(body, memory, self.peer, self.active, delivery)
     }
 
-    fn in_parts(self, body: Body) -> ReplyBody {
+    fn in_parts(self, body: Body, delivery: Delivery) -> ReplyBody {
         let memory = ReplyMemory::InParts(Reservation::default(), Arc::clone(&self.account));
-        self.send(body, memory)
+        self.send(body, memory, delivery)
     }
 }
 
@@ -64,6 +62,8 @@ pub async fn convert(
     way: Way,
 ) -> Response<ReplyBody> {
     let (mut parts, body) = response.into_parts();
+    // As that of the call itself.
+    let delivery = body.delivery();
     let early = Status::from_header_map(&parts.headers);
     let early = early.filter(|status| status.code() != Code::Ok);
     parts.headers.remove(CONTENT_LENGTH);
@@ -75,7 +75,7 @@ pub async fn convert(
             Some(_) => Body::empty(),
             None => stream(body, form, &way, is_text),
         };
-        return Response::from_parts(parts, way.in_parts(body));
+        return Response::from_parts(parts, way.in_parts(body, delivery));
     }
     for header in [
         Status::GRPC_STATUS,
@@ -92,14 +92,14 @@ pub async fn convert(
         (None, ReplyForm::Whole(codec)) => whole(body, codec, &way).await,
         (None, _) => {
             let body = stream(body, form, &way, false);
-            return Response::from_parts(parts, way.in_parts(body));
+            return Response::from_parts(parts, way.in_parts(body, delivery));
         }
     };
     match answered {
         Ok((message, memory)) => {
             let body = Body::new(Full::new(message));
             let memory = ReplyMemory::Counted(Arc::new(memory));
-            Response::from_parts(parts, way.send(body, memory))
+            Response::from_parts(parts, way.send(body, memory, delivery))
         }
         Err(status) => {
             let error = errors::response(&status, form);

@@ -72,6 +72,7 @@ where
                     text: Vec::new(),
                     start: 0,
                     scanned: 0,
+                    lines: 0,
                     has_ended: false,
                     is_complete: false,
                     next: None,
@@ -136,6 +137,8 @@ struct Arriving<R> {
     start: usize,
     /// Up to here there is no end of a line.
     scanned: usize,
+    /// The lines before this message, where each is one.
+    lines: usize,
     /// Whether all of the body has arrived.
     has_ended: bool,
     /// Whether the last message has been taken.
@@ -249,8 +252,11 @@ where
             self.scanned = self.start;
             if let Some(line) = line {
                 self.caller.hold(line.capacity()).map_err(Status::from)?;
-                return Ok(Some(self.converted(line).await?));
+                let message = self.converted(line).await?;
+                self.lines += 1;
+                return Ok(Some(message));
             }
+            self.lines += 1;
         }
     }
 
@@ -327,7 +333,7 @@ where
     /// The message of a JSON text, whose capacity is held.
     async fn converted(&mut self, text: Vec<u8>) -> Result<Bytes, Status> {
         let (mut memory, method) = (OfCall(Arc::clone(&self.caller)), self.form.method);
-        let size = text.len();
+        let (size, lines) = (text.len(), self.lines);
         let work = move || {
             let read = read(&SCHEMA, SCHEMA.request_of(method), &text, &mut memory);
             memory.release(text.capacity());
@@ -343,13 +349,16 @@ where
             deadline: self.caller.deadline,
         };
         let read = self.turns.take(size, customer, work).await?;
-        read.map(Bytes::from).map_err(refusal)
+        read.map(Bytes::from).map_err(|error| refusal(error, lines))
     }
 }
 
-/// The error of a call whose text is no message.
-fn refusal(error: ReadError<OutOfMemory>) -> Status {
+/// The error of a call whose text, after so many lines, is no message.
+fn refusal(error: ReadError<OutOfMemory>, lines: usize) -> Status {
     match error {
+        ReadError::Syntax(what) if lines > 0 => {
+            malformed(&format!("not JSON: {}", what.after(lines)))
+        }
         ReadError::Syntax(what) => malformed(&format!("not JSON: {what}")),
         ReadError::Invalid(violations) => Refused::Invalid(violations).into(),
         ReadError::Memory(error) => error.into(),

@@ -62,7 +62,7 @@ impl Veil {
     }
 }
 
-/// Tries by callers without a session, counted by address until the server stops.
+/// Tries by callers without a session, counted by person, or by address, until the server stops.
 #[derive(Debug, Default)]
 pub struct InlineTries(Mutex<HashMap<Party, u64>>);
 
@@ -80,8 +80,8 @@ impl InlineTries {
         if *made >= limit {
             let setting = "max_compare_tries_per_session";
             let message = format!(
-                "inline networks from this address were compared {limit} times ({setting}), the maximum until the \
-                 server restarts: have the limit raised"
+                "inline networks of this caller, a person or else an address, were compared {limit} times ({setting}), the maximum \
+                 until the server restarts: have the limit raised"
             );
             return Err(Refused::quota(setting, limit, message));
         }

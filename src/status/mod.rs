@@ -401,17 +401,26 @@ fn over_limit(name: &ModelName, over: OverLimit) -> Status {
 fn counted_by(quota: Quota) -> (&'static str, &'static str) {
     match quota {
         Quota::Sessions => ("max_sessions", "sessions on the server"),
-        Quota::SessionsPerAddress => ("max_sessions_per_address", "sessions of one address"),
+        Quota::SessionsPerAddress => (
+            "max_sessions_per_address",
+            "sessions of one address, or of one person",
+        ),
         Quota::Models => ("max_models", "models on the server"),
         Quota::ModelsPerSession => ("max_models_per_session", "models in its session"),
-        Quota::ModelsPerAddress => ("max_models_per_address", "models of one address"),
+        Quota::ModelsPerAddress => (
+            "max_models_per_address",
+            "models of one address, or of one person",
+        ),
         Quota::CompareTries => ("max_compare_tries_per_session", "comparisons"),
         Quota::Bytes => ("max_total_parameter_bytes", "bytes of models on the server"),
         Quota::BytesPerSession => (
             "max_session_parameter_bytes",
             "bytes of models in its session",
         ),
-        Quota::BytesPerAddress => ("max_parameter_bytes_per_address", "bytes of one address"),
+        Quota::BytesPerAddress => (
+            "max_parameter_bytes_per_address",
+            "bytes of one address, or of one person",
+        ),
     }
 }
 
@@ -471,7 +480,9 @@ pub fn explain(status: &Status, max_request_bytes: usize) -> Option<Status> {
     if !status.details().is_empty() {
         return None;
     }
+    // tonic's messages on sizes begin so.
     let message = status.message();
+    let message = message.strip_prefix("Error, ").unwrap_or(message);
     Some(match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => limited(
             Reason::MessageTooLarge,

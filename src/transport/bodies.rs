@@ -33,6 +33,8 @@ pub struct Arrival {
     pub patience: Option<Duration>,
     /// The time limit for the whole body; `None` for no limit.
     pub whole: Option<Duration>,
+    /// Whether trailers are left out: those of HTTP/1.1 have no meaning here and no danger.
+    pub may_have_trailers: bool,
 }
 
 /// What is read of a request that was answered before it had arrived, in bytes, and for how long. A reset instead would
@@ -183,9 +185,13 @@ where
         let checked = match &frame {
             Some(Ok(frame)) => match frame.data_ref() {
                 Some(data) => this.take(data.len()),
+                None if this.arrival.may_have_trailers => {
+                    this.inner = None;
+                    return Poll::Ready(None);
+                }
                 // A gRPC request has no trailers. HTTP/2 forbids pseudo-headers in them, which cannot be seen here, so
                 // all trailers are refused.
-                None => Err(malformed("a gRPC request ends without trailers")),
+                None => Err(malformed("over HTTP/2, a request ends without trailers")),
             },
             Some(Err(_)) | None => {
                 this.inner = None;
@@ -287,6 +293,12 @@ impl ReplyBody {
             held: None,
             _active: active,
         }))
+    }
+
+    /// How it is delivered; an empty one like most replies.
+    pub fn delivery(&self) -> Delivery {
+        let reply = self.0.as_ref();
+        reply.map_or(Delivery::Watched, |reply| reply.delivery)
     }
 }
 

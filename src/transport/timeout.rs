@@ -3,9 +3,15 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, Request};
 
 use crate::host::deadline::Deadline;
+
+/// The deadline of a request: one that was read before, or else that of its headers.
+pub fn deadline_of<B>(request: &Request<B>) -> Deadline {
+    let known = request.extensions().get::<Deadline>();
+    known.map_or_else(|| deadline(request.headers()), |known| *known)
+}
 
 /// The deadline that the request's `grpc-timeout` sets; an unreadable header sets none.
 pub fn deadline(headers: &HeaderMap) -> Deadline {

@@ -16,6 +16,6 @@ mod wire;
 mod write;
 
 pub use self::buffer::{Memory, Unlimited, append};
-pub use self::read::{ReadError, read};
+pub use self::read::{ReadError, SyntaxError, read};
 pub use self::schema::{Message, Method, Schema, SchemaError, near};
 pub use self::write::{WriteError, write};

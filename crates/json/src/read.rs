@@ -35,12 +35,54 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, ANY_PA
 /// Why a text is no message.
 #[derive(Debug, PartialEq)]
 pub enum ReadError<E> {
-    /// It is no JSON; the text says where and why.
-    Syntax(String),
+    /// It is no JSON.
+    Syntax(SyntaxError),
     /// It is JSON, and some of its fields are invalid.
     Invalid(Violations),
     /// There is no memory for it.
     Memory(E),
+}
+
+/// Why a text is no JSON, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    what: String,
+    /// The line and the column, from 1; `None` if it does not even begin as JSON.
+    at: Option<(usize, usize)>,
+}
+
+impl SyntaxError {
+    fn of(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let (text, place) = (
+            error.to_string(),
+            format!(" at line {line} column {column}"),
+        );
+        Self {
+            what: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
+            at: Some((line, column)),
+        }
+    }
+
+    /// The same error of a text with this many lines before it.
+    #[must_use]
+    pub fn after(self, lines: usize) -> Self {
+        let (line, column) = self.at.unwrap_or((1, 1));
+        Self {
+            at: Some((line + lines, column)),
+            ..self
+        }
+    }
+}
+
+impl Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match self.at {
+            Some((line, column)) => write!(f, " at line {line} column {column}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Converts JSON into the bytes of `message`.
@@ -54,7 +96,10 @@ pub fn read<M: Memory>(
     memory: &mut M,
 ) -> Result<Vec<u8>, ReadError<M::Error>> {
     if let Some(error) = no_json(text) {
-        return Err(ReadError::Syntax(error.to_owned()));
+        return Err(ReadError::Syntax(SyntaxError {
+            what: error.to_owned(),
+            at: None,
+        }));
     }
     // A text with escapes is copied to be unescaped.
     let scratch = if text.contains(&b'\\') { text.len() } else { 0 };
@@ -73,6 +118,13 @@ pub fn read<M: Memory>(
         target: Target::Message(message),
     };
     let read = site.deserialize(&mut json).and_then(|()| json.end());
+    let is_out_of_range = read.as_ref().is_err_and(is_out_of_range);
+    if is_out_of_range {
+        // JSON has such numbers, and the path is still that of this one.
+        let given = "a number that is out of range";
+        let allowed = "numbers of at most 1.8e308, or \"Infinity\" and \"-Infinity\"";
+        let _ = reader.fault(given, allowed);
+    }
     let Reader {
         mut out,
         violations,
@@ -84,15 +136,20 @@ pub fn read<M: Memory>(
     if let Some(error) = refused {
         return Err(ReadError::Memory(error));
     }
-    if violations.len() >= MOST_VIOLATIONS {
+    if is_out_of_range || violations.len() >= MOST_VIOLATIONS {
         return Err(ReadError::Invalid(violations));
     }
-    read.map_err(|error| ReadError::Syntax(error.to_string()))?;
+    read.map_err(|error| ReadError::Syntax(SyntaxError::of(&error)))?;
     if violations.is_empty() {
         Ok(out.finish())
     } else {
         Err(ReadError::Invalid(violations))
     }
+}
+
+/// Whether the text is JSON up to a number that no double holds. serde_json has no kind of its own for it.
+fn is_out_of_range(error: &serde_json::Error) -> bool {
+    error.is_syntax() && error.to_string().starts_with("number out of range")
 }
 
 /// What is wrong with a text that does not even begin as JSON, where the parser's own words would not help.

@@ -230,7 +230,7 @@ fn refused(text: &[u8]) -> String {
 fn refusal(schema: &Schema, message: &Message, text: &[u8]) -> String {
     match read(schema, message, text, &mut Unlimited) {
         Ok(bytes) => panic!("{} is read as {bytes:?}", String::from_utf8_lossy(text)),
-        Err(ReadError::Syntax(what)) => what,
+        Err(ReadError::Syntax(what)) => what.to_string(),
         Err(ReadError::Invalid(violations)) => violations.to_string(),
         Err(ReadError::Memory(never)) => match never {},
     }
@@ -278,7 +278,14 @@ fn texts_that_are_no_json_say_where_and_why() {
         (b"{\"model\": \"\\ud800\"}", "hex escape"),
         (b"{} {}", "trailing"),
         (b"{}x", "trailing"),
-        (b"{\"steps\": 1e999}", "out of range"),
+        (
+            b"{\"labels\": [\"x\"], \"inputs\": {\"values\": [1, -1e999, 2]}}",
+            "inputs.values[1]: given a number that is out of range; allowed: numbers of at most 1.8e308",
+        ),
+        (
+            b"{\"labels\": [\"x\"], \"steps\": 1e999}",
+            "labels[0]: given \"x\"",
+        ),
         (b"{\"steps\": NaN}", "line 1"),
         (b"{\"steps\": 01}", "line 1"),
         (b"{'steps': 1}", "line 1"),

@@ -82,9 +82,9 @@ async fn texts_that_are_no_request_are_refused_by_the_call_itself() {
             "line 1",
         ),
         (
-            b"{\"inputs\": {\"values\": [1e400]}}",
-            "MALFORMED_MESSAGE",
-            "out of range",
+            b"{\"inputs\": {\"values\": [0, 1e400]}}",
+            "INVALID_REQUEST",
+            "inputs.values[1]: given a number that is out of range",
         ),
         (deep.as_bytes(), "MALFORMED_MESSAGE", "EOF"),
         (b"[]", "INVALID_REQUEST", "allowed: an object"),
@@ -170,12 +170,52 @@ async fn headers_that_do_not_fit_are_refused_with_what_does() {
     for content_type in [
         "application/json; charset=utf-8",
         "Application/JSON;charset=\"UTF-8\"; x=y",
+        "application/json;Charset=Utf8",
     ] {
         let path = "/backprop.v1.ServerService/GetServerInfo";
-        let request = post(&server, path, content_type).header("content-encoding", "identity");
+        let request = post(&server, path, content_type).header("content-encoding", "Identity");
         let reply = send(&server, request.body(body("{}")).expect("a request")).await;
         assert_eq!(reply.status, 200, "{content_type}");
     }
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_json_is_named_by_its_number() {
+    let server = Server::start().await;
+    let path = "/backprop.v1.TrainingService/ImportModel";
+    for (text, place) in [
+        ("{]", "line 1 column 2"),
+        ("{}\n\n {\"data\": ]}\n{}", "line 3 column 11"),
+        (
+            "\n{\"modelId\": \"m\"}\n{\"data\": \"AAAA\"}\n{",
+            "line 4 column 1",
+        ),
+        (
+            "{}\n\u{feff}{}",
+            "byte order mark: write UTF-8 without one at line 2",
+        ),
+    ] {
+        let request = post(&server, path, "application/json").body(body(text));
+        let reply = send(&server, request.expect("a request")).await;
+        let message = reply.json()["message"].to_string();
+        assert!(message.contains(place), "{text:?}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_in_words_of_this_server() {
+    let server = Server::with(|config| config.max_request_bytes = 1 << 20).await;
+    let mut message = vec![0];
+    message.extend_from_slice(&(2_u32 << 20).to_be_bytes());
+    message.resize(2 << 20, 0);
+    let request = post(&server, GRADIENTS, "application/grpc-web+proto").body(body(message));
+    let reply = send(&server, request.expect("a request")).await;
+    let said = reply.header("grpc-message");
+    assert!(said.contains("larger%20than%20the%20server"), "{said}");
+    assert!(
+        said.contains("found%20") && !said.contains("Error"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -49,6 +49,12 @@ async fn plain_chunked_and_expected_bodies_are_read() {
     )
     .await;
     assert_eq!(status(&chunked), "200", "{chunked}");
+    let trailed = talk(
+        &server,
+        &format!("{info}{JSON}trailer: x-check\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\nx-check: 1\r\n\r\n"),
+    )
+    .await;
+    assert_eq!(status(&trailed), "200", "{trailed}");
     let expected = talk(
         &server,
         &format!("{info}{JSON}expect: 100-continue\r\ncontent-length: 2\r\n\r\n{{}}"),

@@ -59,6 +59,8 @@ async fn the_reference_is_served_small_and_whole() {
     assert_eq!(plain.status, 200);
     assert_eq!(plain.header("content-encoding"), "");
     let text = std::str::from_utf8(&plain.body).expect("UTF-8");
+    assert!(text.contains(&format!(" {} backprop.v1.", server.address)));
+    assert!(!text.contains("127.0.0.1:50051"));
     for part in [
         ">API reference</h1>",
         "ApplyGradientsRequest",
