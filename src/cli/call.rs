@@ -172,6 +172,11 @@ fn request(argument: Option<&str>) -> Result<Vec<u8>, Failure> {
                     "standard input has more than {DATA_BYTES} bytes"
                 )));
             }
+            if text.iter().all(u8::is_ascii_whitespace) {
+                return Err(Failure::usage(
+                    "standard input is empty: a request without fields is {}, which is also sent if no request is given",
+                ));
+            }
             Ok(text)
         }
         Some(text) => match text.strip_prefix('@') {

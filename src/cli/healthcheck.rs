@@ -1,6 +1,8 @@
 //! `backpropd healthcheck`: for containers whose image has no other client.
 
-use std::{process::ExitCode, time::Duration};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use backpropd_client::{Client, Credentials};
 use clap::{Arg, ArgMatches, Command};
@@ -31,8 +33,8 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let server = match matches.get_one::<String>("server") {
-        Some(server) => server.clone(),
+    let servers = match matches.get_one::<String>("server") {
+        Some(server) => vec![server.clone()],
         None => {
             let mut flags = settings::flags(matches);
             // This command opens no port, so it needs no consent to serve other machines.
@@ -42,33 +44,54 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
                 .map_err(|failure| Failure::failed(failure.to_string()))?;
             match effective.config.ops_listen {
                 // The operator's port speaks no TLS and asks for no credentials.
-                Some(address) => serve::reachable(address).to_string(),
-                None => own_address(&effective.config),
+                Some(address) => places(address).map(|it| it.to_string()).collect(),
+                None => own_addresses(&effective.config),
             }
         }
     };
     let credentials = connection::read_credentials(matches)?;
     serve::runtime()?.block_on(async {
-        match tokio::time::timeout(PATIENCE, check(&server, &credentials)).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        }
-        .map_err(|why| Failure::failed(format!("{server} does not serve: {why}")))
+        check_one_of(&servers, &credentials).await.map_err(|why| {
+            Failure::failed(format!("{} does not serve: {why}", servers.join(" or ")))
+        })
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The address of the configured server for a client on its machine.
-fn own_address(config: &Config) -> String {
+/// The addresses by which a client on its machine reaches a listener. One for all of IPv6 takes IPv4 as well, and has no
+/// other address where a container has IPv6 switched off.
+fn places(listen: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    let is_both = listen.is_ipv6() && listen.ip().is_unspecified();
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port()));
+    [serve::reachable(listen)]
+        .into_iter()
+        .chain(is_both.then_some(v4))
+}
+
+/// The addresses of the configured server for a client on its machine.
+fn own_addresses(config: &Config) -> Vec<String> {
     let address = serve::reachable(config.listen);
     if config.has_tls() && address.ip().is_loopback() {
         // A certificate is more often issued for this name than for an address.
-        format!("https://localhost:{}", address.port())
+        vec![format!("https://localhost:{}", address.port())]
     } else if config.has_tls() {
-        format!("https://{address}")
+        vec![format!("https://{address}")]
     } else {
-        address.to_string()
+        places(config.listen).map(|it| it.to_string()).collect()
     }
+}
+
+/// Checks the first of the servers that answers.
+async fn check_one_of(servers: &[String], credentials: &Credentials) -> Result<(), String> {
+    let mut refused = Vec::new();
+    for server in servers {
+        match tokio::time::timeout(PATIENCE, check(server, credentials)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) => refused.push(why),
+            Err(_) => refused.push(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+    Err(refused.join("; "))
 }
 
 async fn check(server: &str, credentials: &Credentials) -> Result<(), String> {
@@ -95,6 +118,36 @@ async fn check(server: &str, credentials: &Credentials) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_asked_at_those_of_loopback() {
+        let of = |listen: &str| {
+            let listen: SocketAddr = listen.parse().expect("an address");
+            places(listen).map(|it| it.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("[::]:5"), ["[::1]:5", "127.0.0.1:5"]);
+        assert_eq!(of("0.0.0.0:5"), ["127.0.0.1:5"]);
+        assert_eq!(of("[::1]:5"), ["[::1]:5"]);
+        assert_eq!(of("10.1.2.3:5"), ["10.1.2.3:5"]);
+    }
+
+    #[tokio::test]
+    async fn the_first_server_that_answers_counts() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let closed = socket.local_addr().expect("bound").to_string();
+        drop(socket);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a free port");
+        let open = listener.local_addr().expect("bound").to_string();
+        let serving = crate::server::open(Config::default()).expect("it opens");
+        let served = tokio::spawn(serving.serve(listener, std::future::pending()));
+        let servers = [closed.clone(), open];
+        let checked = check_one_of(&servers, &Credentials::default()).await;
+        assert_eq!(checked, Ok(()));
+        let refused = check_one_of(&[closed.clone(), closed], &Credentials::default()).await;
+        assert!(refused.expect_err("both are closed").contains("; "));
+        served.abort();
+    }
 
     #[tokio::test]
     async fn a_closed_port_is_reported() {

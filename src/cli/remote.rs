@@ -229,6 +229,7 @@ pub(super) fn sessions(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             let session = |session: &pb::Session| {
                 json!({
                     "name": session.name,
+                    "owner": session.owner,
                     "models": session.model_count,
                     "created": time(session.create_time.as_ref()),
                     "expires": time(session.expire_time.as_ref()),
@@ -236,21 +237,33 @@ pub(super) fn sessions(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             };
             array(sessions.iter().map(session).collect())
         } else {
-            let row = |session: &pb::Session| {
-                vec![
-                    session.name.clone(),
-                    session.model_count.to_string(),
-                    time(session.create_time.as_ref()),
-                    time(session.expire_time.as_ref()),
-                ]
-            };
-            let head = ["NAME", "MODELS", "CREATED", "EXPIRES"];
-            table(
-                head.map(str::to_owned).to_vec(),
-                sessions.iter().map(row).collect(),
-            )
+            sessions_table(&sessions)
         })
     })
+}
+
+/// Sessions, with their owners if they have any: without identities they have none.
+fn sessions_table(sessions: &[pb::Session]) -> String {
+    let has_owners = sessions.iter().any(|session| !session.owner.is_empty());
+    let row = |session: &pb::Session| {
+        let owner = has_owners.then(|| session.owner.escape_debug().to_string());
+        let others = [
+            session.model_count.to_string(),
+            time(session.create_time.as_ref()),
+            time(session.expire_time.as_ref()),
+        ];
+        [session.name.clone()]
+            .into_iter()
+            .chain(owner)
+            .chain(others)
+            .collect()
+    };
+    let head = ["NAME"].into_iter().chain(has_owners.then_some("OWNER"));
+    let head = head.chain(["MODELS", "CREATED", "EXPIRES"]);
+    table(
+        head.map(str::to_owned).collect(),
+        sessions.iter().map(row).collect(),
+    )
 }
 
 async fn list_sessions(server: &Client) -> Result<Vec<pb::Session>, Failure> {

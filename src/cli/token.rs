@@ -286,8 +286,21 @@ impl Signer {
                 "there is no column {wanted}; the columns are {columns}. Name one with --column"
             ))
         })?;
+        let doubled = roster.doubled_columns();
+        if !doubled.is_empty() {
+            let columns = doubled.join(", ");
+            return Err(fault(format!(
+                "several columns have the name {columns}: which one names a student would be a guess"
+            )));
+        }
         let ours = ["sub", "role", "expires", "token_id", "token"];
-        let heading = header.iter().map(|name| safe(name));
+        // A list that this command has printed already has them.
+        let is_theirs =
+            |name: &String| !ours.iter().any(|own| name.trim().eq_ignore_ascii_case(own));
+        let theirs: Vec<usize> = (0..header.len())
+            .filter(|at| is_theirs(&header[*at]))
+            .collect();
+        let heading = theirs.iter().map(|at| safe(&header[*at]));
         let mut table: Vec<Vec<String>> = vec![heading.chain(ours.map(str::to_owned)).collect()];
         let (mut seen, mut faults) = (HashMap::new(), Vec::new());
         // The first line names the columns.
@@ -318,7 +331,8 @@ impl Signer {
                 id,
                 token,
             ];
-            table.push(row.iter().map(|cell| safe(cell)).chain(ours).collect());
+            let theirs = theirs.iter().map(|at| safe(&row[*at]));
+            table.push(theirs.chain(ours).collect());
         }
         if !faults.is_empty() {
             return Err(fault(faults.join("; ")));
@@ -336,6 +350,22 @@ impl Signer {
     }
 }
 
+/// JSON in which characters that a terminal would not show as they are, such as those that turn the direction of the
+/// text, are escaped: a token is anybody's text until it is verified.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter.is_ascii() || letter.escape_debug().count() == 1 {
+            text.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                text += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
 /// Prints what a token says, and whether it verifies.
 fn inspect(token: &str, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let mut text = token.to_owned();
@@ -348,6 +378,7 @@ fn inspect(token: &str, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     }
     let token = text.trim();
     let (header, claims) = unverified(token).map_err(|error| Failure::usage(error.to_string()))?;
+    let (header, claims) = (printable(&header), printable(&claims));
     let keys = match matches.get_one::<PathBuf>("jwks-file") {
         None => None,
         Some(path) => {
@@ -401,6 +432,19 @@ fn inspect(token: &str, matches: &ArgMatches) -> Result<ExitCode, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_not_show_is_escaped_and_stays_the_same_json() {
+        let text = "{\"sub\": \"Zoë \u{202e}\u{200b}\u{9b}\u{e0001}\u{1f600} \\\"\\u0007\"}";
+        let shown = printable(text);
+        assert_eq!(
+            shown,
+            "{\"sub\": \"Zoë \\u202e\\u200b\\u009b\\udb40\\udc01\u{1f600} \\\"\\u0007\"}"
+        );
+        let [before, after] = [text, &shown]
+            .map(|text| serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
+        assert_eq!(before, after);
+    }
 
     #[test]
     fn a_day_is_valid_to_its_end_and_a_duration_from_now() {

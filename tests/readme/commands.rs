@@ -365,7 +365,14 @@ fn a_model_that_stays_on_a_server_is_listed_and_deleted() {
         3
     );
 
-    assert!(run(&folder, &["sessions", "sessions/lab", "--server", at]).contains("sessions/lab"));
+    let listed = run(&folder, &["sessions", "sessions/lab", "--server", at]);
+    assert!(listed.contains("sessions/lab") && !listed.contains("OWNER"));
+    let mut empty = program();
+    empty.args(["call", "GetServerInfo", "-", "--server", at]);
+    let empty = empty.stdin(Stdio::null()).output().expect("it runs");
+    assert_eq!(empty.status.code(), Some(2));
+    let why = String::from_utf8(empty.stderr).expect("text");
+    assert!(why.contains("standard input is empty"), "{why}");
     run(&folder, &["models", name, "--delete", "--server", at]);
     assert_eq!(
         run(

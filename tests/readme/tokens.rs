@@ -14,6 +14,7 @@ use crate::server::program;
 /// A gradebook as Canvas exports it, with names that a spreadsheet would take for formulas.
 const ROSTER: &str = "\u{feff}Student,ID,SIS Login ID,Section\n\
                       Points Possible,,,\n\
+                      \"Student, Test\",99,a3f0,A\n\
                       \"Lovelace, Ada\",1,ada@uni.edu,A\n\
                       \"=HYPERLINK(1)\",2,alan@uni.edu,A\n";
 
@@ -88,7 +89,11 @@ fn the_commands_of_the_chapter_sign_tokens_that_verify() {
     let header = table.headers().expect("a header").clone();
     let column = |name: &str| header.iter().position(|it| it == name).expect("a column");
     let rows: Vec<csv::StringRecord> = table.records().map(|row| row.expect("a row")).collect();
-    assert_eq!(rows.len(), 2, "no token for the points possible");
+    assert_eq!(
+        rows.len(),
+        2,
+        "no token for the points possible and the test student"
+    );
     let subjects: Vec<&str> = rows.iter().map(|row| &row[column("sub")]).collect();
     assert_eq!(subjects, ["ada@uni.edu", "alan@uni.edu"]);
     assert_eq!(&rows[1][0], "'=HYPERLINK(1)", "no formula");
@@ -144,6 +149,63 @@ fn a_token_that_does_not_verify_is_shown_and_said_to_be_none() {
     writeln!(input, "{signed}").expect("it reads");
     drop(input);
     assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_list_needs_one_column_and_its_names_once() {
+    let folder = folder();
+    let at = folder.path();
+    let signing = "--secret-file secrets --expires 1h";
+    fs::write(at.join("subs.csv"), "sub\nada\nalan\n").expect("writable");
+    let tokens = done(at, &format!("{signing} --roster subs.csv"));
+    let heading = "sub,role,expires,token_id,token\n";
+    assert!(
+        tokens.starts_with(heading) && tokens.contains("\nalan,student,"),
+        "{tokens}"
+    );
+    // What this command prints, it reads: for the next term.
+    fs::write(at.join("tokens.csv"), &tokens).expect("writable");
+    let renewed = done(at, &format!("{signing} --role grader --roster tokens.csv"));
+    assert!(
+        renewed.starts_with(heading) && renewed.contains("\nalan,grader,"),
+        "{renewed}"
+    );
+    // A column of any name, if it is named.
+    fs::write(at.join("kennung.csv"), "Kennung\nada\n").expect("writable");
+    let named = done(
+        at,
+        &format!("{signing} --roster kennung.csv --column Kennung"),
+    );
+    assert!(
+        named.starts_with("Kennung,sub,") && named.contains("\nada,ada,student,"),
+        "{named}"
+    );
+    fs::write(
+        at.join("doubled.csv"),
+        "email,name, Email,note,name,x\na@x,b,c@x,d,e,f\n",
+    )
+    .expect("writable");
+    refused(
+        at,
+        &format!("{signing} --roster doubled.csv"),
+        2,
+        &["doubled.csv", "several columns have the name Email, name:"],
+    );
+}
+
+#[test]
+fn a_token_of_characters_that_turn_a_line_around_is_shown_with_their_numbers() {
+    use base64::Engine as _;
+    let folder = folder();
+    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let claims = "{\"sub\":\"Zoë\u{202e}nimda\u{9b}\"}";
+    let forged = format!("{}.{}.AA", part("{\"alg\":\"HS256\"}"), part(claims));
+    for flag in ["", "--json"] {
+        let output = token(folder.path(), &format!("{flag} --inspect {forged}"));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(text.contains("Zoë\\u202enimda\\u009b"), "{text}");
+        assert!(!text.contains(['\u{202e}', '\u{9b}']), "{text}");
+    }
 }
 
 #[test]

@@ -28,7 +28,11 @@ pub(super) fn grade(
     options: &Options,
 ) -> Result<ExitCode, Failure> {
     // A roster that cannot be read fails before a class is graded.
-    let roster = options.roster.as_deref().map(Roster::read).transpose()?;
+    let roster = options
+        .roster
+        .as_deref()
+        .map(Roster::read_to_match)
+        .transpose()?;
     let old = options.compare.as_deref().map(compare::read).transpose()?;
     let is_paged = options.format == ReportFormat::One(Format::Html);
     if is_paged && options.out.is_none() {

@@ -35,7 +35,8 @@ const CANVAS: [&str; 6] = [
 ];
 
 /// Columns that name a student, without case, blanks and signs.
-const NAMING: [&str; 17] = [
+const NAMING: [&str; 18] = [
+    "sub",
     "id",
     "sisuserid",
     "sisloginid",
@@ -94,14 +95,35 @@ impl Roster {
         for row in &mut rows {
             row.resize(header.len(), String::new());
         }
-        let roster = Self { header, rows };
+        Ok(Self { header, rows })
+    }
+
+    /// [`Self::read`], for hand-ins that have to be matched with their students.
+    pub(super) fn read_to_match(path: &Path) -> Result<Self, Failure> {
+        let roster = Self::read(path)?;
         if roster.naming_columns().is_empty() {
-            return Err(fault(format!(
-                "no column names a student; the columns are {}, and one such as ID, email or name is expected",
+            return Err(Failure::usage(format!(
+                "the roster {}: no column names a student; the columns are {}, and one such as ID, email or name is expected",
+                path.display(),
                 roster.header.join(", ")
             )));
         }
         Ok(roster)
+    }
+
+    /// The names that more than one column has.
+    pub(in crate::cli) fn doubled_columns(&self) -> Vec<&str> {
+        let names: Vec<&str> = self.header.iter().map(|name| name.trim()).collect();
+        let is_second = |at: &usize| {
+            let earlier = names[..*at].iter();
+            !names[*at].is_empty()
+                && earlier
+                    .filter(|name| name.eq_ignore_ascii_case(names[*at]))
+                    .count()
+                    == 1
+        };
+        let seconds = (0..names.len()).filter(is_second);
+        seconds.map(|at| names[at]).collect()
     }
 
     /// The columns, and the lines below them.
@@ -115,10 +137,13 @@ impl Roster {
         self.header.iter().position(|column| plain(column) == name)
     }
 
-    /// Whether a line is about no student: Canvas has one with the points of each assignment.
+    /// Whether a line is about no student: Canvas has one with the points of each assignment, and one of a student that
+    /// teachers use to look at their course.
     pub(in crate::cli) fn is_of_no_student(&self, row: &[String]) -> bool {
-        let first = row.first().map(|cell| cell.trim());
-        self.kind() == Kind::Canvas && matches!(first, Some("Points Possible" | ""))
+        let name = self.header.iter().position(|column| column == "Student");
+        let name = name.map(|at| row[at].trim());
+        self.kind() == Kind::Canvas
+            && matches!(name, Some("Points Possible" | "Student, Test" | ""))
     }
 
     fn kind(&self) -> Kind {
@@ -464,7 +489,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("roster.csv");
         std::fs::write(&path, text).expect("writable");
-        Roster::read(&path).unwrap_or_else(|_| panic!("a roster"))
+        Roster::read_to_match(&path).unwrap_or_else(|_| panic!("a roster"))
     }
 
     fn class(names: &[(&str, &[&str])]) -> ClassReport {
