@@ -75,7 +75,7 @@ fn data_dir(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 
 fn failed(error: BackupError) -> Failure {
     match error {
-        BackupError::NotEmpty(_) => Failure::usage(error.to_string()),
+        BackupError::NotEmpty(_) | BackupError::Within { .. } => Failure::usage(error.to_string()),
         BackupError::Store(_)
         | BackupError::Unsound { .. }
         | BackupError::Datasets(_)
@@ -88,10 +88,20 @@ fn told(made: &Summary, what: &str) -> Result<ExitCode, Failure> {
     for name in &made.lost {
         eprintln!("{name} was lost before, and answers DATA_LOSS as it did");
     }
+    for what in &made.damage {
+        eprintln!("damaged: {what}");
+    }
+    let (verdict, code) = match made.damage.len() {
+        0 => ("checked".to_owned(), ExitCode::SUCCESS),
+        count => (
+            format!("checked: {count} damaged, which the lines above name"),
+            ExitCode::FAILURE,
+        ),
+    };
     let line = format!(
-        "{what}: {} sessions, {} models, {} bytes, checked\n",
+        "{what}: {} sessions, {} models, {} bytes, {verdict}\n",
         copied.sessions, copied.models, copied.bytes
     );
     grade::publish(&line, None)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }

@@ -9,6 +9,7 @@ use crate::host::clock::Clock;
 use crate::host::datasets::{Catalogue, SharedDatasetsError};
 use crate::host::durability::Persistence;
 use crate::host::limits::of_registry;
+use crate::host::models::handle::ModelEntry;
 use crate::store::backup::{Copied, copy};
 use crate::store::{FolderLock, StoreError};
 use crate::training::Registry;
@@ -32,6 +33,17 @@ pub struct Summary {
     pub copied: Copied,
     /// Models that were lost before, and answer DATA_LOSS in the copy as they did.
     pub lost: Vec<String>,
+    /// What is damaged in the original and hence in the copy, where a server uses the rest.
+    pub damage: Vec<String>,
+}
+
+/// What a copy is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Original {
+    /// The folder of a server, from which models may have been lost.
+    Folder,
+    /// A backup, which was whole when it was made.
+    Backup,
 }
 
 /// Why a backup or a restore failed.
@@ -43,6 +55,14 @@ pub enum BackupError {
     /// The target has something in it.
     #[error("{0} is not empty: name a folder that does not exist yet, or an empty one")]
     NotEmpty(PathBuf),
+    /// The copy would be a part of its original.
+    #[error("{to} is in {from}, which is to be copied: name a folder outside of it")]
+    Within {
+        /// The target.
+        to: PathBuf,
+        /// The original.
+        from: PathBuf,
+    },
     /// The copy does not hold what it should.
     #[error("the copy in {folder} failed its check: {why}")]
     Unsound {
@@ -70,6 +90,7 @@ pub enum BackupError {
 /// # Errors
 /// A folder cannot be used, or the copy fails its check.
 pub fn back_up(folder: &Path, to: &Path) -> Result<Summary, BackupError> {
+    require_apart(folder, to)?;
     require_empty(to)?;
     // Without a slash at the end, and by name if it is `.`: the copy is made beside it.
     let to = &match to.canonicalize() {
@@ -80,7 +101,7 @@ pub fn back_up(folder: &Path, to: &Path) -> Result<Summary, BackupError> {
     name.push(UNFINISHED);
     let unfinished = PathBuf::from(name);
     require_empty(&unfinished)?;
-    let summary = copy_soundly(folder, &unfinished)?;
+    let summary = copy_soundly((folder, Original::Folder), &unfinished)?;
     let lock = unfinished.join("lock");
     remove_file(&lock).map_err(disk(&lock))?;
     // A rename replaces an empty folder.
@@ -98,12 +119,13 @@ pub fn restore(backup: &Path, to: &Path) -> Result<Summary, BackupError> {
         // Tells a folder in use from one that is only not empty.
         drop(FolderLock::take(to)?);
     }
+    require_apart(backup, to)?;
     require_empty(to)?;
     let arriving = to.join(ARRIVING);
     fs::create_dir_all(to).map_err(disk(to))?;
     // No server starts here until all has arrived.
     let lock = FolderLock::take(to)?;
-    let summary = match copy_soundly(backup, &arriving) {
+    let summary = match copy_soundly((backup, Original::Backup), &arriving) {
         Ok(summary) => summary,
         Err(error) => {
             // Empty again, for the next try. What cannot be removed is named by it.
@@ -127,13 +149,13 @@ pub fn restore(backup: &Path, to: &Path) -> Result<Summary, BackupError> {
 }
 
 /// Copies until the copy passes its check.
-fn copy_soundly(from: &Path, to: &Path) -> Result<Summary, BackupError> {
+fn copy_soundly((from, what): (&Path, Original), to: &Path) -> Result<Summary, BackupError> {
     let mut tries = 1;
     loop {
         fs::create_dir_all(to).map_err(disk(to))?;
         close(to).map_err(disk(to))?;
         let copied = copy(from, to)?;
-        match check(to, copied)? {
+        match check(to, what, copied)? {
             Ok(summary) => return Ok(summary),
             Err(_) if tries < MOST_TRIES => {
                 tries += 1;
@@ -149,7 +171,11 @@ fn copy_soundly(from: &Path, to: &Path) -> Result<Summary, BackupError> {
 
 /// Starts on a copy, as a server would: reads every model, replays the log, compares each with the manifest. `Err` says
 /// what a server would miss.
-fn check(folder: &Path, copied: Copied) -> Result<Result<Summary, String>, BackupError> {
+fn check(
+    folder: &Path,
+    what: Original,
+    copied: Copied,
+) -> Result<Result<Summary, String>, BackupError> {
     let config = Config {
         max_total_parameter_bytes: CHECK_BYTES,
         ..Config::default()
@@ -169,19 +195,77 @@ fn check(folder: &Path, copied: Copied) -> Result<Result<Summary, String>, Backu
         .load_all(&mut registry, &datasets, remembered, cores, now)
         .map_err(disk(folder))?;
     let (mut lost, mut missing) = (Vec::new(), Vec::new());
+    let mut damage = damage(&copied, what, &registry, &datasets);
     for (name, why) in persistence.lost_models() {
         let key = (name.session.0.to_string(), name.model.to_string());
-        if copied.gone.contains(&key) || quarantined.contains(&key) {
+        if quarantined.contains(&key) {
             lost.push(name.to_string());
+        } else if copied.gone.contains(&key) {
+            match what {
+                Original::Folder => lost.push(name.to_string()),
+                Original::Backup => damage.push(why),
+            }
         } else {
             missing.push(why);
         }
     }
     if missing.is_empty() {
-        Ok(Ok(Summary { copied, lost }))
+        Ok(Ok(Summary {
+            copied,
+            lost,
+            damage,
+        }))
     } else {
-        Ok(Err(missing.join("; ")))
+        damage.extend(missing);
+        Ok(Err(damage.join("; ")))
     }
+}
+
+/// The damage with which a server starts all the same: it costs a session, a dataset, or the knowledge of lost commits.
+fn damage(
+    copied: &Copied,
+    what: Original,
+    registry: &Registry<ModelEntry>,
+    datasets: &Catalogue,
+) -> Vec<String> {
+    let mut damage = Vec::new();
+    // A program from before manifests leaves a folder without one.
+    let is_told = what == Original::Backup || !copied.manifest_is_missing();
+    if let Some(why) = copied
+        .manifest_damage
+        .as_ref()
+        .filter(|_| is_told && copied.models > 0)
+    {
+        damage.push(format!(
+            "the manifest: {why}; that models were lost, or are older than they were, goes unnoticed"
+        ));
+    }
+    for (session, why) in registry.damaged() {
+        damage.push(format!("{session}: {why}"));
+    }
+    for (dataset, why) in datasets.damaged() {
+        damage.push(format!("{dataset}: {why}"));
+    }
+    damage
+}
+
+/// Refuses a target in the original: a copy would hold itself, and a server would find it among its files.
+fn require_apart(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let Ok(original) = from.canonicalize() else {
+        // Copying tells what is wrong with it.
+        return Ok(());
+    };
+    let target = std::path::absolute(to).map_err(disk(to))?;
+    let known = target
+        .ancestors()
+        .find_map(|folder| folder.canonicalize().ok());
+    if known.is_some_and(|known| known.starts_with(&original)) {
+        return Err(BackupError::Within {
+            to: to.to_owned(),
+            from: from.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn require_empty(folder: &Path) -> Result<(), BackupError> {

@@ -44,6 +44,9 @@ const MOST_TRIES: usize = 10;
 const REPLACEMENT: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// What is said of a manifest that is not there.
+const MISSING: &str = "it is missing";
+
 /// What a copy holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
@@ -55,6 +58,16 @@ pub struct Copied {
     pub bytes: u64,
     /// Session and model of those that were lost before: the manifest names them and their files are gone.
     pub gone: BTreeSet<(String, String)>,
+    /// What is wrong with the manifest.
+    pub manifest_damage: Option<String>,
+}
+
+impl Copied {
+    /// Whether there was no manifest.
+    #[must_use]
+    pub fn manifest_is_missing(&self) -> bool {
+        self.manifest_damage.as_deref() == Some(MISSING)
+    }
 }
 
 /// Copies the data folder `root` into the empty folder `to`, durably.
@@ -67,15 +80,21 @@ pub fn copy(root: &Path, to: &Path) -> Result<Copied, StoreError> {
         let error = io::Error::new(io::ErrorKind::NotFound, "it is not a data folder");
         return Err(unusable(root)(error));
     }
-    let before = marks(root)?;
+    let (before, manifest_damage) = match sound_manifest(root)? {
+        Some(contents) => (Some(contents.marks.clone()), damage(&contents)),
+        None => (None, Some(MISSING.to_owned())),
+    };
     let mut copy = Copy {
         disk,
-        copied: Copied::default(),
+        copied: Copied {
+            manifest_damage,
+            ..Copied::default()
+        },
     };
     let failed = unusable(root);
     copy.all(root, to, before.as_ref()).map_err(failed)?;
     if let Some(before) = before {
-        let after = marks(root)?.unwrap_or_default();
+        let after = contents(root)?.unwrap_or_default().marks;
         let kept = copy.still_there(to, before, &after);
         let path = to.join(MANIFEST);
         copy.write(&path, &manifest::encode(&kept))
@@ -85,8 +104,30 @@ pub fn copy(root: &Path, to: &Path) -> Result<Copied, StoreError> {
     Ok(copy.copied)
 }
 
-/// The marks in the manifest of a folder; `None` without one.
-fn marks(root: &Path) -> Result<Option<Marks>, StoreError> {
+/// The manifest of a folder; `None` without one. What was read in the moment of a write is read again.
+fn sound_manifest(root: &Path) -> Result<Option<Contents>, StoreError> {
+    let mut tries = 1;
+    loop {
+        let read = contents(root)?;
+        let is_sound = read.as_ref().is_none_or(|it| damage(it).is_none());
+        if is_sound || tries == MOST_TRIES {
+            return Ok(read);
+        }
+        tries += 1;
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// What is wrong with a manifest.
+fn damage(contents: &Contents) -> Option<String> {
+    if contents.damaged > 0 {
+        let damaged = contents.damaged;
+        return Some(format!("{damaged} of its entries cannot be read"));
+    }
+    (!contents.has_head).then(|| "its head is damaged".to_owned())
+}
+
+fn contents(root: &Path) -> Result<Option<Contents>, StoreError> {
     let (disk, path) = (RealDisk::default(), root.join(MANIFEST));
     if disk.kind(&path) != Some(EntryKind::File) {
         return Ok(None);
@@ -95,7 +136,7 @@ fn marks(root: &Path) -> Result<Option<Marks>, StoreError> {
     if manifest::is_newer(&bytes) {
         return Err(StoreError::Newer(path));
     }
-    Ok(Some(Contents::read(&bytes).marks))
+    Ok(Some(Contents::read(&bytes)))
 }
 
 /// Makes every file below `folder` durable.

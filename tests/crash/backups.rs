@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tonic::Code;
 
+use crate::datasets::upload;
 use crate::fixture::{self, Training, homework_with_adam, next, train, wide};
 use crate::process::{Process, Setting};
 
@@ -265,6 +266,119 @@ async fn a_backup_of_a_stopped_server_is_whole_and_damage_in_it_is_told() {
     );
 }
 
+/// A file, what happens to it, and what is said of it.
+type Damage<'a> = (&'a Path, &'a dyn Fn(&Path), &'a str);
+
+/// Changes a byte of a file, at this part of its length.
+fn spoil(file: &Path, part: usize) {
+    let mut bytes = std::fs::read(file).expect("it is there");
+    let at = bytes.len() * part / 100;
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).expect("writable");
+}
+
+#[tokio::test]
+async fn each_damage_of_a_backup_is_named_and_the_rest_is_restored() {
+    let home = TempDir::new().expect("a folder");
+    let data = home.path().join("data");
+    let mut process = Process::start(&data, &Setting::default())
+        .await
+        .expect("it starts");
+    let mut client = process.client().await;
+    for session in ["lab", "t"] {
+        create(&process.address, &mut client, session, homework_with_adam()).await;
+    }
+    upload(&process.address).await;
+    let backup = home.path().join("backup");
+    let (status, said) = program(&["backup", path(&backup), "--data-dir", path(&data)]).await;
+    assert!(status.success() && said.contains(", checked\n"), "{said}");
+    process.child.kill().await.expect("it is killed");
+
+    let lab = backup.join("sessions/lab");
+    let dataset = std::fs::read_dir(&lab).expect("listed");
+    let dataset = dataset
+        .map(|entry| entry.expect("an entry").path())
+        .find(|file| file.to_string_lossy().contains("rows"))
+        .expect("the dataset's file");
+    let (record, manifest, model) = (
+        lab.join("session.json"),
+        backup.join("manifest"),
+        backup.join("sessions/t/m.safetensors"),
+    );
+    let remove = |file: &Path| std::fs::remove_file(file).expect("it is there");
+    let damages: [Damage<'_>; 6] = [
+        (
+            &dataset,
+            &|file| spoil(file, 95),
+            "damaged: sessions/lab/datasets/rows: its content is not what was written",
+        ),
+        (
+            &dataset,
+            &|file| std::fs::write(file, "short").expect("writable"),
+            "damaged: sessions/lab/datasets/rows: ",
+        ),
+        (&record, &|file| spoil(file, 50), "damaged: sessions/lab: "),
+        (
+            &manifest,
+            &|file| spoil(file, 40),
+            "damaged: the manifest: 1 of its entries cannot be read",
+        ),
+        (
+            &manifest,
+            &|file| remove(file),
+            "damaged: the manifest: it is missing",
+        ),
+        (
+            &model,
+            &|file| remove(file),
+            "damaged: the files of sessions/t/models/m are gone",
+        ),
+    ];
+    let mut at = 0;
+    let mut restore = async || {
+        at += 1;
+        let to = home.path().join(format!("restored-{at}"));
+        let restored = program(&["restore", path(&backup), "--data-dir", path(&to)]).await;
+        (to, restored)
+    };
+    for (file, damage, part) in damages {
+        let before = std::fs::read(file).expect("it is there");
+        damage(file);
+        let (to, (status, said)) = restore().await;
+        assert_eq!(status.code(), Some(1), "{part}: {said}");
+        assert!(said.contains(part), "{part}: {said}");
+        assert!(said.contains("checked: 1 damaged"), "{said}");
+        assert!(to.join("sessions").exists(), "{said}");
+        std::fs::write(file, before).expect("writable");
+    }
+    let (_, (status, said)) = restore().await;
+    assert!(status.success() && said.contains(", checked\n"), "{said}");
+    // All of them at once, and in a backup of the folder, too.
+    for (file, damage, _) in [damages[0], damages[2], damages[5]] {
+        damage(file);
+    }
+    let (restored, (status, said)) = restore().await;
+    assert_eq!(status.code(), Some(1), "{said}");
+    for part in [damages[0].2, damages[2].2, damages[5].2, "3 damaged"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let again = home.path().join("again");
+    let (status, said) = program(&["backup", path(&again), "--data-dir", path(&restored)]).await;
+    assert_eq!(status.code(), Some(1), "{said}");
+    for part in [damages[0].2, damages[2].2, "2 damaged"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(
+        said.contains("sessions/t/models/m was lost before"),
+        "{said}"
+    );
+    let process = Process::start(&restored, &Setting::default()).await;
+    let process = process.expect("a restored folder starts");
+    let mut client = process.client().await;
+    let status = fixture::get(&mut client, "sessions/t/models/m").await;
+    assert_eq!(status.expect_err("it is lost").code(), Code::DataLoss);
+}
+
 async fn assert_holds_after(backup: &Path, restored: &Path, name: &str) {
     let (status, said) = program(&["restore", path(backup), "--data-dir", path(restored)]).await;
     assert!(status.success(), "{said}");
@@ -296,10 +410,31 @@ async fn a_restore_leaves_a_folder_with_content_alone() {
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(said.contains("not empty"), "{said}");
     assert_eq!(std::fs::read_dir(&other).expect("listed").count(), 1);
-    let (status, said) =
-        program(&["backup", path(&other.join("b")), "--data-dir", path(&other)]).await;
+    let to = home.path().join("b");
+    let (status, said) = program(&["backup", path(&to), "--data-dir", path(&other)]).await;
     assert!(
         !status.success() && said.contains("not a data folder"),
         "{said}"
     );
+    // A target in the original would be a part of itself.
+    let inner = data.join("sessions/none/b");
+    let link = home.path().join("link");
+    std::os::unix::fs::symlink(&data, &link).expect("made");
+    for (command, to, from) in [
+        ("backup", data.join("b"), &data),
+        ("backup", inner, &data),
+        ("backup", link.join("b"), &data),
+        ("backup", data.join("b"), &link),
+        ("restore", backup.join("b"), &backup),
+    ] {
+        let (to, from) = (path(&to), path(from));
+        let arguments = match command {
+            "backup" => [command, to, "--data-dir", from],
+            _ => [command, from, "--data-dir", to],
+        };
+        let (status, said) = program(&arguments).await;
+        assert_eq!(status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains("outside of it"), "{said}");
+        assert!(!Path::new(to).exists());
+    }
 }

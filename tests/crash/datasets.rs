@@ -54,7 +54,8 @@ async fn datasets(address: &str) -> DatasetServiceClient<Channel> {
     client.expect("it listens")
 }
 
-async fn upload(address: &str) -> pb::Dataset {
+/// Stores the dataset `rows` in the session `lab`.
+pub async fn upload(address: &str) -> pb::Dataset {
     let messages = tokio_stream::iter(messages());
     let reply = datasets(address).await.create_dataset(messages).await;
     let dataset = reply.expect("a good dataset").into_inner().dataset;

@@ -180,6 +180,14 @@ impl Catalogue {
         })
     }
 
+    /// The datasets of sessions whose files are damaged, and how. Reads all of them.
+    pub fn damaged(&self) -> Vec<(DatasetName, String)> {
+        let sessions = self.sessions();
+        let all = sessions.values().flat_map(BTreeMap::values);
+        let damaged = all.filter_map(|entry| Some((entry.name.clone(), entry.damage()?)));
+        damaged.collect()
+    }
+
     /// Removes a dataset of a session.
     pub fn remove(&self, name: &DatasetName) {
         if let Some(session) = &name.session {

@@ -276,6 +276,28 @@ impl DatasetEntry {
         Ok(new)
     }
 
+    /// What is wrong with its file, of which every byte is read.
+    pub fn damage(&self) -> Option<String> {
+        let Source::File { path, .. } = &self.source else {
+            return None;
+        };
+        let digest = |trust_hashes| {
+            let options = OpenOptions {
+                max_resident_bytes: 0,
+                trust_hashes,
+                ..OpenOptions::default()
+            };
+            let opened = open(path, &options);
+            opened.map(|it| it.digest()).map_err(|error| error.fault)
+        };
+        // The digest of what is in the file, and the one that was written with it.
+        match digest(false).and_then(|found| Ok(found == digest(true)?)) {
+            Ok(true) => None,
+            Ok(false) => Some("its content is not what was written".to_owned()),
+            Err(fault) => Some(fault.to_string()),
+        }
+    }
+
     /// Closes it if it has not been used for `idle`. Those who use it keep it.
     pub fn close_idle(&self, idle: Duration) {
         if let Ok(mut opened) = self.opened.try_lock()

@@ -29,6 +29,15 @@ impl<M> Registry<M> {
             .collect()
     }
 
+    /// The sessions whose records are damaged, and how.
+    pub fn damaged(&self) -> Vec<(SessionName, String)> {
+        let damaged = self.sessions.iter().filter_map(|(name, session)| {
+            let damage = session.damage.clone()?;
+            Some((name.clone(), damage))
+        });
+        damaged.collect()
+    }
+
     /// All models of a session that are in memory. Does not renew its lease.
     pub fn all_models(&self, session: &SessionName) -> Vec<Arc<M>> {
         let models = self.sessions.get(session).map(|session| &session.models);
