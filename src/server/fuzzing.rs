@@ -12,8 +12,9 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service as _;
 
-use super::{Server, Wrapped, open, wrapped};
+use super::{Server, Wrapped, methods, open, wrapped};
 use crate::config::Config;
+use crate::transport::call_metrics::CallMetrics;
 
 /// The methods that take one message and may be called in any order.
 pub const METHODS: [&str; 19] = [
@@ -66,12 +67,13 @@ impl Calls {
             stall_seconds: 1,
             ..Config::default()
         };
-        let Server { host, .. } = open(config).expect("it opens");
+        let Server { host, traces, .. } = open(config).expect("it opens");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        let service = wrapped(&host, Routes::default()).expect("its services");
+        let calls = CallMetrics::new(methods::paths(), host.metrics.connections.clone());
+        let service = wrapped(&host, Routes::default(), &calls, &traces).expect("its services");
         Self { runtime, service }
     }
 

@@ -11,8 +11,8 @@ fi
 program=$(realpath "$1")
 buf=${BUF:-buf}
 python=${PYTHON:-python3}
+. "$(dirname "$(realpath "$0")")/server.sh"
 cd "$(mktemp -d)"
-server=
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
   rm -rf "$PWD"
@@ -20,18 +20,7 @@ cleanup() {
 trap cleanup EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-"$program" tls-init lab.example >init
-"$program" token --new-secret secrets >init 2>&1
-"$program" token --secret-file secrets --role student --sub alice --expires 1h >token
-"$program" serve --ephemeral --port 0 --auth-secret-file secrets --tls-cert-file tls/server.crt --tls-key-file tls/server.key >out 2>log &
-server=$!
-for _ in $(seq 100); do
-  port=$(sed -n 's/.*listening on .*://p' out)
-  [ -n "$port" ] && break
-  kill -0 "$server" || { cat log; exit 1; }
-  sleep 0.1
-done
-[ -n "$port" ] || { cat log; exit 1; }
+serve_tls "$program" lab.example
 
 # The authority's signature holds for the certificate, by openssl's strictest reading.
 openssl verify -x509_strict -purpose sslserver -CAfile tls/ca.crt tls/server.crt
@@ -105,6 +94,4 @@ timeout 30 "$buf" curl --protocol grpc --cacert tls/ca.crt -H "authorization: Be
 grep -q '"version"' info || fail "buf curl: $(cat info)"
 echo "buf curl: gRPC by reflection"
 
-kill -TERM "$server"
-wait "$server"
-server=
+stop_server

@@ -12,7 +12,7 @@ fi
 program=$(realpath "$1")
 here=$(realpath "$(dirname "$0")/web")
 scratch=$(mktemp -d)
-server=
+. "$(dirname "$here")/server.sh"
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
   rm -rf "$scratch"
@@ -20,20 +20,8 @@ cleanup() {
 trap cleanup EXIT
 (cd "$here" && npm install --no-package-lock --no-audit --no-fund --silent)
 cd "$scratch"
-"$program" tls-init >init
-"$program" token --new-secret secrets >init 2>&1
-token=$("$program" token --secret-file secrets --role student --sub alice --expires 1h)
-"$program" serve --ephemeral --port 0 --auth-secret-file secrets --tls-cert-file tls/server.crt --tls-key-file tls/server.key >out 2>log &
-server=$!
-for _ in $(seq 100); do
-  port=$(sed -n 's/.*listening on .*://p' out)
-  [ -n "$port" ] && break
-  kill -0 "$server" || { cat log; exit 1; }
-  sleep 0.1
-done
-[ -n "$port" ] || { cat log; exit 1; }
+serve_tls "$program"
+token=$(cat token)
 node "$here/node.mjs" "$port" tls/ca.crt "$token"
 node "$here/browser.mjs" "$port" "$token"
-kill -TERM "$server"
-wait "$server"
-server=
+stop_server
