@@ -1,7 +1,8 @@
 """The Python blocks of the repository's Markdown pages, and the output that the pages show below them.
 
 A block with `<!-- not run: why -->` or `<!-- run by FILE -->` before it is left to its reader, or to that file; the text block
-that follows a block is its output. `tests/readme/blocks.rs` reads the pages in the same way, and leaves Python to these tests.
+that follows a block is its output. `<!-- needs MODULE -->` says that a block needs more than numpy. `tests/readme/blocks.rs`
+reads the pages in the same way, and leaves Python to these tests.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Block:
     line: int
     """Line of its first statement in the page, from 1."""
     code: str
+    needs: str = ""
+    """A module that need not be installed."""
     shown: str = ""
     """The output that the page shows; "" if it shows none."""
 
@@ -51,7 +54,8 @@ def blocks(text: str) -> list[Block]:
         if language == "text" and follows and last is not None:
             last.shown += "\n".join(lines) + "\n"
         elif language == "python" and not is_left_out:
-            last = Block(line, "\n".join(lines) + "\n")
+            needs = re.fullmatch(r"<!-- needs (\w+) -->", before)
+            last = Block(line, "\n".join(lines) + "\n", needs[1] if needs else "")
             found.append(last)
         else:
             last = None
@@ -76,7 +80,12 @@ def _fences(text: str) -> Iterator[tuple[str, bool, str, int, list[str]]]:
 
 def difference(shown: str, printed: str) -> str:
     """How an output differs from the one of a page; "" if it does not. `…` stands for any text, and a time may differ."""
-    wanted, got = (_TIMES.sub("N s", "\n".join(line.rstrip() for line in text.strip().splitlines())) for text in (shown, printed))
+    wanted, got = (_TIMES.sub("N s", _lines(text)) for text in (shown, printed))
     if re.fullmatch(re.escape(wanted).replace("…", ".*"), got, re.DOTALL):
         return ""
     return f"the page shows\n{shown}and the block prints\n{printed}"
+
+
+def _lines(text: str) -> str:
+    """The text without blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())

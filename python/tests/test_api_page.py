@@ -32,7 +32,8 @@ def test_every_public_name_has_an_entry():
 
 
 def test_no_argument_is_without_a_meaning():
-    table = [line for line in api_page.PAGE.read_text("utf-8").splitlines() if line.startswith("| `") and line.count(" | ") >= 3]
+    lines = api_page.PAGE.read_text("utf-8").splitlines()
+    table = [line for line in lines if line.startswith("| `") and line.count(" | ") >= 3]
     bare = [line for line in table if line.endswith("|  |")]
     assert len(table) > 100
     assert not bare, "\n".join(bare)

@@ -1,9 +1,14 @@
-"""The pages keep their promises: each block of Python does what the page shows below it."""
+"""The pages keep their promises: each block of Python does what the page shows below it.
+
+A block that needs a module which is not installed is left out, unless the variable ALL_BLOCKS is set.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +16,8 @@ from conftest import Server
 from pages import ROOT, blocks, difference, pages
 
 # net.history.plot() of the pages needs it.
-pytest.importorskip("matplotlib")
+if not os.environ.get("ALL_BLOCKS"):
+    pytest.importorskip("matplotlib")
 
 SHOWN_ADDRESS = "127.0.0.1:50051"
 """The address that the pages name, in whose place a server of the test is asked."""
@@ -22,6 +28,8 @@ def faults(text: str, address: str, name: str = "page") -> list[str]:
     found: list[str] = []
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(text):
+        if block.needs and importlib.util.find_spec(block.needs) is None and not os.environ.get("ALL_BLOCKS"):
+            continue
         # So that a traceback shows the line of the page.
         code = "\n" * (block.line - 1) + block.code.replace(SHOWN_ADDRESS, address)
         printed = io.StringIO()
@@ -71,8 +79,11 @@ def test_the_pages_are_found():
         ("```python\n1 / 0\n```\n```text\nZeroDivisionError: division by zero\n```\n", 0),
         ("```python\n1 / 1\n```\n```text\nZeroDivisionError: division by zero\n```\n", 1),
         ("<!-- not run: it fails -->\n```python\n1 / 0\n```\n", 0),
+        ("<!-- needs no_such_module -->\n```python\nimport no_such_module\n```\n", 0),
+        ("<!-- needs math -->\n```python\nprint(0)\n```\n", 1),
         ("```python\nprint('took 0.31 s')\n```\n```text\ntook 2 s\n```\n", 0),
     ],
 )
-def test_a_page_that_says_something_else_is_reported(text: str, count: int):
+def test_a_page_that_says_something_else_is_reported(text: str, count: int, monkeypatch):
+    monkeypatch.delenv("ALL_BLOCKS", raising=False)
     assert len(faults(text, SHOWN_ADDRESS)) == count

@@ -20,9 +20,9 @@ HEAD = """# Python reference
 
 <!-- Written by `python python/tools/api_page.py`, from the docstrings of python/backpropd. Do not edit. -->
 
-Every public name of the package `backpropd`, imported as `bp`. [Python](python.md) is the guide. Layers count from 1, as in W¹; samples
-are rows; m is the number of samples, nᵢ the number of units of layer i. `backpropd.aio` has the same names for asyncio: its calls are
-awaited, and its runs and watches are read by `async for`.
+Every public name of the package `backpropd`, imported as `bp`. [Python](python.md) is the guide. Layers count from 1, as in W¹;
+samples are rows; m is the number of samples, nᵢ the number of units of layer i. `backpropd.aio` has the same names for asyncio:
+its calls are awaited, and its runs and watches are read by `async for`.
 """
 
 GROUPS = {
@@ -57,7 +57,7 @@ GROUPS = {
         "Assignment",
         "Question",
     ),
-    "The server and what is on it": ("ServerInfo", "SessionInfo", "ModelInfo"),
+    "The server and what is on it": ("ServerInfo", "SessionInfo", "ModelInfo", "RunInfo"),
 }
 """The names of each chapter. Exceptions have a chapter of their own, and names that none of these has come last."""
 
@@ -90,8 +90,9 @@ def default(parameter: griffe.Parameter) -> str:
 
 
 def prose(text: str) -> str:
-    """Text between tables."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
+    """Text between tables: a line for each paragraph and for each item of a list."""
+    paragraphs = (re.split(r"\n(?=- )", paragraph) for paragraph in text.strip().split("\n\n"))
+    return "\n\n".join("\n".join(" ".join(item.split()) for item in paragraph) for paragraph in paragraphs)
 
 
 class Docstring:
@@ -170,7 +171,10 @@ def class_lines(of: griffe.Class, name: str) -> Iterator[str]:
     methods: list[griffe.Function] = []
     for member in members(of):
         if member.is_attribute:
-            rows.append(f"| `{member.name}` | {code(member.annotation or '')} | {cell(Docstring(member).text)} |")
+            said = cell(Docstring(member).text)
+            # Fields say it by their name and type; what an initializer merely stores is among its arguments.
+            if said or member.annotation:
+                rows.append(f"| `{member.name}` | {code(member.annotation or '')} | {said} |")
         elif member.is_function:
             methods.append(member)
     if rows:
