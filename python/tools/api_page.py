@@ -61,6 +61,9 @@ GROUPS = {
 }
 """The names of each chapter. Exceptions have a chapter of their own, and names that none of these has come last."""
 
+MODULES = {"Estimators of scikit-learn: backpropd.sklearn": ("sklearn", ("MLPClassifier", "MLPRegressor"))}
+"""Chapters of modules that are imported by themselves."""
+
 LEFT_OUT = {"aio"}
 """It is described in the head of the page."""
 
@@ -220,6 +223,10 @@ def page() -> str:
         for name in names:
             thing = package[name]
             lines.extend(function_lines(thing, f"### {name}") if thing.is_function else class_lines(thing, name))
+    for title, (module, names) in MODULES.items():
+        lines.append(f"\n## {title}")
+        for name in names:
+            lines.extend(class_lines(package[module][name], name))
     lines.extend(exception_lines(package, exceptions))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
