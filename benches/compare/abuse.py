@@ -3,8 +3,11 @@
     python benches/compare/abuse.py PROGRAM [CASE...]
 
 Starts PROGRAM (backpropd) for each case, on loopback, and prints the median and the 99th percentile of another client's
-Health.Check over gRPC in milliseconds: alone, beside one busy but honest client, and beside the worst client. Needs grpcio,
-grpcio-health-checking and h2load (Debian: nghttp2-client). Each case takes about 15 s.
+Health.Check over gRPC in milliseconds: alone, beside one busy but honest client, and beside the worst client, once when
+that client attacks another server of the same machine, once when it attacks the same one. The first of these says what the
+machine alone costs, for attackers take processors, too. The worst client is a process of its own, at an address of its own
+(127.0.0.2). Needs grpcio, grpcio-health-checking and h2load
+(Debian: nghttp2-client). Each case takes about 20 s.
 """
 
 import os
@@ -42,12 +45,11 @@ class Server:
         with open(os.path.join(self.folder.name, "tls/ca.crt"), "rb") as file:
             return grpc.secure_channel(address, grpc.ssl_channel_credentials(file.read()))
 
-    def context(self):
-        return ssl.create_default_context(cafile=os.path.join(self.folder.name, "tls/ca.crt"))
-
-    def socket(self):
-        stream = socket.create_connection(("127.0.0.1", self.port), timeout=5)
-        return self.context().wrap_socket(stream, server_hostname="localhost") if self.tls else stream
+    def attacked(self, case):
+        """A process that does its worst until its input ends."""
+        authorities = os.path.join(self.folder.name, "tls/ca.crt") if self.tls else ""
+        command = [sys.executable, __file__, "--attack", case, str(self.port), authorities]
+        return subprocess.Popen(command, stdin=subprocess.PIPE)
 
     def resident_mb(self):
         with open(f"/proc/{self.process.pid}/status") as file:
@@ -57,6 +59,20 @@ class Server:
         self.process.terminate()
         assert self.process.wait(30) == 0
         self.folder.cleanup()
+
+
+class Target:
+    """The server as the worst client sees it."""
+
+    def __init__(self, port, authorities):
+        self.port = port
+        self.context = ssl.create_default_context(cafile=authorities) if authorities else None
+
+    def plain(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=5, source_address=("127.0.0.2", 0))
+
+    def socket(self):
+        return self.context.wrap_socket(self.plain(), server_hostname="localhost") if self.context else self.plain()
 
 
 def measure(server):
@@ -83,9 +99,9 @@ def again(stop, attack):
             time.sleep(0.001)
 
 
-def flood(server, head, body):
+def flood(target, head, body):
     def attack():
-        with server.socket() as stream:
+        with target.socket() as stream:
             stream.sendall(head)
             while not stop.is_set():
                 stream.sendall(body)
@@ -94,29 +110,29 @@ def flood(server, head, body):
     return stop, [threading.Thread(target=again, args=(stop, attack))]
 
 
-def chunks(server):
-    return flood(server, POST + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 10_000)
+def chunks(target):
+    return flood(target, POST + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 10_000)
 
 
-def pipelined(server):
-    return flood(server, b"", GET * 1_000)
+def pipelined(target):
+    return flood(target, b"", GET * 1_000)
 
 
-def huge_headers(server):
-    return flood(server, b"GET / HTTP/1.1\r\nhost: localhost\r\n", b"x-%d: " % 1 + b"y" * 4000 + b"\r\n")
+def huge_headers(target):
+    return flood(target, b"GET / HTTP/1.1\r\nhost: localhost\r\n", b"x-%d: " % 1 + b"y" * 4000 + b"\r\n")
 
 
-def bodies(server):
+def bodies(target):
     """A thousand requests whose bodies never arrive."""
-    return held(server, POST + b"content-length: 1000000\r\n\r\n{")
+    return held(target, POST + b"content-length: 1000000\r\n\r\n{")
 
 
-def headers(server):
+def headers(target):
     """A thousand requests whose headers arrive one byte at a time."""
-    return held(server, b"GET / HTTP/1.1\r\nx-slow: ")
+    return held(target, b"GET / HTTP/1.1\r\nx-slow: ")
 
 
-def held(server, begin):
+def held(target, begin):
     stop = threading.Event()
 
     def attack():
@@ -128,7 +144,7 @@ def held(server, begin):
                 except OSError:
                     streams.remove(stream)
             while len(streams) < 500 and not stop.is_set():
-                stream = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+                stream = target.plain()
                 stream.send(begin)
                 streams.append(stream)
         for stream in streams:
@@ -137,29 +153,27 @@ def held(server, begin):
     return stop, [threading.Thread(target=again, args=(stop, attack)) for _ in range(2)]
 
 
-def half_handshakes(server):
+def half_handshakes(target):
     """A thousand handshakes that stop after the first bytes."""
-    return held(server, bytes([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]))
+    return held(target, bytes([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]))
 
 
-def handshakes(server):
+def handshakes(target):
     """As many whole handshakes as one client can make."""
     stop = threading.Event()
-    context = server.context()
 
     def attack():
-        stream = socket.create_connection(("127.0.0.1", server.port), timeout=5)
-        context.wrap_socket(stream, server_hostname="localhost").close()
+        target.socket().close()
 
     return stop, [threading.Thread(target=again, args=(stop, attack)) for _ in range(4)]
 
 
-def records(server):
+def records(target):
     """Records of one byte each."""
     stop = threading.Event()
 
     def attack():
-        with server.socket() as stream:
+        with target.socket() as stream:
             stream.sendall(POST + b"content-length: 60000000\r\n\r\n")
             while not stop.is_set():
                 stream.send(b"x")
@@ -180,6 +194,17 @@ CASES = {
 }
 
 
+def attack(case, port, authorities):
+    """Does its worst until the standard input ends."""
+    stop, threads = CASES[case][1](Target(int(port), authorities))
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
 def honest(server):
     """As many health checks as h2load makes on one connection."""
     scheme = "https" if server.tls else "http"
@@ -190,29 +215,36 @@ def honest(server):
     )
 
 
+def under_attack(server, attacked, case):
+    """The durations of calls to one server while another, or the same, is attacked, and the memory of the attacked one."""
+    attacker = attacked.attacked(case)
+    time.sleep(1)
+    durations, resident = measure(server), attacked.resident_mb()
+    attacker.stdin.close()
+    attacker.wait()
+    return durations, resident
+
+
 def main():
     program = os.path.realpath(sys.argv[1])
-    print(f"{'ms':14} {'alone: p50, p99':>18} {'honest: p50, p99':>18} {'worst: p50, p99':>18} {'p99':>8} {'MB':>6}")
+    print(f"{'ms':14} {'alone: p50, p99':>18} {'honest: p50, p99':>18} {'elsewhere: p50, p99':>19} {'worst: p50, p99':>17} {'p99':>8} {'MB':>6}")
     for name in sys.argv[2:] or CASES:
-        tls, case = CASES[name]
-        server = Server(program, tls)
+        server = Server(program, CASES[name][0])
         alone = measure(server)
         busy = honest(server)
         beside = measure(server)
         busy.wait()
-        stop, threads = case(server)
-        for thread in threads:
-            thread.start()
-        time.sleep(0.5)
-        worst = measure(server)
-        resident = server.resident_mb()
-        stop.set()
-        for thread in threads:
-            thread.join()
-        pairs = " ".join(f"{median:8.2f} {tail:9.2f}" for median, tail in (alone, beside, worst))
-        print(f"{name:14} {pairs} {worst[1] / beside[1]:6.1f} × {resident:6.0f}", flush=True)
+        other = Server(program, CASES[name][0])
+        elsewhere, _ = under_attack(server, other, name)
+        other.stop()
+        worst, resident = under_attack(server, server, name)
+        pairs = " ".join(f"{median:8.2f} {tail:9.2f}" for median, tail in (alone, beside, elsewhere, worst))
+        print(f"{name:14} {pairs} {worst[1] / elsewhere[1]:6.1f} × {resident:6.0f}", flush=True)
         server.stop()
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "--attack":
+        attack(*sys.argv[2:])
+    else:
+        main()
