@@ -155,6 +155,8 @@ def report_html(report: Report) -> str:
     """The answers of a submission."""
     lines = []
     for result in report.values():
+        if result.id in report.unanswered:
+            continue
         mark, colour = _MARKS.get(result.verdict, ("", ""))
         cells = (
             escape(result.id),
@@ -165,7 +167,8 @@ def report_html(report: Report) -> str:
         )
         lines.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")
     head = f"<b>{escape(report.assignment)}</b>: {report.score:g} of {report.max_score:g} points"
-    return f"<div>{head}<table>{''.join(lines)}</table></div>"
+    remarks = "".join(f"<div>{escape(remark)}</div>" for remark in report.remarks())
+    return f"<div>{head}<table>{''.join(lines)}</table>{remarks}</div>"
 
 
 def class_html(report: ClassReport) -> str:

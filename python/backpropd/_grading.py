@@ -257,13 +257,27 @@ class Report(Mapping[str, Result]):
     def __len__(self) -> int:
         return len(self._results)
 
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """Ids of questions without an answer."""
+        return tuple(result.id for result in self.values() if result.note.endswith(": unanswered"))
+
+    def remarks(self) -> list[str]:
+        """What the results of the answers do not say: questions without an answer, and answers without a question."""
+        lines = []
+        if self.unanswered:
+            lines.append(f"{len(self.unanswered)} unanswered: {', '.join(self.unanswered)}")
+        if self.unknown_answers:
+            lines.append(f"{', '.join(self.unknown_answers)}: {self.assignment} has no such question")
+        return lines
+
     def __repr__(self) -> str:
         lines = [f"{self.assignment}: {self.score:g} of {self.max_score:g} points"]
         for result in self.values():
-            if result.verdict:
+            if result.verdict and result.id not in self.unanswered:
                 mistake = f" {result.mistake}" if result.mistake else ""
                 lines.append(f"  {result.id}: {result.verdict}{mistake}: {result.message}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks())])
 
     def _repr_html_(self) -> str:
         from ._display import report_html

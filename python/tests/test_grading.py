@@ -138,6 +138,11 @@ def test_formulas_are_graded_by_question(lab):
     assert (report.assignment, report.student, report.score) == ("hw-backprop", "Ada", 2.0)
     assert len(report) == 25
     assert "1.11: correct" in repr(report)
+    assert len(report.unanswered) == 23
+    for shown in (repr(report), report._repr_html_()):
+        assert "23 unanswered: 1.2, 1.3" in shown
+        assert "9.9: hw-backprop has no such question" in shown
+        assert "No answer was given" not in shown
     with pytest.raises(bp.NotFound):
         lab.grade("none", {})
     with pytest.raises(ValueError, match="reveal is 'all'"):

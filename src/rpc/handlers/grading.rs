@@ -149,9 +149,15 @@ impl Gradings {
         let graders = &self.0.grading.graders;
         let found = graders.iter().find(|grader| grader.assignment().id == id);
         found.cloned().ok_or_else(|| {
-            let message = "there is no such assignment; ListAssignments lists the available ones";
-            Refusal::new(Reason::NotFound, message)
-                .resource("assignment", id, message)
+            let given: String = id.chars().take(80).collect();
+            let mut ids: Vec<&str> = graders.iter().map(|grader| grader.assignment().id.as_str()).collect();
+            ids.truncate(20);
+            let message = format!(
+                "there is no assignment {given:?}; ListAssignments lists those that there are, such as {}",
+                ids.join(", ")
+            );
+            Refusal::new(Reason::NotFound, message.as_str())
+                .resource("assignment", id, message.as_str())
                 .status()
         })
     }
