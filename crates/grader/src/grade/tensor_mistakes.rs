@@ -144,7 +144,11 @@ impl List<'_> {
             );
             self.weights_of(Mistake::MissingTranspose, question, Weights::Transposed(at));
         }
-        for &i in &square {
+        let fits = |&i: &usize| {
+            let (units, fan_in) = (layers[i - 1].units, layers[i - 1].fan_in);
+            fan_in > 1 && (units == fan_in || units == 1)
+        };
+        for i in (1..=layers.len()).filter(fits) {
             let question = format!(
                 "What is a change of {} multiplied by on its way to z{i}?",
                 below(i)
@@ -218,8 +222,17 @@ impl List<'_> {
         let rates = learning_rate.map_or(USUAL_RATES.to_vec(), |rate| vec![rate]);
         let question = "Which weights did the forward pass use, those before the step or after?";
         let mistake = Mistake::UpdatedWeightsUsed;
-        for &rate in &rates {
-            self.weights_of(mistake, question.to_owned(), Weights::Updated(rate));
+        // Layer 1 has the weights that only dx needs; one other layer alone is all of them.
+        let mut places = vec![None];
+        places.extend((2..=self.depth()).map(Some).filter(|_| self.depth() > 2));
+        for at in places {
+            for &rate in &rates {
+                if self.is_full() {
+                    break;
+                }
+                let weights = Weights::Updated { rate, at };
+                self.weights_of(mistake, question.to_owned(), weights);
+            }
         }
         for rate in rates {
             self.push(mistake, question, Source::AfterStep(rate));

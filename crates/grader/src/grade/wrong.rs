@@ -14,6 +14,8 @@ pub(super) enum Slope {
     At(usize),
     /// (zⁱ ≥ 0), for every activation.
     Step,
+    /// That of leaky ReLU with this slope.
+    Leaky(f64),
     /// σ(zⁱ).
     Value,
     /// σ′(hⁱ).
@@ -22,6 +24,8 @@ pub(super) enum Slope {
     Logistic,
     /// 1 − hⁱ².
     Tangent,
+    /// 1 − hⁱ.
+    Complement,
     /// zⁱ(1 − zⁱ).
     LogisticOfZ,
     /// 1 − zⁱ².
@@ -53,6 +57,10 @@ pub(super) enum Start {
     MeanTargets,
     /// f − y, without the softmax or the sigmoid of the loss.
     RawOutputs,
+    /// The sigmoid of each output in place of the softmax of all.
+    Sigmoids,
+    /// The right one, times p(1 − p) of the probabilities p.
+    ProbabilitySlope,
 }
 
 /// The factor from dzⁱ to dhⁱ⁻¹.
@@ -62,9 +70,9 @@ pub(super) enum Weights {
     Right,
     /// Its transpose, at one layer or wherever it is square.
     Transposed(Option<usize>),
-    /// Wⁱ − rate·dWⁱ.
-    Updated(f64),
-    /// Nothing, at a layer whose W is square.
+    /// Wⁱ − rate·dWⁱ, at one layer or at all.
+    Updated { rate: f64, at: Option<usize> },
+    /// Nothing, at a layer whose W is square, or whose single unit broadcasts over those below.
     Dropped(usize),
     /// The weights of another layer of that shape.
     Of { layer: usize, other: usize },

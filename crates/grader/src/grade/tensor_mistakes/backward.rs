@@ -35,6 +35,20 @@ impl Pass {
                 df.iter_mut().for_each(|df| *df *= constant);
                 df
             }
+            Start::Sigmoids => {
+                // The loss of sigmoids is a mean over the outputs, too.
+                let mut df = self.output_gradient(Loss::BinaryCrossEntropy, &self.targets);
+                df.iter_mut().for_each(|df| *df *= n as f64);
+                df
+            }
+            Start::ProbabilitySlope => {
+                let slopes = self.probabilities().into_iter().map(|p| p * (1.0 - p));
+                self.df
+                    .iter()
+                    .zip(slopes)
+                    .map(|(df, slope)| df * slope)
+                    .collect()
+            }
         };
         for df in &mut df {
             *df *= wrong.scale.unwrap_or(1.0);
@@ -86,6 +100,8 @@ impl Pass {
             Slope::Value => h.to_vec(),
             Slope::Logistic => of(h, &|h| h * (1.0 - h)),
             Slope::Tangent => of(h, &|h| 1.0 - h * h),
+            Slope::Complement => of(h, &|h| 1.0 - h),
+            Slope::Leaky(slope) => self.derivative(Activation::LeakyRelu { slope }, z, kinks, tau),
             Slope::LogisticOfZ => of(z, &|z| z * (1.0 - z)),
             Slope::TangentOfZ => of(z, &|z| 1.0 - z * z),
         }
@@ -118,6 +134,25 @@ impl Pass {
 }
 
 /// The slope left of the kink.
+impl Pass {
+    /// The softmax of the outputs of each sample, or the sigmoid of each output, as the loss has it.
+    fn probabilities(&self) -> Vec<f64> {
+        let f = &self.h[self.architecture.depth()];
+        if self.objective.loss != Loss::CrossEntropy {
+            return f.iter().map(|f| 1.0 / (1.0 + (-f).exp())).collect();
+        }
+        let softmax = |row: &[f64]| {
+            let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let powers: Vec<f64> = row.iter().map(|f| (f - top).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            powers.into_iter().map(move |power| power / sum)
+        };
+        f.chunks_exact(self.architecture.output_size())
+            .flat_map(softmax)
+            .collect()
+    }
+}
+
 fn low_slope(activation: Activation) -> f64 {
     match activation {
         Activation::LeakyRelu { slope } => slope,

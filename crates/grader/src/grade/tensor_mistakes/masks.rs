@@ -9,6 +9,9 @@ use crate::grade::wrong::{Slope, Start, Wrong};
 /// With more activations than this, masks are omitted one by one and all together, but not in every combination.
 const MOST_COMBINED: usize = 4;
 
+/// Slopes of leaky ReLU that libraries have by default.
+const USUAL_LEAKS: [f64; 3] = [0.01, 0.1, 0.2];
+
 impl List<'_> {
     /// Each of the layers alone, and all of them where there are several.
     fn each_and_all(layers: &[usize]) -> Vec<Vec<usize>> {
@@ -76,6 +79,11 @@ impl List<'_> {
             for slope in [Slope::Step, Slope::Logistic, Slope::Tangent] {
                 self.slope(Mistake::MaskOnOutput, question.to_owned(), &[last], slope);
             }
+            let wrong = Wrong {
+                start: Start::ProbabilitySlope,
+                ..Wrong::default()
+            };
+            self.wrong(Mistake::MaskOnOutput, question, wrong);
         }
     }
 
@@ -92,15 +100,21 @@ impl List<'_> {
             );
             let of_z = format!("Is this σ′ written in terms of {z}, or of {h}?");
             let twice = format!("At which numbers is σ′ taken: at {z}, or at {h}?");
-            let tries = [
+            let power = format!("Which power of {h} has this σ′?");
+            let relu = is(Activation::Relu);
+            let mut tries = vec![
                 (Slope::Value, value, true),
                 (Slope::Logistic, habit.clone(), !sigmoid),
                 (Slope::Tangent, habit.clone(), !tanh),
-                (Slope::Step, habit, !kinked),
+                (Slope::Step, habit.clone(), !relu),
+                (Slope::Complement, power, sigmoid || tanh),
                 (Slope::LogisticOfZ, of_z.clone(), sigmoid),
                 (Slope::TangentOfZ, of_z, tanh),
                 (Slope::AtActivation, twice, !kinked),
             ];
+            for slope in USUAL_LEAKS {
+                tries.push((Slope::Leaky(slope), habit.clone(), relu));
+            }
             for (slope, question, _) in tries.into_iter().filter(|(_, _, possible)| *possible) {
                 self.slope(Mistake::WrongActivation, question, &set, slope);
             }
@@ -115,6 +129,14 @@ impl List<'_> {
                 start: Start::RawOutputs,
                 ..Wrong::default()
             };
+            self.wrong(Mistake::WrongActivation, question, wrong);
+        }
+        if self.pass.objective.loss == Loss::CrossEntropy {
+            let wrong = Wrong {
+                start: Start::Sigmoids,
+                ..Wrong::default()
+            };
+            let question = "What is the sum of the probabilities of a sample, over its classes?";
             self.wrong(Mistake::WrongActivation, question, wrong);
         }
     }

@@ -144,8 +144,8 @@ impl Walk {
             }
             Phase::Below => {
                 let layer = &pass.architecture.layers()[i - 1];
-                if self.wrong.weights == Weights::Dropped(i) && layer.units == layer.fan_in {
-                    self.below.clone_from(&self.dz);
+                if self.wrong.weights == Weights::Dropped(i) {
+                    self.drop_weights(layer);
                 }
                 budget.spend(self.dz.len());
                 let db = layer
@@ -166,6 +166,17 @@ impl Walk {
             }
         }
         i
+    }
+
+    /// dh below is dz itself, which numpy broadcasts over the columns if there is one.
+    fn drop_weights(&mut self, layer: &Layer) {
+        if layer.units == layer.fan_in {
+            self.below.clone_from(&self.dz);
+        } else if layer.units == 1 {
+            for (below, dz) in self.below.chunks_exact_mut(layer.fan_in).zip(&self.dz) {
+                below.fill(*dz);
+            }
+        }
     }
 
     fn finish(&mut self, pass: &Pass) -> Gradients {
@@ -232,7 +243,7 @@ impl Pass {
             Weights::Transposed(at) if square && at.is_none_or(|at| at == i) => {
                 Some(transposed(own, layer.units, layer.fan_in))
             }
-            Weights::Updated(rate) => {
+            Weights::Updated { rate, at } if at.is_none_or(|at| at == i) => {
                 let mut w = own.to_vec();
                 add_scaled(&mut w, -rate, dw);
                 Some(w)
@@ -241,9 +252,11 @@ impl Pass {
                 let other = self.architecture.layers()[other - 1].weights.clone();
                 Some(self.parameters[other].to_vec())
             }
-            Weights::Right | Weights::Transposed(_) | Weights::Dropped(_) | Weights::Of { .. } => {
-                None
-            }
+            Weights::Right
+            | Weights::Transposed(_)
+            | Weights::Updated { .. }
+            | Weights::Dropped(_)
+            | Weights::Of { .. } => None,
         }
     }
 }

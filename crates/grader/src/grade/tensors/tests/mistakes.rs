@@ -101,7 +101,10 @@ fn derivatives_of_another_activation() {
     graded(&lab, &|i| map(&lab.z[i - 1], |z| z.max(0.0)));
     graded(&lab, &|i| map(&lab.h[i], |h| h * (1.0 - h)));
     graded(&lab, &|i| map(&lab.h[i], |h| 1.0 - h * h));
+    let leak = |z: f64| if z >= 0.0 { 1.0 } else { 0.01 };
+    graded(&lab, &|i| map(&lab.z[i - 1], leak));
     let lab = Lab::tanh();
+    graded(&lab, &|i| map(&lab.h[i], |h| 1.0 - h));
     graded(&lab, &|i| lab.h[i].clone());
     graded(&lab, &|i| map(&lab.h[i], |h| h * (1.0 - h)));
     graded(&lab, &|i| mask(&lab.z[i - 1]));
@@ -128,6 +131,47 @@ fn all(given: &[SubmittedTensor]) -> Vec<String> {
         .iter()
         .map(|given| given.quantity.to_string())
         .collect()
+}
+
+#[test]
+fn probabilities_of_another_loss() {
+    let lab = Lab::tanh();
+    let delta = lab.delta();
+    // The slope of the softmax once more: it is in p − y already.
+    let p = zip(&delta, &lab.y, |delta, y| delta * lab.m() + y);
+    let twice = zip(&delta, &p, |delta, p| delta * p * (1.0 - p));
+    let given = [matrix("delta", &twice)];
+    expect(&lab.references(), &given, Mistake::MaskOnOutput, &["delta"]);
+    let sigmoid = |f: f64| 1.0 / (1.0 + (-f).exp());
+    let each = zip(&lab.h[3], &lab.y, |f, y| (sigmoid(f) - y) / lab.m());
+    let given = [matrix("delta", &each)];
+    let code = Mistake::WrongActivation;
+    expect(&lab.references(), &given, code, &["delta"]);
+    // A linear output, with the slope of a sigmoid.
+    let lab = Lab::relu();
+    let slope = map(&lab.h[3], |f| sigmoid(f) * (1.0 - sigmoid(f)));
+    let given = [matrix("delta", &had(&lab.delta(), &slope))];
+    expect(&lab.references(), &given, Mistake::MaskOnOutput, &["delta"]);
+}
+
+#[test]
+fn a_single_output_broadcasts_over_the_units_below() {
+    let lab = Lab::relu();
+    let wide: M = lab.delta().iter().map(|row| vec![row[0]; 2]).collect();
+    let given = [matrix("dh2", &wide)];
+    expect(&lab.references(), &given, Mistake::WeightDropped, &["dh2"]);
+}
+
+#[test]
+fn the_weights_of_one_layer_after_the_step() {
+    let lab = Lab::relu();
+    let dz2 = had(&mul(&lab.delta(), &lab.w[2]), &lab.slope(2));
+    let dw2 = mul(&t(&dz2), &lab.h[1]);
+    let w2 = zip(&lab.w[1], &dw2, |w, dw| w - 0.1 * dw);
+    let dz1 = had(&mul(&dz2, &w2), &lab.slope(1));
+    let given = [matrix("dW1", &mul(&t(&dz1), &lab.x))];
+    let code = Mistake::UpdatedWeightsUsed;
+    expect(&lab.references(), &given, code, &["dW1"]);
 }
 
 #[test]
