@@ -157,7 +157,8 @@ def labels(name: str, given: Any, rows: int | None = None) -> list[int] | None:
     if array.size and (int(array.min()) < 0 or int(array.max()) >= 2**31):
         wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
         raise InvalidArray(f"{name} has the class {wrong}: classes count from 0")
-    return array.tolist()  # type: ignore[no-any-return]
+    # True and False are the classes 1 and 0.
+    return array.astype(np.int64).tolist()  # type: ignore[no-any-return]
 
 
 def little_endian(array: Array) -> bytes | memoryview:

@@ -147,6 +147,8 @@ def _target_fields(spec: Spec, y: Any, rows: int) -> dict[str, Any]:
     if given.ndim == 1 and outputs == 1:
         given = floats("y", given)[:, None]
     elif given.ndim == 1:
+        # Texts are told of as such.
+        floats("y", given)
         raise InvalidArray(f"y has the shape {given.shape}: the network has {outputs} outputs, so it needs ({rows}, {outputs})")
     return {"targets": tensor(matrix("y", given))}
 

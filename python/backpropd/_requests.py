@@ -168,7 +168,7 @@ def train(
     """The TrainBatchRequest of a run."""
     if steps is not None and epochs is not None:
         raise ValueError(f"steps is {steps} and epochs is {epochs}: give one of them")
-    for name, count in (("steps", steps), ("epochs", epochs)):
+    for name, count in (("steps", steps), ("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(count, (int, float)) and count < 1:
             raise ValueError(f"{name} is {count}: it is at least 1")
     request = pb.build(

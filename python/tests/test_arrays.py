@@ -147,4 +147,7 @@ def test_targets_in_one_axis_are_a_column_for_one_output(lab):
     classes = lab.model([2, 2], loss="cross_entropy")
     with pytest.raises(bp.InvalidArray, match=r"classes are whole numbers, y\.astype\(int\)"):
         classes.gradients(x, [1.0, 0.0])
+    with pytest.raises(bp.InvalidArray, match="y has the type <U4 .* class names belong in y of lab.dataset"):
+        classes.gradients(x, ["iris", "lily"])
     assert classes.gradients(x, [1, 0]).loss == classes.gradients(x, [[0, 1], [1, 0]]).loss
+    assert classes.gradients(x, [True, False]).loss == classes.gradients(x, [1, 0]).loss

@@ -340,6 +340,7 @@ def test_a_run_that_another_client_stops_is_an_error_with_its_steps(lab, batch):
     [
         ({"steps": 3, "epochs": 2}, "give one of them"),
         ({"steps": 0}, "steps is 0: it is at least 1"),
+        ({"batch_size": 0}, "batch_size is 0: it is at least 1"),
         ({"epochs": -1}, "epochs is -1"),
         ({"patience": 3}, "need held_out"),
         ({"held_out": (1, 2, 3)}, "held_out has 3 parts"),

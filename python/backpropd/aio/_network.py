@@ -72,7 +72,10 @@ class Network:
 
     @property
     async def W(self) -> Layers:
-        """The weights by layer, float64 or float32 [nᵢ, nᵢ₋₁], as of the last committed step: `net.W[3]`."""
+        """The weights by layer, float64 or float32 [nᵢ, nᵢ₋₁], as of the last committed step: `net.W[3]`.
+
+        Each read is a copy: to change them, use `set_parameters`.
+        """
         return _requests.weights(await self._caller.call(_requests.parameters(self._name, self._spec)))
 
     @property
