@@ -40,7 +40,7 @@ class TokenInvalid(Unauthenticated):
 
 
 class TokenExpired(Unauthenticated):
-    """The token was genuine and its time is over."""
+    """The token, or the certificate of the client, was genuine and its time is over."""
 
 
 class TokenRevoked(Unauthenticated):
