@@ -34,7 +34,7 @@ maturin sdist --out "$out"
 
 for machine; do
     say "the wheel for $machine"
-    maturin build --profile dist --locked --zig --compatibility manylinux_2_17 --target "$machine-unknown-linux-gnu" \
+    maturin build --profile wheel --no-default-features --locked --zig --compatibility manylinux_2_17 --target "$machine-unknown-linux-gnu" \
         --compression-level 9 --out "$out"
     wheel=$(ls -t "$out"/*manylinux_2_17_"$machine"*.whl | head -1)
     python3 python/tools/check_wheel.py "$wheel"
