@@ -35,11 +35,10 @@ class Caller:
         """What the server said that it is, once it did."""
         self._process = os.getpid()
         self._metadata = target.metadata()
-        credentials = target.credentials()
-        if credentials is None:
-            self._channel = grpc.insecure_channel(target.address, options=target.options())
-        else:
-            self._channel = grpc.secure_channel(target.address, credentials, options=target.options())
+        self._credentials = target.credentials()
+        self._channel = self._connect()
+        self._left: list[grpc.Channel] = []
+        """Channels of interrupted streams, which other threads may still use."""
         self._stubs: dict[str, Any] = {}
         self._is_closed = False
 
@@ -59,13 +58,20 @@ class Caller:
 
     def stream(self, call: Call[Any]) -> Generator[Any, None, None]:
         """The messages of a reply that is a stream; leaving the iterator cancels the call. It is not sent again."""
-        calls = self._stub(call.name)(call.request, metadata=self._metadata)
         try:
-            yield from calls
-        except grpc.RpcError as raised:
-            raise self._error(raised, call.name) from None
-        finally:
-            calls.cancel()
+            calls = self._stub(call.name)(call.request, metadata=self._metadata)
+            try:
+                yield from calls
+            except grpc.RpcError as raised:
+                raise self._error(raised, call.name) from None
+            finally:
+                calls.cancel()
+        except KeyboardInterrupt:
+            # It can strike within grpc's bookkeeping. The thread that reads all streams of the channel then ends, and the
+            # next stream would wait for ever.
+            self._left.append(self._channel)
+            self._channel, self._stubs = self._connect(), {}
+            raise
 
     def wait(self, seconds: float, error: Error) -> None:
         """Waits before a call that failed with `error` is sent again."""
@@ -84,7 +90,14 @@ class Caller:
         """Closes the connection; calls in progress end."""
         self._is_closed = True
         if self._process == os.getpid():
-            self._channel.close()
+            for channel in (self._channel, *self._left):
+                channel.close()
+
+    def _connect(self) -> grpc.Channel:
+        address, options = self.target.address, self.target.options()
+        if self._credentials is None:
+            return grpc.insecure_channel(address, options=options)
+        return grpc.secure_channel(address, self._credentials, options=options)
 
     def _repeat(self, call: Call[T], send: Callable[[], Any]) -> T:
         repeats = None
