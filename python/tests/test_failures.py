@@ -435,3 +435,22 @@ def test_numbers_of_numpy_are_numbers(lab):
     net.fit(X, Y, steps=np.int64(3), batch_size=np.int32(2), learning_rate=np.float32(0.1))
     assert net.step == 3
     assert net.gradients(X, Y).explain("dW1", np.int64(1), np.int64(1)).step == 3
+
+
+def test_after_an_interrupt_within_grpc_the_next_run_has_a_channel_of_its_own(lab, batch):
+    class Interrupted:
+        def __iter__(self):
+            raise KeyboardInterrupt
+
+        def cancel(self):
+            pass
+
+    net = lab.model([4, 3, 2, 1], seed=1)
+    caller = lab._caller
+    before = caller._channel
+    caller._stub("TrainBatch")
+    caller._stubs["TrainBatch"] = lambda *_, **__: Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(*batch, steps=3)
+    assert caller._channel is not before
+    assert len(net.fit(*batch, steps=3)) == 3
