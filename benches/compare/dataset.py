@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from ground import HERE, Server, environment, say
+from ground import HERE, Server, Stubs, environment, say
 from service import at_least, at_most, row
 
 TRAIN, HELD_OUT, FEATURES, HIDDEN, CLASSES = 60_000, 10_000, 784, 128, 10
@@ -37,28 +37,6 @@ def write(path, inputs, labels):
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.write(inputs.tobytes() + labels.tobytes())
-
-
-class Stubs:
-    """Messages made at run time from the committed descriptors."""
-
-    def __init__(self):
-        from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-        bytes_of = (HERE.parents[1] / "proto/generated/descriptors.binpb").read_bytes()
-        files = descriptor_pb2.FileDescriptorSet.FromString(bytes_of)
-        self.pool = descriptor_pool.DescriptorPool()
-        for file in files.file:
-            self.pool.Add(file)
-        self.factory = message_factory
-
-    def message(self, name):
-        return self.factory.GetMessageClass(self.pool.FindMessageTypeByName(f"backprop.v1.{name}"))
-
-    def unary(self, channel, method, request):
-        reply = self.message(f"{method.rsplit('/')[-1]}Response")
-        call = channel.unary_unary(f"/backprop.v1.{method}", type(request).SerializeToString, reply.FromString)
-        return call(request)
 
 
 class Ours:

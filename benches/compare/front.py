@@ -9,7 +9,6 @@ of nginx), the median duration of a call, and the ratios to the server without e
 nghttp2-client) and nginx (Debian: nginx-light).
 """
 
-import os
 import re
 import socket
 import statistics
@@ -20,9 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from ground import Stubs
 
-ROOT = Path(__file__).resolve().parents[2]
 GRADIENTS = "backprop.v1.TrainingService/Gradients"
 CALLS = 60_000
 ALONE = 5_000
@@ -45,17 +43,11 @@ http {{
 
 def request(folder):
     """Gradients of a network that the request holds, as gRPC frames it."""
-    files = descriptor_pb2.FileDescriptorSet()
-    files.ParseFromString((ROOT / "proto/generated/descriptors.binpb").read_bytes())
-    pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
-        pool.Add(file)
-    kind = message_factory.GetMessageClass(pool.FindMessageTypeByName("backprop.v1.GradientsRequest"))
     sizes = (4, 3, 2, 1)
     parameters = [
         {"weights": {"shape": [n, m], "values": [0.5] * (n * m)}} for m, n in zip(sizes, sizes[1:])
     ]
-    message = kind(
+    message = Stubs().message("GradientsRequest")(
         inline={"spec": {"input_size": 4, "layers": [{"units": n} for n in sizes[1:]]}, "parameters": parameters},
         inputs={"shape": [1, 4], "values": [1, 2, 3, 4]},
         targets={"shape": [1, 1], "values": [1]},

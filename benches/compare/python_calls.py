@@ -8,8 +8,8 @@ import time
 from concurrent import futures
 
 import numpy as np
-from dataset import FEATURES, TRAIN, Stubs, samples
-from ground import HERE, Server
+from dataset import FEATURES, TRAIN, samples
+from ground import HERE, Server, Stubs
 from service import at_most, row
 
 PIECE_ROWS = 300
