@@ -27,9 +27,8 @@ ROUNDS = 15
 
 class Server:
     def __init__(self, program):
-        environment = {name: value for name, value in os.environ.items() if name != "BACKPROPD_BIN"}
         arguments = [program, "serve", "--ephemeral", "--port", "0", "--log", "error"]
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         self.address = self.process.stdout.readline().split()[-1]
         options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
         self.channel = grpc.insecure_channel(self.address, options=options)

@@ -38,11 +38,7 @@ class Server:
 
     def __init__(self, *arguments: str, port: int = 0, cwd: Path | None = None) -> None:
         command = [program(), "serve", "--port", str(port), *(arguments or ("--ephemeral",))]
-        # The server takes every variable that begins so for a setting.
-        environment = {name: value for name, value in os.environ.items() if name != "BACKPROPD_BIN"}
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=cwd
-        )
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=cwd)
         assert self.process.stdout is not None
         line = next((line for line in self.process.stdout if "listening on" in line), "")
         assert line, "the server did not start"
