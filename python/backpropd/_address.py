@@ -85,7 +85,7 @@ def read_target(
     is_encrypted = parts.scheme == "https"
     default = 443 if is_encrypted else 50051
     address = f"[{host}]:{port or default}" if ":" in host else f"{host}:{port or default}"
-    # An empty token is none, whatever the environment says.
+    # An empty token means none, even if the environment has one.
     token = _token(token if token is not None else _token_of_environment())
     if not is_encrypted and (ca is not None or certificate is not None):
         raise InvalidAddress(f"certificates are for https, and this address is plain http: use https://{address}")

@@ -42,7 +42,7 @@ class Child:
         self._ends: dict[_End, int] = {}
         self._closing = threading.Lock()
         self._reader = threading.Thread(target=self._read_log, name="backpropd log", daemon=True)
-        # A fork in between would leave the new process with an end of the pipe that nobody closes.
+        # A fork in between would leave the new process with an end of the pipe that it never closes.
         with _fork_lock:
             self._process = self._spawn([program, *arguments])
             _children.add(self)

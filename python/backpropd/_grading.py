@@ -247,6 +247,8 @@ class Report(Mapping[str, Result]):
         """Proof of the score for a holder of the server's grading secret."""
         self.student: str = about.get("student", "")
         """Name of the student."""
+        self.unanswered: tuple[str, ...] = tuple(result.id for result in results if result.note.endswith(": unanswered"))
+        """Ids of questions without an answer."""
 
     def __getitem__(self, question: str) -> Result:
         return self._results[question]
@@ -256,11 +258,6 @@ class Report(Mapping[str, Result]):
 
     def __len__(self) -> int:
         return len(self._results)
-
-    @property
-    def unanswered(self) -> tuple[str, ...]:
-        """Ids of questions without an answer."""
-        return tuple(result.id for result in self.values() if result.note.endswith(": unanswered"))
 
     def remarks(self) -> list[str]:
         """What the results of the answers do not say: questions without an answer, and answers without a question."""

@@ -40,7 +40,7 @@ class Lab:
 
     @property
     def session(self) -> str:
-        """ "sessions/{session}": without identities, whoever knows it can use its networks."""
+        """ "sessions/{session}": without identities, a client that knows it can use its networks."""
         return self._session
 
     @property

@@ -28,7 +28,7 @@ class Run:
         self._given: weakref.ref[AsyncGenerator[Any, None]] | None = None
 
     def __aiter__(self) -> AsyncGenerator[Step, None]:
-        # Whoever leaves the loop drops the last reference to its generator, which stops the run.
+        # Leaving the loop drops the last reference to its generator, which stops the run.
         reading = self._reading or self._start()
         self._reading, self._given = None, weakref.ref(reading)
         return reading
