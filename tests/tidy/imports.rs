@@ -12,7 +12,8 @@ use syn::visit::{self, Visit};
 const OWN_CRATES: [&str; 3] = ["backpropd_engine", "backpropd_grader", "backpropd_training"];
 
 /// The crates that are one room each: their names, their sources, and their rooms.
-const ROOM_CRATES: [(&str, &str, &str); 4] = [
+const ROOM_CRATES: [(&str, &str, &str); 5] = [
+    ("backpropd_bucket", "crates/bucket/src", "bucket"),
     ("backpropd_client", "crates/client/src", "client"),
     ("backpropd_datasets", "crates/datasets/src", "datasets"),
     ("backpropd_identity", "crates/identity/src", "identity"),
@@ -102,6 +103,7 @@ pub fn sources() -> Vec<Source> {
         ROOM_CRATES[1].1,
         ROOM_CRATES[2].1,
         ROOM_CRATES[3].1,
+        ROOM_CRATES[4].1,
         "crates/engine/src",
         "crates/grader/src",
         "crates/training/src",

@@ -1,0 +1,34 @@
+//! Sessions, models and datasets in an object store that several nodes share.
+//!
+//! There is no lease, no leader and no lock: a node that has lost its connection, its time or its session may compute,
+//! and cannot acknowledge, because each commit is one write on the condition that the object is as this node last saw
+//! it. The crate knows of a model only its mark, an entry in the header of its safetensors file.
+//!
+//! - [`Bucket`]: what a node calls. [`Commit`], [`Create`], [`Read`]: what it is told.
+//! - `protocol`: commit, create and delete of one object, over the trait `objects::Objects`.
+//! - `envelope`, `keys`: the formats and the names of objects.
+//! - `stores`, `explain`: the trait over the crate `object_store`, and its faults in words.
+//! - `open`: from a URL to a bucket.
+
+mod bucket;
+mod datasets;
+mod envelope;
+mod explain;
+mod ids;
+mod keys;
+mod objects;
+mod open;
+mod outcome;
+mod protocol;
+mod stores;
+mod sweep;
+mod watch;
+
+pub use bucket::{Bucket, Options};
+pub use envelope::{Lease, MARK_ENTRY};
+pub use ids::{COMMITS_KEPT, CommitId, Generation, Mark};
+pub use objects::{Fault, FaultKind, Version};
+pub use open::OpenError;
+pub use outcome::{Commit, Create, Encode, Object, Read, Seen, Unavailable};
+pub use sweep::Swept;
+pub use watch::{Operation, Outcome, Watch};

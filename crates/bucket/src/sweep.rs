@@ -1,0 +1,270 @@
+//! The sweeper: it deletes sessions whose lease has run out, and removes what was deleted a day ago.
+//!
+//! The removal of an object has no condition, so a new object in the place of a tombstone could be hit by it. A
+//! tombstone is therefore sealed first, by a conditional write: in the place of a sealed one nothing is created until
+//! it is gone, and only the sweeper that sealed it removes it. A removal whose answer was lost may still be on its way;
+//! it is sent again after a day.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
+
+use crate::bucket::{Bucket, Known};
+use crate::envelope::{self, Envelope};
+use crate::ids::Generation;
+use crate::keys::{self, Kind};
+use crate::objects::{Condition, Listed};
+use crate::outcome::Unavailable;
+use crate::protocol::{Found, Stored};
+use crate::watch::Operation;
+
+/// How long a tombstone stays.
+const TOMBSTONE_STAYS: Duration = Duration::from_secs(86_400);
+
+/// How many sessions are swept at once.
+const AT_ONCE: usize = 8;
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Live sessions that it saw.
+    pub sessions: usize,
+    /// Sessions that it deleted, because their lease had run out.
+    pub expired: usize,
+    /// Objects that it removed.
+    pub removed: usize,
+}
+
+impl std::ops::AddAssign for Swept {
+    fn add_assign(&mut self, other: Self) {
+        self.sessions += other.sessions;
+        self.expired += other.expired;
+        self.removed += other.removed;
+    }
+}
+
+impl Bucket {
+    /// Sweeps all sessions. Any node may do so at any time; several at once do no harm.
+    pub async fn sweep(&self, now: SystemTime) -> Result<Swept, Unavailable> {
+        let now = envelope::millis(now);
+        let mut swept = Swept::default();
+        let mut after = None;
+        // The objects of one session, which are one after the other, and may go on in the next page.
+        let mut folder: Vec<Listed> = Vec::new();
+        loop {
+            let (objects, next) = self.page("", after.as_deref()).await?;
+            let mut folders = Vec::new();
+            for object in objects {
+                let Some((session, _)) = keys::parse(&object.key) else {
+                    continue;
+                };
+                if folder.first().is_some_and(|first| !is_of(first, session)) {
+                    folders.push(std::mem::take(&mut folder));
+                }
+                folder.push(object);
+            }
+            if next.is_none() {
+                folders.push(std::mem::take(&mut folder));
+            }
+            swept += stream::iter(folders)
+                .map(|objects| self.sweep_session(objects, now))
+                .buffer_unordered(AT_ONCE)
+                .try_fold(Swept::default(), |mut sum, swept| async move {
+                    sum += swept;
+                    Ok(sum)
+                })
+                .await?;
+            let Some(next) = next else { return Ok(swept) };
+            after = Some(next);
+        }
+    }
+
+    async fn sweep_session(&self, objects: Vec<Listed>, now: u64) -> Result<Swept, Unavailable> {
+        let mut swept = Swept::default();
+        let Some((session, _)) = objects.first().and_then(|object| keys::parse(&object.key)) else {
+            return Ok(swept);
+        };
+        let own = keys::session(session);
+        let listed = objects.iter().find(|object| object.key == own);
+        let known = match listed {
+            Some(object) => self.known(&own, object.e_tag.as_deref()).await?,
+            None => None,
+        };
+        match known {
+            Some(Known::Live {
+                generation,
+                leased,
+                ttl,
+            }) => {
+                let allowed = ttl.saturating_add(ttl / 4);
+                if now.saturating_sub(leased) > allowed {
+                    swept.expired += usize::from(self.expire(session, generation, now).await?);
+                } else {
+                    swept.sessions += 1;
+                }
+                swept.removed += self.sweep_contents(session, &objects, now, true).await?;
+            }
+            Some(Known::Tombstone { at, .. }) => {
+                swept.removed += self.sweep_contents(session, &objects, now, false).await?;
+                let is_last = objects.iter().all(|object| object.key == own);
+                if is_last && is_old(at, now) {
+                    swept.removed += usize::from(self.remove(&own, now).await?);
+                }
+            }
+            None => swept.removed += self.sweep_contents(session, &objects, now, false).await?,
+        }
+        Ok(swept)
+    }
+
+    /// Deletes a session if its lease has run out, read anew: what was listed may be old.
+    async fn expire(
+        &self,
+        session: &str,
+        generation: Generation,
+        now: u64,
+    ) -> Result<bool, Unavailable> {
+        let key = keys::session(session);
+        let Found::Stored(stored) = self.protocol().fetch(&key, None).await? else {
+            return Ok(false);
+        };
+        let Envelope::Session(object) = &stored.envelope else {
+            return Ok(false);
+        };
+        let is_due = now.saturating_sub(object.leased) > object.ttl.saturating_add(object.ttl / 4);
+        if !is_due || stored.generation() != generation {
+            return Ok(false);
+        }
+        let mark = self.protocol().next_mark(&object.mark, self.id());
+        let grave = envelope::tombstone(&mark, now, None);
+        let condition = Condition::Unchanged(&stored.version);
+        if self.protocol().put(&key, grave, condition).await.is_err() {
+            // Renewed meanwhile, or unclear: the next sweep tells.
+            return Ok(false);
+        }
+        self.delete_session(session, generation).await?;
+        Ok(true)
+    }
+
+    /// Deletes the models and datasets of a dead session, and removes what was deleted a day ago.
+    async fn sweep_contents(
+        &self,
+        session: &str,
+        objects: &[Listed],
+        now: u64,
+        is_live: bool,
+    ) -> Result<usize, Unavailable> {
+        let mut removed = 0;
+        let mut contents_in_use = Vec::new();
+        for object in objects {
+            let Some((_, kind)) = keys::parse(&object.key) else {
+                continue;
+            };
+            match kind {
+                Kind::Session | Kind::Content(_) => continue,
+                // In a live session, what is too large or too young for an old tombstone is not worth a read.
+                Kind::Model(_) if is_live && !may_be_old_tombstone(object, now) => continue,
+                Kind::Model(_) | Kind::Dataset(_) => {}
+            }
+            let Found::Stored(stored) = self.protocol().fetch(&object.key, None).await? else {
+                continue;
+            };
+            match &stored.envelope {
+                Envelope::Tombstone(tombstone) if is_old(tombstone.tombstone, now) => {
+                    removed += usize::from(self.remove(&object.key, now).await?);
+                }
+                Envelope::Tombstone(_) => {}
+                Envelope::Dataset(dataset) if is_live => {
+                    contents_in_use.push(dataset.content.clone());
+                }
+                Envelope::Model(_) if is_live => {}
+                Envelope::Model(_) | Envelope::Dataset(_) => {
+                    self.delete_dead(session, &object.key, &stored).await?;
+                }
+                Envelope::Session(_) => {}
+            }
+        }
+        for object in objects {
+            let is_content = matches!(keys::parse(&object.key), Some((_, Kind::Content(_))));
+            let is_used = contents_in_use.contains(&object.key);
+            if is_content && !is_used && is_old(envelope::millis(object.written), now) {
+                removed += usize::from(self.delete_object(&object.key).await);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Deletes an object whose session is dead. The session is read after it, so that an object of a session that was
+    /// created meanwhile is left alone: a generation that has passed does not come back.
+    async fn delete_dead(
+        &self,
+        session: &str,
+        key: &str,
+        stored: &Stored,
+    ) -> Result<(), Unavailable> {
+        let found = self.protocol().fetch(&keys::session(session), None).await?;
+        let is_current = match &found {
+            Found::Stored(owner) => {
+                matches!(owner.envelope, Envelope::Session(_))
+                    && owner.generation() == stored.generation()
+            }
+            Found::Missing | Found::Unchanged => false,
+        };
+        if !is_current {
+            self.protocol().delete(key, stored.generation()).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes an old tombstone, if it can be sealed.
+    async fn remove(&self, key: &str, now: u64) -> Result<bool, Unavailable> {
+        let Found::Stored(stored) = self.protocol().fetch(key, None).await? else {
+            return Ok(false);
+        };
+        let Envelope::Tombstone(tombstone) = &stored.envelope else {
+            return Ok(false);
+        };
+        let is_due = is_old(tombstone.tombstone, now)
+            && tombstone.sealed.is_none_or(|sealed| is_old(sealed, now));
+        if !is_due {
+            return Ok(false);
+        }
+        let mark = self.protocol().next_mark(&tombstone.mark, self.id());
+        let grave = envelope::tombstone(&mark, tombstone.tombstone, Some(now));
+        let condition = Condition::Unchanged(&stored.version);
+        if self.protocol().put(key, grave, condition).await.is_err() {
+            return Ok(false);
+        }
+        let is_removed = self.delete_object(key).await;
+        if is_removed {
+            self.forget(key);
+        }
+        Ok(is_removed)
+    }
+
+    /// Removes an object; whether the store says that it did.
+    async fn delete_object(&self, key: &str) -> bool {
+        let begun = Instant::now();
+        let deleted = self.protocol().objects.delete(key).await;
+        self.request(
+            Operation::Delete,
+            begun,
+            deleted.as_ref().ok().map(|()| true),
+        );
+        deleted.is_ok()
+    }
+}
+
+fn is_of(object: &Listed, session: &str) -> bool {
+    keys::parse(&object.key).is_some_and(|(owner, _)| owner == session)
+}
+
+/// A tombstone is small: 16 commit ids of 35 bytes, and a few fields.
+fn may_be_old_tombstone(object: &Listed, now: u64) -> bool {
+    object.size <= 1024 && is_old(envelope::millis(object.written), now)
+}
+
+fn is_old(at: u64, now: u64) -> bool {
+    let stays = u64::try_from(TOMBSTONE_STAYS.as_millis()).unwrap_or(u64::MAX);
+    now.saturating_sub(at) > stays
+}
