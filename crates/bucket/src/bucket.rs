@@ -1,20 +1,25 @@
 //! The bucket: sessions and models.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future, stream};
 
 use crate::envelope::{self, Envelope, Lease};
 use crate::ids::{CommitId, Generation, Mark};
 use crate::keys::{self, Kind};
+use crate::objects::Listed;
 use crate::outcome::{Commit, Create, Encode, Read, Seen, Unavailable};
-use crate::protocol::{Found, Protocol, Stored};
+use crate::protocol::{Found, IsAlive, Protocol, Stored};
 use crate::watch::{NoWatch, Operation, Outcome, Watch};
 
 /// How many requests a listing or a deletion makes at once.
 const AT_ONCE: usize = 16;
+
+/// No tombstone is larger, in bytes; a model of another generation, which is dead too, may be.
+const LARGEST_TOMBSTONE: u64 = 2 << 10;
 
 /// How many objects one page of a listing holds.
 pub(crate) const PAGE: usize = 1000;
@@ -44,6 +49,12 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Bucket {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bucket({})", self.describe())
+    }
 }
 
 pub(crate) struct Inner {
@@ -105,27 +116,26 @@ impl Bucket {
 
     /// Creates a session, of a new generation.
     pub async fn create_session(&self, session: &str, record: &str, lease: Lease) -> Create {
+        let always = || future::ready(Ok(true)).boxed();
         let new = |mark: &Mark| Ok(envelope::session(mark, record, lease));
         let generation = Generation::new((self.protocol().random)());
         let key = keys::session(session);
         self.protocol()
-            .create(&key, generation, &new, is_session, async |_| Ok(true))
+            .create(&key, generation, &new, &is_session, &always)
             .await
     }
 
-    /// Writes a session's record and renews its lease. `old` is the record that it has now.
+    /// Writes a session's record and renews its lease.
     pub async fn commit_session(
         &self,
         session: &str,
         seen: &Seen,
         record: &str,
-        old: &str,
         lease: Lease,
     ) -> Commit {
         let new = |mark: &Mark| Ok(envelope::session(mark, record, lease));
-        let old = |mark: &Mark| Ok(envelope::session(mark, old, lease));
         let key = keys::session(session);
-        self.protocol().commit(&key, seen, &new, &old).await
+        self.protocol().commit(&key, seen, &new).await
     }
 
     /// Deletes a session of this generation, and then its models and datasets; false if it was not there. If it was
@@ -150,14 +160,14 @@ impl Bucket {
         generation: Generation,
     ) -> Result<(), Unavailable> {
         let keys = self.keys_of(session).await?;
-        let dead = keys.iter().filter(|key| {
+        let dead = keys.into_iter().filter(|key| {
             matches!(
                 keys::parse(key),
                 Some((_, Kind::Model(_) | Kind::Dataset(_)))
             )
         });
         stream::iter(dead)
-            .map(|key| self.protocol().delete(key, generation))
+            .map(|key| async move { self.protocol().delete(&key, generation).await })
             .buffer_unordered(AT_ONCE)
             .try_for_each(|_| async { Ok(()) })
             .await
@@ -174,14 +184,8 @@ impl Bucket {
         let mut after = after.map(|session| format!("{}0", keys::folder(session)));
         while sessions.len() < limit {
             let (objects, next) = self.page("", after.as_deref()).await?;
-            let found: Vec<Option<String>> = stream::iter(&objects)
-                .map(async |object| {
-                    let Some((session, Kind::Session)) = keys::parse(&object.key) else {
-                        return Ok(None);
-                    };
-                    let known = self.known(&object.key, object.e_tag.as_deref()).await?;
-                    Ok(matches!(known, Some(Known::Live { .. })).then(|| session.to_owned()))
-                })
+            let found: Vec<Option<String>> = stream::iter(objects)
+                .map(|object| self.live_session(object))
                 .buffered(AT_ONCE)
                 .try_collect()
                 .await?;
@@ -191,6 +195,15 @@ impl Bucket {
         }
         sessions.truncate(limit);
         Ok(sessions)
+    }
+
+    /// The id of a session's object if the session is alive.
+    async fn live_session(&self, object: Listed) -> Result<Option<String>, Unavailable> {
+        let Some((session, Kind::Session)) = keys::parse(&object.key) else {
+            return Ok(None);
+        };
+        let known = self.known(&object.key, object.e_tag.as_deref()).await?;
+        Ok(matches!(known, Some(Known::Live { .. })).then(|| session.to_owned()))
     }
 
     /// The state of a session's object, read again only if its ETag has changed.
@@ -280,10 +293,9 @@ impl Bucket {
         new: &dyn Encode,
     ) -> Create {
         let key = keys::model(session, model);
-        self.create_inside(session, generation, &key, new, |stored| {
-            is_model(stored, generation)
-        })
-        .await
+        let is_alive = |stored: &Stored| is_model(stored, generation);
+        self.create_inside(session, generation, &key, new, &is_alive)
+            .await
     }
 
     /// Creates an object in a session, and then reads the session again: if it was deleted meanwhile, so is the object.
@@ -293,14 +305,14 @@ impl Bucket {
         generation: Generation,
         key: &str,
         new: &dyn Encode,
-        is_alive: impl Fn(&Stored) -> bool,
+        is_alive: &IsAlive<'_>,
     ) -> Create {
         // What is of another generation is dead only if the session is of this one, read after it: of a later one it is
         // alive, and this node is behind.
-        let may_replace = async |_: &Stored| self.is_current(session, generation).await;
+        let may_replace = || self.is_current(session, generation).boxed();
         let created = self
             .protocol()
-            .create(key, generation, new, is_alive, may_replace)
+            .create(key, generation, new, is_alive, &may_replace)
             .await;
         let (Create::Created(_) | Create::Overtaken(_) | Create::Taken(_)) = &created else {
             return created;
@@ -324,17 +336,16 @@ impl Bucket {
         })
     }
 
-    /// Writes a model. `old` is the content that it has now, as it was seen.
+    /// Writes a model.
     pub async fn commit_model(
         &self,
         session: &str,
         seen: &Seen,
         model: &str,
         new: &dyn Encode,
-        old: &dyn Encode,
     ) -> Commit {
         let key = keys::model(session, model);
-        self.protocol().commit(&key, seen, new, old).await
+        self.protocol().commit(&key, seen, new).await
     }
 
     /// Deletes a model of this generation; false if there is none.
@@ -349,27 +360,68 @@ impl Bucket {
             .await
     }
 
-    /// The ids of models that have an object. Some may have been deleted: only reading them tells.
-    pub async fn list_models(&self, session: &str) -> Result<Vec<String>, Unavailable> {
-        let keys = self.keys_of(session).await?;
-        Ok(keys
-            .iter()
-            .filter_map(|key| match keys::parse(key) {
-                Some((_, Kind::Model(model))) => Some(model.to_owned()),
-                _ => None,
-            })
-            .collect())
+    /// The ids of the models of a session of this generation.
+    pub async fn list_models(
+        &self,
+        session: &str,
+        generation: Generation,
+    ) -> Result<Vec<String>, Unavailable> {
+        self.list_inside(session, generation, keys::model_id, is_model)
+            .await
+    }
+
+    /// The ids of the objects of a kind that are alive.
+    pub(crate) async fn list_inside(
+        &self,
+        session: &str,
+        generation: Generation,
+        id: fn(Kind<'_>) -> Option<&str>,
+        is_alive: fn(&Stored, Generation) -> bool,
+    ) -> Result<Vec<String>, Unavailable> {
+        let objects = self.objects_of(session).await?;
+        let found: Vec<Option<String>> = stream::iter(objects)
+            .map(|object| self.live_id(object, generation, id, is_alive))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The id of an object of a kind if it is alive. Only small ones can be tombstones, and are read to tell.
+    async fn live_id(
+        &self,
+        object: Listed,
+        generation: Generation,
+        id: fn(Kind<'_>) -> Option<&str>,
+        is_alive: fn(&Stored, Generation) -> bool,
+    ) -> Result<Option<String>, Unavailable> {
+        let id = keys::parse(&object.key).and_then(|(_, kind)| id(kind));
+        let Some(id) = id.map(str::to_owned) else {
+            return Ok(None);
+        };
+        if object.size > LARGEST_TOMBSTONE {
+            return Ok(Some(id));
+        }
+        Ok(match self.protocol().fetch(&object.key, None).await? {
+            Found::Stored(stored) if is_alive(&stored, generation) => Some(id),
+            Found::Stored(_) | Found::Missing | Found::Unchanged => None,
+        })
     }
 
     /// The keys of all objects of a session.
     pub(crate) async fn keys_of(&self, session: &str) -> Result<Vec<String>, Unavailable> {
+        let objects = self.objects_of(session).await?;
+        Ok(objects.into_iter().map(|object| object.key).collect())
+    }
+
+    async fn objects_of(&self, session: &str) -> Result<Vec<Listed>, Unavailable> {
         let folder = keys::folder(session);
-        let mut keys = Vec::new();
+        let mut all = Vec::new();
         let mut after = None;
         loop {
             let (objects, next) = self.page(&folder, after.as_deref()).await?;
-            keys.extend(objects.into_iter().map(|object| object.key));
-            let Some(next) = next else { return Ok(keys) };
+            all.extend(objects);
+            let Some(next) = next else { return Ok(all) };
             after = Some(next);
         }
     }
@@ -379,7 +431,7 @@ impl Bucket {
         &self,
         folder: &str,
         after: Option<&str>,
-    ) -> Result<(Vec<crate::objects::Listed>, Option<String>), Unavailable> {
+    ) -> Result<(Vec<Listed>, Option<String>), Unavailable> {
         let begun = tokio::time::Instant::now();
         let listed = self.protocol().objects.list(folder, after, PAGE).await;
         let outcome = match &listed {
@@ -403,7 +455,7 @@ impl Bucket {
     }
 }
 
-fn version(seen: Option<&Seen>) -> Option<&crate::objects::Version> {
+pub(crate) fn version(seen: Option<&Seen>) -> Option<&crate::objects::Version> {
     seen.map(|seen| &seen.version)
 }
 
@@ -415,7 +467,7 @@ fn is_model(stored: &Stored, generation: Generation) -> bool {
     matches!(stored.envelope, Envelope::Model(_)) && stored.generation() == generation
 }
 
-fn live(stored: &Stored, is_alive: impl Fn(&Stored) -> bool) -> Read {
+pub(crate) fn live(stored: &Stored, is_alive: impl Fn(&Stored) -> bool) -> Read {
     match stored.object().filter(|_| is_alive(stored)) {
         Some(object) => Read::Found(object),
         None => Read::Missing,

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use tokio::time::Instant;
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, live, version};
 use crate::envelope::{self, Envelope};
 use crate::explain::file_fault;
 use crate::ids::{Generation, Mark};
-use crate::keys::{self, Kind};
-use crate::outcome::{Create, Unavailable};
+use crate::keys;
+use crate::outcome::{Create, Read, Seen, Unavailable};
 use crate::protocol::{Found, Stored};
 use crate::watch::{Operation, Outcome};
 
@@ -38,10 +38,9 @@ impl Bucket {
         }
         let new = |mark: &Mark| Ok(envelope::dataset(mark, digest, &content));
         let key = keys::dataset(session, dataset);
-        self.create_inside(session, generation, &key, &new, |stored| {
-            is_dataset(stored, generation)
-        })
-        .await
+        let is_alive = |stored: &Stored| is_dataset(stored, generation);
+        self.create_inside(session, generation, &key, &new, &is_alive)
+            .await
     }
 
     /// The digest of a dataset; none if there is none.
@@ -107,16 +106,31 @@ impl Bucket {
             .await
     }
 
-    /// The ids of datasets that have an object. Some may have been deleted: only reading them tells.
-    pub async fn list_datasets(&self, session: &str) -> Result<Vec<String>, Unavailable> {
-        let keys = self.keys_of(session).await?;
-        Ok(keys
-            .iter()
-            .filter_map(|key| match keys::parse(key) {
-                Some((_, Kind::Dataset(dataset))) => Some(dataset.to_owned()),
-                _ => None,
-            })
-            .collect())
+    /// The ids of the datasets of a session of this generation.
+    pub async fn list_datasets(
+        &self,
+        session: &str,
+        generation: Generation,
+    ) -> Result<Vec<String>, Unavailable> {
+        self.list_inside(session, generation, keys::dataset_id, is_dataset)
+            .await
+    }
+
+    /// Reads which content a dataset has, unless it is as it was last seen.
+    pub async fn read_dataset(
+        &self,
+        session: &str,
+        generation: Generation,
+        dataset: &str,
+        seen: Option<&Seen>,
+    ) -> Result<Read, Unavailable> {
+        let key = keys::dataset(session, dataset);
+        let found = self.protocol().fetch(&key, version(seen)).await?;
+        Ok(match found {
+            Found::Unchanged => Read::Unchanged,
+            Found::Missing => Read::Missing,
+            Found::Stored(stored) => live(&stored, |stored| is_dataset(stored, generation)),
+        })
     }
 
     async fn dataset_object(

@@ -35,6 +35,16 @@ pub(crate) struct SessionObject {
     pub record: String,
 }
 
+impl SessionObject {
+    pub fn lease(&self) -> Lease {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.leased));
+        Lease {
+            ttl: Duration::from_millis(self.ttl),
+            at: at.unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+}
+
 /// What stays of a deleted object, so that no late write brings it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tombstone {

@@ -34,7 +34,7 @@ impl Bucket {
     /// Opens a bucket by its URL, with the credentials of the environment.
     ///
     /// `memory:` is a store of its own, in memory; `memory:name` is the same one throughout the process.
-    pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
+    pub fn open(url: &str, options: Options) -> Result<Self, OpenError> {
         let Some(name) = url.strip_prefix("memory:") else {
             return Err(OpenError::Url {
                 url: url.to_owned(),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
+use crate::envelope::Lease;
 use crate::ids::Mark;
 use crate::objects::{Fault, FaultKind, Version};
 
@@ -20,22 +22,23 @@ pub struct Seen {
 /// A live object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// A model's file, or a session's record.
+    /// A model's file, a session's record, or what a dataset's object says of its content.
     pub bytes: Bytes,
+    /// The lease of a session.
+    pub lease: Option<Lease>,
     /// What the next commit depends on.
     pub seen: Seen,
 }
 
-/// Encodes a content with a mark in it. It is called again with another mark if a write has to be repeated, on the task
-/// of the caller.
+/// Encodes a content with a mark in it. It is called again with another mark if a write has to be repeated.
 pub trait Encode: Send + Sync {
-    /// The bytes of the object.
-    fn encode(&self, mark: &Mark) -> io::Result<Bytes>;
+    /// The bytes of the object. The encoding of a large one belongs on a thread of its own.
+    fn encode<'a>(&'a self, mark: &'a Mark) -> BoxFuture<'a, io::Result<Bytes>>;
 }
 
 impl<F: Fn(&Mark) -> io::Result<Bytes> + Send + Sync> Encode for F {
-    fn encode(&self, mark: &Mark) -> io::Result<Bytes> {
-        self(mark)
+    fn encode<'a>(&'a self, mark: &'a Mark) -> BoxFuture<'a, io::Result<Bytes>> {
+        Box::pin(std::future::ready(self(mark)))
     }
 }
 
@@ -47,8 +50,6 @@ pub enum Commit {
     Stored(Seen),
     /// It is durable: acknowledge it. Another node has written on top of it: drop the object from memory.
     Overtaken,
-    /// It is not durable and never will be. The old content was written again under a new id: go on from it.
-    TakenBack(Seen),
     /// It is not durable and never will be. Another node has written or deleted the object: drop it from memory.
     Moved,
     /// The store does not tell. Drop the object from memory: the next read tells.

@@ -3,14 +3,15 @@
 //! A store's answer to a conditional write is one of three. *Written*: done. *Refused*: the condition does not hold,
 //! which may be the echo of this very write, sent twice on its way. *Unknown*: everything else, and the write may have
 //! landed or may land yet. After the last two the object is read back, and tells by the ids of its last commits
-//! whether the write landed. If it has not, and the object is as before, the write may still be on its way: the old
-//! content is then written under a new id on the same condition. Either that lands, and the late write finds its
-//! condition broken; or it does not, and the object is read again.
+//! whether the write landed. If it has not, and the object is as before, the write may still be on its way: the content
+//! is then written again under a new id on the same condition. Either that lands, which is the commit, and the late write
+//! finds its condition broken; or it does not, and the object is read again.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::envelope::{self, Envelope};
@@ -86,8 +87,13 @@ impl Stored {
             Envelope::Model(_) | Envelope::Dataset(_) => self.bytes.clone(),
             Envelope::Tombstone(_) => return None,
         };
+        let lease = match &self.envelope {
+            Envelope::Session(session) => Some(session.lease()),
+            Envelope::Model(_) | Envelope::Dataset(_) | Envelope::Tombstone(_) => None,
+        };
         Some(Object {
             bytes,
+            lease,
             seen: self.seen(),
         })
     }
@@ -99,6 +105,13 @@ pub(crate) enum Found {
     Stored(Stored),
     Missing,
 }
+
+/// Whether an object is one that stays.
+pub(crate) type IsAlive<'a> = dyn Fn(&Stored) -> bool + Send + Sync + 'a;
+
+/// Asks whether a dead object may be written over.
+pub(crate) type MayReplace<'a> =
+    dyn Fn() -> BoxFuture<'a, Result<bool, Unavailable>> + Send + Sync + 'a;
 
 /// A write that was sent.
 struct Attempt {
@@ -174,101 +187,61 @@ impl Protocol {
         put
     }
 
-    /// Writes `new` over the object as it was last seen; `old` is the content that it has now.
-    pub async fn commit(
-        &self,
-        key: &str,
-        seen: &Seen,
-        new: &dyn Encode,
-        old: &dyn Encode,
-    ) -> Commit {
-        let id = self.id();
-        let mark = self.next_mark(&seen.mark, id);
-        let bytes = match new.encode(&mark) {
-            Ok(bytes) => bytes,
-            Err(error) => return Commit::Unknown(cannot_encode(key, &error)),
-        };
-        let attempt = Attempt {
-            id,
-            bytes: bytes.clone(),
-        };
-        let condition = Condition::Unchanged(&seen.version);
-        let ended = match self.put(key, bytes, condition).await {
-            Ok(version) => return Commit::Stored(Seen { version, mark }),
-            Err(Unwritten::Refused(_)) if !self.policy.doubts_refusals => Commit::Moved,
-            Err(_) if !self.policy.reads_back => Commit::TakenBack(seen.clone()),
-            Err(Unwritten::Refused(fault) | Unwritten::Unknown(fault)) => {
-                self.watch.read_back();
-                self.settle(key, seen, &attempt, old, fault).await
-            }
-        };
-        match &ended {
-            Commit::Moved | Commit::Overtaken => self.watch.moved(),
-            Commit::TakenBack(_) => self.watch.taken_back(),
-            Commit::Stored(_) | Commit::Unknown(_) => {}
+    /// Writes `new` over the object as it was last seen.
+    pub async fn commit(&self, key: &str, seen: &Seen, new: &dyn Encode) -> Commit {
+        let ended = self.try_to_commit(key, seen, new).await;
+        if let Commit::Moved | Commit::Overtaken = &ended {
+            self.watch.moved();
         }
         ended
     }
 
-    /// Finds out whether an unclear commit landed, and sees to it that it does not land later.
-    async fn settle(
-        &self,
-        key: &str,
-        seen: &Seen,
-        attempt: &Attempt,
-        old: &dyn Encode,
-        mut fault: Fault,
-    ) -> Commit {
-        let mut restored: Vec<Attempt> = Vec::new();
+    async fn try_to_commit(&self, key: &str, seen: &Seen, new: &dyn Encode) -> Commit {
+        let mut sent: Vec<Attempt> = Vec::new();
+        let mut version = seen.version.clone();
+        let mut fault = None;
         for round in 0..ATTEMPTS {
-            pause(round).await;
-            let version = match self.fetch(key, Some(&seen.version)).await {
-                Err(unavailable) => return Commit::Unknown(unavailable),
-                Ok(Found::Missing) => return Commit::Moved,
-                Ok(Found::Unchanged) => seen.version.clone(),
-                Ok(Found::Stored(stored)) if self.is_as_seen(&stored, seen) => stored.version,
-                Ok(Found::Stored(stored)) => {
-                    return self.judge(key, seen, attempt, &restored, &stored);
-                }
-            };
             let id = self.id();
             let mark = self.next_mark(&seen.mark, id);
-            let bytes = match old.encode(&mark) {
+            let bytes = match new.encode(&mark).await {
                 Ok(bytes) => bytes,
                 Err(error) => return Commit::Unknown(cannot_encode(key, &error)),
             };
-            restored.push(Attempt {
+            sent.push(Attempt {
                 id,
                 bytes: bytes.clone(),
             });
             match self.put(key, bytes, Condition::Unchanged(&version)).await {
-                Ok(version) => return Commit::TakenBack(Seen { version, mark }),
-                Err(Unwritten::Refused(next) | Unwritten::Unknown(next)) => fault = next,
+                Ok(version) => return Commit::Stored(Seen { version, mark }),
+                Err(Unwritten::Refused(_)) if !self.policy.doubts_refusals => return Commit::Moved,
+                Err(_) if !self.policy.reads_back => return Commit::Moved,
+                Err(Unwritten::Refused(next) | Unwritten::Unknown(next)) => fault = Some(next),
             }
+            self.watch.read_back();
+            // A refusal usually means that another node has written, which needs no pause to be read.
+            pause(round).await;
+            version = match self.fetch(key, Some(&seen.version)).await {
+                Err(unavailable) => return Commit::Unknown(unavailable),
+                Ok(Found::Missing) => return Commit::Moved,
+                Ok(Found::Unchanged) => seen.version.clone(),
+                Ok(Found::Stored(stored)) if self.is_as_seen(&stored, seen) => stored.version,
+                Ok(Found::Stored(stored)) => return self.judge(key, seen, &sent, &stored),
+            };
         }
+        let fault = fault.unwrap_or_else(busy);
         Commit::Unknown(Unavailable::new(format!("write {key}"), fault))
     }
 
     /// What has become of a commit, from an object that is no longer as it was seen.
-    fn judge(
-        &self,
-        key: &str,
-        seen: &Seen,
-        attempt: &Attempt,
-        restored: &[Attempt],
-        stored: &Stored,
-    ) -> Commit {
-        match self.standing(attempt, stored) {
-            Standing::Newest => return Commit::Stored(stored.seen()),
-            Standing::Below => return Commit::Overtaken,
-            Standing::Absent => {}
-        }
-        let restored: Vec<Standing> = restored
-            .iter()
+    fn judge(&self, key: &str, seen: &Seen, sent: &[Attempt], stored: &Stored) -> Commit {
+        let standings: Vec<Standing> = { sent.iter() }
             .map(|attempt| self.standing(attempt, stored))
             .collect();
-        if restored.contains(&Standing::Newest) {
-            return Commit::TakenBack(stored.seen());
+        if standings.contains(&Standing::Newest) {
+            return Commit::Stored(stored.seen());
+        }
+        if standings.contains(&Standing::Below) {
+            return Commit::Overtaken;
         }
         // What follows the version on which the commit depended is here, and the commit is not in it.
         let commits = &stored.envelope.mark().commits;
@@ -277,7 +250,7 @@ impl Protocol {
                 .mark
                 .newest()
                 .is_some_and(|newest| commits.contains(&newest));
-        if is_complete || restored.contains(&Standing::Below) || !self.policy.doubts_gaps {
+        if is_complete || !self.policy.doubts_gaps {
             return Commit::Moved;
         }
         Commit::Unknown(Unavailable::content(
@@ -311,15 +284,15 @@ impl Protocol {
         }
     }
 
-    /// Creates an object of this generation. `is_alive` tells whether what is there already is one that stays; `replace`
-    /// is asked before a dead object is written over.
+    /// Creates an object of this generation. `is_alive` tells whether what is there already is one that stays;
+    /// `may_replace` is asked before a dead object is written over.
     pub async fn create(
         &self,
         key: &str,
         generation: Generation,
         new: &dyn Encode,
-        is_alive: impl Fn(&Stored) -> bool,
-        may_replace: impl AsyncFn(&Stored) -> Result<bool, Unavailable>,
+        is_alive: &IsAlive<'_>,
+        may_replace: &MayReplace<'_>,
     ) -> Create {
         let mut base: Option<Seen> = None;
         let mut sent: Vec<Attempt> = Vec::new();
@@ -336,7 +309,7 @@ impl Protocol {
                 },
                 id,
             );
-            let bytes = match new.encode(&mark) {
+            let bytes = match new.encode(&mark).await {
                 Ok(bytes) => bytes,
                 Err(error) => return Create::Unknown(cannot_encode(key, &error)),
             };
@@ -360,19 +333,16 @@ impl Protocol {
                 }
                 Ok(Found::Stored(stored)) => stored,
             };
-            if let Some(ended) = self.judge_creation(key, &sent, &stored, &is_alive) {
+            if let Some(ended) = self.judge_creation(key, &sent, &stored, is_alive) {
                 return ended;
             }
-            match may_replace(&stored).await {
+            match may_replace().await {
                 Ok(true) => base = Some(stored.seen()),
                 Ok(false) => return Create::NoSession,
                 Err(unavailable) => return Create::Unknown(unavailable),
             }
         }
-        let fault = fault.unwrap_or_else(|| Fault {
-            kind: FaultKind::Busy,
-            text: "other nodes create and delete it at the same time".to_owned(),
-        });
+        let fault = fault.unwrap_or_else(busy);
         Create::Unknown(Unavailable::new(format!("create {key}"), fault))
     }
 
@@ -382,7 +352,7 @@ impl Protocol {
         key: &str,
         sent: &[Attempt],
         stored: &Stored,
-        is_alive: impl Fn(&Stored) -> bool,
+        is_alive: &IsAlive<'_>,
     ) -> Option<Create> {
         let standings: Vec<Standing> = sent
             .iter()
@@ -449,11 +419,15 @@ impl Protocol {
                 Err(Unwritten::Refused(next) | Unwritten::Unknown(next)) => fault = Some(next),
             }
         }
-        let fault = fault.unwrap_or_else(|| Fault {
-            kind: FaultKind::Busy,
-            text: "other nodes write it all the time".to_owned(),
-        });
+        let fault = fault.unwrap_or_else(busy);
         Err(Unavailable::new(format!("delete {key}"), fault))
+    }
+}
+
+fn busy() -> Fault {
+    Fault {
+        kind: FaultKind::Busy,
+        text: "other nodes write it all the time".to_owned(),
     }
 }
 

@@ -88,10 +88,7 @@ pub trait Watch: Send + Sync {
     /// The outcome of a write had to be read back, because the store's answer did not tell it.
     fn read_back(&self) {}
 
-    /// A step was taken back.
-    fn taken_back(&self) {}
-
-    /// A commit was lost to another node.
+    /// A commit was lost to another node, or another node has committed on top of it.
     fn moved(&self) {}
 }
 
