@@ -227,6 +227,14 @@ impl<M> Registry<M> {
         Ok(self.held(name, now)?.model.clone())
     }
 
+    /// What is known of a model without a call to it: `None` if there is none, `Some(None)` if it is not in memory. Renews
+    /// no lease.
+    pub fn peek(&self, name: &ModelName) -> Option<Option<Arc<M>>> {
+        let session = self.sessions.get(&name.session)?;
+        let held = session.models.get(&name.model)?;
+        Some(held.model.clone())
+    }
+
     /// Adds a reloaded model, unless another call has reloaded it first: then that one is used.
     ///
     /// # Errors
@@ -292,11 +300,18 @@ impl<M> Registry<M> {
     /// # Errors
     /// No such session or model.
     pub fn delete_model(&mut self, name: &ModelName, now: Now) -> Result<(), RegistryError> {
-        let session = self.renew(&name.session, now)?;
-        let held = session
-            .models
-            .remove(&name.model)
-            .ok_or_else(|| RegistryError::NoModel(name.clone()))?;
+        self.renew(&name.session, now)?;
+        self.forget_model(name)
+    }
+
+    /// [`Registry::delete_model`] without a call: renews no lease.
+    ///
+    /// # Errors
+    /// No such session or model.
+    pub fn forget_model(&mut self, name: &ModelName) -> Result<(), RegistryError> {
+        let no_model = || RegistryError::NoModel(name.clone());
+        let session = self.sessions.get_mut(&name.session).ok_or_else(no_model)?;
+        let held = session.models.remove(&name.model).ok_or_else(no_model)?;
         session.bytes -= held.bytes;
         let owner = session.owner.clone();
         self.shares.take(owner.as_ref(), Share::model(held.bytes));

@@ -90,6 +90,19 @@ pub fn encode<T: Scalar>(
     revision: &Revision<T>,
     about: &About,
 ) -> Result<Vec<u8>, SnapshotError> {
+    encode_with(spec, revision, about, None)
+}
+
+/// [`encode`] with one more entry, key and value, in the file's metadata: decoding ignores it.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with<T: Scalar>(
+    spec: &Spec,
+    revision: &Revision<T>,
+    about: &About,
+    entry: Option<(&str, String)>,
+) -> Result<Vec<u8>, SnapshotError> {
     let state = &revision.committed.state;
     let metadata = Metadata {
         version: VERSION,
@@ -116,7 +129,11 @@ pub fn encode<T: Scalar>(
     let checksum =
         TensorView::new(TensorType::U8, vec![CHECKSUM_BYTES], &blank).map_err(malformed)?;
     tensors.push((CHECKSUM.to_owned(), checksum));
-    let mut bytes = safetensors::serialize(tensors, with_metadata(metadata)).map_err(malformed)?;
+    let mut entries = with_metadata(metadata);
+    if let (Some(entries), Some((key, value))) = (&mut entries, entry) {
+        entries.insert(key.to_owned(), value);
+    }
+    let mut bytes = safetensors::serialize(tensors, entries).map_err(malformed)?;
     let covered = bytes.len() - CHECKSUM_BYTES;
     let checksum = blake3::hash(&bytes[..covered]);
     bytes[covered..].copy_from_slice(checksum.as_bytes());

@@ -29,4 +29,12 @@ impl<M> Registry<M> {
         session.is_stored = false;
         Ok(limit - session.compare_tries)
     }
+    /// Adds the comparisons that other servers have counted: the stored record had `base` when this server last read it,
+    /// and has `stored` now.
+    pub fn rebase_compare_tries(&mut self, name: &SessionName, base: u64, stored: u64) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            let own = session.compare_tries.saturating_sub(base);
+            session.compare_tries = stored.saturating_add(own);
+        }
+    }
 }

@@ -60,6 +60,25 @@ impl<M> Registry<M> {
         self.sessions.insert(name, session);
     }
 
+    /// Adds a session that this server shares with others, or renews the one that it knows.
+    pub fn share_session(
+        &mut self,
+        name: SessionName,
+        record: SessionRecord,
+        share: Option<u64>,
+        now: Now,
+    ) {
+        match self.sessions.get_mut(&name) {
+            Some(session) if session.damage.is_none() => session.renew(now),
+            Some(_) => {
+                // The record was damaged, and was written again.
+                self.sessions.remove(&name);
+                self.restore_session(name, record, share, Duration::ZERO, now);
+            }
+            None => self.restore_session(name, record, share, Duration::ZERO, now),
+        }
+    }
+
     /// Restores a session whose record is damaged. Its name stays taken, and every call but a deletion gets `reason`.
     pub fn restore_damaged_session(&mut self, name: SessionName, reason: String, now: Now) {
         let record = SessionRecord {

@@ -148,6 +148,24 @@ impl<M> Registry<M> {
         }
     }
 
+    /// Whether a session is known, expired or not.
+    pub fn has_session(&self, name: &SessionName) -> bool {
+        self.sessions.contains_key(name)
+    }
+
+    /// Whether calls find a session, or it is being deleted.
+    pub fn has_live_session(&self, name: &SessionName, now: Now) -> bool {
+        let session = self.sessions.get(name);
+        session.is_some_and(|session| {
+            session.is_closing || (session.damage.is_none() && session.age(now) < session.life())
+        })
+    }
+
+    /// The time that a session has been without a call.
+    pub fn age(&self, name: &SessionName, now: Now) -> Option<Duration> {
+        Some(self.sessions.get(name)?.age(now))
+    }
+
     /// The time each session has been without a call.
     pub fn ages(&self, now: Now) -> BTreeMap<SessionName, Duration> {
         let sessions = self.sessions.iter();
