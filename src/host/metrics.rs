@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use backpropd_bucket::{Operation, Outcome};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,6 +27,9 @@ const WAITS: &[f64] = &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
 
 /// Upper bounds of the durations of a sync, in seconds.
 const SYNCS: &[f64] = &[0.0005, 0.002, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
+
+/// Upper bounds of the durations of a request to the shared store, in seconds.
+const REQUESTS: &[f64] = &[0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 2.0, 10.0];
 
 /// Stands for "no certificate" in [`Metrics::set_certificate_expiry`].
 const NO_EXPIRY: i64 = i64::MAX;
@@ -97,6 +101,12 @@ pub struct Metrics {
     pub syncs: Seconds,
     /// Operations in the data folder that failed.
     pub disk_errors: Counter,
+    /// Durations of requests to the store that nodes share.
+    pub store_requests: Seconds,
+    /// Conditional writes that the store refused.
+    pub store_conflicts: Counter,
+    /// Copies of models that were dropped because another node had changed the model.
+    pub moved: Counter,
     /// Callers that were not let in.
     auth_failures: Labelled<Counter>,
     /// Graded answers and tensors by verdict.
@@ -119,6 +129,9 @@ impl Default for Metrics {
             connections: Gauge::default(),
             syncs: Seconds::new(SYNCS),
             disk_errors: Counter::default(),
+            store_requests: Seconds::new(REQUESTS),
+            store_conflicts: Counter::default(),
+            moved: Counter::default(),
             auth_failures: Labelled::new("reason", AuthFailure::WORDS),
             graded: Labelled::new("verdict", &verdicts),
             mistakes: Labelled::new("mistake", &mistakes),
@@ -205,6 +218,21 @@ impl Metrics {
             &self.disk_errors,
         )?;
         put(
+            "backpropd_store_request_seconds",
+            "Durations of requests to the store that the nodes of a cluster share",
+            &self.store_requests,
+        )?;
+        put(
+            "backpropd_store_conflicts",
+            "Conditional writes that the shared store refused",
+            &self.store_conflicts,
+        )?;
+        put(
+            "backpropd_moved",
+            "Copies of models that this node dropped because another node had changed the model",
+            &self.moved,
+        )?;
+        put(
             "backpropd_auth_failures",
             "Calls whose credentials were refused",
             &self.auth_failures,
@@ -269,6 +297,16 @@ impl DiskWatch for Metrics {
 
     fn failed(&self) {
         self.disk_errors.inc();
+    }
+}
+
+/// What the shared store reports.
+impl backpropd_bucket::Watch for Metrics {
+    fn request(&self, _: Operation, took: Duration, outcome: Outcome) {
+        self.store_requests.observe(took);
+        if outcome == Outcome::Refused {
+            self.store_conflicts.inc();
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod refused;
 pub mod resource;
 pub mod runs;
 pub mod secrets;
+pub mod shared;
 pub mod tags;
 pub mod target;
 #[cfg(test)]
@@ -56,6 +57,7 @@ use self::models::session_turns::SessionTurns;
 use self::refused::Refused;
 use self::resource::Resource;
 use self::runs::book::RunBook;
+use self::shared::{SharedStore, SharedStoreError};
 use crate::config::Config;
 use crate::nn::ArchitectureLimits;
 use crate::store::StoreError;
@@ -82,6 +84,9 @@ pub enum HostError {
     /// The data folder could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The shared store's address or credentials are invalid.
+    #[error("cannot use the store: {0}")]
+    Shared(#[from] SharedStoreError),
     /// The data folder could not be listed.
     #[error("cannot list the sessions in `data_dir`: {0}")]
     Unlisted(#[source] io::Error),
@@ -120,7 +125,10 @@ impl Host {
     /// The threads cannot be started, or the data folder or the assignments cannot be loaded.
     pub fn start(config: Config, clock: Clock) -> Result<Self, HostError> {
         let metrics = Arc::new(Metrics::default());
-        let persistence = Persistence::open(&config.data_dir, &metrics)?;
+        let persistence = match SharedStore::of(&config, &metrics)? {
+            Some(shared) => Persistence::shared(shared),
+            None => Persistence::open(&config.data_dir, &metrics)?,
+        };
         let grading = GradingDesk::start(&config)?;
         Self::with(config, clock, metrics, persistence, grading)
     }
@@ -215,8 +223,17 @@ impl Host {
     /// another person's session and of one that does not exist. Without identities every caller may name every session.
     ///
     /// # Errors
+    /// The session is not the caller's; the store that this node shares with others cannot be reached.
+    pub async fn admit(&self, caller: &Caller, session: &SessionName) -> Result<(), Refused> {
+        self.sync_session(session).await?;
+        self.admit_to_known(caller, session)
+    }
+
+    /// [`Host::admit`] to a session whose copy on this node is current.
+    ///
+    /// # Errors
     /// The session is not the caller's.
-    pub fn admit(&self, caller: &Caller, session: &SessionName) -> Result<(), Refused> {
+    pub fn admit_to_known(&self, caller: &Caller, session: &SessionName) -> Result<(), Refused> {
         let Some(identity) = caller.identity() else {
             return Ok(());
         };
@@ -234,10 +251,10 @@ impl Host {
     /// [`Host::admit`] to the session of a model, to which the call is attributed.
     ///
     /// # Errors
-    /// The session is not the caller's.
-    pub fn admit_to_model(&self, caller: &Caller, name: &ModelName) -> Result<(), Refused> {
+    /// As for [`Host::admit`].
+    pub async fn admit_to_model(&self, caller: &Caller, name: &ModelName) -> Result<(), Refused> {
         caller.note(|| Resource::Model(name.clone()));
-        self.admit(caller, &name.session)?;
+        self.admit(caller, &name.session).await?;
         caller.note_model(name);
         Ok(())
     }
@@ -251,7 +268,7 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<Arc<ModelEntry>, Refused> {
-        self.admit_to_model(caller, name)?;
+        self.admit_to_model(caller, name).await?;
         self.look_up(name).await
     }
 
@@ -260,6 +277,7 @@ impl Host {
     /// # Errors
     /// As for [`Host::find`].
     pub async fn look_up(&self, name: &ModelName) -> Result<Arc<ModelEntry>, Refused> {
+        self.sync_model(name).await?;
         let found = self.registry().model(name, self.now());
         match found {
             Ok(Some(entry)) => Ok(entry),

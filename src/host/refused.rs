@@ -72,6 +72,8 @@ pub enum Refused {
     NotStored(NotStored),
     /// The model cannot be read from disk at the moment.
     NotRead,
+    /// The store that this node shares with others cannot be reached at the moment.
+    Unreachable,
     /// The model's last commit is damaged; the message says where the files are now.
     Lost(String),
     /// There is no such dataset.
@@ -126,6 +128,8 @@ pub enum Stop {
     Shutdown,
     /// The model was deleted, or its session expired.
     Deleted,
+    /// Another node of the cluster has changed the model, so what this one has of it is out of date.
+    Moved,
     /// The run exceeded the maximum run time.
     RunTime,
     /// StopTraining stopped the run.
@@ -145,6 +149,10 @@ pub enum NotStored {
     InTheWay,
     /// The disk failed; the log has details.
     Failed,
+    /// Another node of the cluster has changed what this commit builds on.
+    Moved,
+    /// The shared store did not tell whether it has the commit.
+    Unknown,
 }
 
 impl NotStored {
@@ -217,6 +225,7 @@ impl Refused {
             | Self::SlowReader
             | Self::NotStored(_)
             | Self::NotRead
+            | Self::Unreachable
             | Self::NoDataset(_)
             | Self::DatasetTaken(_)
             | Self::SharedDataset(_)

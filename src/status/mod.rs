@@ -74,6 +74,11 @@ impl From<Refused> for Status {
                 let message = "the disk failed: the model cannot be read now; retry later";
                 Refusal::new(Reason::NotRead, message).status()
             }
+            Refused::Unreachable => {
+                let message =
+                    "the store that this server shares with others cannot be reached; retry later";
+                Refusal::new(Reason::StoreUnreachable, message).status()
+            }
             Refused::Lost(message) => Refusal::new(Reason::DataLoss, message).status(),
             Refused::NoDataset(name) => {
                 let message = format!("there is no dataset {name}");
@@ -118,6 +123,15 @@ fn not_stored(why: NotStored) -> Status {
             "a file or folder that the server did not create is in the way (the server's log names it: move it away)",
         ),
         NotStored::Failed => (Reason::NotStored, "the disk failed"),
+        NotStored::Moved => {
+            let message = "another server of the cluster has changed the model: nothing of this call was stored; send it again";
+            return Refusal::new(Reason::Moved, message).status();
+        }
+        NotStored::Unknown => {
+            let message = "the store that this server shares with others did not tell whether it has the change: send the call \
+                           again with the same request_id, which takes effect once";
+            return Refusal::new(Reason::StoreUnreachable, message).status();
+        }
     };
     let message = format!(
         "{what}: the change could not be made durable and was rolled back. Reads still work; retry later"
@@ -334,6 +348,10 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
             Reason::Deleted,
             "the model was deleted or its session expired",
         ),
+        Stop::Moved => (
+            Reason::Moved,
+            "another server of the cluster has changed the model",
+        ),
         Stop::RunTime => (
             Reason::RunTime,
             "the run exceeded the time limit of one call (max_run_seconds)",
@@ -350,13 +368,18 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
         Some((steps_done, step)) if stop == Stop::Deleted => {
             format!("{what}; {steps_done} steps were committed, up to step {step}")
         }
+        Some(_) if stop == Stop::Moved => format!(
+            "{what}: the steps since the last commit are dropped. A request with a request_id continues from there when \
+             resent"
+        ),
         Some((steps_done, step)) => format!(
             "{what}; {steps_done} steps are committed, the model is at step {step}. A request with a \
              request_id continues from there when resent"
         ),
     };
     let mut refusal = Refusal::new(reason, message);
-    if let Some((steps_done, step)) = committed {
+    // How many of the steps are stored, this server cannot know of a model that has moved.
+    if let Some((steps_done, step)) = committed.filter(|_| stop != Stop::Moved) {
         refusal = refusal.fact("steps_done", steps_done).fact("step", step);
     }
     match stop {
@@ -365,6 +388,7 @@ fn stopped(stop: Stop, committed: Option<(u64, u64)>) -> Status {
         | Stop::Client
         | Stop::Shutdown
         | Stop::Deleted
+        | Stop::Moved
         | Stop::Requested
         | Stop::DatasetDeleted
         | Stop::DatasetUnreadable => refusal.status(),

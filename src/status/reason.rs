@@ -1,6 +1,14 @@
 //! The registry of reasons that an error carries in `google.rpc.ErrorInfo`. The documentation is generated from it.
 
+use std::time::Duration;
+
 use tonic::Code;
+
+/// The retry delay for a full queue or a server that is shutting down.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// The retry delay for a model that another node has changed: the next look at the store finds the change.
+const RETRY_MOVED: Duration = Duration::from_millis(50);
 
 /// Whether sending the same request again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +132,10 @@ reasons! {
         "The disk failed: the model cannot be read now.";
     Shutdown: "SHUTDOWN", Unavailable, Later,
         "The server is stopping.";
+    Moved: "MOVED", Unavailable, Later,
+        "Another node of the cluster has changed the model: what this node computed was dropped, and a repeat goes on from the last commit.";
+    StoreUnreachable: "STORE_UNREACHABLE", Unavailable, Later,
+        "The store that the nodes share cannot be reached. A change may be in it or not: a repeat with the same `request_id` takes effect once.";
     Deadline: "DEADLINE", DeadlineExceeded, No,
         "The caller's deadline passed, or its request arrived too slowly.";
     Cancelled: "CANCELLED", Cancelled, No,
@@ -137,6 +149,15 @@ reasons! {
 }
 
 impl Reason {
+    /// When the same request may be sent again; `None` if that cannot help.
+    pub(super) fn retry_after(self) -> Option<Duration> {
+        match (self, self.retry()) {
+            (_, Retry::No) => None,
+            (Self::Moved, Retry::Later) => Some(RETRY_MOVED),
+            (_, Retry::Later) => Some(RETRY_SOON),
+        }
+    }
+
     /// The spelling in `ErrorInfo.reason`.
     #[must_use]
     pub fn name(self) -> &'static str {

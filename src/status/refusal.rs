@@ -1,21 +1,17 @@
 //! A status with a reason, under construction.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use tonic::Status;
 use tonic_types::{ErrorDetails, QuotaViolation, StatusExt as _};
 
-use super::reason::{Reason, Retry};
+use super::reason::Reason;
 
 /// The `ErrorInfo.domain` of every refusal.
 pub const DOMAIN: &str = "backpropd";
 
 /// The longest message, in bytes. Longer ones break clients that limit the header list in which a status travels.
 const LONGEST_MESSAGE: usize = 900;
-
-/// The retry delay for a full queue or a server that is shutting down.
-const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// A status with a reason, under construction.
 pub struct Refusal {
@@ -28,8 +24,8 @@ impl Refusal {
     /// A refusal with `ErrorInfo { reason, domain }`, and `RetryInfo` where the same request may be sent again.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         let mut details = ErrorDetails::with_error_info(reason.name(), DOMAIN, HashMap::new());
-        if reason.retry() == Retry::Later {
-            details.set_retry_info(Some(RETRY_SOON));
+        if let Some(delay) = reason.retry_after() {
+            details.set_retry_info(Some(delay));
         }
         Self {
             reason,

@@ -86,8 +86,9 @@ impl Host {
     /// No such session; a taken id; a quota; an invalid header.
     pub async fn begin_dataset(&self, caller: &Caller, new: NewDataset) -> Result<Begun, Refused> {
         caller.note(|| Resource::Dataset(new.name()));
-        self.admit(caller, &new.session)?;
+        self.admit(caller, &new.session).await?;
         self.registry().session(&new.session, self.now())?;
+        self.sync_dataset(&new.name()).await?;
         if let Some(made) = self.made_before(&new).await? {
             return Ok(Begun::Made(Box::new(made)));
         }
@@ -179,7 +180,7 @@ impl Host {
         // Held until the dataset is registered, so that a deletion of the session waits.
         let _turn = self.session_turns.take(&new.session).await;
         // Meanwhile the name may have become another person's.
-        self.admit(caller, &new.session)?;
+        self.admit_to_known(caller, &new.session)?;
         self.registry().session(&new.session, self.now())?;
         if let Some(made) = self.made_before(&new).await? {
             // Another try of the same request was faster.
@@ -191,19 +192,35 @@ impl Host {
         }
         let memory = &self.datasets.memory;
         let about = (Some(created), new.request.clone());
+        let mut file = None;
         let source = match sink {
             Sink::File(upload) => {
                 let path = upload.path().to_owned();
                 let finished = on_disk_thread(move || upload.finish()).await;
                 finished.map_err(|_| Refused::Bug)?.map_err(refused)?;
+                file = Some(path.clone());
                 Source::File { path, is_own: true }
             }
             Sink::Memory32(numbers) => Source::Memory(self.in_memory(&new, numbers).await?),
             Sink::Memory64(numbers) => Source::Memory(self.in_memory(&new, numbers).await?),
         };
-        let entry = DatasetEntry::new(name, source, about, bytes, memory);
+        let entry = DatasetEntry::new(name.clone(), source, about, bytes, memory);
         let opened = entry.open().await?;
         let entry = Arc::new(entry);
+        if let Some(path) = &file {
+            let digest = opened.dataset.digest().to_string();
+            match self.share_dataset(&entry, &digest, path).await {
+                // Another node was faster, with this request or another.
+                Err(NotStored::Moved) => {
+                    self.sync_session_in_turn(&new.session).await?;
+                    self.registry().session(&new.session, self.now())?;
+                    self.sync_dataset(&name).await?;
+                    let made = self.made_before(&new).await?;
+                    return made.ok_or(Refused::DatasetTaken(name));
+                }
+                shared => shared?,
+            }
+        }
         drop(place);
         if let Err(refused) = self.datasets.insert(Arc::clone(&entry), &self.config) {
             self.persistence

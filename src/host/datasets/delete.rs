@@ -23,14 +23,14 @@ impl Host {
         };
         let (host, caller, name) = (Arc::clone(self), Arc::clone(caller), name.clone());
         self.finish(async move {
-            let entry = host.find_dataset(&caller, &name)?;
+            let entry = host.find_dataset(&caller, &name).await?;
             host.remove_dataset(&session, &entry).await
         })
         .await
     }
 
     /// Tells the registry how many datasets a session has.
-    pub(super) fn note_datasets(&self, session: &SessionName) {
+    pub fn note_datasets(&self, session: &SessionName) {
         let count = self.datasets.count(session);
         self.registry().note_datasets(session, count);
     }

@@ -13,6 +13,6 @@ mod startup;
 
 pub use catalogue::{Catalogue, SharedDataset};
 pub use create::{Begun, NewDataset, Piece};
-pub use entry::DatasetState;
+pub use entry::{DatasetEntry, DatasetState};
 pub use samples::Found;
 pub use startup::SharedDatasetsError;

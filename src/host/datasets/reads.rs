@@ -14,15 +14,16 @@ impl Host {
     ///
     /// # Errors
     /// No such session or dataset.
-    pub fn find_dataset(
+    pub async fn find_dataset(
         &self,
         caller: &Caller,
         name: &DatasetName,
     ) -> Result<Arc<DatasetEntry>, Refused> {
         caller.note(|| Resource::Dataset(name.clone()));
         if let Some(session) = &name.session {
-            self.admit(caller, session)?;
+            self.admit(caller, session).await?;
             self.registry().session(session, self.now())?;
+            self.sync_dataset(name).await?;
         }
         let entry = self.datasets.get(name);
         entry.ok_or_else(|| Refused::NoDataset(name.clone()))
@@ -37,7 +38,7 @@ impl Host {
         caller: &Caller,
         name: &DatasetName,
     ) -> Result<DatasetState, Refused> {
-        let entry = self.find_dataset(caller, name)?;
+        let entry = self.find_dataset(caller, name).await?;
         let opened = entry.open().await?;
         Ok(DatasetState::of(entry, &opened))
     }
@@ -56,8 +57,9 @@ impl Host {
         size: usize,
     ) -> Result<(Vec<DatasetState>, Option<Id>), Refused> {
         if let Some(session) = session {
-            self.admit(caller, session)?;
+            self.admit(caller, session).await?;
             self.registry().session(session, self.now())?;
+            self.sync_datasets(session, after, size + 1).await?;
         }
         let mut entries = self.datasets.page(session, after, size + 1);
         let next = entries.get(size).and_then(|_| {

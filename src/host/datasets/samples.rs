@@ -79,13 +79,13 @@ impl Host {
         {
             // Another person's dataset answers as in every method.
             caller.note(|| Resource::Dataset(name.clone()));
-            self.admit(caller, own)?;
+            self.admit(caller, own).await?;
             let mut violations = Violations::new();
             let allowed = format!("a shared one, or one of {session}, the model's session");
             violations.add("dataset.dataset", name, allowed);
             return Err(violations.into());
         }
-        let entry = self.find_dataset(caller, name)?;
+        let entry = self.find_dataset(caller, name).await?;
         let opened = caller.deadline.limit(entry.open()).await?;
         let source = if asked.standardize {
             let standardized = opened.clone();

@@ -24,6 +24,9 @@ impl Persistence {
         model: &Arc<Model<T>>,
         turn: Arc<WriteTurn>,
     ) -> Result<(), NotStored> {
+        if let Some(shared) = &self.shared {
+            return shared.create(entry, model).await;
+        }
         let (entry, model) = (Arc::clone(entry), Arc::clone(model));
         self.with_store(move |store| {
             let _turn = turn;
@@ -43,6 +46,9 @@ impl Persistence {
         model: &Arc<Model<T>>,
         turn: Arc<WriteTurn>,
     ) -> Result<Option<Revision<T>>, NotStored> {
+        if let Some(shared) = &self.shared {
+            return shared.commit(entry, model).await.map(Some);
+        }
         let (entry, model) = (Arc::clone(entry), Arc::clone(model));
         self.with_store(move |store| {
             let _turn = turn;

@@ -29,4 +29,4 @@ pub use self::formats::FORMATS;
 pub use self::on_disk::OnDisk;
 pub use self::persistence::{NotRead, Persistence};
 pub use self::redo_budget::ReplayPlan;
-pub use self::restore::note_session;
+pub use self::restore::{Unusable, note_session, restore_model};

@@ -19,6 +19,7 @@ use crate::host::metrics::Metrics;
 use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::refused::{NotStored, Refused};
+use crate::host::shared::SharedStore;
 use crate::store::{Anchor, Storage, Store, StoreError};
 use crate::training::session::leases;
 use crate::training::{Id, ModelName, SessionName, SessionRecord};
@@ -29,6 +30,8 @@ pub struct Persistence {
     pub(super) store: Option<Arc<dyn Storage + Send + Sync>>,
     /// The queue into the log.
     pub(super) queue: Option<CommitQueue>,
+    /// The store that this node shares with others, in place of a folder.
+    pub shared: Option<SharedStore>,
     /// The remaining budget for replaying the log at startup.
     pub(super) redo_work: Arc<Semaphore>,
     /// Models whose last commit is damaged, each with the message that refusals show.
@@ -42,6 +45,8 @@ pub enum NotRead {
     Failed,
     /// The snapshot is damaged.
     Lost,
+    /// Another node has deleted the model.
+    Gone,
 }
 
 impl Persistence {
@@ -63,14 +68,26 @@ impl Persistence {
         Ok(Self {
             store,
             queue,
+            shared: None,
             redo_work: redo_work(),
             losses: Arc::default(),
         })
     }
 
+    /// Persists in a store that other nodes share.
+    pub fn shared(shared: SharedStore) -> Self {
+        Self {
+            store: None,
+            queue: None,
+            shared: Some(shared),
+            redo_work: redo_work(),
+            losses: Arc::default(),
+        }
+    }
+
     /// Whether sessions and models are persisted.
     pub fn is_on(&self) -> bool {
-        self.store.is_some()
+        self.store.is_some() || self.shared.is_some()
     }
 
     /// Reads a persisted model.
@@ -82,6 +99,9 @@ impl Persistence {
         name: &ModelName,
         remembered_requests: usize,
     ) -> Result<ModelEntry, NotRead> {
+        if let Some(shared) = &self.shared {
+            return shared.load(name, remembered_requests).await;
+        }
         let Some(store) = self.store.clone() else {
             return Err(NotRead::Failed);
         };
@@ -168,6 +188,9 @@ impl Persistence {
         record: &SessionRecord,
         turn: Arc<SessionTurn>,
     ) -> Result<(), NotStored> {
+        if let Some(shared) = &self.shared {
+            return shared.put_session(name, record).await;
+        }
         let session = name.0.to_string();
         let record = record
             .to_bytes(name)
@@ -179,11 +202,34 @@ impl Persistence {
         .await
     }
 
+    /// Where sessions and models are stored, in a word; with its address for a shared store, if that may be `shown`.
+    pub fn describe(&self, shown: bool) -> String {
+        match &self.shared {
+            Some(shared) if shown => shared.bucket().describe().to_owned(),
+            Some(shared) => {
+                let address = shared.bucket().describe();
+                let kind = address.split_once(':').map_or(address, |(kind, _)| kind);
+                kind.to_owned()
+            }
+            None if self.store.is_some() => "folder".to_owned(),
+            None => "memory".to_owned(),
+        }
+    }
+
+    /// Whether other nodes may write the record of this session, because it is in a store that they share.
+    pub fn knows_session(&self, name: &SessionName) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|shared| shared.knows(name))
+    }
+
     /// Removes a model's files and the record of its loss.
     ///
     /// # Errors
     /// The disk refuses; retrying is safe.
     pub async fn delete_model(&self, name: &ModelName) -> Result<(), NotStored> {
+        if let Some(shared) = &self.shared {
+            return shared.delete_model(name).await;
+        }
         let (session, model) = (name.session.0.to_string(), name.model.to_string());
         self.with_store(move |store| store.delete_model(&session, &model))
             .await?;
@@ -200,6 +246,9 @@ impl Persistence {
         session: &SessionName,
         dataset: &Id,
     ) -> Result<(), NotStored> {
+        if let Some(shared) = &self.shared {
+            return shared.delete_dataset(session, dataset).await;
+        }
         let (session, dataset) = (session.0.to_string(), dataset.to_string());
         self.with_store(move |store| store.delete_dataset(&session, &dataset))
             .await
@@ -214,6 +263,9 @@ impl Persistence {
         session: &SessionName,
         dataset: &Id,
     ) -> Result<Option<PathBuf>, NotStored> {
+        if let Some(shared) = &self.shared {
+            return Ok(Some(shared.new_path()));
+        }
         let (session, dataset) = (session.0.to_string(), dataset.to_string());
         self.with_store(move |store| store.new_dataset(&session, &dataset).map(Some))
             .await
@@ -224,6 +276,9 @@ impl Persistence {
     /// # Errors
     /// The disk refuses; retrying is safe.
     pub async fn delete_session(&self, name: &SessionName) -> Result<(), NotStored> {
+        if let Some(shared) = &self.shared {
+            return shared.delete_session(name).await;
+        }
         let session = name.0.to_string();
         self.with_store(move |store| store.delete_session(&session))
             .await?;

@@ -27,9 +27,9 @@ impl Host {
         for name in [source, &name] {
             caller.note(|| Resource::Model(name.clone()));
         }
-        self.admit(caller, &source.session)?;
+        self.admit(caller, &source.session).await?;
         if !new_session {
-            self.admit(caller, &name.session)?;
+            self.admit(caller, &name.session).await?;
         }
         let now = self.now();
         let mut placement = Placement {
@@ -39,6 +39,7 @@ impl Host {
             request,
             owner: caller.owner(),
         };
+        self.sync_placement(&placement).await?;
         // A repeated request is answered even if the source is gone.
         let is_made = placement.request.as_ref().is_some_and(|request| {
             !new_session && self.registry().has_made(&placement.name.session, request)

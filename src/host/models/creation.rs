@@ -13,11 +13,22 @@ use crate::host::models::any_model::with_model;
 use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::models::write_turn::WriteTurn;
-use crate::host::refused::Refused;
+use crate::host::refused::{NotStored, Refused};
 use crate::host::resource::Resource;
 use crate::training::{
     Access, ModelName, Now, Placement, RegistryError, RequestId, SessionInfo, SessionName,
 };
+
+/// A session to be created.
+struct NewSession {
+    name: SessionName,
+    ttl: Option<Duration>,
+    access: Access,
+    request: Option<RequestId>,
+}
+
+/// How often a session's record is written over the changes of other nodes.
+const REBASES: usize = 8;
 
 impl Host {
     /// Creates a session and makes it durable, or finds the one that the same request created before. It completes even
@@ -35,26 +46,48 @@ impl Host {
         let (host, caller) = (Arc::clone(self), Arc::clone(caller));
         self.finish(async move {
             let _creation = host.creation_turns.take(&caller).await;
-            // Taken before the session becomes visible, so that a deletion waits for the creation.
-            let turn = host.session_turns.take(&name).await;
-            let now = host.now();
-            let session = {
-                let (mut registry, owner) = (host.registry(), caller.owner());
-                let room = registry.room_for_session(&name, owner.as_ref());
-                caller.note(|| Resource::Session(name.clone()));
-                if let Err(RegistryError::NotYours(_)) = room {
-                    caller.note_foreign();
-                }
-                room?;
-                let mut session = registry.create_session(name, ttl, request, access, now)?;
-                session.owner = owner.as_ref().and_then(|owner| owner.subject.clone());
-                registry.count_for(&session.name, owner);
-                session
+            let new = NewSession {
+                name,
+                ttl,
+                access,
+                request,
             };
-            host.record_session(&session.name, turn).await?;
-            Ok(session)
+            match host.register_session(&caller, &new).await {
+                // Another node created it at the same time: now it is there, of this request or of another.
+                Err(Refused::NotStored(NotStored::Moved)) => {
+                    host.register_session(&caller, &new).await
+                }
+                created => created,
+            }
         })
         .await
+    }
+
+    async fn register_session(
+        &self,
+        caller: &Caller,
+        new: &NewSession,
+    ) -> Result<SessionInfo, Refused> {
+        // Taken before the session becomes visible, so that a deletion waits for the creation.
+        let turn = self.session_turns.take(&new.name).await;
+        self.sync_session_in_turn(&new.name).await?;
+        let now = self.now();
+        let session = {
+            let (mut registry, owner) = (self.registry(), caller.owner());
+            let room = registry.room_for_session(&new.name, owner.as_ref());
+            caller.note(|| Resource::Session(new.name.clone()));
+            if let Err(RegistryError::NotYours(_)) = room {
+                caller.note_foreign();
+            }
+            room?;
+            let (name, request) = (new.name.clone(), new.request.clone());
+            let mut session = registry.create_session(name, new.ttl, request, new.access, now)?;
+            session.owner = owner.as_ref().and_then(|owner| owner.subject.clone());
+            registry.count_for(&session.name, owner);
+            session
+        };
+        self.record_session(&session.name, turn).await?;
+        Ok(session)
     }
 
     /// Adds a new model to its session and makes it durable, or finds the one that the same request created before. It
@@ -78,15 +111,34 @@ impl Host {
                 None
             };
             let turn = entry.turns.persist().await?;
-            let made = host.registry().insert(placement, Arc::clone(&entry), now)?;
+            let (planned, new) = (placement.clone(), Arc::clone(&entry));
+            let made = host.registry().insert(placement, new, now)?;
             if let Some(made) = made {
                 drop((turn, session));
                 return host.keep_made(&made).await;
             }
-            host.make_durable(&entry, turn, session).await?;
-            Ok(entry)
+            match host.make_durable(&entry, turn, session).await {
+                Ok(()) => Ok(entry),
+                Err(Refused::NotStored(NotStored::Moved)) => {
+                    host.made_elsewhere(&planned, now).await
+                }
+                Err(refused) => Err(refused),
+            }
         })
         .await
+    }
+
+    /// The model that another node created while this one was about to, if it is that of the same request.
+    async fn made_elsewhere(
+        &self,
+        planned: &Placement,
+        now: Now,
+    ) -> Result<Arc<ModelEntry>, Refused> {
+        self.sync_model(&planned.name).await?;
+        let made = self.registry().check(planned, now)?;
+        // Gone again: a repeat of the call finds the name free.
+        let made = made.ok_or(Refused::NotStored(NotStored::Moved))?;
+        self.look_up(&made).await
     }
 
     /// The model that the same request created before, once it is durable.
@@ -183,10 +235,23 @@ impl Host {
         if !self.persistence.is_on() {
             return Ok(());
         }
-        let Some(record) = self.registry().unstored_record(name)? else {
-            return Ok(());
+        let mut rebases = 0;
+        let (record, kept) = loop {
+            let Some(record) = self.registry().unstored_record(name)? else {
+                return Ok(());
+            };
+            let is_known = self.persistence.knows_session(name);
+            let kept = self
+                .persistence
+                .put_session(name, &record, Arc::clone(&turn))
+                .await;
+            if kept != Err(NotStored::Moved) || !is_known || rebases == REBASES {
+                break (record, kept);
+            }
+            // Another node has counted comparisons or renewed the lease.
+            self.sync_session_in_turn(name).await?;
+            rebases += 1;
         };
-        let kept = self.persistence.put_session(name, &record, turn).await;
         let mut registry = self.registry();
         kept.map_err(|not_stored| {
             // A session that already has models is in use and stays.

@@ -54,6 +54,10 @@ impl Host {
         if expired.is_empty() {
             return;
         }
+        if self.persistence.shared.is_some() {
+            self.forget_unused(expired).await;
+            return;
+        }
         let tags = expired.iter().take(TAGS);
         let tags: Vec<_> = tags.map(|name| SessionTag(name).to_string()).collect();
         let count = expired.len();

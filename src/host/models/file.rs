@@ -34,7 +34,7 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<(Bytes, Reservation, StreamSlot), Refused> {
-        self.admit_to_model(caller, name)?;
+        self.admit_to_model(caller, name).await?;
         let entry = self.open_to_export(caller, name).await?;
         let slot = self.streams.take(caller.party())?;
         let bytes = entry.model.spec().state_bytes();
@@ -83,6 +83,7 @@ impl Host {
             owner: caller.owner(),
         };
         caller.note_model(&placement.name);
+        self.sync_placement(&placement).await?;
         let now = self.now();
         let made = self.registry().check(&placement, now)?;
         let entry = match made {

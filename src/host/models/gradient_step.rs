@@ -114,12 +114,13 @@ impl GradientUpdate {
         };
         let turn = tokio::select! {
             biased;
-            () = entry.deleted.cancelled() => return Err(Refused::Stopped(Stop::Deleted)),
+            () = entry.deleted.cancelled() => return Err(entry.gone()),
             () = host.shutdown.cancelled() => return Err(Refused::Stopped(Stop::Shutdown)),
             turn = entry.turns.change(&entry.name, &host.config) => Arc::new(turn?.0),
         };
         let model = entry.model.in_turn(model);
-        match model.begin(ready.request.as_ref(), expected_step)? {
+        let begun = host.begin(entry, &model, ready.request.as_ref(), expected_step);
+        match begun.await? {
             Begin::Replay(Outcome::GradientApplied(taken)) => {
                 host.note_durable(entry, turn, is_relaxed).await?;
                 Ok((taken, entry.durable_step()))

@@ -1,6 +1,6 @@
 //! The handle of a model: the model with its queue of writers, its watchers' feeds and its times.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::host::durability::OnDisk;
 use crate::host::models::any_model::{AnyModel, CurrentModel};
 use crate::host::models::write_turn::WriteTurns;
-use crate::host::refused::Refused;
+use crate::host::refused::{Refused, Stop};
 use crate::host::runs::model_runs::ModelRuns;
 use crate::host::runs::step_feed::Feed;
+use crate::host::shared::SharedCopy;
 use crate::store::Segment;
 use crate::training::{Access, CompareTerms, ModelName, RequestId};
 
@@ -22,8 +23,9 @@ pub struct ModelEntry {
     pub name: ModelName,
     /// The model.
     pub model: CurrentModel,
-    /// Cancelled when the model is deleted or its session expires.
+    /// Cancelled when the model is deleted, its session expires, or another node has changed it.
     pub deleted: CancellationToken,
+    has_moved: AtomicBool,
     /// The access that callers have.
     pub access: Access,
     /// The terms of comparisons, for a COMPARE_ONLY model whose creator fixed them.
@@ -35,6 +37,8 @@ pub struct ModelEntry {
     /// Nanoseconds since 1970.
     updated: AtomicU64,
     durable: Mutex<Durable>,
+    /// Which version of the model the store has that this node shares with others, if there is such a store.
+    pub shared: SharedCopy,
     /// Whose turn it is to change it.
     pub turns: WriteTurns,
     /// Its runs, waiting, in progress and past.
@@ -63,12 +67,14 @@ impl ModelEntry {
             name,
             model: CurrentModel::new(model),
             deleted: CancellationToken::new(),
+            has_moved: AtomicBool::new(false),
             access,
             compare: None,
             made_by,
             created: now,
             updated: AtomicU64::new(0),
             durable: Mutex::default(),
+            shared: SharedCopy::default(),
             turns: WriteTurns::default(),
             runs: Arc::default(),
             feeds: Mutex::new(Vec::new()),
@@ -93,7 +99,28 @@ impl ModelEntry {
         revived.runs = Arc::clone(&self.runs);
         revived.set_updated(self.updated());
         *revived.durable() = durable;
+        revived.shared = self.shared.take();
         revived
+    }
+
+    /// Ends every use of this handle, because another node has changed the model: the next call reads the model anew.
+    pub fn note_moved(&self) {
+        self.has_moved.store(true, Ordering::Release);
+        self.deleted.cancel();
+    }
+
+    /// Why uses of this handle end when `deleted` is cancelled.
+    pub fn stop(&self) -> Stop {
+        if self.has_moved.load(Ordering::Acquire) {
+            Stop::Moved
+        } else {
+            Stop::Deleted
+        }
+    }
+
+    /// The refusal for a call that uses this handle when `deleted` is cancelled.
+    pub fn gone(&self) -> Refused {
+        Refused::Stopped(self.stop())
     }
 
     /// The step of the last commit on disk, if any.
@@ -139,7 +166,8 @@ impl ModelEntry {
     /// Whether the model may be evicted: its file has everything that was acknowledged, and there are no writers.
     pub fn may_leave_memory(&self) -> bool {
         let durable = self.durable();
-        durable.on_disk.is_whole_in_file() && !durable.is_behind && !self.is_training()
+        let is_safe = durable.on_disk.is_whole_in_file() && !durable.is_behind;
+        (is_safe || self.stop() == Stop::Moved) && !self.is_training()
     }
 
     /// Whether the log has commits that the file lacks.

@@ -44,6 +44,11 @@ impl Host {
                 Ok(self.registry().bring_back(name, entry, self.now())?)
             }
             Err(NotRead::Failed) => Err(Refused::NotRead),
+            Err(NotRead::Gone) => {
+                // Another call may have been faster.
+                let _ = self.registry().forget_model(name);
+                Err(RegistryError::NoModel(name.clone()).into())
+            }
             Err(NotRead::Lost) => {
                 let _ = self.registry().delete_model(name, self.now());
                 Err(self.persistence.loss(name).unwrap_or(Refused::Bug))
@@ -96,7 +101,7 @@ impl Host {
         caller: &Caller,
         name: &SessionName,
     ) -> Result<usize, Refused> {
-        self.admit(caller, name)?;
+        self.admit(caller, name).await?;
         self.registry().check_to_delete(name, self.now())?;
         let (host, name) = (Arc::clone(self), name.clone());
         self.finish(async move { host.remove_session(&name).await })
@@ -144,7 +149,8 @@ impl Host {
         caller: &Caller,
         name: &ModelName,
     ) -> Result<(), Refused> {
-        self.admit_to_model(caller, name)?;
+        self.admit_to_model(caller, name).await?;
+        self.sync_model(name).await?;
         let (host, name) = (Arc::clone(self), name.clone());
         self.finish(async move { host.remove_model(&name).await })
             .await
@@ -312,9 +318,17 @@ impl Host {
         after: Option<&Id>,
         size: usize,
     ) -> Result<(Vec<ModelState>, Option<Id>), Refused> {
-        self.admit(caller, session)?;
-        let now = self.now();
-        let mut ids = self.registry().models(session, after, size + 1, now)?;
+        self.admit(caller, session).await?;
+        let mut ids = match self.shared_models(session).await? {
+            Some(shared) => {
+                let later = shared.into_iter().filter(|id| Some(id) > after);
+                later.take(size + 1).collect()
+            }
+            None => {
+                let now = self.now();
+                self.registry().models(session, after, size + 1, now)?
+            }
+        };
         let next = ids.get(size).and_then(|_| ids.get(size - 1).cloned());
         ids.truncate(size);
         let mut page = Vec::with_capacity(ids.len());

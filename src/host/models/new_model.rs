@@ -53,6 +53,7 @@ impl Host {
         caller: &Arc<Caller>,
         mut new: NewModel,
     ) -> Result<ModelState, Refused> {
+        self.sync_placement(&new.placement).await?;
         let now = self.now();
         let made = self.registry().check(&new.placement, now);
         if matches!(&made, Ok(Some(_)) | Err(RegistryError::Reused(_)))

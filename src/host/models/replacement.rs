@@ -77,12 +77,13 @@ impl Replacement {
         });
         let turn = tokio::select! {
             biased;
-            () = entry.deleted.cancelled() => return Err(Refused::Stopped(Stop::Deleted)),
+            () = entry.deleted.cancelled() => return Err(entry.gone()),
             () = host.shutdown.cancelled() => return Err(Refused::Stopped(Stop::Shutdown)),
             turn = entry.turns.change(&entry.name, &host.config) => turn?.0,
         };
         let model = entry.model.in_turn(model);
-        match model.begin(request.as_ref(), self.expected_step)? {
+        let begun = host.begin(entry, &model, request.as_ref(), self.expected_step);
+        match begun.await? {
             Begin::Replay(Outcome::ParametersSet { step, digest }) => Ok((step, digest)),
             Begin::Fresh => {
                 host.check_limits(entry)?;

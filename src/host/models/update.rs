@@ -39,7 +39,7 @@ impl Host {
         let updated = async {
             let turn = tokio::select! {
                 biased;
-                () = entry.deleted.cancelled() => return Err(Refused::Stopped(Stop::Deleted)),
+                () = entry.deleted.cancelled() => return Err(entry.gone()),
                 () = self.shutdown.cancelled() => return Err(Refused::Stopped(Stop::Shutdown)),
                 turn = entry.turns.change(&entry.name, &self.config) => Arc::new(turn?.0),
             };
@@ -60,7 +60,8 @@ impl Host {
         expected_step: Option<i64>,
         request: Option<RequestId>,
     ) -> Result<(), Refused> {
-        match model.begin(request.as_ref(), expected_step)? {
+        let begun = self.begin(entry, &model, request.as_ref(), expected_step);
+        match begun.await? {
             Begin::Replay(Outcome::SpecUpdated { .. }) => Ok(()),
             Begin::Fresh => {
                 self.check_limits(entry)?;

@@ -68,12 +68,13 @@ pub async fn conduct<T: ModelScalar>(
         turn = entry.turns.change(&entry.name, &host.config) => turn,
     };
     let model = entry.model.in_turn(model);
-    let begun = turn.and_then(|(turn, position)| {
+    let begun = async {
+        let (turn, position) = turn?;
         let planned = (&plan, held_out.as_ref());
-        let (begin, memory) = begin(&host, &entry, &model, planned, &conditions)?;
+        let (begin, memory) = begin(&host, &entry, &model, planned, &conditions).await?;
         Ok((Arc::new(turn), position, begin, memory))
-    });
-    let (turn, queue_position, begin, _memory) = match begun {
+    };
+    let (turn, queue_position, begin, _memory) = match begun.await {
         Ok(begun) => begun,
         Err(refused) => {
             // The caller may have left.
@@ -195,14 +196,16 @@ impl Host {
 
 /// Begins the run and reserves its memory. If a limit was lowered, a repeated request still gets its stored outcome,
 /// and nothing else runs.
-fn begin<T: ModelScalar>(
+async fn begin<T: ModelScalar>(
     host: &Host,
     entry: &ModelEntry,
     model: &Model<T>,
     (plan, held_out): (&Plan<T>, Option<&HeldOutPlan<T>>),
     conditions: &Conditions,
 ) -> Result<(Begin, Option<Reservation>), Refused> {
-    let begin = model.begin(plan.request.as_ref(), conditions.expected_step)?;
+    let request = plan.request.as_ref();
+    let begun = host.begin(entry, model, request, conditions.expected_step);
+    let begin = begun.await?;
     let memory = match begin {
         Begin::Fresh | Begin::Resume { .. } => {
             host.check_limits(entry)?;
@@ -262,7 +265,7 @@ async fn ending(
     };
     tokio::select! {
         biased;
-        () = entry.deleted.cancelled() => Stop::Deleted,
+        () = entry.deleted.cancelled() => entry.stop(),
         () = datasets_gone => Stop::DatasetDeleted,
         () = host.shutdown.cancelled() => Stop::Shutdown,
         () = record.stopped() => Stop::Requested,

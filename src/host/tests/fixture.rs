@@ -27,6 +27,7 @@ use crate::host::refused::Refused;
 use crate::host::runs::RunEvents;
 use crate::host::runs::event::{RunEnd, RunStart};
 use crate::host::runs::step_feed::Event;
+use crate::host::shared::SharedStore;
 use crate::nn::{
     Activation, ArchitectureLimits, Dtype, Init, LayerSpec, Loss, Objective, Optimizer, Reduction,
     ReluAtZero,
@@ -58,6 +59,15 @@ impl Scene {
         Self::start(folder.path().to_str().expect("UTF-8"), set).await
     }
 
+    /// A node that shares the store of this name with the others of the test.
+    pub async fn node(store: &str) -> Self {
+        Self::start("", |config| {
+            config.store = format!("memory:{store}");
+            config.ephemeral = false;
+        })
+        .await
+    }
+
     async fn start(data_dir: &str, set: impl FnOnce(&mut Config)) -> Self {
         // A paused tokio clock jumps to the next timer whenever every task is waiting, even for a compute thread. It
         // does not while a blocking thread is busy.
@@ -72,8 +82,11 @@ impl Scene {
         };
         set(&mut config);
         let metrics = Arc::new(Metrics::default());
-        let persistence =
-            Persistence::open(&config.data_dir, &metrics).expect("a folder of our own");
+        let shared = SharedStore::of(&config, &metrics).expect("a store in memory");
+        let persistence = match shared {
+            Some(shared) => Persistence::shared(shared),
+            None => Persistence::open(&config.data_dir, &metrics).expect("a folder of our own"),
+        };
         let start = tokio::time::Instant::now();
         let clock = Clock::from_fn(move || Now {
             uptime: start.elapsed(),

@@ -62,6 +62,7 @@ fn state(progress: &RunProgress) -> pb::RunState {
         EndReason::Stopped(Stop::Deadline) => pb::RunState::Deadline,
         EndReason::Stopped(Stop::RunTime) => pb::RunState::RunTime,
         EndReason::Stopped(Stop::Deleted) => pb::RunState::Deleted,
+        EndReason::Stopped(Stop::Moved) => pb::RunState::Moved,
         EndReason::Stopped(Stop::Shutdown) => pb::RunState::Shutdown,
         EndReason::Stopped(Stop::DatasetDeleted | Stop::DatasetUnreadable) => pb::RunState::Dataset,
         EndReason::NotStored(_) | EndReason::Failed => pb::RunState::Failed,

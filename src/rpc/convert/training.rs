@@ -167,6 +167,7 @@ pub fn completed(end: &RunEnd, metrics_dropped: u64) -> pb::Completed {
         EndReason::Stopped(Stop::Client) => pb::StopReason::Cancelled,
         EndReason::Stopped(Stop::Shutdown) => pb::StopReason::Shutdown,
         EndReason::Stopped(Stop::Deleted) => pb::StopReason::Deleted,
+        EndReason::Stopped(Stop::Moved) => pb::StopReason::Moved,
         EndReason::Stopped(Stop::RunTime) => pb::StopReason::RunTime,
         EndReason::Stopped(Stop::Requested) => pb::StopReason::Stopped,
         EndReason::Stopped(Stop::DatasetDeleted | Stop::DatasetUnreadable) => {

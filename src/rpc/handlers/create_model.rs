@@ -63,7 +63,10 @@ async fn read(
     } else {
         session_name(&request.session, "session", &mut violations)
     };
-    let model = id(&request.model_id, "model_id", &mut violations)?;
+    let model = match host.id_of_request(session.as_ref(), &request.model_id, &id_of_request) {
+        Some(id) => Some(id),
+        None => id(&request.model_id, "model_id", &mut violations)?,
+    };
     let request_id = request_id(id_of_request, || known, &mut violations);
     // A repeated request is answered even if the limits have been lowered since.
     let is_made = match (&session, &request_id) {
@@ -101,7 +104,7 @@ async fn read(
     let name = ModelName { session, model };
     caller.note(|| Resource::Model(name.clone()));
     if !new_session {
-        host.admit(caller, &name.session)?;
+        host.admit(caller, &name.session).await?;
     }
     let placement = Placement {
         name,

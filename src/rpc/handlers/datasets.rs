@@ -110,7 +110,7 @@ async fn receive(
             return Err(Refused::from(violations).into());
         }
     };
-    let new = read_new(header, &mut violations)?;
+    let new = read_new(host, header, &mut violations)?;
     let new = violations.into_result(new).map_err(Refused::from)?;
     let mut receiver = match host.begin_dataset(caller, new).await? {
         Begun::Made(state) => return Ok(*state),
@@ -135,12 +135,17 @@ async fn receive(
 }
 
 fn read_new(
+    host: &Host,
     header: pb::DatasetHeader,
     violations: &mut Violations,
 ) -> Result<Option<NewDataset>, Status> {
     let mut names = Violations::new();
     let session = session_name(&header.session, "session", &mut names);
-    let dataset = id(&header.dataset_id, "dataset_id", &mut names)?;
+    let chosen = host.id_of_request(session.as_ref(), &header.dataset_id, &header.request_id);
+    let dataset = match chosen {
+        Some(id) => Some(id),
+        None => id(&header.dataset_id, "dataset_id", &mut names)?,
+    };
     let fingerprint = || blake3::hash(&header.encode_to_vec()).into();
     let request = request_id(header.request_id.clone(), fingerprint, &mut names);
     violations.extend_at("header", names);

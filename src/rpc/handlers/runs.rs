@@ -35,8 +35,8 @@ pub async fn stop(
         && name != model
     {
         // Another person's model answers as in every method.
-        host.admit_to_model(caller, name)?;
-        host.admit_to_model(caller, model)?;
+        host.admit_to_model(caller, name).await?;
+        host.admit_to_model(caller, model).await?;
         let given = format!("a run of {model}");
         violations.add("run", given, format!("a run of `model`, {name}"));
     }

@@ -50,6 +50,7 @@ impl ServerService for ServerInfo {
             sessions: to_i32(sessions),
             models: to_i32(models),
             resident_models: to_i32(resident),
+            store: self.0.persistence.describe(asks),
         }))
     }
 }

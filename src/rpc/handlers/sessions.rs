@@ -68,12 +68,13 @@ impl SessionService for Sessions {
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
         let caller = caller();
         let name = read_name(&request.into_inner().name).map_err(Refused::from)?;
-        self.0.admit(&caller, &name)?;
+        self.0.admit(&caller, &name).await?;
         let session = self
             .0
             .registry()
             .session(&name, self.0.now())
             .map_err(Refused::from)?;
+        let session = self.0.count_shared_models(session).await?;
         Ok(Response::new(pb::GetSessionResponse {
             session: Some(shown(&caller, &session)),
         }))
@@ -111,10 +112,8 @@ impl SessionService for Sessions {
             }
             Some(_) | None => wanted,
         };
-        let mut found = self
-            .0
-            .registry()
-            .sessions(owner, after.as_ref(), size + 1, self.0.now());
+        let listed = self.0.list_sessions(owner, after.as_ref(), size + 1);
+        let mut found = listed.await?;
         let more = found.len() > size;
         found.truncate(size);
         let next_page_token = match found.last() {

@@ -72,7 +72,11 @@ async fn receive(
     } else {
         session_name(&first.session, "session", &mut violations)
     };
-    let model = id(&first.model_id, "model_id", &mut violations)?;
+    let chosen = host.id_of_request(session.as_ref(), &first.model_id, &first.request_id);
+    let model = match chosen {
+        Some(id) => Some(id),
+        None => id(&first.model_id, "model_id", &mut violations)?,
+    };
     // Refuse a bad request id before the client sends the file.
     request_id(first.request_id.clone(), || [0; 32], &mut violations);
     let model = violations.into_result(model).map_err(Refused::from)?;
@@ -81,7 +85,7 @@ async fn receive(
             let (session, model) = (session.clone(), model.clone());
             Resource::Model(ModelName { session, model })
         });
-        host.admit(caller, session)?;
+        host.admit(caller, session).await?;
     }
 
     let names = pb::ImportModelRequest {

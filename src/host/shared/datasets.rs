@@ -1,0 +1,181 @@
+//! Datasets of the shared store: their files are fetched when a call first names them, and kept in a folder of this
+//! node until it stops.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use backpropd_bucket::{Create, Read, Seen};
+use tokio::time::Instant;
+
+use super::copy::DatasetCopy;
+use super::{SharedStore, unknown, unreachable};
+use crate::host::Host;
+use crate::host::datasets::DatasetEntry;
+use crate::host::refused::{NotStored, Refused};
+use crate::training::{DatasetName, Id, SessionName};
+
+impl Host {
+    /// Makes this node's copy of a dataset current, if it shares them with other nodes.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn sync_dataset(&self, name: &DatasetName) -> Result<(), Refused> {
+        let (Some(shared), Some(session)) = (&self.persistence.shared, &name.session) else {
+            return Ok(());
+        };
+        let Some(generation) = shared.generation(session) else {
+            return Ok(());
+        };
+        // One fetches, and those who come meanwhile wait for it.
+        let _turn = shared.dataset_turn.lock().await;
+        let copy = shared.datasets().get(name).cloned();
+        if copy
+            .as_ref()
+            .is_some_and(|copy| copy.checked.is_fresh(shared.trust))
+        {
+            return Ok(());
+        }
+        let (id, dataset) = (session.0.to_string(), name.dataset.to_string());
+        let before = copy.as_ref().map(|copy| &copy.seen);
+        let sent = Instant::now();
+        let read = shared
+            .bucket
+            .read_dataset(&id, generation, &dataset, before)
+            .await;
+        match read.map_err(|error| unreachable(&error))? {
+            Read::Unchanged => {
+                if let Some(copy) = copy {
+                    copy.checked.note(sent);
+                }
+                Ok(())
+            }
+            Read::Missing => {
+                self.forget_dataset(shared, name, session);
+                Ok(())
+            }
+            Read::Found(object) => {
+                self.forget_dataset(shared, name, session);
+                let path = shared.new_path();
+                let fetched = shared
+                    .bucket
+                    .fetch_dataset(&id, generation, &dataset, &path)
+                    .await;
+                if fetched.map_err(|error| unreachable(&error))? {
+                    self.datasets
+                        .found(session, name.dataset.clone(), path.clone());
+                    shared.note_dataset(name, object.seen, path, sent);
+                    self.note_datasets(session);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn forget_dataset(&self, shared: &SharedStore, name: &DatasetName, session: &SessionName) {
+        shared.datasets().remove(name);
+        if let Some(entry) = self.datasets.get(name) {
+            entry.deleted.cancel();
+            self.datasets.remove(name);
+            self.note_datasets(session);
+        }
+    }
+
+    /// Makes this node's copies of a session's datasets current: those of at most `count` ids after `after`.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn sync_datasets(
+        &self,
+        session: &SessionName,
+        after: Option<&Id>,
+        count: usize,
+    ) -> Result<(), Refused> {
+        let Some(shared) = &self.persistence.shared else {
+            return Ok(());
+        };
+        let Some(generation) = shared.generation(session) else {
+            return Ok(());
+        };
+        let id = session.0.to_string();
+        let listed = shared.bucket.list_datasets(&id, generation).await;
+        let listed = listed.map_err(|error| unreachable(&error))?;
+        let mut ids: Vec<Id> = listed.iter().filter_map(|id| Id::parse(id)).collect();
+        ids.sort();
+        let later = ids.into_iter().filter(|id| Some(id) > after).take(count);
+        for dataset in later {
+            let session = Some(session.clone());
+            self.sync_dataset(&DatasetName { session, dataset }).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores a dataset whose file is complete, if this node shares datasets with others.
+    ///
+    /// # Errors
+    /// Another node has created a dataset of this name or deleted the session; the store does not answer.
+    pub async fn share_dataset(
+        &self,
+        entry: &Arc<DatasetEntry>,
+        digest: &str,
+        path: &Path,
+    ) -> Result<(), NotStored> {
+        let (Some(shared), Some(session)) = (&self.persistence.shared, &entry.name.session) else {
+            return Ok(());
+        };
+        let generation = shared.generation(session).ok_or(NotStored::Moved)?;
+        let (id, dataset) = (session.0.to_string(), entry.name.dataset.to_string());
+        let sent = Instant::now();
+        let created = shared
+            .bucket
+            .create_dataset(&id, generation, &dataset, digest, path)
+            .await;
+        match created {
+            Create::Created(seen) => {
+                shared.note_dataset(&entry.name, seen, path.to_owned(), sent);
+                Ok(())
+            }
+            Create::Taken(_) | Create::Overtaken(_) | Create::NoSession => Err(NotStored::Moved),
+            Create::Unknown(error) => Err(unknown(&error)),
+        }
+    }
+}
+
+impl SharedStore {
+    /// A path of this node for the file of a dataset.
+    pub fn new_path(&self) -> PathBuf {
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        self.folder
+            .path()
+            .join(format!("{number}.dataset.safetensors"))
+    }
+
+    fn note_dataset(&self, name: &DatasetName, seen: Seen, path: PathBuf, sent: Instant) {
+        let copy = DatasetCopy::of(seen, path, sent);
+        self.datasets().insert(name.clone(), Arc::new(copy));
+    }
+
+    /// Deletes a dataset.
+    ///
+    /// # Errors
+    /// The store does not answer; retrying is safe.
+    pub async fn delete_dataset(
+        &self,
+        session: &SessionName,
+        dataset: &Id,
+    ) -> Result<(), NotStored> {
+        let generation = self.generation(session).ok_or(NotStored::Moved)?;
+        let (id, dataset_id) = (session.0.to_string(), dataset.to_string());
+        let deleted = self
+            .bucket
+            .delete_dataset(&id, generation, &dataset_id)
+            .await;
+        deleted.map_err(|error| unknown(&error))?;
+        let name = DatasetName {
+            session: Some(session.clone()),
+            dataset: dataset.clone(),
+        };
+        self.datasets().remove(&name);
+        Ok(())
+    }
+}

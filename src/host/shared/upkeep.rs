@@ -1,0 +1,116 @@
+//! What a node does for the shared store beside its calls: renews the leases of the sessions that it serves, forgets those
+//! that it no longer serves, and removes what has expired.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::Instant;
+
+use super::{SessionCopy, SharedStore};
+use crate::host::Host;
+use crate::host::refused::NotStored;
+use crate::host::tags::SessionTag;
+use crate::training::SessionName;
+
+/// Interval between two looks at the leases.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A lease is renewed in the store after this part of the session's time to live.
+const PARTS_OF_TTL: u32 = 8;
+
+/// Requests to the store at a time.
+const AT_ONCE: usize = 8;
+
+impl Host {
+    /// Keeps the leases of the sessions that this node serves, and removes what has expired. Never returns.
+    pub async fn tend_shared(&self) {
+        let Some(shared) = &self.persistence.shared else {
+            return std::future::pending().await;
+        };
+        tokio::join!(self.tend_leases(shared), sweep(shared));
+    }
+
+    async fn tend_leases(&self, shared: &SharedStore) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let due = shared.due(|name| self.registry().age(name, self.now()));
+            stream::iter(due)
+                .for_each_concurrent(AT_ONCE, |name| async move {
+                    self.renew_lease(shared, &name).await;
+                })
+                .await;
+        }
+    }
+
+    async fn renew_lease(&self, shared: &SharedStore, name: &SessionName) {
+        let _turn = self.session_turns.take(name).await;
+        let Some(copy) = shared.session(name) else {
+            return;
+        };
+        match shared.put_session(name, &copy.record).await {
+            Ok(()) => {}
+            // Another node has renewed it, counted a comparison or deleted it: the next call looks.
+            Err(NotStored::Moved) => {
+                // Logged where it fails.
+                let _ = self.sync_session_in_turn(name).await;
+            }
+            Err(not_stored) => {
+                let session = SessionTag(name);
+                tracing::warn!(%session, ?not_stored, "a session's lease cannot be renewed yet");
+            }
+        }
+    }
+
+    /// Drops this node's copies of sessions that it has not served for their time to live. Another node may serve them.
+    pub async fn forget_unused(&self, expired: Vec<SessionName>) {
+        for name in expired {
+            let _turn = self.session_turns.take(&name).await;
+            let registry = self.registry();
+            let is_live = registry.has_live_session(&name, self.now());
+            let models = registry.all_models(&name);
+            let is_in_use = models.iter().any(|entry| !entry.may_leave_memory());
+            drop(registry);
+            if is_live || is_in_use {
+                continue;
+            }
+            for entry in models {
+                entry.note_moved();
+            }
+            self.forget_session(&name);
+        }
+    }
+}
+
+impl SharedStore {
+    /// The sessions whose lease is to be renewed: used since it was renewed last, which is an eighth of the time to live
+    /// ago. `age` says how long a session has been without a call.
+    fn due(&self, age: impl Fn(&SessionName) -> Option<Duration>) -> Vec<SessionName> {
+        let is_due = |name: &SessionName, copy: &Arc<SessionCopy>| {
+            let since = copy.leased.elapsed();
+            since >= copy.record.ttl / PARTS_OF_TTL && age(name).is_some_and(|age| age < since)
+        };
+        let copies: Vec<_> = {
+            let sessions = self.sessions();
+            let copies = sessions.iter();
+            copies
+                .map(|(name, copy)| (name.clone(), Arc::clone(copy)))
+                .collect()
+        };
+        let due = { copies.into_iter() }.filter(|(name, copy)| is_due(name, copy));
+        due.map(|(name, _)| name).collect()
+    }
+}
+
+/// Removes what has expired from the store, now and then. Never returns.
+async fn sweep(shared: &SharedStore) {
+    let mut next = Instant::now() + shared.sweep_every;
+    loop {
+        tokio::time::sleep_until(next).await;
+        match shared.bucket.sweep(SystemTime::now()).await {
+            Ok(swept) => tracing::debug!(?swept, "the shared store was swept"),
+            Err(error) => tracing::warn!(%error, "the shared store cannot be swept now"),
+        }
+        next = Instant::now() + shared.sweep_every;
+    }
+}
