@@ -16,11 +16,11 @@ export const EXAMPLES: readonly Example[] = [
     text: "Two inputs, two hidden layers, one output, two samples.",
     params: {
       net: "2-3-2-1",
-      W1: "0.6,-0.4;-0.5,0.9;0.8,0.3",
+      W1: "0.8,0.3;-0.5,0.9;-0.6,0.5",
       W2: "0.7,-0.6,0.5;-0.4,0.8,0.2",
       W3: "0.9,-0.7",
-      x: "1,2;-1,0.5",
-      y: "1;-1",
+      x: "-1,0.5;1,2",
+      y: "-1;1",
       rate: "0.1",
     },
   },
@@ -46,7 +46,7 @@ export const EXAMPLES: readonly Example[] = [
   {
     name: "vanishing",
     title: "A vanishing gradient",
-    text: "Eight sigmoid layers: each one passes on less than a quarter, and the first layer learns nothing.",
+    text: "Seven sigmoid layers: each passes on at most a quarter, and the first one hardly learns.",
     params: {
       net: "1-1-1-1-1-1-1-1-1",
       act: "sigmoid,sigmoid,sigmoid,sigmoid,sigmoid,sigmoid,sigmoid,linear",

@@ -11,6 +11,8 @@ export interface Layer {
   readonly units: number;
   readonly activation: Activation;
   readonly hasBias: boolean;
+  /** Slope of leaky ReLU below 0; by default 0.01. */
+  readonly leakySlope?: number;
 }
 
 /** A network without its numbers. */

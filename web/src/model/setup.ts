@@ -2,7 +2,7 @@
 // `net=4-3-2-1&act=relu,relu,linear&W1=…&x=1,2,3,4;-1,0,1,2&y=1;-1`, or `seed=1` in place of the weights, or `model=NAME`.
 import { EXAMPLES } from "./examples.ts";
 import { exact, type Matrix, readMatrix, writeMatrix } from "./matrix.ts";
-import { ACTIVATIONS, type Activation, type Batch, type LayerParameters, LOSSES, type Spec, sizes } from "./network.ts";
+import { ACTIVATIONS, type Batch, type Layer, type LayerParameters, LOSSES, type Spec, sizes } from "./network.ts";
 
 /** Where the numbers of the network come from. */
 export type Source =
@@ -52,7 +52,7 @@ export function writeSetup(spec: Spec, parameters: readonly LayerParameters[], b
 export function writeSpec(spec: Spec): Record<string, string> {
   return {
     net: sizes(spec).join("-"),
-    act: spec.layers.map((layer) => layer.activation).join(","),
+    act: spec.layers.map(writeActivation).join(","),
     ...(spec.layers.some((layer) => layer.hasBias) && {
       bias: spec.layers.map((layer) => Number(layer.hasBias)).join(","),
     }),
@@ -95,7 +95,7 @@ function readSpec(params: Params): Spec {
     inputs,
     layers: rest.map((count, index) => ({
       units: count,
-      activation: activationNamed(activations?.[index], index === rest.length - 1),
+      ...readActivation(activations?.[index], index === rest.length - 1),
       hasBias: biases?.[index] === "1",
     })),
     loss: oneOf(params, "loss", LOSSES),
@@ -140,11 +140,17 @@ function listOf(params: Params, name: string, length: number): readonly string[]
   return list;
 }
 
-function activationNamed(name: string | undefined, isLast: boolean): Activation {
-  if (!name) return isLast ? "linear" : "relu";
+/** "relu", or "leaky_relu:0.2" with the slope. */
+function readActivation(text: string | undefined, isLast: boolean): Pick<Layer, "activation" | "leakySlope"> {
+  if (!text) return { activation: isLast ? "linear" : "relu" };
+  const [name, slope] = text.split(":");
   const activation = ACTIVATIONS.find((known) => known === name);
-  if (!activation) throw new UnreadableSetup(`act has “${name}”: allowed are ${ACTIVATIONS.join(", ")}`);
-  return activation;
+  if (!activation) throw new UnreadableSetup(`act has “${text}”: allowed are ${ACTIVATIONS.join(", ")}`);
+  return { activation, ...(slope && { leakySlope: Number(slope) }) };
+}
+
+function writeActivation({ activation, leakySlope }: Layer): string {
+  return leakySlope === undefined ? activation : `${activation}:${exact(leakySlope)}`;
 }
 
 /** The value of a parameter out of a list, whose first entry is the default. */

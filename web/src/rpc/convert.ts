@@ -62,10 +62,11 @@ function entriesOf({ raw, values, dtype }: Tensor): ArrayLike<number> {
 export function specMessage(spec: Spec): MessageInitShape<typeof ModelSpecSchema> {
   return {
     inputSize: spec.inputs,
-    layers: spec.layers.map(({ units, activation, hasBias }) => ({
+    layers: spec.layers.map(({ units, activation, hasBias, leakySlope }) => ({
       units,
       activation: ACTIVATION[activation],
       bias: hasBias,
+      ...(leakySlope !== undefined && { leakyReluSlope: leakySlope }),
     })),
     loss: LOSS[spec.loss],
     reduction: spec.reduction === "sum" ? Reduction.SUM : Reduction.MEAN,
@@ -106,6 +107,7 @@ export function specFrom(spec: ModelSpec): Spec {
       units: layer.units,
       activation: keyOf(ACTIVATION, layer.activation, "linear"),
       hasBias: layer.bias,
+      ...(layer.activation === PbActivation.LEAKY_RELU && { leakySlope: layer.leakyReluSlope ?? 0.01 }),
     })),
     loss: keyOf(LOSS, spec.loss, "half_squared_error"),
     reduction: spec.reduction === Reduction.SUM ? "sum" : "mean",

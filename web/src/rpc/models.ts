@@ -45,6 +45,6 @@ export async function seededNetwork(spec: Spec, seed: bigint, signal?: AbortSign
   } finally {
     // The model has its own new session; the numbers are all that was wanted of it.
     const session = name.split("/models/")[0] ?? "";
-    await sessionService.deleteSession({ name: session }).catch(() => undefined);
+    void sessionService.deleteSession({ name: session }).catch(() => undefined);
   }
 }

@@ -117,13 +117,11 @@ effect(() => {
 
 /** Shows another network or batch, and writes it into the address if it is small enough. */
 export function show(next: Subject, options: { readonly remember?: boolean } = {}): void {
-  const before = place.peek().params;
-  const removed = [...before.keys()].filter((name) => SETUP_PARAM.test(name));
   const { network, batch } = next;
   together(() => {
     if (parameterCount(network.spec) + batch.x.data.length <= MOST_IN_ADDRESS) {
       const written = writeSetup(network.spec, network.parameters, batch);
-      const changes: Changes = { ...Object.fromEntries(removed.map((name) => [name, undefined])), ...written };
+      const changes: Changes = { ...clearedSetup(), ...written };
       shownKey = keyOf(new Map(Object.entries(written)));
       setParams(changes, options);
     }
@@ -131,16 +129,13 @@ export function show(next: Subject, options: { readonly remember?: boolean } = {
   });
 }
 
+/** Removes the current network from the address, for another one. */
+export function clearedSetup(): Changes {
+  const names = [...place.peek().params.keys()].filter((name) => SETUP_PARAM.test(name));
+  return Object.fromEntries(names.map((name) => [name, undefined]));
+}
+
 /** Goes to the network of a spec with the weights of a seed. */
-export function showSeeded(spec: Spec, seed: bigint, batch: Changes = {}): void {
-  const removed = [...place.peek().params.keys()].filter((name) => SETUP_PARAM.test(name));
-  setParams(
-    {
-      ...Object.fromEntries(removed.map((name) => [name, undefined])),
-      ...writeSpec(spec),
-      seed: String(seed),
-      ...batch,
-    },
-    { remember: true },
-  );
+export function showSeeded(spec: Spec, seed: bigint): void {
+  setParams({ ...clearedSetup(), ...writeSpec(spec), seed: String(seed) }, { remember: true });
 }

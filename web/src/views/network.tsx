@@ -1,38 +1,81 @@
-// The network: its numbers, forward and backward.
-import { MatrixTable } from "../components/MatrixTable.tsx";
-import { NumberText } from "../components/NumberText.tsx";
+// The network: its picture and its tables, the player, the chosen number, and where other networks come from.
+import "../styles/diagram.css";
+import "./network/network.css";
+import { canBeDrawn } from "../components/diagram/layout.ts";
 import { ProblemBox } from "../components/ProblemBox.tsx";
-import { pass, subject, subjectProblem } from "../state/network.ts";
+import type { Numbers } from "../model/entry.ts";
+import { EXAMPLES } from "../model/examples.ts";
+import { shapeName } from "../model/network.ts";
+import { param, place, setParams } from "../state/address.ts";
+import { frame } from "../state/gaze.ts";
+import { pass, type Subject, subject, subjectProblem } from "../state/network.ts";
+import { Chooser } from "./network/Chooser.tsx";
+import { EntryPanel } from "./network/EntryPanel.tsx";
+import { Intro, Tour } from "./network/Intro.tsx";
+import { Picture } from "./network/Picture.tsx";
+import { Player } from "./network/Player.tsx";
+import { chosenLayer } from "./network/Summary.tsx";
+import { Tables } from "./network/Tables.tsx";
+import { Update } from "./network/Update.tsx";
+
+const chooseParam = param("choose");
+const exampleParam = param("example");
 
 /** The view. */
 export default function NetworkView() {
   const problem = subjectProblem.value;
   const shown = subject.value;
+  const isChoosing = chooseParam.value !== undefined;
+  return (
+    <div class="network-view">
+      <Intro />
+      <Heading />
+      {isChoosing && <Chooser />}
+      {problem && <ProblemBox problem={problem} />}
+      {shown && <Lesson shown={shown} />}
+    </div>
+  );
+}
+
+/** What the network is, and the way to another one. */
+function Heading() {
+  const isChoosing = chooseParam.value !== undefined;
+  const isStart = place.value.view === "";
+  const example = EXAMPLES.find(({ name }) => name === exampleParam.value);
+  const spec = subject.value?.network.spec;
+  return (
+    <div class="heading">
+      {!isStart && <h1>{example?.title ?? (spec && spec.layers.length < 12 ? shapeName(spec) : "Network")}</h1>}
+      {example && <p class="quiet">{example.text}</p>}
+      {!isStart && (
+        <button
+          type="button"
+          aria-expanded={isChoosing}
+          onClick={() => setParams({ choose: isChoosing ? undefined : "1" })}
+        >
+          {isChoosing ? "Close" : "Another network"}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Lesson({ shown }: { readonly shown: Subject }) {
+  const numbers: Numbers = { ...shown, pass: pass.value };
+  const { spec } = numbers.network;
+  const isSmall = canBeDrawn(spec);
+  const isDeep = spec.layers.length > 5 || !isSmall;
   return (
     <>
-      <h1>Network</h1>
-      {problem && <ProblemBox problem={problem} />}
-      {pass.value && (
-        <p>
-          l = <NumberText value={pass.value.loss} />
-        </p>
-      )}
-      <div class="row">
-        {shown?.network.parameters.map(({ W }, index) => {
-          const dW = pass.value?.get("dW", index + 1);
-          const name = `dW${index + 1}`;
-          return [W, dW].map(
-            (matrix, k) =>
-              matrix && (
-                <MatrixTable
-                  key={`${name}${k}`}
-                  matrix={matrix}
-                  caption={k ? name : `W${index + 1}`}
-                  nameOf={(c) => `${name}[${c.row + 1},${c.column + 1}]`}
-                />
-              ),
-          );
-        })}
+      <Tour />
+      <div class={`lesson ${isDeep ? "deep" : ""}`}>
+        <div class="stage">
+          <Picture numbers={numbers} />
+          {isSmall && <Player />}
+          {frame.value?.id === "update" && <Update subject={shown} numbers={numbers} />}
+        </div>
+        <EntryPanel subject={shown} numbers={numbers} />
+        <Tables numbers={numbers} {...(!isSmall && { only: chosenLayer(numbers) })} />
       </div>
     </>
   );
