@@ -1,6 +1,7 @@
 //! `backpropd call`: any method of a server, in JSON.
 
 mod describe;
+mod session;
 
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::path::Path;
@@ -12,8 +13,8 @@ use backpropd_json::{Method, ReadError, Schema, Unlimited, WriteError, near, rea
 use bytes::Bytes;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 
 use super::connection::{connect, credentials, server};
 use super::files::{self, DATA_BYTES, Links};
@@ -188,11 +189,21 @@ fn request(argument: Option<&str>) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// A request as it is sent.
+struct Message {
+    bytes: Bytes,
+    /// The id of the session that it is about.
+    session: Option<String>,
+}
+
 /// The bytes of a request, or what is wrong with its text.
-fn message(method: &Method, text: &[u8]) -> Result<Bytes, String> {
+fn message(method: &Method, text: &[u8]) -> Result<Message, String> {
     let schema: &Schema = &SCHEMA;
     match read(schema, schema.request_of(method), text, &mut Unlimited) {
-        Ok(bytes) => Ok(Bytes::from(bytes)),
+        Ok(bytes) => Ok(Message {
+            bytes: Bytes::from(bytes),
+            session: session::of(text),
+        }),
         Err(ReadError::Syntax(what)) => Err(format!("the request is not JSON: {what}")),
         Err(ReadError::Invalid(violations)) => {
             let mut text = format!("this is no {}:", schema.request_of(method).name);
@@ -211,7 +222,7 @@ fn message(method: &Method, text: &[u8]) -> Result<Bytes, String> {
 
 /// A message for each line of standard input, and what is wrong with one of them. A stream that fails does not end, so
 /// that the server does not take it for a whole one.
-fn lines(method: &'static Method) -> (mpsc::Receiver<Bytes>, oneshot::Receiver<Failure>) {
+fn lines(method: &'static Method) -> (mpsc::Receiver<Message>, oneshot::Receiver<Failure>) {
     /// Messages that wait to be sent.
     const WAITING: usize = 4;
     let (messages, received) = mpsc::channel(WAITING);
@@ -264,10 +275,16 @@ fn printable_json(text: &[u8]) -> Vec<u8> {
 async fn replies(
     client: &Client,
     method: &Method,
-    messages: impl tokio_stream::Stream<Item = Bytes> + Send + 'static,
+    messages: impl Stream<Item = Message> + Send + Unpin + 'static,
 ) -> Result<(), Failure> {
     let schema: &Schema = &SCHEMA;
-    let mut replies = client.call_encoded(&method.path, messages).await?;
+    let mut messages = messages;
+    let first = messages.next().await;
+    let session = first.as_ref().and_then(|first| first.session.clone());
+    let messages = tokio_stream::iter(first).chain(messages);
+    let encoded = messages.map(|message| message.bytes);
+    let sent = client.call_encoded(&method.path, session.as_deref(), encoded);
+    let mut replies = sent.await?;
     while let Some(reply) = replies.next().await {
         let reply = reply?;
         let written = write(schema, schema.reply_of(method), &reply, &mut Unlimited);

@@ -13,6 +13,7 @@ use crate::pb::{
 };
 use crate::retry::Retry;
 use crate::run::Run;
+use crate::session::{InSession as _, routed, with_session};
 use crate::watch::Watch;
 
 /// Limit on a reply, in bytes. A server refuses to compute more than the `max_reply_bytes` of a request, whose default
@@ -32,6 +33,9 @@ const PIECE: usize = 256 << 10;
 ///   `session`, since a new session does not know the requests of another;
 /// - deletions never, because the second reply would be NOT_FOUND;
 /// - GradeGradients only with a network in the request, because a call against a COMPARE_ONLY model uses up a try.
+///
+/// A request about a session carries its id in the header [`SESSION_HEADER`](crate::SESSION_HEADER), by which a proxy
+/// in front of several nodes finds the one that has the session in memory.
 #[derive(Clone, Debug)]
 pub struct Client {
     connection: Connection,
@@ -139,10 +143,12 @@ impl Client {
         let may_repeat = !header.request_id.is_empty();
         let call = |header: pb::DatasetHeader| {
             let mut stub = self.datasets();
+            let session = pb::DatasetHeader::session(&header).map(str::to_owned);
             let parts = std::iter::once(Part::Header(header)).chain(rows().map(Part::Rows));
             let messages = parts.map(|part| pb::CreateDatasetRequest { part: Some(part) });
             async move {
-                let sent = stub.create_dataset(tokio_stream::iter(messages));
+                let messages = tokio_stream::iter(messages);
+                let sent = stub.create_dataset(with_session(messages, session.as_deref()));
                 sent.await.map(Response::into_inner)
             }
         };
@@ -173,7 +179,7 @@ impl Client {
         let call = |request| {
             let mut stub = self.training();
             async move {
-                let mut pieces = stub.export_model(request).await?.into_inner();
+                let mut pieces = stub.export_model(routed(request)).await?.into_inner();
                 let mut file = Vec::new();
                 while let Some(piece) = pieces.message().await? {
                     file.extend_from_slice(&piece.data);
@@ -197,7 +203,9 @@ impl Client {
         let call = |request| {
             let mut stub = self.training();
             async move {
-                let sent = stub.import_model(tokio_stream::iter(pieces(request)));
+                let session = pb::ImportModelRequest::session(&request).map(str::to_owned);
+                let pieces = tokio_stream::iter(pieces(request));
+                let sent = stub.import_model(with_session(pieces, session.as_deref()));
                 sent.await.map(Response::into_inner)
             }
         };
@@ -240,7 +248,7 @@ macro_rules! calls {
                 let may_repeat = may_repeat(&request);
                 let call = |request| {
                     let mut stub = self.$stub();
-                    async move { stub.$method(request).await.map(Response::into_inner) }
+                    async move { stub.$method(routed(request)).await.map(Response::into_inner) }
                 };
                 self.retry.send(may_repeat, request, call).await
             }

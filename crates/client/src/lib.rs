@@ -8,6 +8,7 @@
 //! - [`pb`]: the messages and the generated stubs. The crate adds conversions from and to slices to
 //!   [`pb::Tensor`] and [`pb::LayerParameters`].
 //! - [`Retry`], [`is_retryable`]: how often, how soon and what is sent again.
+//! - [`routed`]: a request of a generated stub with the header of its session, by which a proxy finds a node.
 //! - [`explain`]: an error as text, with every detail.
 //!
 //! `examples/train.rs` trains a network on a running server.
@@ -31,6 +32,7 @@ pub mod pb;
 mod raw;
 mod retry;
 mod run;
+mod session;
 mod tensor;
 mod watch;
 
@@ -41,5 +43,6 @@ pub use self::id::random_id;
 pub use self::raw::RawCodec;
 pub use self::retry::{Retry, is_retryable};
 pub use self::run::Run;
+pub use self::session::{InSession, SESSION_HEADER, routed};
 pub use self::tensor::TensorError;
 pub use self::watch::Watch;

@@ -4,9 +4,10 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use tokio_stream::Stream;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::{Request, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use crate::client::{Client, MAX_REPLY_BYTES};
+use crate::session::with_session;
 
 /// A codec that leaves messages as they are, for calls and services whose messages are bytes already.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,13 +49,15 @@ impl Decoder for RawCodec {
 
 impl Client {
     /// Calls the method at `path`, which is `/package.Service/Method`, with encoded messages, and returns those of the
-    /// reply. A method without streams takes and returns one. Nothing is sent again.
+    /// reply. A method without streams takes and returns one. `session` is the id of the session that the messages are
+    /// about, if any. Nothing is sent again.
     ///
     /// # Errors
     /// The server's refusal, a failure to reach it, or a path that is none.
     pub async fn call_encoded(
         &self,
         path: &str,
+        session: Option<&str>,
         messages: impl Stream<Item = Bytes> + Send + 'static,
     ) -> Result<Streaming<Bytes>, Status> {
         let path = path.parse().map_err(|error| {
@@ -65,7 +68,7 @@ impl Client {
             .await
             .map_err(|error| Status::unavailable(crate::causes(&error)))?;
         let reply = grpc
-            .streaming(Request::new(messages), path, RawCodec)
+            .streaming(with_session(messages, session), path, RawCodec)
             .await?;
         Ok(reply.into_inner())
     }

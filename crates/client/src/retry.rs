@@ -4,11 +4,21 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 
 /// The `ErrorInfo.domain` of every refusal by a backpropd.
 const DOMAIN: &str = "backpropd";
+
+/// The reasons of refusals by a node whose sessions go to another one.
+const MOVING: [&str; 3] = ["MOVED", "SHUTDOWN", "STORE_UNREACHABLE"];
+
+/// How long a call whose session moves is sent again, whatever the number of its tries.
+const MOVING_TIME: Duration = Duration::from_secs(10);
+
+/// Limit on a wait in this time, beside the delay that the server names: a session moves within three seconds.
+const MOVING_DELAY: Duration = Duration::from_millis(500);
 
 /// How often and how soon a call is sent again. The wait doubles from try to try; half of it is random, so that the
 /// clients of a restarted server do not all return at once. If the server names a delay (`RetryInfo`), the wait starts
@@ -17,7 +27,8 @@ const DOMAIN: &str = "backpropd";
 pub struct Retry {
     /// Limit on tries of a call, the first included; 0 and 1 mean that nothing is sent again. A run of training that
     /// has committed further steps starts to count anew, and so does a watch that has reported an event of a run, or
-    /// has lasted for longer than `longest_delay`.
+    /// has lasted for longer than `longest_delay`. Tries within ten seconds are not limited while a session moves to
+    /// another node, unless nothing is sent again.
     pub attempts: u32,
     /// The longest wait before the second try.
     pub first_delay: Duration,
@@ -79,16 +90,23 @@ impl Retry {
 pub(crate) struct Attempts {
     retry: Retry,
     failed: u32,
+    /// The first failure in a row.
+    since: Option<Instant>,
 }
 
 impl Attempts {
     pub(crate) fn new(retry: Retry) -> Self {
-        Self { retry, failed: 0 }
+        Self {
+            retry,
+            failed: 0,
+            since: None,
+        }
     }
 
     /// Counts from the first try again.
     pub(crate) fn restart(&mut self) {
         self.failed = 0;
+        self.since = None;
     }
 
     /// Waits until the time for the next try.
@@ -98,11 +116,20 @@ impl Attempts {
     pub(crate) async fn wait_after(&mut self, status: Status) -> Result<(), Status> {
         self.failed += 1;
         let asked = asked_delay(&status).unwrap_or_default();
-        let is_over = self.failed >= self.retry.attempts || asked > self.retry.longest_delay;
-        if is_over || !is_retryable(&status) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let is_moving = is_moving(&status) && self.retry.attempts > 1;
+        let is_last = if is_moving {
+            since.elapsed() >= MOVING_TIME
+        } else {
+            self.failed >= self.retry.attempts
+        };
+        if is_last || asked > self.retry.longest_delay || !is_retryable(&status) {
             return Err(status);
         }
-        let delay = self.retry.delay(self.failed);
+        let mut delay = self.retry.delay(self.failed);
+        if is_moving {
+            delay = delay.min(MOVING_DELAY);
+        }
         tokio::time::sleep(asked + delay.mul_f64(0.5 + 0.5 * random_fraction())).await;
         Ok(())
     }
@@ -119,6 +146,13 @@ pub fn is_retryable(status: &Status) -> bool {
         Some(info) if info.domain == DOMAIN => details.retry_info().is_some(),
         Some(_) | None => is_of_the_transport(status),
     }
+}
+
+/// Whether a node refused because its sessions go to another one.
+fn is_moving(status: &Status) -> bool {
+    let details = status.get_error_details();
+    let info = details.error_info();
+    info.is_some_and(|info| info.domain == DOMAIN && MOVING.contains(&info.reason.as_str()))
 }
 
 /// Whether an error that no backpropd has sent tells of a broken connection or of a server that is away.

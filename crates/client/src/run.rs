@@ -7,6 +7,7 @@ use crate::pb::{
     self, train_batch_response::Event, training_service_client::TrainingServiceClient,
 };
 use crate::retry::{Attempts, Retry};
+use crate::session::routed;
 
 /// The events of a TrainBatch. Dropping it cancels the run after its current step, unless the request has
 /// `ON_DISCONNECT_CONTINUE`.
@@ -85,7 +86,10 @@ impl Run {
     }
 
     async fn open(&mut self) -> Result<(), Status> {
-        let reply = self.training.train_batch(self.request.clone()).await?;
+        let reply = self
+            .training
+            .train_batch(routed(self.request.clone()))
+            .await?;
         self.events = Some(reply.into_inner());
         Ok(())
     }

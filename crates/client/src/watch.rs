@@ -8,6 +8,7 @@ use crate::pb::{
     self, training_service_client::TrainingServiceClient, watch_model_response::Event,
 };
 use crate::retry::{Attempts, Retry};
+use crate::session::routed;
 
 /// The events of a WatchModel. Dropping it ends the watch, and has no effect on the model.
 #[derive(Debug)]
@@ -86,7 +87,10 @@ impl Watch {
     }
 
     async fn open(&mut self) -> Result<(), Status> {
-        let reply = self.training.watch_model(self.request.clone()).await?;
+        let reply = self
+            .training
+            .watch_model(routed(self.request.clone()))
+            .await?;
         self.stream = Some(Stream {
             events: reply.into_inner(),
             opened: Instant::now(),

@@ -254,6 +254,97 @@ async fn the_number_of_tries_is_limited() {
     assert_eq!(server.received().len(), 9);
 }
 
+/// A refusal by a node whose session another node has written.
+fn moved() -> Answer {
+    let mut details = ErrorDetails::with_error_info("MOVED", "backpropd", []);
+    details.set_retry_info(Some(Duration::from_millis(100)));
+    refuse(Status::with_error_details(
+        Code::Unavailable,
+        "refused",
+        details,
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_follows_its_session_to_another_node_for_ten_seconds() {
+    // More tries than a call has otherwise.
+    let script = (0..12).map(|_| moved()).chain([model()]);
+    let server = Server::start(script).await;
+    let client = server.client().await;
+    client
+        .create_model(creation())
+        .await
+        .expect("the last answer");
+    assert_eq!(server.received().len(), 13);
+
+    let server = Server::start((0..99).map(|_| moved())).await;
+    let client = server.client().await;
+    let begun = Instant::now();
+    let status = client.create_model(creation()).await.expect_err("moved");
+    assert_eq!(status.code(), Code::Unavailable);
+    let range = Duration::from_secs(10)..Duration::from_secs(11);
+    assert!(range.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+
+    let tries = server.received().len();
+    let never = client.with_retry(Retry::NEVER);
+    never.create_model(creation()).await.expect_err("moved");
+    assert_eq!(server.received().len(), tries + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_follows_its_session_to_another_node() {
+    let broken = reply([started(0), progress(1)]).then_refuse(moved());
+    let script = [broken].into_iter().chain((0..9).map(|_| moved()));
+    let server = Server::start(script.chain([rest()])).await;
+    let client = server.client().await;
+    let mut run = client.train_batch(run()).await.expect("it starts");
+    let (events, error) = listen(&mut run).await;
+    assert!(error.is_none(), "{error:?}");
+    let expected = [
+        "started 0",
+        "step 1",
+        "started 1",
+        "step 2",
+        "step 3",
+        "completed",
+    ];
+    assert_eq!(events, expected);
+    let all = vec![Some("lab".to_owned()); 11];
+    assert_eq!(server.sessions(), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_form_of_a_call_names_its_session() {
+    let server = Server::start([
+        model(),
+        rest(),
+        reply([pb::ExportModelResponse::default()]),
+        reply([pb::ImportModelResponse::default()]),
+        reply([pb::WatchModelResponse::default()]),
+        reply([pb::GradientsResponse::default()]),
+    ]);
+    let server = server.await;
+    let client = server.client().await;
+    client.create_model(creation()).await.expect("an answer");
+    client.train_batch(run()).await.expect("an answer");
+    let export = pb::ExportModelRequest {
+        name: "sessions/other/models/hw".to_owned(),
+    };
+    client.export_model(export).await.expect("an answer");
+    let import = pb::ImportModelRequest {
+        session: "sessions/import".to_owned(),
+        ..Default::default()
+    };
+    client.import_model(import).await.expect("an answer");
+    let _watch = watch(client.clone()).await;
+    // A network in the request is in no session.
+    let gradients = pb::GradientsRequest::default();
+    client.gradients(gradients).await.expect("an answer");
+    let named = ["lab", "lab", "other", "import", "lab"].map(|id| Some(id.to_owned()));
+    assert_eq!(server.sessions()[..5], named);
+    assert_eq!(server.sessions()[5], None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_continues_after_its_stream_broke_off() {
     let broken = reply([started(0), progress(1), progress(2)]).then_nothing();

@@ -95,6 +95,7 @@ pub struct Server {
     address: SocketAddr,
     script: Arc<Mutex<VecDeque<Answer>>>,
     received: Arc<Mutex<Vec<Bytes>>>,
+    sessions: Arc<Mutex<Vec<Option<String>>>>,
     /// Counts the cuts.
     cuts: Arc<watch::Sender<u32>>,
 }
@@ -108,6 +109,7 @@ impl Server {
             address,
             script: Arc::new(Mutex::new(script.into_iter().collect())),
             received: Arc::default(),
+            sessions: Arc::default(),
             cuts: Arc::new(watch::Sender::new(0)),
         };
         let router = tonic::transport::Server::builder().add_service(server.clone());
@@ -129,6 +131,11 @@ impl Server {
     /// Cuts every connection.
     pub fn cut(&self) {
         self.cuts.send_modify(|count| *count += 1);
+    }
+
+    /// The header of the session of each call, in their order.
+    pub fn sessions(&self) -> Vec<Option<String>> {
+        self.sessions.lock().expect("no panic").clone()
     }
 
     /// The messages of the calls, in their order.
@@ -168,6 +175,9 @@ impl Service<Request<Body>> for Server {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let server = self.clone();
         Box::pin(async move {
+            let session = request.headers().get(backpropd_client::SESSION_HEADER);
+            let session = session.map(|value| value.to_str().expect("an id").to_owned());
+            server.sessions.lock().expect("no panic").push(session);
             let body = request.into_body().collect().await.expect("a request");
             server
                 .received
