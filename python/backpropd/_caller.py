@@ -12,7 +12,7 @@ import grpc
 
 from . import _messages as pb
 from ._address import Target
-from ._calls import RECONNECT_SECONDS, Call, Repeats, ask_for_less, check_process, is_broken_connection
+from ._calls import RECONNECT_SECONDS, Call, Repeats, ask_for_less, check_process, is_broken_connection, session_header
 from ._errors import Error
 from ._status import read_error
 
@@ -48,18 +48,18 @@ class Caller:
         Raises:
             Error: the server's refusal, or the failure to reach it.
         """
-        stub = self._stub(call.name)
-        return self._repeat(call, lambda: stub(call.request, timeout=self.timeout, metadata=self._metadata))
+        stub, metadata = self._stub(call.name), self._metadata_of(call)
+        return self._repeat(call, lambda: stub(call.request, timeout=self.timeout, metadata=metadata))
 
     def upload(self, call: Call[T], pieces: Callable[[], Iterable[bytes]]) -> T:
         """The result of a call that sends a stream of encoded messages; `pieces` makes them each time that they are sent."""
-        stub = self._stub(call.name)
-        return self._repeat(call, lambda: stub(iter(pieces()), metadata=self._metadata))
+        stub, metadata = self._stub(call.name), self._metadata_of(call)
+        return self._repeat(call, lambda: stub(iter(pieces()), metadata=metadata))
 
     def stream(self, call: Call[Any]) -> Generator[Any, None, None]:
         """The messages of a reply that is a stream; leaving the iterator cancels the call. It is not sent again."""
         try:
-            calls = self._stub(call.name)(call.request, metadata=self._metadata)
+            calls = self._stub(call.name)(call.request, metadata=self._metadata_of(call))
             try:
                 yield from calls
             except grpc.RpcError as raised:
@@ -116,6 +116,9 @@ class Caller:
                 continue
             repeats = repeats or Repeats(call.is_repeatable)
             self.wait(repeats.wait_after(error), error)
+
+    def _metadata_of(self, call: Call[Any]) -> tuple[tuple[str, str], ...]:
+        return (*self._metadata, *session_header(call.request))
 
     def _stub(self, name: str) -> Any:
         self._check_open()

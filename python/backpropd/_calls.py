@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,18 @@ RECONNECT_SECONDS = 3.0
 LONGEST_WAIT = 10.0
 """A call is not sent again if the server asks to wait for longer than this many seconds."""
 
+MOVING_SECONDS = 10.0
+"""How long a call is sent again whose session moves to another node."""
+
+UNREACHABLE_SECONDS = 5.0
+"""How long a call is sent again that does not reach a server, as while a proxy looks for another node."""
+
+MOVING = ("MOVED", "SHUTDOWN", "STORE_UNREACHABLE")
+"""The reasons of refusals by a node whose sessions go to another one."""
+
+SESSION_HEADER = "x-backpropd-session"
+"""The header that names the session of a call, by which a proxy finds the node that has it in memory."""
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -40,11 +53,15 @@ class Call(Generic[T]):
 
 
 class Repeats:
-    """The tries of a call: after a failure that passes, it is sent once again."""
+    """The tries of a call: after a failure that passes, it is sent once again; while its session moves to another node,
+    for some seconds.
+    """
 
-    def __init__(self, is_repeatable: bool) -> None:
+    def __init__(self, is_repeatable: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._is_repeatable = is_repeatable
+        self._clock = clock
         self._failed = 0
+        self._since = 0.0
 
     def restart(self) -> None:
         """Counts anew, because the call has made progress."""
@@ -56,12 +73,41 @@ class Repeats:
         Raises:
             Error: `error`, if a further try is of no use.
         """
+        now = self._clock()
+        self._since = self._since if self._failed else now
         self._failed += 1
         asked = error.retry_after
-        if not self._is_repeatable or self._failed > 1 or asked is None or asked > LONGEST_WAIT:
+        patience = _patience(error)
+        is_last = now - self._since >= patience if patience else self._failed > 1
+        if not self._is_repeatable or is_last or asked is None or asked > LONGEST_WAIT:
             raise error from None
         # Clients of a restarted server do not all return at once.
-        return asked + random.uniform(0.05, 0.1)
+        return asked + min(0.1 * 2.0 ** (self._failed - 1), 0.5) * random.uniform(0.5, 1.0)
+
+
+def _patience(error: Error) -> float:
+    """How many seconds a call that failed like this is sent again; 0: once."""
+    if error.reason in MOVING:
+        return MOVING_SECONDS
+    return UNREACHABLE_SECONDS if is_broken_connection(error) else 0.0
+
+
+def session_header(request: Any) -> tuple[tuple[str, str], ...]:
+    """The header with the session that a request is about, if it names one. Of a copy, it is the one that is written."""
+    session = _session_of(request)
+    # What is no id is refused by the server; grpc would not send it.
+    return ((SESSION_HEADER, session),) if re.fullmatch("[a-z0-9-]+", session) else ()
+
+
+def _session_of(request: Any) -> str:
+    fields = request.DESCRIPTOR.fields_by_name
+    if "session_id" in fields:
+        return str(request.session_id)
+    for field in ("session", "run", "model", "name"):
+        name = getattr(request, field) if field in fields else ""
+        if isinstance(name, str) and name.startswith("sessions/"):
+            return name.split("/")[1]
+    return _session_of(request.header) if "header" in fields else ""
 
 
 def ask_for_less(request: Any, error: Error) -> bool:

@@ -151,7 +151,7 @@ class Lab:
         """
         data = Path(file).read_bytes()
         model_id, request_id = name or new_id("m-"), new_id()
-        call = Call("ImportModel", None, _model_of)
+        call = Call("ImportModel", pb.ImportModelRequest(session=self._session), _model_of)
         info = self._caller.upload(call, lambda: _requests.import_pieces(self._session, model_id, request_id, data))
         return Network(self._caller, info)
 

@@ -13,7 +13,7 @@ import grpc.aio
 
 from .. import _messages as pb
 from .._address import Target
-from .._calls import RECONNECT_SECONDS, Call, Repeats, ask_for_less, check_process, is_broken_connection
+from .._calls import RECONNECT_SECONDS, Call, Repeats, ask_for_less, check_process, is_broken_connection, session_header
 from .._errors import Error
 from .._status import read_error
 
@@ -50,17 +50,17 @@ class Caller:
         Raises:
             Error: the server's refusal, or the failure to reach it.
         """
-        stub = self._stub(call.name)
-        return await self._repeat(call, lambda: stub(call.request, timeout=self.timeout, metadata=self._metadata))
+        stub, metadata = self._stub(call.name), self._metadata_of(call)
+        return await self._repeat(call, lambda: stub(call.request, timeout=self.timeout, metadata=metadata))
 
     async def upload(self, call: Call[T], pieces: Callable[[], Iterable[bytes]]) -> T:
         """The result of a call that sends a stream of encoded messages; `pieces` makes them each time that they are sent."""
-        stub = self._stub(call.name)
-        return await self._repeat(call, lambda: stub(iter(pieces()), metadata=self._metadata))
+        stub, metadata = self._stub(call.name), self._metadata_of(call)
+        return await self._repeat(call, lambda: stub(iter(pieces()), metadata=metadata))
 
     async def stream(self, call: Call[Any]) -> AsyncGenerator[Any, None]:
         """The messages of a reply that is a stream; leaving the iterator cancels the call. It is not sent again."""
-        calls = self._stub(call.name)(call.request, metadata=self._metadata)
+        calls = self._stub(call.name)(call.request, metadata=self._metadata_of(call))
         try:
             async for message in calls:
                 yield message
@@ -97,6 +97,9 @@ class Caller:
                     await self.wait(repeats.wait_after(error), error)
             else:
                 return call.read(reply)
+
+    def _metadata_of(self, call: Call[Any]) -> tuple[tuple[str, str], ...]:
+        return (*self._metadata, *session_header(call.request))
 
     def _stub(self, name: str) -> Any:
         check_process(self._process, self.address)
