@@ -2,8 +2,9 @@
 # Tries the files of this folder against a server:
 #   deploy/test.sh
 # promtool (Debian: prometheus) checks the metrics, the alerts and their tests; every query of the dashboard and of the
-# alerts names a series that the server has; nginx (and Envoy, if ENVOY names it) pass calls on. BINARY names the server
-# (target/debug/backpropd unless given). A tool that is missing is named, and with REQUIRE=1 that is a failure.
+# alerts names a series that the server has; nginx (and Envoy, if ENVOY names it) pass calls on, to one server and to three
+# (test_cluster.sh). BINARY names the server (target/debug/backpropd unless given). A tool that is missing is named, and with
+# REQUIRE=1 that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -122,3 +123,5 @@ if [ -n "$envoy" ]; then
 else
     missing envoy
 fi
+
+BINARY=$binary ENVOY=$envoy deploy/test_cluster.sh

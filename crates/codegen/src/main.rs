@@ -1,4 +1,4 @@
-//! Generates `proto/generated` from `proto/backprop`, and the descriptors of the Python package; with `--check`, reports which of its files are stale instead.
+//! Generates `proto/generated` from `proto/backprop`, and the descriptors of the Python package and of Envoy; with `--check`, reports which of its files are stale instead.
 //!
 //! The output is committed because the protobuf compiler and the code formatter make up a third of a clean build, while
 //! the protos change a few times a year. protox is a compiler in Rust, so `protoc` is not needed.
@@ -21,6 +21,8 @@ const GRADIENTS_REPLY: &str = "crate::rpc::GradientsReply";
 
 /// The package in Python builds its messages from this copy when it is imported.
 const DESCRIPTORS_OF_PYTHON: &str = "../../python/backpropd/descriptors.binpb";
+/// Envoy finds the session in a message by this copy, which lies beside its configuration as one piece to mount.
+const DESCRIPTORS_OF_ENVOY: &str = "../../deploy/envoy/descriptors.binpb";
 
 /// The generated files: names, relative to `proto/generated`, and bytes.
 type Output = BTreeMap<&'static str, Vec<u8>>;
@@ -100,6 +102,7 @@ fn generate(proto: &Path) -> Result<Output, Box<dyn Error>> {
     output.insert("messages.rs", fs::read(messages.join("backprop.v1.rs"))?);
     output.insert("services.rs", fs::read(services.join("backprop.v1.rs"))?);
     output.insert(DESCRIPTORS_OF_PYTHON, descriptors.encode_to_vec());
+    output.insert(DESCRIPTORS_OF_ENVOY, descriptors.encode_to_vec());
     output.insert("descriptors.binpb", descriptors.encode_to_vec());
     output.insert("protos.blake3", digests.into_bytes());
     fs::remove_dir_all(&scratch)?;
