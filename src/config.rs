@@ -164,6 +164,8 @@ settings! {
     assignments: String = String::new(), ..;
     /// File of secrets, one per line (a line that begins with # is a comment): the first seeds the networks that answers are tested on, signs receipts and keys the digests of COMPARE_ONLY models; empty = a random secret at each start.
     grading_secret_file: String = String::new(), ..;
+    /// Time of grading in reports and receipts, in seconds since 1970, in place of the clock's; 0 = the clock's. A batch job that grades the same answers again then gets the same receipts.
+    grade_time: u64 = 0, 0..=253_402_300_799;
     /// Most that a graded report may reveal: verdict, mistake, hints, or reference (the right formula).
     reveal_limit: String = "hints".to_owned(), OneOf(&["verdict", "mistake", "hints", "reference"]);
     /// Largest forward and backward pass whose gradients GradeGradients grades, in floating-point operations; naming a mistake takes dozens of passes.

@@ -26,6 +26,8 @@ pub enum GradingDeskError {
 pub struct GradingDesk {
     pub graders: Vec<Arc<Grader>>,
     pub keys: Option<Keys>,
+    /// Time of grading in seconds since 1970, if it is not the clock's.
+    pub time: Option<u64>,
     pub most: Reveal,
     /// Decides which models are COMPARE_ONLY and what replies show of them.
     pub veil: Veil,
@@ -44,6 +46,7 @@ impl GradingDesk {
         Ok(Self {
             graders: graders.into_iter().map(Arc::new).collect(),
             keys: Keys::new(&secrets),
+            time: Some(config.grade_time).filter(|time| *time != 0),
             // The configuration accepts only these words.
             most: Reveal::from_word(&config.reveal_limit).unwrap_or(Reveal::Hints),
             veil: Veil::new(first, config.compare_only),
@@ -59,6 +62,7 @@ impl GradingDesk {
         Self {
             graders: Vec::new(),
             keys: None,
+            time: None,
             most: Reveal::Hints,
             veil: Veil::new(b"test", false),
             inline_tries: InlineTries::default(),

@@ -222,3 +222,39 @@ async fn a_secret_of_one_line_draws_the_networks_that_it_drew() {
     }
     assert_eq!(text, file);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_given_time_of_grading_the_same_answers_get_the_same_receipt() {
+    let desk = Desk::new();
+    let (secret, report) = (
+        desk.write("secret", "of this year"),
+        desk.path("served.json"),
+    );
+    let mut reports = Vec::new();
+    for time in [1_800_000_000, 1_800_000_000, 1_800_000_001] {
+        let file = secret.to_str().unwrap().to_owned();
+        let server = Server::with(|config| {
+            config.grading_secret_file = file;
+            config.grade_time = time;
+        })
+        .await;
+        let url = format!("http://{}", server.address);
+        let code = backpropd(&[
+            &"grade",
+            &desk.path("ada.json"),
+            &"--server",
+            &url,
+            &"--format",
+            &"json",
+            &"--out",
+            &report,
+        ]);
+        assert_eq!(code.await, ExitCode::SUCCESS);
+        reports.push(desk.report("served.json"));
+    }
+    let [first, again, later] = <[GradeReport; 3]>::try_from(reports).unwrap();
+    assert_eq!(first.graded_at, Some(1_800_000_000));
+    assert!(first.receipt.is_some());
+    assert_eq!(first, again);
+    assert_ne!(first.receipt, later.receipt);
+}
