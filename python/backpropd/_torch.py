@@ -13,7 +13,12 @@ from ._spec import Layer, Spec
 _LINEAR = "linear"
 
 
-def _torch() -> Any:
+def load_torch() -> Any:
+    """The module torch.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     try:
         import torch
     except ImportError:
@@ -31,7 +36,7 @@ def sequential(spec: Spec, parameters: list[tuple[Array, Array | None]]) -> Any:
     Raises:
         ImportError: torch is not installed.
     """
-    torch = _torch()
+    torch = load_torch()
     dtype = torch.float32 if spec.dtype == "float32" else torch.float64
     modules: list[Any] = []
     before = spec.input_size
@@ -70,7 +75,7 @@ def read_module(module: Any) -> dict[str, Any]:
         InvalidModule: it does something that no network here does; the message has every such part.
         ImportError: torch is not installed.
     """
-    torch = _torch()
+    torch = load_torch()
     reader = _Reader(torch)
     reader.read("", module)
     layers = reader.finish(module)

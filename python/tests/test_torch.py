@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Server, program
+from conftest import ROOT, Server, program
 
 import backpropd as bp
 
@@ -171,6 +173,38 @@ def test_a_module_that_no_network_is_is_refused_with_the_reason(lab: bp.Lab, tor
     assert reason in str(raised.value)
 
 
+def test_a_file_becomes_a_module_and_a_module_a_file_with_the_same_bits(lab: bp.Lab, torch: Any, tmp_path: Path) -> None:
+    from backpropd.torch import from_module, save_module, to_module
+
+    net = lab.model([4, bp.Layer(3, "leaky_relu", True, leaky_relu_slope=0.2), 2], seed=3, loss="cross_entropy")
+    module = to_module(net.save(tmp_path / "net.safetensors"))
+    assert bits(module[0].weight.detach().numpy()) == bits(net.W[1])
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), to_module(net).parameters(), strict=True))
+    file = save_module(module, tmp_path / "again.safetensors", loss="cross_entropy", optimizer="adam", learning_rate=0.5)
+    again = lab.load(file)
+    assert again.info().weights_digest == net.info().weights_digest
+    assert (again.spec.loss, again.spec.optimizer, again.spec.layers[0]) == (
+        "cross_entropy", bp.Adam(0.5), net.spec.layers[0]
+    )  # fmt: skip
+    wrapped = from_module(torch.nn.DataParallel(module), lab, name="of-a-module")
+    assert wrapped.info().weights_digest == net.info().weights_digest
+    assert wrapped.name == f"{lab.session}/models/of-a-module"
+    assert from_module(module).info().weights_digest == net.info().weights_digest
+    (tmp_path / "wrong.safetensors").write_bytes(b"no network")
+    with pytest.raises(bp.Error):
+        to_module(tmp_path / "wrong.safetensors")
+
+
+def test_ddp_trains_a_network_in_two_processes_and_brings_it_back(torch: Any) -> None:
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    script = ROOT / "examples/torch_ddp/train.py"
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "predictions differ by at most" in done.stdout
+
+
 def test_without_torch_the_error_says_what_to_install(lab: bp.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     net = lab.model([4, 1])
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -178,6 +212,10 @@ def test_without_torch_the_error_says_what_to_install(lab: bp.Lab, monkeypatch: 
         net.to_torch()
     with pytest.raises(ImportError, match=r"backpropd\[torch\]"):
         lab.from_torch(object())
+    from backpropd.torch import to_module
+
+    with pytest.raises(ImportError, match=r"backpropd\[torch\]"):
+        to_module("net.safetensors")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
