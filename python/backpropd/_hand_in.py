@@ -44,7 +44,7 @@ def grade_files(
     with _hand_in(answers) as file, _assignment(assignment) as options:
         if student:
             options = [*options, "--student", student]
-        graded = _run(["grade", "--format", "json", "--reveal", reveal, *options, str(file)])
+        graded = run_program(["grade", "--format", "json", "--reveal", reveal, *options, str(file)])
     return _read_report(graded, answers if isinstance(answers, Mapping) else {})
 
 
@@ -124,9 +124,9 @@ def grade_class(
         raise InvalidHandIn(f"{path} is no folder: bp.grade grades a single file")
     with _assignment(assignment) as options:
         command = ["grade", "--reveal", reveal, *options, str(path)]
-        graded = _run([*command, "--format", "json"], allowed=(0, 2))
+        graded = run_program([*command, "--format", "json"], allowed=(0, 2))
         if out is not None:
-            _run([*command, "--format", "html", "--out", str(out)], allowed=(0, 2), is_json=False)
+            run_program([*command, "--format", "html", "--out", str(out)], allowed=(0, 2), is_json=False)
     return ClassReport(graded)
 
 
@@ -199,19 +199,41 @@ def _assignment(assignment: str | os.PathLike[str] | None) -> Generator[list[str
         yield ["--assignment", str(assignment)]
     else:
         path = Path(assignment)
-        try:
-            found = _ID.search(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise InvalidHandIn(f"{path} cannot be read: {error}") from None
-        if found is None:
-            raise InvalidHandIn(f"{path} is no assignment: it has no id; `backpropd check {path}` lists all its faults")
+        id = assignment_id(path)
         with tempfile.TemporaryDirectory(prefix="backpropd-") as folder:
             shutil.copy(path, folder)
-            yield ["--assignments", folder, "--assignment", found[1]]
+            yield ["--assignments", folder, "--assignment", id]
 
 
-def _run(arguments: list[str], *, allowed: tuple[int, ...] = (0,), is_json: bool = True) -> Any:
+def assignment_id(path: Path) -> str:
+    """The id of the assignment in a .toml file.
+
+    Raises:
+        InvalidHandIn: it cannot be read, or has none.
+    """
+    try:
+        found = _ID.search(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidHandIn(f"{path} cannot be read: {error}") from None
+    if found is None:
+        raise InvalidHandIn(f"{path} is no assignment: it has no id; `backpropd check {path}` lists all its faults")
+    return found[1]
+
+
+def run_program(
+    arguments: list[str],
+    *,
+    allowed: tuple[int, ...] = (0,),
+    is_json: bool = True,
+    environment: Mapping[str, str | None] | None = None,
+) -> Any:
     """What the program prints as JSON.
+
+    Args:
+        arguments: Its arguments.
+        allowed: The exit codes of a result.
+        is_json: Whether it prints JSON.
+        environment: Variables that it has in place of this process's; None removes one.
 
     Raises:
         InvalidHandIn: it refused, with its message.
@@ -220,9 +242,10 @@ def _run(arguments: list[str], *, allowed: tuple[int, ...] = (0,), is_json: bool
     from ._program import ProgramError, find
 
     # A server of the environment would be asked otherwise.
-    environment = {name: value for name, value in os.environ.items() if name != "BACKPROPD_SERVER"}
+    variables = {**os.environ, "BACKPROPD_SERVER": None, **(environment or {})}
+    set_variables = {name: value for name, value in variables.items() if value is not None}
     try:
-        done = subprocess.run([find(), *arguments], capture_output=True, env=environment, check=False)
+        done = subprocess.run([find(), *arguments], capture_output=True, env=set_variables, check=False)
     except (ProgramError, OSError) as error:
         raise NotStarted(str(error)) from None
     printed = done.stdout.decode("utf-8", "replace")

@@ -61,7 +61,11 @@ GROUPS = {
 }
 """The names of each chapter. Exceptions have a chapter of their own, and names that none of these has come last."""
 
-MODULES = {"Estimators of scikit-learn: backpropd.sklearn": ("sklearn", ("MLPClassifier", "MLPRegressor"))}
+MODULES = {
+    "Estimators of scikit-learn: backpropd.sklearn": ("sklearn", ("MLPClassifier", "MLPRegressor")),
+    "PyTorch: backpropd.torch": ("torch", ("to_module", "from_module", "save_module")),
+    "Ray: backpropd.ray": ("ray", ("grade", "report_text", "fit")),
+}
 """Chapters of modules that are imported by themselves."""
 
 LEFT_OUT = {"aio"}
@@ -226,7 +230,10 @@ def page() -> str:
     for title, (module, names) in MODULES.items():
         lines.append(f"\n## {title}")
         for name in names:
-            lines.extend(class_lines(package[module][name], name))
+            thing = package[module][name]
+            # Other names are the same words: `grade` is there twice.
+            heading = f"### {module}.{name}"
+            lines.extend(function_lines(thing, heading) if thing.is_function else class_lines(thing, name))
     lines.extend(exception_lines(package, exceptions))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
