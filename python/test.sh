@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the Python package: lints, types, tests with coverage, and the wheel in clean environments.
+# Checks the Python package: lints, types, tests with coverage, those on Ray, and the wheel in clean environments.
 #   python/test.sh PROGRAM [WHEEL]      WHEEL is built around target/release/backpropd unless given
 #   python/test.sh prepare FOLDER       fetches what that needs, which takes a network and no program
 # ENVIRONMENTS=FOLDER uses what `prepare` has made. LOCAL_SERVERS=1000 has the long form of the test that nothing is left.
@@ -13,6 +13,9 @@ matrix=(
     "3.12 protobuf==6.31.* grpcio numpy==2.0.*"
     "newest protobuf grpcio numpy"
 )
+
+# What the tests of backpropd.ray need: 160 MB, and an environment of its own, since Ray does not run on each Python of the matrix.
+ray=(3.12 "ray[data]==2.60.0" grpcio kubernetes-validate==1.37.0 numpy protobuf pytest==9.2.0)
 
 # The interpreter of a version, or of the newest there is; python3 if this machine has no such one.
 interpreter() {
@@ -30,11 +33,13 @@ interpreter() {
     command -v python3
 }
 
-# prepare FOLDER: an environment with the tools, and one for each line of the matrix. uv shares the files among them.
+# prepare FOLDER: an environment with the tools, one with Ray, and one for each line of the matrix. uv shares the files among them.
 prepare() {
     local folder=$1 line pids=() number=0
     python3 -m venv "$folder/tools"
     "$folder/tools/bin/pip" install --quiet --disable-pip-version-check -r python/requirements.txt
+    environment "$folder/ray" "${ray[@]}" &
+    pids+=($!)
     for line in "${matrix[@]}"; do
         # shellcheck disable=SC2086 # A line is words.
         environment "$folder/$number" $line &
@@ -82,6 +87,11 @@ wheels() {
     for folder in "$environments"/[0-9]*; do smoke "$folder" "$wheel"; done
 }
 
+# Two raylets on loopback.
+on_ray() {
+    BACKPROPD_BIN=$program "$environments/ray/bin/python" -m pytest -q -p no:cacheprovider python/tests/test_ray.py
+}
+
 if [ "${1:-}" = prepare ]; then
     prepare "$2"
     exit
@@ -104,12 +114,14 @@ lint >"$work/lint" 2>&1 &
 linting=$!
 wheels "$wheel" >"$work/wheels" 2>&1 &
 packing=$!
+on_ray >"$work/ray" 2>&1 &
+on_ray=$!
 code=0
 export COVERAGE_FILE=$work/coverage
 BACKPROPD_BIN=$program "$tools/coverage" run -m pytest -q || code=1
 "$tools/coverage" combine --quiet
 "$tools/coverage" report || code=1
-for task in "$linting lint" "$packing wheels"; do
+for task in "$linting lint" "$packing wheels" "$on_ray ray"; do
     wait "${task% *}" || code=1
     cat "$work/${task#* }"
 done
