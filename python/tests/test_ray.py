@@ -47,6 +47,8 @@ def ray() -> Iterator[Any]:
     variables = {
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray lowers the priority of workers: beside other tests they would starve.
+        "RAY_worker_niceness": "0",
         # As on systems where Ray stays on loopback: it would replace 127.0.0.1 by an address of the machine.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "python"), os.environ.get("PYTHONPATH")])),
