@@ -54,7 +54,8 @@ def grade_by_ray(ray, table, secret, kill=False):
 
     from backpropd.ray import grade
 
-    dataset = ray.data.from_arrow([table.slice(start, 5_000) for start in range(0, table.num_rows, 5_000)])
+    rows = max(500, table.num_rows // 40)
+    dataset = ray.data.from_arrow([table.slice(start, rows) for start in range(0, table.num_rows, rows)])
     killed = []
     over = threading.Event()
     if kill:
