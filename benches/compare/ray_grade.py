@@ -1,9 +1,9 @@
-"""`backpropd.ray.grade` on two raylets beside `backpropd grade` on a folder of the same submissions.
+"""`backpropd.ray.grade` on two raylets beside `backpropd grade` on folders of the same submissions.
 
     python benches/compare/ray_grade.py PROGRAM [SUBMISSIONS] [ROUNDS]
 
 Makes SUBMISSIONS (100,000) from the answers of examples/class: each question has one of the answers that the class gave to it,
-right or wrong, at random. Both grade with the same secret, in turns; Ray's cluster and the folder are there before the time is
+right or wrong, at random. Both grade with the same secret, in turns; Ray's cluster and the folders are there before the time is
 taken, the actors and their servers are not. Fails if a score differs, or if a killed worker changes a byte of the results.
 Needs the package's dependencies and ray[data].
 """
@@ -24,6 +24,8 @@ from pathlib import Path
 from ray_ground import ROOT, cluster
 
 SECRET = "of the bench"
+FOLDER = 10_000
+"""Hand-ins in a folder: the most that `backpropd grade` takes."""
 
 
 def submissions(count):
@@ -38,14 +40,14 @@ def submissions(count):
         yield json.dumps({"answers": {question: choose(answers) for question, answers in given.items()}})
 
 
-def grade_folder(program, folder, secret):
-    """Seconds of `backpropd grade`, and the scores by student."""
-    out = folder.parent / "scores.csv"
-    command = [program, "grade", str(folder), "--assignment", "hw-backprop", "--secret-file", str(secret), "--format", "csv"]
+def grade_folders(program, folders, secret):
+    """Seconds of `backpropd grade` on each folder, one after the other, and the files with the scores."""
+    files = [folder.with_suffix(".csv") for folder in folders]
     began = time.perf_counter()
-    subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
-    seconds = time.perf_counter() - began
-    return seconds, out
+    for folder, file in zip(folders, files, strict=True):
+        options = ["--assignment", "hw-backprop", "--secret-file", str(secret), "--format", "csv", "--out", str(file)]
+        subprocess.run([program, "grade", str(folder), *options], check=True, capture_output=True)
+    return time.perf_counter() - began, files
 
 
 def grade_by_ray(ray, table, secret, kill=False):
@@ -103,9 +105,11 @@ def main():
     students = [f"student-{number:06}" for number in range(count)]
     table = pa.table({"student": students, "answers": texts})
     with tempfile.TemporaryDirectory() as work, cluster(1) as ray:
-        folder, secret = Path(work) / "class", Path(work) / "secret"
-        folder.mkdir()
-        for student, text in zip(students, texts, strict=True):
+        secret = Path(work) / "secret"
+        folders = [Path(work) / f"class-{start}" for start in range(0, count, FOLDER)]
+        for index, (student, text) in enumerate(zip(students, texts, strict=True)):
+            folder = folders[index // FOLDER]
+            folder.mkdir(exist_ok=True)
             (folder / f"{student}.json").write_text(text)
         secret.touch(0o600)
         secret.write_text(SECRET)
@@ -114,10 +118,10 @@ def main():
             seconds, results, _ = grade_by_ray(ray, table, secret)
             times["ray"].append(seconds)
             digests.add(digest(results))
-            seconds, scores = grade_folder(program, folder, secret)
+            seconds, files = grade_folders(program, folders, secret)
             times["folder"].append(seconds)
             print(f"folder {times['folder'][-1]:.1f} s, ray {times['ray'][-1]:.1f} s", flush=True)
-        compare(results, scores)
+        compare(results, files)
         seconds, results, killed = grade_by_ray(ray, table, secret, kill=True)
         digests.add(digest(results))
         assert killed, "no worker was killed: take more submissions"
@@ -128,12 +132,11 @@ def main():
           f"{folder_seconds / ray_seconds:.0%}")
 
 
-def compare(results, scores):
+def compare(results, files):
     """Fails if the two differ in a score."""
     import csv
 
-    with scores.open() as file:
-        rows = list(csv.DictReader(file))
+    rows = [row for file in files for row in csv.DictReader(file.read_text().splitlines())]
     wanted = {row["student"]: float(row["score"]) for row in rows}
     found = dict(zip(results["student"].to_pylist(), results["score"].to_pylist(), strict=True))
     differ = [student for student, score in found.items() if wanted.get(student) != score]
