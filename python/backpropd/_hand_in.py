@@ -251,7 +251,8 @@ def run_program(
     printed = done.stdout.decode("utf-8", "replace")
     if done.returncode not in allowed or (is_json and not printed.lstrip().startswith("{")):
         said = done.stderr.decode("utf-8", "replace").strip()
-        raise InvalidHandIn(said.removeprefix("backpropd: ") or f"backpropd ended with exit code {done.returncode}")
+        message = said.removeprefix("backpropd: ") or f"backpropd ended with exit code {done.returncode}"
+        raise InvalidHandIn(message, details={"exit_code": str(done.returncode)})
     return json.loads(printed) if is_json else printed
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import backpropd as bp
 from backpropd.ray import fit, grade
 from backpropd.ray._cluster import plan_workers
-from backpropd.ray._desk import read_answers
+from backpropd.ray._desk import Desk, Terms, read_answers
 from backpropd.ray._order import batch_rows, shuffled
 from backpropd.ray._sums import Sum, cut, flat_gradient, gradient_set, split, tree_sum
 
@@ -151,6 +153,44 @@ def test_answers_come_as_mappings_pairs_or_json(given: Any) -> None:
 def test_answers_that_cannot_be_read_are_told_with_the_reason(given: Any, reason: str) -> None:
     with pytest.raises(bp.InvalidHandIn, match=reason):
         read_answers(given)
+
+
+def test_a_desk_whose_server_ends_gives_the_same_results_and_leaves_no_secret() -> None:
+    content = (ROOT / "examples/class/ada.json").read_bytes()
+    answers = read_answers(content)
+    desk = Desk(Terms("hw-backprop", secret=b"of the course", graded_at=1_800_000_000))
+    try:
+        first = desk.grade_answers(answers, "ada")
+        assert first.receipt
+        assert desk.grade_hand_in(content, "elsewhere/ada.json", "ada") == first
+        for again in (desk.grade_answers, lambda _, student: desk.grade_hand_in(content, "ada.json", student)):
+            assert desk._server is not None
+            desk._server._child.kill()
+            assert again(answers, "ada") == first
+        assert not [name for name in Path(desk._files.name).rglob("*") if name.is_file()]
+    finally:
+        desk.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "student", "reason"),
+    [
+        (b"%PDF", "a.pdf", "ada", "hand-in.pdf"),
+        (b"", "a.json", "ada", "EOF"),
+        (b"{}", "a.json", "x" * 300, "256 bytes"),
+        (b"{}", "a.json", "a\0b", "NUL"),
+        (b"\xff\xd8", "photo.jpg", "ada", "hand-in.jpg"),
+        (b"\xff\xd8", "no\0name.../..", "ada", "hand-in"),
+    ],
+)
+def test_a_hand_in_that_cannot_be_read_says_why_and_not_where(content: bytes, name: str, student: str, reason: str) -> None:
+    desk = Desk(Terms("hw-backprop", secret=b"of the course", graded_at=1_800_000_000))
+    try:
+        with pytest.raises(bp.InvalidHandIn, match=reason) as raised:
+            desk.grade_hand_in(content, name, student)
+        assert "backpropd-" not in str(raised.value)
+    finally:
+        desk.close()
 
 
 def test_without_ray_the_error_says_what_to_install(lab: bp.Lab, monkeypatch: pytest.MonkeyPatch) -> None:

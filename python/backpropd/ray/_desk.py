@@ -17,13 +17,20 @@ from typing import Any
 from .. import _messages as pb
 from .._calls import Call
 from .._entry import connect
-from .._errors import Error, InvalidHandIn, NotStarted, Unreachable
+from .._errors import Error, InvalidHandIn, NotStarted, Unavailable
 from .._hand_in import run_program
 from .._lab import Lab
 from .._server import LocalServer, LocalServerError, Setting
 
 _WAITS = (0.1, 0.5, 2.0, 5.0, 10.0)
 """Seconds to wait before a row is tried again, if its failure passes. A job of hours outlives the restart of a server."""
+
+
+_UNREADABLE = "2"
+"""The exit code of the program for a file that it cannot read."""
+
+_LONGEST_STUDENT = 256
+"""Bytes of a name that the server takes."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,13 @@ class Desk:
             ending = re.search(r"\.[A-Za-z0-9]{1,8}$", name)
             file = Path(folder) / f"hand-in{ending[0] if ending else ''}"
             file.write_bytes(content)
-            report = self._repeat(lambda lab: self._run(lab, file, student))
+            try:
+                report = self._repeat(lambda lab: self._run(lab, file, student))
+            except Unavailable as error:
+                # The program says in the same way that the server is busy, and that it refuses these answers.
+                if not self._answers():
+                    raise
+                raise InvalidHandIn(str(error)) from None
         questions = [
             {
                 "question": question["id"],
@@ -159,8 +172,8 @@ class Desk:
         self._files.cleanup()
 
     def _run(self, lab: Lab, file: Path, student: str) -> Any:
-        if "\0" in student:
-            raise InvalidHandIn("the name of the student has a NUL")
+        if "\0" in student or len(student.encode()) > _LONGEST_STUDENT:
+            raise InvalidHandIn(f"the name of the student has a NUL, or more than {_LONGEST_STUDENT} bytes")
         options = [
             "--server",
             self._terms.server or lab.address,
@@ -180,14 +193,14 @@ class Desk:
         except InvalidHandIn as error:
             # The place is this one's, and differs from try to try.
             message = str(error).replace(f"{file.parent}{os.sep}", "")
-            # The program says that it cannot read a file, and that it cannot reach the server, in the same way.
-            if not self._answers(lab):
-                raise Unreachable(message, retry_after=_WAITS[0]) from None
-            raise InvalidHandIn(message) from None
+            if error.details.get("exit_code") == _UNREADABLE:
+                raise InvalidHandIn(message) from None
+            raise Unavailable(message, retry_after=_WAITS[0]) from None
 
-    def _answers(self, lab: Lab) -> bool:
-        with contextlib.suppress(Unreachable):
-            return bool(lab.server.version)
+    def _answers(self) -> bool:
+        """Whether the server answers at all."""
+        with contextlib.suppress(Error):
+            return bool(self._lab.server.version)
         return False
 
     def _repeat(self, grade: Callable[[Lab], Any]) -> Any:
