@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
 
 use self::health::announce;
 use self::ops::Ops;
@@ -217,6 +218,7 @@ async fn serve_on(
         (asked, ()) = async { tokio::join!(stopping, &mut connections) } => asked,
         ((), ()) = async { tokio::join!(host.retire(), host.tend_log()) } => Instant::now(),
         () = host.tend_shared() => Instant::now(),
+        () = follow_reach(&host, &health, ops.as_ref()) => Instant::now(),
         () = watch(tls.as_deref(), &host.metrics) => Instant::now(),
         () = host.tend_keys() => Instant::now(),
     };
@@ -226,6 +228,25 @@ async fn serve_on(
     traces.flush(left.min(LAST_TRACES)).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says that the server is not ready while the store that it shares with others cannot be reached. Never returns.
+async fn follow_reach(host: &Host, health: &HealthReporter, ops: Option<&Ops>) {
+    for is_reached in [false, true].into_iter().cycle() {
+        host.shared_store_is(is_reached).await;
+        if host.shutdown.is_cancelled() {
+            return std::future::pending().await;
+        }
+        let status = if is_reached {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        announce(health, status).await;
+        if let Some(ops) = ops {
+            ops.reached(is_reached).await;
+        }
+    }
 }
 
 /// Follows the certificate's files, and shows when it expires. Never returns.

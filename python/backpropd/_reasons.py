@@ -159,6 +159,14 @@ class Shutdown(Unavailable):
     """The server is stopping."""
 
 
+class Moved(Unavailable):
+    """Another node of the cluster has changed the model: what this node computed was dropped, and a repeat goes on from the last commit."""
+
+
+class StoreUnreachable(Unavailable):
+    """The store that the nodes share cannot be reached. A change may be in it or not: a repeat with the same `request_id` takes effect once."""
+
+
 class Deadline(Error):
     """The caller's deadline passed, or its request arrived too slowly."""
 
@@ -198,6 +206,7 @@ __all__ = [
     "LoginLimit",
     "MalformedMessage",
     "MessageTooLarge",
+    "Moved",
     "NotFound",
     "NotRead",
     "NotStored",
@@ -216,6 +225,7 @@ __all__ = [
     "StepLimit",
     "StepMismatch",
     "Stopped",
+    "StoreUnreachable",
     "TokenExpired",
     "TokenInvalid",
     "TokenMissing",
@@ -264,6 +274,8 @@ REASONS: dict[str, type[Error]] = {
     "NOT_STORED": NotStored,
     "NOT_READ": NotRead,
     "SHUTDOWN": Shutdown,
+    "MOVED": Moved,
+    "STORE_UNREACHABLE": StoreUnreachable,
     "DEADLINE": Deadline,
     "CANCELLED": Cancelled,
     "DATA_LOSS": DataLoss,

@@ -4,7 +4,8 @@
 //! ```text
 //! GET /metrics   OpenMetrics or Prometheus text
 //! GET /livez     200 while the process answers
-//! GET /readyz    200, or 503 with a reason a line: until the data folder is read, and from the shutdown on
+//! GET /readyz    200, or 503 with a reason a line: until the data folder is read, while a shared store cannot be reached,
+//!                and from the shutdown on
 //! grpc.health.v1.Health over HTTP/2 without TLS
 //! ```
 //!
@@ -70,6 +71,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 enum Phase {
     Recovering,
     Serving,
+    /// The store that the nodes of a cluster share cannot be reached.
+    CutOff,
     Stopping,
 }
 
@@ -139,6 +142,17 @@ impl Ops {
         health::announce(&self.state.reporter, tonic_health::ServingStatus::Serving).await;
     }
 
+    /// The store that the nodes of a cluster share can be reached, or not.
+    pub(super) async fn reached(&self, is_reached: bool) {
+        let (phase, status) = if is_reached {
+            (Phase::Serving, tonic_health::ServingStatus::Serving)
+        } else {
+            (Phase::CutOff, tonic_health::ServingStatus::NotServing)
+        };
+        *self.state.phase() = phase;
+        health::announce(&self.state.reporter, status).await;
+    }
+
     /// The server has been asked to stop.
     pub(super) async fn stopping(&self) {
         *self.state.phase() = Phase::Stopping;
@@ -160,6 +174,9 @@ impl State {
         match *self.phase() {
             Phase::Recovering => "recovery: the data folder is being read\n",
             Phase::Serving => "",
+            Phase::CutOff => {
+                "store: the store that the servers of the cluster share cannot be reached\n"
+            }
             Phase::Stopping => "shutdown: the last calls are being finished\n",
         }
     }

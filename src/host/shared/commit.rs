@@ -74,7 +74,7 @@ impl SharedStore {
         let create = self
             .bucket
             .create_model(&session, generation, &id, &content);
-        match create.await {
+        match self.reached(create).await? {
             Create::Created(new) => {
                 note_stored(entry, &content.revision, &mut seen, new, sent);
                 Ok(())
@@ -114,7 +114,8 @@ impl SharedStore {
         let (session, id) = (name.session.0.to_string(), name.model.to_string());
         let sent = Instant::now();
         let commit = self.bucket.commit_model(&session, before, &id, &content);
-        match commit.await {
+        let committed = self.reached(commit).await;
+        match committed.inspect_err(|_| self.note_moved(entry))? {
             Commit::Stored(new) => {
                 note_stored(entry, &content.revision, &mut seen, new, sent);
                 Ok(content.revision)

@@ -11,6 +11,7 @@ mod datasets;
 mod ids;
 mod listing;
 mod models;
+mod reach;
 mod sessions;
 mod upkeep;
 
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 pub use self::copy::SharedCopy;
 use self::copy::{CheckTime, DatasetCopy};
+use self::reach::Reach;
 use crate::config::Config;
 use crate::host::metrics::Metrics;
 use crate::host::models::handle::ModelEntry;
@@ -46,6 +48,7 @@ pub struct SharedStore {
     /// The files of datasets; removed when the server stops.
     folder: TempDir,
     files: AtomicU64,
+    reach: Reach,
     metrics: Arc<Metrics>,
 }
 
@@ -100,6 +103,7 @@ impl SharedStore {
             dataset_turn: tokio::sync::Mutex::default(),
             folder: temporary_folder(&config.store_cache_dir)?,
             files: AtomicU64::new(0),
+            reach: Reach::default(),
             metrics: Arc::clone(metrics),
         }))
     }
@@ -115,6 +119,28 @@ impl SharedStore {
 
     fn datasets(&self) -> MutexGuard<'_, HashMap<DatasetName, Arc<DatasetCopy>>> {
         self.datasets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a request to the store, unless the store cannot be reached: calls that wait for it end, so that their
+    /// callers ask another node.
+    ///
+    /// # Errors
+    /// It cannot be reached; whether the request has taken effect is unknown.
+    async fn within_reach<V>(&self, request: impl Future<Output = V>) -> Result<V, Refused> {
+        tokio::select! {
+            biased;
+            done = request => Ok(done),
+            () = self.reach.until(false) => Err(Refused::Unreachable),
+        }
+    }
+
+    /// [`Self::within_reach`] for a change.
+    ///
+    /// # Errors
+    /// As above.
+    async fn reached<V>(&self, request: impl Future<Output = V>) -> Result<V, NotStored> {
+        let done = self.within_reach(request).await;
+        done.map_err(|_| NotStored::Unknown)
     }
 
     /// Drops this node's copy of a model that another node has changed: the next call reads it anew.

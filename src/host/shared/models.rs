@@ -119,8 +119,8 @@ impl Host {
         let sent = Instant::now();
         let read = shared
             .bucket
-            .read_model(&session, generation, &id, Some(before))
-            .await;
+            .read_model(&session, generation, &id, Some(before));
+        let read = shared.within_reach(read).await?;
         match read.map_err(|error| unreachable(&error))? {
             Read::Unchanged => {
                 entry.shared.checked().note(sent);
@@ -160,10 +160,8 @@ impl Host {
     ) -> Result<(), Refused> {
         let (session, id) = (name.session.0.to_string(), name.model.to_string());
         let sent = Instant::now();
-        let read = shared
-            .bucket
-            .read_model(&session, generation, &id, None)
-            .await;
+        let read = shared.bucket.read_model(&session, generation, &id, None);
+        let read = shared.within_reach(read).await?;
         match read.map_err(|error| unreachable(&error))? {
             Read::Found(object) => self.adopt_model(name, object, sent).await,
             Read::Unchanged | Read::Missing => Ok(()),
@@ -236,11 +234,9 @@ impl SharedStore {
         let generation = self.generation(&name.session).ok_or(NotRead::Failed)?;
         let (session, id) = (name.session.0.to_string(), name.model.to_string());
         let sent = Instant::now();
-        let read = self
-            .bucket
-            .read_model(&session, generation, &id, None)
-            .await;
-        match read {
+        let read = self.bucket.read_model(&session, generation, &id, None);
+        let read = self.within_reach(read).await;
+        match read.map_err(|_| NotRead::Failed)? {
             Ok(Read::Found(object)) => restored(name, object, sent, remembered_requests).await,
             Ok(Read::Unchanged | Read::Missing) => Err(NotRead::Gone),
             Err(error) => {
@@ -257,7 +253,8 @@ impl SharedStore {
     pub async fn delete_model(&self, name: &ModelName) -> Result<(), NotStored> {
         let generation = self.generation(&name.session).ok_or(NotStored::Moved)?;
         let (session, id) = (name.session.0.to_string(), name.model.to_string());
-        let deleted = self.bucket.delete_model(&session, generation, &id).await;
+        let deleted = self.bucket.delete_model(&session, generation, &id);
+        let deleted = self.reached(deleted).await?;
         deleted.map(drop).map_err(|error| unknown(&error))
     }
 }

@@ -54,7 +54,8 @@ impl Host {
         let copy = shared.session(name);
         let before = copy.as_ref().map(|copy| &copy.seen);
         let (id, sent) = (name.0.to_string(), Instant::now());
-        let read = shared.bucket.read_session(&id, before).await;
+        let read = shared.bucket.read_session(&id, before);
+        let read = shared.within_reach(read).await?;
         match read.map_err(|error| unreachable(&error))? {
             Read::Unchanged => {
                 if let Some(copy) = copy {
@@ -150,7 +151,7 @@ impl SharedStore {
         let seen = match self.session(name) {
             None => {
                 let created = self.bucket.create_session(&id, &text, lease(record));
-                match created.await {
+                match self.reached(created).await? {
                     Create::Created(seen) => seen,
                     Create::Taken(_) | Create::Overtaken(_) | Create::NoSession => {
                         return Err(NotStored::Moved);
@@ -162,7 +163,7 @@ impl SharedStore {
                 let committed = self
                     .bucket
                     .commit_session(&id, &copy.seen, &text, lease(record));
-                match committed.await {
+                match self.reached(committed).await? {
                     Commit::Stored(seen) => seen,
                     // Overtaken: durable, and what is on top of it has to be read.
                     Commit::Moved | Commit::Overtaken => return Err(NotStored::Moved),
@@ -182,10 +183,9 @@ impl SharedStore {
         let Some(generation) = self.generation(name) else {
             return Ok(());
         };
-        let deleted = self
-            .bucket
-            .delete_session(&name.0.to_string(), generation)
-            .await;
+        let id = name.0.to_string();
+        let deleted = self.bucket.delete_session(&id, generation);
+        let deleted = self.reached(deleted).await?;
         deleted.map_err(|error| unknown(&error))?;
         self.forget_session(name);
         Ok(())

@@ -16,6 +16,21 @@ use crate::training::SessionName;
 /// Interval between two looks at the leases.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Interval between two looks whether the store is there, while calls use it and while it is not.
+const REACH_EVERY: Duration = Duration::from_secs(1);
+
+/// The same while no call uses it: a request to a store costs money.
+const REACH_AT_REST: Duration = Duration::from_secs(10);
+
+/// The longest time for an answer to such a look.
+const REACH_WITHIN: Duration = Duration::from_secs(1);
+
+/// So many looks in a row have to fail.
+const REACH_FAILURES: usize = 2;
+
+/// What such a look reads: no session has this name, since names of sessions are lower-case.
+const NOTHING: &str = "REACH";
+
 /// A lease is renewed in the store after this part of the session's time to live.
 const PARTS_OF_TTL: u32 = 8;
 
@@ -28,7 +43,15 @@ impl Host {
         let Some(shared) = &self.persistence.shared else {
             return std::future::pending().await;
         };
-        tokio::join!(self.tend_leases(shared), sweep(shared));
+        tokio::join!(self.tend_leases(shared), sweep(shared), shared.tend_reach());
+    }
+
+    /// Resolves when the shared store can be reached (true), or cannot (false). Never resolves on a node that shares none.
+    pub async fn shared_store_is(&self, is_there: bool) {
+        match &self.persistence.shared {
+            Some(shared) => shared.reach.until(is_there).await,
+            None => std::future::pending().await,
+        }
     }
 
     async fn tend_leases(&self, shared: &SharedStore) {
@@ -83,6 +106,37 @@ impl Host {
 }
 
 impl SharedStore {
+    /// Looks now and then whether the store is there. Never returns.
+    async fn tend_reach(&self) {
+        let (mut failures, mut every) = (0, REACH_EVERY);
+        let mut requests = 0;
+        loop {
+            tokio::time::sleep(every).await;
+            let look = self.bucket.read_session(NOTHING, None);
+            let answer = tokio::time::timeout(REACH_WITHIN, look).await;
+            let is_reached = matches!(answer, Ok(Ok(_)));
+            failures = if is_reached { 0 } else { failures + 1 };
+            let was = self.reach.is_there();
+            if was && failures >= REACH_FAILURES {
+                tracing::error!(
+                    "the shared store cannot be reached: this node is not ready until it can"
+                );
+                self.reach.note(false);
+            } else if !was && is_reached {
+                tracing::info!("the shared store can be reached again");
+                self.reach.note(true);
+            }
+            let before = std::mem::replace(&mut requests, self.metrics.store_requests.count());
+            // The look itself is one.
+            let is_at_rest = is_reached && requests <= before + 1;
+            every = if is_at_rest {
+                REACH_AT_REST
+            } else {
+                REACH_EVERY
+            };
+        }
+    }
+
     /// The sessions whose lease is to be renewed: used since it was renewed last, which is an eighth of the time to live
     /// ago. `age` says how long a session has been without a call.
     fn due(&self, age: impl Fn(&SessionName) -> Option<Duration>) -> Vec<SessionName> {
