@@ -1,6 +1,6 @@
 """Checks that Envoy looks for the session in every request that can name one.
 
-    python3 deploy/check_extractions.py deploy/envoy/cluster.yaml deploy/envoy/descriptors.binpb
+python3 deploy/check_extractions.py deploy/envoy/cluster.yaml deploy/envoy/descriptors.binpb
 """
 
 import re

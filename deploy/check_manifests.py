@@ -1,6 +1,6 @@
 """Checks that the program takes the settings that manifests give it, and that Envoy has the file that was tested.
 
-    python3 deploy/check_manifests.py MANIFESTS PROGRAM
+python3 deploy/check_manifests.py MANIFESTS PROGRAM
 """
 
 import os

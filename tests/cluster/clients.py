@@ -58,7 +58,9 @@ def operation(model, number):
     request_id = f"{number}-{dice.getrandbits(64):x}"
     rows, units = (64, [64, 128, 10]) if is_large(model) else (8, [4, 3, 1])
     if dice.random() < 0.1:
-        layers = [pb.LayerParameters(weights=tensor(rng, after, before)) for before, after in zip(units, units[1:], strict=False)]
+        layers = [
+            pb.LayerParameters(weights=tensor(rng, after, before)) for before, after in zip(units, units[1:], strict=False)
+        ]
         return "SetParameters", pb.SetParametersRequest(model=model, parameters=layers, request_id=request_id), 0
     steps = dice.randint(200, 600) if is_large(model) else dice.randint(1, 5)
     request = pb.TrainBatchRequest(model=model, steps=steps, request_id=request_id)
@@ -104,7 +106,8 @@ class Client(threading.Thread):
                 if error.retry_after is None and error.reason not in ("", "DEADLINE"):
                     raise
                 self.given_up += 1
-                self.note({"client": self.client, "kind": "given up", "at": time.monotonic(), "error": str(error), "reason": error.reason})
+                line = {"client": self.client, "kind": "given up", "at": time.monotonic()}
+                self.note({**line, "error": str(error), "reason": error.reason})
                 time.sleep(0.2)
 
     def send(self, name, request, is_repeatable=True):
@@ -114,7 +117,9 @@ class Client(threading.Thread):
         session = model.split("/")[1]
         made = pb.CreateSessionRequest(session_id=session, request_id="made")
         self.insist(lambda: self.send("CreateSession", made))
-        created = pb.CreateModelRequest(session=f"sessions/{session}", model_id="m", spec=spec(model), seed=7, request_id="made")
+        created = pb.CreateModelRequest(
+            session=f"sessions/{session}", model_id="m", spec=spec(model), seed=7, request_id="made"
+        )
         self.insist(lambda: self.send("CreateModel", created))
 
     def operate(self, model, number):
@@ -125,7 +130,15 @@ class Client(threading.Thread):
         else:
             reply = self.insist(lambda: self.send(kind, request))
         ended = time.monotonic()
-        line = {"client": self.client, "kind": kind, "model": model, "number": number, "steps": steps, "begun": begun, "ended": ended}
+        line = {
+            "client": self.client,
+            "kind": kind,
+            "model": model,
+            "number": number,
+            "steps": steps,
+            "begun": begun,
+            "ended": ended,
+        }
         self.note({**line, "step": reply.step, "digest": reply.weights_digest, "given_up": self.given_up})
         self.acknowledged[model] = (reply.step, ended)
 
@@ -211,7 +224,7 @@ def replay(url, journal):
             reply = train(one.caller, request) if kind == "TrainBatch" else one.send(kind, request)
             done.append(1)
             if (reply.step, reply.weights_digest) != (line["step"], line["digest"]):
-                faults.append(f"{model}, operation {line['number']}: a lone server is at {reply.step} {reply.weights_digest}, not {line}")
+                faults.append(f"{model}: a lone server is at {reply.step} {reply.weights_digest}, and the cluster: {line}")
                 return
 
     threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in range(CLIENTS)]

@@ -2,8 +2,8 @@
 
     cluster.py PROGRAM BUCKET ENVOY [--faults N] [--stop SECONDS] [--seed N] [--keep FOLDER]
 
-run.sh calls it. BUCKET is the S3 server of crates/s3. After the faults everything is healed, and then it holds: each acknowledged step is there, none was taken twice, what was deleted is gone,
-and the weights are those of a lone server that took the same steps.
+run.sh calls it. BUCKET is the S3 server of crates/s3. After the faults everything is healed, and then it holds: each acknowledged
+step is there, none was taken twice, what was deleted is gone, and the weights are those of a lone server that took the same steps.
 """
 
 import argparse
@@ -109,7 +109,15 @@ class Cluster:
         subprocess.run(names, check=True, stdout=subprocess.DEVNULL)
         for kind in ("crt", "key"):
             (files / f"tls/server.{kind}").rename(files / f"tls/tls.{kind}")
-        command = [self.options.envoy, "--config-path", files / "cluster.yaml", "--base-id", os.getpid(), "--log-level", "warning"]
+        command = [
+            self.options.envoy,
+            "--config-path",
+            files / "cluster.yaml",
+            "--base-id",
+            os.getpid(),
+            "--log-level",
+            "warning",
+        ]
         self.spawn("envoy", ENVOY, [*command, "--concurrency", "1"])
 
     def clients(self):
@@ -250,12 +258,12 @@ def tell(faults, operations, reads, lines):
                 near = [line["ended"] - line["begun"] for line in mine if line["begun"] < ended + 1 and line["ended"] > begun]
                 waits.append(max(near, default=0.0))
         if waits:
-            median, most = percentile(waits, 0.5), max(waits)
-            print(f"     {kind}: the longest call of a client {median:.2f} s (p50), {percentile(waits, 0.99):.2f} s (p99), {most:.2f} s")
+            print(f"     {kind}: the longest call of a client {percentile(waits, 0.5):.2f} s (p50), {max(waits):.2f} s (most)")
     calm = [line["ended"] - line["begun"] for line in operations]
     given_up = sum(line["kind"] == "given up" for line in lines)
     stale = sum(line["step"] < line["acknowledged"] for line in reads)
-    print(f"     {len(operations)} operations, p50 {percentile(calm, 0.5) * 1e3:.0f} ms, p99 {percentile(calm, 0.99):.2f} s; {given_up} given up")
+    median, late = percentile(calm, 0.5) * 1e3, percentile(calm, 0.99)
+    print(f"     {len(operations)} operations, p50 {median:.0f} ms, p99 {late:.2f} s; {given_up} given up")
     print(f"     {len(reads)} reads, of which {stale} lagged")
 
 

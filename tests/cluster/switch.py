@@ -11,6 +11,7 @@ on standard input, each answered by a line:
     quit                      as the end of standard input
 """
 
+import contextlib
 import ctypes
 import fcntl
 import heapq
@@ -119,10 +120,8 @@ class Switch:
 
     def send(self, to, frame):
         # A full queue or a device that is down drops frames, as a wire does.
-        try:
+        with contextlib.suppress(OSError):
             os.write(self.ports[to], frame)
-        except OSError:
-            pass
 
 
 def main():
