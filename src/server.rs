@@ -155,7 +155,7 @@ impl Server {
     /// It cannot be reached or used, or it ignores a condition of a write.
     pub async fn probe(self) -> Result<Self, ServeError> {
         if let Some(shared) = &self.host.persistence.shared {
-            let _ = shared;
+            shared.probe().await.map_err(HostError::from)?;
         }
         Ok(self)
     }

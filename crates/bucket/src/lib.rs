@@ -8,9 +8,11 @@
 //! - `protocol`: commit, create and delete of one object, over the trait `objects::Objects`.
 //! - `envelope`, `keys`: the formats and the names of objects.
 //! - `stores`, `explain`: the trait over the crate `object_store`, and its faults in words.
-//! - `open`: from a URL to a bucket.
+//! - `open`, `cloud`, `connector`: from a URL to a bucket. `probe`: what a store has to show at the start.
 
 mod bucket;
+mod cloud;
+mod connector;
 mod datasets;
 mod envelope;
 mod explain;
@@ -19,12 +21,14 @@ mod keys;
 mod objects;
 mod open;
 mod outcome;
+mod probe;
 mod protocol;
 mod stores;
 mod sweep;
 mod watch;
 
 pub use bucket::{Bucket, Options};
+pub use bytes::Bytes;
 pub use envelope::{Lease, MARK_ENTRY};
 pub use ids::{COMMITS_KEPT, CommitId, Generation, Mark};
 pub use objects::{Fault, FaultKind, Version};

@@ -9,8 +9,10 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use crate::bucket::{Bucket, Options};
+use crate::cloud::{self, Address};
 use crate::ids::system_random;
-use crate::objects::Objects;
+use crate::objects::{Fault, Objects};
+use crate::probe::probe;
 use crate::protocol::{Policy, Protocol};
 use crate::stores::Stores;
 
@@ -25,31 +27,62 @@ pub enum OpenError {
         /// What was given.
         url: String,
     },
+    /// The settings of the environment do not suffice.
+    #[error(
+        "the settings for {cloud} are incomplete or invalid: {reason}. It is configured by {variables}"
+    )]
+    Settings {
+        /// The cloud.
+        cloud: &'static str,
+        /// What is missing or invalid.
+        reason: String,
+        /// The variables that configure it.
+        variables: &'static str,
+    },
+    /// The store does not do what the probe asks for.
+    #[error("{store} does not answer as it should: {fault}")]
+    Unavailable {
+        /// The URL.
+        store: String,
+        /// What it answers.
+        fault: Fault,
+    },
+    /// The store ignores a condition, and would lose commits.
+    #[error(
+        "{store} cannot hold sessions: {what}. Use a store with conditional writes, or a newer version of this one"
+    )]
+    Unconditional {
+        /// The URL.
+        store: String,
+        /// What it did.
+        what: &'static str,
+    },
 }
 
 /// Stores in memory that have a name, for tests of several nodes in one process.
 static NAMED: Mutex<Option<HashMap<String, Arc<InMemory>>>> = Mutex::new(None);
 
 impl Bucket {
-    /// Opens a bucket by its URL, with the credentials of the environment.
+    /// Opens a bucket by its URL, with the credentials of the environment. No request is made.
     ///
     /// `memory:` is a store of its own, in memory; `memory:name` is the same one throughout the process.
     pub fn open(url: &str, options: Options) -> Result<Self, OpenError> {
-        let Some(name) = url.strip_prefix("memory:") else {
-            return Err(OpenError::Url {
-                url: url.to_owned(),
-            });
+        let stores = match url.strip_prefix("memory:") {
+            Some(name) => in_memory(name),
+            None => {
+                let address = Address::parse(url).ok_or_else(|| OpenError::Url {
+                    url: url.to_owned(),
+                })?;
+                cloud::connect(&address, &options)?
+            }
         };
-        let store: Arc<dyn ObjectStore> = match name {
-            "" => Arc::new(InMemory::new()),
-            name => named(name),
-        };
-        let objects = Arc::new(Stores {
-            reads: Arc::clone(&store),
-            writes: store,
-            prefix: Path::default(),
-        });
-        Ok(Self::over(objects, url.to_owned(), options))
+        Ok(Self::over(Arc::new(stores), url.to_owned(), options))
+    }
+
+    /// Writes an object four times, to see whether the store keeps the conditions on which everything rests: a creation,
+    /// a second one that must fail, an update, and an update of the older version, which must fail.
+    pub async fn probe(&self) -> Result<(), OpenError> {
+        probe(self.protocol(), self.describe()).await
     }
 
     fn over(objects: Arc<dyn Objects>, description: String, options: Options) -> Self {
@@ -61,6 +94,18 @@ impl Bucket {
             policy: Policy::SAFE,
         };
         Self::new(protocol, description)
+    }
+}
+
+fn in_memory(name: &str) -> Stores {
+    let store: Arc<dyn ObjectStore> = match name {
+        "" => Arc::new(InMemory::new()),
+        name => named(name),
+    };
+    Stores {
+        reads: Arc::clone(&store),
+        writes: store,
+        prefix: Path::default(),
     }
 }
 

@@ -99,10 +99,11 @@ impl Bucket {
             }) => {
                 let allowed = ttl.saturating_add(ttl / 4);
                 if now.saturating_sub(leased) > allowed {
+                    // What it leaves is removed by a later sweep.
                     swept.expired += usize::from(self.expire(session, generation, now).await?);
-                } else {
-                    swept.sessions += 1;
+                    return Ok(swept);
                 }
+                swept.sessions += 1;
                 swept.removed += self.sweep_contents(session, &objects, now, true).await?;
             }
             Some(Known::Tombstone { at, .. }) => {

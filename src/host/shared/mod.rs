@@ -113,6 +113,14 @@ impl SharedStore {
         &self.bucket
     }
 
+    /// Whether the store can be reached, and keeps the conditions of writes.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub async fn probe(&self) -> Result<(), SharedStoreError> {
+        Ok(self.bucket.probe().await?)
+    }
+
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionName, Arc<SessionCopy>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
