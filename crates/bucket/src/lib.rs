@@ -23,6 +23,8 @@ mod open;
 mod outcome;
 mod probe;
 mod protocol;
+#[cfg(test)]
+mod simulation;
 mod stores;
 mod sweep;
 mod watch;
