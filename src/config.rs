@@ -136,6 +136,8 @@ settings! {
     tls_client_role: String = "student".to_owned(), OneOf(&["student", "grader", "instructor", "admin"]);
 
     "Browsers and curl":
+    /// Serve the page for browsers at /; without it, / says what this server is and how to call it, as /about always does.
+    web: bool = true, ..;
     /// Host names besides localhost and addresses under which browsers and curl may call this server, and whose pages may call it: names with or without a port, separated by commas, such as lab.uni.edu or localhost:3000.
     hosts: String = String::new(), HostNames;
 

@@ -70,6 +70,8 @@ type Reply = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infallible>
 pub struct Gateway<S> {
     inner: S,
     hosts: Arc<Hosts>,
+    /// Whether `/` is the page for browsers.
+    has_web: bool,
     /// Of the URLs of this server.
     scheme: &'static str,
     turns: Turns,
@@ -83,6 +85,7 @@ impl<S> Gateway<S> {
         Self {
             inner,
             hosts: Arc::new(Hosts::new(config)),
+            has_web: config.web,
             scheme: if config.has_tls() || config.tls_terminated {
                 "https"
             } else {
@@ -191,7 +194,7 @@ impl<S> Gateway<S> {
             Box::new(self.not_ours(request, &refused, answer))
         })?;
         let path = request.uri().path();
-        if let Some(page) = pages::find(path) {
+        if let Some(page) = pages::find(path, self.has_web) {
             let server = format!("{}://{authority}", self.scheme);
             return Err(Box::new(pages::answer_to(page, request, &server)));
         }

@@ -1,4 +1,7 @@
-//! The pages that say what this server is. They are compiled in, need no script, and load nothing from elsewhere.
+//! The page for browsers, and the pages that say what this server is. They are compiled in, and load nothing from elsewhere;
+//! all but the first need no script.
+
+mod web;
 
 use std::io::{Read as _, Write as _};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -18,12 +21,12 @@ use super::errors;
 use crate::status::{Reason, Refusal};
 use crate::transport::bodies::ReplyBody;
 
-const INDEX: &str = include_str!("pages/index.html");
+const ABOUT: &str = include_str!("pages/about.html");
 const STYLE: &str = include_str!("pages/style.css");
 /// The API reference, from `docs/api.md`: `UPDATE=1 cargo test --test readme api` writes it.
 const API: &[u8] = include_bytes!("pages/api.html.gz");
 
-/// What stands in the index for the address of this server, and for its version.
+/// What stands in that page for the address of this server, and for its version.
 const SERVER: &str = "{{server}}";
 const VERSION: &str = "{{version}}";
 
@@ -86,21 +89,45 @@ impl Reference {
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    Index,
+    /// A file of the page for browsers.
+    Web(&'static web::File),
+    /// What this server is, and how to call it without a browser.
+    About,
     Api,
     Style,
     /// A picture that browsers ask for and this server has not.
     Icon,
 }
 
-/// The page at `path`.
-pub fn find(path: &str) -> Option<Page> {
+/// The page at `path`; `has_web` is the setting `web`.
+pub fn find(path: &str, has_web: bool) -> Option<Page> {
     match path {
-        "/" => Some(Page::Index),
+        "/about" => Some(Page::About),
+        "/" if !has_web => Some(Page::About),
         "/api" => Some(Page::Api),
         "/style.css" => Some(Page::Style),
         "/favicon.ico" => Some(Page::Icon),
+        _ if has_web => web::find(path).map(Page::Web),
         _ => None,
+    }
+}
+
+impl Page {
+    /// Whether a client that takes gzip gets gzip.
+    fn is_packed(self) -> bool {
+        match self {
+            Self::Web(file) => file.is_packed,
+            Self::Api => true,
+            Self::About | Self::Style | Self::Icon => false,
+        }
+    }
+
+    /// How long a client may use its copy without asking.
+    fn caching(self) -> &'static str {
+        match self {
+            Self::Web(file) if file.is_immutable() => "public, max-age=31536000, immutable",
+            Self::Web(_) | Self::About | Self::Api | Self::Style | Self::Icon => "no-cache",
+        }
     }
 }
 
@@ -111,7 +138,8 @@ pub fn answer_to<B>(page: Page, request: &Request<B>, server: &str) -> Response<
     }
     let accepts_gzip = accepts_gzip(request.headers());
     let (content_type, body) = match page {
-        Page::Index => ("text/html; charset=utf-8", index(server)),
+        Page::Web(file) => (file.content_type, file.body(accepts_gzip)),
+        Page::About => ("text/html; charset=utf-8", about(server)),
         Page::Api if accepts_gzip => ("text/html; charset=utf-8", Reference::of(server).packed),
         Page::Api => ("text/html; charset=utf-8", Reference::of(server).plain),
         Page::Style => (
@@ -143,7 +171,7 @@ pub fn answer_to<B>(page: Page, request: &Request<B>, server: &str) -> Response<
     if !is_known {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    if page == Page::Api {
+    if page.is_packed() {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         if accepts_gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -153,7 +181,7 @@ pub fn answer_to<B>(page: Page, request: &Request<B>, server: &str) -> Response<
         headers.insert(ETAG, tag);
     }
     for (name, value) in [
-        (CACHE_CONTROL, "no-cache"),
+        (CACHE_CONTROL, page.caching()),
         (CONTENT_SECURITY_POLICY, POLICY),
         (REFERRER_POLICY, "no-referrer"),
         (
@@ -182,10 +210,10 @@ fn not_read(path: &str) -> Response<ReplyBody> {
     response
 }
 
-/// The first page, with lines that call the server by the name that the reader used.
-fn index(server: &str) -> Bytes {
+/// What this server is, with lines that call it by the name that the reader used.
+fn about(server: &str) -> Bytes {
     // A host has letters, digits and `-_.:[]` only: none that HTML or a shell would interpret.
-    let page = INDEX.replace(SERVER, server);
+    let page = ABOUT.replace(SERVER, server);
     Bytes::from(page.replace(VERSION, env!("CARGO_PKG_VERSION")))
 }
 

@@ -210,6 +210,34 @@ async fn the_handshake_chooses_the_protocol() {
 }
 
 #[tokio::test]
+async fn the_page_is_for_everybody_over_tls_and_its_calls_need_a_token() {
+    let authority = Authority::new();
+    let secrets = authority.path("secrets");
+    std::fs::write(&secrets, "a secret of at least thirty-two bytes\n").expect("written");
+    let server = authority
+        .server(|config| config.auth_secret_file = secrets.display().to_string())
+        .await;
+    let ask = async |request: &str| {
+        let (mut stream, _) = authority.shake(&server, &[b"http/1.1"]).await;
+        let request = request.as_bytes();
+        stream.write_all(request).await.expect("it is taken");
+        let mut reply = String::new();
+        // The end of TLS is not told by every server before that of TCP.
+        let _ = stream.read_to_string(&mut reply).await;
+        reply
+    };
+    let head = "host: localhost\r\nconnection: close\r\n";
+    let page = ask(&format!("GET / HTTP/1.1\r\n{head}\r\n")).await;
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    assert!(page.contains("<script type=\"module\""), "{page}");
+    let call = ask(&format!(
+        "POST /backprop.v1.ServerService/GetServerInfo HTTP/1.1\r\n{head}content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
+    ))
+    .await;
+    assert!(call.starts_with("HTTP/1.1 401 "), "{call}");
+}
+
+#[tokio::test]
 async fn a_certificate_is_replaced_under_load_without_a_failed_call_and_a_bad_one_is_kept_out() {
     let authority = Authority::new();
     let server = authority.server(|_| ()).await;

@@ -236,7 +236,7 @@ async fn unknown_paths_and_methods_say_what_there_is() {
             "/backprop.v1.TrainingService/Gradients",
         ),
         ("POST", "/nothing/like/it", 404, "/api"),
-        ("GET", "/index.html", 404, "/api"),
+        ("GET", "/index.htm", 404, "/api"),
         ("GET", GRADIENTS, 405, "POST"),
         ("PUT", GRADIENTS, 405, "POST"),
         ("DELETE", GRADIENTS, 405, "POST"),
