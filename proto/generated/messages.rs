@@ -4388,6 +4388,11 @@ pub struct GradeFormulasRequest {
     /// Name of the student, for the report and its receipt; at most 256 bytes; default empty.
     #[prost(string, tag = "4")]
     pub student: ::prost::alloc::string::String,
+    /// Only say how the answers were read, such as while a student types: the report has the answered
+    /// questions alone, with `understood_latex`, `understood_plain` and `advice`; of an INVALID answer also the verdict, the
+    /// message and the span. It has no points and no receipt, and nothing is counted.
+    #[prost(bool, tag = "5")]
+    pub preview: bool,
 }
 impl ::prost::Name for GradeFormulasRequest {
     const NAME: &'static str = "GradeFormulasRequest";
@@ -4727,6 +4732,118 @@ impl ::prost::Name for GradeGradientsResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/backprop.v1.GradeGradientsResponse".into()
+    }
+}
+/// Requests the statistics of an assignment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetGradingStatisticsRequest {
+    /// Id of the assignment.
+    #[prost(string, tag = "1")]
+    pub assignment: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetGradingStatisticsRequest {
+    const NAME: &'static str = "GetGradingStatisticsRequest";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.GetGradingStatisticsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.GetGradingStatisticsRequest".into()
+    }
+}
+/// How often a mistake was made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MistakeCount {
+    /// The mistake.
+    #[prost(enumeration = "Mistake", tag = "1")]
+    pub mistake: i32,
+    /// Number of answers with it.
+    #[prost(int64, tag = "2")]
+    pub answers: i64,
+}
+impl ::prost::Name for MistakeCount {
+    const NAME: &'static str = "MistakeCount";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.MistakeCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.MistakeCount".into()
+    }
+}
+/// The graded answers to one question, or to several.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AnswerCounts {
+    /// Number of CORRECT answers.
+    #[prost(int64, tag = "1")]
+    pub correct: i64,
+    /// Number of PARTIAL answers.
+    #[prost(int64, tag = "2")]
+    pub partial: i64,
+    /// Number of INCORRECT answers.
+    #[prost(int64, tag = "3")]
+    pub incorrect: i64,
+    /// Number of INVALID answers.
+    #[prost(int64, tag = "4")]
+    pub invalid: i64,
+    /// The mistakes that were made, the most frequent first. An answer has at most one.
+    #[prost(message, repeated, tag = "5")]
+    pub mistakes: ::prost::alloc::vec::Vec<MistakeCount>,
+}
+impl ::prost::Name for AnswerCounts {
+    const NAME: &'static str = "AnswerCounts";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.AnswerCounts".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.AnswerCounts".into()
+    }
+}
+/// The graded answers to one question.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuestionStatistics {
+    /// Id of the question.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The answers.
+    #[prost(message, optional, tag = "2")]
+    pub counts: ::core::option::Option<AnswerCounts>,
+}
+impl ::prost::Name for QuestionStatistics {
+    const NAME: &'static str = "QuestionStatistics";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.QuestionStatistics".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.QuestionStatistics".into()
+    }
+}
+/// The graded answers to an assignment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetGradingStatisticsResponse {
+    /// Id of the assignment.
+    #[prost(string, tag = "1")]
+    pub assignment: ::prost::alloc::string::String,
+    /// The answers to all questions together.
+    #[prost(message, optional, tag = "2")]
+    pub total: ::core::option::Option<AnswerCounts>,
+    /// Every question, in the assignment's order.
+    #[prost(message, repeated, tag = "3")]
+    pub questions: ::prost::alloc::vec::Vec<QuestionStatistics>,
+    /// Since when answers are counted: the start of the server.
+    #[prost(message, optional, tag = "4")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for GetGradingStatisticsResponse {
+    const NAME: &'static str = "GetGradingStatisticsResponse";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.GetGradingStatisticsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.GetGradingStatisticsResponse".into()
     }
 }
 /// Level of detail of a report.
@@ -5241,6 +5358,35 @@ pub mod grading_service_client {
                 .insert(GrpcMethod::new("backprop.v1.GradingService", "GradeGradients"));
             self.inner.unary(req, path, codec).await
         }
+        /// Counts the verdicts and the mistakes of each question of an assignment since the server started: what a class gets
+        /// wrong now. It counts answers and names no person. Where callers have an identity, it is for instructors and admins.
+        /// grpcurl -plaintext -d '{"assignment": "hw-backprop"}' 127.0.0.1:50051 backprop.v1.GradingService/GetGradingStatistics
+        pub async fn get_grading_statistics(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetGradingStatisticsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetGradingStatisticsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/backprop.v1.GradingService/GetGradingStatistics",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("backprop.v1.GradingService", "GetGradingStatistics"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Requests a description of the server.
@@ -5316,6 +5462,9 @@ pub struct GetServerInfoResponse {
     /// has used.
     #[prost(string, tag = "8")]
     pub store: ::prost::alloc::string::String,
+    /// Who calls; absent if callers have no identity.
+    #[prost(message, optional, tag = "9")]
+    pub caller: ::core::option::Option<CallerInfo>,
 }
 impl ::prost::Name for GetServerInfoResponse {
     const NAME: &'static str = "GetServerInfoResponse";
@@ -5325,6 +5474,29 @@ impl ::prost::Name for GetServerInfoResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/backprop.v1.GetServerInfoResponse".into()
+    }
+}
+/// The caller, and what it may do.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallerInfo {
+    /// The person, the `sub` of the token.
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+    /// The role: "student", "grader", "instructor" or "admin".
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+    /// The methods that the role may call, such as "backprop.v1.TrainingService/Gradients".
+    #[prost(string, repeated, tag = "3")]
+    pub methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for CallerInfo {
+    const NAME: &'static str = "CallerInfo";
+    const PACKAGE: &'static str = "backprop.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "backprop.v1.CallerInfo".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/backprop.v1.CallerInfo".into()
     }
 }
 /// Generated client implementations.

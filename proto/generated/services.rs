@@ -1789,6 +1789,16 @@ pub mod grading_service_server {
             tonic::Response<::backpropd_client::pb::GradeGradientsResponse>,
             tonic::Status,
         >;
+        /// Counts the verdicts and the mistakes of each question of an assignment since the server started: what a class gets
+        /// wrong now. It counts answers and names no person. Where callers have an identity, it is for instructors and admins.
+        /// grpcurl -plaintext -d '{"assignment": "hw-backprop"}' 127.0.0.1:50051 backprop.v1.GradingService/GetGradingStatistics
+        async fn get_grading_statistics(
+            &self,
+            request: tonic::Request<::backpropd_client::pb::GetGradingStatisticsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::backpropd_client::pb::GetGradingStatisticsResponse>,
+            tonic::Status,
+        >;
     }
     /// Grades backpropagation work against assignments that the server knows.
     ///
@@ -2048,6 +2058,58 @@ pub mod grading_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GradeGradientsSvc(inner);
+                        let codec = crate::rpc::CountingCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/backprop.v1.GradingService/GetGradingStatistics" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetGradingStatisticsSvc<T: GradingService>(pub Arc<T>);
+                    impl<
+                        T: GradingService,
+                    > tonic::server::UnaryService<
+                        ::backpropd_client::pb::GetGradingStatisticsRequest,
+                    > for GetGradingStatisticsSvc<T> {
+                        type Response = ::backpropd_client::pb::GetGradingStatisticsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::backpropd_client::pb::GetGradingStatisticsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GradingService>::get_grading_statistics(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetGradingStatisticsSvc(inner);
                         let codec = crate::rpc::CountingCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

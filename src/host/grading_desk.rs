@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::assignments::{AssignmentsError, load_graders};
+use super::grading_counts::GradingCounts;
 use super::secrets::read_secrets;
 use super::veil::{InlineTries, Veil};
 use crate::config::Config;
@@ -33,6 +34,8 @@ pub struct GradingDesk {
     pub veil: Veil,
     /// Counts comparisons with inline networks, which belong to no session.
     pub inline_tries: InlineTries,
+    /// The verdicts and mistakes of each question.
+    pub counts: GradingCounts,
 }
 
 impl GradingDesk {
@@ -51,6 +54,7 @@ impl GradingDesk {
             most: Reveal::from_word(&config.reveal_limit).unwrap_or(Reveal::Hints),
             veil: Veil::new(first, config.compare_only),
             inline_tries: InlineTries::default(),
+            counts: GradingCounts::default(),
         })
     }
 }
@@ -66,6 +70,7 @@ impl GradingDesk {
             most: Reveal::Hints,
             veil: Veil::new(b"test", false),
             inline_tries: InlineTries::default(),
+            counts: GradingCounts::default(),
         }
     }
 }

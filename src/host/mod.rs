@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod disk_thread;
 pub mod durability;
 pub mod evaluate;
+pub mod grading_counts;
 pub mod grading_desk;
 pub mod identity;
 pub mod limits;

@@ -29,6 +29,8 @@ const READ: [Option<Reach>; 4] = [OWN, NO, ANY, ANY];
 const CHANGE: [Option<Reach>; 4] = [OWN, NO, OWN, OWN];
 /// Ends something, which an admin may do for others.
 const END: [Option<Reach>; 4] = [OWN, NO, OWN, ANY];
+/// Sees what a class does.
+const TEACH: [Option<Reach>; 4] = [NO, NO, ANY, ANY];
 /// Compares with what is kept from students.
 const GRADE: [Option<Reach>; 4] = [OWN, ANY, ANY, ANY];
 
@@ -72,6 +74,7 @@ rights! {
         "GetAssignment" ALL,
         "GradeFormulas" ALL,
         "GradeGradients" GRADE,
+        "GetGradingStatistics" TEACH,
     }
     "TrainingService" {
         "CreateModel" CHANGE,
@@ -154,6 +157,12 @@ pub fn check(caller: &Caller, path: &str) -> Result<(), Status> {
             Err(not_allowed(identity, method.to_owned(), may).into())
         }
     }
+}
+
+/// The methods that a role may call, in the order of the table.
+pub fn methods_of(role: Role) -> impl Iterator<Item = &'static str> {
+    let rows = TABLE.iter().filter(move |row| row.of(role).is_some());
+    rows.map(|row| row.method)
 }
 
 /// Checks that the caller may ask for this. Without identities everybody may, as far as the settings allow.

@@ -33,13 +33,14 @@ const LARGEST_HEALTH_CHECK: usize = 1 << 10;
 const LONGEST_METHOD: usize = 120;
 
 /// Methods that only read.
-const READS: [&str; 18] = [
+const READS: [&str; 19] = [
     "/Gradients",
     "/Evaluate",
     "/Explain",
     "/Predict",
     "/GetAssignment",
     "/GetDataset",
+    "/GetGradingStatistics",
     "/GetModel",
     "/GetParameters",
     "/GetRun",

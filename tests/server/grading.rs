@@ -608,3 +608,95 @@ fn evaluate(model: &pb::Model) -> pb::EvaluateRequest {
         ..Default::default()
     }
 }
+
+#[tokio::test]
+async fn a_preview_says_how_answers_were_read_and_not_what_is_thought_of_them() {
+    let server = Server::start().await;
+    let mut client = gradings(&server).await;
+    let answers = [
+        ("1.1", r"\delta h^2_{1,1}"),
+        ("1.11", r"\delta W^{3\top} h^1"),
+        ("1.3", r"\delta \frac{h^2"),
+    ];
+    let asked = pb::GradeFormulasRequest {
+        preview: true,
+        student: "ada".to_owned(),
+        ..request(&answers, pb::Reveal::Hints)
+    };
+    let reply = client.grade_formulas(asked).await.unwrap().into_inner();
+    let report = reply.report.unwrap();
+    assert_eq!(report.questions.len(), answers.len());
+    assert_eq!((report.score, report.max_score), (0.0, 0.0));
+    assert_eq!((report.receipt.as_str(), report.student.as_str()), ("", ""));
+    for (id, is_readable) in [("1.1", true), ("1.11", true), ("1.3", false)] {
+        let read = question(&report, id);
+        assert_eq!(read.understood_latex.is_empty(), !is_readable, "{read:?}");
+        let verdict = if is_readable {
+            pb::Verdict::Unspecified
+        } else {
+            pb::Verdict::Invalid
+        };
+        assert_eq!(read.verdict(), verdict, "{read:?}");
+        assert_eq!(read.message.is_empty(), is_readable, "{read:?}");
+        assert_eq!(read.span_start.is_none(), is_readable, "{read:?}");
+        assert_eq!(read.mistake(), pb::Mistake::Unspecified, "{read:?}");
+        assert!(read.hints.is_empty() && read.grid.is_none() && read.note.is_empty());
+        assert_eq!((read.points, read.max_points), (0.0, 0.0));
+    }
+    let counted = statistics(&mut client, "hw-backprop").await;
+    assert_eq!(counted.total, Some(pb::AnswerCounts::default()));
+}
+
+async fn statistics(client: &mut Gradings, id: &str) -> pb::GetGradingStatisticsResponse {
+    let assignment = id.to_owned();
+    let asked = pb::GetGradingStatisticsRequest { assignment };
+    let reply = client.get_grading_statistics(asked).await;
+    reply.expect("statistics").into_inner()
+}
+
+#[tokio::test]
+async fn a_class_is_counted_by_question_whatever_students_may_see() {
+    let server = Server::start().await;
+    let mut client = gradings(&server).await;
+    let before = statistics(&mut client, "hw-backprop").await;
+    assert_eq!(before.total, Some(pb::AnswerCounts::default()));
+    let since = before.since.expect("a time");
+    assert!(since.seconds > 1_600_000_000, "{since:?}");
+    let missing_mask = ("1.11", r"\delta W^{3\top} h^1");
+    for answers in [
+        &[("1.1", r"\delta h^2_{1,1}"), missing_mask][..],
+        &[missing_mask, ("1.3", r"\delta \frac{h^2")],
+        &[("9.9", "1")],
+    ] {
+        let asked = request(answers, pb::Reveal::Verdict);
+        client.grade_formulas(asked).await.expect("graded");
+    }
+    let after = statistics(&mut client, "hw-backprop").await;
+    assert_eq!(after.questions.len(), before.questions.len());
+    let of = |id: &str| {
+        let found = after.questions.iter().find(|question| question.id == id);
+        let counts = found.and_then(|question| question.counts.clone());
+        counts.unwrap_or_else(|| panic!("{id} is missing"))
+    };
+    assert_eq!(of("1.1").correct, 1);
+    let (wrong, unreadable) = (of("1.11"), of("1.3"));
+    assert_eq!(
+        (wrong.incorrect + wrong.partial, unreadable.invalid),
+        (2, 1)
+    );
+    assert_eq!(wrong.mistakes.len(), 1);
+    assert_eq!(wrong.mistakes[0].answers, 2);
+    assert_ne!(wrong.mistakes[0].mistake(), pb::Mistake::Unspecified);
+    assert_eq!(of("1.2"), pb::AnswerCounts::default());
+    let total = after.total.clone().expect("a total");
+    assert_eq!(
+        total.correct + total.partial + total.incorrect + total.invalid,
+        4
+    );
+    assert_eq!(total.mistakes[0], wrong.mistakes[0]);
+    let unknown = pb::GetGradingStatisticsRequest {
+        assignment: "none".to_owned(),
+    };
+    let refused = client.get_grading_statistics(unknown).await;
+    assert_eq!(refused.expect_err("there is none").code(), Code::NotFound);
+}

@@ -326,6 +326,9 @@ calls! {
     grading.grade_gradients(GradeGradientsRequest) -> GradeGradientsResponse
         if |request| matches!(request.target, Some(pb::grade_gradients_request::Target::Inline(_)));
 
+    /// Counts the verdicts and the mistakes of each question since the server started.
+    grading.get_grading_statistics(GetGradingStatisticsRequest) -> GetGradingStatisticsResponse if |_| true;
+
     /// Describes the server and its limits.
     server.get_server_info(GetServerInfoRequest) -> GetServerInfoResponse if |_| true;
 }

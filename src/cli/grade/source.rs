@@ -83,6 +83,7 @@ impl Source {
                     answers: submission.answers.clone().into_iter().collect(),
                     reveal: asked_reveal(options.reveal).into(),
                     student,
+                    preview: false,
                 };
                 let reply = runtime.block_on(client.grade_formulas(request))?;
                 let report = reply.report;

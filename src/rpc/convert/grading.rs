@@ -4,6 +4,7 @@ use crate::fault::Violations;
 use crate::grade::{
     Assignment, GradeReport, Grader, Grid, Mistake, QuestionReport, Reveal, Verdict,
 };
+use crate::host::grading_counts::{Counts, GradingCounts};
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
 
@@ -75,6 +76,77 @@ pub fn report(report: GradeReport) -> pb::GradeReport {
             nanos: 0,
         }),
         assignment_digest: report.assignment_digest.unwrap_or_default(),
+    }
+}
+
+/// How the answers were read, without what was thought of them. Only that an answer cannot be read is told.
+pub fn preview(report: GradeReport) -> pb::GradeReport {
+    let questions = report.questions.into_iter().map(|question| {
+        let is_invalid = question.verdict == Verdict::Invalid;
+        let read = question_report(question);
+        let kept = pb::QuestionReport {
+            id: read.id,
+            understood_latex: read.understood_latex,
+            understood_plain: read.understood_plain,
+            advice: read.advice,
+            ..pb::QuestionReport::default()
+        };
+        if !is_invalid {
+            return kept;
+        }
+        pb::QuestionReport {
+            verdict: read.verdict,
+            message: read.message,
+            span_start: read.span_start,
+            span_end: read.span_end,
+            ..kept
+        }
+    });
+    pb::GradeReport {
+        assignment: report.assignment,
+        questions: questions.collect(),
+        unknown_answers: report.unknown_answers,
+        ..pb::GradeReport::default()
+    }
+}
+
+/// The verdicts and mistakes of each question of an assignment, and of all together.
+pub fn statistics(
+    assignment: &Assignment,
+    counts: &GradingCounts,
+) -> pb::GetGradingStatisticsResponse {
+    let by_question = counts.of(&assignment.id);
+    let mut total = Counts::default();
+    let mut questions = Vec::new();
+    for question in &assignment.questions {
+        let counts = by_question.get(&question.id).cloned().unwrap_or_default();
+        total.add(&counts);
+        questions.push(pb::QuestionStatistics {
+            id: question.id.clone(),
+            counts: Some(answer_counts(&counts)),
+        });
+    }
+    pb::GetGradingStatisticsResponse {
+        assignment: assignment.id.clone(),
+        total: Some(answer_counts(&total)),
+        questions,
+        since: Some(counts.since().into()),
+    }
+}
+
+fn answer_counts(counts: &Counts) -> pb::AnswerCounts {
+    let mistakes = counts.mistakes().into_iter();
+    pb::AnswerCounts {
+        correct: counts.correct.cast_signed(),
+        partial: counts.partial.cast_signed(),
+        incorrect: counts.incorrect.cast_signed(),
+        invalid: counts.invalid.cast_signed(),
+        mistakes: mistakes
+            .map(|(named, answers)| pb::MistakeCount {
+                mistake: mistake(named).into(),
+                answers: answers.cast_signed(),
+            })
+            .collect(),
     }
 }
 

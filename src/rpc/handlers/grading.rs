@@ -109,14 +109,23 @@ impl GradingService for Gradings {
         }
         let answers: Arc<BTreeMap<_, _>> = Arc::new(request.answers.into_iter().collect());
         let student = Some(request.student).filter(|student| !student.is_empty());
+        let preview = request.preview;
         let grading = Grading::new(grader, Arc::clone(&answers), reveal);
         let host = Arc::clone(&self.0);
         let finish = move |grading: Grading| {
             let mut report = grading.report();
+            if preview {
+                let questions = &mut report.questions;
+                questions.retain(|question| answers.contains_key(&question.id));
+                return convert::preview(report);
+            }
             // A question without an answer says nothing about a mistake.
             let questions = report.questions.iter();
             for question in questions.filter(|question| answers.contains_key(&question.id)) {
-                host.metrics.note_graded(question.verdict, question.named);
+                let (verdict, named) = (question.verdict, question.named);
+                host.metrics.note_graded(verdict, named);
+                let counts = &host.grading.counts;
+                counts.note(&report.assignment, &question.id, verdict, named);
             }
             report.student = student;
             report.graded_at = Some(host.grading.time.unwrap_or_else(now));
@@ -141,6 +150,16 @@ impl GradingService for Gradings {
         let (caller, request) = (caller(), request.into_inner());
         let graded = grade_gradients::grade(&self.0, &caller, request).await?;
         Ok(Response::new(graded))
+    }
+
+    async fn get_grading_statistics(
+        &self,
+        request: Request<pb::GetGradingStatisticsRequest>,
+    ) -> Result<Response<pb::GetGradingStatisticsResponse>, Status> {
+        let grader = self.find(&request.into_inner().assignment)?;
+        let counts = &self.0.grading.counts;
+        let statistics = convert::statistics(grader.assignment(), counts);
+        Ok(Response::new(statistics))
     }
 }
 

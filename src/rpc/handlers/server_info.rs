@@ -9,7 +9,7 @@ use crate::nn::init::PRNG;
 use crate::rpc::call::caller;
 use crate::rpc::convert::spec::to_i32;
 use crate::rpc::pb;
-use crate::rpc::roles::{Privilege, check_privilege};
+use crate::rpc::roles::{Privilege, check_privilege, methods_of};
 use crate::rpc::services::server_service_server::ServerService;
 
 /// The handlers of ServerService.
@@ -24,9 +24,10 @@ impl ServerService for ServerInfo {
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let (sessions, models, resident) = self.0.registry().counts();
         let config = &self.0.config;
+        let caller = caller();
         let asks = request.into_inner().settings;
         if asks {
-            check_privilege(&caller(), Privilege::Settings)?;
+            check_privilege(&caller, Privilege::Settings)?;
         }
         let settings = asks.then(|| config.entries());
         let settings = settings.into_iter().flatten();
@@ -51,6 +52,11 @@ impl ServerService for ServerInfo {
             models: to_i32(models),
             resident_models: to_i32(resident),
             store: self.0.persistence.describe(asks),
+            caller: caller.identity().map(|identity| pb::CallerInfo {
+                subject: identity.subject.to_string(),
+                role: identity.role.name().to_owned(),
+                methods: methods_of(identity.role).map(str::to_owned).collect(),
+            }),
         }))
     }
 }

@@ -171,6 +171,10 @@ pub fn requests(session: &str) -> Vec<(&'static str, Vec<Value>)> {
             json!({"assignment": "hw-backprop", "answers": {}}),
         ),
         one("GradingService/GradeGradients", graded),
+        one(
+            "GradingService/GetGradingStatistics",
+            json!({"assignment": "hw-backprop"}),
+        ),
         one("SessionService/GetSession", json!({"name": s})),
         ("DatasetService/CreateDataset", dataset(&s, "another")),
         one(

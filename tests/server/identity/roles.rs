@@ -34,6 +34,10 @@ const TABLE: &[(&str, [&str; 4])] = &[
         "GradingService/GradeGradients",
         ["own", "all", "all", "all"],
     ),
+    (
+        "GradingService/GetGradingStatistics",
+        ["no", "no", "all", "all"],
+    ),
     ("TrainingService/CreateModel", ["own", "no", "own", "own"]),
     ("TrainingService/TrainBatch", ["own", "no", "own", "own"]),
     ("TrainingService/Gradients", ["own", "no", "all", "all"]),
@@ -64,13 +68,14 @@ const TABLE: &[(&str, [&str; 4])] = &[
 ];
 
 /// Methods whose request names no session.
-const NAMELESS: [&str; 6] = [
+const NAMELESS: [&str; 7] = [
     "ServerService/GetServerInfo",
     "SessionService/CreateSession",
     "SessionService/ListSessions",
     "GradingService/ListAssignments",
     "GradingService/GetAssignment",
     "GradingService/GradeFormulas",
+    "GradingService/GetGradingStatistics",
 ];
 
 fn cell(method: &str, role: Role) -> &'static str {
@@ -159,6 +164,40 @@ async fn column(server: &Server, protocol: Protocol, role: Role) {
             assert_allowed(method, &outcome, role);
         }
     }
+}
+
+#[tokio::test]
+async fn the_server_tells_a_caller_its_role_and_the_methods_of_that_role() {
+    let keys = Keys::new();
+    let server = keys.server().await;
+    for role in Role::ALL {
+        let header = ("authorization", format!("Bearer {}", token("ada", role)));
+        let url = format!(
+            "http://{}/backprop.v1.ServerService/GetServerInfo",
+            server.address
+        );
+        let request = http::Request::post(url)
+            .header("content-type", "application/json")
+            .header(header.0, header.1)
+            .body(crate::gateway::body("{}"));
+        let reply = crate::gateway::send(&server, request.expect("a request")).await;
+        let caller = &reply.json()["caller"];
+        assert_eq!(caller["subject"], "ada");
+        assert_eq!(caller["role"], role.name());
+        let methods = caller["methods"].as_array().expect("methods");
+        let told = |method: &str| {
+            methods
+                .iter()
+                .any(|it| it == &format!("backprop.v1.{method}"))
+        };
+        for (method, _) in TABLE {
+            assert_eq!(told(method), cell(method, role) != "no", "{role} {method}");
+        }
+    }
+    server.stop().await;
+    let open = Server::start().await;
+    let reply = crate::gateway::call(&open, "ServerService/GetServerInfo", &json!({})).await;
+    assert_eq!(reply.json().get("caller"), None);
 }
 
 #[tokio::test]
