@@ -4,7 +4,7 @@ import { defineConfig, type Plugin } from "vite";
 
 /** Faces for letters that no formula here has; such a letter is shown in the face of the page. */
 const UNUSED =
-  /@font-face\{[^}]*KaTeX_(Fraktur|SansSerif|Script|Typewriter|Caligraphic-Bold|Math-BoldItalic|Main-BoldItalic)[^}]*\}/g;
+  /@font-face\{[^}]*KaTeX_(Fraktur|SansSerif|Script|Typewriter|Caligraphic|Math-BoldItalic|Main-BoldItalic|Main-Italic)[^}]*\}/g;
 
 /** KaTeX lists each face as woff2, woff and ttf; every browser that runs this page reads woff2. */
 const OLD_FORMATS = /,\s*url\([^)]*\.(woff|ttf)\)\s*format\(["']?(woff|truetype)["']?\)/g;

@@ -3,6 +3,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { LiveRegion } from "./components/Live.tsx";
 import { ProblemBox } from "./components/ProblemBox.tsx";
+import { Reader, SignIn } from "./components/SignIn.tsx";
 import { ThemeButton } from "./components/ThemeButton.tsx";
 import { isGone } from "./rpc/connection.ts";
 import { inputProblem } from "./rpc/problem.ts";
@@ -21,6 +22,7 @@ export function App() {
           backpropd
         </a>
         <Menu />
+        <Reader />
         <ThemeButton />
       </header>
       {isGone.value && (
@@ -29,6 +31,7 @@ export function App() {
         </p>
       )}
       <main id="main" tabIndex={-1}>
+        <SignIn />
         <CurrentView />
       </main>
       <LiveRegion />

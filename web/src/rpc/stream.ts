@@ -1,6 +1,6 @@
 // The one long stream of the page: browsers allow six connections to a host, and tabs share them. It is closed while the
 // tab is hidden, and opened again when the tab is seen or the server is back.
-import { computed, effect, signal } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
 import { isGone } from "./connection.ts";
 import { isAborted, type Problem, problemOf } from "./problem.ts";
 
@@ -33,7 +33,9 @@ export function openStream<T>(open: (signal: AbortSignal) => AsyncIterable<T>, e
   const dispose = effect(() => {
     if (isOver || isHidden.value || isGone.value) return;
     const abort = new AbortController();
-    void pump(open(abort.signal), events, abort.signal).then((ended) => {
+    // What opening reads must not open it again.
+    const pumped = untracked(() => pump(open(abort.signal), events, abort.signal));
+    void pumped.then((ended) => {
       if (ended) isOver = true;
     });
     return () => abort.abort();

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backprop/v1/grading_service.proto.
  */
 export const file_backprop_v1_grading_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFiYWNrcHJvcC92MS9ncmFkaW5nX3NlcnZpY2UucHJvdG8SC2JhY2twcm9wLnYxIj8KFkxpc3RBc3NpZ25tZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiWQoRQXNzaWdubWVudFN1bW1hcnkSCgoCaWQYASABKAkSDQoFdGl0bGUYAiABKAkSFgoOcXVlc3Rpb25fY291bnQYAyABKAUSEQoJbWF4X3Njb3JlGAQgASgBImcKF0xpc3RBc3NpZ25tZW50c1Jlc3BvbnNlEjMKC2Fzc2lnbm1lbnRzGAEgAygLMh4uYmFja3Byb3AudjEuQXNzaWdubWVudFN1bW1hcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKFEdldEFzc2lnbm1lbnRSZXF1ZXN0EhIKCmFzc2lnbm1lbnQYASABKAkirQEKCFF1ZXN0aW9uEgoKAmlkGAEgASgJEgwKBHBhcnQYAiABKAkSDgoGcHJvbXB0GAMgASgJEg4KBnBvaW50cxgEIAEoARINCgVzaGFwZRgFIAEoCRIUCgxmcmVlX2luZGljZXMYBiADKAkSGQoRYWxsb3dlZF9ncmFkaWVudHMYByADKAkSGQoRZm9yYmlkZGVuX3N5bWJvbHMYCCADKAkSDAoEdGFncxgJIAMoCSKZAQoVR2V0QXNzaWdubWVudFJlc3BvbnNlEjIKCmFzc2lnbm1lbnQYASABKAsyHi5iYWNrcHJvcC52MS5Bc3NpZ25tZW50U3VtbWFyeRITCgtkZXNjcmlwdGlvbhgCIAEoCRINCgV1bml0cxgDIAMoBRIoCglxdWVzdGlvbnMYBCADKAsyFS5iYWNrcHJvcC52MS5RdWVzdGlvbiLRAQoUR3JhZGVGb3JtdWxhc1JlcXVlc3QSEgoKYXNzaWdubWVudBgBIAEoCRI/CgdhbnN3ZXJzGAIgAygLMi4uYmFja3Byb3AudjEuR3JhZGVGb3JtdWxhc1JlcXVlc3QuQW5zd2Vyc0VudHJ5EiMKBnJldmVhbBgDIAEoDjITLmJhY2twcm9wLnYxLlJldmVhbBIPCgdzdHVkZW50GAQgASgJGi4KDEFuc3dlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjQKBEdyaWQSDAoEcm93cxgBIAEoBRIPCgdjb2x1bW5zGAIgASgFEg0KBXJpZ2h0GAMgAygIIs0DCg5RdWVzdGlvblJlcG9ydBIKCgJpZBgBIAEoCRIlCgd2ZXJkaWN0GAIgASgOMhQuYmFja3Byb3AudjEuVmVyZGljdBIOCgZwb2ludHMYAyABKAESEgoKbWF4X3BvaW50cxgEIAEoARIlCgdtaXN0YWtlGAUgASgOMhQuYmFja3Byb3AudjEuTWlzdGFrZRIPCgdtZXNzYWdlGAYgASgJEhgKEHVuZGVyc3Rvb2RfbGF0ZXgYByABKAkSGAoQdW5kZXJzdG9vZF9wbGFpbhgIIAEoCRIXCgpzcGFuX3N0YXJ0GAkgASgFSACIAQESFQoIc3Bhbl9lbmQYCiABKAVIAYgBARIYChBmaXJzdF93cm9uZ19zdGVwGAsgASgFEh8KBGdyaWQYDCABKAsyES5iYWNrcHJvcC52MS5HcmlkEg4KBmFkdmljZRgNIAMoCRINCgVoaW50cxgOIAMoCRIRCglyZWZlcmVuY2UYDyABKAkSDAoEdGFncxgQIAMoCRIMCgRub3RlGBEgASgJEiMKBnJ1bGluZxgSIAEoCzITLmJhY2twcm9wLnYxLlJ1bGluZ0INCgtfc3Bhbl9zdGFydEILCglfc3Bhbl9lbmQiQgoGUnVsaW5nEigKCmluc3RlYWRfb2YYASABKA4yFC5iYWNrcHJvcC52MS5WZXJkaWN0Eg4KBnJlYXNvbhgCIAEoCSL5AQoLR3JhZGVSZXBvcnQSEgoKYXNzaWdubWVudBgBIAEoCRINCgVzY29yZRgCIAEoARIRCgltYXhfc2NvcmUYAyABKAESLgoJcXVlc3Rpb25zGAQgAygLMhsuYmFja3Byb3AudjEuUXVlc3Rpb25SZXBvcnQSFwoPdW5rbm93bl9hbnN3ZXJzGAUgAygJEg8KB3JlY2VpcHQYBiABKAkSDwoHc3R1ZGVudBgHIAEoCRIuCgpncmFkZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFhc3NpZ25tZW50X2RpZ2VzdBgJIAEoCSJBChVHcmFkZUZvcm11bGFzUmVzcG9uc2USKAoGcmVwb3J0GAEgASgLMhguYmFja3Byb3AudjEuR3JhZGVSZXBvcnQikwMKFUdyYWRlR3JhZGllbnRzUmVxdWVzdBIPCgVtb2RlbBgBIAEoCUgAEioKBmlubGluZRgCIAEoCzIYLmJhY2twcm9wLnYxLklubGluZU1vZGVsSAASIwoGaW5wdXRzGAMgASgLMhMuYmFja3Byb3AudjEuVGVuc29yEiQKB3RhcmdldHMYBCABKAsyEy5iYWNrcHJvcC52MS5UZW5zb3ISDgoGbGFiZWxzGAUgAygFEisKCXN1Ym1pdHRlZBgGIAMoCzIYLmJhY2twcm9wLnYxLk5hbWVkVGVuc29yEi8KCXRvbGVyYW5jZRgHIAEoDjIcLmJhY2twcm9wLnYxLlRvbGVyYW5jZVByZXNldBIfChJyZWxhdGl2ZV90b2xlcmFuY2UYCCABKAFIAYgBARIaCg1sZWFybmluZ19yYXRlGAkgASgBSAKIAQESFAoMZGF0YXNldF9zaXplGAogASgFQggKBnRhcmdldEIVChNfcmVsYXRpdmVfdG9sZXJhbmNlQhAKDl9sZWFybmluZ19yYXRlIjgKCldyb25nRW50cnkSCwoDcm93GAEgASgFEg4KBmNvbHVtbhgCIAEoBRINCgVnaXZlbhgDIAEoASKZAwoMVGVuc29yUmVwb3J0EicKCHF1YW50aXR5GAEgASgOMhUuYmFja3Byb3AudjEuUXVhbnRpdHkSDQoFbGF5ZXIYAiABKAUSJQoHdmVyZGljdBgDIAEoDjIULmJhY2twcm9wLnYxLlZlcmRpY3QSJQoHbWlzdGFrZRgEIAEoDjIULmJhY2twcm9wLnYxLk1pc3Rha2USDwoHbWVzc2FnZRgFIAEoCRIjChZsYXJnZXN0X2Fic29sdXRlX2Vycm9yGAYgASgBSACIAQESIwoWbGFyZ2VzdF9yZWxhdGl2ZV9lcnJvchgHIAEoAUgBiAEBEiYKBXdvcnN0GAggAygLMhcuYmFja3Byb3AudjEuV3JvbmdFbnRyeRIfCgRncmlkGAkgASgLMhEuYmFja3Byb3AudjEuR3JpZBIpCgljbG9zZW5lc3MYCiABKA4yFi5iYWNrcHJvcC52MS5DbG9zZW5lc3NCGQoXX2xhcmdlc3RfYWJzb2x1dGVfZXJyb3JCGQoXX2xhcmdlc3RfcmVsYXRpdmVfZXJyb3IiuQEKFkdyYWRlR3JhZGllbnRzUmVzcG9uc2USKgoHdGVuc29ycxgBIAMoCzIZLmJhY2twcm9wLnYxLlRlbnNvclJlcG9ydBIlCgd2ZXJkaWN0GAIgASgOMhQuYmFja3Byb3AudjEuVmVyZGljdBIMCgRzdGVwGAMgASgDEhYKDndlaWdodHNfZGlnZXN0GAQgASgJEhcKCnRyaWVzX2xlZnQYBSABKAVIAIgBAUINCgtfdHJpZXNfbGVmdCpwCgZSZXZlYWwSFgoSUkVWRUFMX1VOU1BFQ0lGSUVEEAASEgoOUkVWRUFMX1ZFUkRJQ1QQARISCg5SRVZFQUxfTUlTVEFLRRACEhAKDFJFVkVBTF9ISU5UUxADEhQKEFJFVkVBTF9SRUZFUkVOQ0UQBCp4CgdWZXJkaWN0EhcKE1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABITCg9WRVJESUNUX0NPUlJFQ1QQARITCg9WRVJESUNUX1BBUlRJQUwQAhIVChFWRVJESUNUX0lOQ09SUkVDVBADEhMKD1ZFUkRJQ1RfSU5WQUxJRBAEKr0HCgdNaXN0YWtlEhcKE01JU1RBS0VfVU5TUEVDSUZJRUQQABIYChRNSVNUQUtFX01JU1NJTkdfTUFTSxABEhkKFU1JU1RBS0VfSU5WRVJURURfTUFTSxACEhwKGE1JU1RBS0VfV1JPTkdfTUFTS19MQVlFUhADEhoKFk1JU1RBS0VfTUFTS19PTl9PVVRQVVQQBBIdChlNSVNUQUtFX01JU1NJTkdfVFJBTlNQT1NFEAUSHQoZTUlTVEFLRV9UUkFOU1BPU0VEX1JFU1VMVBAGEhgKFE1JU1RBS0VfU0lHTl9GTElQUEVEEAcSHgoaTUlTVEFLRV9NSVNTSU5HX0JBVENIX01FQU4QCBIdChlNSVNUQUtFX0RPVUJMRV9CQVRDSF9NRUFOEAkSGwoXTUlTVEFLRV9DT05TVEFOVF9GQUNUT1IQChIgChxNSVNUQUtFX0hBUkRDT0RFRF9CQVRDSF9TSVpFEAsSHQoZTUlTVEFLRV9GSVJTVF9TQU1QTEVfT05MWRAMEhsKF01JU1RBS0VfUFJPRFVDVF9PRl9TVU1TEA0SFwoTTUlTVEFLRV9XUk9OR19JTkRFWBAOEh0KGU1JU1RBS0VfU1VNX05PVF9DT0xMQVBTRUQQDxIUChBNSVNUQUtFX0xPU1RfU1VNEBASIgoeTUlTVEFLRV9FTEVNRU5UV0lTRV9GT1JfTUFUTVVMEBESIgoeTUlTVEFLRV9NQVRNVUxfRk9SX0VMRU1FTlRXSVNFEBISGQoVTUlTVEFLRV9PUEVSQU5EX09SREVSEBMSHAoYTUlTVEFLRV9XUk9OR19BQ1RJVkFUSU9OEBQSGgoWTUlTVEFLRV9XRUlHSFRfRFJPUFBFRBAVEhgKFE1JU1RBS0VfV1JPTkdfV0VJR0hUEBYSGwoXTUlTVEFLRV9CSUFTX05PVF9TVU1NRUQQFxIfChtNSVNUQUtFX0dSQURJRU5UX05PVF9aRVJPRUQQGBIgChxNSVNUQUtFX1VQREFURURfV0VJR0hUU19VU0VEEBkSGgoWTUlTVEFLRV9TSEFQRV9NSVNNQVRDSBAaEhkKFU1JU1RBS0VfVU5CT1VORF9JTkRFWBAbEhwKGE1JU1RBS0VfRk9SQklEREVOX1NZTUJPTBAcEhoKFk1JU1RBS0VfVU5LTk9XTl9TWU1CT0wQHRIYChRNSVNUQUtFX1NZTlRBWF9FUlJPUhAeEhUKEU1JU1RBS0VfVE9PX0xBUkdFEB8SEQoNTUlTVEFLRV9PVEhFUhAgKpUBCg9Ub2xlcmFuY2VQcmVzZXQSIAocVE9MRVJBTkNFX1BSRVNFVF9VTlNQRUNJRklFRBAAEhoKFlRPTEVSQU5DRV9QUkVTRVRfRVhBQ1QQARIcChhUT0xFUkFOQ0VfUFJFU0VUX0ZMT0FUMzIQAhImCiJUT0xFUkFOQ0VfUFJFU0VUX0ZJTklURV9ESUZGRVJFTkNFEAMqcgoJQ2xvc2VuZXNzEhkKFUNMT1NFTkVTU19VTlNQRUNJRklFRBAAEhMKD0NMT1NFTkVTU19SSUdIVBABEiAKHENMT1NFTkVTU19XSVRISU5fT05FX1BFUkNFTlQQAhITCg9DTE9TRU5FU1NfV1JPTkcQAzL5AgoOR3JhZGluZ1NlcnZpY2USXAoPTGlzdEFzc2lnbm1lbnRzEiMuYmFja3Byb3AudjEuTGlzdEFzc2lnbm1lbnRzUmVxdWVzdBokLmJhY2twcm9wLnYxLkxpc3RBc3NpZ25tZW50c1Jlc3BvbnNlElYKDUdldEFzc2lnbm1lbnQSIS5iYWNrcHJvcC52MS5HZXRBc3NpZ25tZW50UmVxdWVzdBoiLmJhY2twcm9wLnYxLkdldEFzc2lnbm1lbnRSZXNwb25zZRJWCg1HcmFkZUZvcm11bGFzEiEuYmFja3Byb3AudjEuR3JhZGVGb3JtdWxhc1JlcXVlc3QaIi5iYWNrcHJvcC52MS5HcmFkZUZvcm11bGFzUmVzcG9uc2USWQoOR3JhZGVHcmFkaWVudHMSIi5iYWNrcHJvcC52MS5HcmFkZUdyYWRpZW50c1JlcXVlc3QaIy5iYWNrcHJvcC52MS5HcmFkZUdyYWRpZW50c1Jlc3BvbnNlYgZwcm90bzM", [file_backprop_v1_model, file_backprop_v1_tensor, file_backprop_v1_training_service, file_google_protobuf_timestamp]);
+  fileDesc("CiFiYWNrcHJvcC92MS9ncmFkaW5nX3NlcnZpY2UucHJvdG8SC2JhY2twcm9wLnYxIj8KFkxpc3RBc3NpZ25tZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiWQoRQXNzaWdubWVudFN1bW1hcnkSCgoCaWQYASABKAkSDQoFdGl0bGUYAiABKAkSFgoOcXVlc3Rpb25fY291bnQYAyABKAUSEQoJbWF4X3Njb3JlGAQgASgBImcKF0xpc3RBc3NpZ25tZW50c1Jlc3BvbnNlEjMKC2Fzc2lnbm1lbnRzGAEgAygLMh4uYmFja3Byb3AudjEuQXNzaWdubWVudFN1bW1hcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKFEdldEFzc2lnbm1lbnRSZXF1ZXN0EhIKCmFzc2lnbm1lbnQYASABKAkirQEKCFF1ZXN0aW9uEgoKAmlkGAEgASgJEgwKBHBhcnQYAiABKAkSDgoGcHJvbXB0GAMgASgJEg4KBnBvaW50cxgEIAEoARINCgVzaGFwZRgFIAEoCRIUCgxmcmVlX2luZGljZXMYBiADKAkSGQoRYWxsb3dlZF9ncmFkaWVudHMYByADKAkSGQoRZm9yYmlkZGVuX3N5bWJvbHMYCCADKAkSDAoEdGFncxgJIAMoCSKZAQoVR2V0QXNzaWdubWVudFJlc3BvbnNlEjIKCmFzc2lnbm1lbnQYASABKAsyHi5iYWNrcHJvcC52MS5Bc3NpZ25tZW50U3VtbWFyeRITCgtkZXNjcmlwdGlvbhgCIAEoCRINCgV1bml0cxgDIAMoBRIoCglxdWVzdGlvbnMYBCADKAsyFS5iYWNrcHJvcC52MS5RdWVzdGlvbiLiAQoUR3JhZGVGb3JtdWxhc1JlcXVlc3QSEgoKYXNzaWdubWVudBgBIAEoCRI/CgdhbnN3ZXJzGAIgAygLMi4uYmFja3Byb3AudjEuR3JhZGVGb3JtdWxhc1JlcXVlc3QuQW5zd2Vyc0VudHJ5EiMKBnJldmVhbBgDIAEoDjITLmJhY2twcm9wLnYxLlJldmVhbBIPCgdzdHVkZW50GAQgASgJEg8KB3ByZXZpZXcYBSABKAgaLgoMQW5zd2Vyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNAoER3JpZBIMCgRyb3dzGAEgASgFEg8KB2NvbHVtbnMYAiABKAUSDQoFcmlnaHQYAyADKAgizQMKDlF1ZXN0aW9uUmVwb3J0EgoKAmlkGAEgASgJEiUKB3ZlcmRpY3QYAiABKA4yFC5iYWNrcHJvcC52MS5WZXJkaWN0Eg4KBnBvaW50cxgDIAEoARISCgptYXhfcG9pbnRzGAQgASgBEiUKB21pc3Rha2UYBSABKA4yFC5iYWNrcHJvcC52MS5NaXN0YWtlEg8KB21lc3NhZ2UYBiABKAkSGAoQdW5kZXJzdG9vZF9sYXRleBgHIAEoCRIYChB1bmRlcnN0b29kX3BsYWluGAggASgJEhcKCnNwYW5fc3RhcnQYCSABKAVIAIgBARIVCghzcGFuX2VuZBgKIAEoBUgBiAEBEhgKEGZpcnN0X3dyb25nX3N0ZXAYCyABKAUSHwoEZ3JpZBgMIAEoCzIRLmJhY2twcm9wLnYxLkdyaWQSDgoGYWR2aWNlGA0gAygJEg0KBWhpbnRzGA4gAygJEhEKCXJlZmVyZW5jZRgPIAEoCRIMCgR0YWdzGBAgAygJEgwKBG5vdGUYESABKAkSIwoGcnVsaW5nGBIgASgLMhMuYmFja3Byb3AudjEuUnVsaW5nQg0KC19zcGFuX3N0YXJ0QgsKCV9zcGFuX2VuZCJCCgZSdWxpbmcSKAoKaW5zdGVhZF9vZhgBIAEoDjIULmJhY2twcm9wLnYxLlZlcmRpY3QSDgoGcmVhc29uGAIgASgJIvkBCgtHcmFkZVJlcG9ydBISCgphc3NpZ25tZW50GAEgASgJEg0KBXNjb3JlGAIgASgBEhEKCW1heF9zY29yZRgDIAEoARIuCglxdWVzdGlvbnMYBCADKAsyGy5iYWNrcHJvcC52MS5RdWVzdGlvblJlcG9ydBIXCg91bmtub3duX2Fuc3dlcnMYBSADKAkSDwoHcmVjZWlwdBgGIAEoCRIPCgdzdHVkZW50GAcgASgJEi4KCmdyYWRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEWFzc2lnbm1lbnRfZGlnZXN0GAkgASgJIkEKFUdyYWRlRm9ybXVsYXNSZXNwb25zZRIoCgZyZXBvcnQYASABKAsyGC5iYWNrcHJvcC52MS5HcmFkZVJlcG9ydCKTAwoVR3JhZGVHcmFkaWVudHNSZXF1ZXN0Eg8KBW1vZGVsGAEgASgJSAASKgoGaW5saW5lGAIgASgLMhguYmFja3Byb3AudjEuSW5saW5lTW9kZWxIABIjCgZpbnB1dHMYAyABKAsyEy5iYWNrcHJvcC52MS5UZW5zb3ISJAoHdGFyZ2V0cxgEIAEoCzITLmJhY2twcm9wLnYxLlRlbnNvchIOCgZsYWJlbHMYBSADKAUSKwoJc3VibWl0dGVkGAYgAygLMhguYmFja3Byb3AudjEuTmFtZWRUZW5zb3ISLwoJdG9sZXJhbmNlGAcgASgOMhwuYmFja3Byb3AudjEuVG9sZXJhbmNlUHJlc2V0Eh8KEnJlbGF0aXZlX3RvbGVyYW5jZRgIIAEoAUgBiAEBEhoKDWxlYXJuaW5nX3JhdGUYCSABKAFIAogBARIUCgxkYXRhc2V0X3NpemUYCiABKAVCCAoGdGFyZ2V0QhUKE19yZWxhdGl2ZV90b2xlcmFuY2VCEAoOX2xlYXJuaW5nX3JhdGUiOAoKV3JvbmdFbnRyeRILCgNyb3cYASABKAUSDgoGY29sdW1uGAIgASgFEg0KBWdpdmVuGAMgASgBIpkDCgxUZW5zb3JSZXBvcnQSJwoIcXVhbnRpdHkYASABKA4yFS5iYWNrcHJvcC52MS5RdWFudGl0eRINCgVsYXllchgCIAEoBRIlCgd2ZXJkaWN0GAMgASgOMhQuYmFja3Byb3AudjEuVmVyZGljdBIlCgdtaXN0YWtlGAQgASgOMhQuYmFja3Byb3AudjEuTWlzdGFrZRIPCgdtZXNzYWdlGAUgASgJEiMKFmxhcmdlc3RfYWJzb2x1dGVfZXJyb3IYBiABKAFIAIgBARIjChZsYXJnZXN0X3JlbGF0aXZlX2Vycm9yGAcgASgBSAGIAQESJgoFd29yc3QYCCADKAsyFy5iYWNrcHJvcC52MS5Xcm9uZ0VudHJ5Eh8KBGdyaWQYCSABKAsyES5iYWNrcHJvcC52MS5HcmlkEikKCWNsb3NlbmVzcxgKIAEoDjIWLmJhY2twcm9wLnYxLkNsb3NlbmVzc0IZChdfbGFyZ2VzdF9hYnNvbHV0ZV9lcnJvckIZChdfbGFyZ2VzdF9yZWxhdGl2ZV9lcnJvciK5AQoWR3JhZGVHcmFkaWVudHNSZXNwb25zZRIqCgd0ZW5zb3JzGAEgAygLMhkuYmFja3Byb3AudjEuVGVuc29yUmVwb3J0EiUKB3ZlcmRpY3QYAiABKA4yFC5iYWNrcHJvcC52MS5WZXJkaWN0EgwKBHN0ZXAYAyABKAMSFgoOd2VpZ2h0c19kaWdlc3QYBCABKAkSFwoKdHJpZXNfbGVmdBgFIAEoBUgAiAEBQg0KC190cmllc19sZWZ0IjEKG0dldEdyYWRpbmdTdGF0aXN0aWNzUmVxdWVzdBISCgphc3NpZ25tZW50GAEgASgJIkYKDE1pc3Rha2VDb3VudBIlCgdtaXN0YWtlGAEgASgOMhQuYmFja3Byb3AudjEuTWlzdGFrZRIPCgdhbnN3ZXJzGAIgASgDIoEBCgxBbnN3ZXJDb3VudHMSDwoHY29ycmVjdBgBIAEoAxIPCgdwYXJ0aWFsGAIgASgDEhEKCWluY29ycmVjdBgDIAEoAxIPCgdpbnZhbGlkGAQgASgDEisKCG1pc3Rha2VzGAUgAygLMhkuYmFja3Byb3AudjEuTWlzdGFrZUNvdW50IksKElF1ZXN0aW9uU3RhdGlzdGljcxIKCgJpZBgBIAEoCRIpCgZjb3VudHMYAiABKAsyGS5iYWNrcHJvcC52MS5BbnN3ZXJDb3VudHMiuwEKHEdldEdyYWRpbmdTdGF0aXN0aWNzUmVzcG9uc2USEgoKYXNzaWdubWVudBgBIAEoCRIoCgV0b3RhbBgCIAEoCzIZLmJhY2twcm9wLnYxLkFuc3dlckNvdW50cxIyCglxdWVzdGlvbnMYAyADKAsyHy5iYWNrcHJvcC52MS5RdWVzdGlvblN0YXRpc3RpY3MSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKnAKBlJldmVhbBIWChJSRVZFQUxfVU5TUEVDSUZJRUQQABISCg5SRVZFQUxfVkVSRElDVBABEhIKDlJFVkVBTF9NSVNUQUtFEAISEAoMUkVWRUFMX0hJTlRTEAMSFAoQUkVWRUFMX1JFRkVSRU5DRRAEKngKB1ZlcmRpY3QSFwoTVkVSRElDVF9VTlNQRUNJRklFRBAAEhMKD1ZFUkRJQ1RfQ09SUkVDVBABEhMKD1ZFUkRJQ1RfUEFSVElBTBACEhUKEVZFUkRJQ1RfSU5DT1JSRUNUEAMSEwoPVkVSRElDVF9JTlZBTElEEAQqvQcKB01pc3Rha2USFwoTTUlTVEFLRV9VTlNQRUNJRklFRBAAEhgKFE1JU1RBS0VfTUlTU0lOR19NQVNLEAESGQoVTUlTVEFLRV9JTlZFUlRFRF9NQVNLEAISHAoYTUlTVEFLRV9XUk9OR19NQVNLX0xBWUVSEAMSGgoWTUlTVEFLRV9NQVNLX09OX09VVFBVVBAEEh0KGU1JU1RBS0VfTUlTU0lOR19UUkFOU1BPU0UQBRIdChlNSVNUQUtFX1RSQU5TUE9TRURfUkVTVUxUEAYSGAoUTUlTVEFLRV9TSUdOX0ZMSVBQRUQQBxIeChpNSVNUQUtFX01JU1NJTkdfQkFUQ0hfTUVBThAIEh0KGU1JU1RBS0VfRE9VQkxFX0JBVENIX01FQU4QCRIbChdNSVNUQUtFX0NPTlNUQU5UX0ZBQ1RPUhAKEiAKHE1JU1RBS0VfSEFSRENPREVEX0JBVENIX1NJWkUQCxIdChlNSVNUQUtFX0ZJUlNUX1NBTVBMRV9PTkxZEAwSGwoXTUlTVEFLRV9QUk9EVUNUX09GX1NVTVMQDRIXChNNSVNUQUtFX1dST05HX0lOREVYEA4SHQoZTUlTVEFLRV9TVU1fTk9UX0NPTExBUFNFRBAPEhQKEE1JU1RBS0VfTE9TVF9TVU0QEBIiCh5NSVNUQUtFX0VMRU1FTlRXSVNFX0ZPUl9NQVRNVUwQERIiCh5NSVNUQUtFX01BVE1VTF9GT1JfRUxFTUVOVFdJU0UQEhIZChVNSVNUQUtFX09QRVJBTkRfT1JERVIQExIcChhNSVNUQUtFX1dST05HX0FDVElWQVRJT04QFBIaChZNSVNUQUtFX1dFSUdIVF9EUk9QUEVEEBUSGAoUTUlTVEFLRV9XUk9OR19XRUlHSFQQFhIbChdNSVNUQUtFX0JJQVNfTk9UX1NVTU1FRBAXEh8KG01JU1RBS0VfR1JBRElFTlRfTk9UX1pFUk9FRBAYEiAKHE1JU1RBS0VfVVBEQVRFRF9XRUlHSFRTX1VTRUQQGRIaChZNSVNUQUtFX1NIQVBFX01JU01BVENIEBoSGQoVTUlTVEFLRV9VTkJPVU5EX0lOREVYEBsSHAoYTUlTVEFLRV9GT1JCSURERU5fU1lNQk9MEBwSGgoWTUlTVEFLRV9VTktOT1dOX1NZTUJPTBAdEhgKFE1JU1RBS0VfU1lOVEFYX0VSUk9SEB4SFQoRTUlTVEFLRV9UT09fTEFSR0UQHxIRCg1NSVNUQUtFX09USEVSECAqlQEKD1RvbGVyYW5jZVByZXNldBIgChxUT0xFUkFOQ0VfUFJFU0VUX1VOU1BFQ0lGSUVEEAASGgoWVE9MRVJBTkNFX1BSRVNFVF9FWEFDVBABEhwKGFRPTEVSQU5DRV9QUkVTRVRfRkxPQVQzMhACEiYKIlRPTEVSQU5DRV9QUkVTRVRfRklOSVRFX0RJRkZFUkVOQ0UQAypyCglDbG9zZW5lc3MSGQoVQ0xPU0VORVNTX1VOU1BFQ0lGSUVEEAASEwoPQ0xPU0VORVNTX1JJR0hUEAESIAocQ0xPU0VORVNTX1dJVEhJTl9PTkVfUEVSQ0VOVBACEhMKD0NMT1NFTkVTU19XUk9ORxADMuYDCg5HcmFkaW5nU2VydmljZRJcCg9MaXN0QXNzaWdubWVudHMSIy5iYWNrcHJvcC52MS5MaXN0QXNzaWdubWVudHNSZXF1ZXN0GiQuYmFja3Byb3AudjEuTGlzdEFzc2lnbm1lbnRzUmVzcG9uc2USVgoNR2V0QXNzaWdubWVudBIhLmJhY2twcm9wLnYxLkdldEFzc2lnbm1lbnRSZXF1ZXN0GiIuYmFja3Byb3AudjEuR2V0QXNzaWdubWVudFJlc3BvbnNlElYKDUdyYWRlRm9ybXVsYXMSIS5iYWNrcHJvcC52MS5HcmFkZUZvcm11bGFzUmVxdWVzdBoiLmJhY2twcm9wLnYxLkdyYWRlRm9ybXVsYXNSZXNwb25zZRJZCg5HcmFkZUdyYWRpZW50cxIiLmJhY2twcm9wLnYxLkdyYWRlR3JhZGllbnRzUmVxdWVzdBojLmJhY2twcm9wLnYxLkdyYWRlR3JhZGllbnRzUmVzcG9uc2USawoUR2V0R3JhZGluZ1N0YXRpc3RpY3MSKC5iYWNrcHJvcC52MS5HZXRHcmFkaW5nU3RhdGlzdGljc1JlcXVlc3QaKS5iYWNrcHJvcC52MS5HZXRHcmFkaW5nU3RhdGlzdGljc1Jlc3BvbnNlYgZwcm90bzM", [file_backprop_v1_model, file_backprop_v1_tensor, file_backprop_v1_training_service, file_google_protobuf_timestamp]);
 
 /**
  * Requests a page of the assignments.
@@ -294,6 +294,15 @@ export type GradeFormulasRequest = Message<"backprop.v1.GradeFormulasRequest"> &
    * @generated from field: string student = 4;
    */
   student: string;
+
+  /**
+   * Only say how the answers were read, such as while a student types: the report has the answered
+   * questions alone, with `understood_latex`, `understood_plain` and `advice`; of an INVALID answer also the verdict, the
+   * message and the span. It has no points and no receipt, and nothing is counted.
+   *
+   * @generated from field: bool preview = 5;
+   */
+  preview: boolean;
 };
 
 /**
@@ -877,6 +886,174 @@ export const GradeGradientsResponseSchema: GenMessage<GradeGradientsResponse> = 
   messageDesc(file_backprop_v1_grading_service, 15);
 
 /**
+ * Requests the statistics of an assignment.
+ *
+ * @generated from message backprop.v1.GetGradingStatisticsRequest
+ */
+export type GetGradingStatisticsRequest = Message<"backprop.v1.GetGradingStatisticsRequest"> & {
+  /**
+   * Id of the assignment.
+   *
+   * @generated from field: string assignment = 1;
+   */
+  assignment: string;
+};
+
+/**
+ * Describes the message backprop.v1.GetGradingStatisticsRequest.
+ * Use `create(GetGradingStatisticsRequestSchema)` to create a new message.
+ */
+export const GetGradingStatisticsRequestSchema: GenMessage<GetGradingStatisticsRequest> = /*@__PURE__*/
+  messageDesc(file_backprop_v1_grading_service, 16);
+
+/**
+ * How often a mistake was made.
+ *
+ * @generated from message backprop.v1.MistakeCount
+ */
+export type MistakeCount = Message<"backprop.v1.MistakeCount"> & {
+  /**
+   * The mistake.
+   *
+   * @generated from field: backprop.v1.Mistake mistake = 1;
+   */
+  mistake: Mistake;
+
+  /**
+   * Number of answers with it.
+   *
+   * @generated from field: int64 answers = 2;
+   */
+  answers: bigint;
+};
+
+/**
+ * Describes the message backprop.v1.MistakeCount.
+ * Use `create(MistakeCountSchema)` to create a new message.
+ */
+export const MistakeCountSchema: GenMessage<MistakeCount> = /*@__PURE__*/
+  messageDesc(file_backprop_v1_grading_service, 17);
+
+/**
+ * The graded answers to one question, or to several.
+ *
+ * @generated from message backprop.v1.AnswerCounts
+ */
+export type AnswerCounts = Message<"backprop.v1.AnswerCounts"> & {
+  /**
+   * Number of CORRECT answers.
+   *
+   * @generated from field: int64 correct = 1;
+   */
+  correct: bigint;
+
+  /**
+   * Number of PARTIAL answers.
+   *
+   * @generated from field: int64 partial = 2;
+   */
+  partial: bigint;
+
+  /**
+   * Number of INCORRECT answers.
+   *
+   * @generated from field: int64 incorrect = 3;
+   */
+  incorrect: bigint;
+
+  /**
+   * Number of INVALID answers.
+   *
+   * @generated from field: int64 invalid = 4;
+   */
+  invalid: bigint;
+
+  /**
+   * The mistakes that were made, the most frequent first. An answer has at most one.
+   *
+   * @generated from field: repeated backprop.v1.MistakeCount mistakes = 5;
+   */
+  mistakes: MistakeCount[];
+};
+
+/**
+ * Describes the message backprop.v1.AnswerCounts.
+ * Use `create(AnswerCountsSchema)` to create a new message.
+ */
+export const AnswerCountsSchema: GenMessage<AnswerCounts> = /*@__PURE__*/
+  messageDesc(file_backprop_v1_grading_service, 18);
+
+/**
+ * The graded answers to one question.
+ *
+ * @generated from message backprop.v1.QuestionStatistics
+ */
+export type QuestionStatistics = Message<"backprop.v1.QuestionStatistics"> & {
+  /**
+   * Id of the question.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The answers.
+   *
+   * @generated from field: backprop.v1.AnswerCounts counts = 2;
+   */
+  counts?: AnswerCounts | undefined;
+};
+
+/**
+ * Describes the message backprop.v1.QuestionStatistics.
+ * Use `create(QuestionStatisticsSchema)` to create a new message.
+ */
+export const QuestionStatisticsSchema: GenMessage<QuestionStatistics> = /*@__PURE__*/
+  messageDesc(file_backprop_v1_grading_service, 19);
+
+/**
+ * The graded answers to an assignment.
+ *
+ * @generated from message backprop.v1.GetGradingStatisticsResponse
+ */
+export type GetGradingStatisticsResponse = Message<"backprop.v1.GetGradingStatisticsResponse"> & {
+  /**
+   * Id of the assignment.
+   *
+   * @generated from field: string assignment = 1;
+   */
+  assignment: string;
+
+  /**
+   * The answers to all questions together.
+   *
+   * @generated from field: backprop.v1.AnswerCounts total = 2;
+   */
+  total?: AnswerCounts | undefined;
+
+  /**
+   * Every question, in the assignment's order.
+   *
+   * @generated from field: repeated backprop.v1.QuestionStatistics questions = 3;
+   */
+  questions: QuestionStatistics[];
+
+  /**
+   * Since when answers are counted: the start of the server.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message backprop.v1.GetGradingStatisticsResponse.
+ * Use `create(GetGradingStatisticsResponseSchema)` to create a new message.
+ */
+export const GetGradingStatisticsResponseSchema: GenMessage<GetGradingStatisticsResponse> = /*@__PURE__*/
+  messageDesc(file_backprop_v1_grading_service, 20);
+
+/**
  * Level of detail of a report.
  *
  * @generated from enum backprop.v1.Reveal
@@ -1352,6 +1529,18 @@ export const GradingService: GenService<{
     methodKind: "unary";
     input: typeof GradeGradientsRequestSchema;
     output: typeof GradeGradientsResponseSchema;
+  },
+  /**
+   * Counts the verdicts and the mistakes of each question of an assignment since the server started: what a class gets
+   * wrong now. It counts answers and names no person. Where callers have an identity, it is for instructors and admins.
+   *   grpcurl -plaintext -d '{"assignment": "hw-backprop"}' 127.0.0.1:50051 backprop.v1.GradingService/GetGradingStatistics
+   *
+   * @generated from rpc backprop.v1.GradingService.GetGradingStatistics
+   */
+  getGradingStatistics: {
+    methodKind: "unary";
+    input: typeof GetGradingStatisticsRequestSchema;
+    output: typeof GetGradingStatisticsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_backprop_v1_grading_service, 0);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backprop/v1/server_service.proto.
  */
 export const file_backprop_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBiYWNrcHJvcC92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxILYmFja3Byb3AudjEiKAoUR2V0U2VydmVySW5mb1JlcXVlc3QSEAoIc2V0dGluZ3MYASABKAgiSwoHU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEg4KBm9yaWdpbhgEIAEoCSKyAQoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFwoPY29tcHV0ZV90aHJlYWRzGAIgASgFEgwKBHBybmcYAyABKAkSJgoIc2V0dGluZ3MYBCADKAsyFC5iYWNrcHJvcC52MS5TZXR0aW5nEhAKCHNlc3Npb25zGAUgASgFEg4KBm1vZGVscxgGIAEoBRIXCg9yZXNpZGVudF9tb2RlbHMYByABKAUyZwoNU2VydmVyU2VydmljZRJWCg1HZXRTZXJ2ZXJJbmZvEiEuYmFja3Byb3AudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaIi5iYWNrcHJvcC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CiBiYWNrcHJvcC92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxILYmFja3Byb3AudjEiKAoUR2V0U2VydmVySW5mb1JlcXVlc3QSEAoIc2V0dGluZ3MYASABKAgiSwoHU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEg4KBm9yaWdpbhgEIAEoCSLbAQoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFwoPY29tcHV0ZV90aHJlYWRzGAIgASgFEgwKBHBybmcYAyABKAkSJgoIc2V0dGluZ3MYBCADKAsyFC5iYWNrcHJvcC52MS5TZXR0aW5nEhAKCHNlc3Npb25zGAUgASgFEg4KBm1vZGVscxgGIAEoBRIXCg9yZXNpZGVudF9tb2RlbHMYByABKAUSJwoGY2FsbGVyGAggASgLMhcuYmFja3Byb3AudjEuQ2FsbGVySW5mbyI8CgpDYWxsZXJJbmZvEg8KB3N1YmplY3QYASABKAkSDAoEcm9sZRgCIAEoCRIPCgdtZXRob2RzGAMgAygJMmcKDVNlcnZlclNlcnZpY2USVgoNR2V0U2VydmVySW5mbxIhLmJhY2twcm9wLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiIuYmFja3Byb3AudjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * Requests a description of the server.
@@ -132,6 +132,13 @@ export type GetServerInfoResponse = Message<"backprop.v1.GetServerInfoResponse">
    * @generated from field: int32 resident_models = 7;
    */
   residentModels: number;
+
+  /**
+   * Who calls; absent if callers have no identity.
+   *
+   * @generated from field: backprop.v1.CallerInfo caller = 8;
+   */
+  caller?: CallerInfo | undefined;
 };
 
 /**
@@ -140,6 +147,41 @@ export type GetServerInfoResponse = Message<"backprop.v1.GetServerInfoResponse">
  */
 export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*@__PURE__*/
   messageDesc(file_backprop_v1_server_service, 2);
+
+/**
+ * The caller, and what it may do.
+ *
+ * @generated from message backprop.v1.CallerInfo
+ */
+export type CallerInfo = Message<"backprop.v1.CallerInfo"> & {
+  /**
+   * The person, the `sub` of the token.
+   *
+   * @generated from field: string subject = 1;
+   */
+  subject: string;
+
+  /**
+   * The role: "student", "grader", "instructor" or "admin".
+   *
+   * @generated from field: string role = 2;
+   */
+  role: string;
+
+  /**
+   * The methods that the role may call, such as "backprop.v1.TrainingService/Gradients".
+   *
+   * @generated from field: repeated string methods = 3;
+   */
+  methods: string[];
+};
+
+/**
+ * Describes the message backprop.v1.CallerInfo.
+ * Use `create(CallerInfoSchema)` to create a new message.
+ */
+export const CallerInfoSchema: GenMessage<CallerInfo> = /*@__PURE__*/
+  messageDesc(file_backprop_v1_server_service, 3);
 
 /**
  * Describes the server.
