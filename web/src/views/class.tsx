@@ -148,6 +148,13 @@ interface QuestionsProps {
   readonly questions: readonly Question[];
 }
 
+const HEADS = [
+  ["✓", "right"],
+  ["◐", "partly"],
+  ["✗", "wrong"],
+  ["?", "unread"],
+] as const;
+
 function Questions({ statistics, questions }: QuestionsProps) {
   return (
     <div class="matrix-scroll">
@@ -158,10 +165,11 @@ function Questions({ statistics, questions }: QuestionsProps) {
         <thead>
           <tr>
             <th scope="col">Question</th>
-            <th scope="col">✓ right</th>
-            <th scope="col">◐ partly</th>
-            <th scope="col">✗ wrong</th>
-            <th scope="col">? unread</th>
+            {HEADS.map(([glyph, word]) => (
+              <th key={word} scope="col">
+                <span aria-hidden="true">{glyph}</span> <span class="word">{word}</span>
+              </th>
+            ))}
             <th scope="col">Most frequent mistake</th>
           </tr>
         </thead>

@@ -37,7 +37,10 @@ export function PlanForm() {
           : undefined;
   const start = (event: Event) => {
     event.preventDefault();
-    if (choice && !isBusy) void train(choice, planOf());
+    if (!choice || isBusy) return;
+    void train(choice, planOf());
+    // Where the form is above the curves, they come into sight.
+    document.querySelector(".training-shown")?.scrollIntoView({ block: "nearest" });
   };
   return (
     <form class="card plan" onSubmit={start}>
