@@ -1,4 +1,4 @@
-// Pictures of every view, light and dark, wide and narrow, into tests/screenshots; the documentation shows them.
+// Pictures of every view, light and dark, wide and narrow, into docs/screenshots.
 //   BACKPROPD_BIN=PROGRAM node tests/screenshots.mjs [NAME…]
 // NAMEs are those of SCENES below; all without one. A scene is an address and what a reader does there.
 import { mkdir, stat, writeFile } from "node:fs/promises";
@@ -69,7 +69,7 @@ async function handIn(url) {
   for (const answers of given) await call(url, "GradingService/GradeFormulas", { assignment: "hw-backprop", answers });
 }
 
-const folder = new URL("screenshots/", import.meta.url);
+const folder = new URL("../../docs/screenshots/", import.meta.url);
 const wanted = process.argv.slice(2);
 const server = await start(["--port", "0"]);
 const browser = await chromium.launch({
