@@ -43,7 +43,8 @@ export function Formula({ latex, plain, display = false }: Props) {
     }
   }, [setter, latex, plain, display]);
   return (
-    <span ref={element} class={display ? "formula display" : "formula"}>
+    // A long formula is scrolled, by the keyboard too.
+    <span ref={element} class={display ? "formula display" : "formula"} tabIndex={display ? 0 : undefined}>
       {setter ? null : plain}
     </span>
   );

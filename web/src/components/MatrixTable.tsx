@@ -1,7 +1,7 @@
 // A matrix as a table: the sign of an entry by colour and glyph, masked entries hatched, and, where entries can be chosen,
 // a grid that arrow keys walk through with one tab stop.
 import type { ComponentChildren } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { entryAt, exact, type Matrix } from "../model/matrix.ts";
 import { shortNumber, signOf } from "../model/number.ts";
 
@@ -15,6 +15,8 @@ interface Props {
   readonly matrix: Matrix;
   /** The name above the table, which a screen reader hears first. */
   readonly caption: ComponentChildren;
+  /** What the matrix is called in the DOM, such as "dW2". */
+  readonly name?: string;
   /** What a cell is called, such as "dW²₁₂". */
   readonly nameOf: (cell: Cell) => string;
   /** Classes of a cell, such as "masked" or "wrong". */
@@ -38,7 +40,8 @@ const STEPS: Readonly<Record<string, readonly [number, number]>> = {
 
 /** A matrix. */
 export function MatrixTable(props: Props) {
-  const { matrix, caption, onPick, limit = 32 } = props;
+  const { matrix, caption, name, onPick, limit = 32 } = props;
+  const label = useId();
   const table = useRef<HTMLTableElement>(null);
   const [stop, setStop] = useState<Cell>({ row: 0, column: 0 });
   const rows = Math.min(matrix.rows, limit);
@@ -61,10 +64,13 @@ export function MatrixTable(props: Props) {
     table.current?.querySelector<HTMLElement>(`[data-row="${row}"][data-column="${column}"]`)?.focus();
   };
 
+  // A grid may have no caption, so the caption stands before it.
   return (
-    <div class="matrix-scroll">
-      <table ref={table} class="matrix" role={onPick ? "grid" : undefined}>
-        <caption>{caption}</caption>
+    <div class="matrix-scroll" tabIndex={onPick ? undefined : 0}>
+      <p class="matrix-caption" id={label}>
+        {caption}
+      </p>
+      <table ref={table} class="matrix" data-matrix={name} role={onPick ? "grid" : undefined} aria-labelledby={label}>
         <tbody>
           {Array.from({ length: rows }, (_, row) => (
             <tr key={row}>

@@ -61,9 +61,14 @@ export function nameOf(entry: Entry, matrix: Matrix | undefined): string {
   return symbolOf(entry) + lowered(String(first)) + (isLong ? "," : "") + lowered(String(second));
 }
 
+/** A quantity of a layer in an address and in the DOM: "dW2", "delta". */
+export function writePlace({ quantity, layer }: Place): string {
+  return `${quantity}${layer || ""}`;
+}
+
 /** An entry in an address: "dW2.1.3". */
-export function writeEntry({ quantity, layer, row, column }: Entry): string {
-  return `${quantity}${layer || ""}.${row + 1}.${column + 1}`;
+export function writeEntry(entry: Entry): string {
+  return `${writePlace(entry)}.${entry.row + 1}.${entry.column + 1}`;
 }
 
 /** Reads what `writeEntry` wrote. */

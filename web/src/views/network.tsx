@@ -1,5 +1,6 @@
 // The network: its picture and its tables, the player, the chosen number, and where other networks come from.
 import "../styles/diagram.css";
+import "../styles/equation.css";
 import "./network/network.css";
 import { canBeDrawn } from "../components/diagram/layout.ts";
 import { ProblemBox } from "../components/ProblemBox.tsx";

@@ -60,7 +60,7 @@ export function Diagram(props: DiagramProps) {
   const largest = largestWeight(numbers, weights);
   const label = `The network ${spec.inputs}-${spec.layers.map((layer) => layer.units).join("-")}, ${direction}, sample ${sample + 1}. Its numbers are in the tables below.`;
   return (
-    <div class="diagram-scroll">
+    <div class="diagram-scroll" tabIndex={0}>
       <svg
         class={`diagram ${direction}`}
         role="img"

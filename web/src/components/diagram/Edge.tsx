@@ -1,5 +1,5 @@
 // A weight, or its gradient, as a line between two units.
-import type { Entry } from "../../model/entry.ts";
+import { type Entry, writeEntry } from "../../model/entry.ts";
 import { exact } from "../../model/matrix.ts";
 import { shortNumber, signOf } from "../../model/number.ts";
 import type { Drawing } from "./Diagram.tsx";
@@ -20,7 +20,12 @@ export function Edge({ edge, entry, largest, drawing }: Props) {
   const { x1, y1, x2, y2, label } = edge;
   const classes = `edge ${sign} ${drawing.classOf(entry)}`;
   return (
-    <g class={classes} data-value={value === undefined ? undefined : exact(value)} {...drawing.handlers(entry)}>
+    <g
+      class={classes}
+      data-entry={writeEntry(entry)}
+      data-value={value === undefined ? undefined : exact(value)}
+      {...drawing.handlers(entry)}
+    >
       <line class="reach" x1={x1} y1={y1} x2={x2} y2={y2} />
       <line class="stroke" x1={x1} y1={y1} x2={x2} y2={y2} style={{ strokeWidth: 1.1 + 4.4 * share }} />
       {label && value !== undefined && (

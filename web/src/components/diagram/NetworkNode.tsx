@@ -1,6 +1,5 @@
 // A unit: z and h side by side, or dz and dh; an input has one number. A unit that is off is hatched and says why.
-import type { Entry } from "../../model/entry.ts";
-import { type Numbers, valueAt } from "../../model/entry.ts";
+import { type Entry, type Numbers, valueAt, writeEntry } from "../../model/entry.ts";
 import { isMasking } from "../../model/frames.ts";
 import { exact } from "../../model/matrix.ts";
 import { shortNumber, signOf } from "../../model/number.ts";
@@ -83,6 +82,7 @@ function Half({ entry, x, width, drawing }: HalfProps) {
   return (
     <g
       class={`half ${value === undefined ? "unknown" : signOf(value)} ${drawing.classOf(entry)}`}
+      data-entry={writeEntry(entry)}
       data-value={value === undefined ? undefined : exact(value)}
       {...drawing.handlers(entry)}
     >

@@ -19,7 +19,7 @@ export interface EdgeLine {
   readonly y1: number;
   readonly x2: number;
   readonly y2: number;
-  /** Where its value is written; absent where there is no room for it. */
+  /** Where its value begins; absent where there is no room for it. */
   readonly label?: { readonly x: number; readonly y: number };
 }
 
@@ -85,9 +85,10 @@ function lying(units: readonly number[]): Layout {
         y2: end.y + NODE_HEIGHT / 2,
       };
       // At this part of the way, the labels of all weights between two layers are apart from each other.
-      const part = 1 / ((units[layer] ?? 1) + 1);
+      const part = Math.min(1 / ((units[layer] ?? 1) + 1), 0.36);
       const isRoomy = columnStep === ACROSS.column && (units[layer] ?? 0) * (units[layer - 1] ?? 0) <= MOST_LABELS;
-      return { ...line, ...(isRoomy && { label: along(line, Math.min(part, 0.36)) }) };
+      const label = { x: line.x1 + 7, y: line.y1 + (line.y2 - line.y1) * part };
+      return { ...line, ...(isRoomy && { label }) };
     }),
     titles: units.map((_, layer) => ({ layer, x: at(layer, 0).x + ACROSS.node / 2, y: 16 })),
   };
@@ -119,10 +120,6 @@ function upright(units: readonly number[]): Layout {
     }),
     titles: units.map((_, layer) => ({ layer, x: DOWN.margin, y: DOWN.title + layer * DOWN.row - 14 })),
   };
-}
-
-function along(line: { x1: number; y1: number; x2: number; y2: number }, part: number) {
-  return { x: line.x1 + (line.x2 - line.x1) * part, y: line.y1 + (line.y2 - line.y1) * part };
 }
 
 type At = (layer: number, unit: number) => { readonly x: number; readonly y: number };

@@ -15,6 +15,7 @@ import {
   symbolOf,
   valueAt,
   writeEntry,
+  writePlace,
 } from "../../model/entry.ts";
 import { isKnown, lit, pick, picked, pointed } from "../../state/gaze.ts";
 
@@ -32,7 +33,7 @@ export function EntryTable({ place, numbers, digits = 4 }: Props) {
   const symbol = symbolOf(place);
   if (!matrix || !isKnown(place)) {
     return (
-      <figure class="not-yet" data-quantity={symbol}>
+      <figure class="not-yet" data-matrix={writePlace(place)}>
         <figcaption>
           <Formula latex={latexOf(place)} plain={symbol} />
         </figcaption>
@@ -44,6 +45,7 @@ export function EntryTable({ place, numbers, digits = 4 }: Props) {
   return (
     <MatrixTable
       matrix={matrix}
+      name={writePlace(place)}
       digits={digits}
       caption={
         <>

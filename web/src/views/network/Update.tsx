@@ -44,6 +44,7 @@ export function Update({ subject, numbers }: Props) {
             <MatrixTable
               key={layer}
               matrix={W}
+              name={`new W${layer}`}
               caption={
                 <>
                   new <Formula latex={`W^{${layer}}`} plain={`W${layer}`} />

@@ -1,11 +1,11 @@
 // Why an entry has its value: the symbols, the numbers, and each factor, which lights its place in the picture.
 import { Formula } from "../../components/Formula.tsx";
-import { NumberText } from "../../components/NumberText.tsx";
 import { ProblemBox } from "../../components/ProblemBox.tsx";
+import { Terms } from "../../components/Terms.tsx";
 import { useCall } from "../../components/useCall.ts";
 import type { Entry } from "../../model/entry.ts";
 import { writeEntry } from "../../model/entry.ts";
-import type { Equation, Expansion, Factor, Term } from "../../model/explanation.ts";
+import type { Expansion } from "../../model/explanation.ts";
 import { explain } from "../../rpc/explain.ts";
 import { param, setParams } from "../../state/address.ts";
 import { factor as lit, pick } from "../../state/gaze.ts";
@@ -22,10 +22,11 @@ const LEVELS: readonly (readonly [Expansion, string])[] = [
   ["leaves", "Leaves"],
 ];
 
-/** So many terms are shown at once; a longer sum is unfolded by its reader. */
-const OPEN_TERMS = 4;
-
 const expansionParam = param("expand");
+
+function light(entry: Entry | undefined): void {
+  lit.value = entry;
+}
 
 /** The explanation of an entry of the pass. */
 export function Why({ entry, subject }: Props) {
@@ -52,9 +53,15 @@ export function Why({ entry, subject }: Props) {
         ))}
       </fieldset>
       {problem && <ProblemBox problem={problem} />}
-      {first && <EquationBox equation={first} />}
+      {first && (
+        <>
+          <Formula latex={first.latex} plain={first.text} display />
+          <Formula latex={`= ${first.numbersLatex}`} plain={`= ${first.numbers}`} display />
+          <Terms equation={first} onLight={light} onPick={pick} />
+        </>
+      )}
       {rest.length > 0 && (
-        <section class="leaves" aria-label="Its factors">
+        <section class="leaves" aria-label="Its factors" tabIndex={0}>
           {rest.map((equation) => (
             <p key={equation.text} class="leaf">
               <Formula latex={equation.latex} plain={equation.text} />
@@ -64,91 +71,5 @@ export function Why({ entry, subject }: Props) {
         </section>
       )}
     </section>
-  );
-}
-
-function EquationBox({ equation }: { readonly equation: Equation }) {
-  const { terms, foldedTerms, foldedValue } = equation;
-  const count = terms.length + foldedTerms;
-  return (
-    <>
-      <Formula latex={equation.latex} plain={equation.text} display />
-      <Formula latex={`= ${equation.numbersLatex}`} plain={`= ${equation.numbers}`} display />
-      <details class="terms" open={count <= OPEN_TERMS}>
-        <summary>{count === 1 ? "One term" : `A sum of ${count} terms`}</summary>
-        <table>
-          <tbody>
-            {terms.map((term) => (
-              <TermRow key={term.factors.map((factor) => factor.text).join("·")} term={term} />
-            ))}
-            {foldedTerms > 0 && (
-              <tr>
-                <td class="quiet">{foldedTerms} more terms</td>
-                <td>
-                  <NumberText value={foldedValue} />
-                </td>
-              </tr>
-            )}
-          </tbody>
-          <tfoot>
-            <tr>
-              <th scope="row">=</th>
-              <td>
-                <NumberText value={equation.value} digits={6} />
-              </td>
-            </tr>
-          </tfoot>
-        </table>
-      </details>
-    </>
-  );
-}
-
-function TermRow({ term }: { readonly term: Term }) {
-  return (
-    <tr>
-      <td>
-        <span class="factors">
-          {term.factors.map((factor) => (
-            <FactorChip key={factor.text} factor={factor} />
-          ))}
-        </span>
-      </td>
-      <td>
-        <NumberText value={term.value} />
-      </td>
-    </tr>
-  );
-}
-
-/** A factor; choosing it explains the entry that it is. */
-function FactorChip({ factor }: { readonly factor: Factor }) {
-  const { entry } = factor;
-  const light = (on: boolean) => () => {
-    lit.value = on ? entry : undefined;
-  };
-  const content = (
-    <>
-      <span class="symbol">{factor.text}</span>
-      <NumberText value={factor.value} />
-    </>
-  );
-  if (!entry) return <span class="factor">{content}</span>;
-  return (
-    <button
-      type="button"
-      class="factor"
-      data-entry={writeEntry(entry)}
-      onClick={() => {
-        lit.value = undefined;
-        pick(entry);
-      }}
-      onPointerEnter={light(true)}
-      onPointerLeave={light(false)}
-      onFocus={light(true)}
-      onBlur={light(false)}
-    >
-      {content}
-    </button>
   );
 }
