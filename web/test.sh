@@ -18,9 +18,10 @@ prepare() {
   git diff --exit-code --stat -- src/gen || { echo "src/gen is stale: run npm run generate in web, and commit it"; exit 1; }
   local built
   built=$(mktemp -d)
-  npx vite build --outDir "$built" --logLevel error
-  if ! diff -r "$built" dist; then
-    echo "web/dist is not what web/src builds: run npm run build in web, and commit web/dist"
+  npx vite build --outDir "$built/page" --logLevel error
+  npx vite build --config vite.widget.config.ts --outDir "$built/widget" --logLevel error
+  if ! diff -r "$built/page" dist || ! diff -r "$built/widget" ../python/backpropd/_widget; then
+    echo "web/dist or python/backpropd/_widget is not what web/src builds: run npm run build in web, and commit both"
     exit 1
   fi
   rm -rf "$built"

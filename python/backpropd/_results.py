@@ -197,6 +197,8 @@ class Equation:
     terms: tuple[Term, ...]
     folded_terms: int
     """Number of terms that `terms` leaves out."""
+    folded_value: float
+    """Sum of these terms."""
     sum_of_terms: float
 
 
@@ -348,6 +350,7 @@ def _equation(message: Any) -> Equation:
         value=message.value,
         terms=terms,
         folded_terms=message.folded_terms,
+        folded_value=message.folded_value,
         sum_of_terms=message.sum_of_terms,
     )
 

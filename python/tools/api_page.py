@@ -65,6 +65,7 @@ MODULES = {
     "Estimators of scikit-learn: backpropd.sklearn": ("sklearn", ("MLPClassifier", "MLPRegressor")),
     "PyTorch: backpropd.torch": ("torch", ("to_module", "from_module", "save_module")),
     "Ray: backpropd.ray": ("ray", ("grade", "report_text", "fit")),
+    "A picture in a notebook: backpropd.widget": ("widget", ("Picture",)),
 }
 """Chapters of modules that are imported by themselves."""
 

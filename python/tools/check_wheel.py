@@ -18,6 +18,7 @@ MACHINES = {62: "x86_64", 183: "aarch64"}
 """The field e_machine of an ELF file."""
 
 NEEDED = ["backpropd/__init__.py", "backpropd/py.typed", "backpropd/descriptors.binpb", "backpropd/__main__.py"]
+NEEDED += ["backpropd/_widget/widget.js", "backpropd/_widget/widget.css"]
 
 
 def glibc_versions(program: bytes) -> set[tuple[int, ...]]:
