@@ -16,10 +16,31 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** The views, as the address names them. */
 export const VIEWS = ["network", "homework", "numbers", "training", "class"];
 
+const cleanups = new WeakMap();
+
+/** Does `work` after the test: what was begun last ends first, so that no page outlives its server. */
+export function afterwards(test, work) {
+  const all = cleanups.get(test);
+  if (all) return all.push(work);
+  const works = [work];
+  cleanups.set(test, works);
+  test.after(async () => {
+    let failed;
+    for (const one of works.reverse()) {
+      try {
+        await one();
+      } catch (error) {
+        failed ??= error;
+      }
+    }
+    if (failed) throw failed;
+  });
+}
+
 /** A folder that is gone after the test. */
 export function scratch(test) {
   const folder = mkdtempSync(join(tmpdir(), "backpropd-page-"));
-  test.after(() => rmSync(folder, { recursive: true, force: true }));
+  afterwards(test, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -27,7 +48,7 @@ export function scratch(test) {
 export async function serve(test, ...args) {
   const server = await start(["--port", "0", ...args]);
   let current = server.child;
-  test.after(() => current.kill("SIGKILL"));
+  afterwards(test, () => current.kill("SIGKILL"));
   return {
     url: server.url,
     /** Ends the server; nothing listens from then on. */
@@ -81,7 +102,7 @@ export async function open(test) {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"],
   });
-  test.after(() => browser.close());
+  afterwards(test, () => browser.close());
   return browser;
 }
 
@@ -107,7 +128,7 @@ export async function visit(test, browser, url, options = {}) {
     const text = message.text();
     if (message.type() === "error" && !allow.some((part) => text.includes(part))) faults.push(text);
   });
-  test.after(async () => {
+  afterwards(test, async () => {
     await context.close();
     assert.deepEqual(faults, []);
   });

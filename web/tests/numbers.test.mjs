@@ -38,7 +38,7 @@ test("a right matrix is right, and a wrong entry is marked by a sign and named",
   await compare(page, repr(wrong));
   await seen(page, "#results", /Wrong|Partly/);
   assert.equal(await page.locator("[data-tensor] td.wrong").count(), 1);
-  assert.match(await page.locator("[data-tensor] caption").textContent(), /3 of 4 entries are right/);
+  assert.match(await page.locator("[data-tensor] .matrix-caption").textContent(), /3 of 4 entries are right/);
   await compare(page, repr(right.map((value) => -value)));
   await page.locator("[data-mistake=SIGN_FLIPPED]").waitFor();
   assert.match(await page.locator("[aria-live]").textContent(), /dW¹: Wrong/);

@@ -3,7 +3,18 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { AWAY, assertAccessible, call, longestFrame, open, scratch, seen, serve, visit } from "./harness.mjs";
+import {
+  AWAY,
+  afterwards,
+  assertAccessible,
+  call,
+  longestFrame,
+  open,
+  scratch,
+  seen,
+  serve,
+  visit,
+} from "./harness.mjs";
 
 const step = (page) => page.locator("[data-fact=step]").textContent().then(Number);
 
@@ -155,7 +166,7 @@ test("the page draws every frame while 784-128-10 trains at full speed, in the s
   const values = Float64Array.from({ length: rows * 784 }, (_, at) => ((at * 7919) % 255) / 255);
   const labels = Array.from({ length: rows }, (_, at) => at % 10);
   const abort = new AbortController();
-  t.after(() => abort.abort());
+  afterwards(t, () => abort.abort());
   const begun = fetch(`${url}/backprop.v1.TrainingService/TrainBatch`, {
     method: "POST",
     signal: abort.signal,

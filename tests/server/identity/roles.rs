@@ -146,7 +146,7 @@ async fn column(server: &Server, protocol: Protocol, role: Role) {
                 assert_eq!(outcome.code, Code::PermissionDenied, "{denied}");
                 assert_eq!(outcome.reason, "ROLE_NOT_ALLOWED", "{denied}");
                 let name = method.rsplit('/').next().expect("a method");
-                for part in [role.name(), name, "student"] {
+                for part in [role.name(), name, "instructor"] {
                     assert!(outcome.message.contains(part), "{denied}");
                 }
             }

@@ -1,7 +1,8 @@
 // The one long stream of the page: browsers allow six connections to a host, and tabs share them. It is closed while the
 // tab is hidden, and opened again when the tab is seen or the server is back.
+import { Code, ConnectError } from "@connectrpc/connect";
 import { computed, effect, signal, untracked } from "@preact/signals";
-import { isGone } from "./connection.ts";
+import { isGone, unreached } from "./connection.ts";
 import { isAborted, type Problem, problemOf } from "./problem.ts";
 
 /** What happens to a stream. */
@@ -62,9 +63,21 @@ async function pump<T>(stream: AsyncIterable<T>, events: StreamEvents<T>, signal
     return true;
   } catch (error) {
     if (signal.aborted || isAborted(error) || isGone.value) return false;
-    events.end(problemOf(error));
+    const problem = problemOf(error);
+    if (isBroken(error, problem)) {
+      // Opened again when the server answers.
+      unreached();
+      return false;
+    }
+    events.end(problem);
     return true;
   } finally {
     openStreams.value -= 1;
   }
+}
+
+/** Whether the line broke: every error of the server has a reason. */
+function isBroken(error: unknown, problem: Problem): boolean {
+  if (!(error instanceof ConnectError) || problem.reason) return false;
+  return [Code.Unknown, Code.Internal, Code.Unavailable, Code.DataLoss].includes(error.code);
 }
