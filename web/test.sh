@@ -50,5 +50,7 @@ BACKPROPD_BIN=$(realpath "$1")
 export BACKPROPD_BIN
 [ -d node_modules ] || prepare
 size
+# Of the networks whose every number is compared; 200 take minutes.
+export NETWORKS=${NETWORKS:-25}
 # One file after the other: each starts servers and browsers, and a machine has two cores. The time is that of a whole file.
 node --test --test-concurrency=1 --test-timeout=600000 tests/*.test.mjs
