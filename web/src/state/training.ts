@@ -74,6 +74,7 @@ export const canResume = computed(() => {
     StopReason.RUN_TIME,
     StopReason.CANCELLED,
     StopReason.DEADLINE,
+    StopReason.MOVED,
   ];
   return phase === "ended" && runId.value !== undefined && ended !== undefined && reasons.includes(ended);
 });

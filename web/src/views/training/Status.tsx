@@ -18,6 +18,7 @@ const ENDED: Readonly<Record<StopReason, string>> = {
   [StopReason.RUN_TIME]: "The run reached the server's time limit.",
   [StopReason.STOPPED]: "Stopped. The steps so far are kept.",
   [StopReason.DATASET]: "Its data was deleted, or can no longer be read.",
+  [StopReason.MOVED]: "Another server of the cluster took the model; the steps so far are kept.",
   [StopReason.PATIENCE]: "Finished early: the held-out loss did not get smaller any more.",
 };
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file backprop/v1/server_service.proto.
  */
 export const file_backprop_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBiYWNrcHJvcC92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxILYmFja3Byb3AudjEiKAoUR2V0U2VydmVySW5mb1JlcXVlc3QSEAoIc2V0dGluZ3MYASABKAgiSwoHU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEg4KBm9yaWdpbhgEIAEoCSLbAQoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFwoPY29tcHV0ZV90aHJlYWRzGAIgASgFEgwKBHBybmcYAyABKAkSJgoIc2V0dGluZ3MYBCADKAsyFC5iYWNrcHJvcC52MS5TZXR0aW5nEhAKCHNlc3Npb25zGAUgASgFEg4KBm1vZGVscxgGIAEoBRIXCg9yZXNpZGVudF9tb2RlbHMYByABKAUSJwoGY2FsbGVyGAggASgLMhcuYmFja3Byb3AudjEuQ2FsbGVySW5mbyI8CgpDYWxsZXJJbmZvEg8KB3N1YmplY3QYASABKAkSDAoEcm9sZRgCIAEoCRIPCgdtZXRob2RzGAMgAygJMmcKDVNlcnZlclNlcnZpY2USVgoNR2V0U2VydmVySW5mbxIhLmJhY2twcm9wLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiIuYmFja3Byb3AudjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CiBiYWNrcHJvcC92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxILYmFja3Byb3AudjEiKAoUR2V0U2VydmVySW5mb1JlcXVlc3QSEAoIc2V0dGluZ3MYASABKAgiSwoHU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEg4KBm9yaWdpbhgEIAEoCSLqAQoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFwoPY29tcHV0ZV90aHJlYWRzGAIgASgFEgwKBHBybmcYAyABKAkSJgoIc2V0dGluZ3MYBCADKAsyFC5iYWNrcHJvcC52MS5TZXR0aW5nEhAKCHNlc3Npb25zGAUgASgFEg4KBm1vZGVscxgGIAEoBRIXCg9yZXNpZGVudF9tb2RlbHMYByABKAUSDQoFc3RvcmUYCCABKAkSJwoGY2FsbGVyGAkgASgLMhcuYmFja3Byb3AudjEuQ2FsbGVySW5mbyI8CgpDYWxsZXJJbmZvEg8KB3N1YmplY3QYASABKAkSDAoEcm9sZRgCIAEoCRIPCgdtZXRob2RzGAMgAygJMmcKDVNlcnZlclNlcnZpY2USVgoNR2V0U2VydmVySW5mbxIhLmJhY2twcm9wLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiIuYmFja3Byb3AudjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * Requests a description of the server.
@@ -134,9 +134,18 @@ export type GetServerInfoResponse = Message<"backprop.v1.GetServerInfoResponse">
   residentModels: number;
 
   /**
+   * Where sessions and models are stored: "memory", "folder", or the store that several servers share, "s3", "gs" or "az",
+   * with its address if the request has `settings`. Of a shared store, `sessions` and `models` count those that this server
+   * has used.
+   *
+   * @generated from field: string store = 8;
+   */
+  store: string;
+
+  /**
    * Who calls; absent if callers have no identity.
    *
-   * @generated from field: backprop.v1.CallerInfo caller = 8;
+   * @generated from field: backprop.v1.CallerInfo caller = 9;
    */
   caller?: CallerInfo | undefined;
 };
