@@ -6,6 +6,7 @@ mod backup;
 mod call;
 mod check;
 mod connection;
+mod copy_store;
 mod datasets;
 mod explain;
 mod failure;
@@ -84,6 +85,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Some((tls_init::NAME, matches)) => tls_init::run(matches),
         Some((backup::BACKUP, matches)) => backup::back_up(matches),
         Some((backup::RESTORE, matches)) => backup::restore(matches),
+        Some((copy_store::NAME, matches)) => copy_store::run(matches),
         Some((call::NAME, matches)) => call::run(matches),
         Some((trash::NAME, matches)) => trash::run(matches),
         Some((token::NAME, matches)) => token::run(matches),
@@ -139,6 +141,7 @@ fn command() -> Command {
         .subcommand(transfer::export_command())
         .subcommand(transfer::import_command())
         .subcommand(tls_init::command())
+        .subcommand(copy_store::command())
         .subcommand(backup::backup_command())
         .subcommand(backup::restore_command())
         .subcommand(call::command())

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod caller;
 pub mod clock;
 pub mod compute;
+pub mod copy_store;
 pub mod datasets;
 pub mod deadline;
 pub mod disk_thread;

@@ -209,7 +209,7 @@ impl Host {
         let entry = Arc::new(entry);
         if let Some(path) = &file {
             let digest = opened.dataset.digest().to_string();
-            match self.share_dataset(&entry, &digest, path).await {
+            match self.share_dataset(&name, &digest, path).await {
                 // Another node was faster, with this request or another.
                 Err(NotStored::Moved) => {
                     self.sync_session_in_turn(&new.session).await?;

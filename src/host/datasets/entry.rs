@@ -1,6 +1,6 @@
 //! One dataset of the catalogue.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -196,6 +196,14 @@ impl DatasetEntry {
             memory: Arc::clone(memory),
             opened: Mutex::default(),
             summary: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Its file, if it has one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File { path, .. } => Some(path),
+            Source::Digits | Source::Memory(_) => None,
         }
     }
 

@@ -306,6 +306,28 @@ impl Host {
         described.ok_or(Refused::Bug)
     }
 
+    /// The ids of at most `count` models of a session after `after`, in order.
+    ///
+    /// # Errors
+    /// No such session; the store that this node shares with others cannot be reached.
+    pub async fn model_ids(
+        &self,
+        session: &SessionName,
+        after: Option<&Id>,
+        count: usize,
+    ) -> Result<Vec<Id>, Refused> {
+        match self.shared_models(session).await? {
+            Some(shared) => {
+                let later = shared.into_iter().filter(|id| Some(id) > after);
+                Ok(later.take(count).collect())
+            }
+            None => {
+                let now = self.now();
+                Ok(self.registry().models(session, after, count, now)?)
+            }
+        }
+    }
+
     /// Returns a page of a session's models: at most `size` of them after the id `after`, and the id after which the
     /// next page begins, if any. Omits models that are damaged or deleted meanwhile.
     ///
@@ -319,16 +341,7 @@ impl Host {
         size: usize,
     ) -> Result<(Vec<ModelState>, Option<Id>), Refused> {
         self.admit(caller, session).await?;
-        let mut ids = match self.shared_models(session).await? {
-            Some(shared) => {
-                let later = shared.into_iter().filter(|id| Some(id) > after);
-                later.take(size + 1).collect()
-            }
-            None => {
-                let now = self.now();
-                self.registry().models(session, after, size + 1, now)?
-            }
-        };
+        let mut ids = self.model_ids(session, after, size + 1).await?;
         let next = ids.get(size).and_then(|_| ids.get(size - 1).cloned());
         ids.truncate(size);
         let mut page = Vec::with_capacity(ids.len());

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::copy::DatasetCopy;
 use super::{SharedStore, unknown, unreachable};
 use crate::host::Host;
-use crate::host::datasets::DatasetEntry;
 use crate::host::refused::{NotStored, Refused};
 use crate::training::{DatasetName, Id, SessionName};
 
@@ -116,15 +115,15 @@ impl Host {
     /// Another node has created a dataset of this name or deleted the session; the store does not answer.
     pub async fn share_dataset(
         &self,
-        entry: &Arc<DatasetEntry>,
+        name: &DatasetName,
         digest: &str,
         path: &Path,
     ) -> Result<(), NotStored> {
-        let (Some(shared), Some(session)) = (&self.persistence.shared, &entry.name.session) else {
+        let (Some(shared), Some(session)) = (&self.persistence.shared, &name.session) else {
             return Ok(());
         };
         let generation = shared.generation(session).ok_or(NotStored::Moved)?;
-        let (id, dataset) = (session.0.to_string(), entry.name.dataset.to_string());
+        let (id, dataset) = (session.0.to_string(), name.dataset.to_string());
         let sent = Instant::now();
         let created = shared
             .bucket
@@ -132,7 +131,7 @@ impl Host {
             .await;
         match created {
             Create::Created(seen) => {
-                shared.note_dataset(&entry.name, seen, path.to_owned(), sent);
+                shared.note_dataset(name, seen, path.to_owned(), sent);
                 Ok(())
             }
             Create::Taken(_) | Create::Overtaken(_) | Create::NoSession => Err(NotStored::Moved),

@@ -108,7 +108,7 @@ impl Host {
     }
 
     /// Adds a session of the store to the registry, or renews it there.
-    fn adopt_session(&self, name: &SessionName, record: SessionRecord) {
+    pub fn adopt_session(&self, name: &SessionName, record: SessionRecord) {
         let share = record.owner.as_deref();
         let share = share.map(|subject| Party::of_person(subject).0);
         self.registry()

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::fixture::{Scene, caller, end_of, session_of, start_of};
+use crate::host::copy_store::{CopyError, copy_store};
 use crate::host::models::gradient_step::GradientUpdate;
 use crate::host::parts::gradient::GradientParts;
 use crate::host::parts::run::RunParts;
@@ -201,4 +204,40 @@ async fn a_session_that_another_node_serves_outlives_its_time_to_live_here() {
     one.host.forget_unused(expired).await;
     assert!(!one.host.registry().has_session(&session_of(&name)));
     assert_eq!(one.step(&name).await, 0, "the store has it still");
+}
+
+#[tokio::test]
+async fn a_store_is_copied_to_a_bucket_and_back_and_a_repeat_finds_all_of_it_there() {
+    let (original, back) = (tempfile::tempdir(), tempfile::tempdir());
+    let (original, back) = (original.expect("a folder"), back.expect("a folder"));
+    let (name, state) = {
+        let scene = Scene::on(&original, |_| {}).await;
+        let name = scene.model("a").await;
+        assert_eq!(run(&scene, &name, request("r")).await.step, 1);
+        let entry = scene.host.look_up(&name).await.expect("it is there");
+        (name, entry.model.get().step_and_digest())
+    };
+    let (from, to) = (path_of(&original), path_of(&back));
+    let bucket = "memory:copied";
+    let copied = copy_store(&from, bucket).await.expect("it is copied");
+    assert_eq!((copied.sessions, copied.models, copied.found), (1, 1, 0));
+    let again = copy_store(&from, bucket).await.expect("it is there");
+    assert_eq!((again.sessions, again.models, again.found), (1, 0, 1));
+    copy_store(bucket, &to).await.expect("it is copied back");
+
+    let scene = Scene::on(&back, |_| {}).await;
+    let entry = scene.host.look_up(&name).await.expect("it is there");
+    assert_eq!(entry.model.get().step_and_digest(), state);
+    let events = scene.train_with(&name, caller(), request("r")).await;
+    let events = events.expect("it is answered");
+    assert!(start_of(&events).await.replayed, "it remembers its requests");
+    assert_eq!(end_of(&events).await.0.step, 1);
+    assert_eq!(run(&scene, &name, request("s")).await.step, 2);
+    drop(scene);
+    let differs = copy_store(&to, bucket).await;
+    assert!(matches!(differs, Err(CopyError::Differs(_))), "{differs:?}");
+}
+
+fn path_of(folder: &TempDir) -> String {
+    folder.path().to_str().expect("UTF-8").to_owned()
 }

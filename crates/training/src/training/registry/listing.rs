@@ -29,6 +29,13 @@ impl<M> Registry<M> {
             .collect()
     }
 
+    /// The record of a session, unless that is damaged.
+    pub fn record(&self, name: &SessionName) -> Option<SessionRecord> {
+        let session = self.sessions.get(name);
+        let sound = session.filter(|session| session.damage.is_none());
+        sound.map(Session::record)
+    }
+
     /// The sessions whose records are damaged, and how.
     pub fn damaged(&self) -> Vec<(SessionName, String)> {
         let damaged = self.sessions.iter().filter_map(|(name, session)| {

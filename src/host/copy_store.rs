@@ -1,0 +1,353 @@
+//! Copies everything from one store to another: a data folder, or a bucket. Neither may be in use by a server meanwhile.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::host::clock::Clock;
+use crate::host::datasets::DatasetEntry;
+use crate::host::disk_thread::on_disk_thread;
+use crate::host::durability::Persistence;
+use crate::host::grading_desk::GradingDesk;
+use crate::host::metrics::Metrics;
+use crate::host::models::any_model::with_model;
+use crate::host::models::handle::ModelEntry;
+use crate::host::refused::{NotStored, Refused};
+use crate::host::shared::SharedStore;
+use crate::host::{Host, HostError};
+use crate::training::{Access, DatasetName, ModelName, SessionName, SessionRecord};
+
+/// So many names are listed at a time.
+const PAGE: usize = 100;
+
+/// What was copied, and what was there already from an earlier try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopySummary {
+    /// Sessions in the original.
+    pub sessions: usize,
+    /// Models that were copied.
+    pub models: usize,
+    /// Datasets that were copied.
+    pub datasets: usize,
+    /// Models and datasets that the target had already, with the same content.
+    pub found: usize,
+}
+
+/// Why a copy ended.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// A store cannot be opened.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The bucket cannot be used.
+    #[error("cannot use {store}: {cause}")]
+    Unusable {
+        /// The bucket.
+        store: String,
+        /// Its fault.
+        cause: String,
+    },
+    /// Something cannot be read.
+    #[error(
+        "cannot read {name}: {cause:?}; the log says more. What was copied stays, and the command goes on from there"
+    )]
+    NotRead {
+        /// The session, model or dataset.
+        name: String,
+        /// The refusal.
+        cause: Refused,
+    },
+    /// Something cannot be written.
+    #[error(
+        "cannot write {name}: {cause:?}; the log says more. What was copied stays, and the command goes on from there"
+    )]
+    NotWritten {
+        /// The session, model or dataset.
+        name: String,
+        /// The refusal.
+        cause: Refused,
+    },
+    /// The target has something else under the same name.
+    #[error(
+        "the target has another {0} than the original: nothing is replaced; delete one of the two, or choose another target"
+    )]
+    Differs(String),
+    /// What was written does not read back as it should.
+    #[error(
+        "{0} does not read back as it was written: the target is damaged, or changed by a server meanwhile"
+    )]
+    Unsound(String),
+    /// A model of the original is lost, and a copy would be without it.
+    #[error("{0} is lost in the original: delete it there, or restore it, and begin again")]
+    Lost(String),
+}
+
+/// Copies all sessions, models and datasets of `from` to `to`, each the path of a data folder or the address of a bucket.
+/// What the target has already with the same content is left alone, so that an interrupted copy goes on.
+///
+/// # Errors
+/// A store cannot be used; something cannot be read or written; the target has something else of the same name.
+pub async fn copy_store(from: &str, to: &str) -> Result<CopySummary, CopyError> {
+    let (from, to) = (open(from).await?, open(to).await?);
+    if let Some((name, _)) = from.persistence.lost_models().first() {
+        return Err(CopyError::Lost(name.to_string()));
+    }
+    let mut summary = CopySummary::default();
+    for session in from.session_names().await? {
+        summary.sessions += 1;
+        copy_session(&from, &to, &session, &mut summary).await?;
+    }
+    // Commits that went into the log of a folder go into the models' files.
+    to.file_all().await;
+    Ok(summary)
+}
+
+/// A host on a store, without clients.
+async fn open(store: &str) -> Result<Arc<Host>, CopyError> {
+    let is_bucket = store.contains("://") || store.starts_with("memory:");
+    let text = store.to_owned();
+    let mut config = Config {
+        max_sessions: usize::MAX,
+        max_models: usize::MAX,
+        max_models_per_session: usize::MAX,
+        max_sessions_per_address: usize::MAX,
+        ..Config::default()
+    };
+    if is_bucket {
+        config.store = text;
+    } else {
+        config.data_dir = text;
+    }
+    let metrics = Arc::new(Metrics::default());
+    let shared = SharedStore::of(&config, &metrics).map_err(HostError::from)?;
+    let persistence = match shared {
+        Some(shared) => {
+            let probed = shared.bucket().probe().await;
+            probed.map_err(|error| CopyError::Unusable {
+                store: store.to_owned(),
+                cause: error.to_string(),
+            })?;
+            Persistence::shared(shared)
+        }
+        None => Persistence::open(&config.data_dir, &metrics).map_err(HostError::from)?,
+    };
+    let clock = Clock::of_the_machine();
+    let host = Host::with(config, clock, metrics, persistence, GradingDesk::empty())?;
+    Ok(Arc::new(host))
+}
+
+impl Host {
+    /// The names of all sessions.
+    async fn session_names(&self) -> Result<Vec<SessionName>, CopyError> {
+        let mut names: Vec<SessionName> = Vec::new();
+        loop {
+            let page = self.list_sessions(None, names.last(), PAGE).await;
+            let page = page.map_err(|cause| CopyError::NotRead {
+                name: "the list of sessions".to_owned(),
+                cause,
+            })?;
+            let is_last = page.len() < PAGE;
+            names.extend(page.into_iter().map(|session| session.name));
+            if is_last {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// The record of a session; `None` if there is none.
+    async fn record_of(&self, session: &SessionName) -> Result<Option<SessionRecord>, Refused> {
+        self.sync_session(session).await?;
+        Ok(self.registry().record(session))
+    }
+
+    /// A model, in memory; `None` if there is none.
+    async fn model_of(&self, name: &ModelName) -> Result<Option<Arc<ModelEntry>>, Refused> {
+        match self.look_up(name).await {
+            Ok(entry) => Ok(Some(entry)),
+            Err(refused) if refused.is_missing() && !self.persistence.is_lost(name) => Ok(None),
+            Err(refused) => Err(refused),
+        }
+    }
+}
+
+async fn copy_session(
+    from: &Arc<Host>,
+    to: &Arc<Host>,
+    session: &SessionName,
+    summary: &mut CopySummary,
+) -> Result<(), CopyError> {
+    let name = session.to_string();
+    let read = |cause| CopyError::NotRead {
+        name: name.clone(),
+        cause,
+    };
+    let written = |cause| CopyError::NotWritten {
+        name: name.clone(),
+        cause,
+    };
+    // Expired since it was listed.
+    let Some(record) = from.record_of(session).await.map_err(read)? else {
+        return Ok(());
+    };
+    match to.record_of(session).await.map_err(written)? {
+        Some(there) if there == record => {}
+        Some(_) => return Err(CopyError::Differs(name)),
+        None => {
+            let turn = to.session_turns.take(session).await;
+            let put = to.persistence.put_session(session, &record, turn).await;
+            put.map_err(|cause| written(cause.into()))?;
+            to.adopt_session(session, record);
+        }
+    }
+    let mut after = None;
+    loop {
+        let page = from.model_ids(session, after.as_ref(), PAGE).await;
+        let page = page.map_err(read)?;
+        for model in &page {
+            let session = session.clone();
+            let model = model.clone();
+            copy_model(from, to, &ModelName { session, model }, summary).await?;
+        }
+        if page.len() < PAGE {
+            break;
+        }
+        after = page.last().cloned();
+    }
+    from.sync_datasets(session, None, usize::MAX)
+        .await
+        .map_err(read)?;
+    for dataset in from.datasets.page(Some(session), None, usize::MAX) {
+        copy_dataset(to, &dataset, summary).await?;
+    }
+    Ok(())
+}
+
+async fn copy_model(
+    from: &Host,
+    to: &Host,
+    name: &ModelName,
+    summary: &mut CopySummary,
+) -> Result<(), CopyError> {
+    let read = |cause| CopyError::NotRead {
+        name: name.to_string(),
+        cause,
+    };
+    let written = |cause| CopyError::NotWritten {
+        name: name.to_string(),
+        cause,
+    };
+    let Some(original) = from.model_of(name).await.map_err(read)? else {
+        return Ok(());
+    };
+    let content = original.model.get().step_and_digest();
+    if let Some(there) = to.model_of(name).await.map_err(written)? {
+        if there.model.get().step_and_digest() != content {
+            return Err(CopyError::Differs(name.to_string()));
+        }
+        summary.found += 1;
+        return Ok(());
+    }
+    let (access, made_by): (Access, _) = (original.access, original.made_by.clone());
+    let copy = ModelEntry::new(
+        name.clone(),
+        original.model.get(),
+        access,
+        made_by,
+        original.created,
+    );
+    let copy = Arc::new(copy.with_compare(original.compare));
+    copy.set_updated(original.updated());
+    let turn = copy.turns.persist().await.map_err(written)?;
+    let kept = with_model!(copy.model.get(), model => {
+        to.persistence.keep_new(&copy, &model, Arc::new(turn)).await
+    });
+    kept.map_err(|cause: NotStored| written(cause.into()))?;
+    let remembered = to.config.request_ids_per_model;
+    let back = to.persistence.load(name, remembered).await;
+    let is_sound = back.is_ok_and(|back| back.model.get().step_and_digest() == content);
+    if !is_sound {
+        return Err(CopyError::Unsound(name.to_string()));
+    }
+    summary.models += 1;
+    Ok(())
+}
+
+async fn copy_dataset(
+    to: &Host,
+    original: &DatasetEntry,
+    summary: &mut CopySummary,
+) -> Result<(), CopyError> {
+    let name = original.name.to_string();
+    let read = |cause| CopyError::NotRead {
+        name: name.clone(),
+        cause,
+    };
+    let written = |cause| CopyError::NotWritten {
+        name: name.clone(),
+        cause,
+    };
+    let (Some(session), Some(file)) = (&original.name.session, original.file()) else {
+        return Ok(());
+    };
+    let opened = original.open().await.map_err(read)?;
+    let digest = opened.dataset.digest();
+    to.sync_dataset(&original.name).await.map_err(written)?;
+    if let Some(there) = to.datasets.get(&original.name) {
+        let there = there.open().await.map_err(written)?;
+        if there.dataset.digest() != digest {
+            return Err(CopyError::Differs(name));
+        }
+        summary.found += 1;
+        return Ok(());
+    }
+    let path = to.persistence.new_dataset(session, &original.name.dataset);
+    let path = path.await.map_err(|cause| written(cause.into()))?;
+    let path = path.ok_or_else(|| written(Refused::Bug))?;
+    let (source, target) = (file.to_owned(), path.clone());
+    let copied = on_disk_thread(move || copy_file(&source, &target)).await;
+    let copied = copied.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    copied.map_err(|error| written(NotStored::of(&error).into()))?;
+    let shared = to
+        .share_dataset(&original.name, &digest.to_string(), &path)
+        .await;
+    shared.map_err(|cause| written(cause.into()))?;
+    let is_sound = to
+        .has_dataset(&original.name, path, &digest.to_string())
+        .await;
+    if !is_sound.map_err(written)? {
+        return Err(CopyError::Unsound(name));
+    }
+    summary.datasets += 1;
+    Ok(())
+}
+
+/// Copies a file durably: the name appears when the content is there.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut partial = to.as_os_str().to_owned();
+    partial.push(".tmp");
+    fs::copy(from, &partial)?;
+    fs::File::open(&partial)?.sync_all()?;
+    fs::rename(&partial, to)?;
+    to.parent()
+        .map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
+
+impl Host {
+    /// Adds the file of a dataset to the catalogue, and whether it has this digest, every byte read.
+    async fn has_dataset(
+        &self,
+        name: &DatasetName,
+        path: std::path::PathBuf,
+        digest: &str,
+    ) -> Result<bool, Refused> {
+        let Some(session) = &name.session else {
+            return Ok(false);
+        };
+        self.datasets.found(session, name.dataset.clone(), path);
+        let entry = self.datasets.get(name).ok_or(Refused::Bug)?;
+        let opened = entry.open().await?;
+        Ok(opened.dataset.digest().to_string() == digest && entry.damage().is_none())
+    }
+}
