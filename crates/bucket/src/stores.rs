@@ -210,9 +210,10 @@ async fn parts(
 }
 
 fn missing_or_fault<T>(error: Error, missing: T) -> Result<T, Fault> {
-    match error {
-        // A bucket that does not exist is no missing object.
-        Error::NotFound { .. } if !crate::explain::is_bucket(&error) => Ok(missing),
-        error => Err(explain(&error)),
+    // A bucket that does not exist is no missing object.
+    if matches!(error, Error::NotFound { .. }) && !crate::explain::is_bucket(&error) {
+        Ok(missing)
+    } else {
+        Err(explain(&error))
     }
 }

@@ -46,14 +46,24 @@ fn weight(bytes: &[u8]) -> f64 {
 async fn new_session(bucket: &Bucket, session: &str) -> Seen {
     match bucket.create_session(session, "{}", lease()).await {
         Create::Created(seen) => seen,
-        other => panic!("{session} is new: {other:?}"),
+        other @ (Create::Overtaken(_)
+        | Create::Taken(_)
+        | Create::NoSession
+        | Create::Unknown(_)) => {
+            panic!("{session} is new: {other:?}")
+        }
     }
 }
 
 async fn new_model(bucket: &Bucket, generation: Generation, name: &str, w: f64) -> Seen {
     match bucket.create_model("s", generation, name, &model(w)).await {
         Create::Created(seen) => seen,
-        other => panic!("{name} is new: {other:?}"),
+        other @ (Create::Overtaken(_)
+        | Create::Taken(_)
+        | Create::NoSession
+        | Create::Unknown(_)) => {
+            panic!("{name} is new: {other:?}")
+        }
     }
 }
 

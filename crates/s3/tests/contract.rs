@@ -11,6 +11,7 @@ use backpropd_bucket::{
     Bucket, Commit, Create, Encode, Generation, Lease, MARK_ENTRY, Mark, Options, Read, Seen,
 };
 use backpropd_s3::{S3, Settings};
+use futures_util::future::join_all;
 use safetensors::tensor::TensorView;
 use tokio::net::TcpListener;
 
@@ -128,15 +129,11 @@ async fn contract(url: &str) {
     let generation = new_session(&bucket, &session).await;
     new_model(&bucket, &session, generation).await;
 
-    let nodes: Vec<_> = (0..NODES)
-        .map(|node| {
-            let first = u32::try_from(node).expect("there are few") * 1000;
-            tokio::spawn(train(url.to_owned(), session.clone(), generation, first))
-        })
-        .collect();
-    for node in nodes {
-        node.await.expect("a node does not panic");
-    }
+    let nodes = (0..NODES).map(|node| {
+        let first = u32::try_from(node).expect("there are few") * 1000;
+        train(url.to_owned(), session.clone(), generation, first)
+    });
+    join_all(nodes).await;
     let (seen, mut done) = read(&bucket, &session, generation)
         .await
         .expect("the model is alive");
@@ -276,6 +273,9 @@ fn opened(settings: Settings, url: &str, variables: &[(&str, &str)]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The settings of the server, the URL, changes to the environment, and what the message has to name.
+type Case<'a> = (Settings, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn what_is_wrong_at_the_start_is_told_by_name() {
     let url = "s3://backpropd/p";
@@ -291,7 +291,7 @@ fn what_is_wrong_at_the_start_is_told_by_name() {
         ignores_conditions: true,
         ..Settings::default()
     };
-    let cases: [(Settings, &str, &[(&str, &str)], &str); 7] = [
+    let cases: [Case; 7] = [
         (Settings::default(), url, &[], "opened"),
         (
             Settings::default(),

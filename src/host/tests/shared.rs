@@ -230,7 +230,10 @@ async fn a_store_is_copied_to_a_bucket_and_back_and_a_repeat_finds_all_of_it_the
     assert_eq!(entry.model.get().step_and_digest(), state);
     let events = scene.train_with(&name, caller(), request("r")).await;
     let events = events.expect("it is answered");
-    assert!(start_of(&events).await.replayed, "it remembers its requests");
+    assert!(
+        start_of(&events).await.replayed,
+        "it remembers its requests"
+    );
     assert_eq!(end_of(&events).await.0.step, 1);
     assert_eq!(run(&scene, &name, request("s")).await.step, 2);
     drop(scene);
