@@ -943,7 +943,10 @@ function gt(e) {
 	let { matrix: t, caption: n, name: r, onPick: i, limit: a = 32 } = e, o = Se(), s = be(null), [c, l] = B({
 		row: 0,
 		column: 0
-	}), u = Math.min(t.rows, a), d = Math.min(t.columns, a), f = u < t.rows || d < t.columns, p = (e, t) => {
+	}), u = Math.min(t.rows, a), d = Math.min(t.columns, a), f = {
+		row: vt(c.row, u),
+		column: vt(c.column, d)
+	}, p = u < t.rows || d < t.columns, m = (e, t) => {
 		if (e.key === "Enter" || e.key === " ") {
 			e.preventDefault(), i?.(t);
 			return;
@@ -978,11 +981,11 @@ function gt(e) {
 						row: n,
 						column: r
 					},
-					isStop: c.row === n && c.column === r,
-					onWalk: p
+					isStop: f.row === n && f.column === r,
+					onWalk: m
 				}, r)) }, n)) })
 			}),
-			f && /* @__PURE__ */ X("p", {
+			p && /* @__PURE__ */ X("p", {
 				class: "quiet",
 				children: [
 					"The first ",

@@ -15,18 +15,26 @@ interface Props {
 const katex = signal<typeof KaTeX | undefined>(undefined);
 let isLoading = false;
 
+/** Loads KaTeX when the page has nothing else to do: numbers come first. */
 function load(): void {
   if (isLoading) return;
   isLoading = true;
-  Promise.all([import("katex"), import("katex/dist/katex.min.css")]).then(
-    ([module]) => {
-      katex.value = module.default;
-    },
-    // Plain text stays; the next formula tries again.
-    () => {
-      isLoading = false;
-    },
-  );
+  whenIdle(() => {
+    Promise.all([import("katex"), import("katex/dist/katex.min.css")]).then(
+      ([module]) => {
+        katex.value = module.default;
+      },
+      // Plain text stays; the next formula tries again.
+      () => {
+        isLoading = false;
+      },
+    );
+  });
+}
+
+function whenIdle(work: () => void): void {
+  if ("requestIdleCallback" in window) window.requestIdleCallback(work, { timeout: 1500 });
+  else setTimeout(work, 200);
 }
 
 /** A formula; a screen reader gets its MathML. */

@@ -46,6 +46,8 @@ export function MatrixTable(props: Props) {
   const [stop, setStop] = useState<Cell>({ row: 0, column: 0 });
   const rows = Math.min(matrix.rows, limit);
   const columns = Math.min(matrix.columns, limit);
+  // The matrix may have become smaller.
+  const focusable = { row: clamp(stop.row, rows), column: clamp(stop.column, columns) };
   const isCut = rows < matrix.rows || columns < matrix.columns;
 
   const walk = (event: KeyboardEvent, cell: Cell) => {
@@ -79,7 +81,7 @@ export function MatrixTable(props: Props) {
                   key={column}
                   {...props}
                   cell={{ row, column }}
-                  isStop={stop.row === row && stop.column === column}
+                  isStop={focusable.row === row && focusable.column === column}
                   onWalk={walk}
                 />
               ))}

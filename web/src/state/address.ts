@@ -1,6 +1,7 @@
 // The state of the page is its address: `#/view?name=value&…`. What a teacher sees is what the link shows.
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { SETUP_PARAM } from "../model/setup.ts";
+import { takeTokenFromAddress } from "../rpc/token.ts";
 
 /** A view and its parameters, as the address has them. */
 export interface Place {
@@ -11,10 +12,13 @@ export interface Place {
 /** New values of parameters; undefined removes one. */
 export type Changes = Readonly<Record<string, string | undefined>>;
 
+takeTokenFromAddress();
+
 /** The place that the address names. */
 export const place = signal<Place>(readPlace(location.hash));
 
 window.addEventListener("hashchange", () => {
+  isBehind = false;
   place.value = readPlace(location.hash);
 });
 
@@ -57,10 +61,32 @@ function changed(params: ReadonlyMap<string, string>, changes: Changes): Readonl
 
 function moveTo(next: Place, remember: boolean): void {
   const address = writePlace(next);
-  if (address === location.hash) return;
-  if (remember) history.pushState(null, "", address);
-  else history.replaceState(null, "", address);
+  if (address === writePlace(place.peek())) return;
   place.value = next;
+  if (remember) {
+    isBehind = false;
+    history.pushState(null, "", address);
+  } else {
+    replaceAddress();
+  }
+}
+
+/** Browsers refuse more than 100 changes of the address in 30 seconds, and a slider makes more. */
+const PAUSE_MS = 400;
+
+let pause: number | undefined;
+
+/** Whether the address still has to follow `place`. */
+let isBehind = false;
+
+function replaceAddress(): void {
+  isBehind = pause !== undefined;
+  if (isBehind) return;
+  history.replaceState(null, "", writePlace(place.peek()));
+  pause = window.setTimeout(() => {
+    pause = undefined;
+    if (isBehind) replaceAddress();
+  }, PAUSE_MS);
 }
 
 function readPlace(hash: string): Place {
