@@ -4,6 +4,9 @@ import type { Matrix } from "./matrix.ts";
 /** The quantities of a pass; layers count from 1, h of layer 0 is x. */
 export type Quantity = "z" | "h" | "dW" | "db" | "dz" | "dh" | "dx" | "delta" | "y" | "loss";
 
+/** Which half of a pass is looked at. */
+export type Direction = "forward" | "backward";
+
 /** A pass. */
 export interface Pass {
   /** l, with the model's reduction. */

@@ -1,9 +1,9 @@
 // What of the network is looked at: the direction, the sample, the player's frame, the chosen entry (all in the address),
 // and what is under the pointer.
 import { computed, signal } from "@preact/signals";
-import type { Direction } from "../components/diagram/Diagram.tsx";
 import { type Entry, readEntry, writeEntry } from "../model/entry.ts";
 import { type Frame, framesOf, isKnownAt } from "../model/frames.ts";
+import type { Direction } from "../model/pass.ts";
 import { param, setParams } from "./address.ts";
 import { subject } from "./network.ts";
 

@@ -1,7 +1,7 @@
 // The picture with its switches, the explanation of a number, and all numbers in tables: the parts of the page without its
 // address and its server.
 import { useEffect, useState } from "preact/hooks";
-import { Diagram, type Direction } from "../components/diagram/Diagram.tsx";
+import { Diagram } from "../components/diagram/Diagram.tsx";
 import { canBeDrawn } from "../components/diagram/layout.ts";
 import { MatrixTable } from "../components/MatrixTable.tsx";
 import { NumberText } from "../components/NumberText.tsx";
@@ -21,6 +21,7 @@ import {
 import type { Expansion, Explanation } from "../model/explanation.ts";
 import { exact } from "../model/matrix.ts";
 import { shapeName } from "../model/network.ts";
+import type { Direction } from "../model/pass.ts";
 import { ask, type KernelModel, stateOf } from "./kernel.ts";
 
 interface Props {

@@ -2,12 +2,11 @@
 // its sign by colour and dash. It shows what it is given and asks nobody, so that a notebook can show it too.
 import { useMemo } from "preact/hooks";
 import { type Entry, isSame, type Numbers, valueAt, writeEntry } from "../../model/entry.ts";
+import type { Direction } from "../../model/pass.ts";
 import { Edge } from "./Edge.tsx";
 import { LayerTitleText } from "./LayerTitleText.tsx";
 import { layoutOf } from "./layout.ts";
 import { NetworkNode } from "./NetworkNode.tsx";
-
-export type Direction = "forward" | "backward";
 
 /** What a picture shows, and what it tells of the pointer. */
 export interface DiagramProps {

@@ -1,7 +1,7 @@
 // The heading of a layer in the picture: which layer, and which quantities its units show.
 import { ACTIVATION_NAMES, type Spec } from "../../model/network.ts";
 import { raised } from "../../model/number.ts";
-import type { Direction } from "./Diagram.tsx";
+import type { Direction } from "../../model/pass.ts";
 import type { LayerTitle } from "./layout.ts";
 
 interface Props {

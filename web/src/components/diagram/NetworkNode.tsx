@@ -3,7 +3,8 @@ import { type Entry, type Numbers, valueAt, writeEntry } from "../../model/entry
 import { isMasking } from "../../model/frames.ts";
 import { exact } from "../../model/matrix.ts";
 import { shortNumber, signOf } from "../../model/number.ts";
-import type { Direction, Drawing } from "./Diagram.tsx";
+import type { Direction } from "../../model/pass.ts";
+import type { Drawing } from "./Diagram.tsx";
 import { NODE_HEIGHT, type NodeBox } from "./layout.ts";
 
 interface Props {
