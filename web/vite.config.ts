@@ -14,7 +14,8 @@ const neededFonts: Plugin = {
   enforce: "pre",
   transform(code, id) {
     if (!/katex(\.min)?\.css/.test(id)) return null;
-    return code.replace(UNUSED, "").replace(OLD_FORMATS, "");
+    // Until a face is there, letters are shown in another one, and not left out.
+    return code.replace(UNUSED, "").replace(OLD_FORMATS, "").replaceAll("font-display:block", "font-display:swap");
   },
 };
 

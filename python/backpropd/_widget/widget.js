@@ -878,7 +878,7 @@ function pt(e) {
 			viewBox: `0 0 ${f.width} ${f.height}`,
 			style: {
 				minWidth: `${f.width * .6}px`,
-				maxWidth: `${f.width * 1.9}px`
+				maxWidth: `${f.width * 2.4}px`
 			},
 			children: [
 				/* @__PURE__ */ X("defs", { children: /* @__PURE__ */ X("pattern", {

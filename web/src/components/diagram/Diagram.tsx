@@ -65,7 +65,7 @@ export function Diagram(props: DiagramProps) {
         role="img"
         aria-label={label}
         viewBox={`0 0 ${layout.width} ${layout.height}`}
-        style={{ minWidth: `${layout.width * 0.6}px`, maxWidth: `${layout.width * 1.9}px` }}
+        style={{ minWidth: `${layout.width * 0.6}px`, maxWidth: `${layout.width * 2.4}px` }}
       >
         <defs>
           <pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
