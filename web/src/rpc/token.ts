@@ -13,11 +13,13 @@ export function setToken(value: string | undefined): void {
   token.value = value || undefined;
 }
 
+const IN_ADDRESS = /(^#|[?&])token=([^&]*)(&|$)/;
+
 /** Takes a token out of the address, so that neither a copied link nor the history has it. */
 export function takeTokenFromAddress(): void {
-  const match = /(?:^#|&|\?)token=([^&]*)/.exec(location.hash);
-  if (!match) return;
-  setToken(decodeURIComponent(match[1] ?? "").trim());
-  const rest = location.hash.replace(match[0], "").replace(/^[#&?]+/, "");
-  history.replaceState(null, "", rest ? `#${rest}` : location.pathname + location.search);
+  const found = IN_ADDRESS.exec(location.hash)?.[2];
+  if (found === undefined) return;
+  setToken(found.trim());
+  const rest = location.hash.replace(IN_ADDRESS, (_, before: string, __, after: string) => (after ? before : ""));
+  history.replaceState(null, "", rest && rest !== "#" ? rest : location.pathname + location.search);
 }
