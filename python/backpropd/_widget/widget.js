@@ -878,7 +878,8 @@ function pt(e) {
 			viewBox: `0 0 ${f.width} ${f.height}`,
 			style: {
 				minWidth: `${f.width * .6}px`,
-				maxWidth: `${f.width * 2.4}px`
+				maxWidth: `${f.width * 2.4}px`,
+				maxHeight: `max(66vh, ${f.height * .85}px)`
 			},
 			children: [
 				/* @__PURE__ */ X("defs", { children: /* @__PURE__ */ X("pattern", {

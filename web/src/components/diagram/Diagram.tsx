@@ -65,7 +65,12 @@ export function Diagram(props: DiagramProps) {
         role="img"
         aria-label={label}
         viewBox={`0 0 ${layout.width} ${layout.height}`}
-        style={{ minWidth: `${layout.width * 0.6}px`, maxWidth: `${layout.width * 2.4}px` }}
+        style={{
+          minWidth: `${layout.width * 0.6}px`,
+          maxWidth: `${layout.width * 2.4}px`,
+          // A small network is seen whole; a tall one stays readable.
+          maxHeight: `max(66vh, ${layout.height * 0.85}px)`,
+        }}
       >
         <defs>
           <pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
