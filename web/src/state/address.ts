@@ -19,6 +19,7 @@ export const place = signal<Place>(readPlace(location.hash));
 
 window.addEventListener("hashchange", () => {
   isBehind = false;
+  written = location.hash;
   place.value = readPlace(location.hash);
 });
 
@@ -66,6 +67,7 @@ function moveTo(next: Place, remember: boolean): void {
   if (remember) {
     isBehind = false;
     history.pushState(null, "", address);
+    written = location.hash;
   } else {
     replaceAddress();
   }
@@ -76,13 +78,17 @@ const PAUSE_MS = 400;
 
 let pause: number | undefined;
 
+/** The address as it was last written or read; another one is that of a link which `hashchange` is about to tell. */
+let written = location.hash;
+
 /** Whether the address still has to follow `place`. */
 let isBehind = false;
 
 function replaceAddress(): void {
   isBehind = pause !== undefined;
-  if (isBehind) return;
+  if (isBehind || location.hash !== written) return;
   history.replaceState(null, "", writePlace(place.peek()));
+  written = location.hash;
   pause = window.setTimeout(() => {
     pause = undefined;
     if (isBehind) replaceAddress();
