@@ -100,6 +100,7 @@ in_session! {
     ListAssignmentsRequest:;
     GetAssignmentRequest:;
     GradeFormulasRequest:;
+    GetGradingStatisticsRequest:;
     GetServerInfoRequest:;
 }
 
