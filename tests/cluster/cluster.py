@@ -182,10 +182,10 @@ class Faults:
         self.cluster.network("heal")
 
     def clock(self):
-        """A node whose clock is an hour off."""
+        """A node whose clock is ten minutes off. One that is an hour off gets nothing from a store: its signatures are too old."""
         node = self.dice.choice(NODES)
         self.cluster.end(node, signal.SIGKILL)
-        self.cluster.node(node, self.dice.choice(["+3600s", "-3600s"]))
+        self.cluster.node(node, self.dice.choice(["+600s", "-600s"]))
         self.cluster.wait_ready(node)
         time.sleep(4)
         self.cluster.end(node, signal.SIGKILL)
