@@ -12,7 +12,7 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use crate::bucket::Options;
 use crate::connector::Connector;
 use crate::explain::explain;
-use crate::open::OpenError;
+use crate::open_error::OpenError;
 use crate::stores::Stores;
 
 /// How long a read is repeated.

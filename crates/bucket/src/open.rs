@@ -11,53 +11,11 @@ use object_store::path::Path;
 use crate::bucket::{Bucket, Options};
 use crate::cloud::{self, Address};
 use crate::ids::system_random;
-use crate::objects::{Fault, Objects};
+use crate::objects::Objects;
+use crate::open_error::OpenError;
 use crate::probe::probe;
 use crate::protocol::{Policy, Protocol};
 use crate::stores::Stores;
-
-/// Why a bucket cannot be opened.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// The URL names no store.
-    #[error(
-        "{url:?} names no store; allowed are s3://bucket/prefix, gs://bucket/prefix, az://container/prefix and memory:"
-    )]
-    Url {
-        /// What was given.
-        url: String,
-    },
-    /// The settings of the environment do not suffice.
-    #[error(
-        "the settings for {cloud} are incomplete or invalid: {reason}. It is configured by {variables}"
-    )]
-    Settings {
-        /// The cloud.
-        cloud: &'static str,
-        /// What is missing or invalid.
-        reason: String,
-        /// The variables that configure it.
-        variables: &'static str,
-    },
-    /// The store does not do what the probe asks for.
-    #[error("{store} does not answer as it should: {fault}")]
-    Unavailable {
-        /// The URL.
-        store: String,
-        /// What it answers.
-        fault: Fault,
-    },
-    /// The store ignores a condition, and would lose commits.
-    #[error(
-        "{store} cannot hold sessions: {what}. Use a store with conditional writes, or a newer version of this one"
-    )]
-    Unconditional {
-        /// The URL.
-        store: String,
-        /// What it did.
-        what: &'static str,
-    },
-}
 
 /// Stores in memory that have a name, for tests of several nodes in one process.
 static NAMED: Mutex<Option<HashMap<String, Arc<InMemory>>>> = Mutex::new(None);

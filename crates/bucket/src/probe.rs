@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::ids::CommitId;
 use crate::objects::{Condition, Fault, FaultKind, Fetched, Objects, Unwritten, Version};
-use crate::open::OpenError;
+use crate::open_error::OpenError;
 use crate::protocol::Protocol;
 
 /// How often the probe begins again when an answer does not arrive.
