@@ -181,7 +181,8 @@ impl Histories {
                 (State::Live(old, _), State::Live(new, _)) => old != new,
                 _ => false,
             };
-            if is_new {
+            // What a late write creates in a session that has ended is of a dead generation, and seen by nobody.
+            if is_new && self.is_visible(key, version) {
                 beginnings.push(version.at);
             }
             last = &version.state;
@@ -218,6 +219,17 @@ impl Histories {
             }
         }
         self.faults.extend(faults);
+    }
+
+    /// Whether an object is of its session's generation when it is written.
+    fn is_visible(&self, key: &str, version: &Version) -> bool {
+        let (State::Live(of, _), Some((session, Kind::Model(_)))) =
+            (&version.state, keys::parse(key))
+        else {
+            return true;
+        };
+        let owner = self.before(&keys::session(session), version.at);
+        matches!(owner, State::Live(generation, _) if generation == of)
     }
 
     /// What was acknowledged happened, what was denied did not.

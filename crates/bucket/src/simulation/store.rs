@@ -42,16 +42,6 @@ impl Store {
         lock(&self.objects).get(key).cloned()
     }
 
-    /// A hash of all that happened.
-    pub fn fingerprint(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        for event in lock(&self.history).iter() {
-            hasher.update(event.key.as_bytes());
-            hasher.update(event.bytes.as_deref().unwrap_or_default());
-        }
-        hasher.finalize()
-    }
-
     fn apply(&self, write: &Write) -> Result<Version, Unwritten> {
         let mut objects = lock(&self.objects);
         let now = objects.get(&write.key).map(tag);
