@@ -5,31 +5,19 @@
 //! an hour off. Clients train, read, create and delete, and send a call again to another node. What must hold is in
 //! `checks`. Each safeguard of the protocol is then left out, and the checks must notice.
 
+mod calls;
 mod checks;
 mod clients;
+mod network;
 mod node;
 mod store;
+mod variant;
 mod world;
 
 use crate::ids::COMMITS_KEPT;
 use crate::protocol::Policy;
+use variant::{SAFE, Variant};
 use world::World;
-
-/// A protocol with or without a safeguard, over a store with or without its conditions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Variant {
-    pub policy: Policy,
-    /// The client of the store repeats writes, conditional ones too.
-    pub retries_writes: bool,
-    /// Writes have no condition.
-    pub is_plain: bool,
-}
-
-const SAFE: Variant = Variant {
-    policy: Policy::SAFE,
-    retries_writes: false,
-    is_plain: false,
-};
 
 /// Runs one history; what is wrong with it.
 fn run(seed: u64, variant: Variant) -> Vec<String> {

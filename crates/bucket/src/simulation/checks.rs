@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
+use super::calls::{Action, Call, Told};
 use super::clients::SESSIONS;
+use super::network::lock;
 use super::node::{TRUST, TTL, steps_of_model, steps_of_record};
-use super::store::{Event, lock};
-use super::world::{Action, Call, Told, World};
+use super::store::Event;
+use super::world::World;
 use crate::envelope::{self, Envelope};
 use crate::ids::Generation;
 use crate::keys::{self, Kind};

@@ -7,9 +7,10 @@ use rand::RngExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::calls::{Action, Observed, Told};
+use super::network::lock;
 use super::node::Node;
-use super::store::lock;
-use super::world::{Action, Observed, Told, Working, World};
+use super::world::{Working, World};
 use crate::keys;
 
 pub(crate) const SESSIONS: [&str; 2] = ["a", "b"];
@@ -38,6 +39,8 @@ pub(crate) async fn run(world: &Arc<World>) {
             world.end(id);
         }
     }
+    // The writes of these steps as well.
+    sleep(Duration::from_secs(120)).await;
 }
 
 async fn busy(world: &Arc<World>, calls: u32) {

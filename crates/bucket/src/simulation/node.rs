@@ -10,8 +10,8 @@ use tokio::sync::Mutex as Turn;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::store::lock;
-use super::world::Told;
+use super::calls::Told;
+use super::network::lock;
 use crate::bucket::Bucket;
 use crate::envelope::{Lease, MARK_ENTRY};
 use crate::ids::{Generation, Mark};

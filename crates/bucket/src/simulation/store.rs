@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use rand::{Rng, RngExt};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::world::Network;
+use super::network::{Network, lock};
 use crate::objects::{Condition, Fault, FaultKind, Fetched, Listed, Objects, Unwritten, Version};
 
 /// How long a node waits for an answer.
@@ -71,10 +71,6 @@ impl Store {
             bytes,
         });
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An ETag that is a hash of the content, as that of S3: equal bytes have equal tags.
