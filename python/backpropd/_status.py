@@ -100,7 +100,9 @@ def _method_is_missing(method: str, address: str, version: str) -> str:
 
 def _without_reason(code: grpc.StatusCode, message: str, address: str, method: str, version: str) -> Error:
     """An error that no backpropd has sent: of the connection, of grpc itself, or of a proxy."""
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN):
+    # A proxy whose server has died resets a stream that has begun, which grpc calls INTERNAL.
+    is_reset = code is grpc.StatusCode.INTERNAL and "RST_STREAM" in message
+    if is_reset or code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN):
         return Unreachable(f"{address} does not answer: {message}", retry_after=0.0)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return WrongServer(_method_is_missing(method, address, version))

@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 
+import grpc
 import numpy as np
 import pytest
 from conftest import ROOT, Server
@@ -15,6 +16,7 @@ from fakes import Fake, created, details, refuse
 import backpropd as bp
 from backpropd import _messages as pb
 from backpropd._calls import Repeats, session_header
+from backpropd._status import read_error
 
 X, Y = [[1.0, 2.0]], [[3.0]]
 
@@ -275,6 +277,29 @@ def test_no_error_shows_a_traceback_of_grpc(lab, batch):
         assert "Rendezvous" not in text
         assert "InactiveRpcError" not in text
         assert type(raised.value) is not bp.Error
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "is_gone"),
+    [
+        # As grpcio words a stream that a proxy resets because its server has died.
+        ("INTERNAL", "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))", True),
+        ("UNAVAILABLE", "failed to connect", True),
+        ("INTERNAL", "something else", False),
+    ],
+)
+def test_a_connection_that_breaks_is_told_from_an_answer(code, message, is_gone):
+    class Raised:
+        def code(self):
+            return grpc.StatusCode[code]
+
+        def details(self):
+            return message
+
+        def trailing_metadata(self):
+            return ()
+
+    assert isinstance(read_error(Raised(), "lab:1"), bp.Unreachable) == is_gone
 
 
 def test_a_stream_without_an_end_is_an_error():
