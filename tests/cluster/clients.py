@@ -186,7 +186,9 @@ class Client(threading.Thread):
 
 def load(url, ca, journal, seconds):
     lock, stopped = threading.Lock(), threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    asked = []
+    # An event would be locked by the very thread that the signal interrupts.
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     with open(journal, "w", buffering=1, encoding="utf-8") as file:
 
         def note(line):
@@ -196,7 +198,9 @@ def load(url, ca, journal, seconds):
         clients = [Client(url, ca, client, note, stopped) for client in range(CLIENTS)]
         for client in clients:
             client.start()
-        stopped.wait(seconds)
+        end = time.monotonic() + seconds
+        while not asked and time.monotonic() < end:
+            time.sleep(0.1)
         stopped.set()
         for client in clients:
             client.join(60)

@@ -22,8 +22,10 @@ const REACH_EVERY: Duration = Duration::from_secs(1);
 /// The same while no call uses it: a request to a store costs money.
 const REACH_AT_REST: Duration = Duration::from_secs(10);
 
-/// The longest time for an answer to such a look.
-const REACH_WITHIN: Duration = Duration::from_secs(1);
+/// The longest time for an answer to such a look, and the pause after the first that failed: a node has to notice within
+/// three seconds that it is cut off.
+const REACH_WITHIN: Duration = Duration::from_millis(700);
+const REACH_AGAIN: Duration = Duration::from_millis(100);
 
 /// So many looks in a row have to fail.
 const REACH_FAILURES: usize = 2;
@@ -128,11 +130,12 @@ impl SharedStore {
             }
             let before = std::mem::replace(&mut requests, self.metrics.store_requests.count());
             // The look itself is one.
-            let is_at_rest = is_reached && requests <= before + 1;
-            every = if is_at_rest {
-                REACH_AT_REST
-            } else {
-                REACH_EVERY
+            let is_at_rest = requests <= before + 1;
+            every = match (is_reached, self.reach.is_there()) {
+                (false, true) => REACH_AGAIN,
+                (false, false) => REACH_EVERY,
+                (true, _) if is_at_rest => REACH_AT_REST,
+                (true, _) => REACH_EVERY,
             };
         }
     }
