@@ -2,7 +2,7 @@
 //! second client and a second library of cryptography, 6.6 MB in all.
 //!
 //! HTTP/1.1, with connections that are kept. Certificates are checked against those that the system trusts, so that a
-//! laboratory's own authority can be trusted too (`SSL_CERT_FILE`).
+//! laboratory's own authority can be trusted too (`SSL_CERT_FILE`); a system without any gets those of Mozilla.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -46,7 +46,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Reads the certificates that the system trusts. Without any, `https` fails and `http` works.
+    /// Reads the certificates that the system trusts; without any, those that Mozilla trusts are compiled in.
     pub fn new(timeout: Duration) -> Self {
         let provider = rustls::crypto::ring::default_provider();
         let roots = rustls::ClientConfig::builder_with_provider(provider.into())
@@ -54,9 +54,8 @@ impl Connector {
             .expect("ring has TLS 1.2 and 1.3");
         let tls = match roots.clone().with_native_roots() {
             Ok(roots) => roots.with_no_client_auth(),
-            Err(_) => roots
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth(),
+            // An image from scratch has none.
+            Err(_) => roots.with_webpki_roots().with_no_client_auth(),
         };
         let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
