@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
+use tonic::Status;
 
 use super::{Failure, grade, serve};
 use crate::host::copy_store::{CopyError, copy_store};
@@ -27,18 +28,28 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let from = grade::required::<String>(matches, "from")?;
     let to = grade::required::<String>(matches, "to")?;
     let copied = serve::runtime()?.block_on(copy_store(from, to));
-    let copied = copied.map_err(|error| match error {
-        CopyError::Differs(_) | CopyError::Lost(_) => Failure::usage(error.to_string()),
-        CopyError::Host(_)
-        | CopyError::Unusable { .. }
-        | CopyError::NotRead { .. }
-        | CopyError::NotWritten { .. }
-        | CopyError::Unsound(_) => Failure::failed(error.to_string()),
-    })?;
+    let copied = copied.map_err(failed)?;
     let line = format!(
         "copied to {to}: {} sessions, {} models, {} datasets, checked; {} models and datasets were there already\n",
         copied.sessions, copied.models, copied.datasets, copied.found
     );
     grade::publish(&line, None)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn failed(error: CopyError) -> Failure {
+    let told = error.to_string();
+    match error {
+        CopyError::Differs(_) | CopyError::Lost(_) => Failure::usage(told),
+        CopyError::NotRead { cause, .. } | CopyError::NotWritten { cause, .. } => {
+            let cause = Status::from(cause);
+            Failure::failed(format!(
+                "{told}: {}. What was copied stays: repeat the command to go on from there",
+                cause.message()
+            ))
+        }
+        CopyError::Host(_) | CopyError::Unusable { .. } | CopyError::Unsound(_) => {
+            Failure::failed(told)
+        }
+    }
 }

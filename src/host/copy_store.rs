@@ -50,9 +50,7 @@ pub enum CopyError {
         cause: String,
     },
     /// Something cannot be read.
-    #[error(
-        "cannot read {name}: {cause:?}; the log says more. What was copied stays, and the command goes on from there"
-    )]
+    #[error("cannot read {name}")]
     NotRead {
         /// The session, model or dataset.
         name: String,
@@ -60,9 +58,7 @@ pub enum CopyError {
         cause: Refused,
     },
     /// Something cannot be written.
-    #[error(
-        "cannot write {name}: {cause:?}; the log says more. What was copied stays, and the command goes on from there"
-    )]
+    #[error("cannot write {name}")]
     NotWritten {
         /// The session, model or dataset.
         name: String,

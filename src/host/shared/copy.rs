@@ -1,5 +1,6 @@
 //! What a node knows of an object in the shared store.
 
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -7,6 +8,8 @@ use std::time::Duration;
 use backpropd_bucket::Seen;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
+
+use crate::training::DatasetName;
 
 /// The version of a model's object that this node's copy of the model comes from. It is locked while the object is read
 /// or written, so that a reader does not take a commit of this node for one of another.
@@ -74,6 +77,27 @@ impl Drop for DatasetCopy {
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "a dataset's local file cannot be removed");
         }
+    }
+}
+
+/// Turns to fetch a dataset: others are fetched meanwhile, but for the few that share a turn.
+#[derive(Debug)]
+pub(super) struct Fetches([Mutex<()>; FETCHES]);
+
+const FETCHES: usize = 64;
+
+impl Default for Fetches {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl Fetches {
+    /// Waits for the turn to fetch this dataset.
+    pub async fn take(&self, name: &DatasetName) -> MutexGuard<'_, ()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
+        let at = usize::try_from(hash % FETCHES as u64).unwrap_or_default();
+        self.0[at].lock().await
     }
 }
 

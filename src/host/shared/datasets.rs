@@ -26,15 +26,15 @@ impl Host {
         let Some(generation) = shared.generation(session) else {
             return Ok(());
         };
-        // One fetches, and those who come meanwhile wait for it.
-        let _turn = shared.dataset_turn.lock().await;
-        let copy = shared.datasets().get(name).cloned();
-        if copy
-            .as_ref()
-            .is_some_and(|copy| copy.checked.is_fresh(shared.trust))
-        {
+        if shared.has_fresh_dataset(name) {
             return Ok(());
         }
+        // One call fetches it, and those that come meanwhile wait for that.
+        let _turn = shared.fetches.take(name).await;
+        if shared.has_fresh_dataset(name) {
+            return Ok(());
+        }
+        let copy = shared.datasets().get(name).cloned();
         let (id, dataset) = (session.0.to_string(), name.dataset.to_string());
         let before = copy.as_ref().map(|copy| &copy.seen);
         let sent = Instant::now();
@@ -141,6 +141,11 @@ impl Host {
 }
 
 impl SharedStore {
+    fn has_fresh_dataset(&self, name: &DatasetName) -> bool {
+        let copy = self.datasets().get(name).cloned();
+        copy.is_some_and(|copy| copy.checked.is_fresh(self.trust))
+    }
+
     /// A path of this node for the file of a dataset.
     pub fn new_path(&self) -> PathBuf {
         let number = self.files.fetch_add(1, Ordering::Relaxed);

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 pub use self::copy::SharedCopy;
-use self::copy::{CheckTime, DatasetCopy};
+use self::copy::{CheckTime, DatasetCopy, Fetches};
 use self::reach::Reach;
 use crate::config::Config;
 use crate::host::metrics::Metrics;
@@ -44,7 +44,7 @@ pub struct SharedStore {
     sweep_every: Duration,
     sessions: Mutex<HashMap<SessionName, Arc<SessionCopy>>>,
     datasets: Mutex<HashMap<DatasetName, Arc<DatasetCopy>>>,
-    dataset_turn: tokio::sync::Mutex<()>,
+    fetches: Fetches,
     /// The files of datasets; removed when the server stops.
     folder: TempDir,
     files: AtomicU64,
@@ -100,7 +100,7 @@ impl SharedStore {
             sweep_every: Duration::from_secs(config.store_sweep_seconds),
             sessions: Mutex::default(),
             datasets: Mutex::default(),
-            dataset_turn: tokio::sync::Mutex::default(),
+            fetches: Fetches::default(),
             folder: temporary_folder(&config.store_cache_dir)?,
             files: AtomicU64::new(0),
             reach: Reach::default(),
