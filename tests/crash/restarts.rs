@@ -235,8 +235,9 @@ async fn a_watch_continues_over_restarts() {
             (model, watch_for(&mut watch, step_of).await)
         };
         let ((model, after), ()) = tokio::join!(next, server.restart(signal));
-        // A shutdown commits the steps so far; a kill takes back those after.
-        assert!(model >= 1 && after > model, "{before}, {model}, {after}");
+        // A shutdown commits the steps so far; a kill takes back those after. The run goes on while the model is read, so
+        // that the metrics of the step that it shows may follow.
+        assert!(model >= 1 && after >= model, "{before}, {model}, {after}");
     }
 
     let seen = watch_for(&mut watch, |event| match event {
