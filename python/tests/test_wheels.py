@@ -32,6 +32,7 @@ def wheel(
     path = folder / f"backpropd-1.0-py3-none-{platform}.whl"
     names = [
         *("backpropd/__init__.py", "backpropd/__main__.py", "backpropd/py.typed", "backpropd/descriptors.binpb"),
+        *("backpropd/_widget/widget.js", "backpropd/_widget/widget.css"),
         *(f"backpropd-1.0.dist-info/licenses/{name}" for name in ("LICENSE-MIT", "LICENSE-APACHE")),
         *([more] if more else []),
     ]
