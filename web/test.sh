@@ -10,6 +10,8 @@ if [ $# -ne 1 ]; then
   echo "usage: $0 PROGRAM|prepare" >&2
   exit 2
 fi
+# Named from where the caller is.
+[ "$1" = prepare ] || BACKPROPD_BIN=$(realpath "$1")
 cd "$(dirname "$0")"
 
 prepare() {
@@ -46,7 +48,6 @@ if [ "$1" = prepare ]; then
   size
   exit
 fi
-BACKPROPD_BIN=$(realpath "$1")
 export BACKPROPD_BIN
 [ -d node_modules ] || prepare
 size
