@@ -43,6 +43,6 @@ pub use self::id::random_id;
 pub use self::raw::RawCodec;
 pub use self::retry::{Retry, is_retryable};
 pub use self::run::Run;
-pub use self::session::{InSession, SESSION_HEADER, routed};
+pub use self::session::{InSession, SESSION_HEADER, routed, session_in};
 pub use self::tensor::TensorError;
 pub use self::watch::Watch;

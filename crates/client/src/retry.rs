@@ -14,7 +14,7 @@ const DOMAIN: &str = "backpropd";
 /// The reasons of refusals by a node whose sessions go to another one.
 const MOVING: [&str; 3] = ["MOVED", "SHUTDOWN", "STORE_UNREACHABLE"];
 
-/// How long a call whose session moves is sent again, whatever the number of its tries.
+/// How long a call whose session moves is sent again; the number of its tries is not limited.
 const MOVING_TIME: Duration = Duration::from_secs(10);
 
 /// Limit on a wait in this time, beside the delay that the server names: a session moves within three seconds.

@@ -33,8 +33,9 @@ pub(crate) fn with_session<M>(message: M, session: Option<&str>) -> Request<M> {
     request
 }
 
-/// The id in `sessions/{session}` and in names below it.
-fn id_in(name: &str) -> Option<&str> {
+/// The id of a session in its name, `sessions/{session}`, and in the names of what is in it.
+#[must_use]
+pub fn session_in(name: &str) -> Option<&str> {
     let id = name.strip_prefix("sessions/")?.split('/').next()?;
     (!id.is_empty()).then_some(id)
 }
@@ -61,7 +62,7 @@ macro_rules! in_target {
         impl InSession for pb::$request {
             fn session(&self) -> Option<&str> {
                 match self.target.as_ref()? {
-                    pb::$module::Target::Model(model) => id_in(model),
+                    pb::$module::Target::Model(model) => session_in(model),
                     pb::$module::Target::Inline(_) => None,
                 }
             }
@@ -71,31 +72,31 @@ macro_rules! in_target {
 
 in_session! {
     CreateSessionRequest: id(session_id);
-    GetSessionRequest: id_in(name);
+    GetSessionRequest: session_in(name);
     ListSessionsRequest:;
-    DeleteSessionRequest: id_in(name);
+    DeleteSessionRequest: session_in(name);
 
-    CreateModelRequest: id_in(session);
-    ImportModelRequest: id_in(session);
-    CopyModelRequest: id_in(session), id_in(model);
-    UpdateModelRequest: id_in(model);
-    GetModelRequest: id_in(name);
-    ListModelsRequest: id_in(session);
-    DeleteModelRequest: id_in(name);
-    ExportModelRequest: id_in(name);
-    TrainBatchRequest: id_in(model);
-    StopTrainingRequest: id_in(run), id_in(model);
-    WatchModelRequest: id_in(model);
-    ListRunsRequest: id_in(model);
-    GetRunRequest: id_in(name);
-    GetParametersRequest: id_in(model);
-    SetParametersRequest: id_in(model);
-    ApplyGradientsRequest: id_in(model);
+    CreateModelRequest: session_in(session);
+    ImportModelRequest: session_in(session);
+    CopyModelRequest: session_in(session), session_in(model);
+    UpdateModelRequest: session_in(model);
+    GetModelRequest: session_in(name);
+    ListModelsRequest: session_in(session);
+    DeleteModelRequest: session_in(name);
+    ExportModelRequest: session_in(name);
+    TrainBatchRequest: session_in(model);
+    StopTrainingRequest: session_in(run), session_in(model);
+    WatchModelRequest: session_in(model);
+    ListRunsRequest: session_in(model);
+    GetRunRequest: session_in(name);
+    GetParametersRequest: session_in(model);
+    SetParametersRequest: session_in(model);
+    ApplyGradientsRequest: session_in(model);
 
-    DatasetHeader: id_in(session);
-    GetDatasetRequest: id_in(name);
-    ListDatasetsRequest: id_in(session);
-    DeleteDatasetRequest: id_in(name);
+    DatasetHeader: session_in(session);
+    GetDatasetRequest: session_in(name);
+    ListDatasetsRequest: session_in(session);
+    DeleteDatasetRequest: session_in(name);
 
     ListAssignmentsRequest:;
     GetAssignmentRequest:;

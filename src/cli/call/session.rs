@@ -1,5 +1,6 @@
 //! The session that a request in JSON is about.
 
+use backpropd_client::session_in;
 use serde::Deserialize;
 
 /// The fields of requests that name a session, or something in one.
@@ -22,10 +23,8 @@ impl Names {
         }
         // A copy names two sessions, of which it is written to that of `session`.
         let names = [self.session, self.model, self.name, self.run];
-        let id = names.into_iter().flatten().find_map(|name| {
-            let id = name.strip_prefix("sessions/")?.split('/').next()?;
-            (!id.is_empty()).then(|| id.to_owned())
-        });
+        let mut names = names.into_iter().flatten();
+        let id = names.find_map(|name| session_in(&name).map(str::to_owned));
         id.or_else(|| self.header?.session())
     }
 }
