@@ -189,14 +189,6 @@ impl Protocol {
 
     /// Writes `new` over the object as it was last seen.
     pub async fn commit(&self, key: &str, seen: &Seen, new: &dyn Encode) -> Commit {
-        let ended = self.try_to_commit(key, seen, new).await;
-        if let Commit::Moved | Commit::Overtaken = &ended {
-            self.watch.moved();
-        }
-        ended
-    }
-
-    async fn try_to_commit(&self, key: &str, seen: &Seen, new: &dyn Encode) -> Commit {
         let mut sent: Vec<Attempt> = Vec::new();
         let mut version = seen.version.clone();
         let mut fault = None;
@@ -217,7 +209,6 @@ impl Protocol {
                 Err(_) if !self.policy.reads_back => return Commit::Moved,
                 Err(Unwritten::Refused(next) | Unwritten::Unknown(next)) => fault = Some(next),
             }
-            self.watch.read_back();
             // A refusal usually means that another node has written, which needs no pause to be read.
             pause(round).await;
             version = match self.fetch(key, Some(&seen.version)).await {
@@ -262,7 +253,7 @@ impl Protocol {
         ))
     }
 
-    /// Whether the object is the one that was seen, whatever its version is called in the reply.
+    /// Whether the object is the one that was seen, even if the reply names another version.
     fn is_as_seen(&self, stored: &Stored, seen: &Seen) -> bool {
         self.policy.has_commit_ids && stored.envelope.mark().newest() == seen.mark.newest()
     }
@@ -324,7 +315,6 @@ impl Protocol {
                 Ok(version) => return Create::Created(Seen { version, mark }),
                 Err(Unwritten::Refused(next) | Unwritten::Unknown(next)) => fault = Some(next),
             }
-            self.watch.read_back();
             let stored = match self.fetch(key, None).await {
                 Err(unavailable) => return Create::Unknown(unavailable),
                 Ok(Found::Missing | Found::Unchanged) => {

@@ -97,8 +97,7 @@ impl Bucket {
                 leased,
                 ttl,
             }) => {
-                let allowed = ttl.saturating_add(ttl / 4);
-                if now.saturating_sub(leased) > allowed {
+                if has_run_out(leased, ttl, now) {
                     // What it leaves is removed by a later sweep.
                     swept.expired += usize::from(self.expire(session, generation, now).await?);
                     return Ok(swept);
@@ -132,7 +131,7 @@ impl Bucket {
         let Envelope::Session(object) = &stored.envelope else {
             return Ok(false);
         };
-        let is_due = now.saturating_sub(object.leased) > object.ttl.saturating_add(object.ttl / 4);
+        let is_due = has_run_out(object.leased, object.ttl, now);
         if !is_due || stored.generation() != generation {
             return Ok(false);
         }
@@ -263,6 +262,11 @@ fn is_of(object: &Listed, session: &str) -> bool {
 /// A tombstone is small: 16 commit ids of 35 bytes, and a few fields.
 fn may_be_old_tombstone(object: &Listed, now: u64) -> bool {
     object.size <= 1024 && is_old(envelope::millis(object.written), now)
+}
+
+/// Whether a lease has run out by any clock that is not off by a quarter of the time to live.
+fn has_run_out(leased: u64, ttl: u64, now: u64) -> bool {
+    now.saturating_sub(leased) > ttl.saturating_add(ttl / 4)
 }
 
 fn is_old(at: u64, now: u64) -> bool {

@@ -34,62 +34,10 @@ pub enum Outcome {
     Failed,
 }
 
-impl Operation {
-    /// All operations.
-    pub const ALL: [Self; 6] = [
-        Self::Get,
-        Self::Put,
-        Self::List,
-        Self::Delete,
-        Self::Upload,
-        Self::Download,
-    ];
-
-    /// Its name in a metric.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Put => "put",
-            Self::List => "list",
-            Self::Delete => "delete",
-            Self::Upload => "upload",
-            Self::Download => "download",
-        }
-    }
-}
-
-impl Outcome {
-    /// All outcomes.
-    pub const ALL: [Self; 5] = [
-        Self::Done,
-        Self::Unchanged,
-        Self::Missing,
-        Self::Refused,
-        Self::Failed,
-    ];
-
-    /// Its name in a metric.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Unchanged => "unchanged",
-            Self::Missing => "missing",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 /// Hears of each request, on the task that made it.
 pub trait Watch: Send + Sync {
     /// A request has ended.
     fn request(&self, operation: Operation, took: Duration, outcome: Outcome);
-
-    /// The outcome of a write had to be read back, because the store's answer did not tell it.
-    fn read_back(&self) {}
-
-    /// A commit was lost to another node, or another node has committed on top of it.
-    fn moved(&self) {}
 }
 
 /// Hears nothing.

@@ -86,7 +86,7 @@ async fn a_session_is_what_was_last_committed() {
     let unchanged = bucket.read_session("s", Some(&seen)).await;
     assert_eq!(unchanged, Ok(Read::Unchanged));
     let Commit::Stored(newer) = bucket.commit_session("s", &seen, "new", lease()).await else {
-        panic!("nobody else writes")
+        panic!("this is the only writer")
     };
     let Ok(Read::Found(object)) = bucket.read_session("s", Some(&seen)).await else {
         panic!("it has changed")

@@ -99,7 +99,7 @@ async fn read(bucket: &Bucket, session: &str, generation: Generation) -> Option<
     .await
 }
 
-/// One node: each of its steps is done once, whatever the answers.
+/// One node: each of its steps is done once, even if answers are lost.
 async fn train(url: String, session: String, generation: Generation, first: u32) {
     let bucket = open(&url);
     for step in first..first + STEPS {

@@ -183,7 +183,7 @@ impl Histories {
                 (State::Live(old, _), State::Live(new, _)) => old != new,
                 _ => false,
             };
-            // What a late write creates in a session that has ended is of a dead generation, and seen by nobody.
+            // A late write into a session that has ended creates an object of a dead generation, which no read finds.
             if is_new && self.is_visible(key, version) {
                 beginnings.push(version.at);
             }
