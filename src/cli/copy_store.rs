@@ -48,8 +48,6 @@ fn failed(error: CopyError) -> Failure {
                 cause.message()
             ))
         }
-        CopyError::Host(_) | CopyError::Unusable { .. } | CopyError::Unsound(_) => {
-            Failure::failed(told)
-        }
+        CopyError::Host(_) | CopyError::Unsound(_) => Failure::failed(told),
     }
 }

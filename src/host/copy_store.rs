@@ -9,14 +9,12 @@ use crate::config::Config;
 use crate::host::clock::Clock;
 use crate::host::datasets::DatasetEntry;
 use crate::host::disk_thread::on_disk_thread;
-use crate::host::durability::Persistence;
 use crate::host::grading_desk::GradingDesk;
 use crate::host::metrics::Metrics;
 use crate::host::models::any_model::with_model;
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::{NotStored, Refused};
-use crate::host::shared::SharedStore;
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, open_persistence};
 use crate::training::{Access, DatasetName, ModelName, SessionName, SessionRecord};
 
 /// So many names are listed at a time.
@@ -41,14 +39,6 @@ pub enum CopyError {
     /// A store cannot be opened.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The bucket cannot be used.
-    #[error("cannot use {store}: {cause}")]
-    Unusable {
-        /// The bucket.
-        store: String,
-        /// Its fault.
-        cause: String,
-    },
     /// Something cannot be read.
     #[error("cannot read {name}")]
     NotRead {
@@ -117,18 +107,10 @@ async fn open(store: &str) -> Result<Arc<Host>, CopyError> {
         config.data_dir = text;
     }
     let metrics = Arc::new(Metrics::default());
-    let shared = SharedStore::of(&config, &metrics).map_err(HostError::from)?;
-    let persistence = match shared {
-        Some(shared) => {
-            let probed = shared.bucket().probe().await;
-            probed.map_err(|error| CopyError::Unusable {
-                store: store.to_owned(),
-                cause: error.to_string(),
-            })?;
-            Persistence::shared(shared)
-        }
-        None => Persistence::open(&config.data_dir, &metrics).map_err(HostError::from)?,
-    };
+    let persistence = open_persistence(&config, &metrics)?;
+    if let Some(shared) = &persistence.shared {
+        shared.probe().await.map_err(HostError::from)?;
+    }
     let clock = Clock::of_the_machine();
     let host = Host::with(config, clock, metrics, persistence, GradingDesk::empty())?;
     Ok(Arc::new(host))
@@ -140,10 +122,7 @@ impl Host {
         let mut names: Vec<SessionName> = Vec::new();
         loop {
             let page = self.list_sessions(None, names.last(), PAGE).await;
-            let page = page.map_err(|cause| CopyError::NotRead {
-                name: "the list of sessions".to_owned(),
-                cause,
-            })?;
+            let page = page.map_err(not_read("the list of sessions"))?;
             let is_last = page.len() < PAGE;
             names.extend(page.into_iter().map(|session| session.name));
             if is_last {
@@ -168,6 +147,22 @@ impl Host {
     }
 }
 
+/// Says what cannot be read.
+fn not_read(name: &str) -> impl Fn(Refused) -> CopyError + Copy {
+    move |cause| CopyError::NotRead {
+        name: name.to_owned(),
+        cause,
+    }
+}
+
+/// Says what cannot be written.
+fn not_written(name: &str) -> impl Fn(Refused) -> CopyError + Copy {
+    move |cause| CopyError::NotWritten {
+        name: name.to_owned(),
+        cause,
+    }
+}
+
 async fn copy_session(
     from: &Arc<Host>,
     to: &Arc<Host>,
@@ -175,14 +170,7 @@ async fn copy_session(
     summary: &mut CopySummary,
 ) -> Result<(), CopyError> {
     let name = session.to_string();
-    let read = |cause| CopyError::NotRead {
-        name: name.clone(),
-        cause,
-    };
-    let written = |cause| CopyError::NotWritten {
-        name: name.clone(),
-        cause,
-    };
+    let (read, written) = (not_read(&name), not_written(&name));
     // Expired since it was listed.
     let Some(record) = from.record_of(session).await.map_err(read)? else {
         return Ok(());
@@ -226,21 +214,15 @@ async fn copy_model(
     name: &ModelName,
     summary: &mut CopySummary,
 ) -> Result<(), CopyError> {
-    let read = |cause| CopyError::NotRead {
-        name: name.to_string(),
-        cause,
-    };
-    let written = |cause| CopyError::NotWritten {
-        name: name.to_string(),
-        cause,
-    };
+    let told = name.to_string();
+    let (read, written) = (not_read(&told), not_written(&told));
     let Some(original) = from.model_of(name).await.map_err(read)? else {
         return Ok(());
     };
     let content = original.model.get().step_and_digest();
     if let Some(there) = to.model_of(name).await.map_err(written)? {
         if there.model.get().step_and_digest() != content {
-            return Err(CopyError::Differs(name.to_string()));
+            return Err(CopyError::Differs(told));
         }
         summary.found += 1;
         return Ok(());
@@ -264,7 +246,7 @@ async fn copy_model(
     let back = to.persistence.load(name, remembered).await;
     let is_sound = back.is_ok_and(|back| back.model.get().step_and_digest() == content);
     if !is_sound {
-        return Err(CopyError::Unsound(name.to_string()));
+        return Err(CopyError::Unsound(told));
     }
     summary.models += 1;
     Ok(())
@@ -276,14 +258,7 @@ async fn copy_dataset(
     summary: &mut CopySummary,
 ) -> Result<(), CopyError> {
     let name = original.name.to_string();
-    let read = |cause| CopyError::NotRead {
-        name: name.clone(),
-        cause,
-    };
-    let written = |cause| CopyError::NotWritten {
-        name: name.clone(),
-        cause,
-    };
+    let (read, written) = (not_read(&name), not_written(&name));
     let (Some(session), Some(file)) = (&original.name.session, original.file()) else {
         return Ok(());
     };

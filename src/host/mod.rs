@@ -14,6 +14,7 @@ pub mod durability;
 pub mod evaluate;
 pub mod grading_counts;
 pub mod grading_desk;
+pub mod hashed_turns;
 pub mod identity;
 pub mod limits;
 pub mod metrics;
@@ -120,6 +121,17 @@ pub struct Host {
     pub shutdown: CancellationToken,
 }
 
+/// The data folder or the shared store of a configuration.
+///
+/// # Errors
+/// Neither can be opened.
+fn open_persistence(config: &Config, metrics: &Arc<Metrics>) -> Result<Persistence, HostError> {
+    Ok(match SharedStore::of(config, metrics)? {
+        Some(shared) => Persistence::shared(shared),
+        None => Persistence::open(&config.data_dir, metrics)?,
+    })
+}
+
 impl Host {
     /// Starts a host with the data folder and the assignments named in the configuration.
     ///
@@ -127,10 +139,7 @@ impl Host {
     /// The threads cannot be started, or the data folder or the assignments cannot be loaded.
     pub fn start(config: Config, clock: Clock) -> Result<Self, HostError> {
         let metrics = Arc::new(Metrics::default());
-        let persistence = match SharedStore::of(&config, &metrics)? {
-            Some(shared) => Persistence::shared(shared),
-            None => Persistence::open(&config.data_dir, &metrics)?,
-        };
+        let persistence = open_persistence(&config, &metrics)?;
         let grading = GradingDesk::start(&config)?;
         Self::with(config, clock, metrics, persistence, grading)
     }

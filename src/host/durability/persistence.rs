@@ -205,9 +205,9 @@ impl Persistence {
     /// Where sessions and models are stored, in a word; with its address for a shared store, if that may be `shown`.
     pub fn describe(&self, shown: bool) -> String {
         match &self.shared {
-            Some(shared) if shown => shared.bucket().describe().to_owned(),
+            Some(shared) if shown => shared.describe().to_owned(),
             Some(shared) => {
-                let address = shared.bucket().describe();
+                let address = shared.describe();
                 let kind = address.split_once(':').map_or(address, |(kind, _)| kind);
                 kind.to_owned()
             }

@@ -154,6 +154,11 @@ fn note_stored<T: Scalar>(
 ) {
     *seen = Some(new);
     entry.shared.checked().note(sent);
-    // The object is whole like a file; its anchor matters to a log alone, and there is none.
-    entry.committed(|on_disk| on_disk.filed(revision.committed.step, Anchor::of(&[])));
+    note_whole(entry, revision.committed.step);
+}
+
+/// Notes that the store has a model at this step, whole like a file. The anchor of a file matters to a log alone, and there
+/// is none.
+pub(super) fn note_whole(entry: &ModelEntry, step: u64) {
+    entry.committed(|on_disk| on_disk.filed(step, Anchor::of(&[])));
 }

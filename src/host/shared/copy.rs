@@ -1,6 +1,5 @@
 //! What a node knows of an object in the shared store.
 
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -8,8 +7,6 @@ use std::time::Duration;
 use backpropd_bucket::Seen;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
-
-use crate::training::DatasetName;
 
 /// The version of a model's object that this node's copy of the model comes from. It is locked while the object is read
 /// or written, so that a reader does not take a commit of this node for one of another.
@@ -22,12 +19,10 @@ pub struct SharedCopy {
 impl SharedCopy {
     /// The copy of a version that was read or written by a request sent at this time.
     pub fn of(seen: Seen, at: Instant) -> Self {
-        let copy = Self {
+        Self {
             seen: Mutex::new(Some(seen)),
-            checked: CheckTime::default(),
-        };
-        copy.checked.note(at);
-        copy
+            checked: CheckTime::at(at),
+        }
     }
 
     /// Waits until no other call reads or writes the object.
@@ -61,43 +56,20 @@ pub(super) struct DatasetCopy {
 impl DatasetCopy {
     /// The copy of a version that was read or written by a request sent at this time.
     pub fn of(seen: Seen, path: PathBuf, at: Instant) -> Self {
-        let copy = Self {
+        Self {
             seen,
             path,
-            checked: CheckTime::default(),
-        };
-        copy.checked.note(at);
-        copy
+            checked: CheckTime::at(at),
+        }
     }
 }
 
 impl Drop for DatasetCopy {
     fn drop(&mut self) {
-        // Whoever reads it has it open.
+        // A call that reads it has it open.
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "a dataset's local file cannot be removed");
         }
-    }
-}
-
-/// Turns to fetch a dataset: others are fetched meanwhile, but for the few that share a turn.
-#[derive(Debug)]
-pub(super) struct Fetches([Mutex<()>; FETCHES]);
-
-const FETCHES: usize = 64;
-
-impl Default for Fetches {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
-    }
-}
-
-impl Fetches {
-    /// Waits for the turn to fetch this dataset.
-    pub async fn take(&self, name: &DatasetName) -> MutexGuard<'_, ()> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
-        let at = usize::try_from(hash % FETCHES as u64).unwrap_or_default();
-        self.0[at].lock().await
     }
 }
 
@@ -106,6 +78,11 @@ impl Fetches {
 pub struct CheckTime(std::sync::Mutex<Option<Instant>>);
 
 impl CheckTime {
+    /// Of something that was current at this time.
+    pub fn at(at: Instant) -> Self {
+        Self(std::sync::Mutex::new(Some(at)))
+    }
+
     /// Records that it was current at this time.
     pub fn note(&self, at: Instant) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use backpropd_bucket::{Create, Read, Seen};
 use tokio::time::Instant;
 
 use super::copy::DatasetCopy;
-use super::{SharedStore, unknown, unreachable};
+use super::{SharedStore, sorted_ids, unknown, unreachable};
 use crate::host::Host;
 use crate::host::refused::{NotStored, Refused};
 use crate::training::{DatasetName, Id, SessionName};
@@ -99,9 +99,10 @@ impl Host {
         let id = session.0.to_string();
         let listed = shared.bucket.list_datasets(&id, generation).await;
         let listed = listed.map_err(|error| unreachable(&error))?;
-        let mut ids: Vec<Id> = listed.iter().filter_map(|id| Id::parse(id)).collect();
-        ids.sort();
-        let later = ids.into_iter().filter(|id| Some(id) > after).take(count);
+        let later = sorted_ids(&listed)
+            .into_iter()
+            .filter(|id| Some(id) > after)
+            .take(count);
         for dataset in later {
             let session = Some(session.clone());
             self.sync_dataset(&DatasetName { session, dataset }).await?;

@@ -26,13 +26,17 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 pub use self::copy::SharedCopy;
-use self::copy::{CheckTime, DatasetCopy, Fetches};
+use self::copy::{CheckTime, DatasetCopy};
 use self::reach::Reach;
 use crate::config::Config;
+use crate::host::hashed_turns::HashedTurns;
 use crate::host::metrics::Metrics;
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::{NotStored, Refused};
-use crate::training::{DatasetName, SessionName, SessionRecord};
+use crate::training::{DatasetName, Id, SessionName, SessionRecord};
+
+/// Number of turns to fetch a dataset: others are fetched meanwhile, but for the few that share a turn.
+const FETCHES: usize = 64;
 
 /// The store that this node shares with others.
 #[derive(Debug)]
@@ -44,7 +48,8 @@ pub struct SharedStore {
     sweep_every: Duration,
     sessions: Mutex<HashMap<SessionName, Arc<SessionCopy>>>,
     datasets: Mutex<HashMap<DatasetName, Arc<DatasetCopy>>>,
-    fetches: Fetches,
+    /// Turns to fetch a dataset.
+    fetches: HashedTurns<FETCHES>,
     /// The files of datasets; removed when the server stops.
     folder: TempDir,
     files: AtomicU64,
@@ -100,7 +105,7 @@ impl SharedStore {
             sweep_every: Duration::from_secs(config.store_sweep_seconds),
             sessions: Mutex::default(),
             datasets: Mutex::default(),
-            fetches: Fetches::default(),
+            fetches: HashedTurns::default(),
             folder: temporary_folder(&config.store_cache_dir)?,
             files: AtomicU64::new(0),
             reach: Reach::default(),
@@ -108,9 +113,9 @@ impl SharedStore {
         }))
     }
 
-    /// The store itself.
-    pub fn bucket(&self) -> &Bucket {
-        &self.bucket
+    /// The store's address, without secrets.
+    pub fn describe(&self) -> &str {
+        self.bucket.describe()
     }
 
     /// Whether the store can be reached, and keeps the conditions of writes.
@@ -175,10 +180,9 @@ impl SharedStore {
         let copy = SessionCopy {
             seen,
             record,
-            checked: CheckTime::default(),
+            checked: CheckTime::at(at),
             leased: at,
         };
-        copy.checked.note(at);
         self.sessions().insert(name.clone(), Arc::new(copy));
     }
 
@@ -202,6 +206,13 @@ fn temporary_folder(within: &str) -> Result<TempDir, SharedStoreError> {
         folder: within.display().to_string(),
         source,
     })
+}
+
+/// The ids of a listing, in order.
+fn sorted_ids(listed: &[String]) -> Vec<Id> {
+    let mut sorted: Vec<Id> = listed.iter().filter_map(|id| Id::parse(id)).collect();
+    sorted.sort();
+    sorted
 }
 
 /// The lease of a session from now on.

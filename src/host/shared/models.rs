@@ -5,14 +5,14 @@ use std::sync::Arc;
 use backpropd_bucket::{Generation, Object, Read, Seen};
 use tokio::time::Instant;
 
-use super::{SharedCopy, SharedStore, unknown, unreachable};
+use super::commit::note_whole;
+use super::{SharedCopy, SharedStore, sorted_ids, unknown, unreachable};
 use crate::host::Host;
 use crate::host::disk_thread::on_disk_thread;
 use crate::host::durability::{NotRead, Unusable, restore_model};
 use crate::host::models::any_model::ModelScalar;
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::{NotStored, Refused};
-use crate::store::Anchor;
 use crate::training::{
     Begin, BeginError, Id, Model, ModelName, Placement, RequestId, RestoredModel, SessionName,
 };
@@ -65,7 +65,7 @@ impl Host {
         Ok(begun?)
     }
 
-    /// [`Host::sync_model`], whatever the age of the copy.
+    /// [`Host::sync_model`] for a copy of any age.
     ///
     /// # Errors
     /// The store cannot be reached.
@@ -177,7 +177,7 @@ impl Host {
     ) -> Result<(), Refused> {
         let remembered = self.config.request_ids_per_model;
         let entry = restored(name, object, sent, remembered).await;
-        let mut entry = entry.map_err(|not_read| self.not_read(name, not_read))?;
+        let mut entry = entry.map_err(|_| Refused::Unreachable)?;
         if let Some(runs) = self.runs.recall(name, entry.created) {
             entry.runs = runs;
         }
@@ -194,13 +194,6 @@ impl Host {
         Ok(())
     }
 
-    fn not_read(&self, name: &ModelName, not_read: NotRead) -> Refused {
-        match not_read {
-            NotRead::Failed | NotRead::Gone => Refused::Unreachable,
-            NotRead::Lost => self.persistence.loss(name).unwrap_or(Refused::Bug),
-        }
-    }
-
     /// The ids of a session's models in the store; `None` if this node shares none.
     ///
     /// # Errors
@@ -215,9 +208,7 @@ impl Host {
         let id = session.0.to_string();
         let listed = shared.bucket.list_models(&id, generation).await;
         let listed = listed.map_err(|error| unreachable(&error))?;
-        let mut ids: Vec<Id> = listed.iter().filter_map(|id| Id::parse(id)).collect();
-        ids.sort();
-        Ok(Some(ids))
+        Ok(Some(sorted_ids(&listed)))
     }
 }
 
@@ -273,7 +264,7 @@ async fn restored(
     match decoded {
         Ok((mut entry, step)) => {
             entry.shared = SharedCopy::of(seen, sent);
-            entry.committed(|on_disk| on_disk.filed(step, Anchor::of(&[])));
+            note_whole(&entry, step);
             Ok(entry)
         }
         Err(Unusable::Damaged(reason) | Unusable::Format(reason)) => {

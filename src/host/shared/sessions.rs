@@ -29,7 +29,7 @@ impl Host {
         self.look_at_session(shared, name).await
     }
 
-    /// [`Host::sync_session`] for a caller that holds the session's turn, whatever the age of the copy.
+    /// [`Host::sync_session`] for a caller that holds the session's turn, and a copy of any age.
     ///
     /// # Errors
     /// The store cannot be reached.

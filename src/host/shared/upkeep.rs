@@ -1,13 +1,12 @@
 //! What a node does for the shared store beside its calls: renews the leases of the sessions that it serves, forgets those
 //! that it no longer serves, and removes what has expired.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::{SessionCopy, SharedStore};
+use super::SharedStore;
 use crate::host::Host;
 use crate::host::refused::NotStored;
 use crate::host::tags::SessionTag;
@@ -143,18 +142,19 @@ impl SharedStore {
     /// The sessions whose lease is to be renewed: used since it was renewed last, which is an eighth of the time to live
     /// ago. `age` says how long a session has been without a call.
     fn due(&self, age: impl Fn(&SessionName) -> Option<Duration>) -> Vec<SessionName> {
-        let is_due = |name: &SessionName, copy: &Arc<SessionCopy>| {
-            let since = copy.leased.elapsed();
-            since >= copy.record.ttl / PARTS_OF_TTL && age(name).is_some_and(|age| age < since)
-        };
-        let copies: Vec<_> = {
+        // Few are due, so that the lock is short, and `age` is asked without it.
+        let waiting: Vec<(SessionName, Duration)> = {
             let sessions = self.sessions();
-            let copies = sessions.iter();
-            copies
-                .map(|(name, copy)| (name.clone(), Arc::clone(copy)))
+            let since = sessions
+                .iter()
+                .map(|(name, copy)| (name, copy.leased.elapsed(), copy.record.ttl));
+            since
+                .filter(|(_, since, ttl)| *since >= *ttl / PARTS_OF_TTL)
+                .map(|(name, since, _)| (name.clone(), since))
                 .collect()
         };
-        let due = { copies.into_iter() }.filter(|(name, copy)| is_due(name, copy));
+        let due = { waiting.into_iter() }
+            .filter(|(name, since)| age(name).is_some_and(|age| age < *since));
         due.map(|(name, _)| name).collect()
     }
 }

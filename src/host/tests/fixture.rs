@@ -8,11 +8,9 @@ use tempfile::TempDir;
 
 use crate::config::Config;
 use crate::fault::Violations;
-use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::clock::Clock;
 use crate::host::deadline::Deadline;
-use crate::host::durability::Persistence;
 use crate::host::grading_desk::GradingDesk;
 use crate::host::limits::memory::{Account, Reservation};
 use crate::host::metrics::Metrics;
@@ -27,7 +25,7 @@ use crate::host::refused::Refused;
 use crate::host::runs::RunEvents;
 use crate::host::runs::event::{RunEnd, RunStart};
 use crate::host::runs::step_feed::Event;
-use crate::host::shared::SharedStore;
+use crate::host::{Host, open_persistence};
 use crate::nn::{
     Activation, ArchitectureLimits, Dtype, Init, LayerSpec, Loss, Objective, Optimizer, Reduction,
     ReluAtZero,
@@ -82,11 +80,7 @@ impl Scene {
         };
         set(&mut config);
         let metrics = Arc::new(Metrics::default());
-        let shared = SharedStore::of(&config, &metrics).expect("a store in memory");
-        let persistence = match shared {
-            Some(shared) => Persistence::shared(shared),
-            None => Persistence::open(&config.data_dir, &metrics).expect("a folder of our own"),
-        };
+        let persistence = open_persistence(&config, &metrics).expect("a store of our own");
         let start = tokio::time::Instant::now();
         let clock = Clock::from_fn(move || Now {
             uptime: start.elapsed(),
