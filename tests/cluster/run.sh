@@ -3,7 +3,7 @@
 #   tests/cluster/run.sh PROGRAM [--faults N] [--stop SECONDS] [--seed N] [--keep FOLDER]
 # Without options each fault strikes once, within two minutes; by hand: --faults 200 --stop 30, in two hours or so.
 # It needs root, iproute2, /dev/net/tun and curl, and leaves nothing in the machine's own namespace. BUCKET names
-# the program of crates/s3, ENVOY Envoy, PYTHON a Python with grpcio, protobuf and numpy; LIMIT (seconds) ends it whatever happens.
+# the program of crates/s3, ENVOY Envoy, PYTHON a Python with grpcio, protobuf and numpy; LIMIT (seconds) ends it in any case.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 [ "$(id -u)" = 0 ] || { echo "network namespaces need root" >&2; exit 2; }

@@ -98,7 +98,7 @@ class Desk:
 
         Raises:
             InvalidHandIn: the answers are no texts.
-        InvalidRequest: the server refuses them.
+            InvalidRequest: the server refuses them.
         """
         try:
             request = pb.build("GradeFormulasRequest", assignment=self._terms.assignment, answers=answers, student=student)
