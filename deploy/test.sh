@@ -8,24 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary=${BINARY:-${CARGO_TARGET_DIR:-target}/debug/backpropd}
-work=$(mktemp -d)
-started=()
-cleanup() {
-    for process in ${started[@]+"${started[@]}"}; do kill "$process" 2>/dev/null || true; done
-    wait
-    rm -rf "$work"
-}
-trap cleanup EXIT
-ok() { echo "ok   $*"; }
-fail() {
-    echo "FAIL $*" >&2
-    exit 1
-}
-missing() {
-    [ -z "${REQUIRE:-}" ] || fail "$1 is not installed"
-    echo "skipped: $1 is not installed"
-}
+. deploy/common.sh
 
 "$binary" --port 0 --ops-listen 127.0.0.1:0 --data-dir "$work/data" --log-format json >"$work/out" 2>"$work/log" &
 started+=($!)
@@ -61,7 +44,6 @@ ok "mistakes_total moves as an answer is graded"
 "$binary" tls-init localhost --dir "$work/tls" >/dev/null
 certificate=$work/tls/server.crt key=$work/tls/server.key authority=$work/tls/ca.crt
 for file in "$certificate" "$key" "$authority"; do [ -s "$file" ] || fail "tls-init wrote no $file"; done
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 # through NAME PORT: calls through a proxy with TLS, as gRPC (small, large, streams) and as plain HTTP.
 through() {

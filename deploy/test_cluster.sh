@@ -7,26 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary=${BINARY:-${CARGO_TARGET_DIR:-target}/debug/backpropd}
+. deploy/common.sh
 python=${PYTHON:-python3}
-work=$(mktemp -d)
-started=()
-cleanup() {
-    for process in ${started[@]+"${started[@]}"}; do kill "$process" 2>/dev/null || true; done
-    wait
-    rm -rf "$work"
-}
-trap cleanup EXIT
-ok() { echo "ok   $*"; }
-fail() {
-    echo "FAIL $*" >&2
-    exit 1
-}
-missing() {
-    [ -z "${REQUIRE:-}" ] || fail "$1 is not installed"
-    echo "skipped: $1 is not installed"
-}
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 "$binary" tls-init localhost --dir "$work/tls" >/dev/null
 cat "$work/tls/server.crt" "$work/tls/server.key" >"$work/tls/both.pem"
