@@ -45,7 +45,7 @@ test("digits are learned before one's eyes, and the held-out rows are counted by
 
 test("a run is stopped, stays, and continues where it was; a reload finds it again", async (t) => {
   const server = await serve(t);
-  const page = await visit(t, await open(t), `${server.url}/#/training?from=spirals&epochs=100000`);
+  const page = await visit(t, await open(t), `${server.url}/#/training?from=spirals&epochs=10000000`);
   await page.click("button:has-text('Train')");
   await page.waitForFunction(() => Number(document.querySelector("[data-fact=step]")?.textContent) > 50);
   await page.click("button:has-text('Stop')");
@@ -56,7 +56,7 @@ test("a run is stopped, stays, and continues where it was; a reload finds it aga
     (wanted) => Number(document.querySelector("[data-fact=step]")?.textContent) === wanted,
     stopped,
   );
-  await page.goto(`${server.url}/#/training?from=spirals&epochs=100000`);
+  await page.goto(`${server.url}/#/training?from=spirals&epochs=10000000`);
   await page.click("button:has-text('Train')");
   await page.waitForFunction(() => Number(document.querySelector("[data-fact=step]")?.textContent) > 50);
   await page.click("button:has-text('Stop')");
