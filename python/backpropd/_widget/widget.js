@@ -34,7 +34,7 @@ function x(e, t) {
 }
 function S(t) {
 	var n, r = t.__v, i = r.__e, a = [], o = [], s = t.__P;
-	s && ((n = g({ constructor: u }, r)).__v = r.__v + 1, e.vnode && e.vnode(n), j(s, n, r, t.__n, s.namespaceURI, 32 & r.__u ? [i] : null, a, i || x(r), 32 & r.__u, o), n.__v = r.__v, n.__.__k[n.__i] = n, M(a, n, o), r.__ = r.__e = null, n.__e != i && C(n));
+	s && ((n = g({ constructor: u }, r)).__v = r.__v + 1, e.vnode && e.vnode(n), j(s, n, r, t.__n, s.namespaceURI, 32 & r.__u ? [i] : null, a, i || x(r), 32 & r.__u, o), n.__v = r.__v, n.__.__k[n.__i] = n, N(a, n, o), r.__ = r.__e = null, n.__e != i && C(n));
 }
 function C(e) {
 	if ((e = e.__) && e.__c && !e.props.__P) return e.__e = null, e.__k.some(function(t) {
@@ -53,7 +53,7 @@ function T() {
 }
 function ee(e, t, n, r, i, a, o, s, c, l, u) {
 	var p, m, h, g, _, v, y = r.__k || f, b = t.length;
-	for (c = E(n, t, y, c, b), p = 0; p < b; p++) (h = n.__k[p]) != null && (m = ~h.__i && y[h.__i] || d, h.__i = p, v = j(e, h, m, i, a, o, s, c, l, u), g = h.__e, (m.ref != h.ref || 8 & m.__u) && (m.ref && N(m.ref, null, h, m), h.ref && u.push(h.ref, h.__c || g, h)), _ ||= g, 4 & h.__u ? (c = D(h, c, e, !m.__v), m.__e && (m.__e = null)) : typeof h.type == "function" && v !== void 0 ? c = v : g && (c = g.nextSibling), h.__u &= -21);
+	for (c = E(n, t, y, c, b), p = 0; p < b; p++) (h = n.__k[p]) != null && (m = ~h.__i && y[h.__i] || d, h.__i = p, v = j(e, h, m, i, a, o, s, c, l, u), g = h.__e, (m.ref != h.ref || 8 & m.__u) && (m.ref && P(m.ref, null, h, m), h.ref && u.push(h.ref, h.__c || g, h)), _ ||= g, 4 & h.__u ? (c = D(h, c, e, !m.__v), m.__e && (m.__e = null)) : typeof h.type == "function" && v !== void 0 ? c = v : g && (c = g.nextSibling), h.__u &= -21);
 	return n.__e = _, c;
 }
 function E(e, t, n, r, i) {
@@ -66,7 +66,7 @@ function E(e, t, n, r, i) {
 		}
 		for (b = d.length; a--;) f[a] && (f[a] == b ? b-- : C[a].__u |= 4);
 	}
-	if (_) for (a = 0; a < g; a++) !(s = n[a]) || 2 & s.__u || (s.__e == r && (r = x(s)), ae(s, s));
+	if (_) for (a = 0; a < g; a++) !(s = n[a]) || 2 & s.__u || (s.__e == r && (r = x(s)), ie(s, s));
 	return r;
 }
 function D(e, t, n, r) {
@@ -122,14 +122,14 @@ function te(t) {
 	};
 }
 function j(t, n, r, i, a, o, s, c, l, d) {
-	var p, h, v, S, C, w, T, E, D, O, k, A, te, j, M, N, P, F, I = n.type;
+	var p, h, v, S, C, w, T, E, D, O, k, A, te, j, N, P, F, I, L = n.type;
 	if (n.constructor !== u) return null;
-	128 & r.__u && (l = 32 & r.__u, p = r.__c.__z) && (n.__u |= l, h = o = [], p.nodeType == 8 ? c = ne(p, o) : o.push(p), c = o[0] || c), (p = e.__b) && p(n);
-	n: if (typeof I == "function") {
+	128 & r.__u && (l = 32 & r.__u, p = r.__c.__z) && (n.__u |= l, h = o = [], p.nodeType == 8 ? c = M(p, o) : o.push(p), c = o[0] || c), (p = e.__b) && p(n);
+	n: if (typeof L == "function") {
 		v = s.length;
 		try {
-			if (E = n.props, D = (p = I.prototype) && p.render, O = (p = I.contextType) && i[p.__c], k = p ? O ? O.props.value : p.__ : i, (S = r.__c) ? (n.__c = S, 2 & S.__g && (S.__g |= 1)) : (D ? n.__c = S = new I(E, k) : (n.__c = S = new b(E, k), S.constructor = I, S.render = oe), O && O.sub(S), S.state || (S.state = {}), S.__n = i, S.__g |= 8, S.__h = [], S.__k = []), D && (S.__s || (S.__s = S.state), I.getDerivedStateFromProps && (S.__s == S.state && (S.__s = g({}, S.__s)), g(S.__s, I.getDerivedStateFromProps(E, S.__s)))), C = S.props, w = S.state, S.__v = n, r.__c) {
-				if (E !== C && D && !I.getDerivedStateFromProps && S.componentWillReceiveProps && S.componentWillReceiveProps(E, k), n.__v == r.__v && !(8 & S.__g) || !(4 & S.__g) && S.shouldComponentUpdate && !1 === S.shouldComponentUpdate(E, S.__s, k)) {
+			if (E = n.props, D = (p = L.prototype) && p.render, O = (p = L.contextType) && i[p.__c], k = p ? O ? O.props.value : p.__ : i, (S = r.__c) ? (n.__c = S, 2 & S.__g && (S.__g |= 1)) : (D ? n.__c = S = new L(E, k) : (n.__c = S = new b(E, k), S.constructor = L, S.render = ae), O && O.sub(S), S.state || (S.state = {}), S.__n = i, S.__g |= 8, S.__h = [], S.__k = []), D && (S.__s || (S.__s = S.state), L.getDerivedStateFromProps && (S.__s == S.state && (S.__s = g({}, S.__s)), g(S.__s, L.getDerivedStateFromProps(E, S.__s)))), C = S.props, w = S.state, S.__v = n, r.__c) {
+				if (E !== C && D && !L.getDerivedStateFromProps && S.componentWillReceiveProps && S.componentWillReceiveProps(E, k), n.__v == r.__v && !(8 & S.__g) || !(4 & S.__g) && S.shouldComponentUpdate && !1 === S.shouldComponentUpdate(E, S.__s, k)) {
 					n.__v != r.__v && (S.props = E, S.state = S.__s, S.__g &= -9), n.__e = r.__e, n.__k = r.__k, n.__k.some(function(e) {
 						e && (e.__ = n);
 					}), f.push.apply(S.__h, S.__k), S.__k = [], S.__h.length && s.push(S), c = x(r);
@@ -138,41 +138,41 @@ function j(t, n, r, i, a, o, s, c, l, d) {
 				S.componentWillUpdate && S.componentWillUpdate(E, S.__s, k), D && S.componentDidUpdate && S.__h.push(function() {
 					S.componentDidUpdate(C, w, T);
 				});
-			} else D && !I.getDerivedStateFromProps && S.componentWillMount && S.componentWillMount(), D && S.componentDidMount && S.__h.push(S.componentDidMount);
+			} else D && !L.getDerivedStateFromProps && S.componentWillMount && S.componentWillMount(), D && S.componentDidMount && S.__h.push(S.componentDidMount);
 			S.context = k, S.props = E, S.__P = t, S.__g &= -5, A = e.__r, te = D ? 25 : 0;
 			do
 				S.__g &= -9, A && A(n), p = S.render(S.props, S.state = S.__s, S.context);
 			while (8 & S.__g && ++te < 25);
 			D && (f.push.apply(S.__h, S.__k), S.__k = []), S.state = S.__s, S.getChildContext && (i = g({}, i, S.getChildContext())), D && r.__c && S.getSnapshotBeforeUpdate && (T = S.getSnapshotBeforeUpdate(C, w)), j = p && p.type === y && p.key == null ? p.props.children : p, E.__P && (p = c, a = (t = E.__P).namespaceURI, l = o = null, r.props && r.props.__P != t && (r.__k.some(function(e) {
-				e && ae(e, e);
+				e && ie(e, e);
 			}), r.__k = null), c = r.__k ? x(r, 0) : null), c = ee(t, m(j) ? j : [j], n, r, i, a, o, s, c, l, d), E.__P && (n.__e = null, c = p), n.__u &= -161, h && h.some(_), S.__h.length && s.push(S), 1 & S.__g && (S.__g &= -4);
 		} catch (t) {
 			if (s.length = v, n.__v = null, l || o) {
 				if (t && t.then) {
 					if (n.__u |= 128 | l, o) {
-						for (~(P = o.indexOf(c || void 0)) || (P = o.length); (F = o[P - 1]) && F.nodeType == 8;) P--;
-						for (; P < o.length; P++) if (F = o[P]) {
-							if (o[P] = null, M) {
-								if (F == N) break;
+						for (~(F = o.indexOf(c || void 0)) || (F = o.length); (I = o[F - 1]) && I.nodeType == 8;) F--;
+						for (; F < o.length; F++) if (I = o[F]) {
+							if (o[F] = null, N) {
+								if (I == P) break;
 							} else {
-								if (F.nodeType != 8) break;
-								F.data.startsWith("$s") && (N = ne(M = F));
+								if (I.nodeType != 8) break;
+								I.data.startsWith("$s") && (P = M(N = I));
 							}
 						}
 					}
-					if (!M) {
+					if (!N) {
 						for (; c && c.nodeType == 8 && c.nextSibling;) c = c.nextSibling;
-						M = c;
+						N = c;
 					}
-					(p = ne(M = n.__c.__z || (n.__c.__z = M))) ? (n.__e = M, c = p) : n.__e = c, c &&= c.nextSibling;
+					(p = M(N = n.__c.__z || (n.__c.__z = N))) ? (n.__e = N, c = p) : n.__e = c, c &&= c.nextSibling;
 				} else o && o.some(_);
 			} else n.__e = r.__e;
-			n.__k ||= r.__k || [], t && t.then || re(n), e.__e(t, n, r);
+			n.__k ||= r.__k || [], t && t.then || ne(n), e.__e(t, n, r);
 		}
-	} else c = n.__e = ie(r.__e, n, r, i, a, o, s, l, d, t);
+	} else c = n.__e = re(r.__e, n, r, i, a, o, s, l, d, t);
 	return (p = e.diffed) && p(n), c;
 }
-function ne(e, t) {
+function M(e, t) {
 	if (e && e.nodeType == 8 && e.data.startsWith("$s")) for (var n = 1; e = e.nextSibling;) {
 		if (e.nodeType == 8) {
 			if (e.data.startsWith("$s")) n++;
@@ -181,11 +181,11 @@ function ne(e, t) {
 		t && t.push(e);
 	}
 }
-function re(e) {
-	e && (e.__c && (e.__c.__g |= 4), e.__k && e.__k.some(re));
+function ne(e) {
+	e && (e.__c && (e.__c.__g |= 4), e.__k && e.__k.some(ne));
 }
-function M(t, n, r) {
-	for (var i = 0; i < r.length;) N(r[i++], r[i++], r[i++]);
+function N(t, n, r) {
+	for (var i = 0; i < r.length;) P(r[i++], r[i++], r[i++]);
 	e.__c && e.__c(n, t), t.some(function(n) {
 		try {
 			t = n.__h, n.__h = [], t.some(function(e) {
@@ -196,7 +196,7 @@ function M(t, n, r) {
 		}
 	});
 }
-function ie(t, n, r, i, a, o, s, c, l, u) {
+function re(t, n, r, i, a, o, s, c, l, u) {
 	var f, g, v, y, b, S, C, w, T = r.props || d, E = n.props, D = n.type;
 	if (D == "svg" ? a = "http://www.w3.org/2000/svg" : D == "math" ? a = "http://www.w3.org/1998/Math/MathML" : a ||= "http://www.w3.org/1999/xhtml", o) {
 		for (f = 0; f < o.length; f++) if ((b = o[f]) && (D ? b.localName == D : b.nodeType == 3)) {
@@ -216,16 +216,16 @@ function ie(t, n, r, i, a, o, s, c, l, u) {
 	} else T === E || c && t.data == E || (t.data = E);
 	return t;
 }
-function N(t, n, r, i) {
+function P(t, n, r, i) {
 	try {
 		typeof t == "function" ? n ? n.__x = t(n) || 1 : (i &&= i.__c || i.__e) && (n = i.__x) && (i.__x = null, typeof n == "function" ? n() : t(null)) : t.current = n;
 	} catch (t) {
 		e.__e(t, r);
 	}
 }
-function ae(t, n, r) {
+function ie(t, n, r) {
 	var i, a, o, s;
-	if (e.unmount && e.unmount(t), !(i = t.ref) || i.current && i.current != t.__e || N(i, null, n, t), i = t.__c) {
+	if (e.unmount && e.unmount(t), !(i = t.ref) || i.current && i.current != t.__e || P(i, null, n, t), i = t.__c) {
 		if (i.componentWillUnmount) try {
 			i.componentWillUnmount();
 		} catch (t) {
@@ -233,15 +233,15 @@ function ae(t, n, r) {
 		}
 		i.__P = i.__n = null;
 	}
-	if (i = t.__k) for (s = 0; s < i.length; s++) i[s] && ae(i[s], n, typeof t.type != "function" || r && !t.props.__P);
-	!r && (i = t.__c) && (i = i.__z) && (a = ne(i, o = [])) && (i == t.__e && o.some(_), _(a), _(i)), r || _(t.__e), t.__e = t.__c = t.__ = null;
+	if (i = t.__k) for (s = 0; s < i.length; s++) i[s] && ie(i[s], n, typeof t.type != "function" || r && !t.props.__P);
+	!r && (i = t.__c) && (i = i.__z) && (a = M(i, o = [])) && (i == t.__e && o.some(_), _(a), _(i)), r || _(t.__e), t.__e = t.__c = t.__ = null;
 }
-function oe(e, t, n) {
+function ae(e, t, n) {
 	return this.constructor(e, n);
 }
-function P(t, n) {
+function F(t, n) {
 	var r, i, a, o;
-	e.__ && e.__(t, n), n.nodeType == 9 && (n = n.documentElement), i = (r = t && 32 & t.__u) ? null : n.__k, n.__k = v(y, { children: [t] }), a = [], o = [], j(n, n.__k, i || d, d, n.namespaceURI, i ? null : n.firstChild ? h.call(n.childNodes) : null, a, i ? i.__e : n.firstChild, r, o), M(a, n.__k, o), n.__k.props.children = null;
+	e.__ && e.__(t, n), n.nodeType == 9 && (n = n.documentElement), i = (r = t && 32 & t.__u) ? null : n.__k, n.__k = v(y, { children: [t] }), a = [], o = [], j(n, n.__k, i || d, d, n.namespaceURI, i ? null : n.firstChild ? h.call(n.childNodes) : null, a, i ? i.__e : n.firstChild, r, o), N(a, n.__k, o), n.__k.props.children = null;
 }
 e = { __e: function(e, t, n, r) {
 	for (var a, o, s; t = t.__;) if ((a = t.__c) && !(1 & a.__g)) {
@@ -262,32 +262,32 @@ e = { __e: function(e, t, n, r) {
 	return e.__v.__b - t.__v.__b;
 }, o = Symbol(), s = /(PointerCapture)$|Capture$/i, c = 0, l = {};
 // node_modules/preact/hooks/dist/hooks.mjs
-var F, I, se, ce, le = Object.is, L = 0, ue = [], de = [], R = e, fe = R.__b, pe = R.__r, me = R.diffed, he = R.__c, ge = R.unmount, _e = R.__;
-function z(e, t) {
-	R.__h && R.__h(I, e, L || t), L = 0;
-	var n = I.__H || (I.__H = {
+var I, L, oe, se, ce = Object.is, R = 0, le = [], ue = [], z = e, de = z.__b, fe = z.__r, pe = z.diffed, me = z.__c, he = z.unmount, ge = z.__;
+function B(e, t) {
+	z.__h && z.__h(L, e, R || t), R = 0;
+	var n = L.__H || (L.__H = {
 		__: [],
 		__h: []
 	});
 	return e >= n.__.length && n.__.push({}), n.__[e];
 }
-function B(e) {
-	return L = 1, ve(ke, e);
+function V(e) {
+	return R = 1, _e(Oe, e);
 }
-function ve(e, t, n) {
-	var r = z(F++, 2);
-	if (r.t = e, !r.__c && (r.__ = [n ? n(t) : ke(void 0, t), function(e) {
+function _e(e, t, n) {
+	var r = B(I++, 2);
+	if (r.t = e, !r.__c && (r.__ = [n ? n(t) : Oe(void 0, t), function(e) {
 		var t = (r.__N || r.__)[0], n = r.t(t, e);
-		le(t, n) || (r.__N = [n, r.__[1]], r.__c.setState({}));
-	}], r.__c = I, !I.__f)) {
-		I.__f = !0;
-		var i = I.shouldComponentUpdate;
-		I.shouldComponentUpdate = function(e, t, n) {
+		ce(t, n) || (r.__N = [n, r.__[1]], r.__c.setState({}));
+	}], r.__c = L, !L.__f)) {
+		L.__f = !0;
+		var i = L.shouldComponentUpdate;
+		L.shouldComponentUpdate = function(e, t, n) {
 			var r = this.__H;
 			if (!r) return !0;
 			var a = !1, o = this.props != e;
 			if (r.__.some(function(e) {
-				e.__N && (a = !0, le(e.__[0], e.__N[0]) || (o = !0));
+				e.__N && (a = !0, ce(e.__[0], e.__N[0]) || (o = !0));
 			}), i) {
 				var s = i.call(this, e, t, n);
 				return a ? s || o : s;
@@ -297,76 +297,76 @@ function ve(e, t, n) {
 	}
 	return r.__;
 }
-function ye(e, t) {
-	var n = z(F++, 3);
-	!R.__s && Oe(n.__H, t) && (n.__P = !0, n.__ = e, n.u = t, I.__H.__h.push(n));
+function ve(e, t) {
+	var n = B(I++, 3);
+	!z.__s && De(n.__H, t) && (n.__P = !0, n.__ = e, n.u = t, L.__H.__h.push(n));
 }
-function be(e) {
-	return L = 5, xe(function() {
+function ye(e) {
+	return R = 5, be(function() {
 		return { current: e };
 	}, []);
 }
-function xe(e, t) {
-	var n = z(F++, 7);
-	return Oe(n.__H, t) && (n.__ = e(), n.__H = t), n.__;
+function be(e, t) {
+	var n = B(I++, 7);
+	return De(n.__H, t) && (n.__ = e(), n.__H = t), n.__;
 }
-function Se() {
-	var e = z(F++, 11);
+function xe() {
+	var e = B(I++, 11);
 	if (!e.__) {
-		for (var t = I.__v; !t.__m && t.__;) t = t.__;
+		for (var t = L.__v; !t.__m && t.__;) t = t.__;
 		var n = t.__m || (t.__m = [0, 0]);
 		e.__ = "P" + n[0] + "-" + n[1]++;
 	}
 	return e.__;
 }
-function Ce() {
+function Se() {
 	var e;
 	do {
-		for (; e = de.shift();) try {
-			V(e);
+		for (; e = ue.shift();) try {
+			H(e);
 		} catch (t) {
-			R.__e(t, { __: (e = e.__P) && e.__v });
+			z.__e(t, { __: (e = e.__P) && e.__v });
 		}
-		for (; e = ue.shift();) {
+		for (; e = le.shift();) {
 			var t = e.__H;
 			if (e.__P && t) try {
-				t.__h.some(V), t.__h.some(De), t.__h = [];
+				t.__h.some(H), t.__h.some(Ee), t.__h = [];
 			} catch (n) {
-				t.__h = [], R.__e(n, e.__v);
+				t.__h = [], z.__e(n, e.__v);
 			}
 		}
-	} while (de.length);
+	} while (ue.length);
 }
-R.__b = function(e) {
-	I = null, fe && fe(e);
-}, R.__ = function(e, t) {
-	e && t.__k && t.__k.__m && (e.__m = t.__k.__m), _e && _e(e, t);
-}, R.__r = function(e) {
-	pe && pe(e), F = 0;
-	var t = (I = e.__c).__H;
-	t && (se == I ? I.__h = [] : (t.__h.some(V), t.__h.some(De), F = 0), t.__h = [], t.__.some(function(e) {
+z.__b = function(e) {
+	L = null, de && de(e);
+}, z.__ = function(e, t) {
+	e && t.__k && t.__k.__m && (e.__m = t.__k.__m), ge && ge(e, t);
+}, z.__r = function(e) {
+	fe && fe(e), I = 0;
+	var t = (L = e.__c).__H;
+	t && (oe == L ? L.__h = [] : (t.__h.some(H), t.__h.some(Ee), I = 0), t.__h = [], t.__.some(function(e) {
 		e.__N && (e.__ = e.__N), e.u = e.__N = void 0;
-	})), se = I;
-}, R.diffed = function(e) {
-	me && me(e);
+	})), oe = L;
+}, z.diffed = function(e) {
+	pe && pe(e);
 	var t = e.__c;
-	t && t.__H && (t.__H.__h.length && Ee(ue.push(t)), t.__H.__.some(function(e) {
+	t && t.__H && (t.__H.__h.length && Te(le.push(t)), t.__H.__.some(function(e) {
 		e.u && (e.__H = e.u);
-	})), se = I = null;
-}, R.__c = function(e, t) {
+	})), oe = L = null;
+}, z.__c = function(e, t) {
 	t.some(function(e) {
 		try {
-			e.__h.some(V), e.__h = e.__h.filter(function(e) {
-				return !e.__ || De(e);
+			e.__h.some(H), e.__h = e.__h.filter(function(e) {
+				return !e.__ || Ee(e);
 			});
 		} catch (t) {
 			e.__h = [function() {
 				throw t;
 			}];
 		}
-	}), he && he(e, t);
-}, R.unmount = function(e) {
-	ge && ge(e);
+	}), me && me(e, t);
+}, z.unmount = function(e) {
+	he && he(e);
 	var t, n, r = e.__c;
 	r && r.__H && (r.__H.__.some(function(r) {
 		try {
@@ -375,41 +375,41 @@ R.__b = function(e) {
 					for (n = e.__; n && (!n.__c || !n.__c.__P);) n = n.__;
 					n &&= n.__c;
 				}
-				r.__P = n, Ee(de.push(r));
-			} else V(r);
+				r.__P = n, Te(ue.push(r));
+			} else H(r);
 		} catch (e) {
 			t = e;
 		}
-	}), r.__H = void 0, t && R.__e(t, r.__v));
+	}), r.__H = void 0, t && z.__e(t, r.__v));
 };
-var we = typeof requestAnimationFrame == "function";
-function Te(e) {
+var Ce = typeof requestAnimationFrame == "function";
+function we(e) {
 	var t, n = function() {
-		clearTimeout(r), we && cancelAnimationFrame(t), setTimeout(e);
+		clearTimeout(r), Ce && cancelAnimationFrame(t), setTimeout(e);
 	}, r = setTimeout(n, 35);
-	we && (t = requestAnimationFrame(n));
+	Ce && (t = requestAnimationFrame(n));
+}
+function Te(e) {
+	e != 1 && se == z.requestAnimationFrame || ((se = z.requestAnimationFrame) || we)(Se);
+}
+function H(e) {
+	var t = L, n = e.__c;
+	typeof n == "function" && (e.__c = void 0, n()), L = t;
 }
 function Ee(e) {
-	e != 1 && ce == R.requestAnimationFrame || ((ce = R.requestAnimationFrame) || Te)(Ce);
+	var t = L;
+	e.__c = e.__(), L = t;
 }
-function V(e) {
-	var t = I, n = e.__c;
-	typeof n == "function" && (e.__c = void 0, n()), I = t;
-}
-function De(e) {
-	var t = I;
-	e.__c = e.__(), I = t;
-}
-function Oe(e, t) {
+function De(e, t) {
 	return !e || e.length != t.length || t.some(function(t, n) {
-		return !le(t, e[n]);
+		return !ce(t, e[n]);
 	});
 }
-function ke(e, t) {
+function Oe(e, t) {
 	return typeof t == "function" ? t(e) : t;
 }
 // src/model/number.ts
-var Ae = {
+var ke = {
 	"-": "⁻",
 	0: "⁰",
 	1: "¹",
@@ -422,31 +422,31 @@ var Ae = {
 	8: "⁸",
 	9: "⁹"
 };
-function H(e, t = 4) {
+function U(e, t = 4) {
 	if (Number.isNaN(e)) return "NaN";
 	if (!Number.isFinite(e)) return e > 0 ? "∞" : "−∞";
 	if (e === 0) return "0";
 	let n = Math.abs(e);
-	return n >= 1e5 || n < .001 ? je(e, t) : Me(String(Number(e.toPrecision(t))));
+	return n >= 1e5 || n < .001 ? Ae(e, t) : je(String(Number(e.toPrecision(t))));
 }
-function je(e, t) {
+function Ae(e, t) {
 	let [n = "", r = "0"] = e.toExponential(t - 2).split("e");
-	return `${Me(String(Number(n)))}·10${Ne(String(Number(r)))}`;
+	return `${je(String(Number(n)))}·10${Me(String(Number(r)))}`;
 }
-function Me(e) {
+function je(e) {
 	return e.replace("-", "−");
 }
-function Ne(e) {
-	return Array.from(e, (e) => Ae[e] ?? e).join("");
+function Me(e) {
+	return Array.from(e, (e) => ke[e] ?? e).join("");
 }
-function Pe(e) {
+function Ne(e) {
 	return e.replace(/\d/g, (e) => String.fromCharCode(8320 + Number(e)));
 }
-function U(e) {
+function W(e) {
 	return e > 0 ? "positive" : e < 0 ? "negative" : "zero";
 }
 // src/model/entry.ts
-var Fe = {
+var Pe = {
 	W: "W",
 	b: "b",
 	x: "x",
@@ -460,27 +460,27 @@ var Fe = {
 	dx: "dx",
 	delta: "δ",
 	loss: "l"
-}, W = /* @__PURE__ */ new Set([
+}, G = /* @__PURE__ */ new Set([
 	"b",
 	"db",
 	"loss"
 ]);
-function Ie({ quantity: e, layer: t }) {
-	return Fe[e] + (t > 0 ? Ne(String(t)) : "");
+function Fe({ quantity: e, layer: t }) {
+	return Pe[e] + (t > 0 ? Me(String(t)) : "");
 }
-function Le(e, t) {
+function Ie(e, t) {
 	let n = (e.quantity === "delta" || e.quantity === "y") && t?.columns === 1, r = e.row + 1;
-	if (W.has(e.quantity) || n) return Ie(e) + Pe(String(r));
+	if (G.has(e.quantity) || n) return Fe(e) + Ne(String(r));
 	let i = e.column + 1, a = r > 9 || i > 9;
-	return Ie(e) + Pe(String(r)) + (a ? "," : "") + Pe(String(i));
+	return Fe(e) + Ne(String(r)) + (a ? "," : "") + Ne(String(i));
 }
-function G({ quantity: e, layer: t }) {
+function K({ quantity: e, layer: t }) {
 	return `${e}${t || ""}`;
 }
-function K(e) {
-	return `${G(e)}.${e.row + 1}.${e.column + 1}`;
+function q(e) {
+	return `${K(e)}.${e.row + 1}.${e.column + 1}`;
 }
-function Re(e) {
+function Le(e) {
 	let t = /^(dW|db|dz|dh|dx|delta|W|b|x|y|z|h)(\d{0,2})\.(\d{1,6})\.(\d{1,6})$/.exec(e ?? "");
 	if (!t) return;
 	let [, n, r, i, a] = t;
@@ -491,10 +491,10 @@ function Re(e) {
 		column: Number(a) - 1
 	};
 }
-function ze(e, t) {
-	return e !== void 0 && t !== void 0 && K(e) === K(t);
+function Re(e, t) {
+	return e !== void 0 && t !== void 0 && q(e) === q(t);
 }
-function q({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
+function J({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
 	switch (r) {
 		case "W": return e.parameters[i - 1]?.W;
 		case "b": return e.parameters[i - 1]?.b;
@@ -503,14 +503,14 @@ function q({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
 		default: return n?.get(r, i);
 	}
 }
-function J(e, t) {
-	let n = q(e, t);
+function ze(e, t) {
+	let n = J(e, t);
 	if (!n) return;
-	let r = W.has(t.quantity) ? t.row : t.row * n.columns + t.column;
-	return t.column < n.columns || W.has(t.quantity) ? n.data[r] : void 0;
+	let r = G.has(t.quantity) ? t.row : t.row * n.columns + t.column;
+	return t.column < n.columns || G.has(t.quantity) ? n.data[r] : void 0;
 }
 function Be(e, t, n) {
-	return W.has(e.quantity) ? {
+	return G.has(e.quantity) ? {
 		...e,
 		row: n,
 		column: 0
@@ -553,10 +553,10 @@ function X(t, n, r, i, a, o) {
 }
 // src/components/diagram/Edge.tsx
 function We({ edge: e, entry: t, largest: n, drawing: r }) {
-	let i = r.valueOf(t), a = i === void 0 ? "unknown" : U(i), o = i === void 0 || n === 0 ? 0 : Math.abs(i) / n, { x1: s, y1: c, x2: l, y2: u, label: d } = e;
+	let i = r.valueOf(t), a = i === void 0 ? "unknown" : W(i), o = i === void 0 || n === 0 ? 0 : Math.abs(i) / n, { x1: s, y1: c, x2: l, y2: u, label: d } = e;
 	return /* @__PURE__ */ X("g", {
 		class: `edge ${a} ${r.classOf(t)}`,
-		"data-entry": K(t),
+		"data-entry": q(t),
 		"data-value": i === void 0 ? void 0 : Y(i),
 		...r.handlers(t),
 		children: [
@@ -580,7 +580,7 @@ function We({ edge: e, entry: t, largest: n, drawing: r }) {
 				x: d.x,
 				y: d.y,
 				dy: "0.35em",
-				children: H(i, 3)
+				children: U(i, 3)
 			})
 		]
 	});
@@ -603,7 +603,7 @@ var qe = {
 };
 // src/components/diagram/LayerTitleText.tsx
 function Je({ title: e, spec: t, direction: n, isUpright: r }) {
-	let i = t.layers[e.layer - 1], a = n === "backward" ? "d" : "", o = Ne(String(e.layer)), s = i ? `Layer ${e.layer} · ${qe[i.activation]}` : "Inputs", c = i ? `${a}z${o} | ${a}h${o}` : `${a}x`;
+	let i = t.layers[e.layer - 1], a = n === "backward" ? "d" : "", o = Me(String(e.layer)), s = i ? `Layer ${e.layer} · ${qe[i.activation]}` : "Inputs", c = i ? `${a}z${o} | ${a}h${o}` : `${a}x`;
 	return /* @__PURE__ */ X("text", {
 		class: `layer-title ${r ? "upright" : ""}`,
 		x: e.x,
@@ -770,7 +770,7 @@ function ot({ node: e, nodeWidth: t, numbers: n, sample: r, direction: i, isUpri
 				class: "why",
 				x: t / 2,
 				y: 63,
-				children: f ? st(o.valueOf(m("dz", c))) : `z = ${H(g, 3)} < 0 → 0`
+				children: f ? st(o.valueOf(m("dz", c))) : `z = ${U(g, 3)} < 0 → 0`
 			}),
 			c === s.layers.length && /* @__PURE__ */ X(ft, {
 				entry: m("y", 0),
@@ -783,7 +783,7 @@ function ot({ node: e, nodeWidth: t, numbers: n, sample: r, direction: i, isUpri
 	});
 }
 function st(e) {
-	return e === void 0 ? "off" : `off: dz = ${H(e, 3)}`;
+	return e === void 0 ? "off" : `off: dz = ${U(e, 3)}`;
 }
 function ct({ network: e }, t, n) {
 	let r = e.spec.layers[t - 1];
@@ -794,10 +794,10 @@ var lt = {
 	width: .64
 };
 function ut({ entry: e, x: t, width: n, drawing: r }) {
-	let i = r.valueOf(e), a = i === void 0 ? "not yet" : H(i, 3), o = Math.min(lt.size, (n - 6) / (a.length * lt.width));
+	let i = r.valueOf(e), a = i === void 0 ? "not yet" : U(i, 3), o = Math.min(lt.size, (n - 6) / (a.length * lt.width));
 	return /* @__PURE__ */ X("g", {
-		class: `half ${i === void 0 ? "unknown" : U(i)} ${r.classOf(e)}`,
-		"data-entry": K(e),
+		class: `half ${i === void 0 ? "unknown" : W(i)} ${r.classOf(e)}`,
+		"data-entry": q(e),
 		"data-value": i === void 0 ? void 0 : Y(i),
 		...r.handlers(e),
 		children: [/* @__PURE__ */ X("rect", {
@@ -826,19 +826,19 @@ function dt({ node: e, nodeWidth: t, numbers: n, isBackward: r, drawing: i }) {
 		column: 0
 	}, s = i.valueOf(o);
 	return /* @__PURE__ */ X("text", {
-		class: `bias ${s === void 0 ? "unknown" : U(s)} ${i.classOf(o)}`,
+		class: `bias ${s === void 0 ? "unknown" : W(s)} ${i.classOf(o)}`,
 		x: t / 2,
 		y: "-6",
 		...i.handlers(o),
 		children: [
 			a,
 			" = ",
-			s === void 0 ? "not yet" : H(s, 3)
+			s === void 0 ? "not yet" : U(s, 3)
 		]
 	});
 }
 function ft({ entry: e, nodeWidth: t, numbers: n, isUpright: r, drawing: i }) {
-	let a = J(n, e);
+	let a = ze(n, e);
 	return a === void 0 ? null : /* @__PURE__ */ X("text", {
 		...r ? {
 			x: t / 2,
@@ -850,16 +850,16 @@ function ft({ entry: e, nodeWidth: t, numbers: n, isUpright: r, drawing: i }) {
 			class: "target"
 		},
 		...i.handlers(e),
-		children: ["y = ", H(a, 3)]
+		children: ["y = ", U(a, 3)]
 	});
 }
 // src/components/diagram/Diagram.tsx
 function pt(e) {
-	let { numbers: t, sample: n, direction: r, isUpright: i, isKnown: a, isCurrent: o, lit: s, picked: c, onPick: l, onPoint: u } = e, { spec: d } = t.network, f = xe(() => et(d, i), [d, i]), p = {
-		valueOf: (e) => a(e) ? J(t, e) : void 0,
+	let { numbers: t, sample: n, direction: r, isUpright: i, isKnown: a, isCurrent: o, lit: s, picked: c, onPick: l, onPoint: u } = e, { spec: d } = t.network, f = be(() => et(d, i), [d, i]), p = {
+		valueOf: (e) => a(e) ? ze(t, e) : void 0,
 		classOf: (e) => [
-			s.has(K(e)) && "lit",
-			ze(e, c) && "picked",
+			s.has(q(e)) && "lit",
+			Re(e, c) && "picked",
 			o(e) && "current"
 		].filter(Boolean).join(" "),
 		handlers: (e) => ({
@@ -941,7 +941,7 @@ var ht = {
 	ArrowRight: [0, 1]
 };
 function gt(e) {
-	let { matrix: t, caption: n, name: r, onPick: i, limit: a = 32 } = e, o = Se(), s = be(null), [c, l] = B({
+	let { matrix: t, caption: n, name: r, onPick: i, limit: a = 32 } = e, o = xe(), s = ye(null), [c, l] = V({
 		row: 0,
 		column: 0
 	}), u = Math.min(t.rows, a), d = Math.min(t.columns, a), f = {
@@ -1004,7 +1004,7 @@ function gt(e) {
 	});
 }
 function _t({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a, digits: o = 4, cell: s, isStop: c, onWalk: l }) {
-	let u = Ve(e, s.row, s.column), d = t(s), f = r?.(s) ?? "", p = H(u, o), m = i && {
+	let u = Ve(e, s.row, s.column), d = t(s), f = r?.(s) ?? "", p = U(u, o), m = i && {
 		role: "gridcell",
 		tabIndex: c ? 0 : -1,
 		onClick: () => i(s),
@@ -1012,7 +1012,7 @@ function _t({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a
 		"aria-label": `${d} = ${p}${f && `, ${f}`}`
 	};
 	return /* @__PURE__ */ X("td", {
-		class: `${U(u)} ${n?.(s) ?? ""}`,
+		class: `${W(u)} ${n?.(s) ?? ""}`,
 		"data-entry": d,
 		"data-value": Y(u),
 		"data-row": s.row,
@@ -1033,21 +1033,52 @@ function vt(e, t) {
 function $({ value: e, digits: t = 4 }) {
 	let n = Y(e);
 	return /* @__PURE__ */ X("data", {
-		class: `number ${U(e)}`,
+		class: `number ${W(e)}`,
 		value: n,
 		"data-value": n,
 		title: n,
-		children: H(e, t)
+		children: U(e, t)
 	});
 }
+// src/components/PictureSwitches.tsx
+var yt = 200;
+function bt({ direction: e, setDirection: t, sample: n, setSample: r, samples: i }) {
+	return /* @__PURE__ */ X(y, { children: [/* @__PURE__ */ X("fieldset", {
+		class: "segments",
+		children: [/* @__PURE__ */ X("legend", {
+			class: "visually-hidden",
+			children: "Direction"
+		}), ["forward", "backward"].map((n) => /* @__PURE__ */ X("button", {
+			type: "button",
+			"aria-pressed": n === e,
+			onClick: () => t(n),
+			children: n === "forward" ? "Forward →" : "← Backward"
+		}, n))]
+	}), /* @__PURE__ */ X("label", { children: [
+		"Sample",
+		" ",
+		/* @__PURE__ */ X("select", {
+			value: String(n),
+			onChange: (e) => r(Number(e.currentTarget.value)),
+			children: Array.from({ length: Math.min(i, yt) }, (e, t) => /* @__PURE__ */ X("option", {
+				value: String(t),
+				children: [
+					t + 1,
+					" of ",
+					i
+				]
+			}, t))
+		})
+	] })] });
+}
 // src/components/Terms.tsx
-var yt = 4;
-function bt({ equation: e, ...t }) {
+var xt = 4;
+function St({ equation: e, ...t }) {
 	let { terms: n, foldedTerms: r, foldedValue: i } = e, a = n.length + r;
 	return /* @__PURE__ */ X("details", {
 		class: "terms",
-		open: a <= yt,
-		children: [/* @__PURE__ */ X("summary", { children: a === 1 ? "One term" : `A sum of ${a} terms` }), /* @__PURE__ */ X("table", { children: [/* @__PURE__ */ X("tbody", { children: [n.map((e) => /* @__PURE__ */ X(xt, {
+		open: a <= xt,
+		children: [/* @__PURE__ */ X("summary", { children: a === 1 ? "One term" : `A sum of ${a} terms` }), /* @__PURE__ */ X("table", { children: [/* @__PURE__ */ X("tbody", { children: [n.map((e) => /* @__PURE__ */ X(Ct, {
 			term: e,
 			...t
 		}, e.factors.map((e) => e.text).join("·"))), r > 0 && /* @__PURE__ */ X("tr", { children: [/* @__PURE__ */ X("td", {
@@ -1062,16 +1093,16 @@ function bt({ equation: e, ...t }) {
 		}) })] }) })] })]
 	});
 }
-function xt({ term: e, ...t }) {
+function Ct({ term: e, ...t }) {
 	return /* @__PURE__ */ X("tr", { children: [/* @__PURE__ */ X("td", { children: /* @__PURE__ */ X("span", {
 		class: "factors",
-		children: e.factors.map((e) => /* @__PURE__ */ X(St, {
+		children: e.factors.map((e) => /* @__PURE__ */ X(wt, {
 			factor: e,
 			...t
 		}, e.text))
 	}) }), /* @__PURE__ */ X("td", { children: /* @__PURE__ */ X($, { value: e.value }) })] });
 }
-function St({ factor: e, onLight: t, onPick: n }) {
+function wt({ factor: e, onLight: t, onPick: n }) {
 	let { entry: r } = e, i = /* @__PURE__ */ X(y, { children: [/* @__PURE__ */ X("span", {
 		class: "symbol",
 		children: e.text
@@ -1084,7 +1115,7 @@ function St({ factor: e, onLight: t, onPick: n }) {
 	return /* @__PURE__ */ X("button", {
 		type: "button",
 		class: "factor",
-		"data-entry": K(r),
+		"data-entry": q(r),
 		onClick: () => {
 			o(), n(r);
 		},
@@ -1096,7 +1127,7 @@ function St({ factor: e, onLight: t, onPick: n }) {
 	});
 }
 // src/widget/kernel.ts
-function Ct(e) {
+function Tt(e) {
 	let t = e.get("numbers"), { inputs: n, layers: r, loss: i, reduction: a, reluAtZero: o, parameters: s, x: c, y: l, matrices: u } = t, d = {
 		inputs: n,
 		layers: r,
@@ -1120,7 +1151,7 @@ function Ct(e) {
 			pass: {
 				loss: t.value,
 				samples: c.rows,
-				get: (e, t) => u[G({
+				get: (e, t) => u[K({
 					quantity: e,
 					layer: t
 				})]
@@ -1128,24 +1159,24 @@ function Ct(e) {
 		}
 	};
 }
-var wt = 0;
-function Tt(e, t, n) {
-	wt += 1;
-	let r = wt;
+var Et = 0;
+function Dt(e, t, n) {
+	Et += 1;
+	let r = Et;
 	return new Promise((i, a) => {
 		let o = (t) => {
-			t.id === r && (e.off("msg:custom", o), "error" in t ? a(Error(t.error)) : i(Et(t)));
+			t.id === r && (e.off("msg:custom", o), "error" in t ? a(Error(t.error)) : i(Ot(t)));
 		};
 		e.on("msg:custom", o), e.send({
 			id: r,
-			entry: G(t),
+			entry: K(t),
 			row: t.row + 1,
 			column: t.column + 1,
 			expansion: n
 		});
 	});
 }
-function Et({ equations: e, unexplained: t }) {
+function Ot({ equations: e, unexplained: t }) {
 	return {
 		unexplained: t,
 		equations: e.map((e) => ({
@@ -1153,7 +1184,7 @@ function Et({ equations: e, unexplained: t }) {
 			terms: e.terms.map((e) => ({
 				...e,
 				factors: e.factors.map(({ entry: e, ...t }) => {
-					let n = Re(e);
+					let n = Le(e);
 					return {
 						...t,
 						...n && { entry: n }
@@ -1164,60 +1195,36 @@ function Et({ equations: e, unexplained: t }) {
 	};
 }
 // src/widget/NotebookPicture.tsx
-function Dt({ model: e }) {
-	let [{ numbers: t, step: n }, r] = B(() => Ct(e)), [i, a] = B("forward"), [o, s] = B(0), [c, l] = B(void 0), [u, d] = B(void 0), [f, p] = B(void 0);
-	ye(() => {
-		let t = () => r(Ct(e));
+function kt({ model: e }) {
+	let [{ numbers: t, step: n }, r] = V(() => Tt(e)), [i, a] = V("forward"), [o, s] = V(0), [c, l] = V(void 0), [u, d] = V(void 0), [f, p] = V(void 0);
+	ve(() => {
+		let t = () => r(Tt(e));
 		return e.on("change:numbers", t), () => e.off("change:numbers", t);
 	}, [e]);
-	let { spec: m } = t.network, h = u && J(t, u);
+	let { spec: m } = t.network, h = u && ze(t, u);
 	return /* @__PURE__ */ X("div", {
 		class: "notebook-picture",
 		children: [
 			/* @__PURE__ */ X("div", {
 				class: "picture-bar",
-				children: [
-					/* @__PURE__ */ X("fieldset", {
-						class: "segments",
-						children: [/* @__PURE__ */ X("legend", {
-							class: "visually-hidden",
-							children: "Direction"
-						}), ["forward", "backward"].map((e) => /* @__PURE__ */ X("button", {
-							type: "button",
-							"aria-pressed": e === i,
-							onClick: () => a(e),
-							children: e === "forward" ? "Forward →" : "← Backward"
-						}, e))]
-					}),
-					/* @__PURE__ */ X("label", { children: [
-						"Sample",
-						" ",
-						/* @__PURE__ */ X("select", {
-							value: String(o),
-							onChange: (e) => s(Number(e.currentTarget.value)),
-							children: Array.from({ length: Math.min(t.batch.x.rows, 200) }, (e, n) => /* @__PURE__ */ X("option", {
-								value: String(n),
-								children: [
-									n + 1,
-									" of ",
-									t.batch.x.rows
-								]
-							}, n))
+				children: [/* @__PURE__ */ X(bt, {
+					direction: i,
+					setDirection: a,
+					sample: o,
+					setSample: s,
+					samples: t.batch.x.rows
+				}), /* @__PURE__ */ X("span", {
+					class: "loss",
+					children: [
+						"step ",
+						n,
+						", l = ",
+						/* @__PURE__ */ X($, {
+							value: t.pass?.loss ?? NaN,
+							digits: 5
 						})
-					] }),
-					/* @__PURE__ */ X("span", {
-						class: "loss",
-						children: [
-							"step ",
-							n,
-							", l = ",
-							/* @__PURE__ */ X($, {
-								value: t.pass?.loss ?? NaN,
-								digits: 5
-							})
-						]
-					})
-				]
+					]
+				})]
 			}),
 			$e(m) ? /* @__PURE__ */ X(pt, {
 				numbers: t,
@@ -1226,7 +1233,7 @@ function Dt({ model: e }) {
 				isUpright: !1,
 				isKnown: () => !0,
 				isCurrent: () => !1,
-				lit: new Set(f ? [K(f)] : []),
+				lit: new Set(f ? [q(f)] : []),
 				picked: c,
 				onPick: l,
 				onPoint: d
@@ -1234,9 +1241,9 @@ function Dt({ model: e }) {
 			/* @__PURE__ */ X("p", {
 				class: "readout quiet",
 				"aria-hidden": "true",
-				children: u && h !== void 0 ? `${Le(u, q(t, u))} = ${Y(h).replace("-", "−")}` : "Choose a number to see how it is formed."
+				children: u && h !== void 0 ? `${Ie(u, J(t, u))} = ${Y(h).replace("-", "−")}` : "Choose a number to see how it is formed."
 			}),
-			c && /* @__PURE__ */ X(kt, {
+			c && /* @__PURE__ */ X(jt, {
 				model: e,
 				entry: c,
 				numbers: t,
@@ -1245,41 +1252,41 @@ function Dt({ model: e }) {
 			}),
 			/* @__PURE__ */ X("details", { children: [/* @__PURE__ */ X("summary", { children: "The numbers in tables" }), /* @__PURE__ */ X("div", {
 				class: "layer-tables",
-				children: At(t, i).map((e) => /* @__PURE__ */ X(jt, {
+				children: Mt(t, i).map((e) => /* @__PURE__ */ X(Nt, {
 					place: e,
 					numbers: t,
 					onPick: l,
 					onPoint: d
-				}, G(e)))
+				}, K(e)))
 			})] })
 		]
 	});
 }
-var Ot = [
+var At = [
 	["definition", "Definition"],
 	["chain", "Chain rule"],
 	["leaves", "Leaves"]
 ];
-function kt({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
-	let [a, o] = B("definition"), [s, c] = B(void 0), l = [
+function jt({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
+	let [a, o] = V("definition"), [s, c] = V(void 0), l = [
 		"W",
 		"b",
 		"x",
 		"y",
 		"loss"
 	].includes(t.quantity);
-	ye(() => {
+	ve(() => {
 		let n = !0;
-		if (c(void 0), !l) return Tt(e, t, a).then((e) => n && c(e), (e) => n && c(e.message)), () => {
+		if (c(void 0), !l) return Dt(e, t, a).then((e) => n && c(e), (e) => n && c(e.message)), () => {
 			n = !1;
 		};
 	}, [
 		e,
-		K(t),
+		q(t),
 		a,
 		n
 	]);
-	let u = J(n, t), d = Le(t, q(n, t));
+	let u = ze(n, t), d = Ie(t, J(n, t));
 	return l ? /* @__PURE__ */ X("p", {
 		"aria-live": "polite",
 		children: [
@@ -1296,7 +1303,7 @@ function kt({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
 				children: [/* @__PURE__ */ X("legend", {
 					class: "visually-hidden",
 					children: "How far to go"
-				}), Ot.map(([e, t]) => /* @__PURE__ */ X("button", {
+				}), At.map(([e, t]) => /* @__PURE__ */ X("button", {
 					type: "button",
 					"aria-pressed": e === a,
 					onClick: () => o(e),
@@ -1315,7 +1322,7 @@ function kt({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
 					"= ",
 					e.numbers
 				]
-			}), t === 0 && /* @__PURE__ */ X(bt, {
+			}), t === 0 && /* @__PURE__ */ X(St, {
 				equation: e,
 				onLight: r,
 				onPick: i
@@ -1323,7 +1330,7 @@ function kt({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
 		]
 	});
 }
-function At({ network: e }, t) {
+function Mt({ network: e }, t) {
 	let { layers: n } = e.spec;
 	return t === "forward" ? [
 		{
@@ -1381,20 +1388,20 @@ function At({ network: e }, t) {
 		}
 	];
 }
-function jt({ place: e, numbers: t, onPick: n, onPoint: r }) {
-	let i = q(t, e);
+function Nt({ place: e, numbers: t, onPick: n, onPoint: r }) {
+	let i = J(t, e);
 	return i ? /* @__PURE__ */ X(gt, {
 		matrix: i,
-		name: G(e),
-		caption: Ie(e),
-		nameOf: ({ row: t, column: n }) => Le(Be(e, t, n), i),
+		name: K(e),
+		caption: Fe(e),
+		nameOf: ({ row: t, column: n }) => Ie(Be(e, t, n), i),
 		onPick: ({ row: t, column: r }) => n(Be(e, t, r)),
 		onPoint: (t) => r(t && Be(e, t.row, t.column))
 	}) : null;
 }
 // src/widget/widget.tsx
-function Mt({ model: e, el: t }) {
-	return t.classList.add("backpropd"), P(/* @__PURE__ */ X(Dt, { model: e }), t), () => P(null, t);
+function Pt({ model: e, el: t }) {
+	return t.classList.add("backpropd"), F(/* @__PURE__ */ X(kt, { model: e }), t), () => F(null, t);
 }
-var Nt = { render: Mt };
-export { Nt as default };
+var Ft = { render: Pt };
+export { Ft as default };

@@ -5,6 +5,7 @@ import { Diagram } from "../components/diagram/Diagram.tsx";
 import { canBeDrawn } from "../components/diagram/layout.ts";
 import { MatrixTable } from "../components/MatrixTable.tsx";
 import { NumberText } from "../components/NumberText.tsx";
+import { PictureSwitches } from "../components/PictureSwitches.tsx";
 import { Terms } from "../components/Terms.tsx";
 import {
   type Entry,
@@ -46,24 +47,13 @@ export function NotebookPicture({ model }: Props) {
   return (
     <div class="notebook-picture">
       <div class="picture-bar">
-        <fieldset class="segments">
-          <legend class="visually-hidden">Direction</legend>
-          {(["forward", "backward"] as const).map((name) => (
-            <button key={name} type="button" aria-pressed={name === direction} onClick={() => setDirection(name)}>
-              {name === "forward" ? "Forward →" : "← Backward"}
-            </button>
-          ))}
-        </fieldset>
-        <label>
-          Sample{" "}
-          <select value={String(sample)} onChange={(event) => setSample(Number(event.currentTarget.value))}>
-            {Array.from({ length: Math.min(numbers.batch.x.rows, 200) }, (_, index) => (
-              <option key={index} value={String(index)}>
-                {index + 1} of {numbers.batch.x.rows}
-              </option>
-            ))}
-          </select>
-        </label>
+        <PictureSwitches
+          direction={direction}
+          setDirection={setDirection}
+          sample={sample}
+          setSample={setSample}
+          samples={numbers.batch.x.rows}
+        />
         <span class="loss">
           step {step}, l = <NumberText value={numbers.pass?.loss ?? Number.NaN} digits={5} />
         </span>

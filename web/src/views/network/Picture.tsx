@@ -2,6 +2,7 @@
 import { Diagram } from "../../components/diagram/Diagram.tsx";
 import { canBeDrawn } from "../../components/diagram/layout.ts";
 import { NumberText } from "../../components/NumberText.tsx";
+import { PictureSwitches } from "../../components/PictureSwitches.tsx";
 import { matrixAt, type Numbers, nameOf, valueAt } from "../../model/entry.ts";
 import { exact } from "../../model/matrix.ts";
 import { sizes } from "../../model/network.ts";
@@ -55,28 +56,15 @@ export function Picture({ numbers }: Props) {
 }
 
 function Controls({ numbers }: Props) {
-  const now = direction.value;
-  const samples = numbers.batch.x.rows;
   return (
     <div class="picture-bar">
-      <fieldset class="segments">
-        <legend class="visually-hidden">Direction</legend>
-        {(["forward", "backward"] as const).map((name) => (
-          <button key={name} type="button" aria-pressed={name === now} onClick={() => setDirection(name)}>
-            {name === "forward" ? "Forward →" : "← Backward"}
-          </button>
-        ))}
-      </fieldset>
-      <label>
-        Sample{" "}
-        <select value={String(sample.value)} onChange={(event) => setSample(Number(event.currentTarget.value))}>
-          {Array.from({ length: Math.min(samples, 200) }, (_, index) => (
-            <option key={index} value={String(index)}>
-              {index + 1} of {samples}
-            </option>
-          ))}
-        </select>
-      </label>
+      <PictureSwitches
+        direction={direction.value}
+        setDirection={setDirection}
+        sample={sample.value}
+        setSample={setSample}
+        samples={numbers.batch.x.rows}
+      />
       <p class="loss">
         <span class="symbol">l</span> ={" "}
         {numbers.pass && isKnown({ quantity: "loss", layer: 0 }) ? (
