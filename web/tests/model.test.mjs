@@ -1,5 +1,6 @@
 // The parts that know no page: numbers as they are pasted, files of samples, curves in a fixed amount of memory.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { rolldown } from "rolldown";
 
@@ -12,6 +13,31 @@ async function load(file) {
   return import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString("base64")}`);
 }
 
+/** What both modules export, so that they share the classes of errors. */
+async function loadCalls() {
+  const bundle = await rolldown({
+    input: "calls",
+    logLevel: "silent",
+    plugins: [
+      {
+        name: "calls",
+        resolveId: (id) => (id === "calls" ? id : null),
+        load: (id) =>
+          id === "calls"
+            ? ["rpc/problem.ts", "rpc/read.ts", "gen/google/rpc/error_details_pb.ts"]
+                .map((file) => `export * from ${JSON.stringify(new URL(`../src/${file}`, import.meta.url).pathname)};`)
+                .concat('export { ConnectError, Code } from "@connectrpc/connect";')
+                .join("\n")
+            : null,
+      },
+    ],
+    cwd: new URL("..", import.meta.url).pathname,
+  });
+  const { output } = await bundle.generate({ format: "esm", codeSplitting: false });
+  return import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString("base64")}`);
+}
+
+const calls = await loadCalls();
 const { readPasted } = await load("pasted.ts");
 const { gradientNamed, writtenName } = await load("quantity.ts");
 const { readSheet, samplesOf } = await load("csv.ts");
@@ -105,4 +131,49 @@ test("a curve of a million steps takes no more memory than one of two thousand",
 
 test("bytes of the server are letters of the page", () => {
   assert.deepEqual(cutAtBytes("δ W^9", 3, 6), { before: "δ ", part: "W^9", after: "" });
+});
+
+/** An error of the server with this reason. */
+function refusal(reason, retryAfterMs) {
+  const { ConnectError, Code, ErrorInfoSchema, RetryInfoSchema } = calls;
+  const retryDelay = { seconds: 0n, nanos: retryAfterMs * 1e6 };
+  return new ConnectError("the server's words", Code.Unavailable, undefined, [
+    { desc: ErrorInfoSchema, value: { domain: "backpropd", reason } },
+    { desc: RetryInfoSchema, value: { retryDelay } },
+  ]);
+}
+
+test("every reason with a retry that docs/errors.md has is told in words", () => {
+  const table = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
+  const later = [...table.matchAll(/^\| `([A-Z_]+)` \| `[A-Z_]+` \| later \|/gm)].map((match) => match[1]);
+  assert.ok(later.includes("MOVED") && later.includes("STORE_UNREACHABLE"), later.join());
+  const other = calls.problemOf(refusal("NOT_A_REASON", 1)).title;
+  for (const reason of later) {
+    const { title, advice, detail, retryAfterMs } = calls.problemOf(refusal(reason, 50));
+    assert.notEqual(title, other, reason);
+    assert.ok(advice, reason);
+    assert.deepEqual([detail, retryAfterMs], ["the server's words", 50]);
+  }
+});
+
+test("what another node has overtaken is repeated, and told when repeats do not help", async () => {
+  for (const reason of ["MOVED", "STORE_UNREACHABLE"]) {
+    let tries = 0;
+    const work = (failures) => async () => {
+      tries += 1;
+      if (tries <= failures) throw refusal(reason, 1);
+      return tries;
+    };
+    assert.equal(await calls.repeated(work(2)), 3);
+    tries = 0;
+    await assert.rejects(calls.repeated(work(99)), (error) => calls.problemOf(error).reason === reason);
+    assert.equal(tries, 4);
+  }
+  let once = 0;
+  const final = async () => {
+    once += 1;
+    throw new calls.ConnectError("no", calls.Code.NotFound);
+  };
+  await assert.rejects(calls.repeated(final));
+  assert.equal(once, 1);
 });

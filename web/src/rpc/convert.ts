@@ -113,8 +113,40 @@ export function specFrom(spec: ModelSpec): Spec {
     reduction: spec.reduction === Reduction.SUM ? "sum" : "mean",
     reluAtZero: spec.reluAtZero === ReluAtZero.ZERO ? 0 : 1,
     compute: spec.compute === Dtype.FLOAT32 ? "float32" : "float64",
-    learningRate: optimizer.case === undefined ? 0.01 : (optimizer.value.learningRate ?? 0.01),
+    learningRate: optimizer.value?.learningRate ?? RATES[optimizer.case ?? "sgd"],
+    ...trainerOf(spec),
   };
+}
+
+type OptimizerName = NonNullable<ModelSpec["optimizer"]["case"]>;
+
+/** Learning rates where a spec has none. */
+const RATES: Readonly<Record<OptimizerName, number>> = { sgd: 0.01, adam: 0.001, adamw: 0.001, rmsprop: 0.01 };
+
+const TRAINERS: Readonly<Record<OptimizerName, string>> = {
+  sgd: "SGD",
+  adam: "Adam",
+  adamw: "AdamW",
+  rmsprop: "RMSProp",
+};
+
+function isChanging(schedule: ModelSpec["schedule"]): boolean {
+  if (!schedule) return false;
+  return schedule.warmupSteps > 0 || (schedule.kind.case !== undefined && schedule.kind.case !== "constant");
+}
+
+/** What a step of the model has beside the gradient and the learning rate. */
+function trainerOf({ optimizer, schedule, clipNorm }: ModelSpec): Pick<Spec, "trainer"> {
+  const name = TRAINERS[optimizer.case ?? "sgd"];
+  const { momentum, weightDecay } = { momentum: 0, weightDecay: 0, ...optimizer.value };
+  const parts = [
+    momentum > 0 && "momentum",
+    (weightDecay ?? 0) > 0 && "weight decay",
+    isChanging(schedule) && "a schedule of the learning rate",
+    clipNorm > 0 && "clipped gradients",
+  ].filter((part) => part !== false);
+  if (name === "SGD" && parts.length === 0) return {};
+  return { trainer: parts.length > 0 ? `${name} with ${parts.join(" and ")}` : name };
 }
 
 /** Parameters from the server's. */

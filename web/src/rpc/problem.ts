@@ -59,6 +59,8 @@ const TOLD: Readonly<Record<string, Told>> = {
   DISK_FULL: ["The server's disk is full, and the change was taken back.", "Tell the person who runs the server."],
   NOT_STORED: ["The server's disk failed, and the change was taken back.", "Try again."],
   NOT_READ: ["The server's disk failed.", "Try again."],
+  MOVED: ["Another server of the cluster has changed this model.", "A repeat goes on from there."],
+  STORE_UNREACHABLE: ["The server cannot reach its store.", "What was done is kept. Try again in a moment."],
   SHUTDOWN: ["The server is stopping.", "The page waits until it is back."],
   DEADLINE: ["This took too long.", "Take a smaller network or batch, or try again."],
   DATA_LOSS: ["The server cannot read this model from its disk.", "Tell the person who runs the server."],

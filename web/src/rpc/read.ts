@@ -10,10 +10,15 @@ const TRIES = 4;
  * Makes a call that may be repeated: a read, or a write with a request id. While the server is gone it fails at once; what
  * shows the result reads again when `returns` changes.
  */
-export async function read<T>(call: (options: CallOptions) => Promise<T>, signal?: AbortSignal): Promise<T> {
+export function read<T>(call: (options: CallOptions) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  return repeated(() => call({ timeoutMs: TIMEOUT_MS, ...(signal && { signal }) }), signal);
+}
+
+/** Does `work`, and again where the server says that waiting helps; a stream is `work` that reads it. */
+export async function repeated<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await call({ timeoutMs: TIMEOUT_MS, ...(signal && { signal }) });
+      return await work();
     } catch (error) {
       const wait = problemOf(error).retryAfterMs;
       if (isAborted(error) || isGone.value || wait === undefined || tries === TRIES) throw error;

@@ -12,6 +12,9 @@ export interface StreamEvents<T> {
   end(problem: Problem | undefined): void;
 }
 
+/** So many times in a row a stream is opened again without a message. */
+const MOST_FRUITLESS = 4;
+
 const openStreams = signal(0);
 
 /** Whether a stream is open now. */
@@ -31,18 +34,38 @@ let closeCurrent: (() => void) | undefined;
 export function openStream<T>(open: (signal: AbortSignal) => AsyncIterable<T>, events: StreamEvents<T>): () => void {
   closeCurrent?.();
   let isOver = false;
+  let fruitless = 0;
+  let pause: number | undefined;
+  const repeats = signal(0);
+  const heard: StreamEvents<T> = {
+    message: (message) => {
+      fruitless = 0;
+      events.message(message);
+    },
+    end: (problem) => {
+      // Where the server says that waiting helps, it is opened again; not for ever without a message.
+      if (problem?.retryAfterMs === undefined || fruitless === MOST_FRUITLESS) {
+        isOver = true;
+        events.end(problem);
+        return;
+      }
+      fruitless += 1;
+      pause = window.setTimeout(() => {
+        repeats.value += 1;
+      }, problem.retryAfterMs);
+    },
+  };
   const dispose = effect(() => {
+    void repeats.value;
     if (isOver || isHidden.value || isGone.value) return;
     const abort = new AbortController();
     // What opening reads must not open it again.
-    const pumped = untracked(() => pump(open(abort.signal), events, abort.signal));
-    void pumped.then((ended) => {
-      if (ended) isOver = true;
-    });
+    untracked(() => void pump(open(abort.signal), heard, abort.signal));
     return () => abort.abort();
   });
   const close = () => {
     isOver = true;
+    clearTimeout(pause);
     dispose();
     if (closeCurrent === close) closeCurrent = undefined;
   };
@@ -50,27 +73,21 @@ export function openStream<T>(open: (signal: AbortSignal) => AsyncIterable<T>, e
   return close;
 }
 
-/** Passes the messages on; returns whether the stream is over, and not only interrupted. */
-async function pump<T>(stream: AsyncIterable<T>, events: StreamEvents<T>, signal: AbortSignal): Promise<boolean> {
+/** Passes the messages on, and the end unless the stream is only interrupted. */
+async function pump<T>(stream: AsyncIterable<T>, events: StreamEvents<T>, signal: AbortSignal): Promise<void> {
   openStreams.value += 1;
   try {
     for await (const message of stream) {
-      if (signal.aborted) return false;
+      if (signal.aborted) return;
       events.message(message);
     }
-    if (signal.aborted) return false;
-    events.end(undefined);
-    return true;
+    if (!signal.aborted) events.end(undefined);
   } catch (error) {
-    if (signal.aborted || isAborted(error) || isGone.value) return false;
+    if (signal.aborted || isAborted(error) || isGone.value) return;
     const problem = problemOf(error);
-    if (isBroken(error, problem)) {
-      // Opened again when the server answers.
-      unreached();
-      return false;
-    }
-    events.end(problem);
-    return true;
+    // A broken line is opened again when the server answers.
+    if (isBroken(error, problem)) unreached();
+    else events.end(problem);
   } finally {
     openStreams.value -= 1;
   }

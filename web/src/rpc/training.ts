@@ -5,9 +5,10 @@ import { SplitPart } from "../gen/backprop/v1/dataset_service_pb.ts";
 import { Activation, Loss, type Model, type ModelSpecSchema } from "../gen/backprop/v1/model_pb.ts";
 import type { Run } from "../gen/backprop/v1/run_pb.ts";
 import { type EvaluateResponse, type GetRunResponse, OnDisconnect } from "../gen/backprop/v1/training_service_pb.ts";
+import { newId } from "./id.ts";
 import { forgetSession, ownSession } from "./models.ts";
 import { problemOf } from "./problem.ts";
-import { read } from "./read.ts";
+import { read, repeated } from "./read.ts";
 import { datasetService, sessionService, trainingService } from "./services.ts";
 
 /** How a network is made and trained. */
@@ -56,7 +57,7 @@ export async function datasetNamed(name: string, signal?: AbortSignal): Promise<
 
 /** Creates a network for a dataset; returns its name. */
 export async function createFor(dataset: Dataset, plan: Plan, session: string): Promise<string> {
-  const requestId = crypto.randomUUID();
+  const requestId = newId();
   const request = { session, spec: specFor(dataset, plan), seed: plan.seed, requestId };
   const { model } = await read((options) => trainingService.createModel(request, options));
   return model?.name ?? "";
@@ -85,7 +86,6 @@ function specFor(dataset: Dataset, plan: Plan): MessageInitShape<typeof ModelSpe
  * model; the run does not end when the page is closed.
  */
 export async function startRun(model: string, dataset: string, plan: Plan, requestId: string): Promise<void> {
-  const abort = new AbortController();
   const request = {
     model,
     dataset: rowsOf(dataset, SplitPart.TRAINING),
@@ -97,13 +97,16 @@ export async function startRun(model: string, dataset: string, plan: Plan, reque
     metricsEvery: 1_000_000,
     heldOut: { dataset: rowsOf(dataset, SplitPart.HELD_OUT), everyEpochs: 1 },
   };
-  try {
-    for await (const { event } of trainingService.trainBatch(request, { signal: abort.signal })) {
-      if (event.case === "started") return;
+  await repeated(async () => {
+    const abort = new AbortController();
+    try {
+      for await (const { event } of trainingService.trainBatch(request, { signal: abort.signal })) {
+        if (event.case === "started") return;
+      }
+    } finally {
+      abort.abort();
     }
-  } finally {
-    abort.abort();
-  }
+  });
 }
 
 /** Stops the run in progress; returns it as it ended. */

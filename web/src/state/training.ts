@@ -8,6 +8,7 @@ import type { Samples } from "../model/csv.ts";
 import { Curve } from "../model/curve.ts";
 import { spirals } from "../model/spirals.ts";
 import { returns } from "../rpc/connection.ts";
+import { newId } from "../rpc/id.ts";
 import { isAborted, type Problem, problemOf } from "../rpc/problem.ts";
 import { trainingService } from "../rpc/services.ts";
 import { openStream } from "../rpc/stream.ts";
@@ -230,7 +231,7 @@ export async function train(choice: Choice, plan: Plan): Promise<void> {
     dataset.value = found;
     setParams({ watch: model, data: found.name });
     progress.value = { ...NOTHING, phase: "starting" };
-    await begin(model, found.name, plan, crypto.randomUUID());
+    await begin(model, found.name, plan, newId());
   } catch (error) {
     fail(error);
   }
