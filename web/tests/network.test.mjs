@@ -77,6 +77,69 @@ test("the player goes forward and back by the arrow keys, and keeps the first we
   assert.equal(await page.locator('[data-matrix="W1"] td').first().getAttribute("data-value"), first);
 });
 
+test("the player plays by itself to the end, pauses by the space bar, and when the tab is hidden", async (t) => {
+  const server = await serve(t);
+  const page = await visit(t, await open(t), `${server.url}/#/network`);
+  const now = () => page.locator(".frames [aria-current]").getAttribute("data-frame");
+  const shows = (frame) => page.locator(`.frames [data-frame="${frame}"][aria-current]`).waitFor();
+  await page.getByLabel("Speed").selectOption("fast");
+  await page.locator("main").focus();
+  await page.keyboard.press(" ");
+  await shows("x");
+  await shows("h1");
+  await page.keyboard.press(" ");
+  await page.getByRole("button", { name: "Play" }).waitFor();
+  const paused = await now();
+  await page.waitForTimeout(1200);
+  assert.equal(await now(), paused);
+  await page.getByRole("button", { name: "Play" }).click();
+  await page.locator(".frames [aria-current]:not([data-frame=h1])").waitFor();
+  await page.evaluate(() => {
+    Object.defineProperty(document, "hidden", { value: true, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+    delete document.hidden;
+  });
+  await page.getByRole("button", { name: "Play" }).waitFor();
+  await page.locator('.frames [data-frame="dz1"]').click();
+  await page.getByRole("button", { name: "Play" }).click();
+  await shows("update");
+  await page.getByRole("button", { name: "Play" }).waitFor();
+  await page.locator(".update").waitFor();
+  await page.keyboard.press(" ");
+  await shows("x");
+});
+
+test("the update of a model that Adam trains says that the step shown is that of SGD", async (t) => {
+  const server = await serve(t);
+  const { model } = await call(server.url, "TrainingService/CreateModel", {
+    seed: 1,
+    spec: { inputSize: 2, layers: [{ units: 2 }], adam: { learningRate: 0.5 }, clipNorm: 3 },
+  });
+  const page = await visit(t, await open(t), `${server.url}/#/network?model=${model.name}&frame=update&dir=backward`);
+  await seen(page, ".update .trainer", "trained by Adam with clipped gradients");
+  await seen(page, ".update", "η = 0.5");
+  await page.goto(`${server.url}/#/network?frame=update&dir=backward`);
+  await seen(page, ".update", "η = 0.1");
+  assert.equal(await page.locator(".update .trainer").count(), 0);
+});
+
+test("changes of a network that is too large for a link are told to be on the page alone", async (t) => {
+  const server = await serve(t);
+  const page = await visit(t, await open(t), `${server.url}/#/network?net=20-20-1&seed=1&at=W1.1.1`);
+  const box = page.locator(".value-field input");
+  await box.waitFor();
+  assert.equal(await page.locator(".notice").count(), 0);
+  await box.fill("0.25");
+  await box.press("Enter");
+  await seen(page, ".notice", "the link holds up to 400 numbers");
+  assert.match(page.url(), /seed=1/);
+  await assertAccessible(page, "a change beyond the link");
+  await page.evaluate(() => {
+    location.hash = "#/network?net=2-1&seed=1";
+  });
+  await page.locator(".notice").waitFor({ state: "detached" });
+});
+
 test("before the backward pass a gradient is not yet there, and not 0", async (t) => {
   const server = await serve(t);
   const page = await visit(t, await open(t), `${server.url}/#/network?frame=loss&dir=backward`);

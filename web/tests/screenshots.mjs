@@ -1,6 +1,7 @@
 // Pictures of every view, light and dark, wide and narrow, into docs/screenshots.
 //   BACKPROPD_BIN=PROGRAM node tests/screenshots.mjs [NAME…]
-// NAMEs are those of SCENES below; all without one. A scene is an address and what a reader does there.
+// NAMEs are those of SCENES below; all without one. A scene is an address and what a reader does there. PICTURES (file:///…/)
+// names another folder.
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
 import { call, seen, start } from "./harness.mjs";
@@ -69,7 +70,7 @@ async function handIn(url) {
   for (const answers of given) await call(url, "GradingService/GradeFormulas", { assignment: "hw-backprop", answers });
 }
 
-const folder = new URL("../../docs/screenshots/", import.meta.url);
+const folder = new URL(process.env.PICTURES ?? "../../docs/screenshots/", import.meta.url);
 const wanted = process.argv.slice(2);
 const server = await start(["--port", "0"]);
 const browser = await chromium.launch({

@@ -41,6 +41,25 @@ export function isKnownAt(frames: readonly Frame[], frame: Frame | undefined, qu
   return when <= frames.indexOf(frame);
 }
 
+/** Whether a quantity is what the player computes at `frame`. */
+export function isCurrentAt(
+  frames: readonly Frame[],
+  frame: Frame | undefined,
+  { quantity, layer }: { readonly quantity: Shown; readonly layer: number },
+): boolean {
+  if (!frame) return false;
+  // δ stands where dz of the last layer does.
+  if (frame.id === "delta") {
+    return quantity === "dz" && layer === frames.reduce((most, known) => Math.max(most, known.layer), 0);
+  }
+  return frame.quantity === quantity && frame.layer === layer;
+}
+
+/** Whether the picture is turned backward in a frame. */
+export function isBackwardAt({ phase }: Frame): boolean {
+  return phase === "backward" || phase === "update";
+}
+
 const INPUTS: Frame = {
   id: "x",
   label: "x",

@@ -27,6 +27,8 @@ export interface Spec {
   readonly reluAtZero: 0 | 1;
   readonly compute: "float64" | "float32";
   readonly learningRate: number;
+  /** What trains the stored model that the network comes from, if that is more than plain SGD: "Adam". */
+  readonly trainer?: string;
 }
 
 /** W and b of a layer; b is 1 × n. */

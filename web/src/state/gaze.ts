@@ -2,7 +2,7 @@
 // and what is under the pointer.
 import { computed, signal } from "@preact/signals";
 import { type Entry, readEntry, writeEntry } from "../model/entry.ts";
-import { type Frame, framesOf, isKnownAt } from "../model/frames.ts";
+import { type Frame, framesOf, isBackwardAt, isCurrentAt, isKnownAt } from "../model/frames.ts";
 import type { Direction } from "../model/pass.ts";
 import { param, setParams } from "./address.ts";
 import { subject } from "./network.ts";
@@ -56,11 +56,7 @@ export function isKnown(entry: Pick<Entry, "quantity" | "layer">): boolean {
 
 /** Whether an entry is what the player computes now. */
 export function isCurrent(entry: Pick<Entry, "quantity" | "layer">): boolean {
-  const now = frame.value;
-  if (!now) return false;
-  if (now.id === "delta")
-    return entry.quantity === "dz" && entry.layer === frames.value.reduce((n, f) => Math.max(n, f.layer), 0);
-  return now.quantity === entry.quantity && now.layer === entry.layer;
+  return isCurrentAt(frames.value, frame.value, entry);
 }
 
 export function setDirection(next: Direction): void {
@@ -78,14 +74,5 @@ export function pick(entry: Entry | undefined): void {
 
 /** Moves the player; the picture turns to where the frame belongs. */
 export function setFrame(next: Frame | undefined): void {
-  const isBackward = next?.phase === "backward" || next?.phase === "update";
-  setParams({ frame: next?.id, ...(next && { dir: isBackward ? "backward" : undefined }) });
-}
-
-/** Moves the player by one frame; before the first one it leaves the player. */
-export function step(by: 1 | -1): void {
-  const all = frames.peek();
-  const now = frame.peek();
-  const at = now ? all.indexOf(now) + by : by > 0 ? 0 : all.length - 1;
-  setFrame(all[at]);
+  setParams({ frame: next?.id, ...(next && { dir: isBackwardAt(next) ? "backward" : undefined }) });
 }

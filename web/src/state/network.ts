@@ -27,8 +27,11 @@ export const pass = signal<Pass | undefined>(undefined);
 /** What keeps the network or its pass from being shown. */
 export const subjectProblem = signal<Problem | undefined>(undefined);
 
-/** Whether edits are part of the link: networks with more parameters are too long for an address. */
+/** A link holds so many numbers, parameters and inputs together; more are too long for an address. */
 export const MOST_IN_ADDRESS = 400;
+
+/** Whether the network was changed and is too large for the link, which then shows it as it was before. */
+export const isBeyondLink = signal(false);
 
 /** The parameters of the address that make the network, as one text, so that other parameters do not load it again. */
 const setupKey = computed(() => keyOf(place.value.params));
@@ -59,6 +62,7 @@ async function load(params: ReadonlyMap<string, string>, signal: AbortSignal): P
     together(() => {
       subjectProblem.value = undefined;
       pass.value = undefined;
+      isBeyondLink.value = false;
       subject.value = { network, batch: setup.batch ?? batchFor(network.spec) };
     });
   } catch (error) {
@@ -115,11 +119,12 @@ effect(() => {
   return () => abort.abort();
 });
 
-/** Shows another network or batch, and writes it into the address if it is small enough. */
+/** Shows another network or batch, and writes it into the address; one that is too large for that sets `isBeyondLink`. */
 export function show(next: Subject, options: { readonly remember?: boolean } = {}): void {
   const { network, batch } = next;
   together(() => {
-    if (parameterCount(network.spec) + batch.x.data.length <= MOST_IN_ADDRESS) {
+    isBeyondLink.value = parameterCount(network.spec) + batch.x.data.length > MOST_IN_ADDRESS;
+    if (!isBeyondLink.value) {
       const written = writeSetup(network.spec, network.parameters, batch);
       const changes: Changes = { ...clearedSetup(), ...written };
       shownKey = keyOf(new Map(Object.entries(written)));

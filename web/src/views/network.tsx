@@ -1,6 +1,7 @@
 // The network: its picture and its tables, the player, the chosen number, and where other networks come from.
 import "../styles/diagram.css";
 import "../styles/equation.css";
+import "../styles/player.css";
 import "./network/network.css";
 import { canBeDrawn } from "../components/diagram/layout.ts";
 import { ProblemBox } from "../components/ProblemBox.tsx";
@@ -9,7 +10,7 @@ import { EXAMPLES } from "../model/examples.ts";
 import { shapeName } from "../model/network.ts";
 import { param, place, setParams } from "../state/address.ts";
 import { frame } from "../state/gaze.ts";
-import { pass, type Subject, subject, subjectProblem } from "../state/network.ts";
+import { isBeyondLink, MOST_IN_ADDRESS, pass, type Subject, subject, subjectProblem } from "../state/network.ts";
 import { Chooser } from "./network/Chooser.tsx";
 import { EntryPanel } from "./network/EntryPanel.tsx";
 import { Intro, Tour } from "./network/Intro.tsx";
@@ -72,6 +73,12 @@ function Lesson({ shown }: { readonly shown: Subject }) {
       <div class={`lesson ${isDeep ? "deep" : ""}`}>
         <div class="stage">
           <Picture numbers={numbers} />
+          {isBeyondLink.value && (
+            <p class="notice" role="status">
+              Your changes are on this page alone: the link holds up to {MOST_IN_ADDRESS} numbers, and this network with
+              its samples has more. The link, and the page when it is loaded again, show it without them.
+            </p>
+          )}
           {isSmall && <Player />}
           {frame.value?.id === "update" && <Update subject={shown} numbers={numbers} />}
         </div>

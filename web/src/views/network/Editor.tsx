@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import { NumberText } from "../../components/NumberText.tsx";
 import { ProblemBox } from "../../components/ProblemBox.tsx";
 import { useCall } from "../../components/useCall.ts";
+import { ValueField } from "../../components/ValueField.tsx";
 import { withValue } from "../../model/edit.ts";
 import { type Entry, gradientOf, matrixAt, type Numbers, nameOf, valueAt, writeEntry } from "../../model/entry.ts";
-import { exact } from "../../model/matrix.ts";
 import { computeLoss } from "../../rpc/pass.ts";
 import { pick } from "../../state/gaze.ts";
 import { type Subject, show } from "../../state/network.ts";
@@ -23,35 +23,9 @@ export function Editor({ entry, subject, numbers }: Props) {
   const name = nameOf(entry, matrixAt(numbers, entry));
   if (value === undefined) return null;
   const isFixed = entry.quantity === "y" && "labels" in subject.batch.answers;
-  const change = (text: string) => {
-    const next = Number(text);
-    if (text.trim() !== "" && Number.isFinite(next)) show(withValue(subject, entry, next));
-  };
-  const reach = Math.max(2, Math.ceil(Math.abs(value)) * 2);
   return (
     <section class="editor" aria-label={`Change ${name}`}>
-      {!isFixed && (
-        <div class="row">
-          <label class="value-field">
-            {name} =
-            <input
-              type="number"
-              step="any"
-              value={exact(value)}
-              onChange={(event) => change(event.currentTarget.value)}
-            />
-          </label>
-          <input
-            type="range"
-            aria-label={`Slide ${name}`}
-            min={-reach}
-            max={reach}
-            step="0.05"
-            value={value}
-            onInput={(event) => change(event.currentTarget.value)}
-          />
-        </div>
-      )}
+      {!isFixed && <ValueField name={name} value={value} onChange={(next) => show(withValue(subject, entry, next))} />}
       {gradientOf(entry) && <Nudge entry={entry} subject={subject} numbers={numbers} name={name} value={value} />}
     </section>
   );

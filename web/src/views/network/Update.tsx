@@ -27,6 +27,7 @@ export function Update({ subject, numbers }: Props) {
   );
   if (problem) return <ProblemBox problem={problem} />;
   if (!value || !numbers.pass) return <p class="quiet">The server takes the step …</p>;
+  const { trainer } = subject.network.spec;
   const keep = () => {
     setFrame(undefined);
     show({ ...subject, network: value.network }, { remember: true });
@@ -37,6 +38,12 @@ export function Update({ subject, numbers }: Props) {
         η = {shortNumber(subject.network.spec.learningRate)}: the loss goes from{" "}
         <NumberText value={numbers.pass.loss} /> to <NumberText value={value.loss} />.
       </p>
+      {trainer && (
+        <p class="trainer">
+          The model is trained by {trainer}, whose step needs more than this gradient. This is the step of plain SGD
+          with the model's learning rate; the model itself does not move.
+        </p>
+      )}
       <div class="layer-tables">
         {value.network.parameters.map(({ W }, index) => {
           const layer = index + 1;

@@ -1,1 +1,0 @@
-import{ht as e,y as t}from"./index-C4DWswnv.js";import{a as n,i as r}from"./number-DFMaw8mn.js";function i({value:i,digits:a=4}){let o=t(i);return e(`data`,{class:`number ${n(i)}`,value:o,"data-value":o,title:o,children:r(i,a)})}export{i as t};
