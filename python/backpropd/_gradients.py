@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from . import _grading, _requests
@@ -120,6 +121,12 @@ class Gradients(Pass):
                 return explanation
             last = explanation.step
         raise self._moved_on(last)
+
+    def _with(self, changes: Mapping[str, float]) -> Gradients:
+        """The same pass by a copy of the network that has other numbers in some places: see `_changed`."""
+        network, batch = self._changed(changes)
+        call = _requests.gradients_of_copy(network, self._spec, batch)
+        return Gradients(self._caller, self._caller.call(call), self._model, self._spec, batch)
 
     def _targets(self) -> list[dict[str, Any]]:
         """The network by its name, then by its weights: the model may have moved on since."""

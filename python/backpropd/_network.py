@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _grading, _requests
 from . import _messages as pb
@@ -41,6 +41,9 @@ from ._watch import Change, read_change
 from ._caller import Caller, in_thread
 from ._gradients import Gradients
 from ._runs import Run
+
+if TYPE_CHECKING:
+    from .widget import Picture
 
 
 class Network:
@@ -112,6 +115,22 @@ class Network:
         batch = batch_fields(self._spec, x, y)
         call = _requests.gradients(self._name, self._spec, batch, x, include)
         return Gradients(self._caller, self._caller.call(call), self._name, self._spec, batch)
+
+    def show(self, x: Any, y: Any = None) -> Picture:
+        """A picture of the network with a batch, for a notebook: the last line of a cell shows it.
+
+        It needs anywidget: `pip install "backpropd[widget]"`.
+
+        Args:
+            x: Inputs, [m, n₀], or rows of a dataset.
+            y: Targets, [m, n_L], or the class of each sample.
+
+        Raises:
+            ImportError: anywidget is missing.
+        """
+        from .widget import Picture
+
+        return Picture(self, x, y, gradients=self.gradients(x, y))
 
     def grade_gradients(
         self,

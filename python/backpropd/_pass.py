@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from . import _messages as pb
-from ._arrays import Array, from_tensor
+from ._arrays import Array, from_tensor, tensor
 from ._errors import InvalidArray
 from ._layers import NAMES, QUANTITIES, Layers
 from ._spec import Spec
@@ -169,6 +171,37 @@ class Pass:
         if "W" not in self._tensors or self._needs_bias():
             return None
         return pb.InlineModel(spec=self._spec_message(), parameters=self._parameters())
+
+    def _changed(self, changes: Mapping[str, float]) -> tuple[Any, dict[str, Any]]:
+        """The network and the batch of this pass with other numbers in some places, as fields of a request.
+
+        Args:
+            changes: The numbers by their places, "W2.1.3": a weight, a bias, an input or a target; rows and columns from 1.
+
+        Raises:
+            ValueError: there is no such place.
+        """
+        numbers = {f"{name}{layer}": getattr(self, name)[layer].copy() for name in ("W", "b") for layer in getattr(self, name)}
+        numbers.update(x=self.x.copy(), y=self.y.copy())
+        for place, value in changes.items():
+            match = re.fullmatch(r"([Wb]\d+|x|y)\.(\d+)\.(\d+)", place)
+            array = numbers.get(match[1]) if match else None
+            if match is None or array is None:
+                raise ValueError(f"{place!r} is no weight, bias, input or target of this network")
+            index = (int(match[2]) - 1, int(match[3]) - 1)[: array.ndim]
+            if not all(0 <= at < size for at, size in zip(index, array.shape, strict=True)):
+                raise ValueError(f"{place!r} is outside of {match[1]}, whose shape is {array.shape}")
+            array[index] = value
+        layers = range(1, len(self._spec.layers) + 1)
+        parameters = [
+            pb.LayerParameters(
+                weights=tensor(numbers[f"W{layer}"]),
+                bias=tensor(numbers[f"b{layer}"]) if f"b{layer}" in numbers else None,
+            )
+            for layer in layers
+        ]
+        network = pb.InlineModel(spec=self._spec_message(), parameters=parameters)
+        return network, {"inputs": tensor(numbers["x"]), "targets": tensor(numbers["y"])}
 
     def _needs_bias(self) -> bool:
         return any(layer.bias for layer in self._spec.layers) and "b" not in self._tensors

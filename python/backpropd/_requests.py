@@ -63,6 +63,13 @@ def gradients(model: str, spec: Spec, batch: dict[str, Any], data: Any, include:
     return Call("Gradients", request, identity)
 
 
+def gradients_of_copy(network: Any, spec: Spec, batch: dict[str, Any]) -> Call[Any]:
+    """Gradients of a network in the request, every quantity."""
+    call = gradients("", spec, batch, None, None)
+    call.request.inline.CopyFrom(network)
+    return call
+
+
 def grade_gradients(
     target: dict[str, Any],
     samples: dict[str, Any],

@@ -5,6 +5,9 @@ It needs anywidget: `pip install "backpropd[widget]"`. The numbers come from the
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +23,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from ._arrays import Array
-    from ._gradients import Gradients
-    from ._network import Network
+    from ._pass import Pass
     from ._results import Equation, Factor
 
 __all__ = ["Picture"]
@@ -29,54 +31,125 @@ __all__ = ["Picture"]
 _BUILT = Path(__file__).parent / "_widget"
 
 _LAYERED = ("z", "h", "dW", "db", "dz", "dh")
+_ERRORS = (Error, KeyError, TypeError, ValueError)
 _EXPANSIONS = {"definition": "none", "chain": "chain", "leaves": "leaves"}
 
 
 class Picture(anywidget.AnyWidget):
-    """A network with a batch, as a picture: `Picture(net, x, y)` as the last line of a cell.
+    """A network with a batch, as a picture: `net.show(x, y)` as the last line of a cell.
 
-    Units show z and h, or dz and dh; lines are weights, or their gradients. A number explains itself when it is chosen. After
-    training, `refresh` shows the network as it is then; it can be called in a loop over the steps of a run.
+    Units show z and h, or dz and dh; lines are weights, or their gradients. A number explains itself when it is chosen, and a
+    player takes the pass in steps. After training, `refresh` shows the network as it is then; it can be called in a loop over
+    the steps of a run.
+
+    A weight, a bias, an input or a target can be changed in the picture. The server then computes the pass of a copy: the
+    network itself stays as it is, and `refresh` keeps the changes on top of its new weights.
 
     Args:
         net: The network.
         x: Inputs, [m, n₀].
         y: Targets, [m, n_L], or the class of each sample.
+        gradients: The network's pass over the batch, if it is there already.
     """
 
     _esm = _BUILT / "widget.js"
     _css = _BUILT / "widget.css"
     numbers = traitlets.Dict().tag(sync=True)
     """What the picture shows, as its script reads it."""
+    changes = traitlets.Dict().tag(sync=True)
+    """The numbers that were changed in the picture, by their places: {"W2.1.3": 0.5}, rows and columns from 1."""
+    problem = traitlets.Unicode().tag(sync=True)
+    """Why the changes have no pass; empty if they have one."""
 
-    def __init__(self, net: Network, x: Any, y: Any = None) -> None:
+    def __init__(self, net: Any, x: Any, y: Any = None, *, gradients: Any = None) -> None:
         self._net, self._batch = net, (x, y)
-        self._gradients = net.gradients(x, y)
-        super().__init__(numbers=_numbers(net, self._gradients))
+        self._tasks: set[Any] = set()
+        self._asked = 0
+        found = net.gradients(x, y) if gradients is None else gradients
+        if inspect.isawaitable(found):
+            if inspect.iscoroutine(found):
+                found.close()
+            raise TypeError("this network is one of backpropd.aio: its picture is `await net.show(x, y)`")
+        self._own = self._gradients = found
+        super().__init__(numbers=_numbers(net, found, found.step))
         self.on_msg(self._answer)
+        self.observe(self._change, "changes")
 
-    def refresh(self) -> None:
-        """Shows the network as it is now."""
-        self._gradients = self._net.gradients(*self._batch)
-        self.numbers = _numbers(self._net, self._gradients)
+    def refresh(self) -> Any:
+        """Shows the network as it is now. With a network of backpropd.aio it is awaited."""
+        found = self._net.gradients(*self._batch)
+        if inspect.isawaitable(found):
+            return self._refresh_later(found)
+        self._own = found
+        self._show(found._with(self.changes) if self.changes else found)
+        return None
+
+    async def _refresh_later(self, found: Awaitable[Any]) -> None:
+        self._own = await found
+        self._show(await self._own._with(self.changes) if self.changes else self._own)
+
+    def _show(self, gradients: Any) -> None:
+        self._asked += 1
+        self._gradients = gradients
+        self.problem = ""
+        self.numbers = _numbers(self._net, gradients, self._own.step)
+
+    def _change(self, _change: Any) -> None:
+        """Computes the pass of a copy with the numbers that the browser has changed."""
+        self._asked += 1
+        asked = self._asked
+
+        def done(gradients: Any) -> None:
+            # Of changes that follow each other closely, the last one counts.
+            if asked == self._asked:
+                self._show(gradients)
+
+        def failed(error: Exception) -> None:
+            self.problem = str(error)
+
+        self._do(lambda: self._own._with(self.changes) if self.changes else self._own, done, failed)
 
     def _answer(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
         """Answers the browser's question why an entry has its value."""
-        try:
-            found = self._gradients.explain(
+
+        def begin() -> Any:
+            return self._gradients.explain(
                 str(message["entry"]),
                 int(message["row"]),
                 int(message["column"]),
                 expand=_EXPANSIONS[message["expansion"]],
             )
-        except (Error, KeyError, TypeError, ValueError) as error:
-            self.send({"id": message.get("id"), "error": str(error)})
+
+        def done(found: Any) -> None:
+            equations = [_equation(equation) for equation in found.equations]
+            self.send({"id": message.get("id"), "equations": equations, "unexplained": found.unexplained})
+
+        self._do(begin, done, lambda error: self.send({"id": message.get("id"), "error": str(error)}))
+
+    def _do(self, begin: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
+        """Hands what `begin` returns to `done`, at once or, of a network of backpropd.aio, when it is there."""
+
+        async def later(found: Awaitable[Any]) -> None:
+            try:
+                done(await found)
+            except _ERRORS as error:
+                failed(error)
+
+        try:
+            found = begin()
+            if not inspect.isawaitable(found):
+                done(found)
+                return
+        except _ERRORS as error:
+            failed(error)
             return
-        equations = [_equation(equation) for equation in found.equations]
-        self.send({"id": message.get("id"), "equations": equations, "unexplained": found.unexplained})
+        task = asyncio.ensure_future(later(found))
+        # The loop itself does not keep a task.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
-def _numbers(net: Network, gradients: Gradients) -> dict[str, Any]:
+def _numbers(net: Any, gradients: Pass, step: int) -> dict[str, Any]:
     """Every number of the picture: floats as JSON writes them, which read back to the same bits."""
     spec = net.spec
     matrices = {"dx": _matrix(gradients.dx), "delta": _matrix(gradients.delta), "loss": _matrix(gradients.losses)}
@@ -105,7 +178,7 @@ def _numbers(net: Network, gradients: Gradients) -> dict[str, Any]:
         "x": _matrix(gradients.x),
         "y": _matrix(gradients.y),
         "value": gradients.loss,
-        "step": gradients.step,
+        "step": step,
         "matrices": matrices,
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -102,3 +104,80 @@ def test_the_script_and_the_style_are_in_the_package():
     assert "render" in script
     assert len(script) + len(style) < 100_000
     assert style.startswith(".backpropd{"), "the style would change the notebook around the picture"
+
+
+def test_a_change_in_the_picture_is_computed_by_a_copy(picture: Picture, batch: tuple[Any, Any]):
+    net, before = picture._net, picture.numbers
+    picture.changes = {"W2.2.3": -0.75, "x.1.2": 3, "b1.2.1": 0.5}
+    x, y = batch
+    x, W, b = np.array(x, float), net.W, net.b
+    x[0, 1], W[2][1, 2], b[1][1] = 3, -0.75, 0.5
+    other = bp.local().model([4, bp.Layer(3, "tanh", bias=True), 2, 1], parameters=[(W[1], b[1]), W[2], W[3]])
+    wanted = other.gradients(x, y)
+    assert picture.numbers["value"] == wanted.loss != before["value"]
+    for layer in (1, 2, 3):
+        assert shown(picture, f"dW{layer}").tobytes() == wanted.dW[layer].tobytes()
+    assert net.gradients(*batch).loss == before["value"], "the network itself is as it was"
+    picture.changes = {}
+    assert picture.numbers == before
+
+
+def test_after_training_the_changes_are_on_top_of_the_new_weights(picture: Picture, batch: tuple[Any, Any]):
+    picture.changes = {"W3.1.1": 2.5}
+    picture._net.fit(*batch, steps=2)
+    picture.refresh()
+    assert picture.numbers["step"] == 2
+    weights = picture.numbers["parameters"][2]["W"]["data"]
+    assert weights[0] == 2.5
+    assert weights[1] == picture._net.W[3][0, 1]
+
+
+def test_a_changed_entry_is_explained_with_the_changed_numbers(picture: Picture, monkeypatch: pytest.MonkeyPatch):
+    picture.changes = {"W2.2.3": -0.75}
+    answer = ask(picture, monkeypatch, entry="z2", row=1, column=2)
+    (equation,) = answer["equations"]
+    assert -0.75 in [factor["value"] for term in equation["terms"] for factor in term["factors"]]
+    assert equation["value"] == shown(picture, "z2")[0, 1]
+
+
+@pytest.mark.parametrize("place", ["W9.1.1", "W1.9.1", "dW1.1.1", "W1.0.1", "W1", "nonsense"])
+def test_a_change_of_a_place_that_is_not_there_is_told(picture: Picture, place: str):
+    before = picture.numbers
+    picture.changes = {place: 1.0}
+    assert place in picture.problem
+    assert picture.numbers is before
+    picture.changes = {"W1.1.1": 1.0}
+    assert picture.problem == ""
+
+
+def test_show_is_the_picture_of_a_network(lab: bp.Lab, batch: tuple[Any, Any]):
+    net = lab.model([4, 3, 2, 1], seed=1)
+    assert net.show(*batch).numbers["value"] == net.gradients(*batch).loss
+
+
+def test_a_network_of_aio_has_a_picture_that_can_be_changed(server: Any, batch: tuple[Any, Any]):
+    async def work() -> None:
+        async with await bp.aio.connect(server.address) as lab:
+            net = await lab.model([4, 3, 2, 1], seed=1)
+            with pytest.raises(TypeError, match=r"await net\.show"):
+                Picture(net, *batch)
+            picture = await net.show(*batch)
+            picture.changes = {"W3.1.1": 2.5}
+            while picture.numbers["parameters"][2]["W"]["data"][0] != 2.5:
+                await asyncio.sleep(0.001)
+            await net.fit(*batch, steps=1)
+            await picture.refresh()
+            assert picture.numbers["step"] == 1
+            assert picture.numbers["parameters"][2]["W"]["data"][0] == 2.5
+            picture.changes = {"nonsense": 1.0}
+            while "nonsense" not in picture.problem:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(work(), 30))
+
+
+def test_without_anywidget_show_says_what_to_install(lab: bp.Lab, batch: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(sys.modules, "backpropd.widget")
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    with pytest.raises(ImportError, match=r'pip install "backpropd\[widget\]"'):
+        lab.model([4, 3, 2, 1], seed=1).show(*batch)

@@ -22,7 +22,7 @@ REPLACED = (
     (r"\baclose\b", "close"),
     (r"^from \.\.(\w* )", r"from .\1"),
     (r"^from \.\.(\w)", r"from .\1"),
-    (r"( +)from \.\.(_\w+ import)", r"\1from .\2"),
+    (r"( +)from \.\.(\w+ import)", r"\1from .\2"),
 )
 
 

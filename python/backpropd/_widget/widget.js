@@ -1,9 +1,14 @@
 // node_modules/preact/dist/preact.mjs
-var e, t, n, r, i, a, o, s, c, l, u = Symbol.for("pv"), d = {}, f = [], p = /^m(i|n|o|s|text|space)$/, m = Array.isArray, h = f.slice, g = Object.assign;
-function _(e) {
+var e, t, n, r, i, a, o, s, c, l, u, d = Symbol.for("pv"), f = {}, p = [], m = /^m(i|n|o|s|text|space)$/, h = Array.isArray, g = p.slice, _ = Object.assign;
+function v(e) {
 	e && e.parentNode && e.remove();
 }
-function v(n, r, i, a, o) {
+function y(e, t, n) {
+	var r, i, a, o = {}, s = arguments.length;
+	for (a in t) a == "key" ? r = t[a] : a == "ref" && typeof e != "function" ? i = t[a] : o[a] = t[a];
+	return s > 2 && (o.children = s > 3 ? g.call(arguments, 2) : n), b(e, o, r, i, null);
+}
+function b(n, r, i, a, o) {
 	var s = {
 		type: n,
 		props: r,
@@ -14,73 +19,73 @@ function v(n, r, i, a, o) {
 		__b: 0,
 		__e: null,
 		__c: null,
-		constructor: u,
+		constructor: d,
 		__v: o || ++t,
 		__i: -1,
 		__u: 0
 	};
 	return !o && e.vnode && e.vnode(s), s;
 }
-function y(e) {
+function x(e) {
 	return e.children;
 }
-function b(e, t) {
+function S(e, t) {
 	this.props = e, this.context = t, this.__g = 0;
 }
-function x(e, t) {
-	if (t == null) return e.__ && x(e.__, e.__i + 1);
+function C(e, t) {
+	if (t == null) return e.__ && C(e.__, e.__i + 1);
 	for (var n; t < e.__k.length; t++) if ((n = e.__k[t]) && n.__e) return n.__e;
-	return typeof e.type != "function" || e.props.__P ? null : x(e);
-}
-function S(t) {
-	var n, r = t.__v, i = r.__e, a = [], o = [], s = t.__P;
-	s && ((n = g({ constructor: u }, r)).__v = r.__v + 1, e.vnode && e.vnode(n), j(s, n, r, t.__n, s.namespaceURI, 32 & r.__u ? [i] : null, a, i || x(r), 32 & r.__u, o), n.__v = r.__v, n.__.__k[n.__i] = n, N(a, n, o), r.__ = r.__e = null, n.__e != i && C(n));
-}
-function C(e) {
-	if ((e = e.__) && e.__c && !e.props.__P) return e.__e = null, e.__k.some(function(t) {
-		return t && (e.__e = t.__e);
-	}), C(e);
+	return typeof e.type != "function" || e.props.__P ? null : C(e);
 }
 function w(t) {
-	(8 & t.__g || (t.__g |= 8, n.push(t), i++)) && r == e.debounceRendering || ((r = e.debounceRendering) || queueMicrotask)(T);
+	var n, r = t.__v, i = r.__e, a = [], o = [], s = t.__P;
+	s && ((n = _({ constructor: d }, r)).__v = r.__v + 1, e.vnode && e.vnode(n), re(s, n, r, t.__n, s.namespaceURI, 32 & r.__u ? [i] : null, a, i || C(r), 32 & r.__u, o), n.__v = r.__v, n.__.__k[n.__i] = n, M(a, n, o), r.__ = r.__e = null, n.__e != i && T(n));
 }
-function T() {
+function T(e) {
+	if ((e = e.__) && e.__c && !e.props.__P) return e.__e = null, e.__k.some(function(t) {
+		return t && (e.__e = t.__e);
+	}), T(e);
+}
+function E(t) {
+	(8 & t.__g || (t.__g |= 8, r.push(t), a++)) && i == e.debounceRendering || ((i = e.debounceRendering) || queueMicrotask)(D);
+}
+function D() {
 	try {
-		for (var e, t = 1; n.length;) n.length > t && n.sort(a), e = n.shift(), t = n.length, 8 & e.__g && S(e);
+		for (var e, t = 1; r.length;) r.length > t && r.sort(o), e = r.shift(), t = r.length, 8 & e.__g && w(e);
 	} finally {
-		(i = n.length) && (r || queueMicrotask)(T);
+		(a = r.length) && (i || queueMicrotask)(D);
 	}
 }
 function ee(e, t, n, r, i, a, o, s, c, l, u) {
-	var p, m, h, g, _, v, y = r.__k || f, b = t.length;
-	for (c = E(n, t, y, c, b), p = 0; p < b; p++) (h = n.__k[p]) != null && (m = ~h.__i && y[h.__i] || d, h.__i = p, v = j(e, h, m, i, a, o, s, c, l, u), g = h.__e, (m.ref != h.ref || 8 & m.__u) && (m.ref && P(m.ref, null, h, m), h.ref && u.push(h.ref, h.__c || g, h)), _ ||= g, 4 & h.__u ? (c = D(h, c, e, !m.__v), m.__e && (m.__e = null)) : typeof h.type == "function" && v !== void 0 ? c = v : g && (c = g.nextSibling), h.__u &= -21);
+	var d, m, h, g, _, v, y = r.__k || p, b = t.length;
+	for (c = O(n, t, y, c, b), d = 0; d < b; d++) (h = n.__k[d]) != null && (m = ~h.__i && y[h.__i] || f, h.__i = d, v = re(e, h, m, i, a, o, s, c, l, u), g = h.__e, (m.ref != h.ref || 8 & m.__u) && (m.ref && N(m.ref, null, h, m), h.ref && u.push(h.ref, h.__c || g, h)), _ ||= g, 4 & h.__u ? (c = k(h, c, e, !m.__v), m.__e && (m.__e = null)) : typeof h.type == "function" && v !== void 0 ? c = v : g && (c = g.nextSibling), h.__u &= -21);
 	return n.__e = _, c;
 }
-function E(e, t, n, r, i) {
-	var a, o, s, c, l, d, f, p, h, g = n.length, _ = g, b = 0, S = 0, C = e.__k = Array(i);
-	for (a = 0; a < i; a++) (o = t[a]) != null && typeof o != "boolean" && typeof o != "function" ? (typeof o != "object" || o.constructor === String ? o = C[a] = v(null, o) : m(o) ? o = C[a] = v(y, { children: o }) : o.constructor === u && o.__b ? o = C[a] = v(o.type, o.props, o.key, o.ref, o.__v) : C[a] = o, c = a + b, o.__ = e, o.__b = e.__b + 1, s = null, ~(l = o.__i = O(o, n, c, _)) && (_--, (s = n[l]) && (s.__u |= 2)), s && s.__v ? (o.__u |= 16, l == c - 1 ? b-- : l == c + 1 ? b++ : l != c && (l > c ? b-- : b++, S = 1)) : (~l || (i > g ? b-- : i < g && b++), typeof o.type != "function" && (o.__u |= 4))) : C[a] = null;
-	if (S) {
-		for (d = [], f = [], a = 0; a < i; a++) if ((o = C[a]) && 16 & o.__u) {
-			for (b = 0, p = d.length; b < p;) d[h = b + p >> 1] < o.__i ? b = h + 1 : p = h;
-			d[b] = o.__i, f[a] = b + 1;
+function O(e, t, n, r, i) {
+	var a, o, s, c, l, u, f, p, m, g = n.length, _ = g, v = 0, y = 0, S = e.__k = Array(i);
+	for (a = 0; a < i; a++) (o = t[a]) != null && typeof o != "boolean" && typeof o != "function" ? (typeof o != "object" || o.constructor === String ? o = S[a] = b(null, o) : h(o) ? o = S[a] = b(x, { children: o }) : o.constructor === d && o.__b ? o = S[a] = b(o.type, o.props, o.key, o.ref, o.__v) : S[a] = o, c = a + v, o.__ = e, o.__b = e.__b + 1, s = null, ~(l = o.__i = te(o, n, c, _)) && (_--, (s = n[l]) && (s.__u |= 2)), s && s.__v ? (o.__u |= 16, l == c - 1 ? v-- : l == c + 1 ? v++ : l != c && (l > c ? v-- : v++, y = 1)) : (~l || (i > g ? v-- : i < g && v++), typeof o.type != "function" && (o.__u |= 4))) : S[a] = null;
+	if (y) {
+		for (u = [], f = [], a = 0; a < i; a++) if ((o = S[a]) && 16 & o.__u) {
+			for (v = 0, p = u.length; v < p;) u[m = v + p >> 1] < o.__i ? v = m + 1 : p = m;
+			u[v] = o.__i, f[a] = v + 1;
 		}
-		for (b = d.length; a--;) f[a] && (f[a] == b ? b-- : C[a].__u |= 4);
+		for (v = u.length; a--;) f[a] && (f[a] == v ? v-- : S[a].__u |= 4);
 	}
-	if (_) for (a = 0; a < g; a++) !(s = n[a]) || 2 & s.__u || (s.__e == r && (r = x(s)), ie(s, s));
+	if (_) for (a = 0; a < g; a++) !(s = n[a]) || 2 & s.__u || (s.__e == r && (r = C(s)), se(s, s));
 	return r;
 }
-function D(e, t, n, r) {
+function k(e, t, n, r) {
 	var i, a, o, s;
 	if (typeof e.type == "function") {
 		if (e.props.__P) return t;
-		if (i = e.__k) for (a = 0; a < i.length; a++) i[a] && (i[a].__ = e, t = D(i[a], t, n, !1));
+		if (i = e.__k) for (a = 0; a < i.length; a++) i[a] && (i[a].__ = e, t = k(i[a], t, n, !1));
 		return t;
 	}
-	for (t && !t.parentNode && (t = x(e)) && !t.parentNode && (t = null), o = e.__e, s = t; s && s.nodeType == 8;) s = s.nextSibling;
+	for (t && !t.parentNode && (t = C(e)) && !t.parentNode && (t = null), o = e.__e, s = t; s && s.nodeType == 8;) s = s.nextSibling;
 	for (o != s && (!r && n.moveBefore && o.parentNode ? n.moveBefore(o, t) : n.insertBefore(o, t || null)), t = o; (t &&= t.nextSibling) && t.nodeType == 8 && !t.data.startsWith("$s"););
 	return t;
 }
-function O(e, t, n, r) {
+function te(e, t, n, r) {
 	var i, a = e.key, o = e.type, s = t[n], c = s && !(2 & s.__u);
 	if (s === null && a == null || c && a == s.key && o == s.type) return n;
 	if (r > +!!c) {
@@ -89,7 +94,7 @@ function O(e, t, n, r) {
 	}
 	return -1;
 }
-function k(e, t, n) {
+function ne(e, t, n) {
 	n ??= "", t[0] == "-" ? e.setProperty(t, n) : e[t] = n;
 }
 function A(e, t, n, r, i) {
@@ -97,10 +102,10 @@ function A(e, t, n, r, i) {
 	if (t == "style") {
 		if (typeof n == "string") e.style.cssText = n;
 		else {
-			if (typeof r == "string" && (e.style.cssText = r = ""), r) for (t in r) n && t in n || k(e.style, t);
-			if (n) for (t in n) r && n[t] == r[t] || k(e.style, t, n[t]);
+			if (typeof r == "string" && (e.style.cssText = r = ""), r) for (t in r) n && t in n || ne(e.style, t);
+			if (n) for (t in n) r && n[t] == r[t] || ne(e.style, t, n[t]);
 		}
-	} else if (t[0] == "o" && t[1] == "n") typeof n != "function" && (n = null), typeof r != "function" && (r = null), (e.__e ||= {})[t] = n, n && r || (o = l[t] || (l[t] = te(t)), (e.__a ||= {})[t] = c, a = t != (t = t.replace(s, "$1")), (t = t.slice(2))[0] < "a" && (t = t.toLowerCase()), n ? e.addEventListener(t, o, a) : e.removeEventListener(t, o, a));
+	} else if (t[0] == "o" && t[1] == "n") typeof n != "function" && (n = null), typeof r != "function" && (r = null), (e.__e ||= {})[t] = n, n && r || (o = u[t] || (u[t] = j(t)), (e.__a ||= {})[t] = l, a = t != (t = t.replace(c, "$1")), (t = t.slice(2))[0] < "a" && (t = t.toLowerCase()), n ? e.addEventListener(t, o, a) : e.removeEventListener(t, o, a));
 	else {
 		if (i == "http://www.w3.org/2000/svg") t = t.replace(/xlink(H|:h)/, "h").replace(/sName$/, "s");
 		else if (t != "width" && t != "height" && t != "href" && t != "list" && t != "form" && t != "tabIndex" && t != "download" && t != "rowSpan" && t != "colSpan" && t != "role" && t != "popover" && t in e) try {
@@ -111,68 +116,68 @@ function A(e, t, n, r, i) {
 		n == null || !1 === n && t[4] != "-" ? e.removeAttribute(t) : e.setAttribute(t, t == "popover" && n == 1 ? "" : n);
 	}
 }
-function te(t) {
+function j(t) {
 	return function(n) {
 		var r = this.__e;
 		if (r) {
-			if (r = r[t], n[o] == null) n[o] = c++;
-			else if (n[o] < this.__a[t]) return;
+			if (r = r[t], n[s] == null) n[s] = l++;
+			else if (n[s] < this.__a[t]) return;
 			return r(e.event ? e.event(n) : n);
 		}
 	};
 }
-function j(t, n, r, i, a, o, s, c, l, d) {
-	var p, h, v, S, C, w, T, E, D, O, k, A, te, j, N, P, F, I, L = n.type;
-	if (n.constructor !== u) return null;
-	128 & r.__u && (l = 32 & r.__u, p = r.__c.__z) && (n.__u |= l, h = o = [], p.nodeType == 8 ? c = M(p, o) : o.push(p), c = o[0] || c), (p = e.__b) && p(n);
-	n: if (typeof L == "function") {
-		v = s.length;
+function re(t, n, r, i, a, o, s, c, l, u) {
+	var f, m, g, y, b, w, T, E, D, O, k, te, ne, A, j, re, M, N, P = n.type;
+	if (n.constructor !== d) return null;
+	128 & r.__u && (l = 32 & r.__u, f = r.__c.__z) && (n.__u |= l, m = o = [], f.nodeType == 8 ? c = ie(f, o) : o.push(f), c = o[0] || c), (f = e.__b) && f(n);
+	n: if (typeof P == "function") {
+		g = s.length;
 		try {
-			if (E = n.props, D = (p = L.prototype) && p.render, O = (p = L.contextType) && i[p.__c], k = p ? O ? O.props.value : p.__ : i, (S = r.__c) ? (n.__c = S, 2 & S.__g && (S.__g |= 1)) : (D ? n.__c = S = new L(E, k) : (n.__c = S = new b(E, k), S.constructor = L, S.render = ae), O && O.sub(S), S.state || (S.state = {}), S.__n = i, S.__g |= 8, S.__h = [], S.__k = []), D && (S.__s || (S.__s = S.state), L.getDerivedStateFromProps && (S.__s == S.state && (S.__s = g({}, S.__s)), g(S.__s, L.getDerivedStateFromProps(E, S.__s)))), C = S.props, w = S.state, S.__v = n, r.__c) {
-				if (E !== C && D && !L.getDerivedStateFromProps && S.componentWillReceiveProps && S.componentWillReceiveProps(E, k), n.__v == r.__v && !(8 & S.__g) || !(4 & S.__g) && S.shouldComponentUpdate && !1 === S.shouldComponentUpdate(E, S.__s, k)) {
-					n.__v != r.__v && (S.props = E, S.state = S.__s, S.__g &= -9), n.__e = r.__e, n.__k = r.__k, n.__k.some(function(e) {
+			if (E = n.props, D = (f = P.prototype) && f.render, O = (f = P.contextType) && i[f.__c], k = f ? O ? O.props.value : f.__ : i, (y = r.__c) ? (n.__c = y, 2 & y.__g && (y.__g |= 1)) : (D ? n.__c = y = new P(E, k) : (n.__c = y = new S(E, k), y.constructor = P, y.render = ce), O && O.sub(y), y.state || (y.state = {}), y.__n = i, y.__g |= 8, y.__h = [], y.__k = []), D && (y.__s || (y.__s = y.state), P.getDerivedStateFromProps && (y.__s == y.state && (y.__s = _({}, y.__s)), _(y.__s, P.getDerivedStateFromProps(E, y.__s)))), b = y.props, w = y.state, y.__v = n, r.__c) {
+				if (E !== b && D && !P.getDerivedStateFromProps && y.componentWillReceiveProps && y.componentWillReceiveProps(E, k), n.__v == r.__v && !(8 & y.__g) || !(4 & y.__g) && y.shouldComponentUpdate && !1 === y.shouldComponentUpdate(E, y.__s, k)) {
+					n.__v != r.__v && (y.props = E, y.state = y.__s, y.__g &= -9), n.__e = r.__e, n.__k = r.__k, n.__k.some(function(e) {
 						e && (e.__ = n);
-					}), f.push.apply(S.__h, S.__k), S.__k = [], S.__h.length && s.push(S), c = x(r);
+					}), p.push.apply(y.__h, y.__k), y.__k = [], y.__h.length && s.push(y), c = C(r);
 					break n;
 				}
-				S.componentWillUpdate && S.componentWillUpdate(E, S.__s, k), D && S.componentDidUpdate && S.__h.push(function() {
-					S.componentDidUpdate(C, w, T);
+				y.componentWillUpdate && y.componentWillUpdate(E, y.__s, k), D && y.componentDidUpdate && y.__h.push(function() {
+					y.componentDidUpdate(b, w, T);
 				});
-			} else D && !L.getDerivedStateFromProps && S.componentWillMount && S.componentWillMount(), D && S.componentDidMount && S.__h.push(S.componentDidMount);
-			S.context = k, S.props = E, S.__P = t, S.__g &= -5, A = e.__r, te = D ? 25 : 0;
+			} else D && !P.getDerivedStateFromProps && y.componentWillMount && y.componentWillMount(), D && y.componentDidMount && y.__h.push(y.componentDidMount);
+			y.context = k, y.props = E, y.__P = t, y.__g &= -5, te = e.__r, ne = D ? 25 : 0;
 			do
-				S.__g &= -9, A && A(n), p = S.render(S.props, S.state = S.__s, S.context);
-			while (8 & S.__g && ++te < 25);
-			D && (f.push.apply(S.__h, S.__k), S.__k = []), S.state = S.__s, S.getChildContext && (i = g({}, i, S.getChildContext())), D && r.__c && S.getSnapshotBeforeUpdate && (T = S.getSnapshotBeforeUpdate(C, w)), j = p && p.type === y && p.key == null ? p.props.children : p, E.__P && (p = c, a = (t = E.__P).namespaceURI, l = o = null, r.props && r.props.__P != t && (r.__k.some(function(e) {
-				e && ie(e, e);
-			}), r.__k = null), c = r.__k ? x(r, 0) : null), c = ee(t, m(j) ? j : [j], n, r, i, a, o, s, c, l, d), E.__P && (n.__e = null, c = p), n.__u &= -161, h && h.some(_), S.__h.length && s.push(S), 1 & S.__g && (S.__g &= -4);
+				y.__g &= -9, te && te(n), f = y.render(y.props, y.state = y.__s, y.context);
+			while (8 & y.__g && ++ne < 25);
+			D && (p.push.apply(y.__h, y.__k), y.__k = []), y.state = y.__s, y.getChildContext && (i = _({}, i, y.getChildContext())), D && r.__c && y.getSnapshotBeforeUpdate && (T = y.getSnapshotBeforeUpdate(b, w)), A = f && f.type === x && f.key == null ? f.props.children : f, E.__P && (f = c, a = (t = E.__P).namespaceURI, l = o = null, r.props && r.props.__P != t && (r.__k.some(function(e) {
+				e && se(e, e);
+			}), r.__k = null), c = r.__k ? C(r, 0) : null), c = ee(t, h(A) ? A : [A], n, r, i, a, o, s, c, l, u), E.__P && (n.__e = null, c = f), n.__u &= -161, m && m.some(v), y.__h.length && s.push(y), 1 & y.__g && (y.__g &= -4);
 		} catch (t) {
-			if (s.length = v, n.__v = null, l || o) {
+			if (s.length = g, n.__v = null, l || o) {
 				if (t && t.then) {
 					if (n.__u |= 128 | l, o) {
-						for (~(F = o.indexOf(c || void 0)) || (F = o.length); (I = o[F - 1]) && I.nodeType == 8;) F--;
-						for (; F < o.length; F++) if (I = o[F]) {
-							if (o[F] = null, N) {
-								if (I == P) break;
+						for (~(M = o.indexOf(c || void 0)) || (M = o.length); (N = o[M - 1]) && N.nodeType == 8;) M--;
+						for (; M < o.length; M++) if (N = o[M]) {
+							if (o[M] = null, j) {
+								if (N == re) break;
 							} else {
-								if (I.nodeType != 8) break;
-								I.data.startsWith("$s") && (P = M(N = I));
+								if (N.nodeType != 8) break;
+								N.data.startsWith("$s") && (re = ie(j = N));
 							}
 						}
 					}
-					if (!N) {
+					if (!j) {
 						for (; c && c.nodeType == 8 && c.nextSibling;) c = c.nextSibling;
-						N = c;
+						j = c;
 					}
-					(p = M(N = n.__c.__z || (n.__c.__z = N))) ? (n.__e = N, c = p) : n.__e = c, c &&= c.nextSibling;
-				} else o && o.some(_);
+					(f = ie(j = n.__c.__z || (n.__c.__z = j))) ? (n.__e = j, c = f) : n.__e = c, c &&= c.nextSibling;
+				} else o && o.some(v);
 			} else n.__e = r.__e;
-			n.__k ||= r.__k || [], t && t.then || ne(n), e.__e(t, n, r);
+			n.__k ||= r.__k || [], t && t.then || ae(n), e.__e(t, n, r);
 		}
-	} else c = n.__e = re(r.__e, n, r, i, a, o, s, l, d, t);
-	return (p = e.diffed) && p(n), c;
+	} else c = n.__e = oe(r.__e, n, r, i, a, o, s, l, u, t);
+	return (f = e.diffed) && f(n), c;
 }
-function M(e, t) {
+function ie(e, t) {
 	if (e && e.nodeType == 8 && e.data.startsWith("$s")) for (var n = 1; e = e.nextSibling;) {
 		if (e.nodeType == 8) {
 			if (e.data.startsWith("$s")) n++;
@@ -181,11 +186,11 @@ function M(e, t) {
 		t && t.push(e);
 	}
 }
-function ne(e) {
-	e && (e.__c && (e.__c.__g |= 4), e.__k && e.__k.some(ne));
+function ae(e) {
+	e && (e.__c && (e.__c.__g |= 4), e.__k && e.__k.some(ae));
 }
-function N(t, n, r) {
-	for (var i = 0; i < r.length;) P(r[i++], r[i++], r[i++]);
+function M(t, n, r) {
+	for (var i = 0; i < r.length;) N(r[i++], r[i++], r[i++]);
 	e.__c && e.__c(n, t), t.some(function(n) {
 		try {
 			t = n.__h, n.__h = [], t.some(function(e) {
@@ -196,11 +201,11 @@ function N(t, n, r) {
 		}
 	});
 }
-function re(t, n, r, i, a, o, s, c, l, u) {
-	var f, g, v, y, b, S, C, w, T = r.props || d, E = n.props, D = n.type;
+function oe(t, n, r, i, a, o, s, c, l, u) {
+	var d, p, _, y, b, x, S, w, T = r.props || f, E = n.props, D = n.type;
 	if (D == "svg" ? a = "http://www.w3.org/2000/svg" : D == "math" ? a = "http://www.w3.org/1998/Math/MathML" : a ||= "http://www.w3.org/1999/xhtml", o) {
-		for (f = 0; f < o.length; f++) if ((b = o[f]) && (D ? b.localName == D : b.nodeType == 3)) {
-			t = b, o[f] = null;
+		for (d = 0; d < o.length; d++) if ((b = o[d]) && (D ? b.localName == D : b.nodeType == 3)) {
+			t = b, o[d] = null;
 			break;
 		}
 	}
@@ -209,23 +214,23 @@ function re(t, n, r, i, a, o, s, c, l, u) {
 		t = w.createElementNS(a, D, E.is ? E : u), c &&= (e.__m && e.__m(n, o), !1), o = null;
 	}
 	if (D) {
-		if (u = D == "template" && t.content || t, o = D == "textarea" && E.defaultValue != null ? null : o && h.call(u.childNodes), !c && o) for (T = {}, f = 0; f < t.attributes.length; f++) T[(b = t.attributes[f]).name] = b.value;
-		for (f in T) b = T[f], f == "dangerouslySetInnerHTML" ? v = b : f == "children" || f in E || f == "value" && "defaultValue" in E || f == "checked" && "defaultChecked" in E || A(t, f, null, b, a);
-		for (f in E) b = E[f], f == "children" ? y = b : f == "dangerouslySetInnerHTML" ? g = b : f == "value" ? S = b : f == "checked" ? C = b : c && typeof b != "function" || T[f] === b || A(t, f, b, T[f], a);
-		g ? (c || v && (g.__html == v.__html || g.__html == t.innerHTML) || (t.innerHTML = g.__html), n.__k = []) : (v && (t.textContent = ""), (D == "foreignObject" || a == "http://www.w3.org/1998/Math/MathML" && p.test(D)) && (a = "http://www.w3.org/1999/xhtml"), ee(u, m(y) ? y : [y], n, r, i, a, o, s, o ? o[0] : r.__k && x(r, 0), c, l), o && o.some(_)), c && D != "textarea" || (f = "value", D == "progress" && S == null ? t.removeAttribute(f) : S == null || S === t[f] && (D != "progress" || S) || A(t, f, S, T[f], a), f = "checked", C != null && C != t[f] && A(t, f, C, T[f], a));
+		if (u = D == "template" && t.content || t, o = D == "textarea" && E.defaultValue != null ? null : o && g.call(u.childNodes), !c && o) for (T = {}, d = 0; d < t.attributes.length; d++) T[(b = t.attributes[d]).name] = b.value;
+		for (d in T) b = T[d], d == "dangerouslySetInnerHTML" ? _ = b : d == "children" || d in E || d == "value" && "defaultValue" in E || d == "checked" && "defaultChecked" in E || A(t, d, null, b, a);
+		for (d in E) b = E[d], d == "children" ? y = b : d == "dangerouslySetInnerHTML" ? p = b : d == "value" ? x = b : d == "checked" ? S = b : c && typeof b != "function" || T[d] === b || A(t, d, b, T[d], a);
+		p ? (c || _ && (p.__html == _.__html || p.__html == t.innerHTML) || (t.innerHTML = p.__html), n.__k = []) : (_ && (t.textContent = ""), (D == "foreignObject" || a == "http://www.w3.org/1998/Math/MathML" && m.test(D)) && (a = "http://www.w3.org/1999/xhtml"), ee(u, h(y) ? y : [y], n, r, i, a, o, s, o ? o[0] : r.__k && C(r, 0), c, l), o && o.some(v)), c && D != "textarea" || (d = "value", D == "progress" && x == null ? t.removeAttribute(d) : x == null || x === t[d] && (D != "progress" || x) || A(t, d, x, T[d], a), d = "checked", S != null && S != t[d] && A(t, d, S, T[d], a));
 	} else T === E || c && t.data == E || (t.data = E);
 	return t;
 }
-function P(t, n, r, i) {
+function N(t, n, r, i) {
 	try {
 		typeof t == "function" ? n ? n.__x = t(n) || 1 : (i &&= i.__c || i.__e) && (n = i.__x) && (i.__x = null, typeof n == "function" ? n() : t(null)) : t.current = n;
 	} catch (t) {
 		e.__e(t, r);
 	}
 }
-function ie(t, n, r) {
+function se(t, n, r) {
 	var i, a, o, s;
-	if (e.unmount && e.unmount(t), !(i = t.ref) || i.current && i.current != t.__e || P(i, null, n, t), i = t.__c) {
+	if (e.unmount && e.unmount(t), !(i = t.ref) || i.current && i.current != t.__e || N(i, null, n, t), i = t.__c) {
 		if (i.componentWillUnmount) try {
 			i.componentWillUnmount();
 		} catch (t) {
@@ -233,61 +238,63 @@ function ie(t, n, r) {
 		}
 		i.__P = i.__n = null;
 	}
-	if (i = t.__k) for (s = 0; s < i.length; s++) i[s] && ie(i[s], n, typeof t.type != "function" || r && !t.props.__P);
-	!r && (i = t.__c) && (i = i.__z) && (a = M(i, o = [])) && (i == t.__e && o.some(_), _(a), _(i)), r || _(t.__e), t.__e = t.__c = t.__ = null;
+	if (i = t.__k) for (s = 0; s < i.length; s++) i[s] && se(i[s], n, typeof t.type != "function" || r && !t.props.__P);
+	!r && (i = t.__c) && (i = i.__z) && (a = ie(i, o = [])) && (i == t.__e && o.some(v), v(a), v(i)), r || v(t.__e), t.__e = t.__c = t.__ = null;
 }
-function ae(e, t, n) {
+function ce(e, t, n) {
 	return this.constructor(e, n);
 }
-function F(t, n) {
+function P(t, n) {
 	var r, i, a, o;
-	e.__ && e.__(t, n), n.nodeType == 9 && (n = n.documentElement), i = (r = t && 32 & t.__u) ? null : n.__k, n.__k = v(y, { children: [t] }), a = [], o = [], j(n, n.__k, i || d, d, n.namespaceURI, i ? null : n.firstChild ? h.call(n.childNodes) : null, a, i ? i.__e : n.firstChild, r, o), N(a, n.__k, o), n.__k.props.children = null;
+	e.__ && e.__(t, n), n.nodeType == 9 && (n = n.documentElement), i = (r = t && 32 & t.__u) ? null : n.__k, n.__k = b(x, { children: [t] }), a = [], o = [], re(n, n.__k, i || f, f, n.namespaceURI, i ? null : n.firstChild ? g.call(n.childNodes) : null, a, i ? i.__e : n.firstChild, r, o), M(a, n.__k, o), n.__k.props.children = null;
 }
 e = { __e: function(e, t, n, r) {
-	for (var a, o, s; t = t.__;) if ((a = t.__c) && !(1 & a.__g)) {
-		a.__g |= 4;
+	for (var i, o, s; t = t.__;) if ((i = t.__c) && !(1 & i.__g)) {
+		i.__g |= 4;
 		try {
-			if ((s = (o = a.constructor) && o.getDerivedStateFromError) && a.setState(o.getDerivedStateFromError(e)), a.componentDidCatch && (a.componentDidCatch(e, r || {}), s = 1), s && 8 & a.__g) return void (a.__g |= 2);
+			if ((s = (o = i.constructor) && o.getDerivedStateFromError) && i.setState(o.getDerivedStateFromError(e)), i.componentDidCatch && (i.componentDidCatch(e, r || {}), s = 1), s && 8 & i.__g) return void (i.__g |= 2);
 		} catch (t) {
 			e = t;
 		}
 	}
-	throw i = 0, e;
-} }, t = 0, b.prototype.setState = function(e, t) {
+	throw a = 0, e;
+} }, t = 0, n = function(e) {
+	return e != null && e.constructor === d;
+}, S.prototype.setState = function(e, t) {
 	var n = this.__s;
-	n && n != this.state || (n = this.__s = g({}, this.state)), typeof e == "function" && (e = e(g({}, n), this.props)), e && (g(n, e), this.__v && (t && this.__k.push(t), w(this)));
-}, b.prototype.forceUpdate = function(e) {
-	this.__v && (this.__g |= 4, e && this.__h.push(e), w(this));
-}, b.prototype.render = y, n = [], i = 0, a = function(e, t) {
+	n && n != this.state || (n = this.__s = _({}, this.state)), typeof e == "function" && (e = e(_({}, n), this.props)), e && (_(n, e), this.__v && (t && this.__k.push(t), E(this)));
+}, S.prototype.forceUpdate = function(e) {
+	this.__v && (this.__g |= 4, e && this.__h.push(e), E(this));
+}, S.prototype.render = x, r = [], a = 0, o = function(e, t) {
 	return e.__v.__b - t.__v.__b;
-}, o = Symbol(), s = /(PointerCapture)$|Capture$/i, c = 0, l = {};
+}, s = Symbol(), c = /(PointerCapture)$|Capture$/i, l = 0, u = {};
 // node_modules/preact/hooks/dist/hooks.mjs
-var I, L, oe, se, ce = Object.is, R = 0, le = [], ue = [], z = e, de = z.__b, fe = z.__r, pe = z.diffed, me = z.__c, he = z.unmount, ge = z.__;
-function B(e, t) {
-	z.__h && z.__h(L, e, R || t), R = 0;
-	var n = L.__H || (L.__H = {
+var F, I, le, ue, de = Object.is, fe = 0, pe = [], me = [], L = e, he = L.__b, ge = L.__r, _e = L.diffed, ve = L.__c, ye = L.unmount, be = L.__;
+function xe(e, t) {
+	L.__h && L.__h(I, e, fe || t), fe = 0;
+	var n = I.__H || (I.__H = {
 		__: [],
 		__h: []
 	});
 	return e >= n.__.length && n.__.push({}), n.__[e];
 }
-function V(e) {
-	return R = 1, _e(Oe, e);
+function R(e) {
+	return fe = 1, Se(Me, e);
 }
-function _e(e, t, n) {
-	var r = B(I++, 2);
-	if (r.t = e, !r.__c && (r.__ = [n ? n(t) : Oe(void 0, t), function(e) {
+function Se(e, t, n) {
+	var r = xe(F++, 2);
+	if (r.t = e, !r.__c && (r.__ = [n ? n(t) : Me(void 0, t), function(e) {
 		var t = (r.__N || r.__)[0], n = r.t(t, e);
-		ce(t, n) || (r.__N = [n, r.__[1]], r.__c.setState({}));
-	}], r.__c = L, !L.__f)) {
-		L.__f = !0;
-		var i = L.shouldComponentUpdate;
-		L.shouldComponentUpdate = function(e, t, n) {
+		de(t, n) || (r.__N = [n, r.__[1]], r.__c.setState({}));
+	}], r.__c = I, !I.__f)) {
+		I.__f = !0;
+		var i = I.shouldComponentUpdate;
+		I.shouldComponentUpdate = function(e, t, n) {
 			var r = this.__H;
 			if (!r) return !0;
 			var a = !1, o = this.props != e;
 			if (r.__.some(function(e) {
-				e.__N && (a = !0, ce(e.__[0], e.__N[0]) || (o = !0));
+				e.__N && (a = !0, de(e.__[0], e.__N[0]) || (o = !0));
 			}), i) {
 				var s = i.call(this, e, t, n);
 				return a ? s || o : s;
@@ -297,76 +304,76 @@ function _e(e, t, n) {
 	}
 	return r.__;
 }
-function ve(e, t) {
-	var n = B(I++, 3);
-	!z.__s && De(n.__H, t) && (n.__P = !0, n.__ = e, n.u = t, L.__H.__h.push(n));
+function z(e, t) {
+	var n = xe(F++, 3);
+	!L.__s && je(n.__H, t) && (n.__P = !0, n.__ = e, n.u = t, I.__H.__h.push(n));
 }
-function ye(e) {
-	return R = 5, be(function() {
+function Ce(e) {
+	return fe = 5, B(function() {
 		return { current: e };
 	}, []);
 }
-function be(e, t) {
-	var n = B(I++, 7);
-	return De(n.__H, t) && (n.__ = e(), n.__H = t), n.__;
+function B(e, t) {
+	var n = xe(F++, 7);
+	return je(n.__H, t) && (n.__ = e(), n.__H = t), n.__;
 }
-function xe() {
-	var e = B(I++, 11);
+function we() {
+	var e = xe(F++, 11);
 	if (!e.__) {
-		for (var t = L.__v; !t.__m && t.__;) t = t.__;
+		for (var t = I.__v; !t.__m && t.__;) t = t.__;
 		var n = t.__m || (t.__m = [0, 0]);
 		e.__ = "P" + n[0] + "-" + n[1]++;
 	}
 	return e.__;
 }
-function Se() {
+function Te() {
 	var e;
 	do {
-		for (; e = ue.shift();) try {
-			H(e);
+		for (; e = me.shift();) try {
+			ke(e);
 		} catch (t) {
-			z.__e(t, { __: (e = e.__P) && e.__v });
+			L.__e(t, { __: (e = e.__P) && e.__v });
 		}
-		for (; e = le.shift();) {
+		for (; e = pe.shift();) {
 			var t = e.__H;
 			if (e.__P && t) try {
-				t.__h.some(H), t.__h.some(Ee), t.__h = [];
+				t.__h.some(ke), t.__h.some(Ae), t.__h = [];
 			} catch (n) {
-				t.__h = [], z.__e(n, e.__v);
+				t.__h = [], L.__e(n, e.__v);
 			}
 		}
-	} while (ue.length);
+	} while (me.length);
 }
-z.__b = function(e) {
-	L = null, de && de(e);
-}, z.__ = function(e, t) {
-	e && t.__k && t.__k.__m && (e.__m = t.__k.__m), ge && ge(e, t);
-}, z.__r = function(e) {
-	fe && fe(e), I = 0;
-	var t = (L = e.__c).__H;
-	t && (oe == L ? L.__h = [] : (t.__h.some(H), t.__h.some(Ee), I = 0), t.__h = [], t.__.some(function(e) {
+L.__b = function(e) {
+	I = null, he && he(e);
+}, L.__ = function(e, t) {
+	e && t.__k && t.__k.__m && (e.__m = t.__k.__m), be && be(e, t);
+}, L.__r = function(e) {
+	ge && ge(e), F = 0;
+	var t = (I = e.__c).__H;
+	t && (le == I ? I.__h = [] : (t.__h.some(ke), t.__h.some(Ae), F = 0), t.__h = [], t.__.some(function(e) {
 		e.__N && (e.__ = e.__N), e.u = e.__N = void 0;
-	})), oe = L;
-}, z.diffed = function(e) {
-	pe && pe(e);
+	})), le = I;
+}, L.diffed = function(e) {
+	_e && _e(e);
 	var t = e.__c;
-	t && t.__H && (t.__H.__h.length && Te(le.push(t)), t.__H.__.some(function(e) {
+	t && t.__H && (t.__H.__h.length && Oe(pe.push(t)), t.__H.__.some(function(e) {
 		e.u && (e.__H = e.u);
-	})), oe = L = null;
-}, z.__c = function(e, t) {
+	})), le = I = null;
+}, L.__c = function(e, t) {
 	t.some(function(e) {
 		try {
-			e.__h.some(H), e.__h = e.__h.filter(function(e) {
-				return !e.__ || Ee(e);
+			e.__h.some(ke), e.__h = e.__h.filter(function(e) {
+				return !e.__ || Ae(e);
 			});
 		} catch (t) {
 			e.__h = [function() {
 				throw t;
 			}];
 		}
-	}), me && me(e, t);
-}, z.unmount = function(e) {
-	he && he(e);
+	}), ve && ve(e, t);
+}, L.unmount = function(e) {
+	ye && ye(e);
 	var t, n, r = e.__c;
 	r && r.__H && (r.__H.__.some(function(r) {
 		try {
@@ -375,41 +382,41 @@ z.__b = function(e) {
 					for (n = e.__; n && (!n.__c || !n.__c.__P);) n = n.__;
 					n &&= n.__c;
 				}
-				r.__P = n, Te(ue.push(r));
-			} else H(r);
+				r.__P = n, Oe(me.push(r));
+			} else ke(r);
 		} catch (e) {
 			t = e;
 		}
-	}), r.__H = void 0, t && z.__e(t, r.__v));
+	}), r.__H = void 0, t && L.__e(t, r.__v));
 };
-var Ce = typeof requestAnimationFrame == "function";
-function we(e) {
+var Ee = typeof requestAnimationFrame == "function";
+function De(e) {
 	var t, n = function() {
-		clearTimeout(r), Ce && cancelAnimationFrame(t), setTimeout(e);
+		clearTimeout(r), Ee && cancelAnimationFrame(t), setTimeout(e);
 	}, r = setTimeout(n, 35);
-	Ce && (t = requestAnimationFrame(n));
+	Ee && (t = requestAnimationFrame(n));
 }
-function Te(e) {
-	e != 1 && se == z.requestAnimationFrame || ((se = z.requestAnimationFrame) || we)(Se);
+function Oe(e) {
+	e != 1 && ue == L.requestAnimationFrame || ((ue = L.requestAnimationFrame) || De)(Te);
 }
-function H(e) {
-	var t = L, n = e.__c;
-	typeof n == "function" && (e.__c = void 0, n()), L = t;
+function ke(e) {
+	var t = I, n = e.__c;
+	typeof n == "function" && (e.__c = void 0, n()), I = t;
 }
-function Ee(e) {
-	var t = L;
-	e.__c = e.__(), L = t;
+function Ae(e) {
+	var t = I;
+	e.__c = e.__(), I = t;
 }
-function De(e, t) {
+function je(e, t) {
 	return !e || e.length != t.length || t.some(function(t, n) {
-		return !ce(t, e[n]);
+		return !de(t, e[n]);
 	});
 }
-function Oe(e, t) {
+function Me(e, t) {
 	return typeof t == "function" ? t(e) : t;
 }
 // src/model/number.ts
-var ke = {
+var Ne = {
 	"-": "⁻",
 	0: "⁰",
 	1: "¹",
@@ -422,31 +429,31 @@ var ke = {
 	8: "⁸",
 	9: "⁹"
 };
-function U(e, t = 4) {
+function V(e, t = 4) {
 	if (Number.isNaN(e)) return "NaN";
 	if (!Number.isFinite(e)) return e > 0 ? "∞" : "−∞";
 	if (e === 0) return "0";
 	let n = Math.abs(e);
-	return n >= 1e5 || n < .001 ? Ae(e, t) : je(String(Number(e.toPrecision(t))));
+	return n >= 1e5 || n < .001 ? Pe(e, t) : Fe(String(Number(e.toPrecision(t))));
 }
-function Ae(e, t) {
+function Pe(e, t) {
 	let [n = "", r = "0"] = e.toExponential(t - 2).split("e");
-	return `${je(String(Number(n)))}·10${Me(String(Number(r)))}`;
+	return `${Fe(String(Number(n)))}·10${H(String(Number(r)))}`;
 }
-function je(e) {
+function Fe(e) {
 	return e.replace("-", "−");
 }
-function Me(e) {
-	return Array.from(e, (e) => ke[e] ?? e).join("");
+function H(e) {
+	return Array.from(e, (e) => Ne[e] ?? e).join("");
 }
-function Ne(e) {
+function Ie(e) {
 	return e.replace(/\d/g, (e) => String.fromCharCode(8320 + Number(e)));
 }
-function W(e) {
+function Le(e) {
 	return e > 0 ? "positive" : e < 0 ? "negative" : "zero";
 }
 // src/model/entry.ts
-var Pe = {
+var Re = {
 	W: "W",
 	b: "b",
 	x: "x",
@@ -460,27 +467,27 @@ var Pe = {
 	dx: "dx",
 	delta: "δ",
 	loss: "l"
-}, G = /* @__PURE__ */ new Set([
+}, ze = /* @__PURE__ */ new Set([
 	"b",
 	"db",
 	"loss"
 ]);
-function Fe({ quantity: e, layer: t }) {
-	return Pe[e] + (t > 0 ? Me(String(t)) : "");
+function Be({ quantity: e, layer: t }) {
+	return Re[e] + (t > 0 ? H(String(t)) : "");
 }
-function Ie(e, t) {
+function Ve(e, t) {
 	let n = (e.quantity === "delta" || e.quantity === "y") && t?.columns === 1, r = e.row + 1;
-	if (G.has(e.quantity) || n) return Fe(e) + Ne(String(r));
+	if (ze.has(e.quantity) || n) return Be(e) + Ie(String(r));
 	let i = e.column + 1, a = r > 9 || i > 9;
-	return Fe(e) + Ne(String(r)) + (a ? "," : "") + Ne(String(i));
+	return Be(e) + Ie(String(r)) + (a ? "," : "") + Ie(String(i));
 }
-function K({ quantity: e, layer: t }) {
+function He({ quantity: e, layer: t }) {
 	return `${e}${t || ""}`;
 }
-function q(e) {
-	return `${K(e)}.${e.row + 1}.${e.column + 1}`;
+function U(e) {
+	return `${He(e)}.${e.row + 1}.${e.column + 1}`;
 }
-function Le(e) {
+function Ue(e) {
 	let t = /^(dW|db|dz|dh|dx|delta|W|b|x|y|z|h)(\d{0,2})\.(\d{1,6})\.(\d{1,6})$/.exec(e ?? "");
 	if (!t) return;
 	let [, n, r, i, a] = t;
@@ -491,10 +498,10 @@ function Le(e) {
 		column: Number(a) - 1
 	};
 }
-function Re(e, t) {
-	return e !== void 0 && t !== void 0 && q(e) === q(t);
+function We(e, t) {
+	return e !== void 0 && t !== void 0 && U(e) === U(t);
 }
-function J({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
+function Ge({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
 	switch (r) {
 		case "W": return e.parameters[i - 1]?.W;
 		case "b": return e.parameters[i - 1]?.b;
@@ -503,14 +510,14 @@ function J({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
 		default: return n?.get(r, i);
 	}
 }
-function ze(e, t) {
-	let n = J(e, t);
+function Ke(e, t) {
+	let n = Ge(e, t);
 	if (!n) return;
-	let r = G.has(t.quantity) ? t.row : t.row * n.columns + t.column;
-	return t.column < n.columns || G.has(t.quantity) ? n.data[r] : void 0;
+	let r = ze.has(t.quantity) ? t.row : t.row * n.columns + t.column;
+	return t.column < n.columns || ze.has(t.quantity) ? n.data[r] : void 0;
 }
-function Be(e, t, n) {
-	return G.has(e.quantity) ? {
+function qe(e, t, n) {
+	return ze.has(e.quantity) ? {
 		...e,
 		row: n,
 		column: 0
@@ -520,17 +527,32 @@ function Be(e, t, n) {
 		column: n
 	};
 }
+function Je(e) {
+	let t = {
+		W: "W",
+		b: "b",
+		x: "x",
+		y: "y",
+		dW: "W",
+		db: "b",
+		dx: "x"
+	}[e.quantity];
+	return t && {
+		...e,
+		quantity: t
+	};
+}
 // src/model/matrix.ts
-function Ve(e, t, n) {
+function Ye(e, t, n) {
 	return e.data[t * e.columns + n] ?? NaN;
 }
-function Y(e) {
+function W(e) {
 	return Object.is(e, -0) ? "-0" : String(e);
 }
 // node_modules/preact/jsx-runtime/dist/jsxRuntime.mjs
-var He = Symbol.for("pv"), Ue = 0;
+var Xe = Symbol.for("pv"), Ze = 0;
 Array.isArray;
-function X(t, n, r, i, a, o) {
+function G(t, n, r, i, a, o) {
 	n ||= {};
 	var s, c, l = n;
 	if ("ref" in l && typeof t != "function") for (c in l = {}, n) c == "ref" ? s = n[c] : l[c] = n[c];
@@ -544,30 +566,30 @@ function X(t, n, r, i, a, o) {
 		__b: 0,
 		__e: null,
 		__c: null,
-		constructor: He,
-		__v: --Ue,
+		constructor: Xe,
+		__v: --Ze,
 		__i: -1,
 		__u: 0
 	};
 	return (a || o) && (u.__source = a, u.__self = o), e.vnode && e.vnode(u), u;
 }
 // src/components/diagram/Edge.tsx
-function We({ edge: e, entry: t, largest: n, drawing: r }) {
-	let i = r.valueOf(t), a = i === void 0 ? "unknown" : W(i), o = i === void 0 || n === 0 ? 0 : Math.abs(i) / n, { x1: s, y1: c, x2: l, y2: u, label: d } = e;
-	return /* @__PURE__ */ X("g", {
+function Qe({ edge: e, entry: t, largest: n, drawing: r }) {
+	let i = r.valueOf(t), a = i === void 0 ? "unknown" : Le(i), o = i === void 0 || n === 0 ? 0 : Math.abs(i) / n, { x1: s, y1: c, x2: l, y2: u, label: d } = e;
+	return /* @__PURE__ */ G("g", {
 		class: `edge ${a} ${r.classOf(t)}`,
-		"data-entry": q(t),
-		"data-value": i === void 0 ? void 0 : Y(i),
+		"data-entry": U(t),
+		"data-value": i === void 0 ? void 0 : W(i),
 		...r.handlers(t),
 		children: [
-			/* @__PURE__ */ X("line", {
+			/* @__PURE__ */ G("line", {
 				class: "reach",
 				x1: s,
 				y1: c,
 				x2: l,
 				y2: u
 			}),
-			/* @__PURE__ */ X("line", {
+			/* @__PURE__ */ G("line", {
 				class: "stroke",
 				x1: s,
 				y1: c,
@@ -575,24 +597,24 @@ function We({ edge: e, entry: t, largest: n, drawing: r }) {
 				y2: u,
 				style: { strokeWidth: 1.1 + 4.4 * o }
 			}),
-			d && i !== void 0 && /* @__PURE__ */ X("text", {
+			d && i !== void 0 && /* @__PURE__ */ G("text", {
 				class: "edge-value",
 				x: d.x,
 				y: d.y,
 				dy: "0.35em",
-				children: U(i, 3)
+				children: V(i, 3)
 			})
 		]
 	});
 }
 // src/model/network.ts
-function Ge(e) {
+function $e(e) {
 	return [e.inputs, ...e.layers.map((e) => e.units)];
 }
-function Ke(e) {
-	return Ge(e).join("-");
+function et(e) {
+	return $e(e).join("-");
 }
-var qe = {
+var tt = {
 	linear: "linear",
 	relu: "ReLU",
 	leaky_relu: "leaky ReLU",
@@ -602,17 +624,17 @@ var qe = {
 	silu: "SiLU"
 };
 // src/components/diagram/LayerTitleText.tsx
-function Je({ title: e, spec: t, direction: n, isUpright: r }) {
-	let i = t.layers[e.layer - 1], a = n === "backward" ? "d" : "", o = Me(String(e.layer)), s = i ? `Layer ${e.layer} · ${qe[i.activation]}` : "Inputs", c = i ? `${a}z${o} | ${a}h${o}` : `${a}x`;
-	return /* @__PURE__ */ X("text", {
+function nt({ title: e, spec: t, direction: n, isUpright: r }) {
+	let i = t.layers[e.layer - 1], a = n === "backward" ? "d" : "", o = H(String(e.layer)), s = i ? `Layer ${e.layer} · ${tt[i.activation]}` : "Inputs", c = i ? `${a}z${o} | ${a}h${o}` : `${a}x`;
+	return /* @__PURE__ */ G("text", {
 		class: `layer-title ${r ? "upright" : ""}`,
 		x: e.x,
 		y: e.y,
-		children: [s, r ? /* @__PURE__ */ X("tspan", {
+		children: [s, r ? /* @__PURE__ */ G("tspan", {
 			class: "shows",
 			dx: "10",
 			children: c
-		}) : /* @__PURE__ */ X("tspan", {
+		}) : /* @__PURE__ */ G("tspan", {
 			class: "shows",
 			x: e.x,
 			dy: "20",
@@ -620,15 +642,15 @@ function Je({ title: e, spec: t, direction: n, isUpright: r }) {
 		})]
 	});
 }
-var Ye = 12, Xe = 12, Ze = 300, Qe = 12;
-function $e(e) {
-	let t = Ge(e), n = e.layers.reduce((e, n, r) => e + n.units * (t[r] ?? 0), 0);
-	return Math.max(...t) <= Ye && e.layers.length <= Xe && n <= Ze;
+var rt = 12, it = 12, at = 300, ot = 12;
+function st(e) {
+	let t = $e(e), n = e.layers.reduce((e, n, r) => e + n.units * (t[r] ?? 0), 0);
+	return Math.max(...t) <= rt && e.layers.length <= it && n <= at;
 }
-function et(e, t) {
-	return t ? nt(Ge(e)) : tt(Ge(e));
+function ct(e, t) {
+	return t ? ut($e(e)) : lt($e(e));
 }
-var Z = {
+var K = {
 	title: 50,
 	row: 94,
 	column: 244,
@@ -636,24 +658,24 @@ var Z = {
 	target: 86,
 	node: 136
 };
-function tt(e) {
-	let t = Math.max(...e), n = e.length > 6 ? Z.node + 64 : Z.column, r = Z.title + t * Z.row, i = (r, i) => ({
-		x: Z.margin + r * n,
-		y: Z.title + ((t - (e[r] ?? 0)) / 2 + i) * Z.row + (Z.row - 46) / 2
+function lt(e) {
+	let t = Math.max(...e), n = e.length > 6 ? K.node + 64 : K.column, r = K.title + t * K.row, i = (r, i) => ({
+		x: K.margin + r * n,
+		y: K.title + ((t - (e[r] ?? 0)) / 2 + i) * K.row + (K.row - 46) / 2
 	});
 	return {
-		width: Z.margin + (e.length - 1) * n + Z.node + Z.target,
+		width: K.margin + (e.length - 1) * n + K.node + K.target,
 		height: r,
 		isUpright: !1,
-		nodeWidth: Z.node,
-		nodes: rt(e, i),
-		edges: it(e, (t, r, a) => {
+		nodeWidth: K.node,
+		nodes: dt(e, i),
+		edges: ft(e, (t, r, a) => {
 			let [o, s] = [i(t - 1, r), i(t, a)], c = {
-				x1: o.x + Z.node,
+				x1: o.x + K.node,
 				y1: o.y + 23,
 				x2: s.x,
 				y2: s.y + 23
-			}, l = Math.min(1 / ((e[t] ?? 1) + 1), .36), u = n === Z.column && (e[t] ?? 0) * (e[t - 1] ?? 0) <= Qe, d = {
+			}, l = Math.min(1 / ((e[t] ?? 1) + 1), .36), u = n === K.column && (e[t] ?? 0) * (e[t - 1] ?? 0) <= ot, d = {
 				x: c.x1 + 7,
 				y: c.y1 + (c.y2 - c.y1) * l
 			};
@@ -664,53 +686,53 @@ function tt(e) {
 		}),
 		titles: e.map((e, t) => ({
 			layer: t,
-			x: i(t, 0).x + Z.node / 2,
+			x: i(t, 0).x + K.node / 2,
 			y: 16
 		}))
 	};
 }
-var Q = {
+var q = {
 	row: 130,
 	column: 124,
 	title: 30,
 	margin: 3,
 	node: 118
 };
-function nt(e) {
-	let t = Math.max(...e), n = Q.margin * 2 + t * Q.column - (Q.column - Q.node), r = (n, r) => ({
-		x: Q.margin + ((t - (e[n] ?? 0)) / 2 + r) * Q.column,
-		y: Q.title + n * Q.row
+function ut(e) {
+	let t = Math.max(...e), n = q.margin * 2 + t * q.column - (q.column - q.node), r = (n, r) => ({
+		x: q.margin + ((t - (e[n] ?? 0)) / 2 + r) * q.column,
+		y: q.title + n * q.row
 	});
 	return {
-		width: Math.max(n, 2 * Q.column),
-		height: Q.title + (e.length - 1) * Q.row + 46 + 44,
+		width: Math.max(n, 2 * q.column),
+		height: q.title + (e.length - 1) * q.row + 46 + 44,
 		isUpright: !0,
-		nodeWidth: Q.node,
-		nodes: rt(e, r),
-		edges: it(e, (e, t, n) => {
+		nodeWidth: q.node,
+		nodes: dt(e, r),
+		edges: ft(e, (e, t, n) => {
 			let [i, a] = [r(e - 1, t), r(e, n)];
 			return {
-				x1: i.x + Q.node / 2,
+				x1: i.x + q.node / 2,
 				y1: i.y + 46,
-				x2: a.x + Q.node / 2,
+				x2: a.x + q.node / 2,
 				y2: a.y
 			};
 		}),
 		titles: e.map((e, t) => ({
 			layer: t,
-			x: Q.margin,
-			y: Q.title + t * Q.row - 14
+			x: q.margin,
+			y: q.title + t * q.row - 14
 		}))
 	};
 }
-function rt(e, t) {
+function dt(e, t) {
 	return e.flatMap((e, n) => Array.from({ length: e }, (e, r) => ({
 		layer: n,
 		unit: r,
 		...t(n, r)
 	})));
 }
-function it(e, t) {
+function ft(e, t) {
 	return e.slice(1).flatMap((n, r) => Array.from({ length: n }, (n, i) => Array.from({ length: e[r] ?? 0 }, (e, n) => ({
 		layer: r + 1,
 		from: n,
@@ -719,60 +741,208 @@ function it(e, t) {
 	}))).flat());
 }
 // src/model/frames.ts
-function at(e) {
+function pt(e) {
+	let t = e.layers.length, n = e.layers.flatMap((e, n) => yt(e, n + 1, t)), r = [...e.layers.keys()].reverse().flatMap((t) => bt(e, t + 1));
+	return [
+		_t,
+		...n,
+		xt(e.loss),
+		St(e),
+		...r,
+		vt
+	];
+}
+function mt(e, t, n, r) {
+	if (!t || [
+		"W",
+		"b",
+		"x",
+		"y"
+	].includes(n)) return !0;
+	let i = n === "db" ? "dW" : n, a = e.reduce((e, t) => Math.max(e, t.layer), 0), o = (i === "dz" || i === "dh") && r === a ? "delta" : `${i}${r || ""}`, s = e.findIndex((e) => e.id === o);
+	return s < 0 ? e.indexOf(t) >= e.findIndex((e) => e.id === "dW1") : s <= e.indexOf(t);
+}
+function ht(e, t, { quantity: n, layer: r }) {
+	return t ? t.id === "delta" ? n === "dz" && r === e.reduce((e, t) => Math.max(e, t.layer), 0) : t.quantity === n && t.layer === r : !1;
+}
+function gt({ phase: e }) {
+	return e === "backward" || e === "update";
+}
+var _t = {
+	id: "x",
+	label: "x",
+	phase: "forward",
+	quantity: "x",
+	layer: 0,
+	latex: "h^{0} = x",
+	plain: "h⁰ = x",
+	text: "The samples are the rows of x. Everything starts with them."
+}, vt = {
+	id: "update",
+	label: "update",
+	phase: "update",
+	layer: 0,
+	latex: "W^{i} \\leftarrow W^{i} - \\eta \\, dW^{i}",
+	plain: "Wⁱ ← Wⁱ − η dWⁱ",
+	text: "Each weight takes a step against its gradient. Going back keeps the first weights."
+};
+function yt(e, t, n) {
+	let r = H(String(t)), i = t === 1 ? "x" : `h^{${t - 1}}`, a = t === 1 ? "x" : `h${H(String(t - 1))}`, o = e.hasBias, s = t === n;
+	return [{
+		id: `z${t}`,
+		label: `z${r}`,
+		phase: "forward",
+		quantity: "z",
+		layer: t,
+		latex: `z^{${t}} = ${i} {W^{${t}}}^\\top${o ? ` + b^{${t}}` : ""}`,
+		plain: `z${r} = ${a} W${r}ᵀ${o ? ` + b${r}` : ""}`,
+		text: `Each unit of layer ${t} adds up what comes in, times its weights.`
+	}, {
+		id: `h${t}`,
+		label: s ? "f" : `h${r}`,
+		phase: "forward",
+		quantity: "h",
+		layer: t,
+		latex: `${s ? "f = " : ""}h^{${t}} = ${Et(e, `z^{${t}}`)}`,
+		plain: `${s ? "f = " : ""}h${r} = σ(z${r})`,
+		text: s ? "The outputs of the network." : `The activation (${tt[e.activation]}), entry by entry.`
+	}];
+}
+function bt(e, t) {
+	let n = e.layers[t - 1], r = e.layers[t - 2], [i, a] = [H(String(t)), H(String(t - 1))], o = e.layers.length, s = t === o ? "\\delta" : `dz^{${t}}`, c = t === o ? "δ" : `dz${i}`, l = {
+		id: `dW${t}`,
+		label: `dW${i}`,
+		phase: "backward",
+		quantity: "dW",
+		layer: t,
+		latex: `dW^{${t}} = {${s}}^\\top ${t === 1 ? "x" : `h^{${t - 1}}`}`,
+		plain: `dW${i} = ${c}ᵀ ${t === 1 ? "x" : `h${a}`}`,
+		text: `A weight's gradient: what came into it, times what comes back to its unit, summed over the samples${n?.hasBias ? `; db${i} is the sum of ${c} alone` : ""}.`
+	};
+	return r ? [
+		l,
+		{
+			id: `dh${t - 1}`,
+			label: `dh${a}`,
+			phase: "backward",
+			quantity: "dh",
+			layer: t - 1,
+			latex: `dh^{${t - 1}} = ${s} \\, W^{${t}}`,
+			plain: `dh${a} = ${c} W${i}`,
+			text: `What layer ${t} says goes back through the same weights.`
+		},
+		{
+			id: `dz${t - 1}`,
+			label: Tt(r, t - 1),
+			phase: "backward",
+			quantity: "dz",
+			layer: t - 1,
+			latex: `dz^{${t - 1}} = dh^{${t - 1}} \\odot ${Dt(r, `z^{${t - 1}}`, e.reluAtZero)}`,
+			plain: `dz${a} = dh${a} ⊙ σ′(z${a})`,
+			text: wt(r) ? "The mask: where a unit was off, nothing goes back." : `Times the slope of ${tt[r.activation]} where each unit stands.`
+		}
+	] : [l];
+}
+function xt(e) {
+	let [t, n] = Ct[e];
+	return {
+		id: "loss",
+		label: "l",
+		phase: "loss",
+		quantity: "loss",
+		layer: 0,
+		latex: t,
+		plain: n,
+		text: "One number says how far the outputs are from the targets."
+	};
+}
+function St(e) {
+	let t = e.layers.length;
+	return {
+		id: "delta",
+		label: "δ",
+		phase: "backward",
+		quantity: "delta",
+		layer: 0,
+		latex: `\\delta = \\frac{\\partial l}{\\partial z^{${t}}}`,
+		plain: `δ = ∂l/∂z${H(String(t))}`,
+		text: `Backwards from here. δ says how the loss changes with each output${e.reduction === "mean" ? "; 1/m is in it" : ""}.`
+	};
+}
+var Ct = {
+	half_squared_error: ["l = \\frac{1}{2m} \\sum_k \\lVert f_k - y_k \\rVert^2", "l = 1/(2m) Σ‖f − y‖²"],
+	mean_squared_error: ["l = \\frac{1}{m\\,n} \\sum_{k,j} (f_{kj} - y_{kj})^2", "l = 1/(m·n) Σ(f − y)²"],
+	cross_entropy: ["l = -\\frac{1}{m} \\sum_k y_k \\cdot \\log \\operatorname{softmax}(f_k)", "l = −1/m Σ y log softmax(f)"],
+	binary_cross_entropy: ["l = -\\frac{1}{m\\,n} \\sum_{k,j} y \\log \\sigma(f) + (1 - y) \\log(1 - \\sigma(f))", "l = −1/(m·n) Σ y log σ(f) + (1 − y) log(1 − σ(f))"]
+};
+function wt(e) {
 	return e.activation === "relu";
 }
+function Tt(e, t) {
+	return wt(e) ? `mask${H(String(t))}` : `dz${H(String(t))}`;
+}
+function Et({ activation: e, leakySlope: t = .01 }, n) {
+	switch (e) {
+		case "linear": return n;
+		case "relu": return `\\max(0, ${n})`;
+		case "leaky_relu": return `\\max(${t}\\,${n}, ${n})`;
+		default: return `\\operatorname{${e}}(${n})`;
+	}
+}
+function Dt(e, t, n) {
+	return e.activation === "linear" ? "1" : wt(e) ? `1[${t} ${n === 1 ? "\\geq" : ">"} 0]` : `\\sigma'(${t})`;
+}
 // src/components/diagram/NetworkNode.tsx
-function ot({ node: e, nodeWidth: t, numbers: n, sample: r, direction: i, isUpright: a, drawing: o }) {
+function Ot({ node: e, nodeWidth: t, numbers: n, sample: r, direction: i, isUpright: a, drawing: o }) {
 	let { spec: s } = n.network, { layer: c, unit: l, x: u, y: d } = e, f = i === "backward", p = c === 0, m = (e, t) => ({
 		quantity: e,
 		layer: t,
 		row: r,
 		column: l
-	}), h = p ? [m(f ? "dx" : "x", 0)] : f ? [m("dz", c), m("dh", c)] : [m("z", c), m("h", c)], g = p ? void 0 : o.valueOf(m("z", c)), _ = g !== void 0 && ct(n, c, g), v = t / h.length;
-	return /* @__PURE__ */ X("g", {
+	}), h = p ? [m(f ? "dx" : "x", 0)] : f ? [m("dz", c), m("dh", c)] : [m("z", c), m("h", c)], g = p ? void 0 : o.valueOf(m("z", c)), _ = g !== void 0 && At(n, c, g), v = t / h.length;
+	return /* @__PURE__ */ G("g", {
 		class: `node ${_ ? "off" : ""}`,
 		transform: `translate(${u} ${d})`,
 		children: [
-			/* @__PURE__ */ X("rect", {
+			/* @__PURE__ */ G("rect", {
 				class: "body",
 				width: t,
 				height: 46,
 				rx: "10"
 			}),
-			_ && /* @__PURE__ */ X("rect", {
+			_ && /* @__PURE__ */ G("rect", {
 				class: "hatched",
 				width: t,
 				height: 46,
 				rx: "10"
 			}),
-			h.map((e, t) => /* @__PURE__ */ X(ut, {
+			h.map((e, t) => /* @__PURE__ */ G(Mt, {
 				entry: e,
 				x: t * v,
 				width: v,
 				drawing: o
 			}, e.quantity)),
-			h.length > 1 && /* @__PURE__ */ X("line", {
+			h.length > 1 && /* @__PURE__ */ G("line", {
 				class: "divider",
 				x1: v,
 				x2: v,
 				y1: "7",
 				y2: 39
 			}),
-			/* @__PURE__ */ X(dt, {
+			/* @__PURE__ */ G(Nt, {
 				node: e,
 				nodeWidth: t,
 				numbers: n,
 				isBackward: f,
 				drawing: o
 			}),
-			_ && /* @__PURE__ */ X("text", {
+			_ && /* @__PURE__ */ G("text", {
 				class: "why",
 				x: t / 2,
 				y: 63,
-				children: f ? st(o.valueOf(m("dz", c))) : `z = ${U(g, 3)} < 0 → 0`
+				children: f ? kt(o.valueOf(m("dz", c))) : `z = ${V(g, 3)} < 0 → 0`
 			}),
-			c === s.layers.length && /* @__PURE__ */ X(ft, {
+			c === s.layers.length && /* @__PURE__ */ G(Pt, {
 				entry: m("y", 0),
 				nodeWidth: t,
 				numbers: n,
@@ -782,32 +952,32 @@ function ot({ node: e, nodeWidth: t, numbers: n, sample: r, direction: i, isUpri
 		]
 	});
 }
-function st(e) {
-	return e === void 0 ? "off" : `off: dz = ${U(e, 3)}`;
+function kt(e) {
+	return e === void 0 ? "off" : `off: dz = ${V(e, 3)}`;
 }
-function ct({ network: e }, t, n) {
+function At({ network: e }, t, n) {
 	let r = e.spec.layers[t - 1];
-	return !r || !at(r) ? !1 : e.spec.reluAtZero === 1 ? n < 0 : n <= 0;
+	return !r || !wt(r) ? !1 : e.spec.reluAtZero === 1 ? n < 0 : n <= 0;
 }
-var lt = {
+var jt = {
 	size: 16.5,
 	width: .64
 };
-function ut({ entry: e, x: t, width: n, drawing: r }) {
-	let i = r.valueOf(e), a = i === void 0 ? "not yet" : U(i, 3), o = Math.min(lt.size, (n - 6) / (a.length * lt.width));
-	return /* @__PURE__ */ X("g", {
-		class: `half ${i === void 0 ? "unknown" : W(i)} ${r.classOf(e)}`,
-		"data-entry": q(e),
-		"data-value": i === void 0 ? void 0 : Y(i),
+function Mt({ entry: e, x: t, width: n, drawing: r }) {
+	let i = r.valueOf(e), a = i === void 0 ? "not yet" : V(i, 3), o = Math.min(jt.size, (n - 6) / (a.length * jt.width));
+	return /* @__PURE__ */ G("g", {
+		class: `half ${i === void 0 ? "unknown" : Le(i)} ${r.classOf(e)}`,
+		"data-entry": U(e),
+		"data-value": i === void 0 ? void 0 : W(i),
 		...r.handlers(e),
-		children: [/* @__PURE__ */ X("rect", {
+		children: [/* @__PURE__ */ G("rect", {
 			class: "reach",
 			x: t + 2,
 			y: "2",
 			width: n - 4,
 			height: 42,
 			rx: "8"
-		}), /* @__PURE__ */ X("text", {
+		}), /* @__PURE__ */ G("text", {
 			class: "value",
 			x: t + n / 2,
 			y: 23,
@@ -817,7 +987,7 @@ function ut({ entry: e, x: t, width: n, drawing: r }) {
 		})]
 	});
 }
-function dt({ node: e, nodeWidth: t, numbers: n, isBackward: r, drawing: i }) {
+function Nt({ node: e, nodeWidth: t, numbers: n, isBackward: r, drawing: i }) {
 	if (!n.network.spec.layers[e.layer - 1]?.hasBias) return null;
 	let a = r ? "db" : "b", o = {
 		quantity: a,
@@ -825,21 +995,21 @@ function dt({ node: e, nodeWidth: t, numbers: n, isBackward: r, drawing: i }) {
 		row: e.unit,
 		column: 0
 	}, s = i.valueOf(o);
-	return /* @__PURE__ */ X("text", {
-		class: `bias ${s === void 0 ? "unknown" : W(s)} ${i.classOf(o)}`,
+	return /* @__PURE__ */ G("text", {
+		class: `bias ${s === void 0 ? "unknown" : Le(s)} ${i.classOf(o)}`,
 		x: t / 2,
 		y: "-6",
 		...i.handlers(o),
 		children: [
 			a,
 			" = ",
-			s === void 0 ? "not yet" : U(s, 3)
+			s === void 0 ? "not yet" : V(s, 3)
 		]
 	});
 }
-function ft({ entry: e, nodeWidth: t, numbers: n, isUpright: r, drawing: i }) {
-	let a = ze(n, e);
-	return a === void 0 ? null : /* @__PURE__ */ X("text", {
+function Pt({ entry: e, nodeWidth: t, numbers: n, isUpright: r, drawing: i }) {
+	let a = Ke(n, e);
+	return a === void 0 ? null : /* @__PURE__ */ G("text", {
 		...r ? {
 			x: t / 2,
 			y: 80,
@@ -850,16 +1020,16 @@ function ft({ entry: e, nodeWidth: t, numbers: n, isUpright: r, drawing: i }) {
 			class: "target"
 		},
 		...i.handlers(e),
-		children: ["y = ", U(a, 3)]
+		children: ["y = ", V(a, 3)]
 	});
 }
 // src/components/diagram/Diagram.tsx
-function pt(e) {
-	let { numbers: t, sample: n, direction: r, isUpright: i, isKnown: a, isCurrent: o, lit: s, picked: c, onPick: l, onPoint: u } = e, { spec: d } = t.network, f = be(() => et(d, i), [d, i]), p = {
-		valueOf: (e) => a(e) ? ze(t, e) : void 0,
+function Ft(e) {
+	let { numbers: t, sample: n, direction: r, isUpright: i, isKnown: a, isCurrent: o, lit: s, picked: c, onPick: l, onPoint: u } = e, { spec: d } = t.network, f = B(() => ct(d, i), [d, i]), p = {
+		valueOf: (e) => a(e) ? Ke(t, e) : void 0,
 		classOf: (e) => [
-			s.has(q(e)) && "lit",
-			Re(e, c) && "picked",
+			s.has(U(e)) && "lit",
+			We(e, c) && "picked",
 			o(e) && "current"
 		].filter(Boolean).join(" "),
 		handlers: (e) => ({
@@ -867,11 +1037,11 @@ function pt(e) {
 			onPointerEnter: () => u(e),
 			onPointerLeave: () => u(void 0)
 		})
-	}, m = r === "forward" ? "W" : "dW", h = mt(t, m), g = `The network ${d.inputs}-${d.layers.map((e) => e.units).join("-")}, ${r}, sample ${n + 1}. Its numbers are in the tables below.`;
-	return /* @__PURE__ */ X("div", {
+	}, m = r === "forward" ? "W" : "dW", h = It(t, m), g = `The network ${d.inputs}-${d.layers.map((e) => e.units).join("-")}, ${r}, sample ${n + 1}. Its numbers are in the tables below.`;
+	return /* @__PURE__ */ G("div", {
 		class: "diagram-scroll",
 		tabIndex: 0,
-		children: /* @__PURE__ */ X("svg", {
+		children: /* @__PURE__ */ G("svg", {
 			class: `diagram ${r}`,
 			role: "img",
 			"aria-label": g,
@@ -882,13 +1052,13 @@ function pt(e) {
 				maxHeight: `max(66vh, ${f.height * .85}px)`
 			},
 			children: [
-				/* @__PURE__ */ X("defs", { children: /* @__PURE__ */ X("pattern", {
+				/* @__PURE__ */ G("defs", { children: /* @__PURE__ */ G("pattern", {
 					id: "hatch",
 					width: "7",
 					height: "7",
 					patternUnits: "userSpaceOnUse",
 					patternTransform: "rotate(45)",
-					children: /* @__PURE__ */ X("line", {
+					children: /* @__PURE__ */ G("line", {
 						class: "hatch",
 						x1: "0",
 						y1: "0",
@@ -896,7 +1066,7 @@ function pt(e) {
 						y2: "7"
 					})
 				}) }),
-				f.edges.map((e) => /* @__PURE__ */ X(We, {
+				f.edges.map((e) => /* @__PURE__ */ G(Qe, {
 					edge: e,
 					entry: {
 						quantity: m,
@@ -907,13 +1077,13 @@ function pt(e) {
 					largest: h,
 					drawing: p
 				}, `${e.layer}.${e.to}.${e.from}`)),
-				f.titles.map((e) => /* @__PURE__ */ X(Je, {
+				f.titles.map((e) => /* @__PURE__ */ G(nt, {
 					title: e,
 					spec: d,
 					direction: r,
 					isUpright: i
 				}, e.layer)),
-				f.nodes.map((e) => /* @__PURE__ */ X(ot, {
+				f.nodes.map((e) => /* @__PURE__ */ G(Ot, {
 					node: e,
 					nodeWidth: f.nodeWidth,
 					numbers: t,
@@ -926,57 +1096,706 @@ function pt(e) {
 		})
 	});
 }
-function mt({ network: e, pass: t }, n) {
+function It({ network: e, pass: t }, n) {
 	let r = 0;
 	return e.parameters.forEach(({ W: e }, i) => {
 		let a = n === "W" ? e : t?.get("dW", i + 1);
 		for (let e = 0; a && e < a.data.length; e++) r = Math.max(r, Math.abs(a.data[e] ?? 0));
 	}), r;
 }
+// node_modules/@preact/signals-core/dist/signals-core.module.js
+var Lt = Symbol.for("preact-signals");
+function Rt() {
+	if (Y > 1) Y--;
+	else {
+		var e, t = !1;
+		for ((function() {
+			var e = Kt;
+			for (Kt = void 0; e !== void 0;) {
+				var t = e.S;
+				if (t.v === e.v) for (var n = t.t; n !== void 0; n = n.x) n.i === e.i && (n.i = t.i);
+				e = e.o;
+			}
+		})(); Ht !== void 0;) {
+			var n = Ht;
+			for (Ht = void 0, Ut++; n !== void 0;) {
+				var r = n.u;
+				if (n.u = void 0, n.f &= -3, !(8 & n.f) && Xt(n)) try {
+					n.c();
+				} catch (n) {
+					t ||= (e = n, !0);
+				}
+				n = r;
+			}
+		}
+		if (Ut = 0, Y--, t) throw e;
+	}
+}
+function zt(e) {
+	if (Y > 0) return e();
+	Gt = ++Wt, Y++;
+	try {
+		return e();
+	} finally {
+		Rt();
+	}
+}
+var Bt, J = void 0;
+function Vt(e) {
+	var t = J, n = Bt;
+	J = void 0, Bt = void 0;
+	try {
+		return e();
+	} finally {
+		J = t, Bt = n;
+	}
+}
+var Ht = void 0, Y = 0, Ut = 0, Wt = 0, Gt = 0, Kt = void 0, qt = 0;
+function Jt(e) {
+	if (J !== void 0) {
+		var t = e.n;
+		if (t === void 0 || t.t !== J) return t = {
+			i: 0,
+			S: e,
+			p: J.s,
+			n: void 0,
+			t: J,
+			e: void 0,
+			x: void 0,
+			r: t
+		}, J.s !== void 0 && (J.s.n = t), J.s = t, e.n = t, 32 & J.f && e.S(t), t;
+		if (t.i === -1) return t.i = 0, t.n !== void 0 && (t.n.p = t.p, t.p !== void 0 && (t.p.n = t.n), t.p = J.s, t.n = void 0, J.s.n = t, J.s = t), t;
+	}
+}
+function X(e, t) {
+	this.v = e, this.i = 0, this.n = void 0, this.t = void 0, this.l = 0, this.W = t?.watched, this.Z = t?.unwatched, this.name = t?.name;
+}
+X.prototype.brand = Lt, X.prototype.h = function() {
+	return !0;
+}, X.prototype.S = function(e) {
+	var t = this, n = this.t;
+	n !== e && e.e === void 0 && (e.x = n, this.t = e, n === void 0 ? Vt(function() {
+		var e;
+		(e = t.W) == null || e.call(t);
+	}) : n.e = e);
+}, X.prototype.U = function(e) {
+	var t = this;
+	if (this.t !== void 0) {
+		var n = e.e, r = e.x;
+		n !== void 0 && (n.x = r, e.e = void 0), r !== void 0 && (r.e = n, e.x = void 0), e === this.t && (this.t = r, r === void 0 && Vt(function() {
+			var e;
+			(e = t.Z) == null || e.call(t);
+		}));
+	}
+}, X.prototype.subscribe = function(e) {
+	var t = this;
+	return rn(function() {
+		var n = t.value;
+		Vt(function() {
+			return e(n);
+		});
+	}, { name: "sub" });
+}, X.prototype.valueOf = function() {
+	return this.value;
+}, X.prototype.toString = function() {
+	return this.value + "";
+}, X.prototype.toJSON = function() {
+	return this.value;
+}, X.prototype.peek = function() {
+	var e = this;
+	return Vt(function() {
+		return e.value;
+	});
+}, Object.defineProperty(X.prototype, "value", {
+	get: function() {
+		var e = Jt(this);
+		return e !== void 0 && (e.i = this.i), this.v;
+	},
+	set: function(e) {
+		if (e !== this.v) {
+			if (Ut > 100) throw Error("Cycle detected");
+			(function(e) {
+				Y !== 0 && Ut === 0 && e.l !== Gt && (e.l = Gt, Kt = {
+					S: e,
+					v: e.v,
+					i: e.i,
+					o: Kt
+				});
+			})(this), this.v = e, this.i++, qt++, Y++;
+			try {
+				for (var t = this.t; t !== void 0; t = t.x) t.t.N();
+			} finally {
+				Rt();
+			}
+		}
+	}
+});
+function Yt(e, t) {
+	return new X(e, t);
+}
+function Xt(e) {
+	for (var t = e.s; t !== void 0; t = t.n) if (t.S.i !== t.i || !t.S.h() || t.S.i !== t.i) return !0;
+	return !1;
+}
+function Zt(e) {
+	for (var t = e.s; t !== void 0; t = t.n) {
+		var n = t.S.n;
+		if (n !== void 0 && (t.r = n), t.S.n = t, t.i = -1, t.n === void 0) {
+			e.s = t;
+			break;
+		}
+	}
+}
+function Qt(e) {
+	for (var t = e.s, n = void 0; t !== void 0;) {
+		var r = t.p;
+		t.i === -1 ? (t.S.U(t), r !== void 0 && (r.n = t.n), t.n !== void 0 && (t.n.p = r)) : n = t, t.S.n = t.r, t.r !== void 0 && (t.r = void 0), t = r;
+	}
+	e.s = n;
+}
+function Z(e, t) {
+	X.call(this, void 0, t), this.x = e, this.s = void 0, this.g = qt - 1, this.f = 4;
+}
+Z.prototype = new X(), Z.prototype.h = function() {
+	if (this.f &= -3, 1 & this.f) return !1;
+	if ((36 & this.f) == 32 || (this.f &= -5, this.g === qt)) return !0;
+	if (this.g = qt, this.f |= 1, this.i > 0 && !Xt(this)) return this.f &= -2, !0;
+	var e = J;
+	try {
+		Zt(this), J = this;
+		var t = this.x();
+		(16 & this.f || this.v !== t || this.i === 0) && (this.v = t, this.f &= -17, this.i++);
+	} catch (e) {
+		this.v = e, this.f |= 16, this.i++;
+	}
+	return J = e, Qt(this), this.f &= -2, !0;
+}, Z.prototype.S = function(e) {
+	if (this.t === void 0) {
+		this.f |= 36;
+		for (var t = this.s; t !== void 0; t = t.n) t.S.S(t);
+	}
+	X.prototype.S.call(this, e);
+}, Z.prototype.U = function(e) {
+	if (this.t !== void 0 && (X.prototype.U.call(this, e), this.t === void 0)) {
+		this.f &= -33;
+		for (var t = this.s; t !== void 0; t = t.n) t.S.U(t);
+	}
+}, Z.prototype.N = function() {
+	if (!(2 & this.f)) {
+		this.f |= 6;
+		for (var e = this.t; e !== void 0; e = e.x) e.t.N();
+	}
+}, Object.defineProperty(Z.prototype, "value", { get: function() {
+	if (1 & this.f) throw Error("Cycle detected");
+	var e = Jt(this);
+	if (this.h(), e !== void 0 && (e.i = this.i), 16 & this.f) throw this.v;
+	return this.v;
+} });
+function $t(e, t) {
+	return new Z(e, t);
+}
+function en(e) {
+	var t = e.j;
+	if (e.j = void 0, typeof t == "function") {
+		Y++;
+		var n = J;
+		J = void 0;
+		try {
+			t();
+		} catch (t) {
+			throw e.f &= -2, e.f |= 8, tn(e), t;
+		} finally {
+			J = n, Rt();
+		}
+	}
+}
+function tn(e) {
+	for (var t = e.s; t !== void 0; t = t.n) t.S.U(t);
+	e.x = void 0, e.s = void 0, en(e);
+}
+function nn(e) {
+	if (J !== this) throw Error("Out-of-order effect");
+	Qt(this), J = e, this.f &= -2;
+	try {
+		8 & this.f && tn(this);
+	} finally {
+		Rt();
+	}
+}
+function Q(e, t) {
+	this.x = e, this.j = void 0, this.s = void 0, this.u = void 0, this.f = 32, this.name = t?.name, Bt && Bt.push(this);
+}
+Q.prototype.c = function() {
+	var e = this.S();
+	try {
+		if (8 & this.f || this.x === void 0) return;
+		var t = this.x();
+		typeof t == "function" && (this.j = t);
+	} finally {
+		e();
+	}
+}, Q.prototype.S = function() {
+	if (1 & this.f) throw Error("Cycle detected");
+	this.f |= 1, this.f &= -9, en(this), Zt(this), Y++;
+	var e = J;
+	return J = this, nn.bind(this, e);
+}, Q.prototype.N = function() {
+	2 & this.f || (this.f |= 2, this.u = Ht, Ht = this);
+}, Q.prototype.d = function() {
+	this.f |= 8, 1 & this.f || tn(this);
+}, Q.prototype.dispose = function() {
+	this.d();
+};
+function rn(e, t) {
+	var n = new Q(e, t);
+	try {
+		n.c();
+	} catch (e) {
+		throw n.d(), e;
+	}
+	var r = n.d.bind(n);
+	return r[Symbol.dispose] = r, r;
+}
+// node_modules/@preact/signals/dist/signals.module.js
+var an, on, sn = typeof window < "u" && !!window.__PREACT_SIGNALS_DEVTOOLS__, cn = [];
+rn(function() {
+	an = this.N;
+})();
+function $(t, n) {
+	e[t] = n.bind(null, e[t] || function() {});
+}
+function ln(e) {
+	if (on) {
+		var t = on;
+		on = void 0, t();
+	}
+	on = e && e.S();
+}
+function un(e) {
+	var t = this, r = e.data, i = fn(r);
+	i.name = "ReactiveDom", i.value = r;
+	var a = B(function() {
+		for (var e = t, r = t.__v; r = r.__;) if (r.__c) {
+			r.__c.__$f |= 4;
+			break;
+		}
+		var a = $t(function() {
+			var e = i.value.value;
+			return e === 0 ? 0 : !0 === e ? "" : e || "";
+		}), o = $t(function() {
+			return !Array.isArray(a.value) && !n(a.value);
+		}), s = rn(function() {
+			if (this.N = hn, o.value) {
+				var t = a.value;
+				e.__v && e.__v.__e && e.__v.__e.nodeType === 3 && (e.__v.__e.data = t);
+			}
+		}), c = t.__$u.d;
+		return t.__$u.d = function() {
+			s(), c.call(this);
+		}, [o, a];
+	}, []), o = a[0], s = a[1];
+	return o.value ? s.peek() : s.value;
+}
+un.displayName = "ReactiveTextNode", Object.defineProperties(X.prototype, {
+	constructor: {
+		configurable: !0,
+		value: y(x, null).constructor
+	},
+	type: {
+		configurable: !0,
+		value: un
+	},
+	props: {
+		configurable: !0,
+		get: function() {
+			var e = this;
+			return { data: { get value() {
+				return e.value;
+			} } };
+		}
+	},
+	__b: {
+		configurable: !0,
+		value: 1
+	}
+}), $("__b", function(e, t) {
+	if (ln(), typeof t.type == "string") {
+		var n, r = t.props;
+		for (var i in r) if (i !== "children") {
+			var a = r[i];
+			a instanceof X && (n || (t.__np = n = {}), n[i] = a, r[i] = a.peek());
+		}
+	}
+	e(t);
+}), $("__r", function(e, t) {
+	if (e(t), t.type !== x) {
+		ln();
+		var n, r = t.__c;
+		r && (r.__$f &= -2, (n = r.__$u) === void 0 && (r.__$u = n = function(e, t) {
+			var n;
+			return rn(function() {
+				n = this;
+			}, { name: t }), n.c = e, n;
+		}(function(e) {
+			return function() {
+				var t;
+				sn && ((t = this.y) == null || t.call(this)), e.__$f |= 1, e.setState({});
+			};
+		}(r), typeof t.type == "function" ? t.type.displayName || t.type.name : ""))), ln(n);
+	}
+}), $("__e", function(e, t, n, r) {
+	ln(), e(t, n, r);
+}), $("diffed", function(e, t) {
+	ln();
+	var n;
+	if (typeof t.type == "string" && (n = t.__e)) {
+		var r = t.__np, i = t.props, a = n.U;
+		if (a) for (var o in a) {
+			var s = a[o];
+			s === void 0 || r && o in r || (s.d(), a[o] = void 0);
+		}
+		if (r) for (var c in a || (a = {}, n.U = a), r) {
+			var l = a[c], u = r[c];
+			l === void 0 ? (l = dn(n, c, u, i), a[c] = l) : l.o(u, i);
+		}
+	}
+	e(t);
+});
+function dn(e, t, n, r) {
+	var i = t in e && e.ownerSVGElement === void 0, a = Yt(n);
+	return {
+		o: function(e, t) {
+			a.value = e, r = t;
+		},
+		d: rn(function() {
+			this.N = hn;
+			var n = a.value.value;
+			r[t] !== n && (r[t] = n, i ? e[t] = n : n != null && (!1 !== n || t[4] === "-") ? e.setAttribute(t, n) : e.removeAttribute(t));
+		})
+	};
+}
+$("unmount", function(e, t) {
+	if (typeof t.type == "string") {
+		var n = t.__e;
+		if (n) {
+			var r = n.U;
+			if (r) for (var i in n.U = void 0, r) {
+				var a = r[i];
+				a && a.d();
+			}
+		}
+		var o = t.__np;
+		if (o) {
+			var s = t.props;
+			for (var c in o) s[c] = o[c];
+		}
+		t.__np = void 0;
+	} else {
+		var l = t.__c;
+		if (l) {
+			l.__$f |= 8;
+			var u = l.__$u;
+			u && (l.__$u = void 0, u.d());
+		}
+	}
+	e(t);
+}), $("__h", function(e, t, n, r) {
+	r < 3 && (t.__$f |= 2), e(t, n, r);
+}), S.prototype.shouldComponentUpdate = function(e, t) {
+	if (this.__R) return !0;
+	var n = this.__$u, r = n && n.s !== void 0;
+	for (var i in t) return !0;
+	if (this.__f || typeof this.u == "boolean" && !0 === this.u) {
+		var a = 2 & this.__$f;
+		if (!(r || a || 4 & this.__$f) || 1 & this.__$f) return !0;
+	} else if (!(r || 4 & this.__$f) || 3 & this.__$f) return !0;
+	for (var o in e) if (o !== "__source" && e[o] !== this.props[o]) return !0;
+	for (var s in this.props) if (!(s in e)) return !0;
+	return !1;
+};
+function fn(e, t) {
+	return B(function() {
+		return Yt(e, t);
+	}, []);
+}
+var pn = function(e) {
+	queueMicrotask(function() {
+		queueMicrotask(e);
+	});
+};
+function mn() {
+	zt(function() {
+		for (var e; e = cn.shift();) an.call(e);
+	});
+}
+function hn() {
+	cn.push(this) === 1 && (e.requestAnimationFrame || pn)(mn);
+}
+// src/components/Live.tsx
+var gn = Yt("");
+function _n(e) {
+	gn.value = e === gn.peek() ? `${e}\u00a0` : e;
+}
+function vn() {
+	return /* @__PURE__ */ G("div", {
+		class: "visually-hidden",
+		role: "status",
+		"aria-live": "polite",
+		children: gn
+	});
+}
+// src/components/NumberText.tsx
+function yn({ value: e, digits: t = 4 }) {
+	let n = W(e);
+	return /* @__PURE__ */ G("data", {
+		class: `number ${Le(e)}`,
+		value: n,
+		"data-value": n,
+		title: n,
+		children: V(e, t)
+	});
+}
+// src/components/PictureSwitches.tsx
+var bn = 200;
+function xn({ direction: e, setDirection: t, sample: n, setSample: r, samples: i }) {
+	return /* @__PURE__ */ G(x, { children: [/* @__PURE__ */ G("fieldset", {
+		class: "segments",
+		children: [/* @__PURE__ */ G("legend", {
+			class: "visually-hidden",
+			children: "Direction"
+		}), ["forward", "backward"].map((n) => /* @__PURE__ */ G("button", {
+			type: "button",
+			"aria-pressed": n === e,
+			onClick: () => t(n),
+			children: n === "forward" ? "Forward →" : "← Backward"
+		}, n))]
+	}), /* @__PURE__ */ G("label", { children: [
+		"Sample",
+		" ",
+		/* @__PURE__ */ G("select", {
+			value: String(n),
+			onChange: (e) => r(Number(e.currentTarget.value)),
+			children: Array.from({ length: Math.min(i, bn) }, (e, t) => /* @__PURE__ */ G("option", {
+				value: String(t),
+				children: [
+					t + 1,
+					" of ",
+					i
+				]
+			}, t))
+		})
+	] })] });
+}
+// src/components/PlayerStrip.tsx
+var Sn = [
+	["slow", 4e3],
+	["normal", 2e3],
+	["fast", 800]
+];
+function Cn({ frames: e, frame: t, onFrame: n, formulaOf: r, isPageWide: i }) {
+	let a = t ? e.indexOf(t) : -1, o = a === e.length - 1, [s, c] = R("normal"), [l, u] = wn(a, e, s, n), d = (e) => {
+		u(!1), n(e);
+	}, f = (t) => {
+		a < 0 && t < 0 || (!o || t < 0) && d(e[a + t]);
+	}, p = () => {
+		!l && (a < 0 || o) && n(e[0]), u(!l);
+	}, m = Tn(i, {
+		ArrowRight: () => f(1),
+		ArrowLeft: () => f(-1),
+		" ": p
+	});
+	return z(() => {
+		t && _n(`${t.plain}. ${t.text}`);
+	}, [t]), /* @__PURE__ */ G("section", {
+		class: "player card",
+		"aria-label": "Player",
+		ref: m,
+		children: [/* @__PURE__ */ G("div", {
+			class: "player-bar",
+			children: [
+				/* @__PURE__ */ G("button", {
+					type: "button",
+					onClick: p,
+					"aria-label": l ? "Pause" : "Play",
+					title: "Space",
+					children: l ? "❚❚" : "▶"
+				}),
+				/* @__PURE__ */ G("button", {
+					type: "button",
+					onClick: () => f(-1),
+					disabled: !t,
+					"aria-label": "One step back",
+					title: "←",
+					children: "←"
+				}),
+				/* @__PURE__ */ G("ol", {
+					class: "frames",
+					children: e.map((e, n) => /* @__PURE__ */ G("li", { children: /* @__PURE__ */ G("button", {
+						type: "button",
+						class: `frame ${e.phase} ${n < a ? "done" : ""}`,
+						"data-frame": e.id,
+						"aria-current": e === t ? "step" : void 0,
+						onClick: () => d(e === t ? void 0 : e),
+						children: e.label
+					}) }, e.id))
+				}),
+				/* @__PURE__ */ G("button", {
+					type: "button",
+					class: "primary",
+					onClick: () => f(1),
+					disabled: o,
+					"aria-label": "One step forward",
+					title: "→",
+					children: "→"
+				})
+			]
+		}), /* @__PURE__ */ G("div", {
+			class: "frame-text",
+			"data-current": t?.id,
+			children: [
+				t && r(t),
+				/* @__PURE__ */ G("p", {
+					class: t ? "" : "quiet",
+					children: t?.text ?? "Play the pass, or step through it with → and ←, from the inputs to the update."
+				}),
+				t && /* @__PURE__ */ G("button", {
+					type: "button",
+					class: "plain",
+					onClick: () => d(void 0),
+					children: "Show everything"
+				}),
+				/* @__PURE__ */ G("label", {
+					class: "pace",
+					children: [/* @__PURE__ */ G("span", {
+						class: "visually-hidden",
+						children: "Speed"
+					}), /* @__PURE__ */ G("select", {
+						value: s,
+						onChange: (e) => c(e.currentTarget.value),
+						children: Sn.map(([e]) => /* @__PURE__ */ G("option", {
+							value: e,
+							children: e
+						}, e))
+					})]
+				})
+			]
+		})]
+	});
+}
+function wn(e, t, n, r) {
+	let [i, a] = R(!1);
+	return z(() => {
+		if (!i) return;
+		let o = t[e + 1];
+		if (!o) {
+			a(!1);
+			return;
+		}
+		let s = setTimeout(() => r(o), Object.fromEntries(Sn)[n]);
+		return () => clearTimeout(s);
+	}, [
+		i,
+		e,
+		t,
+		n
+	]), z(() => {
+		let e = () => {
+			document.hidden && a(!1);
+		};
+		return document.addEventListener("visibilitychange", e), () => document.removeEventListener("visibilitychange", e);
+	}, []), [i, a];
+}
+function Tn(e, t) {
+	let n = Ce(null), r = Ce(t);
+	return r.current = t, z(() => {
+		let t = e ? window : n.current, i = (e) => {
+			if (!(e instanceof KeyboardEvent) || !En(e)) return;
+			let t = r.current[e.key];
+			t && (e.preventDefault(), t());
+		};
+		return t?.addEventListener("keydown", i), () => t?.removeEventListener("keydown", i);
+	}, [e]), n;
+}
+function En({ altKey: e, ctrlKey: t, metaKey: n, shiftKey: r, key: i, target: a }) {
+	if (e || t || n || r || !(a instanceof HTMLElement)) return !1;
+	let o = i === " " ? "a, button, summary, input, textarea, select, [role=grid]" : "input, textarea, select, [role=grid]";
+	return a.closest(o) === null;
+}
+// src/components/ValueField.tsx
+function Dn({ name: e, value: t, onChange: n }) {
+	let r = (e) => {
+		let t = Number(e);
+		e.trim() !== "" && Number.isFinite(t) && n(t);
+	}, i = Math.max(2, Math.ceil(Math.abs(t)) * 2);
+	return /* @__PURE__ */ G("div", {
+		class: "row",
+		children: [/* @__PURE__ */ G("label", {
+			class: "value-field",
+			children: [
+				e,
+				" =",
+				/* @__PURE__ */ G("input", {
+					type: "number",
+					step: "any",
+					value: W(t),
+					onChange: (e) => r(e.currentTarget.value)
+				})
+			]
+		}), /* @__PURE__ */ G("input", {
+			type: "range",
+			"aria-label": `Slide ${e}`,
+			min: -i,
+			max: i,
+			step: "0.05",
+			value: t,
+			onInput: (e) => r(e.currentTarget.value)
+		})]
+	});
+}
 // src/components/MatrixTable.tsx
-var ht = {
+var On = {
 	ArrowUp: [-1, 0],
 	ArrowDown: [1, 0],
 	ArrowLeft: [0, -1],
 	ArrowRight: [0, 1]
 };
-function gt(e) {
-	let { matrix: t, caption: n, name: r, onPick: i, limit: a = 32 } = e, o = xe(), s = ye(null), [c, l] = V({
+function kn(e) {
+	let { matrix: t, caption: n, name: r, onPick: i, limit: a = 32 } = e, o = we(), s = Ce(null), [c, l] = R({
 		row: 0,
 		column: 0
 	}), u = Math.min(t.rows, a), d = Math.min(t.columns, a), f = {
-		row: vt(c.row, u),
-		column: vt(c.column, d)
+		row: jn(c.row, u),
+		column: jn(c.column, d)
 	}, p = u < t.rows || d < t.columns, m = (e, t) => {
 		if (e.key === "Enter" || e.key === " ") {
 			e.preventDefault(), i?.(t);
 			return;
 		}
-		let n = ht[e.key];
+		let n = On[e.key];
 		if (!n) return;
 		e.preventDefault(), e.stopPropagation();
-		let r = vt(t.row + n[0], u), a = vt(t.column + n[1], d);
+		let r = jn(t.row + n[0], u), a = jn(t.column + n[1], d);
 		l({
 			row: r,
 			column: a
 		}), s.current?.querySelector(`[data-row="${r}"][data-column="${a}"]`)?.focus();
 	};
-	return /* @__PURE__ */ X("div", {
+	return /* @__PURE__ */ G("div", {
 		class: "matrix-scroll",
 		tabIndex: i ? void 0 : 0,
 		children: [
-			/* @__PURE__ */ X("p", {
+			/* @__PURE__ */ G("p", {
 				class: "matrix-caption",
 				id: o,
 				children: n
 			}),
-			/* @__PURE__ */ X("table", {
+			/* @__PURE__ */ G("table", {
 				ref: s,
 				class: "matrix",
 				"data-matrix": r,
 				role: i ? "grid" : void 0,
 				"aria-labelledby": o,
-				children: /* @__PURE__ */ X("tbody", { children: Array.from({ length: u }, (t, n) => /* @__PURE__ */ X("tr", { children: Array.from({ length: d }, (t, r) => /* @__PURE__ */ X(_t, {
+				children: /* @__PURE__ */ G("tbody", { children: Array.from({ length: u }, (t, n) => /* @__PURE__ */ G("tr", { children: Array.from({ length: d }, (t, r) => /* @__PURE__ */ G(An, {
 					...e,
 					cell: {
 						row: n,
@@ -986,7 +1805,7 @@ function gt(e) {
 					onWalk: m
 				}, r)) }, n)) })
 			}),
-			p && /* @__PURE__ */ X("p", {
+			p && /* @__PURE__ */ G("p", {
 				class: "quiet",
 				children: [
 					"The first ",
@@ -1003,21 +1822,21 @@ function gt(e) {
 		]
 	});
 }
-function _t({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a, digits: o = 4, cell: s, isStop: c, onWalk: l }) {
-	let u = Ve(e, s.row, s.column), d = t(s), f = r?.(s) ?? "", p = U(u, o), m = i && {
+function An({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a, digits: o = 4, cell: s, isStop: c, onWalk: l }) {
+	let u = Ye(e, s.row, s.column), d = t(s), f = r?.(s) ?? "", p = V(u, o), m = i && {
 		role: "gridcell",
 		tabIndex: c ? 0 : -1,
 		onClick: () => i(s),
 		onKeyDown: (e) => l(e, s),
 		"aria-label": `${d} = ${p}${f && `, ${f}`}`
 	};
-	return /* @__PURE__ */ X("td", {
-		class: `${W(u)} ${n?.(s) ?? ""}`,
+	return /* @__PURE__ */ G("td", {
+		class: `${Le(u)} ${n?.(s) ?? ""}`,
 		"data-entry": d,
-		"data-value": Y(u),
+		"data-value": W(u),
 		"data-row": s.row,
 		"data-column": s.column,
-		title: `${d} = ${Y(u)}${f && `\n${f}`}`,
+		title: `${d} = ${W(u)}${f && `\n${f}`}`,
 		onPointerEnter: () => a?.(s),
 		onPointerLeave: () => a?.(void 0),
 		onFocus: () => a?.(s),
@@ -1026,311 +1845,22 @@ function _t({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a
 		children: p
 	});
 }
-function vt(e, t) {
+function jn(e, t) {
 	return Math.min(Math.max(e, 0), t - 1);
 }
-// src/components/NumberText.tsx
-function $({ value: e, digits: t = 4 }) {
-	let n = Y(e);
-	return /* @__PURE__ */ X("data", {
-		class: `number ${W(e)}`,
-		value: n,
-		"data-value": n,
-		title: n,
-		children: U(e, t)
+// src/widget/KernelTables.tsx
+function Mn({ numbers: e, direction: t, isKnown: n, onPick: r, onPoint: i }) {
+	return /* @__PURE__ */ G("div", {
+		class: "layer-tables",
+		children: Nn(e, t).filter(n).map((t) => /* @__PURE__ */ G(Pn, {
+			place: t,
+			numbers: e,
+			onPick: r,
+			onPoint: i
+		}, He(t)))
 	});
 }
-// src/components/PictureSwitches.tsx
-var yt = 200;
-function bt({ direction: e, setDirection: t, sample: n, setSample: r, samples: i }) {
-	return /* @__PURE__ */ X(y, { children: [/* @__PURE__ */ X("fieldset", {
-		class: "segments",
-		children: [/* @__PURE__ */ X("legend", {
-			class: "visually-hidden",
-			children: "Direction"
-		}), ["forward", "backward"].map((n) => /* @__PURE__ */ X("button", {
-			type: "button",
-			"aria-pressed": n === e,
-			onClick: () => t(n),
-			children: n === "forward" ? "Forward →" : "← Backward"
-		}, n))]
-	}), /* @__PURE__ */ X("label", { children: [
-		"Sample",
-		" ",
-		/* @__PURE__ */ X("select", {
-			value: String(n),
-			onChange: (e) => r(Number(e.currentTarget.value)),
-			children: Array.from({ length: Math.min(i, yt) }, (e, t) => /* @__PURE__ */ X("option", {
-				value: String(t),
-				children: [
-					t + 1,
-					" of ",
-					i
-				]
-			}, t))
-		})
-	] })] });
-}
-// src/components/Terms.tsx
-var xt = 4;
-function St({ equation: e, ...t }) {
-	let { terms: n, foldedTerms: r, foldedValue: i } = e, a = n.length + r;
-	return /* @__PURE__ */ X("details", {
-		class: "terms",
-		open: a <= xt,
-		children: [/* @__PURE__ */ X("summary", { children: a === 1 ? "One term" : `A sum of ${a} terms` }), /* @__PURE__ */ X("table", { children: [/* @__PURE__ */ X("tbody", { children: [n.map((e) => /* @__PURE__ */ X(Ct, {
-			term: e,
-			...t
-		}, e.factors.map((e) => e.text).join("·"))), r > 0 && /* @__PURE__ */ X("tr", { children: [/* @__PURE__ */ X("td", {
-			class: "quiet",
-			children: [r, " more terms"]
-		}), /* @__PURE__ */ X("td", { children: /* @__PURE__ */ X($, { value: i }) })] })] }), /* @__PURE__ */ X("tfoot", { children: /* @__PURE__ */ X("tr", { children: [/* @__PURE__ */ X("th", {
-			scope: "row",
-			children: "="
-		}), /* @__PURE__ */ X("td", { children: /* @__PURE__ */ X($, {
-			value: e.value,
-			digits: 6
-		}) })] }) })] })]
-	});
-}
-function Ct({ term: e, ...t }) {
-	return /* @__PURE__ */ X("tr", { children: [/* @__PURE__ */ X("td", { children: /* @__PURE__ */ X("span", {
-		class: "factors",
-		children: e.factors.map((e) => /* @__PURE__ */ X(wt, {
-			factor: e,
-			...t
-		}, e.text))
-	}) }), /* @__PURE__ */ X("td", { children: /* @__PURE__ */ X($, { value: e.value }) })] });
-}
-function wt({ factor: e, onLight: t, onPick: n }) {
-	let { entry: r } = e, i = /* @__PURE__ */ X(y, { children: [/* @__PURE__ */ X("span", {
-		class: "symbol",
-		children: e.text
-	}), /* @__PURE__ */ X($, { value: e.value })] });
-	if (!r) return /* @__PURE__ */ X("span", {
-		class: "factor",
-		children: i
-	});
-	let a = () => t(r), o = () => t(void 0);
-	return /* @__PURE__ */ X("button", {
-		type: "button",
-		class: "factor",
-		"data-entry": q(r),
-		onClick: () => {
-			o(), n(r);
-		},
-		onPointerEnter: a,
-		onPointerLeave: o,
-		onFocus: a,
-		onBlur: o,
-		children: i
-	});
-}
-// src/widget/kernel.ts
-function Tt(e) {
-	let t = e.get("numbers"), { inputs: n, layers: r, loss: i, reduction: a, reluAtZero: o, parameters: s, x: c, y: l, matrices: u } = t, d = {
-		inputs: n,
-		layers: r,
-		loss: i,
-		reduction: a,
-		reluAtZero: o,
-		compute: "float64",
-		learningRate: 0
-	};
-	return {
-		step: t.step,
-		numbers: {
-			network: {
-				spec: d,
-				parameters: s
-			},
-			batch: {
-				x: c,
-				answers: { targets: l }
-			},
-			pass: {
-				loss: t.value,
-				samples: c.rows,
-				get: (e, t) => u[K({
-					quantity: e,
-					layer: t
-				})]
-			}
-		}
-	};
-}
-var Et = 0;
-function Dt(e, t, n) {
-	Et += 1;
-	let r = Et;
-	return new Promise((i, a) => {
-		let o = (t) => {
-			t.id === r && (e.off("msg:custom", o), "error" in t ? a(Error(t.error)) : i(Ot(t)));
-		};
-		e.on("msg:custom", o), e.send({
-			id: r,
-			entry: K(t),
-			row: t.row + 1,
-			column: t.column + 1,
-			expansion: n
-		});
-	});
-}
-function Ot({ equations: e, unexplained: t }) {
-	return {
-		unexplained: t,
-		equations: e.map((e) => ({
-			...e,
-			terms: e.terms.map((e) => ({
-				...e,
-				factors: e.factors.map(({ entry: e, ...t }) => {
-					let n = Le(e);
-					return {
-						...t,
-						...n && { entry: n }
-					};
-				})
-			}))
-		}))
-	};
-}
-// src/widget/NotebookPicture.tsx
-function kt({ model: e }) {
-	let [{ numbers: t, step: n }, r] = V(() => Tt(e)), [i, a] = V("forward"), [o, s] = V(0), [c, l] = V(void 0), [u, d] = V(void 0), [f, p] = V(void 0);
-	ve(() => {
-		let t = () => r(Tt(e));
-		return e.on("change:numbers", t), () => e.off("change:numbers", t);
-	}, [e]);
-	let { spec: m } = t.network, h = u && ze(t, u);
-	return /* @__PURE__ */ X("div", {
-		class: "notebook-picture",
-		children: [
-			/* @__PURE__ */ X("div", {
-				class: "picture-bar",
-				children: [/* @__PURE__ */ X(bt, {
-					direction: i,
-					setDirection: a,
-					sample: o,
-					setSample: s,
-					samples: t.batch.x.rows
-				}), /* @__PURE__ */ X("span", {
-					class: "loss",
-					children: [
-						"step ",
-						n,
-						", l = ",
-						/* @__PURE__ */ X($, {
-							value: t.pass?.loss ?? NaN,
-							digits: 5
-						})
-					]
-				})]
-			}),
-			$e(m) ? /* @__PURE__ */ X(pt, {
-				numbers: t,
-				sample: o,
-				direction: i,
-				isUpright: !1,
-				isKnown: () => !0,
-				isCurrent: () => !1,
-				lit: new Set(f ? [q(f)] : []),
-				picked: c,
-				onPick: l,
-				onPoint: d
-			}) : /* @__PURE__ */ X("p", { children: [Ke(m), " is too large for a picture; its numbers are in the tables."] }),
-			/* @__PURE__ */ X("p", {
-				class: "readout quiet",
-				"aria-hidden": "true",
-				children: u && h !== void 0 ? `${Ie(u, J(t, u))} = ${Y(h).replace("-", "−")}` : "Choose a number to see how it is formed."
-			}),
-			c && /* @__PURE__ */ X(jt, {
-				model: e,
-				entry: c,
-				numbers: t,
-				onLight: p,
-				onPick: l
-			}),
-			/* @__PURE__ */ X("details", { children: [/* @__PURE__ */ X("summary", { children: "The numbers in tables" }), /* @__PURE__ */ X("div", {
-				class: "layer-tables",
-				children: Mt(t, i).map((e) => /* @__PURE__ */ X(Nt, {
-					place: e,
-					numbers: t,
-					onPick: l,
-					onPoint: d
-				}, K(e)))
-			})] })
-		]
-	});
-}
-var At = [
-	["definition", "Definition"],
-	["chain", "Chain rule"],
-	["leaves", "Leaves"]
-];
-function jt({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
-	let [a, o] = V("definition"), [s, c] = V(void 0), l = [
-		"W",
-		"b",
-		"x",
-		"y",
-		"loss"
-	].includes(t.quantity);
-	ve(() => {
-		let n = !0;
-		if (c(void 0), !l) return Dt(e, t, a).then((e) => n && c(e), (e) => n && c(e.message)), () => {
-			n = !1;
-		};
-	}, [
-		e,
-		q(t),
-		a,
-		n
-	]);
-	let u = ze(n, t), d = Ie(t, J(n, t));
-	return l ? /* @__PURE__ */ X("p", {
-		"aria-live": "polite",
-		children: [
-			d,
-			" = ",
-			u === void 0 ? "" : Y(u)
-		]
-	}) : /* @__PURE__ */ X("section", {
-		"aria-label": `Why ${d} has its value`,
-		"aria-live": "polite",
-		children: [
-			/* @__PURE__ */ X("fieldset", {
-				class: "segments",
-				children: [/* @__PURE__ */ X("legend", {
-					class: "visually-hidden",
-					children: "How far to go"
-				}), At.map(([e, t]) => /* @__PURE__ */ X("button", {
-					type: "button",
-					"aria-pressed": e === a,
-					onClick: () => o(e),
-					children: t
-				}, e))]
-			}),
-			typeof s == "string" && /* @__PURE__ */ X("p", {
-				role: "alert",
-				children: s
-			}),
-			typeof s == "object" && s.equations.map((e, t) => /* @__PURE__ */ X("div", { children: [/* @__PURE__ */ X("p", {
-				class: "equation",
-				children: [
-					e.text,
-					/* @__PURE__ */ X("br", {}),
-					"= ",
-					e.numbers
-				]
-			}), t === 0 && /* @__PURE__ */ X(St, {
-				equation: e,
-				onLight: r,
-				onPick: i
-			})] }, e.text))
-		]
-	});
-}
-function Mt({ network: e }, t) {
+function Nn({ network: e }, t) {
 	let { layers: n } = e.spec;
 	return t === "forward" ? [
 		{
@@ -1388,20 +1918,351 @@ function Mt({ network: e }, t) {
 		}
 	];
 }
-function Nt({ place: e, numbers: t, onPick: n, onPoint: r }) {
-	let i = J(t, e);
-	return i ? /* @__PURE__ */ X(gt, {
+function Pn({ place: e, numbers: t, onPick: n, onPoint: r }) {
+	let i = Ge(t, e);
+	return i ? /* @__PURE__ */ G(kn, {
 		matrix: i,
-		name: K(e),
-		caption: Fe(e),
-		nameOf: ({ row: t, column: n }) => Ie(Be(e, t, n), i),
-		onPick: ({ row: t, column: r }) => n(Be(e, t, r)),
-		onPoint: (t) => r(t && Be(e, t.row, t.column))
+		name: He(e),
+		caption: Be(e),
+		nameOf: ({ row: t, column: n }) => Ve(qe(e, t, n), i),
+		onPick: ({ row: t, column: r }) => n(qe(e, t, r)),
+		onPoint: (t) => r(t && qe(e, t.row, t.column))
 	}) : null;
 }
-// src/widget/widget.tsx
-function Pt({ model: e, el: t }) {
-	return t.classList.add("backpropd"), F(/* @__PURE__ */ X(kt, { model: e }), t), () => F(null, t);
+// src/components/Terms.tsx
+var Fn = 4;
+function In({ equation: e, ...t }) {
+	let { terms: n, foldedTerms: r, foldedValue: i } = e, a = n.length + r;
+	return /* @__PURE__ */ G("details", {
+		class: "terms",
+		open: a <= Fn,
+		children: [/* @__PURE__ */ G("summary", { children: a === 1 ? "One term" : `A sum of ${a} terms` }), /* @__PURE__ */ G("table", { children: [/* @__PURE__ */ G("tbody", { children: [n.map((e) => /* @__PURE__ */ G(Ln, {
+			term: e,
+			...t
+		}, e.factors.map((e) => e.text).join("·"))), r > 0 && /* @__PURE__ */ G("tr", { children: [/* @__PURE__ */ G("td", {
+			class: "quiet",
+			children: [r, " more terms"]
+		}), /* @__PURE__ */ G("td", { children: /* @__PURE__ */ G(yn, { value: i }) })] })] }), /* @__PURE__ */ G("tfoot", { children: /* @__PURE__ */ G("tr", { children: [/* @__PURE__ */ G("th", {
+			scope: "row",
+			children: "="
+		}), /* @__PURE__ */ G("td", { children: /* @__PURE__ */ G(yn, {
+			value: e.value,
+			digits: 6
+		}) })] }) })] })]
+	});
 }
-var Ft = { render: Pt };
-export { Ft as default };
+function Ln({ term: e, ...t }) {
+	return /* @__PURE__ */ G("tr", { children: [/* @__PURE__ */ G("td", { children: /* @__PURE__ */ G("span", {
+		class: "factors",
+		children: e.factors.map((e) => /* @__PURE__ */ G(Rn, {
+			factor: e,
+			...t
+		}, e.text))
+	}) }), /* @__PURE__ */ G("td", { children: /* @__PURE__ */ G(yn, { value: e.value }) })] });
+}
+function Rn({ factor: e, onLight: t, onPick: n }) {
+	let { entry: r } = e, i = /* @__PURE__ */ G(x, { children: [/* @__PURE__ */ G("span", {
+		class: "symbol",
+		children: e.text
+	}), /* @__PURE__ */ G(yn, { value: e.value })] });
+	if (!r) return /* @__PURE__ */ G("span", {
+		class: "factor",
+		children: i
+	});
+	let a = () => t(r), o = () => t(void 0);
+	return /* @__PURE__ */ G("button", {
+		type: "button",
+		class: "factor",
+		"data-entry": U(r),
+		onClick: () => {
+			o(), n(r);
+		},
+		onPointerEnter: a,
+		onPointerLeave: o,
+		onFocus: a,
+		onBlur: o,
+		children: i
+	});
+}
+// src/widget/kernel.ts
+function zn(e) {
+	let t = e.get("numbers"), { inputs: n, layers: r, loss: i, reduction: a, reluAtZero: o, parameters: s, x: c, y: l, matrices: u } = t, d = {
+		inputs: n,
+		layers: r,
+		loss: i,
+		reduction: a,
+		reluAtZero: o,
+		compute: "float64",
+		learningRate: 0
+	};
+	return {
+		step: t.step,
+		changes: e.get("changes"),
+		problem: e.get("problem"),
+		numbers: {
+			network: {
+				spec: d,
+				parameters: s
+			},
+			batch: {
+				x: c,
+				answers: { targets: l }
+			},
+			pass: {
+				loss: t.value,
+				samples: c.rows,
+				get: (e, t) => u[He({
+					quantity: e,
+					layer: t
+				})]
+			}
+		}
+	};
+}
+function Bn(e, t) {
+	let n = [
+		"change:numbers",
+		"change:changes",
+		"change:problem"
+	];
+	for (let r of n) e.on(r, t);
+	return () => {
+		for (let r of n) e.off(r, t);
+	};
+}
+function Vn(e, t) {
+	e.set("changes", t), e.save_changes();
+}
+var Hn = 0;
+function Un(e, t, n) {
+	Hn += 1;
+	let r = Hn;
+	return new Promise((i, a) => {
+		let o = (t) => {
+			t.id === r && (e.off("msg:custom", o), "error" in t ? a(Error(t.error)) : i(Wn(t)));
+		};
+		e.on("msg:custom", o), e.send({
+			id: r,
+			entry: He(t),
+			row: t.row + 1,
+			column: t.column + 1,
+			expansion: n
+		});
+	});
+}
+function Wn({ equations: e, unexplained: t }) {
+	return {
+		unexplained: t,
+		equations: e.map((e) => ({
+			...e,
+			terms: e.terms.map((e) => ({
+				...e,
+				factors: e.factors.map(({ entry: e, ...t }) => {
+					let n = Ue(e);
+					return {
+						...t,
+						...n && { entry: n }
+					};
+				})
+			}))
+		}))
+	};
+}
+// src/widget/KernelWhy.tsx
+var Gn = [
+	["definition", "Definition"],
+	["chain", "Chain rule"],
+	["leaves", "Leaves"]
+];
+function Kn({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
+	let [a, o] = R("definition"), [s, c] = R(void 0), l = [
+		"W",
+		"b",
+		"x",
+		"y",
+		"loss"
+	].includes(t.quantity);
+	z(() => {
+		let n = !0;
+		if (c(void 0), !l) return Un(e, t, a).then((e) => n && c(e), (e) => n && c(e.message)), () => {
+			n = !1;
+		};
+	}, [
+		e,
+		U(t),
+		a,
+		n
+	]);
+	let u = Ke(n, t), d = Ve(t, Ge(n, t));
+	return l ? /* @__PURE__ */ G("p", {
+		"aria-live": "polite",
+		children: [
+			d,
+			" = ",
+			u === void 0 ? "" : W(u)
+		]
+	}) : /* @__PURE__ */ G("section", {
+		"aria-label": `Why ${d} has its value`,
+		"aria-live": "polite",
+		children: [
+			/* @__PURE__ */ G("fieldset", {
+				class: "segments",
+				children: [/* @__PURE__ */ G("legend", {
+					class: "visually-hidden",
+					children: "How far to go"
+				}), Gn.map(([e, t]) => /* @__PURE__ */ G("button", {
+					type: "button",
+					"aria-pressed": e === a,
+					onClick: () => o(e),
+					children: t
+				}, e))]
+			}),
+			typeof s == "string" && /* @__PURE__ */ G("p", {
+				role: "alert",
+				children: s
+			}),
+			typeof s == "object" && s.equations.map((e, t) => /* @__PURE__ */ G("div", { children: [/* @__PURE__ */ G("p", {
+				class: "equation",
+				children: [
+					e.text,
+					/* @__PURE__ */ G("br", {}),
+					"= ",
+					e.numbers
+				]
+			}), t === 0 && /* @__PURE__ */ G(In, {
+				equation: e,
+				onLight: r,
+				onPick: i
+			})] }, e.text))
+		]
+	});
+}
+// src/widget/NotebookPicture.tsx
+function qn({ model: e }) {
+	let [t, n] = R(() => zn(e)), [r, i] = R("forward"), [a, o] = R(0), [s, c] = R(void 0), [l, u] = R(void 0), [d, f] = R(void 0), [p, m] = R(void 0);
+	z(() => Bn(e, () => n(zn(e))), [e]);
+	let { numbers: h, step: g } = t, { spec: _ } = h.network, v = B(() => pt(_), [JSON.stringify(_)]), y = ({ quantity: e, layer: t }) => mt(v, s, e, t), b = d && y(d) ? Ke(h, d) : void 0;
+	return /* @__PURE__ */ G("div", {
+		class: "notebook-picture",
+		"data-lm-suppress-shortcuts": "true",
+		children: [
+			/* @__PURE__ */ G("div", {
+				class: "picture-bar",
+				children: [/* @__PURE__ */ G(xn, {
+					direction: r,
+					setDirection: i,
+					sample: a,
+					setSample: o,
+					samples: h.batch.x.rows
+				}), /* @__PURE__ */ G("span", {
+					class: "loss",
+					children: [
+						"step ",
+						g,
+						", l =",
+						" ",
+						y({
+							quantity: "loss",
+							layer: 0
+						}) ? /* @__PURE__ */ G(yn, {
+							value: h.pass?.loss ?? NaN,
+							digits: 5
+						}) : "not yet"
+					]
+				})]
+			}),
+			st(_) ? /* @__PURE__ */ G(Ft, {
+				numbers: h,
+				sample: a,
+				direction: r,
+				isUpright: !1,
+				isKnown: y,
+				isCurrent: (e) => ht(v, s, e),
+				lit: new Set(p ? [U(p)] : []),
+				picked: l,
+				onPick: u,
+				onPoint: f
+			}) : /* @__PURE__ */ G("p", { children: [et(_), " is too large for a picture; its numbers are in the tables."] }),
+			/* @__PURE__ */ G("p", {
+				class: "readout quiet",
+				"aria-hidden": "true",
+				children: d && b !== void 0 ? `${Ve(d, Ge(h, d))} = ${W(b).replace("-", "−")}` : "Choose a number to see how it is formed, or to change it."
+			}),
+			l && /* @__PURE__ */ G(Kn, {
+				model: e,
+				entry: l,
+				numbers: h,
+				onLight: m,
+				onPick: u
+			}),
+			l && /* @__PURE__ */ G(Jn, {
+				model: e,
+				entry: l,
+				numbers: h
+			}),
+			/* @__PURE__ */ G(Yn, {
+				model: e,
+				state: t
+			}),
+			st(_) && /* @__PURE__ */ G(Cn, {
+				frames: v,
+				frame: s,
+				onFrame: (e) => {
+					c(e), e && i(gt(e) ? "backward" : "forward");
+				},
+				formulaOf: ({ plain: e }) => /* @__PURE__ */ G("span", {
+					class: "formula",
+					children: e
+				}),
+				isPageWide: !1
+			}),
+			s?.id === "update" && /* @__PURE__ */ G("p", {
+				class: "quiet",
+				children: "In the kernel, net.fit(x, y, steps=1) takes a step, and refresh() of the picture shows it."
+			}),
+			/* @__PURE__ */ G("details", { children: [/* @__PURE__ */ G("summary", { children: "The numbers in tables" }), /* @__PURE__ */ G(Mn, {
+				numbers: h,
+				direction: r,
+				isKnown: y,
+				onPick: u,
+				onPoint: f
+			})] }),
+			/* @__PURE__ */ G(vn, {})
+		]
+	});
+}
+function Jn({ model: e, entry: t, numbers: n }) {
+	let r = Je(t), i = r && Ke(n, r);
+	return !r || i === void 0 ? null : /* @__PURE__ */ G(Dn, {
+		name: Ve(r, Ge(n, r)),
+		value: i,
+		onChange: (t) => Vn(e, {
+			...e.get("changes"),
+			[U(r)]: t
+		})
+	});
+}
+function Yn({ model: e, state: t }) {
+	let { changes: n, problem: r } = t, i = Object.keys(n).length;
+	return i === 0 ? null : /* @__PURE__ */ G("p", {
+		class: "changes row",
+		children: [
+			/* @__PURE__ */ G("span", { children: [i === 1 ? "One number is" : `${i} numbers are`, " changed here, in a copy: the network itself is as it was."] }),
+			r && /* @__PURE__ */ G("span", {
+				role: "alert",
+				children: r
+			}),
+			/* @__PURE__ */ G("button", {
+				type: "button",
+				onClick: () => Vn(e, {}),
+				children: "Take back"
+			})
+		]
+	});
+}
+// src/widget/widget.tsx
+function Xn({ model: e, el: t }) {
+	return t.classList.add("backpropd"), P(/* @__PURE__ */ G(qn, { model: e }), t), () => P(null, t);
+}
+var Zn = { render: Xn };
+export { Zn as default };

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import _grading, _requests
 from .. import _messages as pb
@@ -39,6 +39,9 @@ from .._watch import Change, read_change
 from ._caller import Caller, in_thread
 from ._gradients import Gradients
 from ._runs import Run
+
+if TYPE_CHECKING:
+    from ..widget import Picture
 
 
 class Network:
@@ -110,6 +113,22 @@ class Network:
         batch = batch_fields(self._spec, x, y)
         call = _requests.gradients(self._name, self._spec, batch, x, include)
         return Gradients(self._caller, await self._caller.call(call), self._name, self._spec, batch)
+
+    async def show(self, x: Any, y: Any = None) -> Picture:
+        """A picture of the network with a batch, for a notebook: the last line of a cell shows it.
+
+        It needs anywidget: `pip install "backpropd[widget]"`.
+
+        Args:
+            x: Inputs, [m, n₀], or rows of a dataset.
+            y: Targets, [m, n_L], or the class of each sample.
+
+        Raises:
+            ImportError: anywidget is missing.
+        """
+        from ..widget import Picture
+
+        return Picture(self, x, y, gradients=await self.gradients(x, y))
 
     async def grade_gradients(
         self,

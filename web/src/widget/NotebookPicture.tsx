@@ -1,29 +1,30 @@
-// The picture with its switches, the explanation of a number, and all numbers in tables: the parts of the page without its
-// address and its server.
-import { useEffect, useState } from "preact/hooks";
+// The picture with its switches, the player, the explanation of a number, another value for it, and all numbers in tables:
+// the parts of the page without its address and its server.
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { Diagram } from "../components/diagram/Diagram.tsx";
 import { canBeDrawn } from "../components/diagram/layout.ts";
-import { MatrixTable } from "../components/MatrixTable.tsx";
+import { LiveRegion } from "../components/Live.tsx";
 import { NumberText } from "../components/NumberText.tsx";
 import { PictureSwitches } from "../components/PictureSwitches.tsx";
-import { Terms } from "../components/Terms.tsx";
+import { PlayerStrip } from "../components/PlayerStrip.tsx";
+import { ValueField } from "../components/ValueField.tsx";
 import {
   type Entry,
-  entryInCell,
+  editableOf,
   matrixAt,
   type Numbers,
   nameOf,
   type Place,
-  symbolOf,
   valueAt,
   writeEntry,
-  writePlace,
 } from "../model/entry.ts";
-import type { Expansion, Explanation } from "../model/explanation.ts";
+import { type Frame, framesOf, isBackwardAt, isCurrentAt, isKnownAt } from "../model/frames.ts";
 import { exact } from "../model/matrix.ts";
 import { shapeName } from "../model/network.ts";
 import type { Direction } from "../model/pass.ts";
-import { ask, type KernelModel, stateOf } from "./kernel.ts";
+import { KernelTables } from "./KernelTables.tsx";
+import { KernelWhy } from "./KernelWhy.tsx";
+import { change, follow, type KernelModel, type KernelState, stateOf } from "./kernel.ts";
 
 interface Props {
   readonly model: KernelModel;
@@ -31,21 +32,27 @@ interface Props {
 
 /** The widget. */
 export function NotebookPicture({ model }: Props) {
-  const [{ numbers, step }, setState] = useState(() => stateOf(model));
+  const [state, setState] = useState(() => stateOf(model));
   const [direction, setDirection] = useState<Direction>("forward");
   const [sample, setSample] = useState(0);
+  const [frame, setFrame] = useState<Frame | undefined>(undefined);
   const [picked, pick] = useState<Entry | undefined>(undefined);
   const [pointed, point] = useState<Entry | undefined>(undefined);
   const [lit, light] = useState<Entry | undefined>(undefined);
-  useEffect(() => {
-    const read = () => setState(stateOf(model));
-    model.on("change:numbers", read);
-    return () => model.off("change:numbers", read);
-  }, [model]);
+  useEffect(() => follow(model, () => setState(stateOf(model))), [model]);
+  const { numbers, step } = state;
   const { spec } = numbers.network;
-  const shownValue = pointed && valueAt(numbers, pointed);
+  // Numbers change with each step of a run; the frames only with the shape.
+  const frames = useMemo(() => framesOf(spec), [JSON.stringify(spec)]);
+  const isKnown = ({ quantity, layer }: Place) => isKnownAt(frames, frame, quantity, layer);
+  const shownValue = pointed && isKnown(pointed) ? valueAt(numbers, pointed) : undefined;
+  const goTo = (next: Frame | undefined) => {
+    setFrame(next);
+    if (next) setDirection(isBackwardAt(next) ? "backward" : "forward");
+  };
   return (
-    <div class="notebook-picture">
+    // The notebook's own shortcuts, such as the arrow keys, stay out.
+    <div class="notebook-picture" data-lm-suppress-shortcuts="true">
       <div class="picture-bar">
         <PictureSwitches
           direction={direction}
@@ -55,7 +62,12 @@ export function NotebookPicture({ model }: Props) {
           samples={numbers.batch.x.rows}
         />
         <span class="loss">
-          step {step}, l = <NumberText value={numbers.pass?.loss ?? Number.NaN} digits={5} />
+          step {step}, l ={" "}
+          {isKnown({ quantity: "loss", layer: 0 }) ? (
+            <NumberText value={numbers.pass?.loss ?? Number.NaN} digits={5} />
+          ) : (
+            "not yet"
+          )}
         </span>
       </div>
       {canBeDrawn(spec) ? (
@@ -64,8 +76,8 @@ export function NotebookPicture({ model }: Props) {
           sample={sample}
           direction={direction}
           isUpright={false}
-          isKnown={() => true}
-          isCurrent={() => false}
+          isKnown={isKnown}
+          isCurrent={(entry) => isCurrentAt(frames, frame, entry)}
           lit={new Set(lit ? [writeEntry(lit)] : [])}
           picked={picked}
           onPick={pick}
@@ -77,123 +89,66 @@ export function NotebookPicture({ model }: Props) {
       <p class="readout quiet" aria-hidden="true">
         {pointed && shownValue !== undefined
           ? `${nameOf(pointed, matrixAt(numbers, pointed))} = ${exact(shownValue).replace("-", "−")}`
-          : "Choose a number to see how it is formed."}
+          : "Choose a number to see how it is formed, or to change it."}
       </p>
       {picked && <KernelWhy model={model} entry={picked} numbers={numbers} onLight={light} onPick={pick} />}
+      {picked && <KernelEditor model={model} entry={picked} numbers={numbers} />}
+      <Changes model={model} state={state} />
+      {canBeDrawn(spec) && (
+        <PlayerStrip
+          frames={frames}
+          frame={frame}
+          onFrame={goTo}
+          formulaOf={({ plain }) => <span class="formula">{plain}</span>}
+          isPageWide={false}
+        />
+      )}
+      {frame?.id === "update" && (
+        <p class="quiet">In the kernel, net.fit(x, y, steps=1) takes a step, and refresh() of the picture shows it.</p>
+      )}
       <details>
         <summary>The numbers in tables</summary>
-        <div class="layer-tables">
-          {placesOf(numbers, direction).map((place) => (
-            <PlaceTable key={writePlace(place)} place={place} numbers={numbers} onPick={pick} onPoint={point} />
-          ))}
-        </div>
+        <KernelTables numbers={numbers} direction={direction} isKnown={isKnown} onPick={pick} onPoint={point} />
       </details>
+      <LiveRegion />
     </div>
   );
 }
 
-interface WhyProps extends Props {
+interface EditorProps extends Props {
   readonly entry: Entry;
   readonly numbers: Numbers;
-  readonly onLight: (entry: Entry | undefined) => void;
-  readonly onPick: (entry: Entry) => void;
 }
 
-const LEVELS: readonly (readonly [Expansion, string])[] = [
-  ["definition", "Definition"],
-  ["chain", "Chain rule"],
-  ["leaves", "Leaves"],
-];
-
-/** What the kernel says about an entry; what is given, such as a weight, has only its value. */
-function KernelWhy({ model, entry, numbers, onLight, onPick }: WhyProps) {
-  const [level, setLevel] = useState<Expansion>("definition");
-  const [answer, setAnswer] = useState<Explanation | string | undefined>(undefined);
-  const isGiven = ["W", "b", "x", "y", "loss"].includes(entry.quantity);
-  useEffect(() => {
-    let isCurrent = true;
-    setAnswer(undefined);
-    if (isGiven) return;
-    ask(model, entry, level).then(
-      (explanation) => isCurrent && setAnswer(explanation),
-      (error: Error) => isCurrent && setAnswer(error.message),
-    );
-    return () => {
-      isCurrent = false;
-    };
-  }, [model, writeEntry(entry), level, numbers]);
-  const value = valueAt(numbers, entry);
-  const name = nameOf(entry, matrixAt(numbers, entry));
-  if (isGiven)
-    return (
-      <p aria-live="polite">
-        {name} = {value === undefined ? "" : exact(value)}
-      </p>
-    );
+/** Another value for what can have one. */
+function KernelEditor({ model, entry, numbers }: EditorProps) {
+  const editable = editableOf(entry);
+  const value = editable && valueAt(numbers, editable);
+  if (!editable || value === undefined) return null;
   return (
-    <section aria-label={`Why ${name} has its value`} aria-live="polite">
-      <fieldset class="segments">
-        <legend class="visually-hidden">How far to go</legend>
-        {LEVELS.map(([each, title]) => (
-          <button key={each} type="button" aria-pressed={each === level} onClick={() => setLevel(each)}>
-            {title}
-          </button>
-        ))}
-      </fieldset>
-      {typeof answer === "string" && <p role="alert">{answer}</p>}
-      {typeof answer === "object" &&
-        answer.equations.map((equation, index) => (
-          <div key={equation.text}>
-            <p class="equation">
-              {equation.text}
-              <br />= {equation.numbers}
-            </p>
-            {index === 0 && <Terms equation={equation} onLight={onLight} onPick={onPick} />}
-          </div>
-        ))}
-    </section>
+    <ValueField
+      name={nameOf(editable, matrixAt(numbers, editable))}
+      value={value}
+      onChange={(next) => change(model, { ...model.get("changes"), [writeEntry(editable)]: next })}
+    />
   );
 }
 
-/** The tables of a direction. */
-function placesOf({ network }: Numbers, direction: Direction): readonly Place[] {
-  const { layers } = network.spec;
-  if (direction === "forward") {
-    const forward = layers.flatMap((layer, index): Place[] => [
-      { quantity: "W", layer: index + 1 },
-      ...(layer.hasBias ? [{ quantity: "b", layer: index + 1 } as const] : []),
-      { quantity: "z", layer: index + 1 },
-      { quantity: "h", layer: index + 1 },
-    ]);
-    return [{ quantity: "x", layer: 0 }, ...forward, { quantity: "y", layer: 0 }];
-  }
-  const backward = layers.flatMap((layer, index): Place[] => [
-    { quantity: "dz", layer: index + 1 },
-    { quantity: "dh", layer: index + 1 },
-    { quantity: "dW", layer: index + 1 },
-    ...(layer.hasBias ? [{ quantity: "db", layer: index + 1 } as const] : []),
-  ]);
-  return [{ quantity: "dx", layer: 0 }, ...backward, { quantity: "delta", layer: 0 }];
-}
-
-interface TableProps {
-  readonly place: Place;
-  readonly numbers: Numbers;
-  readonly onPick: (entry: Entry) => void;
-  readonly onPoint: (entry: Entry | undefined) => void;
-}
-
-function PlaceTable({ place, numbers, onPick, onPoint }: TableProps) {
-  const matrix = matrixAt(numbers, place);
-  if (!matrix) return null;
+/** What was changed, and the way back. */
+function Changes({ model, state }: Props & { readonly state: KernelState }) {
+  const { changes, problem } = state;
+  const count = Object.keys(changes).length;
+  if (count === 0) return null;
   return (
-    <MatrixTable
-      matrix={matrix}
-      name={writePlace(place)}
-      caption={symbolOf(place)}
-      nameOf={({ row, column }) => nameOf(entryInCell(place, row, column), matrix)}
-      onPick={({ row, column }) => onPick(entryInCell(place, row, column))}
-      onPoint={(cell) => onPoint(cell && entryInCell(place, cell.row, cell.column))}
-    />
+    <p class="changes row">
+      <span>
+        {count === 1 ? "One number is" : `${count} numbers are`} changed here, in a copy: the network itself is as it
+        was.
+      </span>
+      {problem && <span role="alert">{problem}</span>}
+      <button type="button" onClick={() => change(model, {})}>
+        Take back
+      </button>
+    </p>
   );
 }

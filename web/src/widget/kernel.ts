@@ -20,9 +20,16 @@ interface KernelNumbers {
   readonly matrices: Readonly<Record<string, Matrix>>;
 }
 
+/** Numbers that were changed in the picture, by their entries: "W2.1.3". */
+export type KernelChanges = Readonly<Record<string, number>>;
+
 /** The kernel's side of a widget: what anywidget hands to `render`. */
 export interface KernelModel {
   get(name: "numbers"): KernelNumbers;
+  get(name: "changes"): KernelChanges;
+  get(name: "problem"): string;
+  set(name: "changes", changes: KernelChanges): void;
+  save_changes(): void;
   on(event: string, callback: (message: KernelAnswer) => void): void;
   off(event: string, callback: (message: KernelAnswer) => void): void;
   send(message: unknown): void;
@@ -47,6 +54,8 @@ type KernelAnswer = { readonly id: number } & (KernelExplanation | { readonly er
 export interface KernelState {
   readonly numbers: Numbers;
   readonly step: number;
+  readonly changes: KernelChanges;
+  readonly problem: string;
 }
 
 /** The kernel's numbers as the components read them. */
@@ -56,6 +65,8 @@ export function stateOf(model: KernelModel): KernelState {
   const spec = { inputs, layers, loss, reduction, reluAtZero, compute: "float64", learningRate: 0 } as const;
   return {
     step: sent.step,
+    changes: model.get("changes"),
+    problem: model.get("problem"),
     numbers: {
       network: { spec, parameters },
       batch: { x, answers: { targets: y } },
@@ -66,6 +77,21 @@ export function stateOf(model: KernelModel): KernelState {
       },
     },
   };
+}
+
+/** Calls `read` when the kernel has other numbers; returns what ends that. */
+export function follow(model: KernelModel, read: () => void): () => void {
+  const events = ["change:numbers", "change:changes", "change:problem"];
+  for (const event of events) model.on(event, read);
+  return () => {
+    for (const event of events) model.off(event, read);
+  };
+}
+
+/** Gives the kernel other changes: it computes the pass of a copy of the network with them. */
+export function change(model: KernelModel, changes: KernelChanges): void {
+  model.set("changes", changes);
+  model.save_changes();
 }
 
 let questions = 0;
