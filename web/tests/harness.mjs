@@ -96,12 +96,17 @@ export async function call(url, method, message, token) {
   return JSON.parse(text);
 }
 
-/** A browser that ends with the test. */
-export async function open(test) {
-  const browser = await chromium.launch({
+/** A browser; the caller ends it. */
+export function launch() {
+  return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"],
   });
+}
+
+/** A browser that ends with the test. */
+export async function open(test) {
+  const browser = await launch();
   afterwards(test, () => browser.close());
   return browser;
 }
