@@ -1738,7 +1738,8 @@ function Dn({ name: e, value: t, onChange: n }) {
 					type: "number",
 					step: "any",
 					value: W(t),
-					onChange: (e) => r(e.currentTarget.value)
+					onChange: (e) => r(e.currentTarget.value),
+					onKeyDown: (e) => e.key === "Enter" && r(e.currentTarget.value)
 				})
 			]
 		}), /* @__PURE__ */ G("input", {

@@ -18,7 +18,14 @@ export function ValueField({ name, value, onChange }: Props) {
     <div class="row">
       <label class="value-field">
         {name} =
-        <input type="number" step="any" value={exact(value)} onChange={(event) => change(event.currentTarget.value)} />
+        <input
+          type="number"
+          step="any"
+          value={exact(value)}
+          onChange={(event) => change(event.currentTarget.value)}
+          // In JupyterLab, Enter does not make a change event.
+          onKeyDown={(event) => event.key === "Enter" && change(event.currentTarget.value)}
+        />
       </label>
       <input
         type="range"
