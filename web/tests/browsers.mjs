@@ -1,11 +1,11 @@
 // Each view in Firefox or WebKit, by hand. Exits with 1 if a view does not work, or says an error.
 //   npm install --no-save puppeteer-core && BACKPROPD_BIN=PROGRAM node tests/browsers.mjs firefox
 //   BACKPROPD_BIN=PROGRAM xvfb-run node tests/browsers.mjs webkit     (Debian: webkit2gtk-driver, xvfb)
-// FIREFOX names another than Debian's /usr/bin/firefox-esr. Firefox speaks WebDriver BiDi by puppeteer-core; WebKitGTK speaks
+// FIREFOX and MINIBROWSER name others than Debian's. Firefox speaks WebDriver BiDi by puppeteer-core; WebKitGTK speaks
 // WebDriver, which is plain HTTP.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { globSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { start } from "./harness.mjs";
@@ -65,6 +65,7 @@ async function firefox(faults) {
       await page.waitForSelector(selector);
       await page.type(selector, text);
     },
+    leave: async () => undefined,
     close: () => browser.close(),
   };
 }
@@ -79,10 +80,21 @@ async function freePort() {
   return port;
 }
 
+/** Where Debian's MiniBrowser is: /usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser. */
+function miniBrowser() {
+  const [folder] = readdirSync("/usr/lib").filter((name) => name.endsWith("-linux-gnu"));
+  const [version] = readdirSync(`/usr/lib/${folder}`).filter((name) => name.startsWith("webkit2gtk-"));
+  return `/usr/lib/${folder}/${version}/MiniBrowser`;
+}
+
 /** A page of WebKitGTK's MiniBrowser. The driver hands no console on: what the page itself tells is looked for. */
 async function webkit(faults) {
   const port = await freePort();
-  const driver = spawn("WebKitWebDriver", [`--port=${port}`], { stdio: "inherit" });
+  const driver = spawn("WebKitWebDriver", [`--port=${port}`], {
+    stdio: "inherit",
+    // Without a language it says that the reader's is "C", which its own Intl refuses, and with it uPlot.
+    env: { ...process.env, LANG: "en_US.UTF-8", LC_ALL: "en_US.UTF-8", LANGUAGE: "en" },
+  });
   const ask = async (method, path, body) => {
     const reply = await fetch(`http://127.0.0.1:${port}${path}`, {
       method,
@@ -92,7 +104,7 @@ async function webkit(faults) {
     if (!reply.ok) throw new Error(`${path}: ${value.message || value.error}`);
     return value;
   };
-  const [binary] = globSync("/usr/lib/*/webkit2gtk-*/MiniBrowser").sort().reverse();
+  const binary = process.env.MINIBROWSER ?? miniBrowser();
   const options = { binary, args: ["--automation"] };
   const wanted = { alwaysMatch: { browserName: "MiniBrowser", "webkitgtk:browserOptions": options } };
   let session;
@@ -111,18 +123,21 @@ async function webkit(faults) {
       // Another address with the same file would be the same page.
       await ask("POST", `${at}/url`, { url: "about:blank" });
       await ask("POST", `${at}/url`, { url });
-      await run(
-        "() => addEventListener('error', (event) => { document.documentElement.dataset.fault = event.message; })",
-      );
+      await run(`() => {
+        window.faults = [];
+        addEventListener("error", (event) => window.faults.push(event.message));
+        addEventListener("unhandledrejection", ({ reason }) => window.faults.push(String(reason)));
+      }`);
     },
     run,
     async type(selector, text) {
       const element = Object.values(await ask("POST", `${at}/element`, { using: "css selector", value: selector }))[0];
       await ask("POST", `${at}/element/${element}/value`, { text });
     },
+    async leave() {
+      faults.push(...(await run("() => window.faults")));
+    },
     async close() {
-      const fault = await run("() => document.documentElement.dataset.fault ?? null");
-      if (fault) faults.push(fault);
       await ask("DELETE", at);
       driver.kill();
     },
@@ -174,7 +189,11 @@ try {
   console.log(page.version);
   for (const [at, act] of Object.entries(VIEWS)) {
     await page.goTo(`${server.url}/${at}`);
-    await act(reader(page));
+    try {
+      await act(reader(page));
+    } finally {
+      await page.leave();
+    }
     const told = await page.run(
       "() => [...document.querySelectorAll('main > * .problem')].map((box) => box.innerText).join()",
     );
@@ -182,8 +201,8 @@ try {
     console.log(`${at}: ok`);
   }
 } finally {
+  for (const fault of faults) console.error(fault);
   await page.close();
   server.child.kill();
 }
-for (const fault of faults) console.error(fault);
 process.exitCode = faults.length > 0 ? 1 : 0;

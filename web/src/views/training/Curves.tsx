@@ -78,6 +78,7 @@ const REDRAW_MS = 100;
 
 function Plot({ value, title, isLogarithmic = false }: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
+  const isUndrawable = useSignal(false);
   useEffect(() => {
     const element = place.current;
     if (!element) return;
@@ -93,10 +94,15 @@ function Plot({ value, title, isLogarithmic = false }: PlotProps) {
       timer ??= window.setTimeout(draw, REDRAW_MS);
     });
     const resize = new ResizeObserver(() => plot?.setSize(sizeOf(element)));
-    void Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")]).then(([{ default: UPlot }]) => {
+    const load = async () => {
+      const [{ default: UPlot }] = await Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")]);
       if (isGone) return;
       plot = new UPlot(optionsFor(UPlot, element, isLogarithmic), joined(batches, heldOut, value), element);
       resize.observe(element);
+    };
+    // Such as where the browser names a language that it does not know itself.
+    load().catch(() => {
+      isUndrawable.value = true;
     });
     const theme = new MutationObserver(() => plot?.redraw(false, true));
     theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -114,6 +120,11 @@ function Plot({ value, title, isLogarithmic = false }: PlotProps) {
       <figcaption>
         <strong>{title}</strong>
       </figcaption>
+      {isUndrawable.value && (
+        <p role="status">
+          This browser cannot draw the curve. The numbers are in the status above and in the table below.
+        </p>
+      )}
       <div
         ref={place}
         class="canvas"
