@@ -6,7 +6,7 @@
 # `backpropd train`. BINARY names a static binary to use instead of building one. It removes what it made, nothing else.
 set -euo pipefail
 
-readonly LARGEST_IMAGE=17500000 DRAIN_SECONDS=10 GRACE_SECONDS=15 PATIENCE_SECONDS=20
+readonly LARGEST_IMAGE=25000000 DRAIN_SECONDS=10 GRACE_SECONDS=15 PATIENCE_SECONDS=20
 readonly TARGET=x86_64-unknown-linux-gnu
 
 if ! command -v podman >/dev/null; then
@@ -127,7 +127,7 @@ equal "after podman stop" "$(exit_code)" "exited 0"
 podman rm --volumes "$name" >/dev/null
 
 # A user that only the platform knows, in group 0, as OpenShift does; and a run under way when the signal comes.
-start --user 1000730000:0 --env BACKPROPD_DATA_DIR= --env BACKPROPD_EPHEMERAL=true --env "BACKPROPD_DRAIN_SECONDS=$DRAIN_SECONDS" "$image"
+start --user 1000730000:0 --env BACKPROPD_EPHEMERAL=true --env "BACKPROPD_DRAIN_SECONDS=$DRAIN_SECONDS" "$image"
 await_health
 pid=$(podman inspect --format '{{.State.Pid}}' "$name")
 equal "uid of the process" "$(awk '/^Uid:/ {print $2}' "/proc/$pid/status")" 1000730000
@@ -157,3 +157,10 @@ await_health
 "$binary" export "$model" "$scratch/model" --server "http://127.0.0.1:$port" >/dev/null ||
   fail "$model is gone after kill -9"
 ok "$model is there after kill -9 and a new container"
+podman rm --force --time 0 --volumes "$name" >/dev/null
+
+# A node of a cluster needs nothing but the address of its store.
+start --env BACKPROPD_STORE=memory: "$image"
+await_health
+equal "the store" "$("$binary" call GetServerInfo --server "http://127.0.0.1:$port" | grep --only-matching '"store":"[a-z]*"')" \
+  '"store":"memory"'

@@ -1,6 +1,6 @@
 //! `backpropd backup` and `backpropd restore`: copy the data folder of a server, which may be running, and bring it back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -55,21 +55,22 @@ fn folder(help: &'static str) -> Arg {
 pub(super) fn back_up(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let folder = data_dir(matches)?;
     let to = grade::required::<PathBuf>(matches, "to")?;
-    let made = backup::back_up(&folder, to).map_err(failed)?;
+    let made = backup::back_up(Path::new(&folder), to).map_err(failed)?;
     told(&made, &format!("backed up to {}", to.display()))
 }
 
 pub(super) fn restore(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let folder = data_dir(matches)?;
     let from = grade::required::<PathBuf>(matches, "from")?;
-    let made = backup::restore(from, &folder).map_err(failed)?;
-    told(&made, &format!("restored to {}", folder.display()))
+    let made = backup::restore(from, Path::new(&folder)).map_err(failed)?;
+    told(&made, &format!("restored to {folder}"))
 }
 
-fn data_dir(matches: &ArgMatches) -> Result<PathBuf, Failure> {
+/// The data folder that is given, or the user's.
+pub(super) fn data_dir(matches: &ArgMatches) -> Result<String, Failure> {
     match matches.get_one::<String>("data-dir") {
-        Some(folder) if !folder.is_empty() => Ok(PathBuf::from(folder)),
-        Some(_) | None => serve::users_data_dir().map(PathBuf::from),
+        Some(folder) if !folder.is_empty() => Ok(folder.clone()),
+        Some(_) | None => serve::users_data_dir(),
     }
 }
 

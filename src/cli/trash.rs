@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Failure, grade, serve};
+use super::{Failure, backup, grade};
 use crate::host::trash;
 
 pub(super) const NAME: &str = "trash";
@@ -46,10 +46,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Failure::usage("trash list, or trash restore".to_owned()));
     };
-    let folder = match matches.get_one::<String>("data-dir") {
-        Some(folder) => folder.clone(),
-        None => serve::users_data_dir()?,
-    };
+    let folder = backup::data_dir(matches)?;
     let failed = |error: trash::TrashError| Failure::failed(error.to_string());
     if name == RESTORE {
         let session = grade::required::<String>(matches, "session")?;

@@ -12,6 +12,7 @@ mod commands;
 mod compare;
 mod grpcurl;
 mod help;
+mod image;
 mod links;
 mod pages;
 mod server;

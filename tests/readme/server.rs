@@ -26,7 +26,7 @@ pub struct Server {
     pub address: String,
     /// The two lines that it prints at the start.
     pub printed: String,
-    _data: TempDir,
+    data: Option<TempDir>,
 }
 
 impl Server {
@@ -37,6 +37,11 @@ impl Server {
         command.args(["serve", "--log", "error", "--data-dir"]);
         command.arg(data.path().join("data"));
         configure(&mut command, data.path());
+        Self::run(command, data)
+    }
+
+    /// A server by this command, whose data is in `data`.
+    pub fn run(mut command: Command, data: TempDir) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut line = || lines.next().expect("a line").expect("text");
@@ -46,15 +51,32 @@ impl Server {
             address: address.to_owned(),
             child,
             printed: format!("{first}\n{second}\n"),
-            _data: data,
+            data: Some(data),
         }
+    }
+}
+
+impl Server {
+    /// Where its data is.
+    pub fn data(&self) -> &Path {
+        self.data.as_ref().expect("taken by `kill` alone").path()
+    }
+
+    /// Kills it, for the folder of its data.
+    pub fn kill(mut self) -> TempDir {
+        self.end();
+        self.data.take().expect("taken here alone")
+    }
+
+    fn end(&mut self) {
+        // One that has ended by itself is waited for all the same.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended by itself is waited for all the same.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
