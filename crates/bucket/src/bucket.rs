@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future, stream};
 
 use crate::envelope::{self, Envelope, Lease};
+use crate::generations::Generations;
 use crate::ids::{CommitId, Generation, Mark};
 use crate::keys::{self, Kind};
 use crate::objects::Listed;
@@ -19,7 +20,7 @@ use crate::watch::{NoWatch, Operation, Outcome, Watch};
 const AT_ONCE: usize = 16;
 
 /// No tombstone is larger, in bytes; a model of another generation, which is dead too, may be.
-const LARGEST_TOMBSTONE: u64 = 2 << 10;
+pub(crate) const LARGEST_TOMBSTONE: u64 = 2 << 10;
 
 /// How many objects one page of a listing holds.
 pub(crate) const PAGE: usize = 1000;
@@ -48,7 +49,7 @@ impl Default for Options {
 /// An object store that holds the sessions, models and datasets of several nodes. A clone is the same bucket.
 #[derive(Clone)]
 pub struct Bucket {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl fmt::Debug for Bucket {
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     description: String,
     /// The state of each session's object by its key and ETag, so that a listing reads only what has changed.
     known: Mutex<HashMap<String, (String, Known)>>,
+    /// The generations of models, so that a sweep looks only at those that have changed.
+    pub generations: Generations,
 }
 
 /// What a listing needs to know of a session's object.
@@ -86,6 +89,7 @@ impl Bucket {
                 protocol,
                 description,
                 known: Mutex::default(),
+                generations: Generations::default(),
             }),
         }
     }

@@ -111,14 +111,18 @@ struct Metadata {
     mark: Option<String>,
 }
 
+/// Where the header of a safetensors file ends that begins with these bytes, by the length in its first 8. Of JSON, these
+/// make a number that is longer than any object.
+pub(crate) fn header_end(bytes: &[u8]) -> Option<u64> {
+    let length = bytes.first_chunk::<8>()?;
+    u64::from_le_bytes(*length).checked_add(8)
+}
+
 /// Reads the mark of an object, and what else this crate wrote.
 pub(crate) fn open(bytes: &[u8]) -> Result<Envelope, String> {
-    // A safetensors file begins with the length of its header, in 8 bytes. Of JSON, these 8 bytes make a number that is
-    // longer than any object.
-    let header = bytes
-        .first_chunk::<8>()
-        .and_then(|length| usize::try_from(u64::from_le_bytes(*length)).ok())
-        .and_then(|length| bytes[8..].get(..length));
+    let header = header_end(bytes)
+        .and_then(|end| usize::try_from(end).ok())
+        .and_then(|end| bytes.get(8..end));
     let Some(header) = header else {
         return open_json(bytes);
     };

@@ -8,6 +8,7 @@
 //! - `protocol`: commit, create and delete of one object, over the trait `objects::Objects`.
 //! - `envelope`, `keys`: the formats and the names of objects.
 //! - `stores`, `explain`: the trait over the crate `object_store`, and its faults in words.
+//! - `sweep`, `peek`, `generations`: what is removed after a while.
 //! - `open`, `cloud`, `connector`: from a URL to a bucket. `probe`: what a store has to show at the start.
 
 mod bucket;
@@ -16,12 +17,14 @@ mod connector;
 mod datasets;
 mod envelope;
 mod explain;
+mod generations;
 mod ids;
 mod keys;
 mod objects;
 mod open;
 mod open_error;
 mod outcome;
+mod peek;
 mod probe;
 mod protocol;
 #[cfg(test)]

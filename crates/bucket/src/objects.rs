@@ -96,6 +96,9 @@ pub(crate) trait Objects: Send + Sync {
     /// Reads an object, unless it is of the version at hand.
     async fn get(&self, key: &str, unless: Option<&Version>) -> Result<Fetched, Fault>;
 
+    /// Reads at most this many bytes from the beginning of an object; none if there is no such object.
+    async fn peek(&self, key: &str, bytes: u64) -> Result<Option<Bytes>, Fault>;
+
     /// Writes an object if the condition holds. Sent once.
     async fn put(
         &self,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    Error, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
     UpdateVersion,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -57,6 +57,19 @@ impl Objects for Stores {
         let version = Version::new(result.meta.e_tag.clone(), result.meta.version.clone());
         let bytes = result.bytes().await.map_err(|error| explain(&error))?;
         Ok(Fetched::Found(bytes, version))
+    }
+
+    async fn peek(&self, key: &str, bytes: u64) -> Result<Option<Bytes>, Fault> {
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(0..bytes)),
+            ..GetOptions::default()
+        };
+        let result = match self.reads.get_opts(&self.path(key), options).await {
+            Ok(result) => result,
+            Err(error) => return missing_or_fault(error, None),
+        };
+        let bytes = result.bytes().await.map_err(|error| explain(&error))?;
+        Ok(Some(bytes))
     }
 
     async fn put(

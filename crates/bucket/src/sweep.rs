@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use crate::bucket::{Bucket, Known};
+use crate::bucket::{Bucket, Known, LARGEST_TOMBSTONE};
 use crate::envelope::{self, Envelope};
 use crate::ids::Generation;
 use crate::keys::{self, Kind};
-use crate::objects::{Condition, Listed};
+use crate::objects::{Condition, FaultKind, Listed};
 use crate::outcome::Unavailable;
-use crate::protocol::{Found, Stored};
+use crate::protocol::Found;
 use crate::watch::Operation;
 
 /// How long a tombstone stays.
@@ -34,6 +34,18 @@ pub struct Swept {
     pub expired: usize,
     /// Objects that it removed.
     pub removed: usize,
+    /// Sessions with an object that this program has not written, or not in this version: their objects are left alone.
+    pub unreadable: usize,
+}
+
+/// What a look at a model tells.
+enum Look {
+    /// It is of this life of its session, or too young to tell.
+    Alive,
+    /// It is of this generation, which is another one.
+    Dead(Generation),
+    /// It has to be read.
+    Unknown,
 }
 
 impl std::ops::AddAssign for Swept {
@@ -41,6 +53,7 @@ impl std::ops::AddAssign for Swept {
         self.sessions += other.sessions;
         self.expired += other.expired;
         self.removed += other.removed;
+        self.unreadable += other.unreadable;
     }
 }
 
@@ -48,6 +61,7 @@ impl Bucket {
     /// Sweeps all sessions. Any node may do so at any time; several at once do no harm.
     pub async fn sweep(&self, now: SystemTime) -> Result<Swept, Unavailable> {
         let now = envelope::millis(now);
+        self.inner.generations.begin_sweep();
         let mut swept = Swept::default();
         let mut after = None;
         // The objects of one session, which are one after the other, and may go on in the next page.
@@ -68,7 +82,7 @@ impl Bucket {
                 folders.push(std::mem::take(&mut folder));
             }
             swept += stream::iter(folders)
-                .map(|objects| self.sweep_session(objects, now))
+                .map(|objects| self.sweep_readable(objects, now))
                 .buffer_unordered(AT_ONCE)
                 .try_fold(Swept::default(), |mut sum, swept| async move {
                     sum += swept;
@@ -77,6 +91,17 @@ impl Bucket {
                 .await?;
             let Some(next) = next else { return Ok(swept) };
             after = Some(next);
+        }
+    }
+
+    /// Sweeps a session. One whose objects cannot be read keeps none of the others from being swept.
+    async fn sweep_readable(&self, objects: Vec<Listed>, now: u64) -> Result<Swept, Unavailable> {
+        match self.sweep_session(objects, now).await {
+            Err(unavailable) if unavailable.kind() == FaultKind::Content => Ok(Swept {
+                unreadable: 1,
+                ..Swept::default()
+            }),
+            swept => swept,
         }
     }
 
@@ -103,16 +128,17 @@ impl Bucket {
                     return Ok(swept);
                 }
                 swept.sessions += 1;
-                swept.removed += self.sweep_contents(session, &objects, now, true).await?;
+                let live = Some(generation);
+                swept.removed += self.sweep_contents(session, &objects, now, live).await?;
             }
             Some(Known::Tombstone { at, .. }) => {
-                swept.removed += self.sweep_contents(session, &objects, now, false).await?;
+                swept.removed += self.sweep_contents(session, &objects, now, None).await?;
                 let is_last = objects.iter().all(|object| object.key == own);
                 if is_last && is_old(at, now) {
                     swept.removed += usize::from(self.remove(&own, now).await?);
                 }
             }
-            None => swept.removed += self.sweep_contents(session, &objects, now, false).await?,
+            None => swept.removed += self.sweep_contents(session, &objects, now, None).await?,
         }
         Ok(swept)
     }
@@ -146,42 +172,52 @@ impl Bucket {
         Ok(true)
     }
 
-    /// Deletes the models and datasets of a dead session, and removes what was deleted a day ago.
+    /// Deletes the models and datasets of another life of the session than the one that is `live`, and removes what was
+    /// deleted a day ago.
     async fn sweep_contents(
         &self,
         session: &str,
         objects: &[Listed],
         now: u64,
-        is_live: bool,
+        live: Option<Generation>,
     ) -> Result<usize, Unavailable> {
         let mut removed = 0;
         let mut contents_in_use = Vec::new();
         for object in objects {
-            let Some((_, kind)) = keys::parse(&object.key) else {
-                continue;
-            };
-            match kind {
-                Kind::Session | Kind::Content(_) => continue,
-                // In a live session, what is too large or too young for an old tombstone is not worth a read.
-                Kind::Model(_) if is_live && !may_be_old_tombstone(object, now) => continue,
-                Kind::Model(_) | Kind::Dataset(_) => {}
+            match keys::parse(&object.key) {
+                Some((_, Kind::Session | Kind::Content(_))) | None => continue,
+                Some((_, Kind::Model(_))) => match self.look_at_model(object, now, live).await? {
+                    Look::Alive => continue,
+                    Look::Dead(generation) => {
+                        self.delete_dead(session, &object.key, generation).await?;
+                        continue;
+                    }
+                    Look::Unknown => {}
+                },
+                Some((_, Kind::Dataset(_))) => {}
             }
             let Found::Stored(stored) = self.protocol().fetch(&object.key, None).await? else {
                 continue;
             };
+            let generation = stored.generation();
             match &stored.envelope {
                 Envelope::Tombstone(tombstone) if is_old(tombstone.tombstone, now) => {
                     removed += usize::from(self.remove(&object.key, now).await?);
                 }
-                Envelope::Tombstone(_) => {}
-                Envelope::Dataset(dataset) if is_live => {
+                Envelope::Tombstone(_) | Envelope::Session(_) => {}
+                Envelope::Model(_) if live == Some(generation) => {
+                    let e_tag = stored.version.e_tag.as_deref();
+                    let generations = &self.inner.generations;
+                    generations.note(&object.key, e_tag, generation);
+                }
+                Envelope::Model(_) => self.delete_dead(session, &object.key, generation).await?,
+                Envelope::Dataset(dataset) => {
+                    // That of a dead one goes when its name is a tombstone.
                     contents_in_use.push(dataset.content.clone());
+                    if live != Some(generation) {
+                        self.delete_dead(session, &object.key, generation).await?;
+                    }
                 }
-                Envelope::Model(_) if is_live => {}
-                Envelope::Model(_) | Envelope::Dataset(_) => {
-                    self.delete_dead(session, &object.key, &stored).await?;
-                }
-                Envelope::Session(_) => {}
             }
         }
         for object in objects {
@@ -194,24 +230,55 @@ impl Bucket {
         Ok(removed)
     }
 
+    /// What can be told of a model without reading all of it.
+    async fn look_at_model(
+        &self,
+        object: &Listed,
+        now: u64,
+        live: Option<Generation>,
+    ) -> Result<Look, Unavailable> {
+        let Some(live) = live else {
+            return Ok(Look::Unknown);
+        };
+        // A model in use is written again and again; what is dead grows old, and is found then.
+        if !is_old(envelope::millis(object.written), now) {
+            return Ok(Look::Alive);
+        }
+        let found = match self.inner.generations.get(object) {
+            Some(known) => known,
+            // It may be a tombstone.
+            None if object.size <= LARGEST_TOMBSTONE => return Ok(Look::Unknown),
+            None => match self.peek_generation(object).await? {
+                Some(found) => found,
+                None => return Ok(Look::Unknown),
+            },
+        };
+        let e_tag = object.e_tag.as_deref();
+        self.inner.generations.note(&object.key, e_tag, found);
+        Ok(if found == live {
+            Look::Alive
+        } else {
+            Look::Dead(found)
+        })
+    }
+
     /// Deletes an object whose session is dead. The session is read after it, so that an object of a session that was
     /// created meanwhile is left alone: a generation that has passed does not come back.
     async fn delete_dead(
         &self,
         session: &str,
         key: &str,
-        stored: &Stored,
+        generation: Generation,
     ) -> Result<(), Unavailable> {
         let found = self.protocol().fetch(&keys::session(session), None).await?;
         let is_current = match &found {
             Found::Stored(owner) => {
-                matches!(owner.envelope, Envelope::Session(_))
-                    && owner.generation() == stored.generation()
+                matches!(owner.envelope, Envelope::Session(_)) && owner.generation() == generation
             }
             Found::Missing | Found::Unchanged => false,
         };
         if !is_current {
-            self.protocol().delete(key, stored.generation()).await?;
+            self.protocol().delete(key, generation).await?;
         }
         Ok(())
     }
@@ -257,11 +324,6 @@ impl Bucket {
 
 fn is_of(object: &Listed, session: &str) -> bool {
     keys::parse(&object.key).is_some_and(|(owner, _)| owner == session)
-}
-
-/// A tombstone is small: 16 commit ids of 35 bytes, and a few fields.
-fn may_be_old_tombstone(object: &Listed, now: u64) -> bool {
-    object.size <= 1024 && is_old(envelope::millis(object.written), now)
 }
 
 /// Whether a lease has run out by any clock that is not off by a quarter of the time to live.

@@ -156,11 +156,16 @@ impl S3 for Shared {
         if unchanged(&tag, input.if_none_match.as_ref()) {
             return Err(s3_error!(NotModified));
         }
+        let (bytes, content_range) = match input.range {
+            None => (stored.bytes, None),
+            Some(range) => part(&stored.bytes, &range)?,
+        };
         Ok(S3Response::new(GetObjectOutput {
-            content_length: i64::try_from(stored.bytes.len()).ok(),
+            content_length: i64::try_from(bytes.len()).ok(),
+            content_range,
             e_tag: Some(tag),
             last_modified: Some(stored.written.into()),
-            body: Some(blob(stored.bytes)),
+            body: Some(blob(bytes)),
             ..Default::default()
         }))
     }
@@ -300,4 +305,16 @@ impl S3 for Shared {
         parts.retain(|(upload, _), _| *upload != request.input.upload_id);
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
+}
+
+/// The bytes of a range, and which they are.
+fn part(bytes: &Bytes, range: &Range) -> S3Result<(Bytes, Option<String>)> {
+    let all = bytes.len();
+    let asked = range.check(all as u64)?;
+    let index = |at: u64| usize::try_from(at).unwrap_or(all);
+    let told = format!("bytes {}-{}/{all}", asked.start, asked.end - 1);
+    Ok((
+        bytes.slice(index(asked.start)..index(asked.end)),
+        Some(told),
+    ))
 }

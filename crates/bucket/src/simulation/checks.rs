@@ -53,6 +53,7 @@ pub(crate) async fn check(world: &World) -> Vec<String> {
     histories.check_steps();
     histories.check_reads(world);
     histories.check_end(world).await;
+    histories.check_remains(world);
     histories.faults
 }
 
@@ -304,6 +305,30 @@ impl Histories {
             }
         }
         self.faults.extend(faults);
+    }
+
+    /// After days of sweeps, nothing lies in the store but live sessions and what belongs to them.
+    fn check_remains(&mut self, world: &World) {
+        let objects = world.store.objects();
+        let generation = |key: &str| match envelope::open(objects.get(key)?) {
+            Ok(Envelope::Session(session)) => Some(session.mark.generation),
+            Ok(Envelope::Model(_) | Envelope::Dataset(_) | Envelope::Tombstone(_)) | Err(_) => None,
+        };
+        for (key, bytes) in &objects {
+            let Some((session, _)) = keys::parse(key) else {
+                continue;
+            };
+            let is_alive = match envelope::open(bytes) {
+                Ok(Envelope::Session(_)) => true,
+                Ok(Envelope::Model(mark)) => {
+                    generation(&keys::session(session)) == Some(mark.generation)
+                }
+                Ok(Envelope::Dataset(_) | Envelope::Tombstone(_)) | Err(_) => false,
+            };
+            if !is_alive {
+                self.fault(format!("{key}: dead, and never removed"));
+            }
+        }
     }
 
     /// A node that has just begun sees what is in the store, and nothing dead.

@@ -41,6 +41,18 @@ pub(crate) async fn run(world: &Arc<World>) {
     }
     // The writes of these steps as well.
     sleep(Duration::from_secs(120)).await;
+    holidays(world).await;
+}
+
+/// Days on which nothing fails, one session is used, and nodes sweep: what is dead is removed.
+async fn holidays(world: &Arc<World>) {
+    world.network.calm();
+    for _ in 0..12 {
+        sleep(13 * HOUR).await;
+        call(world, Action::Step, SESSIONS[0], None).await;
+        let node = any_node(world);
+        run_on(world, node, |node| async move { node.sweep().await }).await;
+    }
 }
 
 async fn busy(world: &Arc<World>, calls: u32) {

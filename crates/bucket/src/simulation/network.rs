@@ -1,5 +1,6 @@
 //! How nodes and the store are connected, and the source of chance.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::RngExt;
@@ -9,7 +10,8 @@ use tokio::sync::watch;
 /// How nodes and the store are connected.
 pub(crate) struct Network {
     random: Mutex<ChaCha8Rng>,
-    pub faults_per_mille: u32,
+    faults_per_mille: u32,
+    is_calm: AtomicBool,
     cut: Vec<Mutex<bool>>,
     stopped: Vec<watch::Sender<bool>>,
 }
@@ -19,6 +21,7 @@ impl Network {
     pub fn new(nodes: usize, faults_per_mille: u32, random: ChaCha8Rng) -> Self {
         Self {
             faults_per_mille,
+            is_calm: AtomicBool::new(false),
             random: Mutex::new(random),
             cut: (0..nodes).map(|_| Mutex::new(false)).collect(),
             stopped: (0..nodes).map(|_| watch::channel(false).0).collect(),
@@ -52,7 +55,26 @@ impl Network {
         let _ = stopped.wait_for(|stopped| !stopped).await;
     }
 
-    /// All is well from now on.
+    /// How many of a thousand requests meet a fault.
+    pub fn faults_per_mille(&self) -> u32 {
+        match self.is_calm.load(Ordering::Relaxed) {
+            true => 0,
+            false => self.faults_per_mille,
+        }
+    }
+
+    /// Whether a request gets lost on the way.
+    pub fn loses(&self) -> bool {
+        !self.is_calm.load(Ordering::Relaxed) && self.chance(30)
+    }
+
+    /// All is well from now on, and no request meets a fault.
+    pub fn calm(&self) {
+        self.heal();
+        self.is_calm.store(true, Ordering::Relaxed);
+    }
+
+    /// No node is cut off or stopped.
     pub fn heal(&self) {
         for node in 0..self.cut.len() {
             self.cut(node, false);

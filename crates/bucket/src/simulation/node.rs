@@ -40,12 +40,20 @@ pub(crate) struct Node {
     pub tasks: Mutex<JoinSet<()>>,
 }
 
+/// The model of this name is larger than any tombstone, and the others are not.
+pub(crate) const LARGE: &str = "n";
+
 /// A model: its steps in order, and a digest of them as a lone server would have it.
-pub(crate) fn model(steps: &[u32]) -> impl Encode {
+pub(crate) fn model(name: &str, steps: &[u32]) -> impl Encode {
     let content = content(steps);
+    let padding = if name == LARGE { 4000 } else { 0 };
     move |mark: &Mark| -> io::Result<Bytes> {
         let mark = serde_json::to_string(mark)?;
-        let header = serde_json::json!({ "__metadata__": { MARK_ENTRY: mark } }).to_string();
+        let padding = "-".repeat(padding);
+        let header = serde_json::json!({
+            "__metadata__": { MARK_ENTRY: mark, "padding": padding },
+        });
+        let header = header.to_string();
         let length = (header.len() as u64).to_le_bytes();
         Ok([&length, header.as_bytes(), &content].concat().into())
     }
@@ -208,7 +216,7 @@ impl Node {
         let begun = Instant::now();
         let commit = match model {
             Some(name) => {
-                let new = self::model(&steps);
+                let new = self::model(name, &steps);
                 self.bucket
                     .commit_model(session, &known.seen, name, &new)
                     .await
@@ -253,7 +261,7 @@ impl Node {
             Some(name) => match self.session(session).await {
                 Ok(Some(owner)) => {
                     let generation = owner.seen.mark.generation;
-                    let new = self::model(&[]);
+                    let new = self::model(name, &[]);
                     self.bucket
                         .create_model(session, generation, name, &new)
                         .await

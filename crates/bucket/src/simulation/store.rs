@@ -42,6 +42,11 @@ impl Store {
         lock(&self.objects).get(key).cloned()
     }
 
+    /// All objects.
+    pub fn objects(&self) -> BTreeMap<String, Bytes> {
+        lock(&self.objects).clone()
+    }
+
     fn apply(&self, write: &Write) -> Result<Version, Unwritten> {
         let mut objects = lock(&self.objects);
         let now = objects.get(&write.key).map(tag);
@@ -135,7 +140,7 @@ impl Remote {
     /// Waits until the node runs, and then for the way to the store; fails if it is cut off.
     async fn send(&self) -> Result<(), Fault> {
         self.network.running(self.node).await;
-        if self.network.is_cut(self.node) || self.network.chance(30) {
+        if self.network.is_cut(self.node) || self.network.loses() {
             sleep(TIMEOUT).await;
             return Err(fault("no answer"));
         }
@@ -160,8 +165,9 @@ impl Remote {
     }
 
     fn fate(&self) -> Fate {
+        let faults = self.network.faults_per_mille();
         self.network.random(|random| {
-            if random.random_range(0..1000) >= self.network.faults_per_mille {
+            if random.random_range(0..1000) >= faults {
                 return Fate::Delivered;
             }
             match random.random_range(0..6) {
@@ -233,6 +239,14 @@ impl Objects for Remote {
                 Fetched::Found(bytes, version)
             }
         })
+    }
+
+    async fn peek(&self, key: &str, bytes: u64) -> Result<Option<Bytes>, Fault> {
+        self.send().await?;
+        let object = self.store.object(key);
+        self.receive().await?;
+        let most = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(object.map(|object| object.slice(..object.len().min(most))))
     }
 
     async fn put(
