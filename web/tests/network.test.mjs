@@ -70,7 +70,7 @@ test("the player goes forward and back by the arrow keys, and keeps the first we
   const first = await page.locator('[data-matrix="W1"] td').first().getAttribute("data-value");
   const frames = await page.locator(".frames button").count();
   for (let count = 0; count < frames; count++) await page.keyboard.press("ArrowRight");
-  await page.locator(".update").waitFor();
+  await page.locator("section.update").waitFor();
   for (let count = 0; count < 4; count++) await page.keyboard.press("ArrowLeft");
   assert.equal(await page.locator(".frames [aria-current]").getAttribute("data-frame"), "dW2");
   await page.getByRole("button", { name: "Forward →" }).click();
@@ -104,7 +104,7 @@ test("the player plays by itself to the end, pauses by the space bar, and when t
   await page.getByRole("button", { name: "Play" }).click();
   await shows("update");
   await page.getByRole("button", { name: "Play" }).waitFor();
-  await page.locator(".update").waitFor();
+  await page.locator("section.update").waitFor();
   await page.keyboard.press(" ");
   await shows("x");
 });
