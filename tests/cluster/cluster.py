@@ -1,6 +1,6 @@
 """Three nodes, Envoy and a bucket, each in a network namespace with an address of its own; clients, and faults.
 
-    cluster.py PROGRAM BUCKET ENVOY [--faults N] [--stop SECONDS] [--seed N] [--keep FOLDER]
+    cluster.py PROGRAM BUCKET ENVOY [--faults N] [--kinds KIND …] [--stop SECONDS] [--seed N] [--keep FOLDER]
 
 run.sh calls it. BUCKET is the S3 server of crates/s3. After the faults everything is healed, and then it holds: each acknowledged
 step is there, none was taken twice, what was deleted is gone, and the weights are those of a lone server that took the same steps.
@@ -77,6 +77,7 @@ class Cluster:
         self.spawn("bucket", BUCKET, [self.options.bucket, *options])
 
     def node(self, node, clock=None):
+        """Starts it; `clock` is a file that says how far its clock is off."""
         scratch = self.folder / f"node{node}"
         command = [
             *(self.options.program, "serve", "--listen", f"{address(node)}:50051", "--ops-listen", f"{address(node)}:50052"),
@@ -92,7 +93,13 @@ class Cluster:
             "TMPDIR": str(scratch),
         }
         if clock:
-            variables |= {"LD_PRELOAD": FAKETIME, "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+            # The file says how far the clock is off, and is read again at each look at the clock.
+            variables |= {
+                "LD_PRELOAD": FAKETIME,
+                "FAKETIME_TIMESTAMP_FILE": str(clock),
+                "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
         scratch.mkdir(exist_ok=True)
         self.spawn(f"node{node}", node, command, **variables)
 
@@ -131,12 +138,12 @@ class Cluster:
         command = ["ip", "netns", "exec", f"{self.prefix}-h{ENVOY}", "curl", "--silent", "--fail", "--max-time", "1", url]
         return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
-    def wait_ready(self, node, seconds=30.0):
+    def wait_ready(self, node, seconds=30.0, is_ready=True):
         end = time.monotonic() + seconds
-        while not self.is_ready(node):
+        while self.is_ready(node) != is_ready:
             if time.monotonic() > end or self.processes[f"node{node}"].poll() is not None:
                 log = (self.folder / f"node{node}.log").read_text("utf-8", "replace")
-                raise SystemExit(f"node {node} is not ready:\n{log[-3000:]}")
+                raise SystemExit(f"node {node} is {'not' if is_ready else 'still'} ready:\n{log[-3000:]}")
             time.sleep(0.05)
 
     def end(self, node, number, seconds=30.0):
@@ -182,12 +189,20 @@ class Faults:
         self.cluster.network("heal")
 
     def clock(self):
-        """A node whose clock is ten minutes off. One that is an hour off gets nothing from a store: its signatures are too old."""
+        """A clock ten minutes off, then one that jumps by an hour: no store takes signatures that old, so the node withdraws."""
         node = self.dice.choice(NODES)
+        clock = self.cluster.folder / "clock"
+        sign = self.dice.choice("+-")
+        clock.write_text(f"{sign}600s", "utf-8")
         self.cluster.end(node, signal.SIGKILL)
-        self.cluster.node(node, self.dice.choice(["+600s", "-600s"]))
+        self.cluster.node(node, clock)
         self.cluster.wait_ready(node)
-        time.sleep(4)
+        time.sleep(3)
+        clock.write_text(f"{sign}3600s", "utf-8")
+        self.cluster.wait_ready(node, is_ready=False)
+        time.sleep(3)
+        clock.write_text("+0s", "utf-8")
+        self.cluster.wait_ready(node)
         self.cluster.end(node, signal.SIGKILL)
         self.cluster.node(node)
         self.cluster.wait_ready(node)
@@ -210,7 +225,7 @@ def inflict(cluster, options):
     dice = random.Random(options.seed)
     faults, done, kinds = Faults(cluster, dice), [], []
     for number in range(options.faults):
-        kinds = kinds or dice.sample(KINDS, len(KINDS))
+        kinds = kinds or dice.sample(options.kinds, len(options.kinds))
         kind = kinds.pop()
         begun = time.monotonic()
         getattr(faults, kind)()
@@ -369,6 +384,7 @@ def main():
     parser.add_argument("bucket")
     parser.add_argument("envoy")
     parser.add_argument("--faults", type=int, default=len(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--stop", type=float, default=6.0, help="seconds that a stopped node stands still")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="a folder for the journal and the logs")

@@ -39,6 +39,11 @@ pub(crate) fn explain(error: &Error) -> Fault {
             FaultKind::Region,
             "the bucket is in another region: set AWS_REGION to the one that it is in",
         )
+    } else if has(&["RequestTimeTooSkewed", "RequestExpired"]) {
+        (
+            FaultKind::Credentials,
+            "the clock of this machine differs from the store's by minutes: synchronize it",
+        )
     } else if has(&[
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
@@ -124,5 +129,39 @@ fn short(text: &str) -> String {
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(code: &str) -> Fault {
+        explain(&Error::PermissionDenied {
+            path: "course/a".to_owned(),
+            source: format!("403 Forbidden: <Error><Code>{code}</Code></Error>").into(),
+        })
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_not_told_as_a_missing_permission() {
+        let fault = refusal("RequestTimeTooSkewed");
+        assert_eq!(fault.kind, FaultKind::Credentials);
+        assert!(
+            fault.text.starts_with("the clock of this machine"),
+            "{}",
+            fault.text
+        );
+    }
+
+    #[test]
+    fn what_the_credentials_do_not_permit_is_told_as_that() {
+        let fault = refusal("AccessDenied");
+        assert_eq!(fault.kind, FaultKind::Permission);
+        assert!(
+            fault.text.contains("get, put, delete and list"),
+            "{}",
+            fault.text
+        );
     }
 }

@@ -140,6 +140,7 @@ impl SharedStore {
     /// # Errors
     /// It cannot be reached; whether the request has taken effect is unknown.
     async fn within_reach<V>(&self, request: impl Future<Output = V>) -> Result<V, Refused> {
+        self.reach.note_use();
         tokio::select! {
             biased;
             done = request => Ok(done),

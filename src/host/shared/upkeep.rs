@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::SharedStore;
+use super::{SharedStore, reach};
 use crate::host::Host;
 use crate::host::refused::NotStored;
 use crate::host::tags::SessionTag;
@@ -15,14 +15,8 @@ use crate::training::SessionName;
 /// Interval between two looks at the leases.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Interval between two looks whether the store is there, while calls use it and while it is not.
-const REACH_EVERY: Duration = Duration::from_secs(1);
-
-/// The same while no call uses it: a request to a store costs money.
-const REACH_AT_REST: Duration = Duration::from_secs(10);
-
-/// The longest time for an answer to such a look, and the pause after the first that failed: a node has to notice within
-/// three seconds that it is cut off.
+/// The longest time for an answer to a look whether the store is there, and the pause after the first that failed: a node
+/// has to notice within three seconds that it is cut off.
 const REACH_WITHIN: Duration = Duration::from_millis(700);
 const REACH_AGAIN: Duration = Duration::from_millis(100);
 
@@ -109,10 +103,13 @@ impl Host {
 impl SharedStore {
     /// Looks now and then whether the store is there. Never returns.
     async fn tend_reach(&self) {
-        let (mut failures, mut every) = (0, REACH_EVERY);
-        let mut requests = 0;
+        let mut failures = 0;
         loop {
-            tokio::time::sleep(every).await;
+            match (failures, self.reach.is_there()) {
+                (0, _) => self.reach.is_due().await,
+                (_, true) => tokio::time::sleep(REACH_AGAIN).await,
+                (_, false) => tokio::time::sleep(reach::EVERY).await,
+            }
             let look = self.bucket.read_session(NOTHING, None);
             let answer = tokio::time::timeout(REACH_WITHIN, look).await;
             let is_reached = matches!(answer, Ok(Ok(_)));
@@ -127,15 +124,6 @@ impl SharedStore {
                 tracing::info!("the shared store can be reached again");
                 self.reach.note(true);
             }
-            let before = std::mem::replace(&mut requests, self.metrics.store_requests.count());
-            // The look itself is one.
-            let is_at_rest = requests <= before + 1;
-            every = match (is_reached, self.reach.is_there()) {
-                (false, true) => REACH_AGAIN,
-                (false, false) => REACH_EVERY,
-                (true, _) if is_at_rest => REACH_AT_REST,
-                (true, _) => REACH_EVERY,
-            };
         }
     }
 
