@@ -1,6 +1,7 @@
 """Three nodes, Envoy and a bucket, each in a network namespace with an address of its own; clients, and faults.
 
-    cluster.py PROGRAM BUCKET ENVOY [--faults N] [--kinds KIND …] [--stop SECONDS] [--seed N] [--keep FOLDER]
+    cluster.py PROGRAM BUCKET ENVOY [--faults N] [--kinds KIND …] [--stop SECONDS] [--failover SECONDS]
+        [--seed N] [--keep FOLDER]
 
 run.sh calls it. BUCKET is the S3 server of crates/s3. After the faults everything is healed, and then it holds: each acknowledged
 step is there, none was taken twice, what was deleted is gone, and the weights are those of a lone server that took the same steps.
@@ -24,8 +25,6 @@ ROOT = HERE.parents[1]
 NODES = (1, 2, 3)
 ENVOY, BUCKET, CLIENTS = 4, 5, 6
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-FAILOVER = 3.0
-"""Seconds within which another node answers."""
 TRUST = 2.0
 """Seconds that a node answers reads from memory before it asks the bucket."""
 
@@ -369,9 +368,9 @@ def check(options, folder):
     waits = failovers(faults, operations)
     late = percentile(waits, 0.99)
     print(f"     failover: p50 {percentile(waits, 0.5):.2f} s, p99 {late:.2f} s of {len(waits)} calls")
-    if late > FAILOVER:
+    if late > options.failover:
         wrong.append("failover")
-        print(f"FAIL failover takes {late:.2f} s (p99), more than {FAILOVER} s")
+        print(f"FAIL failover takes {late:.2f} s (p99), more than {options.failover} s")
     failed |= replay(options, folder)
     if not (wrong or failed):
         print(f"ok   {len(faults)} faults: every acknowledged step is there, none was taken twice, nothing deleted is back")
@@ -386,6 +385,7 @@ def main():
     parser.add_argument("--faults", type=int, default=len(KINDS))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--stop", type=float, default=6.0, help="seconds that a stopped node stands still")
+    parser.add_argument("--failover", type=float, default=3.0, help="seconds within which another node answers (p99)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="a folder for the journal and the logs")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Three nodes, Envoy and a bucket in network namespaces, under faults (cluster.py):
-#   tests/cluster/run.sh PROGRAM [--faults N] [--kinds KIND …] [--stop SECONDS] [--seed N] [--keep FOLDER]
-# Without options each fault strikes once, within two minutes; by hand: --faults 200 --stop 30, in two hours or so.
+#   tests/cluster/run.sh PROGRAM [--faults N] [--kinds KIND …] [--stop SECONDS] [--failover SECONDS] [--seed N] [--keep FOLDER]
+# Without options each fault strikes once, within two minutes; by hand: --faults 200 --stop 30, in three quarters of an hour.
 # It needs root, iproute2, /dev/net/tun and curl, and leaves nothing in the machine's own namespace. BUCKET names
 # the program of crates/s3, ENVOY Envoy, PYTHON a Python with grpcio, protobuf and numpy; LIMIT (seconds) ends it in any case.
 set -euo pipefail
