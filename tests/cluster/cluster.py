@@ -8,7 +8,9 @@ step is there, none was taken twice, what was deleted is gone, and the weights a
 """
 
 import argparse
+import bisect
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -262,15 +264,25 @@ def judge(faults, lines):
     return operations, reads, wrong
 
 
+class Calls:
+    """The calls of a client, one after the other."""
+
+    def __init__(self, lines, client):
+        self.calls = sorted((line["begun"], line["ended"]) for line in lines if line["client"] == client)
+        self.ends = [ended for _, ended in self.calls]
+
+    def longest(self, begun, ended):
+        """Seconds of the longest one that was in progress in this time."""
+        near = itertools.takewhile(lambda call: call[0] < ended, self.calls[bisect.bisect(self.ends, begun) :])
+        return max((end - begin for begin, end in near), default=0.0)
+
+
 def tell(faults, operations, reads, lines):
     """The longest operation of each client around each fault, and the rest as counts."""
+    calls = [Calls(operations + reads, client) for client in range(8)]
     for kind in KINDS:
-        waits = []
-        for _, begun, ended in (fault for fault in faults if fault[0] == kind):
-            for client in range(8):
-                mine = [line for line in operations + reads if line["client"] == client]
-                near = [line["ended"] - line["begun"] for line in mine if line["begun"] < ended + 1 and line["ended"] > begun]
-                waits.append(max(near, default=0.0))
+        struck = [fault for fault in faults if fault[0] == kind]
+        waits = [mine.longest(begun, ended + 1) for _, begun, ended in struck for mine in calls]
         if waits:
             print(f"     {kind}: the longest call of a client {percentile(waits, 0.5):.2f} s (p50), {max(waits):.2f} s (most)")
     calm = [line["ended"] - line["begun"] for line in operations]
