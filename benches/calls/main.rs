@@ -14,6 +14,7 @@ mod commits;
 #[path = "../../tests/server/fixture.rs"]
 mod fixture;
 mod noop;
+mod puts;
 mod requests;
 mod sessions;
 mod single;
@@ -49,6 +50,8 @@ enum Command {
     Stream(stream::Stream),
     /// Makes sessions of one model each, or calls those that are there.
     Sessions(sessions::Sessions),
+    /// Times durable calls at a node that has its models in a bucket, and bare writes to the bucket, alternating.
+    Puts(puts::Puts),
     /// Times a program from its start to SERVING.
     Ready(start::Ready),
 }
@@ -74,6 +77,7 @@ async fn run(command: Command) -> Value {
         Command::Commits(commits) => commits.measure(),
         Command::Stream(stream) => stream.measure().await,
         Command::Sessions(sessions) => sessions.measure().await,
+        Command::Puts(puts) => puts.measure().await,
         Command::Ready(ready) => ready.measure().await,
     }
 }

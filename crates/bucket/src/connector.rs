@@ -38,15 +38,16 @@ const BYTES_A_SECOND: u64 = 1 << 20;
 
 type Https = HttpsConnector<TcpConnector>;
 
-/// Makes clients; all have one pool of connections.
+/// Makes the HTTP clients of the crate `object_store`; all have one pool of connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Connector {
+pub struct Connector {
     client: Client<Https, HttpRequestBody>,
     timeout: Duration,
 }
 
 impl Connector {
-    /// Reads the certificates that the system trusts; without any, those that Mozilla trusts are compiled in.
+    /// Reads the certificates that the system trusts; without any, those that Mozilla trusts are compiled in. `timeout` is
+    /// for one request.
     pub fn new(timeout: Duration) -> Self {
         let provider = rustls::crypto::ring::default_provider();
         let roots = rustls::ClientConfig::builder_with_provider(provider.into())

@@ -6,10 +6,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 /// Interval between two looks while calls use the store. After the first call that follows a rest, a look comes as soon.
-pub(super) const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_millis(500);
 
 /// What comes on top of it while no call uses the store: a request costs money.
-const REST: Duration = Duration::from_secs(9);
+const REST: Duration = Duration::from_millis(9_500);
 
 /// Whether the store can be reached, for those who want to know of changes.
 #[derive(Debug)]
@@ -71,11 +71,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_store_in_use_is_looked_at_each_second_and_one_at_rest_seldom() {
+    async fn a_store_in_use_is_looked_at_twice_a_second_and_one_at_rest_seldom() {
         let reach = Reach::default();
         assert_eq!(wait_of(&reach).await, Duration::from_secs(10));
         reach.note_use();
-        assert_eq!(wait_of(&reach).await, Duration::from_secs(1));
+        assert_eq!(wait_of(&reach).await, EVERY);
         assert_eq!(wait_of(&reach).await, Duration::from_secs(10));
     }
 
@@ -87,6 +87,6 @@ mod tests {
             reach.note_use();
         };
         let (wait, ()) = tokio::join!(wait_of(&reach), call);
-        assert_eq!(wait, Duration::from_secs(5));
+        assert_eq!(wait, Duration::from_secs(4) + EVERY);
     }
 }
