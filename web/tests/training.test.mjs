@@ -173,7 +173,7 @@ test("the page draws every frame while 784-128-10 trains at full speed, in the s
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
       model: model.name,
-      steps: 10_000_000,
+      steps: 100_000_000,
       minibatchSize: 32,
       learningRate: 0.001,
       onDisconnect: "ON_DISCONNECT_CONTINUE",
