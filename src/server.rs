@@ -154,7 +154,7 @@ impl Server {
     /// # Errors
     /// It cannot be reached or used, or it ignores a condition of a write.
     pub async fn probe(self) -> Result<Self, ServeError> {
-        if let Some(shared) = &self.host.persistence.shared {
+        if let Some(shared) = self.host.persistence.shared() {
             shared.probe().await.map_err(HostError::from)?;
         }
         Ok(self)

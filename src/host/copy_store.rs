@@ -108,7 +108,7 @@ async fn open(store: &str) -> Result<Arc<Host>, CopyError> {
     }
     let metrics = Arc::new(Metrics::default());
     let persistence = open_persistence(&config, &metrics)?;
-    if let Some(shared) = &persistence.shared {
+    if let Some(shared) = persistence.shared() {
         shared.probe().await.map_err(HostError::from)?;
     }
     let clock = Clock::of_the_machine();

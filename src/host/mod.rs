@@ -127,7 +127,7 @@ pub struct Host {
 /// Neither can be opened.
 fn open_persistence(config: &Config, metrics: &Arc<Metrics>) -> Result<Persistence, HostError> {
     Ok(match SharedStore::of(config, metrics)? {
-        Some(shared) => Persistence::shared(shared),
+        Some(shared) => Persistence::Shared(Box::new(shared)),
         None => Persistence::open(&config.data_dir, metrics)?,
     })
 }

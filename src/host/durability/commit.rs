@@ -11,6 +11,7 @@ use crate::host::models::handle::ModelEntry;
 use crate::host::models::write_turn::WriteTurn;
 use crate::host::refused::NotStored;
 use crate::nn::Scalar;
+use crate::store::Storage;
 use crate::training::{Model, Revision};
 
 impl Persistence {
@@ -24,15 +25,17 @@ impl Persistence {
         model: &Arc<Model<T>>,
         turn: Arc<WriteTurn>,
     ) -> Result<(), NotStored> {
-        if let Some(shared) = &self.shared {
-            return shared.create(entry, model).await;
-        }
+        let folder = match self {
+            Self::Memory => return Ok(()),
+            Self::Folder(folder) => folder,
+            Self::Shared(shared) => return shared.create(entry, model).await,
+        };
         let (entry, model) = (Arc::clone(entry), Arc::clone(model));
-        self.with_store(move |store| {
+        let write = move |store: &dyn Storage| {
             let _turn = turn;
             write_file(store, &entry, &model).map(drop)
-        })
-        .await
+        };
+        folder.with_store(write).await
     }
 
     /// Writes a model to its file unless it is deleted; returns the written state, if any. `turn` is the turn to change
@@ -46,18 +49,20 @@ impl Persistence {
         model: &Arc<Model<T>>,
         turn: Arc<WriteTurn>,
     ) -> Result<Option<Revision<T>>, NotStored> {
-        if let Some(shared) = &self.shared {
-            return shared.commit(entry, model).await.map(Some);
-        }
+        let folder = match self {
+            Self::Memory => return Ok(None),
+            Self::Folder(folder) => folder,
+            Self::Shared(shared) => return shared.commit(entry, model).await.map(Some),
+        };
         let (entry, model) = (Arc::clone(entry), Arc::clone(model));
-        self.with_store(move |store| {
+        let write = move |store: &dyn Storage| {
             let _turn = turn;
             if entry.deleted.is_cancelled() {
                 return Ok(None);
             }
             write_file(store, &entry, &model).map(Some)
-        })
-        .await
+        };
+        folder.with_store(write).await
     }
 
     /// Makes the changes to a model since `before` durable, or rolls them back. `turn` is the turn to change it;
@@ -73,7 +78,9 @@ impl Persistence {
         before: Revision<T>,
         replay: Option<ReplayPlan<T>>,
     ) -> Result<(), NotStored> {
-        if self.log(entry, model, turn, &before, replay).await {
+        if let Some(folder) = self.folder()
+            && folder.log(entry, model, turn, &before, replay).await
+        {
             return Ok(());
         }
         let stored = self.put_model(entry, model, Arc::clone(turn)).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::about::about;
+use super::folder::Folder;
 use super::marks::mark;
 use super::on_disk::OnDisk;
 use super::persistence::Persistence;
@@ -34,7 +35,7 @@ const MOST_SEGMENTS: usize = 8;
 /// Most work to replay one model at startup, in units: about half a second.
 const MOST_WORK_OF_MODEL: usize = 50_000;
 
-impl Persistence {
+impl Folder {
     /// Logs the changes to a model since `before`, and returns whether they are durable. If not, nothing has changed.
     pub(super) async fn log<T: Scalar>(
         &self,
@@ -134,8 +135,8 @@ impl Persistence {
         Some((encoded.ok()?.ok()?, work))
     }
 
-    /// Checks the folder: syncs the manifest, and detects that the folder or the log was removed.
-    pub async fn check(&self) {
+    /// Syncs the manifest, and detects that the folder or the log was removed.
+    async fn check(&self) {
         let check = |store: &dyn Storage| {
             store.check();
             Ok(())
@@ -144,9 +145,7 @@ impl Persistence {
         let _ = self.with_store(check).await;
     }
 
-    /// Removes segments without valid commits; closes the current segment for checkpoints once it is older than
-    /// `patience`. Returns whether the log still has segments.
-    pub async fn tend_log(&self, patience: Duration) -> bool {
+    async fn tend_log(&self, patience: Duration) -> bool {
         self.check().await;
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.take_used()) else {
             return false;
@@ -166,5 +165,23 @@ impl Persistence {
             queue.note_log();
         }
         is_left
+    }
+}
+
+impl Persistence {
+    /// Checks the folder, if there is one: syncs the manifest, and detects that the folder or the log was removed.
+    pub async fn check(&self) {
+        if let Some(folder) = self.folder() {
+            folder.check().await;
+        }
+    }
+
+    /// Removes segments without valid commits; closes the current segment for checkpoints once it is older than
+    /// `patience`. Returns whether the log still has segments.
+    pub async fn tend_log(&self, patience: Duration) -> bool {
+        match self.folder() {
+            Some(folder) => folder.tend_log(patience).await,
+            None => false,
+        }
     }
 }

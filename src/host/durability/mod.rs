@@ -14,6 +14,7 @@ mod checkpoints;
 mod commit;
 mod commit_to_file;
 mod commit_to_log;
+mod folder;
 mod formats;
 mod group_commit;
 mod losses;
@@ -25,8 +26,9 @@ mod restore;
 mod startup;
 
 pub use self::about::about;
+pub use self::folder::NotRead;
 pub use self::formats::FORMATS;
 pub use self::on_disk::OnDisk;
-pub use self::persistence::{NotRead, Persistence};
+pub use self::persistence::Persistence;
 pub use self::redo_budget::ReplayPlan;
 pub use self::restore::{Unusable, note_session, restore_model};

@@ -1,52 +1,29 @@
-//! Persistence of sessions and models in the data folder.
+//! Persistence of sessions, models and datasets: in a data folder, in a store that other nodes share, or not at all.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::formats::FORMATS;
-use super::group_commit::CommitQueue;
-use super::losses::{Losses, lose};
-use super::marks::check_mark;
-use super::redo_budget::redo_work;
-use super::restore::{Unusable, restore_model};
-use crate::host::disk_thread::on_disk_thread;
+use super::folder::{Folder, NotRead};
 use crate::host::metrics::Metrics;
 use crate::host::models::handle::ModelEntry;
 use crate::host::models::session_turns::SessionTurn;
 use crate::host::refused::{NotStored, Refused};
 use crate::host::shared::SharedStore;
-use crate::store::{Anchor, Storage, Store, StoreError};
-use crate::training::session::leases;
+use crate::store::StoreError;
 use crate::training::{Id, ModelName, SessionName, SessionRecord};
 
-/// The data folder, if one is configured, and the models that could not be read from it.
+/// Where sessions, models and datasets are persisted.
 #[derive(Debug)]
-pub struct Persistence {
-    pub(super) store: Option<Arc<dyn Storage + Send + Sync>>,
-    /// The queue into the log.
-    pub(super) queue: Option<CommitQueue>,
-    /// The store that this node shares with others, in place of a folder.
-    pub shared: Option<SharedStore>,
-    /// The remaining budget for replaying the log at startup.
-    pub(super) redo_work: Arc<Semaphore>,
-    /// Models whose last commit is damaged, each with the message that refusals show.
-    pub(super) losses: Arc<Mutex<Losses>>,
-}
-
-/// Why a persisted model cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotRead {
-    /// A disk error; the log has details.
-    Failed,
-    /// The snapshot is damaged.
-    Lost,
-    /// Another node has deleted the model.
-    Gone,
+pub enum Persistence {
+    /// Nowhere: they are lost when the server stops.
+    Memory,
+    /// In the data folder of this server.
+    Folder(Box<Folder>),
+    /// In a store that this node shares with others.
+    Shared(Box<SharedStore>),
 }
 
 impl Persistence {
@@ -56,38 +33,31 @@ impl Persistence {
     /// # Errors
     /// The folder is in use, or cannot be read or written.
     pub fn open(folder: &str, metrics: &Arc<Metrics>) -> Result<Self, StoreError> {
-        let store: Option<Arc<dyn Storage + Send + Sync>> = match folder {
-            "" => None,
-            folder => {
-                let watch = Arc::clone(metrics);
-                let store = Store::open_watched(Path::new(folder), &FORMATS, watch)?;
-                Some(Arc::new(store))
-            }
-        };
-        let queue = store.clone().and_then(CommitQueue::start);
-        Ok(Self {
-            store,
-            queue,
-            shared: None,
-            redo_work: redo_work(),
-            losses: Arc::default(),
+        Ok(match folder {
+            "" => Self::Memory,
+            folder => Self::Folder(Box::new(Folder::open(Path::new(folder), metrics)?)),
         })
-    }
-
-    /// Persists in a store that other nodes share.
-    pub fn shared(shared: SharedStore) -> Self {
-        Self {
-            store: None,
-            queue: None,
-            shared: Some(shared),
-            redo_work: redo_work(),
-            losses: Arc::default(),
-        }
     }
 
     /// Whether sessions and models are persisted.
     pub fn is_on(&self) -> bool {
-        self.store.is_some() || self.shared.is_some()
+        !matches!(self, Self::Memory)
+    }
+
+    /// The store that this node shares with others, if it does.
+    pub fn shared(&self) -> Option<&SharedStore> {
+        match self {
+            Self::Shared(shared) => Some(shared),
+            Self::Memory | Self::Folder(_) => None,
+        }
+    }
+
+    /// The data folder, if there is one.
+    pub(super) fn folder(&self) -> Option<&Folder> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Memory | Self::Shared(_) => None,
+        }
     }
 
     /// Reads a persisted model.
@@ -99,54 +69,29 @@ impl Persistence {
         name: &ModelName,
         remembered_requests: usize,
     ) -> Result<ModelEntry, NotRead> {
-        if let Some(shared) = &self.shared {
-            return shared.load(name, remembered_requests).await;
+        match self {
+            Self::Memory => Err(NotRead::Failed),
+            Self::Folder(folder) => folder.load(name, remembered_requests).await,
+            Self::Shared(shared) => shared.load(name, remembered_requests).await,
         }
-        let Some(store) = self.store.clone() else {
-            return Err(NotRead::Failed);
-        };
-        let (name, lost) = (name.clone(), Arc::clone(&self.losses));
-        let work = move || {
-            let (session, model) = (name.session.0.to_string(), name.model.to_string());
-            let bytes = store.model(&session, &model).map_err(|error| {
-                tracing::error!(%name, %error, "a model cannot be read");
-                NotRead::Failed
-            })?;
-            let restored = restore_model(&bytes, &name, remembered_requests);
-            let restored = restored.and_then(|(entry, step)| {
-                check_mark(&entry, step, store.mark(&session, &model))
-                    .map_err(Unusable::Damaged)?;
-                entry.committed(|on_disk| on_disk.filed(step, Anchor::of(&bytes)));
-                Ok(entry)
-            });
-            restored.map_err(|unusable| match unusable {
-                Unusable::Damaged(reason) => {
-                    lose(&*store, &lost, name, &reason);
-                    NotRead::Lost
-                }
-                Unusable::Format(what) => {
-                    tracing::error!(%name, what, "a model cannot be read");
-                    NotRead::Failed
-                }
-            })
-        };
-        let read = on_disk_thread(work).await;
-        read.unwrap_or(Err(NotRead::Failed))
     }
 
     /// The size of the log, in bytes.
     pub fn log_bytes(&self) -> usize {
-        self.store.as_ref().map_or(0, |store| store.log_bytes())
+        self.folder().map_or(0, |folder| folder.store.log_bytes())
     }
 
     /// The number of lost models.
     pub fn losses(&self) -> usize {
-        self.lost().len()
+        self.folder().map_or(0, |folder| folder.lost().len())
     }
 
     /// The lost models, each with the message that refusals show.
     pub fn lost_models(&self) -> Vec<(ModelName, String)> {
-        let lost = self.lost();
+        let Some(folder) = self.folder() else {
+            return Vec::new();
+        };
+        let lost = folder.lost();
         let lost = lost.iter().map(|(name, why)| (name.clone(), why.clone()));
         lost.collect()
     }
@@ -156,102 +101,84 @@ impl Persistence {
     /// # Errors
     /// They cannot be listed.
     pub fn quarantined(&self) -> io::Result<Vec<(String, String)>> {
-        self.store
-            .as_ref()
-            .map_or(Ok(Vec::new()), |store| store.quarantined())
+        self.folder()
+            .map_or(Ok(Vec::new()), |folder| folder.store.quarantined())
     }
 
     /// Whether a model is lost.
     pub fn is_lost(&self, name: &ModelName) -> bool {
-        self.lost().contains_key(name)
+        self.folder()
+            .is_some_and(|folder| folder.lost().contains_key(name))
     }
 
     /// The refusal for a lost model; `None` if the model is not lost.
     pub fn loss(&self, name: &ModelName) -> Option<Refused> {
-        let message = self.lost().get(name)?.clone();
-        let message = format!("{message}. DeleteModel removes the remains and frees the name");
-        Some(Refused::Lost(message))
-    }
-
-    pub(super) fn lost(&self) -> MutexGuard<'_, Losses> {
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.folder()?.loss(name)
     }
 
     /// Writes a session's record. `turn` is the session's and is held until the write is done, even if the caller has
     /// left.
     ///
     /// # Errors
-    /// The disk write fails.
+    /// The write fails.
     pub async fn put_session(
         &self,
         name: &SessionName,
         record: &SessionRecord,
         turn: Arc<SessionTurn>,
     ) -> Result<(), NotStored> {
-        if let Some(shared) = &self.shared {
-            return shared.put_session(name, record).await;
+        match self {
+            Self::Memory => Ok(()),
+            Self::Folder(folder) => folder.put_session(name, record, turn).await,
+            Self::Shared(shared) => shared.put_session(name, record).await,
         }
-        let session = name.0.to_string();
-        let record = record
-            .to_bytes(name)
-            .map_err(|error| NotStored::of(&error.into()))?;
-        self.with_store(move |store| {
-            let _turn = turn;
-            store.put_session(&session, &record)
-        })
-        .await
     }
 
     /// Where sessions and models are stored, in a word; with its address for a shared store, if that may be `shown`.
     pub fn describe(&self, shown: bool) -> String {
-        match &self.shared {
-            Some(shared) if shown => shared.describe().to_owned(),
-            Some(shared) => {
+        match self {
+            Self::Memory => "memory".to_owned(),
+            Self::Folder(_) => "folder".to_owned(),
+            Self::Shared(shared) if shown => shared.describe().to_owned(),
+            Self::Shared(shared) => {
                 let address = shared.describe();
                 let kind = address.split_once(':').map_or(address, |(kind, _)| kind);
                 kind.to_owned()
             }
-            None if self.store.is_some() => "folder".to_owned(),
-            None => "memory".to_owned(),
         }
     }
 
     /// Whether other nodes may write the record of this session, because it is in a store that they share.
     pub fn knows_session(&self, name: &SessionName) -> bool {
-        let shared = self.shared.as_ref();
-        shared.is_some_and(|shared| shared.knows(name))
+        self.shared().is_some_and(|shared| shared.knows(name))
     }
 
-    /// Removes a model's files and the record of its loss.
+    /// Removes a model and the record of its loss.
     ///
     /// # Errors
-    /// The disk refuses; retrying is safe.
+    /// The disk or the store refuses; retrying is safe.
     pub async fn delete_model(&self, name: &ModelName) -> Result<(), NotStored> {
-        if let Some(shared) = &self.shared {
-            return shared.delete_model(name).await;
+        match self {
+            Self::Memory => Ok(()),
+            Self::Folder(folder) => folder.delete_model(name).await,
+            Self::Shared(shared) => shared.delete_model(name).await,
         }
-        let (session, model) = (name.session.0.to_string(), name.model.to_string());
-        self.with_store(move |store| store.delete_model(&session, &model))
-            .await?;
-        self.lost().remove(name);
-        Ok(())
     }
 
-    /// Removes a dataset's file.
+    /// Removes a dataset.
     ///
     /// # Errors
-    /// The disk refuses; retrying is safe.
+    /// The disk or the store refuses; retrying is safe.
     pub async fn delete_dataset(
         &self,
         session: &SessionName,
         dataset: &Id,
     ) -> Result<(), NotStored> {
-        if let Some(shared) = &self.shared {
-            return shared.delete_dataset(session, dataset).await;
+        match self {
+            Self::Memory => Ok(()),
+            Self::Folder(folder) => folder.delete_dataset(session, dataset).await,
+            Self::Shared(shared) => shared.delete_dataset(session, dataset).await,
         }
-        let (session, dataset) = (session.0.to_string(), dataset.to_string());
-        self.with_store(move |store| store.delete_dataset(&session, &dataset))
-            .await
     }
 
     /// The path at which to create the file of a new dataset; `None` if nothing is persisted.
@@ -263,42 +190,34 @@ impl Persistence {
         session: &SessionName,
         dataset: &Id,
     ) -> Result<Option<PathBuf>, NotStored> {
-        if let Some(shared) = &self.shared {
-            return Ok(Some(shared.new_path()));
+        match self {
+            Self::Memory => Ok(None),
+            Self::Folder(folder) => folder.new_dataset(session, dataset).await.map(Some),
+            Self::Shared(shared) => Ok(Some(shared.new_path())),
         }
-        let (session, dataset) = (session.0.to_string(), dataset.to_string());
-        self.with_store(move |store| store.new_dataset(&session, &dataset).map(Some))
-            .await
     }
 
-    /// Removes a session's files.
+    /// Removes a session with all that is in it.
     ///
     /// # Errors
-    /// The disk refuses; retrying is safe.
+    /// The disk or the store refuses; retrying is safe.
     pub async fn delete_session(&self, name: &SessionName) -> Result<(), NotStored> {
-        if let Some(shared) = &self.shared {
-            return shared.delete_session(name).await;
+        match self {
+            Self::Memory => Ok(()),
+            Self::Folder(folder) => folder.delete_session(name).await,
+            Self::Shared(shared) => shared.delete_session(name).await,
         }
-        let session = name.0.to_string();
-        self.with_store(move |store| store.delete_session(&session))
-            .await?;
-        self.lost().retain(|lost, _| lost.session != *name);
-        Ok(())
     }
 
-    /// Moves a session's files to the trash for this much uptime; with zero they are removed.
+    /// Moves a session's files to the trash for this much uptime; with zero they are removed. A shared store has no trash.
     ///
     /// # Errors
     /// The disk refuses; retrying is safe.
     pub async fn trash_session(&self, name: &SessionName, seconds: u64) -> Result<(), NotStored> {
-        let session = name.0.to_string();
-        self.with_store(move |store| match seconds {
-            0 => store.delete_session(&session),
-            seconds => store.trash_session(&session, seconds),
-        })
-        .await?;
-        self.lost().retain(|lost, _| lost.session != *name);
-        Ok(())
+        match self.folder() {
+            Some(folder) => folder.trash_session(name, seconds).await,
+            None => Ok(()),
+        }
     }
 
     /// Counts down this much uptime in the trash, and returns how many sessions were removed.
@@ -306,10 +225,14 @@ impl Persistence {
     /// # Errors
     /// The disk refuses; retrying is safe.
     pub async fn age_trash(&self, seconds: u64) -> Result<usize, NotStored> {
-        self.with_store(move |store| store.age_trash(seconds)).await
+        match self.folder() {
+            Some(folder) => folder.age_trash(seconds).await,
+            None => Ok(0),
+        }
     }
 
-    /// Persists how long each session has been without a call, for the next startup.
+    /// Persists how long each session has been without a call, for the next startup. A shared store has each session's
+    /// lease.
     ///
     /// # Errors
     /// The disk write fails; the next startup then gives every session a full lease.
@@ -317,20 +240,9 @@ impl Persistence {
         &self,
         ages: &BTreeMap<SessionName, Duration>,
     ) -> Result<(), NotStored> {
-        let bytes = leases::encode(ages).map_err(|error| NotStored::of(&error.into()))?;
-        self.with_store(move |store| store.put_leases(&bytes)).await
-    }
-
-    /// Runs `work` on a thread that may block, if there is a store.
-    pub(super) async fn with_store<V: Default + Send + 'static>(
-        &self,
-        work: impl FnOnce(&dyn Storage) -> io::Result<V> + Send + 'static,
-    ) -> Result<V, NotStored> {
-        let Some(store) = self.store.clone() else {
-            return Ok(V::default());
-        };
-        let done = on_disk_thread(move || work(&*store)).await;
-        let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        done.map_err(|error| NotStored::of(&error))
+        match self.folder() {
+            Some(folder) => folder.put_leases(ages).await,
+            None => Ok(()),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::folder::Folder;
 use super::losses::lose;
 use super::marks::MarkCheck;
 use super::on_disk::OnDisk;
@@ -35,14 +36,26 @@ impl Persistence {
         cores: usize,
         now: Now,
     ) -> io::Result<()> {
-        let Some(store) = &self.store else {
-            return Ok(());
-        };
-        let store: &dyn Storage = &**store;
         let options = Options {
             remembered_requests,
             cores,
         };
+        match self {
+            Self::Memory | Self::Shared(_) => Ok(()),
+            Self::Folder(folder) => folder.load_all(registry, datasets, options, now),
+        }
+    }
+}
+
+impl Folder {
+    fn load_all(
+        &self,
+        registry: &mut Registry<ModelEntry>,
+        datasets: &Catalogue,
+        options: Options,
+        now: Now,
+    ) -> io::Result<()> {
+        let store: &dyn Storage = &*self.store;
         for finding in store.findings() {
             tracing::warn!("{finding}");
         }

@@ -54,7 +54,7 @@ impl Host {
         if expired.is_empty() {
             return;
         }
-        if self.persistence.shared.is_some() {
+        if self.persistence.shared().is_some() {
             self.forget_unused(expired).await;
             return;
         }

@@ -20,7 +20,7 @@ impl Host {
     /// # Errors
     /// The store cannot be reached.
     pub async fn sync_dataset(&self, name: &DatasetName) -> Result<(), Refused> {
-        let (Some(shared), Some(session)) = (&self.persistence.shared, &name.session) else {
+        let (Some(shared), Some(session)) = (self.persistence.shared(), &name.session) else {
             return Ok(());
         };
         let Some(generation) = shared.generation(session) else {
@@ -90,7 +90,7 @@ impl Host {
         after: Option<&Id>,
         count: usize,
     ) -> Result<(), Refused> {
-        let Some(shared) = &self.persistence.shared else {
+        let Some(shared) = self.persistence.shared() else {
             return Ok(());
         };
         let Some(generation) = shared.generation(session) else {
@@ -120,7 +120,7 @@ impl Host {
         digest: &str,
         path: &Path,
     ) -> Result<(), NotStored> {
-        let (Some(shared), Some(session)) = (&self.persistence.shared, &name.session) else {
+        let (Some(shared), Some(session)) = (self.persistence.shared(), &name.session) else {
             return Ok(());
         };
         let generation = shared.generation(session).ok_or(NotStored::Moved)?;

@@ -11,7 +11,7 @@ impl Host {
         given: &str,
         request_id: &str,
     ) -> Option<Id> {
-        self.persistence.shared.as_ref()?;
+        self.persistence.shared()?;
         let is_left = given.is_empty() && !request_id.is_empty();
         let session = session.filter(|_| is_left)?;
         let mut hasher = blake3::Hasher::new();

@@ -24,7 +24,7 @@ impl Host {
         after: Option<&SessionName>,
         count: usize,
     ) -> Result<Vec<SessionInfo>, Refused> {
-        match &self.persistence.shared {
+        match self.persistence.shared() {
             None => Ok(self.registry().sessions(owner, after, count, self.now())),
             Some(shared) => self.list_shared(shared, owner, after, count).await,
         }

@@ -23,7 +23,7 @@ impl Host {
     /// # Errors
     /// The store cannot be reached, and the copy is older than `store_trust_seconds`.
     pub async fn sync_model(&self, name: &ModelName) -> Result<(), Refused> {
-        let Some(shared) = &self.persistence.shared else {
+        let Some(shared) = self.persistence.shared() else {
             return Ok(());
         };
         self.sync_session(&name.session).await?;
@@ -55,7 +55,7 @@ impl Host {
     ) -> Result<Begin, Refused> {
         let begun = model.begin(request, expected_step);
         if let Err(BeginError::StepMismatch { .. }) = &begun
-            && self.persistence.shared.is_some()
+            && self.persistence.shared().is_some()
         {
             self.sync_model_now(&entry.name).await?;
             if entry.deleted.is_cancelled() {
@@ -70,7 +70,7 @@ impl Host {
     /// # Errors
     /// The store cannot be reached.
     pub async fn sync_model_now(&self, name: &ModelName) -> Result<(), Refused> {
-        match &self.persistence.shared {
+        match self.persistence.shared() {
             Some(shared) => self.sync_model_of(shared, name, true).await,
             None => Ok(()),
         }
@@ -199,7 +199,7 @@ impl Host {
     /// # Errors
     /// The store cannot be reached.
     pub async fn shared_models(&self, session: &SessionName) -> Result<Option<Vec<Id>>, Refused> {
-        let Some(shared) = &self.persistence.shared else {
+        let Some(shared) = self.persistence.shared() else {
             return Ok(None);
         };
         let Some(generation) = shared.generation(session) else {

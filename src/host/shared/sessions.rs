@@ -15,7 +15,7 @@ impl Host {
     /// # Errors
     /// The store cannot be reached, and the copy is older than `store_trust_seconds`.
     pub async fn sync_session(&self, name: &SessionName) -> Result<(), Refused> {
-        let Some(shared) = &self.persistence.shared else {
+        let Some(shared) = self.persistence.shared() else {
             return Ok(());
         };
         if self.has_fresh_session(shared, name) {
@@ -34,7 +34,7 @@ impl Host {
     /// # Errors
     /// The store cannot be reached.
     pub async fn sync_session_in_turn(&self, name: &SessionName) -> Result<(), Refused> {
-        match &self.persistence.shared {
+        match self.persistence.shared() {
             Some(shared) => self.look_at_session(shared, name).await,
             None => Ok(()),
         }
@@ -117,7 +117,7 @@ impl Host {
 
     /// Drops this node's copy of a session that is gone from the store, with all that it has of its models.
     pub(super) fn forget_session(&self, name: &SessionName) {
-        if let Some(shared) = &self.persistence.shared {
+        if let Some(shared) = self.persistence.shared() {
             shared.forget_session(name);
         }
         let mut registry = self.registry();

@@ -35,7 +35,7 @@ const AT_ONCE: usize = 8;
 impl Host {
     /// Keeps the leases of the sessions that this node serves, and removes what has expired. Never returns.
     pub async fn tend_shared(&self) {
-        let Some(shared) = &self.persistence.shared else {
+        let Some(shared) = self.persistence.shared() else {
             return std::future::pending().await;
         };
         tokio::join!(self.tend_leases(shared), sweep(shared), shared.tend_reach());
@@ -43,7 +43,7 @@ impl Host {
 
     /// Resolves when the shared store can be reached (true), or cannot (false). Never resolves on a node that shares none.
     pub async fn shared_store_is(&self, is_there: bool) {
-        match &self.persistence.shared {
+        match self.persistence.shared() {
             Some(shared) => shared.reach.until(is_there).await,
             None => std::future::pending().await,
         }
