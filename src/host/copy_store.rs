@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::Config;
 use crate::host::clock::Clock;
@@ -199,9 +200,7 @@ async fn copy_session(
         }
         after = page.last().cloned();
     }
-    from.sync_datasets(session, None, usize::MAX)
-        .await
-        .map_err(read)?;
+    from.sync_datasets(session).await.map_err(read)?;
     for dataset in from.datasets.page(Some(session), None, usize::MAX) {
         copy_dataset(to, &dataset, summary).await?;
     }
@@ -280,8 +279,10 @@ async fn copy_dataset(
     let copied = on_disk_thread(move || copy_file(&source, &target)).await;
     let copied = copied.unwrap_or_else(|panic| Err(io::Error::other(panic)));
     copied.map_err(|error| written(NotStored::of(&error).into()))?;
+    let created = original.created.unwrap_or(SystemTime::UNIX_EPOCH);
+    let told = opened.dataset.summary();
     let shared = to
-        .share_dataset(&original.name, &digest.to_string(), &path)
+        .share_dataset(&original.name, created, &told, &path)
         .await;
     shared.map_err(|cause| written(cause.into()))?;
     let is_sound = to

@@ -17,7 +17,7 @@ use crate::protocol::{Found, IsAlive, Protocol, Stored};
 use crate::watch::{NoWatch, Operation, Outcome, Watch};
 
 /// How many requests a listing or a deletion makes at once.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// No tombstone is larger, in bytes; a model of another generation, which is dead too, may be.
 pub(crate) const LARGEST_TOMBSTONE: u64 = 2 << 10;
@@ -370,44 +370,29 @@ impl Bucket {
         session: &str,
         generation: Generation,
     ) -> Result<Vec<String>, Unavailable> {
-        self.list_inside(session, generation, keys::model_id, is_model)
-            .await
-    }
-
-    /// The ids of the objects of a kind that are alive.
-    pub(crate) async fn list_inside(
-        &self,
-        session: &str,
-        generation: Generation,
-        id: fn(Kind<'_>) -> Option<&str>,
-        is_alive: fn(&Stored, Generation) -> bool,
-    ) -> Result<Vec<String>, Unavailable> {
         let objects = self.objects_of(session).await?;
         let found: Vec<Option<String>> = stream::iter(objects)
-            .map(|object| self.live_id(object, generation, id, is_alive))
+            .map(|object| self.live_model(object, generation))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The id of an object of a kind if it is alive. Only small ones can be tombstones, and are read to tell.
-    async fn live_id(
+    /// The id of a model if it is alive. Only small objects can be tombstones, and are read to tell.
+    async fn live_model(
         &self,
         object: Listed,
         generation: Generation,
-        id: fn(Kind<'_>) -> Option<&str>,
-        is_alive: fn(&Stored, Generation) -> bool,
     ) -> Result<Option<String>, Unavailable> {
-        let id = keys::parse(&object.key).and_then(|(_, kind)| id(kind));
-        let Some(id) = id.map(str::to_owned) else {
+        let Some((_, Kind::Model(id))) = keys::parse(&object.key) else {
             return Ok(None);
         };
         if object.size > LARGEST_TOMBSTONE {
-            return Ok(Some(id));
+            return Ok(Some(id.to_owned()));
         }
         Ok(match self.protocol().fetch(&object.key, None).await? {
-            Found::Stored(stored) if is_alive(&stored, generation) => Some(id),
+            Found::Stored(stored) if is_model(&stored, generation) => Some(id.to_owned()),
             Found::Stored(_) | Found::Missing | Found::Unchanged => None,
         })
     }
@@ -418,7 +403,7 @@ impl Bucket {
         Ok(objects.into_iter().map(|object| object.key).collect())
     }
 
-    async fn objects_of(&self, session: &str) -> Result<Vec<Listed>, Unavailable> {
+    pub(crate) async fn objects_of(&self, session: &str) -> Result<Vec<Listed>, Unavailable> {
         let folder = keys::folder(session);
         let mut all = Vec::new();
         let mut after = None;

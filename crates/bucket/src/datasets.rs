@@ -1,20 +1,34 @@
 //! Datasets: contents that never change, of any size, and a small object for each that names its content.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use crate::bucket::{Bucket, live, version};
+use crate::bucket::{AT_ONCE, Bucket, live, version};
 use crate::envelope::{self, Envelope};
 use crate::explain::file_fault;
 use crate::ids::{Generation, Mark};
-use crate::keys;
+use crate::keys::{self, Kind};
 use crate::outcome::{Create, Read, Seen, Unavailable};
 use crate::protocol::{Found, Stored};
 use crate::watch::{Operation, Outcome};
 
+/// A dataset in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedDataset {
+    /// Its id in the session.
+    pub id: String,
+    /// The digest that it was created with.
+    pub digest: String,
+    /// What the caller said about it.
+    pub about: String,
+}
+
 impl Bucket {
-    /// Creates a dataset from a file. Its content is uploaded first, and exists when the name does.
+    /// Creates a dataset from a file, with a text `about` it for lists. Its content is uploaded first, and exists when
+    /// the name does.
     ///
     /// Of an existing dataset ([`Create::Taken`]), [`Bucket::dataset_digest`] tells the digest.
     pub async fn create_dataset(
@@ -23,6 +37,7 @@ impl Bucket {
         generation: Generation,
         dataset: &str,
         digest: &str,
+        about: &str,
         file: &Path,
     ) -> Create {
         let content = keys::content(session, dataset, digest, &self.id().to_string());
@@ -36,7 +51,7 @@ impl Bucket {
         if let Err(fault) = uploaded {
             return Create::Unknown(Unavailable::new(format!("upload {content}"), fault));
         }
-        let new = |mark: &Mark| Ok(envelope::dataset(mark, digest, &content));
+        let new = |mark: &Mark| Ok(envelope::dataset(mark, digest, &content, about));
         let key = keys::dataset(session, dataset);
         let is_alive = |stored: &Stored| is_dataset(stored, generation);
         self.create_inside(session, generation, &key, &new, &is_alive)
@@ -106,14 +121,51 @@ impl Bucket {
             .await
     }
 
-    /// The ids of the datasets of a session of this generation.
+    /// The datasets of a session of this generation, in the order of their ids: at most `limit` after `after`. Reads one
+    /// small object for each, and no content.
     pub async fn list_datasets(
         &self,
         session: &str,
         generation: Generation,
-    ) -> Result<Vec<String>, Unavailable> {
-        self.list_inside(session, generation, keys::dataset_id, is_dataset)
-            .await
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ListedDataset>, Unavailable> {
+        let objects = self.objects_of(session).await?;
+        let ids = objects
+            .iter()
+            .filter_map(|object| match keys::parse(&object.key) {
+                Some((_, Kind::Dataset(id))) => Some(id.to_owned()),
+                Some((_, Kind::Session | Kind::Model(_) | Kind::Content(_))) | None => None,
+            });
+        // Their keys have another order, as `-` precedes the dot.
+        let ids: BTreeSet<String> = ids.filter(|id| Some(id.as_str()) > after).collect();
+        let mut ids = ids.into_iter().peekable();
+        let mut found = Vec::new();
+        while found.len() < limit && ids.peek().is_some() {
+            let next: Vec<String> = ids.by_ref().take(limit - found.len()).collect();
+            let read: Vec<Option<ListedDataset>> = stream::iter(next)
+                .map(|id| self.listed_dataset(session, generation, id))
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            found.extend(read.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    /// A dataset for a list; none if it is dead.
+    async fn listed_dataset(
+        &self,
+        session: &str,
+        generation: Generation,
+        id: String,
+    ) -> Result<Option<ListedDataset>, Unavailable> {
+        let object = self.dataset_object(session, generation, &id).await?;
+        Ok(object.map(|object| ListedDataset {
+            id,
+            digest: object.digest,
+            about: object.about,
+        }))
     }
 
     /// Reads which content a dataset has, unless it is as it was last seen.

@@ -67,6 +67,8 @@ pub(crate) struct DatasetObject {
     pub mark: Mark,
     pub digest: String,
     pub content: String,
+    /// What a list says of it, in the words of the caller.
+    pub about: String,
 }
 
 /// An object, as far as the protocol reads it.
@@ -172,12 +174,13 @@ pub(crate) fn tombstone(mark: &Mark, at: u64, sealed: Option<u64>) -> Bytes {
     })
 }
 
-pub(crate) fn dataset(mark: &Mark, digest: &str, content: &str) -> Bytes {
+pub(crate) fn dataset(mark: &Mark, digest: &str, content: &str, about: &str) -> Bytes {
     json(&DatasetObject {
         version: VERSION,
         mark: mark.clone(),
         digest: digest.to_owned(),
         content: content.to_owned(),
+        about: about.to_owned(),
     })
 }
 
@@ -221,8 +224,8 @@ mod tests {
         assert!(
             matches!(&grave, Envelope::Tombstone(t) if t.tombstone == 7 && t.sealed == Some(9))
         );
-        let dataset = open(&dataset(&mark(), "d", "c")).expect("it is a dataset");
-        assert!(matches!(&dataset, Envelope::Dataset(d) if d.content == "c"));
+        let dataset = open(&dataset(&mark(), "d", "c", "a")).expect("it is a dataset");
+        assert!(matches!(&dataset, Envelope::Dataset(d) if d.content == "c" && d.about == "a"));
         for envelope in [session, grave, dataset] {
             assert_eq!(envelope.mark(), &mark());
         }

@@ -45,22 +45,6 @@ pub(crate) enum Kind<'a> {
     Content(&'a str),
 }
 
-/// The id of a model.
-pub(crate) fn model_id(kind: Kind<'_>) -> Option<&str> {
-    match kind {
-        Kind::Model(model) => Some(model),
-        Kind::Session | Kind::Dataset(_) | Kind::Content(_) => None,
-    }
-}
-
-/// The id of a dataset.
-pub(crate) fn dataset_id(kind: Kind<'_>) -> Option<&str> {
-    match kind {
-        Kind::Dataset(dataset) => Some(dataset),
-        Kind::Session | Kind::Model(_) | Kind::Content(_) => None,
-    }
-}
-
 /// The session and the kind of a key; none for a key that this crate does not write.
 pub(crate) fn parse(key: &str) -> Option<(&str, Kind<'_>)> {
     let mut parts = key.split('/');

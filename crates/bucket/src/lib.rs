@@ -36,6 +36,7 @@ mod watch;
 pub use bucket::{Bucket, Options};
 pub use bytes::Bytes;
 pub use connector::Connector;
+pub use datasets::ListedDataset;
 pub use envelope::{Lease, MARK_ENTRY};
 pub use ids::{COMMITS_KEPT, CommitId, Generation, Mark};
 pub use objects::{Fault, FaultKind, Version};

@@ -4,8 +4,8 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use backpropd_bucket::{
-    Bucket, Commit, Create, Encode, Generation, Lease, MARK_ENTRY, Mark, OpenError, Options, Read,
-    Seen,
+    Bucket, Commit, Create, Encode, Generation, Lease, ListedDataset, MARK_ENTRY, Mark, OpenError,
+    Options, Read, Seen,
 };
 use bytes::Bytes;
 use safetensors::tensor::TensorView;
@@ -189,16 +189,19 @@ async fn a_dataset_of_any_size_comes_back_and_its_content_goes_with_it() {
     // More than one part.
     let bytes: Vec<u8> = (0..20 << 20).map(|i: u32| (i >> 8) as u8).collect();
     std::fs::write(&source, &bytes).expect("there is room");
-    let created = bucket.create_dataset("s", generation, "d", "digest", &source);
+    let created = bucket.create_dataset("s", generation, "d", "digest", "about", &source);
     assert!(matches!(created.await, Create::Created(_)));
-    let taken = bucket.create_dataset("s", generation, "d", "digest", &source);
+    let taken = bucket.create_dataset("s", generation, "d", "digest", "about", &source);
     assert!(matches!(taken.await, Create::Taken(_)));
     let digest = bucket.dataset_digest("s", generation, "d").await;
     assert_eq!(digest, Ok(Some("digest".to_owned())));
-    assert_eq!(
-        bucket.list_datasets("s", generation).await,
-        Ok(vec!["d".to_owned()])
-    );
+    let listed = bucket.list_datasets("s", generation, None, 10).await;
+    let expected = ListedDataset {
+        id: "d".to_owned(),
+        digest: "digest".to_owned(),
+        about: "about".to_owned(),
+    };
+    assert_eq!(listed, Ok(vec![expected]));
     let fetched = bucket.fetch_dataset("s", generation, "d", &target);
     assert_eq!(fetched.await, Ok(true));
     assert!(std::fs::read(&target).expect("it was fetched") == bytes);

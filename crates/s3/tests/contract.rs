@@ -158,7 +158,7 @@ async fn datasets(bucket: &Bucket, session: &str, generation: Generation) {
     let bytes: Vec<u8> = (0..17_u32 << 20).map(|i| (i >> 9) as u8).collect();
     std::fs::write(&source, &bytes).expect("there is room");
     let created = insist(async || {
-        let created = bucket.create_dataset(session, generation, "d", "digest", &source);
+        let created = bucket.create_dataset(session, generation, "d", "digest", "about", &source);
         match created.await {
             Create::Created(_) | Create::Taken(_) | Create::Overtaken(_) => Some(()),
             Create::NoSession | Create::Unknown(_) => None,

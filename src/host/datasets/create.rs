@@ -208,8 +208,8 @@ impl Host {
         let opened = entry.open().await?;
         let entry = Arc::new(entry);
         if let Some(path) = &file {
-            let digest = opened.dataset.digest().to_string();
-            match self.share_dataset(&name, &digest, path).await {
+            let summary = opened.dataset.summary();
+            match self.share_dataset(&name, created, &summary, path).await {
                 // Another node was faster, with this request or another.
                 Err(NotStored::Moved) => {
                     self.sync_session_in_turn(&new.session).await?;

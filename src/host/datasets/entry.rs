@@ -163,8 +163,8 @@ type OpenDataset = Option<(Opened, Instant)>;
 pub struct DatasetState {
     /// Its place in the catalogue.
     pub entry: Arc<DatasetEntry>,
-    /// What it is; `None` if that can only be told by reading all of its file.
-    pub summary: Option<Summary>,
+    /// What it is.
+    pub summary: Summary,
 }
 
 impl DatasetState {
@@ -172,7 +172,7 @@ impl DatasetState {
     pub fn of(entry: Arc<DatasetEntry>, opened: &Opened) -> Self {
         Self {
             entry,
-            summary: Some(opened.dataset.summary()),
+            summary: opened.dataset.summary(),
         }
     }
 }

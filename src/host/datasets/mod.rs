@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod entry;
 mod fit;
+mod outline;
 mod reads;
 mod samples;
 mod selected;
@@ -13,6 +14,7 @@ mod startup;
 
 pub use catalogue::{Catalogue, SharedDataset};
 pub use create::{Begun, NewDataset, Piece};
-pub use entry::{DatasetEntry, DatasetState};
+pub use entry::DatasetState;
+pub use outline::{About, ListedDataset, Outline};
 pub use samples::Found;
 pub use startup::SharedDatasetsError;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::{DatasetEntry, DatasetState};
+use super::outline::ListedDataset;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::refused::Refused;
@@ -55,11 +56,16 @@ impl Host {
         session: Option<&SessionName>,
         after: Option<&Id>,
         size: usize,
-    ) -> Result<(Vec<DatasetState>, Option<Id>), Refused> {
+    ) -> Result<(Vec<ListedDataset>, Option<Id>), Refused> {
         if let Some(session) = session {
             self.admit(caller, session).await?;
             self.registry().session(session, self.now())?;
-            self.sync_datasets(session, after, size + 1).await?;
+            if let Some(mut page) = self.list_shared_datasets(session, after, size + 1).await? {
+                let next = page.get(size).and_then(|_| page.get(size - 1));
+                let next = next.map(|last| last.name.dataset.clone());
+                page.truncate(size);
+                return Ok((page, next));
+            }
         }
         let mut entries = self.datasets.page(session, after, size + 1);
         let next = entries.get(size).and_then(|_| {
@@ -69,8 +75,8 @@ impl Host {
         entries.truncate(size);
         let mut page = Vec::with_capacity(entries.len());
         for entry in entries {
-            if let Ok(summary) = entry.summary().await {
-                page.push(DatasetState { entry, summary });
+            if let Ok(listed) = ListedDataset::of(&entry).await {
+                page.push(listed);
             }
         }
         Ok((page, next))

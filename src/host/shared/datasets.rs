@@ -4,13 +4,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
-use backpropd_bucket::{Create, Read, Seen};
+use backpropd_bucket::{self as bucket, Create, Read, Seen};
+use backpropd_datasets::Summary;
 use tokio::time::Instant;
 
 use super::copy::DatasetCopy;
-use super::{SharedStore, sorted_ids, unknown, unreachable};
+use super::{SharedStore, unknown, unreachable};
 use crate::host::Host;
+use crate::host::datasets::{About, ListedDataset, Outline};
 use crate::host::refused::{NotStored, Refused};
 use crate::training::{DatasetName, Id, SessionName};
 
@@ -80,32 +83,45 @@ impl Host {
         }
     }
 
-    /// Makes this node's copies of a session's datasets current: those of at most `count` ids after `after`.
+    /// The datasets of a session in the store, at most `count` after `after`; `None` if this node shares none. Fetches no
+    /// file.
     ///
     /// # Errors
     /// The store cannot be reached.
-    pub async fn sync_datasets(
+    pub async fn list_shared_datasets(
         &self,
         session: &SessionName,
         after: Option<&Id>,
         count: usize,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<Vec<ListedDataset>>, Refused> {
         let Some(shared) = self.persistence.shared() else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(generation) = shared.generation(session) else {
-            return Ok(());
+            return Ok(Some(Vec::new()));
         };
-        let id = session.0.to_string();
-        let listed = shared.bucket.list_datasets(&id, generation).await;
+        let (id, after) = (session.0.to_string(), after.map(Id::to_string));
+        let listed = shared
+            .bucket
+            .list_datasets(&id, generation, after.as_deref(), count)
+            .await;
         let listed = listed.map_err(|error| unreachable(&error))?;
-        let later = sorted_ids(&listed)
-            .into_iter()
-            .filter(|id| Some(id) > after)
-            .take(count);
-        for dataset in later {
-            let session = Some(session.clone());
-            self.sync_dataset(&DatasetName { session, dataset }).await?;
+        let listed = listed.into_iter();
+        Ok(Some(
+            listed
+                .filter_map(|found| listed_of(session, &found))
+                .collect(),
+        ))
+    }
+
+    /// Makes this node's copies of a session's datasets current, and fetches their files.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn sync_datasets(&self, session: &SessionName) -> Result<(), Refused> {
+        let listed = self.list_shared_datasets(session, None, usize::MAX).await?;
+        for listed in listed.unwrap_or_default() {
+            self.sync_dataset(&listed.name).await?;
         }
         Ok(())
     }
@@ -117,7 +133,8 @@ impl Host {
     pub async fn share_dataset(
         &self,
         name: &DatasetName,
-        digest: &str,
+        created: SystemTime,
+        summary: &Summary,
         path: &Path,
     ) -> Result<(), NotStored> {
         let (Some(shared), Some(session)) = (self.persistence.shared(), &name.session) else {
@@ -125,10 +142,14 @@ impl Host {
         };
         let generation = shared.generation(session).ok_or(NotStored::Moved)?;
         let (id, dataset) = (session.0.to_string(), name.dataset.to_string());
+        let outline = Outline::from(summary);
+        let digest = outline.digest.clone();
+        let about = serde_json::to_string(&About { created, outline });
+        let about = about.map_err(|error| NotStored::of(&error.into()))?;
         let sent = Instant::now();
         let created = shared
             .bucket
-            .create_dataset(&id, generation, &dataset, digest, path)
+            .create_dataset(&id, generation, &dataset, &digest, &about, path)
             .await;
         match created {
             Create::Created(seen) => {
@@ -139,6 +160,27 @@ impl Host {
             Create::Unknown(error) => Err(unknown(&error)),
         }
     }
+}
+
+/// A dataset of the store in a list; `None` if its id is none.
+fn listed_of(session: &SessionName, found: &bucket::ListedDataset) -> Option<ListedDataset> {
+    let name = DatasetName {
+        session: Some(session.clone()),
+        dataset: Id::parse(&found.id)?,
+    };
+    let about = serde_json::from_str::<About>(&found.about);
+    let about = about.inspect_err(|error| {
+        tracing::error!(dataset = %name, %error, "the shared store has no description of a dataset that can be read");
+    });
+    let (created, outline) = about
+        .ok()
+        .map(|about| (about.created, about.outline))
+        .unzip();
+    Some(ListedDataset {
+        name,
+        created,
+        outline,
+    })
 }
 
 impl SharedStore {

@@ -2,13 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use backpropd_datasets::{Moments, Standardization, Summary, TruthKind, UploadHeader};
+use backpropd_datasets::{Moments, Standardization, TruthKind, UploadHeader};
 
 use super::shared_fields::timestamp;
 use super::spec::{read_enum, to_i32};
 use super::target::read_batch;
 use crate::fault::Violations;
-use crate::host::datasets::DatasetState;
+use crate::host::datasets::{DatasetState, ListedDataset, Outline};
 use crate::host::parts::dataset_rows::{DatasetRows, SamplesParts};
 use crate::nn::Dtype;
 use crate::rpc::pb;
@@ -186,36 +186,46 @@ fn read_standardization(given: pb::Standardization) -> Standardization {
     }
 }
 
-/// Describes a dataset; `is_whole` adds the names of classes and the constants.
-pub fn write_dataset(state: &DatasetState, is_whole: bool) -> pb::Dataset {
+/// Describes a dataset, with the names of classes and the constants.
+pub fn write_dataset(DatasetState { entry, summary }: &DatasetState) -> pb::Dataset {
+    let listed = ListedDataset {
+        name: entry.name.clone(),
+        created: entry.created,
+        outline: Some(Outline::from(summary)),
+    };
+    let header = &summary.header;
+    pb::Dataset {
+        class_names: match &header.truth {
+            TruthKind::Labels { names } => names.clone(),
+            TruthKind::Targets { .. } => Vec::new(),
+        },
+        standardization: header.standardization.as_ref().map(write_standardization),
+        ..write_listed(&listed)
+    }
+}
+
+/// Describes a dataset in a list.
+pub fn write_listed(listed: &ListedDataset) -> pb::Dataset {
     let named = pb::Dataset {
-        name: state.entry.name.to_string(),
-        create_time: state.entry.created.map(timestamp),
+        name: listed.name.to_string(),
+        create_time: listed.created.map(timestamp),
         ..Default::default()
     };
-    let Some(Summary { header, digest }) = &state.summary else {
+    let Some(outline) = &listed.outline else {
         return named;
     };
-    let names = match &header.truth {
-        TruthKind::Labels { names } => &names[..],
-        TruthKind::Targets { .. } => &[],
-    };
-    let constants = header.standardization.as_ref().filter(|_| is_whole);
-    let bytes = header.data_bytes().and_then(|bytes| bytes.try_into().ok());
     pb::Dataset {
-        rows: i64::try_from(header.rows).unwrap_or(i64::MAX),
-        features: to_i32(header.features),
-        target_columns: to_i32(header.truth.target_columns()),
-        classes: to_i32(header.truth.classes()),
-        class_names: if is_whole { names.to_vec() } else { Vec::new() },
-        dtype: match header.dtype {
+        rows: i64::try_from(outline.rows).unwrap_or(i64::MAX),
+        features: to_i32(outline.features),
+        target_columns: to_i32(outline.target_columns),
+        classes: to_i32(outline.classes),
+        dtype: match outline.dtype {
             Dtype::Float32 => pb::Dtype::Float32,
             Dtype::Float64 => pb::Dtype::Float64,
         }
         .into(),
-        digest: digest.to_string(),
-        bytes: bytes.unwrap_or(i64::MAX),
-        standardization: constants.map(write_standardization),
+        digest: outline.digest.clone(),
+        bytes: i64::try_from(outline.bytes).unwrap_or(i64::MAX),
         ..named
     }
 }

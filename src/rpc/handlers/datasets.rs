@@ -12,7 +12,7 @@ use crate::host::caller::Caller;
 use crate::host::datasets::{Begun, DatasetState, NewDataset, Piece};
 use crate::host::refused::Refused;
 use crate::rpc::call::caller;
-use crate::rpc::convert::dataset::{dataset_name, read_header, write_dataset};
+use crate::rpc::convert::dataset::{dataset_name, read_header, write_dataset, write_listed};
 use crate::rpc::convert::shared_fields::{id, page_size, page_token, request_id, session_name};
 use crate::rpc::pb;
 use crate::rpc::services::dataset_service_server::DatasetService;
@@ -35,7 +35,7 @@ impl DatasetService for Datasets {
         let received = receive(&self.0, &caller, request.into_inner());
         let state = caller.deadline.limit(received).await?;
         Ok(Response::new(pb::CreateDatasetResponse {
-            dataset: Some(write_dataset(&state, true)),
+            dataset: Some(write_dataset(&state)),
         }))
     }
 
@@ -47,7 +47,7 @@ impl DatasetService for Datasets {
         let described = self.0.describe_dataset(&caller, &name);
         let state = caller.deadline.limit(described).await?;
         Ok(Response::new(pb::GetDatasetResponse {
-            dataset: Some(write_dataset(&state, true)),
+            dataset: Some(write_dataset(&state)),
         }))
     }
 
@@ -69,10 +69,7 @@ impl DatasetService for Datasets {
             .page_of_datasets(&caller, session.as_ref(), after.as_ref(), size);
         let (datasets, next) = caller.deadline.limit(page).await?;
         Ok(Response::new(pb::ListDatasetsResponse {
-            datasets: datasets
-                .iter()
-                .map(|state| write_dataset(state, false))
-                .collect(),
+            datasets: datasets.iter().map(write_listed).collect(),
             next_page_token: next.map(|id| id.to_string()).unwrap_or_default(),
         }))
     }
