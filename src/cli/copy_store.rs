@@ -22,12 +22,22 @@ pub(super) fn command() -> Command {
         )
         .arg(Arg::new("from").value_name("FROM").required(true).help("The original"))
         .arg(Arg::new("to").value_name("TO").required(true).help("The target"))
+        .arg(
+            Arg::new("store-cache-dir")
+                .long("store-cache-dir")
+                .value_name("FOLDER")
+                .env("BACKPROPD_STORE_CACHE_DIR")
+                .default_value("")
+                .hide_default_value(true)
+                .help("Folder for the file of a dataset while it is copied [default: the system's for temporary files]"),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let from = grade::required::<String>(matches, "from")?;
     let to = grade::required::<String>(matches, "to")?;
-    let copied = serve::runtime()?.block_on(copy_store(from, to));
+    let cache = grade::required::<String>(matches, "store-cache-dir")?;
+    let copied = serve::runtime()?.block_on(copy_store(from, to, cache));
     let copied = copied.map_err(failed)?;
     let line = format!(
         "copied to {to}: {} sessions, {} models, {} datasets, checked; {} models and datasets were there already\n",
@@ -40,7 +50,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
 fn failed(error: CopyError) -> Failure {
     let told = error.to_string();
     match error {
-        CopyError::Differs(_) | CopyError::Lost(_) => Failure::usage(told),
+        CopyError::Differs(_) | CopyError::Lost(_) | CopyError::NoFolder(_) => Failure::usage(told),
         CopyError::NotRead { cause, .. } | CopyError::NotWritten { cause, .. } => {
             let cause = Status::from(cause);
             Failure::failed(format!(

@@ -8,15 +8,15 @@ use std::time::SystemTime;
 
 use crate::config::Config;
 use crate::host::clock::Clock;
-use crate::host::datasets::DatasetEntry;
 use crate::host::disk_thread::on_disk_thread;
+use crate::host::durability::NotRead;
 use crate::host::grading_desk::GradingDesk;
 use crate::host::metrics::Metrics;
 use crate::host::models::any_model::with_model;
 use crate::host::models::handle::ModelEntry;
 use crate::host::refused::{NotStored, Refused};
 use crate::host::{Host, HostError, open_persistence};
-use crate::training::{Access, DatasetName, ModelName, SessionName, SessionRecord};
+use crate::training::{Access, DatasetName, Id, ModelName, SessionName, SessionRecord};
 
 /// So many names are listed at a time.
 const PAGE: usize = 100;
@@ -66,18 +66,27 @@ pub enum CopyError {
         "{0} does not read back as it was written: the target is damaged, or changed by a server meanwhile"
     )]
     Unsound(String),
+    /// The original is a folder that does not exist.
+    #[error("there is no folder {0}: name the data folder or the bucket to copy from")]
+    NoFolder(String),
     /// A model of the original is lost, and a copy would be without it.
     #[error("{0} is lost in the original: delete it there, or restore it, and begin again")]
     Lost(String),
 }
 
 /// Copies all sessions, models and datasets of `from` to `to`, each the path of a data folder or the address of a bucket.
+/// `cache` is the folder for the files of a bucket's datasets meanwhile; empty: the system's.
+///
 /// What the target has already with the same content is left alone, so that an interrupted copy goes on.
 ///
 /// # Errors
 /// A store cannot be used; something cannot be read or written; the target has something else of the same name.
-pub async fn copy_store(from: &str, to: &str) -> Result<CopySummary, CopyError> {
-    let (from, to) = (open(from).await?, open(to).await?);
+pub async fn copy_store(from: &str, to: &str, cache: &str) -> Result<CopySummary, CopyError> {
+    // To open it would create it.
+    if !is_bucket(from) && !Path::new(from).is_dir() {
+        return Err(CopyError::NoFolder(from.to_owned()));
+    }
+    let (from, to) = (open(from, cache).await?, open(to, cache).await?);
     if let Some((name, _)) = from.persistence.lost_models().first() {
         return Err(CopyError::Lost(name.to_string()));
     }
@@ -91,19 +100,25 @@ pub async fn copy_store(from: &str, to: &str) -> Result<CopySummary, CopyError> 
     Ok(summary)
 }
 
+fn is_bucket(store: &str) -> bool {
+    store.contains("://") || store.starts_with("memory:")
+}
+
 /// A host on a store, without clients.
-async fn open(store: &str) -> Result<Arc<Host>, CopyError> {
-    let is_bucket = store.contains("://") || store.starts_with("memory:");
+async fn open(store: &str, cache: &str) -> Result<Arc<Host>, CopyError> {
     let text = store.to_owned();
     let mut config = Config {
         max_sessions: usize::MAX,
         max_models: usize::MAX,
         max_models_per_session: usize::MAX,
         max_sessions_per_address: usize::MAX,
+        // Nothing stays in memory that is in a file: each model is read when it is its turn.
+        max_total_parameter_bytes: 0,
         ..Config::default()
     };
-    if is_bucket {
+    if is_bucket(store) {
         config.store = text;
+        config.store_cache_dir = cache.to_owned();
     } else {
         config.data_dir = text;
     }
@@ -133,18 +148,46 @@ impl Host {
     }
 
     /// The record of a session; `None` if there is none.
-    async fn record_of(&self, session: &SessionName) -> Result<Option<SessionRecord>, Refused> {
+    pub(super) async fn record_of(
+        &self,
+        session: &SessionName,
+    ) -> Result<Option<SessionRecord>, Refused> {
         self.sync_session(session).await?;
         Ok(self.registry().record(session))
     }
 
-    /// A model, in memory; `None` if there is none.
+    /// A model, in memory as long as the caller has it; `None` if there is none.
     async fn model_of(&self, name: &ModelName) -> Result<Option<Arc<ModelEntry>>, Refused> {
-        match self.look_up(name).await {
-            Ok(entry) => Ok(Some(entry)),
-            Err(refused) if refused.is_missing() && !self.persistence.is_lost(name) => Ok(None),
-            Err(refused) => Err(refused),
+        let known = self.registry().peek(name);
+        match known {
+            // Its last commits are in the log of the folder.
+            Some(Some(entry)) => return Ok(Some(entry)),
+            None if self.persistence.shared().is_none() => {
+                return self.persistence.loss(name).map_or(Ok(None), Err);
+            }
+            Some(None) | None => {}
         }
+        let remembered = self.config.request_ids_per_model;
+        match self.persistence.load(name, remembered).await {
+            Ok(entry) => Ok(Some(Arc::new(entry))),
+            Err(NotRead::Gone) => Ok(None),
+            Err(NotRead::Lost) => Err(self.persistence.loss(name).unwrap_or(Refused::NotRead)),
+            Err(NotRead::Failed) => Err(Refused::NotRead),
+        }
+    }
+
+    /// The names of at most `count` datasets of a session after `after`, in order.
+    async fn dataset_names(
+        &self,
+        session: &SessionName,
+        after: Option<&Id>,
+        count: usize,
+    ) -> Result<Vec<DatasetName>, Refused> {
+        if let Some(listed) = self.list_shared_datasets(session, after, count).await? {
+            return Ok(listed.into_iter().map(|listed| listed.name).collect());
+        }
+        let page = self.datasets.page(Some(session), after, count).into_iter();
+        Ok(page.map(|entry| entry.name.clone()).collect())
     }
 }
 
@@ -200,11 +243,22 @@ async fn copy_session(
         }
         after = page.last().cloned();
     }
-    from.sync_datasets(session).await.map_err(read)?;
-    for dataset in from.datasets.page(Some(session), None, usize::MAX) {
-        copy_dataset(to, &dataset, summary).await?;
+    let mut after = None;
+    loop {
+        let page = from.dataset_names(session, after.as_ref(), PAGE).await;
+        let page = page.map_err(read)?;
+        for dataset in &page {
+            let copied = copy_dataset(from, to, dataset, summary).await;
+            // The files of a bucket's datasets are fetched one at a time.
+            from.release_dataset(dataset);
+            to.release_dataset(dataset);
+            copied?;
+        }
+        if page.len() < PAGE {
+            return Ok(());
+        }
+        after = page.last().map(|last| last.dataset.clone());
     }
-    Ok(())
 }
 
 async fn copy_model(
@@ -252,12 +306,16 @@ async fn copy_model(
 }
 
 async fn copy_dataset(
+    from: &Host,
     to: &Host,
-    original: &DatasetEntry,
+    original: &DatasetName,
     summary: &mut CopySummary,
 ) -> Result<(), CopyError> {
-    let name = original.name.to_string();
+    let name = original.to_string();
     let (read, written) = (not_read(&name), not_written(&name));
+    from.sync_dataset(original).await.map_err(read)?;
+    let original = from.datasets.get(original);
+    let original = original.ok_or_else(|| read(Refused::Bug))?;
     let (Some(session), Some(file)) = (&original.name.session, original.file()) else {
         return Ok(());
     };

@@ -114,16 +114,11 @@ impl Host {
         ))
     }
 
-    /// Makes this node's copies of a session's datasets current, and fetches their files.
-    ///
-    /// # Errors
-    /// The store cannot be reached.
-    pub async fn sync_datasets(&self, session: &SessionName) -> Result<(), Refused> {
-        let listed = self.list_shared_datasets(session, None, usize::MAX).await?;
-        for listed in listed.unwrap_or_default() {
-            self.sync_dataset(&listed.name).await?;
+    /// Drops this node's copy of a dataset, if it shares them with other nodes: the next use fetches it again.
+    pub fn release_dataset(&self, name: &DatasetName) {
+        if let (Some(shared), Some(session)) = (self.persistence.shared(), &name.session) {
+            self.forget_dataset(shared, name, session);
         }
-        Ok(())
     }
 
     /// Stores a dataset whose file is complete, if this node shares datasets with others.

@@ -219,11 +219,13 @@ async fn a_store_is_copied_to_a_bucket_and_back_and_a_repeat_finds_all_of_it_the
     };
     let (from, to) = (path_of(&original), path_of(&back));
     let bucket = "memory:copied";
-    let copied = copy_store(&from, bucket).await.expect("it is copied");
+    let copied = copy_store(&from, bucket, "").await.expect("it is copied");
     assert_eq!((copied.sessions, copied.models, copied.found), (1, 1, 0));
-    let again = copy_store(&from, bucket).await.expect("it is there");
+    let again = copy_store(&from, bucket, "").await.expect("it is there");
     assert_eq!((again.sessions, again.models, again.found), (1, 0, 1));
-    copy_store(bucket, &to).await.expect("it is copied back");
+    copy_store(bucket, &to, "")
+        .await
+        .expect("it is copied back");
 
     let scene = Scene::on(&back, |_| {}).await;
     let entry = scene.host.look_up(&name).await.expect("it is there");
@@ -237,8 +239,12 @@ async fn a_store_is_copied_to_a_bucket_and_back_and_a_repeat_finds_all_of_it_the
     assert_eq!(end_of(&events).await.0.step, 1);
     assert_eq!(run(&scene, &name, request("s")).await.step, 2);
     drop(scene);
-    let differs = copy_store(&to, bucket).await;
+    let differs = copy_store(&to, bucket, "").await;
     assert!(matches!(differs, Err(CopyError::Differs(_))), "{differs:?}");
+    let mistyped = format!("{to}-mistyped");
+    let none = copy_store(&mistyped, bucket, "").await;
+    assert!(matches!(none, Err(CopyError::NoFolder(_))), "{none:?}");
+    assert!(!std::path::Path::new(&mistyped).exists());
 }
 
 fn path_of(folder: &TempDir) -> String {
