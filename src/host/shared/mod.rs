@@ -5,6 +5,7 @@
 //! on, and the store refuses it if another node has committed since: this node then drops its copy and answers MOVED.
 //! `crates/bucket` has the protocol; this room applies it to sessions, models and datasets.
 
+mod cache;
 mod commit;
 mod copy;
 mod datasets;
@@ -22,9 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use backpropd_bucket::{Bucket, Generation, Lease, OpenError, Options, Seen, Unavailable};
-use tempfile::TempDir;
 use tokio::time::Instant;
 
+use self::cache::CacheFolder;
 pub use self::copy::SharedCopy;
 use self::copy::{CheckTime, DatasetCopy};
 use self::reach::Reach;
@@ -51,7 +52,7 @@ pub struct SharedStore {
     /// Turns to fetch a dataset.
     fetches: HashedTurns<FETCHES>,
     /// The files of datasets; removed when the server stops.
-    folder: TempDir,
+    folder: CacheFolder,
     files: AtomicU64,
     reach: Reach,
     metrics: Arc<Metrics>,
@@ -106,7 +107,7 @@ impl SharedStore {
             sessions: Mutex::default(),
             datasets: Mutex::default(),
             fetches: HashedTurns::default(),
-            folder: temporary_folder(&config.store_cache_dir)?,
+            folder: cache_folder(&config.store_cache_dir)?,
             files: AtomicU64::new(0),
             reach: Reach::default(),
             metrics: Arc::clone(metrics),
@@ -194,16 +195,13 @@ impl SharedStore {
     }
 }
 
-/// A folder of this process alone.
-fn temporary_folder(within: &str) -> Result<TempDir, SharedStoreError> {
+/// A folder of this process alone, in the one of the configuration or the system's for temporary files.
+fn cache_folder(within: &str) -> Result<CacheFolder, SharedStoreError> {
     let within = match within {
         "" => std::env::temp_dir(),
         within => within.into(),
     };
-    let created = tempfile::Builder::new()
-        .prefix("backpropd-")
-        .tempdir_in(&within);
-    created.map_err(|source| SharedStoreError::Folder {
+    CacheFolder::create(&within).map_err(|source| SharedStoreError::Folder {
         folder: within.display().to_string(),
         source,
     })
