@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# The contract of the bucket on stores that are not ours: moto (S3) and Azurite (Azure). Both are fetched into FOLDER.
+# The contracts of the bucket and of the host on stores that are not ours: moto (S3) and Azurite (Azure). Both are fetched
+# into FOLDER.
 #   crates/s3/dialects.sh FOLDER
 # A real one, by hand:
 #   BACKPROPD_TEST_BUCKET=s3://bucket/prefix cargo test -p backpropd-s3 --test contract on_a_dialect
+#   BACKPROPD_TEST_BUCKET=s3://bucket/prefix cargo test --lib contract::on_a_bucket
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
@@ -25,7 +27,11 @@ wait_for() {
 }
 
 cargo test --quiet -p backpropd-s3 --test contract --no-run
-contract() { cargo test --quiet -p backpropd-s3 --test contract on_a_dialect; }
+cargo test --quiet --lib --no-run
+contract() {
+    cargo test --quiet -p backpropd-s3 --test contract on_a_dialect
+    cargo test --quiet --lib contract::on_a_bucket
+}
 
 echo "moto"
 "$folder/venv/bin/moto_server" -H 127.0.0.1 -p 5555 >"$folder/moto.log" 2>&1 &

@@ -49,7 +49,7 @@ impl Host {
     }
 
     /// Moves expired sessions to the trash.
-    async fn expire(&self) {
+    pub async fn expire(&self) {
         let expired = self.registry().expired(self.now());
         if expired.is_empty() {
             return;

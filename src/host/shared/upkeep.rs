@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{SharedStore, reach};
 use crate::host::Host;
-use crate::host::refused::NotStored;
+use crate::host::refused::{NotStored, Refused};
 use crate::host::tags::SessionTag;
 use crate::training::SessionName;
 
@@ -152,10 +152,30 @@ async fn sweep(shared: &SharedStore) {
     let mut next = Instant::now() + shared.sweep_every;
     loop {
         tokio::time::sleep_until(next).await;
-        match shared.bucket.sweep(SystemTime::now()).await {
-            Ok(swept) => tracing::debug!(?swept, "the shared store was swept"),
-            Err(error) => tracing::warn!(%error, "the shared store cannot be swept now"),
-        }
+        // Logged where it fails.
+        let _ = shared.sweep_at(SystemTime::now()).await;
         next = Instant::now() + shared.sweep_every;
+    }
+}
+
+impl SharedStore {
+    /// Removes what has expired by this time.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn sweep_at(&self, now: SystemTime) -> Result<(), Refused> {
+        let swept = self.bucket.sweep(now).await.map_err(|error| {
+            tracing::warn!(%error, "the shared store cannot be swept now");
+            Refused::Unreachable
+        })?;
+        if swept.unreadable > 0 {
+            let sessions = swept.unreadable;
+            tracing::warn!(
+                sessions,
+                "the shared store has sessions with objects that this program cannot read: they are not swept"
+            );
+        }
+        tracing::debug!(?swept, "the shared store was swept");
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A host on a clock that the test moves.
 
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ use crate::nn::{
     ReluAtZero,
 };
 use crate::training::spec::{DecayParts, ScheduleParts, SpecParts};
-use crate::training::{Access, ModelName, Now, Placement, SessionName, Spec};
+use crate::training::{Access, ModelName, Now, Placement, RequestId, SessionName, Spec};
 
 /// The longest real time that a test waits for a thread.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,6 +42,8 @@ pub const ENDLESS: u64 = 1 << 40;
 /// A host with the control of its clock.
 pub struct Scene {
     pub host: Arc<Host>,
+    /// How far the host's clock is ahead of tokio's.
+    ahead: Arc<Mutex<Duration>>,
     /// Dropping it at the end releases the thread that stops the clock from running ahead.
     _hold: mpsc::Sender<()>,
 }
@@ -59,9 +61,15 @@ impl Scene {
 
     /// A node that shares the store of this name with the others of the test.
     pub async fn node(store: &str) -> Self {
+        Self::sharing(&format!("memory:{store}"), |_| {}).await
+    }
+
+    /// A node on the store at this address.
+    pub async fn sharing(url: &str, set: impl FnOnce(&mut Config)) -> Self {
         Self::start("", |config| {
-            config.store = format!("memory:{store}");
+            config.store = url.to_owned();
             config.ephemeral = false;
+            set(config);
         })
         .await
     }
@@ -82,13 +90,20 @@ impl Scene {
         let metrics = Arc::new(Metrics::default());
         let persistence = open_persistence(&config, &metrics).expect("a store of our own");
         let start = tokio::time::Instant::now();
-        let clock = Clock::from_fn(move || Now {
-            uptime: start.elapsed(),
-            date: UNIX_EPOCH + Duration::from_secs(1_800_000_000) + start.elapsed(),
+        let ahead = Arc::<Mutex<Duration>>::default();
+        let skipped = Arc::clone(&ahead);
+        let clock = Clock::from_fn(move || {
+            let skipped = *skipped.lock().unwrap_or_else(PoisonError::into_inner);
+            let uptime = start.elapsed() + skipped;
+            Now {
+                uptime,
+                date: UNIX_EPOCH + Duration::from_secs(1_800_000_000) + uptime,
+            }
         });
         let host = Host::with(config, clock, metrics, persistence, GradingDesk::empty());
         Self {
             host: Arc::new(host.expect("it starts")),
+            ahead,
             _hold: hold,
         }
     }
@@ -101,6 +116,11 @@ impl Scene {
         }
     }
 
+    /// Advances the host's clock alone, where the store needs the time of the machine.
+    pub fn skip(&self, time: Duration) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += time;
+    }
+
     /// Creates a 2-2-1 model in a new session.
     pub async fn model(&self, session: &str) -> ModelName {
         let name = ModelName::parse(&format!("sessions/{session}/models/m")).expect("a name");
@@ -108,22 +128,7 @@ impl Scene {
         let terms = (None, Access::Full);
         let created = self.host.create_session(&caller, session, terms, None);
         created.await.expect("the session is new");
-        let spec = spec();
-        let new = NewModel {
-            placement: Placement {
-                name: name.clone(),
-                new_session: false,
-                bytes: spec.state_bytes(),
-                request: None,
-                owner: None,
-            },
-            spec,
-            source: Source::Seed(1),
-            access: Access::Full,
-            compare: None,
-            validate_only: false,
-        };
-        let created = self.host.create_model(&caller, new);
+        let created = self.host.create_model(&caller, new_model(&name, None));
         created.await.expect("the model is new");
         name
     }
@@ -168,6 +173,25 @@ impl Scene {
     pub async fn durable_step(&self, name: &ModelName) -> Option<u64> {
         let found = self.host.look_up(name).await;
         found.expect("it is there").durable_step()
+    }
+}
+
+/// A request for a 2-2-1 model.
+pub fn new_model(name: &ModelName, request: Option<RequestId>) -> NewModel {
+    let spec = spec();
+    NewModel {
+        placement: Placement {
+            name: name.clone(),
+            new_session: false,
+            bytes: spec.state_bytes(),
+            request,
+            owner: None,
+        },
+        spec,
+        source: Source::Seed(1),
+        access: Access::Full,
+        compare: None,
+        validate_only: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The host without sockets, on a clock that only the test moves.
 
+mod contract;
 mod fixture;
 mod shared;
 mod survival;
