@@ -99,10 +99,11 @@ mod tests {
     }
 
     async fn new_session(bucket: &Bucket, lease: Lease) -> Generation {
-        match bucket.create_session("s", "{}", lease).await {
-            Create::Created(seen) => seen.mark.generation,
-            other => panic!("the name is free: {other:?}"),
-        }
+        let created = bucket.create_session("s", "{}", lease).await;
+        let Create::Created(seen) = created else {
+            panic!("the name is free: {created:?}");
+        };
+        seen.mark.generation
     }
 
     /// Writes a model as a node does whose write arrives late.
