@@ -11,6 +11,7 @@ use crate::fault::Violations;
 use crate::host::caller::Caller;
 use crate::host::clock::Clock;
 use crate::host::deadline::Deadline;
+use crate::host::durability::Persistence;
 use crate::host::grading_desk::GradingDesk;
 use crate::host::limits::memory::{Account, Reservation};
 use crate::host::metrics::Metrics;
@@ -25,11 +26,12 @@ use crate::host::refused::Refused;
 use crate::host::runs::RunEvents;
 use crate::host::runs::event::{RunEnd, RunStart};
 use crate::host::runs::step_feed::Event;
-use crate::host::{Host, open_persistence};
+use crate::host::{Host, HostError, open_persistence};
 use crate::nn::{
     Activation, ArchitectureLimits, Dtype, Init, LayerSpec, Loss, Objective, Optimizer, Reduction,
     ReluAtZero,
 };
+use crate::store::StoreError;
 use crate::training::spec::{DecayParts, ScheduleParts, SpecParts};
 use crate::training::{Access, ModelName, Now, Placement, RequestId, SessionName, Spec};
 
@@ -46,6 +48,19 @@ pub struct Scene {
     ahead: Arc<Mutex<Duration>>,
     /// Dropping it at the end releases the thread that stops the clock from running ahead.
     _hold: mpsc::Sender<()>,
+}
+
+/// A host that was dropped lets go of its folder when its last task has ended.
+async fn open_own(config: &Config, metrics: &Arc<Metrics>) -> Persistence {
+    for _ in 0..5_000 {
+        match open_persistence(config, metrics) {
+            Err(HostError::Store(StoreError::Locked(_))) => {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            opened => return opened.expect("a store of our own"),
+        }
+    }
+    panic!("another host has the folder {}", config.data_dir)
 }
 
 impl Scene {
@@ -88,7 +103,7 @@ impl Scene {
         };
         set(&mut config);
         let metrics = Arc::new(Metrics::default());
-        let persistence = open_persistence(&config, &metrics).expect("a store of our own");
+        let persistence = open_own(&config, &metrics).await;
         let start = tokio::time::Instant::now();
         let ahead = Arc::<Mutex<Duration>>::default();
         let skipped = Arc::clone(&ahead);
