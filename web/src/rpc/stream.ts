@@ -15,6 +15,9 @@ export interface StreamEvents<T> {
 /** So many times in a row a stream is opened again without a message. */
 const MOST_FRUITLESS = 4;
 
+/** So long messages are passed on before the page draws: half a frame. */
+const LONGEST_TURN_MS = 8;
+
 const openStreams = signal(0);
 
 /** Whether a stream is open now. */
@@ -77,9 +80,15 @@ export function openStream<T>(open: (signal: AbortSignal) => AsyncIterable<T>, e
 async function pump<T>(stream: AsyncIterable<T>, events: StreamEvents<T>, signal: AbortSignal): Promise<void> {
   openStreams.value += 1;
   try {
+    let since = performance.now();
     for await (const message of stream) {
       if (signal.aborted) return;
       events.message(message);
+      // Messages that have arrived come without a pause, thousands of them after a slow moment: clicks and frames go first.
+      if (performance.now() - since > LONGEST_TURN_MS) {
+        await new Promise((resolve) => setTimeout(resolve));
+        since = performance.now();
+      }
     }
     if (!signal.aborted) events.end(undefined);
   } catch (error) {

@@ -121,6 +121,7 @@ function forgetCurves(): void {
   batches.clear();
   heldOut.clear();
   lastHeldOut.value = [];
+  evaluations = [];
   evaluation.value = undefined;
   progress.value = NOTHING;
   trainingProblem.value = undefined;
@@ -132,22 +133,24 @@ async function fillIn(model: string, signal: AbortSignal): Promise<void> {
   try {
     const runs = await pastRuns(model, signal);
     if (signal.aborted) return;
-    const [steps, evaluations] = [runs.flatMap((run) => run.metrics), runs.flatMap((run) => run.heldOut)];
+    const [steps, past] = [runs.flatMap((run) => run.metrics), runs.flatMap((run) => run.heldOut)];
     // What came live meanwhile is newer: the past is put before it.
     if (steps.some(({ step }) => Number(step) <= batches.lastStep)) {
       batches.clear();
       heldOut.clear();
     }
     for (const one of steps) batches.push(Number(one.step), [one.loss, one.accuracy ?? Number.NaN]);
-    for (const one of evaluations) noteHeldOut(one);
+    for (const one of past) noteHeldOut(one);
+    showEvaluations();
     drawn.value += 1;
   } catch {
     // The curves then begin with the watch; a model without access has told its problem there.
   }
 }
 
-/** The numbers of the last frame; shown once a frame, however many steps a frame has. */
+/** What came since the last frame; shown once a frame, however many steps and epochs a frame has. */
 let newest: Progress | undefined;
+let evaluations: HeldOutMetrics[] = [];
 let isFrameDue = false;
 
 function showSoon(next: Progress): void {
@@ -158,6 +161,7 @@ function showSoon(next: Progress): void {
     isFrameDue = false;
     if (newest) progress.value = newest;
     newest = undefined;
+    showEvaluations();
     drawn.value += 1;
   });
 }
@@ -207,7 +211,13 @@ const MOST_ROWS = 10;
 function noteHeldOut(one: HeldOutMetrics): void {
   if (Number(one.step) <= heldOut.lastStep) return;
   heldOut.push(Number(one.step), [one.loss, one.accuracy ?? one.determination ?? Number.NaN]);
-  lastHeldOut.value = [...lastHeldOut.peek(), one].slice(-MOST_ROWS);
+  evaluations.push(one);
+  if (evaluations.length > MOST_ROWS) evaluations.shift();
+}
+
+function showEvaluations(): void {
+  if (evaluations.length > 0) lastHeldOut.value = [...lastHeldOut.peek(), ...evaluations].slice(-MOST_ROWS);
+  evaluations = [];
 }
 
 /** The data that the reader picked. */
