@@ -5,6 +5,7 @@
 //! on, and the store refuses it if another node has committed since: this node then drops its copy and answers MOVED.
 //! `crates/bucket` has the protocol; this room applies it to sessions, models and datasets.
 
+mod ahead;
 mod cache;
 mod commit;
 mod copy;
@@ -25,6 +26,7 @@ use std::time::{Duration, SystemTime};
 use backpropd_bucket::{Bucket, Generation, Lease, OpenError, Options, Seen, Unavailable};
 use tokio::time::Instant;
 
+use self::ahead::Ahead;
 use self::cache::CacheFolder;
 pub use self::copy::SharedCopy;
 use self::copy::{CheckTime, DatasetCopy};
@@ -38,6 +40,9 @@ use crate::training::{DatasetName, Id, SessionName, SessionRecord};
 
 /// Number of turns to fetch a dataset: others are fetched meanwhile, but for the few that share a turn.
 const FETCHES: usize = 64;
+
+/// Requests to the store at a time, of those that no call waits for.
+const AT_ONCE: usize = 8;
 
 /// The store that this node shares with others.
 #[derive(Debug)]
@@ -55,6 +60,7 @@ pub struct SharedStore {
     folder: CacheFolder,
     files: AtomicU64,
     reach: Reach,
+    ahead: Ahead,
     metrics: Arc<Metrics>,
 }
 
@@ -110,6 +116,7 @@ impl SharedStore {
             folder: cache_folder(&config.store_cache_dir)?,
             files: AtomicU64::new(0),
             reach: Reach::default(),
+            ahead: Ahead::default(),
             metrics: Arc::clone(metrics),
         }))
     }

@@ -1,9 +1,10 @@
 //! Sessions of the shared store: found, looked at again, written, deleted.
 
 use backpropd_bucket::{Commit, Create, Object, Read};
+use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::{SharedStore, lease, unknown, unreachable};
+use super::{AT_ONCE, SessionCopy, SharedStore, lease, unknown, unreachable};
 use crate::host::Host;
 use crate::host::party::Party;
 use crate::host::refused::{NotStored, Refused};
@@ -19,6 +20,12 @@ impl Host {
             return Ok(());
         };
         if self.has_fresh_session(shared, name) {
+            if shared
+                .session(name)
+                .is_some_and(|copy| shared.is_ageing(&copy))
+            {
+                shared.ahead.note(name);
+            }
             return Ok(());
         }
         // A session that is being created, written or deleted is left alone.
@@ -37,6 +44,24 @@ impl Host {
         match self.persistence.shared() {
             Some(shared) => self.look_at_session(shared, name).await,
             None => Ok(()),
+        }
+    }
+
+    /// Looks at sessions in use before their copies are too old, so that no call waits for it. Never returns.
+    pub(super) async fn look_ahead(&self, shared: &SharedStore) {
+        loop {
+            stream::iter(shared.ahead.take().await)
+                .for_each_concurrent(AT_ONCE, |name| async move {
+                    let _turn = self.session_turns.take(&name).await;
+                    if shared
+                        .session(&name)
+                        .is_some_and(|copy| shared.is_ageing(&copy))
+                    {
+                        // A failure is logged there, and a call that still needs the session looks itself.
+                        let _ = self.look_at_session(shared, &name).await;
+                    }
+                })
+                .await;
         }
     }
 
@@ -133,6 +158,11 @@ impl Host {
 }
 
 impl SharedStore {
+    /// Whether a copy will soon be too old: it is, after three quarters of the time for which it is believed.
+    fn is_ageing(&self, copy: &SessionCopy) -> bool {
+        !copy.checked.is_fresh(self.trust * 3 / 4)
+    }
+
     /// Writes a session's record. The caller holds the session's turn.
     ///
     /// # Errors

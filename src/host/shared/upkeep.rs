@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::{SharedStore, reach};
+use super::{AT_ONCE, SharedStore, reach};
 use crate::host::Host;
 use crate::host::refused::{NotStored, Refused};
 use crate::host::tags::SessionTag;
@@ -29,16 +29,18 @@ const NOTHING: &str = "REACH";
 /// A lease is renewed in the store after this part of the session's time to live.
 const PARTS_OF_TTL: u32 = 8;
 
-/// Requests to the store at a time.
-const AT_ONCE: usize = 8;
-
 impl Host {
     /// Keeps the leases of the sessions that this node serves, and removes what has expired. Never returns.
     pub async fn tend_shared(&self) {
         let Some(shared) = self.persistence.shared() else {
             return std::future::pending().await;
         };
-        tokio::join!(self.tend_leases(shared), sweep(shared), shared.tend_reach());
+        tokio::join!(
+            self.tend_leases(shared),
+            self.look_ahead(shared),
+            sweep(shared),
+            shared.tend_reach()
+        );
     }
 
     /// Resolves when the shared store can be reached (true), or cannot (false). Never resolves on a node that shares none.

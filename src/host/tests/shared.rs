@@ -250,3 +250,21 @@ async fn a_store_is_copied_to_a_bucket_and_back_and_a_repeat_finds_all_of_it_the
 fn path_of(folder: &TempDir) -> String {
     folder.path().to_str().expect("UTF-8").to_owned()
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_in_use_is_looked_at_before_a_call_has_to_wait_for_it() {
+    let node = Scene::node("ahead").await;
+    let name = node.model("a").await.session;
+    let host = std::sync::Arc::clone(&node.host);
+    let tended = tokio::spawn(async move { host.tend_shared().await });
+    let requests = || node.host.metrics.store_requests.count();
+    node.pass(Duration::from_millis(1_600)).await;
+    node.host.sync_session(&name).await.expect("it is believed");
+    node.pass(Duration::from_millis(10)).await;
+    // Longer than it is believed since it was created, shorter since the look.
+    node.pass(Duration::from_millis(1_000)).await;
+    let before = requests();
+    node.host.sync_session(&name).await.expect("it is believed");
+    assert_eq!(requests(), before, "no call had to wait");
+    tended.abort();
+}
