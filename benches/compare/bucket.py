@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -75,18 +76,23 @@ def answer(process):
 
 def requests_of(node):
     """Requests to the store so far."""
-    with urllib.request.urlopen(f"http://{node.operations}/metrics") as reply:
-        text = reply.read().decode()
+    while True:
+        # It has none until it is ready.
+        with contextlib.suppress(urllib.error.HTTPError):
+            with urllib.request.urlopen(f"http://{node.operations}/metrics") as reply:
+                text = reply.read().decode()
+            break
+        time.sleep(0.1)
     return int(re.search(r"^backpropd_store_request_seconds_count (\d+)", text, re.MULTILINE)[1])
 
 
 def commits(programs):
     """A durable call of one step beside a conditional write of the same bytes, one at a time."""
     # One row: what a commit costs, and not how long a batch takes to arrive.
-    for work, calls in ((HOMEWORK, 200), ({**MNIST, "rows": 1}, 100)):
+    for work, calls in ((HOMEWORK, 40), ({**MNIST, "rows": 1}, 20)):
         for delay in (0, 10, 30):
             with programs.bucket(delay), programs.node() as node:
-                told = programs.ask("puts", address=node.address, bucket="lab", rounds=5, calls=calls, **work)
+                told = programs.ask("puts", address=node.address, bucket="lab", rounds=25, calls=calls, **work)
             commit, put = told["commit"], told["put"]
             print(
                 f"commit of {told['bytes']:,} bytes ({work['name']}), a store of {delay} ms: "

@@ -255,8 +255,12 @@ impl Histories {
             if is_clear && is_late {
                 faults.push(format!("{key}: step {id} happened after its end"));
             }
-            // Once it is acknowledged, it is never done again, not even to an object of the same name.
-            if times.len() > 1 && Self::is_done_before(call, times[times.len() - 1]) {
+            // Once it is acknowledged, it is never done again, not even to a later object of the same name: but for a try
+            // that the client has given up, and that is still at work when the object is made anew.
+            if let [.., before, last] = times
+                && Self::is_done_before(call, *last)
+                && !(self.is_made_anew(key, *before, *last) && Self::is_at_work(call, *last))
+            {
                 faults.push(format!("{key}: step {id} happened again"));
             }
         }
@@ -280,6 +284,19 @@ impl Histories {
             }
         }
         happened
+    }
+
+    /// Whether an object was dead between two times.
+    fn is_made_anew(&self, key: &str, from: Instant, to: Instant) -> bool {
+        let versions = self.by_key.get(key).map_or(&[][..], Vec::as_slice);
+        let between = |version: &&Version| version.at > from && version.at < to;
+        let mut between = versions.iter().filter(between);
+        between.any(|version| !matches!(version.state, State::Live(..)))
+    }
+
+    /// Whether a node worked on a try of a call at a time, or later.
+    fn is_at_work(call: &Call, at: Instant) -> bool {
+        call.worked_until.is_some_and(|until| until >= at)
     }
 
     /// Whether a call was acknowledged, and over, before a time.
