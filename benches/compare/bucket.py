@@ -2,8 +2,9 @@
 
     python benches/compare/bucket.py PROGRAMS [NAME...]
 
-PROGRAMS is a folder with `backpropd`, `backpropd-s3` and `calls` (`benches/compare/README.md` says how they are built); NAME is
-commits, relaxed, nodes or sessions. The bucket is the S3 in memory of `crates/s3`, on loopback, which answers each request after
+PROGRAMS is a folder with `backpropd`, `backpropd-s3` and `calls`, as `cargo build --release -p backpropd -p backpropd-s3` and
+`cargo build --release --bench calls` make them (the last in `target/release/deps`, with a hash in its name); NAME is commits,
+relaxed, nodes or sessions. The bucket is the S3 in memory of `crates/s3`, on loopback, which answers each request after
 a delay. Needs nothing but Python.
 """
 
