@@ -89,11 +89,12 @@ def requests_of(node):
 
 def commits(programs):
     """A durable call of one step beside a conditional write of the same bytes, one at a time."""
-    # One row: what a commit costs, and not how long a batch takes to arrive.
-    for work, calls in ((HOMEWORK, 40), ({**MNIST, "rows": 1}, 20)):
+    # One row: what a commit costs, and not how long a batch takes to arrive. Ten calls a turn, so that no pause between two
+    # turns is long enough for a node to ask the store whether its copy of the session is still true.
+    for work, rounds in ((HOMEWORK, 80), ({**MNIST, "rows": 1}, 40)):
         for delay in (0, 10, 30):
             with programs.bucket(delay), programs.node() as node:
-                told = programs.ask("puts", address=node.address, bucket="lab", rounds=25, calls=calls, **work)
+                told = programs.ask("puts", address=node.address, bucket="lab", rounds=rounds, calls=10, **work)
             commit, put = told["commit"], told["put"]
             print(
                 f"commit of {told['bytes']:,} bytes ({work['name']}), a store of {delay} ms: "
