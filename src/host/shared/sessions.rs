@@ -4,7 +4,7 @@ use backpropd_bucket::{Commit, Create, Object, Read};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::{AT_ONCE, SessionCopy, SharedStore, lease, unknown, unreachable};
+use super::{AT_ONCE, SharedStore, lease, unknown, unreachable};
 use crate::host::Host;
 use crate::host::party::Party;
 use crate::host::refused::{NotStored, Refused};
@@ -20,10 +20,7 @@ impl Host {
             return Ok(());
         };
         if self.has_fresh_session(shared, name) {
-            if shared
-                .session(name)
-                .is_some_and(|copy| shared.is_ageing(&copy))
-            {
+            if shared.is_ageing(name) {
                 shared.ahead.note(name);
             }
             return Ok(());
@@ -53,10 +50,7 @@ impl Host {
             stream::iter(shared.ahead.take().await)
                 .for_each_concurrent(AT_ONCE, |name| async move {
                     let _turn = self.session_turns.take(&name).await;
-                    if shared
-                        .session(&name)
-                        .is_some_and(|copy| shared.is_ageing(&copy))
-                    {
+                    if shared.is_ageing(&name) {
                         // A failure is logged there, and a call that still needs the session looks itself.
                         let _ = self.look_at_session(shared, &name).await;
                     }
@@ -158,9 +152,10 @@ impl Host {
 }
 
 impl SharedStore {
-    /// Whether a copy will soon be too old: it is, after three quarters of the time for which it is believed.
-    fn is_ageing(&self, copy: &SessionCopy) -> bool {
-        !copy.checked.is_fresh(self.trust * 3 / 4)
+    /// Whether there is a copy that will soon be too old: after three quarters of the time for which it is believed.
+    fn is_ageing(&self, name: &SessionName) -> bool {
+        let copy = self.session(name);
+        copy.is_some_and(|copy| !copy.checked.is_fresh(self.trust * 3 / 4))
     }
 
     /// Writes a session's record. The caller holds the session's turn.

@@ -147,20 +147,7 @@ impl SharedStore {
             .filter(|(name, since)| age(name).is_some_and(|age| age < *since));
         due.map(|(name, _)| name).collect()
     }
-}
 
-/// Removes what has expired from the store, now and then. Never returns.
-async fn sweep(shared: &SharedStore) {
-    let mut next = Instant::now() + shared.sweep_every;
-    loop {
-        tokio::time::sleep_until(next).await;
-        // Logged where it fails.
-        let _ = shared.sweep_at(SystemTime::now()).await;
-        next = Instant::now() + shared.sweep_every;
-    }
-}
-
-impl SharedStore {
     /// Removes what has expired by this time.
     ///
     /// # Errors
@@ -179,5 +166,16 @@ impl SharedStore {
         }
         tracing::debug!(?swept, "the shared store was swept");
         Ok(())
+    }
+}
+
+/// Removes what has expired from the store, now and then. Never returns.
+async fn sweep(shared: &SharedStore) {
+    let mut next = Instant::now() + shared.sweep_every;
+    loop {
+        tokio::time::sleep_until(next).await;
+        // Logged where it fails.
+        let _ = shared.sweep_at(SystemTime::now()).await;
+        next = Instant::now() + shared.sweep_every;
     }
 }
