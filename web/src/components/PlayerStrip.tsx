@@ -1,5 +1,5 @@
 // The player: every quantity in the order in which it is computed, one step at a time or by itself. It is told where it
-// stands, and asks nobody, so that a notebook can show it too.
+// stands, and makes no calls, so that a notebook can show it too.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Frame } from "../model/frames.ts";

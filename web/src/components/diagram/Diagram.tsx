@@ -1,5 +1,5 @@
 // A network as a picture: a unit with its z and h, or dz and dh; a weight or its gradient as a line, its size as the width,
-// its sign by colour and dash. It shows what it is given and asks nobody, so that a notebook can show it too.
+// its sign by colour and dash. It shows what it is given and makes no calls, so that a notebook can show it too.
 import { useMemo } from "preact/hooks";
 import { type Entry, isSame, type Numbers, valueAt, writeEntry } from "../../model/entry.ts";
 import type { Direction } from "../../model/pass.ts";
