@@ -1,14 +1,13 @@
 // The page: how soon it is there on a slow processor, how smoothly it draws a run, and what watching costs the server.
 //   BACKPROPD_BIN=PROGRAM node benches/compare/page.mjs [start] [frames] [cost]
 // Needs Node 20.19 or newer, `npm ci` in web, and Chromium (CHROMIUM names another than /usr/bin/chromium). Prints figures and
-// asserts nothing; all three parts take about four minutes. RUNS (10) is the number of loads, PAIRS (12) that of pairs of runs.
-import { readFileSync } from "node:fs";
+// asserts nothing; all three parts take about four minutes. RUNS (10) is the number of loads, ROUNDS (16) that of rounds of runs.
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { call, launch, longestFrame, start } from "../../web/tests/harness.mjs";
 
 const RUNS = Number(process.env.RUNS ?? "10");
-const PAIRS = Number(process.env.PAIRS ?? "12");
-const STEPS = Number(process.env.STEPS ?? "6000");
+const ROUNDS = Number(process.env.ROUNDS ?? "16");
 
 const median = (values) => {
   const sorted = [...values].sort((a, b) => a - b);
@@ -54,25 +53,28 @@ async function measureStart(server, browser) {
   }
 }
 
+/** Networks whose runs are watched: MNIST's size, and one so small that a step takes two microseconds. */
+const LARGE = { sizes: [784, 128, 10], loss: "LOSS_CROSS_ENTROPY", steps: 6_000 };
+const SMALL = { sizes: [4, 3, 2, 1], loss: "LOSS_HALF_SQUARED_ERROR", steps: 600_000 };
+
 const ROWS = 256;
-const BATCH = {
-  inputs: {
-    shape: [ROWS, 784],
-    raw: Buffer.from(Float64Array.from({ length: ROWS * 784 }, (_, at) => ((at * 7919) % 255) / 255).buffer).toString("base64"),
-  },
-  labels: Array.from({ length: ROWS }, (_, at) => at % 10),
+const tensor = (columns) => {
+  const values = Float64Array.from({ length: ROWS * columns }, (_, at) => ((at * 7919) % 255) / 255);
+  return { shape: [ROWS, columns], raw: Buffer.from(values.buffer).toString("base64") };
 };
 
-/** A model of MNIST's size. */
-async function createModel(server, modelId) {
-  const spec = { inputSize: 784, layers: [{ units: 128 }, { units: 10 }], loss: "LOSS_CROSS_ENTROPY" };
+async function createModel(server, modelId, { sizes: [inputSize, ...units], loss }) {
+  const spec = { inputSize, layers: units.map((count) => ({ units: count })), loss };
   const { model } = await call(server.url, "TrainingService/CreateModel", { session: "sessions/page", modelId, seed: 1, spec });
   return model.name;
 }
 
 /** Trains it in mini-batches of 32; the client reads no metrics. */
-async function train(server, model, steps, signal) {
-  const request = { model, steps, minibatchSize: 32, learningRate: 0.001, metricsEvery: 1_000_000_000, ...BATCH };
+async function train(server, model, { sizes, loss }, steps, signal) {
+  const target = sizes.at(-1);
+  const labels = Array.from({ length: ROWS }, (_, at) => at % target);
+  const samples = { inputs: tensor(sizes[0]), ...(loss === "LOSS_HALF_SQUARED_ERROR" ? { targets: tensor(target) } : { labels }) };
+  const request = { model, steps, minibatchSize: 32, learningRate: 0.001, metricsEvery: 1_000_000_000, ...samples };
   const reply = await fetch(`${server.url}/backprop.v1.TrainingService/TrainBatch`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -92,9 +94,9 @@ async function watch(page, server, model) {
 }
 
 async function measureFrames(server, browser) {
-  const model = await createModel(server, "frames");
+  const model = await createModel(server, "frames", LARGE);
   const abort = new AbortController();
-  const run = train(server, model, 10_000_000, abort.signal).catch(() => undefined);
+  const run = train(server, model, LARGE, 10_000_000, abort.signal).catch(() => undefined);
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   await watch(page, server, model);
   await page.waitForFunction(() => Number(document.querySelector("[data-fact=step]")?.textContent) > 200);
@@ -107,44 +109,95 @@ async function measureFrames(server, browser) {
   await run;
 }
 
-/** Seconds of processor time that a process has used. */
-function processorTime(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
-  // User and system time, in hundredths of a second.
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+/** Seconds of processor time that each thread of a process has used. */
+function processorTimes(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return new Map(threads.map((id) => [id, Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, "utf8").split(" ")[0]) / 1e9]));
 }
 
-/** Wall clock and the server's processor time of a run, in seconds. */
-async function timed(server, page, isWatched, name) {
-  const model = await createModel(server, name);
-  if (isWatched) await watch(page, server, model);
-  else await page.goto("about:blank");
+/**
+ * Who watches a run, by name: none; a process that reads the page's stream and does nothing else, so that what the server
+ * spends is seen alone; the page, whose browser has the same processors.
+ */
+function watchers(server, page) {
+  let asked;
+  page.on("request", (request) => {
+    if (request.url().endsWith("/WatchModel")) asked = request;
+  });
+  return {
+    alone: async () => {
+      await page.goto("about:blank");
+      return () => undefined;
+    },
+    read: async () => {
+      await page.goto("about:blank");
+      const abort = new AbortController();
+      // The page's own request: all runs are of a model of one name.
+      const [headers, body] = [await asked.allHeaders(), asked.postDataBuffer()];
+      const { body: stream } = await fetch(asked.url(), { method: "POST", headers, body, signal: abort.signal });
+      const reading = (async () => {
+        for await (const _ of stream);
+      })().catch(() => undefined);
+      return async () => {
+        abort.abort();
+        await reading;
+      };
+    },
+    shown: async (model, steps) => {
+      // A page that shows this address already would not begin again.
+      await page.goto("about:blank");
+      await watch(page, server, model);
+      return () => page.waitForFunction((last) => Number(document.querySelector("[data-fact=step]")?.textContent) === last, steps);
+    },
+  };
+}
+
+/**
+ * Seconds of a run: by the clock, of the server's processor time, and of the part of it that calls take. One thread trains and
+ * its helpers multiply; what the others use is for calls. It is measured apart because two equal runs differ by a tenth.
+ */
+async function timed(server, network, begin) {
+  const model = await createModel(server, "cost", network);
+  const finish = await begin(model, network.steps);
   await sleep(300);
-  const [processor, began] = [processorTime(server.child.pid), performance.now()];
-  await train(server, model, STEPS);
-  const seconds = { wall: (performance.now() - began) / 1000, processor: processorTime(server.child.pid) - processor };
-  if (isWatched) {
-    await page.waitForFunction((last) => Number(document.querySelector("[data-fact=step]")?.textContent) === last, STEPS);
-  }
+  const [before, began] = [processorTimes(server.child.pid), performance.now()];
+  await train(server, model, network, network.steps);
+  const wall = (performance.now() - began) / 1000;
+  const used = [...processorTimes(server.child.pid)].map(([id, seconds]) => ({ id, seconds: seconds - (before.get(id) ?? 0) }));
+  const isHelper = ({ id }) => readFileSync(`/proc/${server.child.pid}/task/${id}/comm`, "utf8").startsWith("helper");
+  const sum = (threads) => threads.reduce((total, { seconds }) => total + seconds, 0);
+  const [, ...calls] = used.filter((thread) => !isHelper(thread)).sort((a, b) => b.seconds - a.seconds);
+  await finish();
   await call(server.url, "TrainingService/DeleteModel", { name: model });
-  return seconds;
+  return { wall, processor: sum(used), calls: sum(calls) };
 }
 
 async function measureCost(server, browser) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-  await timed(server, page, true, "warm");
-  const [alone, watched] = [[], []];
-  for (let pair = 0; pair < PAIRS; pair++) {
-    const order = pair % 2 === 0 ? [false, true] : [true, false];
-    for (const isWatched of order) {
-      (isWatched ? watched : alone).push(await timed(server, page, isWatched, `pair-${pair}-${isWatched}`));
+  const ways = watchers(server, page);
+  const names = Object.keys(ways);
+  for (const network of [LARGE, SMALL]) {
+    await timed(server, network, ways.shown);
+    const runs = Object.fromEntries(names.map((name) => [name, []]));
+    for (let round = 0; round < ROUNDS; round++) {
+      for (let turn = 0; turn < names.length; turn++) {
+        const name = names[(round + turn) % names.length];
+        runs[name].push(await timed(server, network, ways[name]));
+      }
+    }
+    const alone = runs.alone.map(({ wall }) => wall);
+    const rate = (network.steps / median(alone)).toFixed(0);
+    console.log(`${network.sizes.join("-")}, ${network.steps} steps, median of ${ROUNDS} rounds: ${rate} steps/s alone`);
+    for (const [name, who] of [
+      ["alone", "nothing watches"],
+      ["read", "a process reads the page's stream, and does nothing else"],
+      ["shown", "the page watches, its browser on the same processors"],
+    ]) {
+      const calls = runs[name].map((one) => (100 * one.calls) / one.processor);
+      const longer = runs[name].map(({ wall }, round) => 100 * (wall / alone[round] - 1));
+      console.log(`  ${who}: ${spread(calls, 2)} % of the processor time is for calls, the run takes ${spread(longer, 1)} % longer`);
     }
   }
-  const ratios = (what) => watched.map((one, pair) => 100 * (one[what] / alone[pair][what] - 1));
-  const rate = (runs) => (STEPS / median(runs.map(({ wall }) => wall))).toFixed(0);
-  console.log(`a run of ${STEPS} steps, median of ${PAIRS} pairs: ${rate(alone)} steps/s alone, ${rate(watched)} watched`);
-  console.log(`a watching page costs the server ${spread(ratios("processor"), 2)} % of its processor time`);
-  console.log(`the run takes ${spread(ratios("wall"), 2)} % longer, with the browser on the same machine`);
   await page.close();
 }
 
