@@ -524,7 +524,8 @@ impl<'s, M: Memory> Reader<'s, '_, M> {
                 let names = self.schema.enums[of].in_order.iter().map(String::as_str);
                 let near = given.text().map(|name| near(name, names.clone()));
                 let near = near.unwrap_or_default();
-                if near.is_empty() {
+                // Names of one enum begin alike, so a name that is alike need not be the one that is meant.
+                if near.is_empty() || names.len() <= MOST_NAMES {
                     listed(names)
                 } else {
                     near.join(", ")

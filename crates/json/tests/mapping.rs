@@ -256,7 +256,7 @@ fn every_violation_has_its_path_and_what_is_allowed() {
         "inputs.values[2]: given true",
         "inputs.values[3]: given an object",
         "inputs.values[4]: given an array",
-        "inputs.dtype: given \"DTYPE_FLOAT31\"; allowed: DTYPE_FLOAT32",
+        "inputs.dtype: given \"DTYPE_FLOAT31\"; allowed: DTYPE_UNSPECIFIED, DTYPE_FLOAT32, DTYPE_FLOAT64",
         "targets: given an array; allowed: an object",
         "request_id: given 7; allowed: a text",
         "request_id: given a second time",
