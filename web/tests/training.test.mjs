@@ -152,6 +152,60 @@ test("the run of another client is watched, and the page is back after the serve
   await page.waitForFunction(() => Number(document.querySelector("[data-fact=step]")?.textContent) === 25);
 });
 
+test("a run of many thousand steps a second is watched by some of its steps, and the next run by each", async (t) => {
+  const server = await serve(t);
+  await call(server.url, "SessionService/CreateSession", { sessionId: "lab" });
+  const { model } = await call(server.url, "TrainingService/CreateModel", {
+    session: "sessions/lab",
+    modelId: "hw",
+    seed: 1,
+    spec: { inputSize: 4, layers: [{ units: 3 }, { units: 1 }] },
+  });
+  const train = (steps) =>
+    fetch(`${server.url}/backprop.v1.TrainingService/TrainBatch`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        model: model.name,
+        steps,
+        learningRate: 0.001,
+        metricsEvery: 1_000_000_000,
+        inputs: { shape: [2, 4], values: [1, 2, 3, 4, -1, 0, 1, 2] },
+        targets: { shape: [2, 1], values: [1, -1] },
+      }),
+    }).then((reply) => reply.text());
+  const page = await visit(t, await open(t), `${server.url}/#/training`);
+  const asked = [];
+  // metrics_every is the last field, and below 128 one byte.
+  page.on("request", (request) => {
+    if (request.url().endsWith("/WatchModel")) asked.push(request.postDataBuffer().at(-1));
+  });
+  await page.click("text=List models");
+  await page.click(`button:has-text('${model.name}')`);
+  await seen(page, ".status", "no run is in progress");
+  assert.deepEqual(asked, [1]);
+  const long = train(100_000_000);
+  while (asked.length < 2)
+    await page.waitForRequest((request) => request.url().endsWith("/WatchModel"), { timeout: 60_000 });
+  assert.ok(asked[1] > 1, "some of the steps");
+  const shown = await step(page);
+  await page.waitForFunction((last) => Number(document.querySelector("[data-fact=step]")?.textContent) > last, shown);
+  const again = page.waitForResponse((response) => response.url().endsWith("/WatchModel"));
+  await page.click("button:has-text('Stop')");
+  await long;
+  await seen(page, ".status", "Stopped");
+  await again;
+  const told = await call(server.url, "TrainingService/GetModel", { name: model.name });
+  assert.equal(await step(page), Number(told.model.step));
+  await train(5);
+  await page.waitForFunction(
+    (last) => Number(document.querySelector("[data-fact=step]")?.textContent) === last,
+    Number(told.model.step) + 5,
+  );
+  await seen(page, ".status", "Finished");
+  assert.equal(asked.at(-1), 1, "each step");
+});
+
 test("the page draws every frame while 784-128-10 trains at full speed, in the same memory", async (t) => {
   const server = await serve(t, "--max-request-bytes", String(256 << 20));
   const url = server.url;

@@ -84,21 +84,48 @@ effect(() => {
   const model = watched.value;
   untracked(forgetCurves);
   if (!model) return;
-  const close = openStream(
+  follow(model);
+  return () => closeStream?.();
+});
+
+/** The page asks for each step of a run of at most so many steps a second; of a faster one, for so many. */
+const MOST_STEPS_PER_SECOND = 20_000;
+
+/** So long a run is looked at before the page asks for fewer of its steps. */
+const LOOK_MS = 500;
+
+let closeStream: (() => void) | undefined;
+
+/** Watches the model by every nth step, and again by another n when a run proves faster, and by each when it has ended. */
+function follow(model: string, metricsEvery = 1): void {
+  let since: { readonly time: number; readonly step: number } | undefined;
+  closeStream = openStream(
     (signal) => {
+      since = undefined;
       void fillIn(model, signal);
-      return trainingService.watchModel({ model }, { signal });
+      return trainingService.watchModel({ model, metricsEvery }, { signal });
     },
     {
-      message: hear,
+      message: (message) => {
+        hear(message);
+        const { event } = message;
+        if (event.case === "completed" && metricsEvery > 1) follow(model);
+        if (event.case !== "progress" || metricsEvery > 1) return;
+        const now = { time: performance.now(), step: Number(event.value.steps.at(-1)?.step ?? 0) };
+        since ??= now;
+        if (now.time - since.time < LOOK_MS) return;
+        const perSecond = (1000 * (now.step - since.step)) / (now.time - since.time);
+        since = now;
+        // To tell each of them costs the server more than a twentieth of a small network's training.
+        if (perSecond > MOST_STEPS_PER_SECOND) follow(model, Math.ceil(perSecond / MOST_STEPS_PER_SECOND));
+      },
       end: (problem) => {
         trainingProblem.value = problem;
         if (progress.peek().phase === "running") progress.value = { ...progress.peek(), phase: "ended" };
       },
     },
   );
-  return close;
-});
+}
 
 effect(() => {
   void returns.value;
@@ -173,6 +200,8 @@ function hear({ event }: WatchModelResponse): void {
       const { step, run } = event.value;
       const lastStep = run ? Number(run.firstStep + run.plannedSteps) : 0;
       const phase = run ? "running" : now.phase === "running" ? "ended" : now.phase;
+      // The run ended while the page did not watch.
+      if (phase !== now.phase && phase === "ended") void evaluate();
       showSoon({ ...now, step: Number(step), phase, lastStep });
       return;
     }
