@@ -6,7 +6,7 @@
 # `backpropd train`. BINARY names a static binary to use instead of building one. It removes what it made, nothing else.
 set -euo pipefail
 
-readonly LARGEST_IMAGE=25000000 DRAIN_SECONDS=10 GRACE_SECONDS=15 PATIENCE_SECONDS=20
+readonly LARGEST_IMAGE=31000000 DRAIN_SECONDS=10 GRACE_SECONDS=15 PATIENCE_SECONDS=20
 readonly TARGET=x86_64-unknown-linux-gnu
 
 if ! command -v podman >/dev/null; then
@@ -71,7 +71,7 @@ exit_code() { podman inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$
 
 binary=${BINARY:-}
 if [ -z "$binary" ]; then
-  RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --no-default-features --locked --target "$TARGET"
+  RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --no-default-features --features clouds --locked --target "$TARGET"
   binary=${CARGO_TARGET_DIR:-target}/$TARGET/dist/backpropd
 fi
 mkdir "$scratch/binary"

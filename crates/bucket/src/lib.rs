@@ -9,10 +9,17 @@
 //! - `envelope`, `keys`: the formats and the names of objects.
 //! - `stores`, `explain`: the trait over the crate `object_store`, and its faults in words.
 //! - `sweep`, `peek`, `generations`: what is removed after a while.
-//! - `open`, `cloud`, `connector`: from a URL to a bucket. `probe`: what a store has to show at the start.
+//! - `open`, `address`, `cloud`, `connector`: from a URL to a bucket; the last two are the feature `clouds`. `probe`: what a store has to show at the start.
 
+#[cfg_attr(
+    not(feature = "clouds"),
+    expect(dead_code, reason = "a URL is read, and its store is not reached")
+)]
+mod address;
 mod bucket;
+#[cfg(feature = "clouds")]
 mod cloud;
+#[cfg(feature = "clouds")]
 mod connector;
 mod datasets;
 mod envelope;
@@ -35,6 +42,7 @@ mod watch;
 
 pub use bucket::{Bucket, Options};
 pub use bytes::Bytes;
+#[cfg(feature = "clouds")]
 pub use connector::Connector;
 pub use datasets::ListedDataset;
 pub use envelope::{Lease, MARK_ENTRY};

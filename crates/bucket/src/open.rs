@@ -8,8 +8,10 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
+use crate::address::Address;
 use crate::bucket::{Bucket, Options};
-use crate::cloud::{self, Address};
+#[cfg(feature = "clouds")]
+use crate::cloud::connect;
 use crate::ids::system_random;
 use crate::objects::Objects;
 use crate::open_error::OpenError;
@@ -31,7 +33,7 @@ impl Bucket {
                 let address = Address::parse(url).ok_or_else(|| OpenError::Url {
                     url: url.to_owned(),
                 })?;
-                cloud::connect(&address, &options)?
+                connect(&address, &options)?
             }
         };
         Ok(Self::over(Arc::new(stores), url.to_owned(), options))
@@ -55,6 +57,12 @@ impl Bucket {
     }
 }
 
+#[cfg(not(feature = "clouds"))]
+fn connect(address: &Address, _: &Options) -> Result<Stores, OpenError> {
+    let cloud = address.cloud.name();
+    Err(OpenError::LeftOut { cloud })
+}
+
 fn in_memory(name: &str) -> Stores {
     let store: Arc<dyn ObjectStore> = match name {
         "" => Arc::new(InMemory::new()),
@@ -71,4 +79,18 @@ fn named(name: &str) -> Arc<InMemory> {
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
     let stores = named.get_or_insert_default();
     Arc::clone(stores.entry(name.to_owned()).or_default())
+}
+
+#[cfg(all(test, not(feature = "clouds")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_clouds_says_so() {
+        let error = Bucket::open("s3://b", Options::default()).expect_err("it has no client");
+        assert!(
+            error.to_string().contains("built without the client of S3"),
+            "{error}"
+        );
+    }
 }

@@ -13,6 +13,16 @@ pub enum OpenError {
         /// What was given.
         url: String,
     },
+    /// The program was built without the feature `clouds`.
+    #[cfg(not(feature = "clouds"))]
+    #[error(
+        "this program was built without the client of {cloud}, as the one in the Python package is. Use the container image, \
+         or the program that `cargo install` builds"
+    )]
+    LeftOut {
+        /// The cloud.
+        cloud: &'static str,
+    },
     /// The settings of the environment do not suffice.
     #[error(
         "the settings for {cloud} are incomplete or invalid: {reason}. It is configured by {variables}"
