@@ -76,6 +76,12 @@ class Cluster:
         # A commit takes as long as in a store in the house.
         options = ["--listen", f"{address(BUCKET)}:9000", "--bucket", "lab", "--region", "us-east-1", "--delay-ms", "10"]
         self.spawn("bucket", BUCKET, [self.options.bucket, *options])
+        # A node that starts without its store ends.
+        log, end = self.folder / "bucket.log", time.monotonic() + 30
+        while "listening on" not in (said := log.read_text("utf-8", "replace")):
+            if time.monotonic() > end or self.processes["bucket"].poll() is not None:
+                raise SystemExit(f"the bucket does not listen:\n{said[-3000:]}")
+            time.sleep(0.01)
 
     def node(self, node, clock=None):
         """Starts it; `clock` is a file that says how far its clock is off."""
