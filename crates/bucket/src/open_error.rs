@@ -16,7 +16,7 @@ pub enum OpenError {
     /// The program was built without the feature `clouds`.
     #[cfg(not(feature = "clouds"))]
     #[error(
-        "this program was built without the client of {cloud}, as the one in the Python package is. Use the container image, \
+        "this program was built without the client of {cloud}, as the one in the Python wheel is. Use the container image, \
          or the program that `cargo install` builds"
     )]
     LeftOut {
