@@ -1,6 +1,7 @@
 //! An S3 in memory for tests: conditional writes are checked and applied under one lock, and requests can be told to
 //! fail as a network or a busy store makes them fail.
 
+mod again;
 mod objects;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,8 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 
 use objects::{Objects, Shared};
+
+pub use again::run_test_again;
 
 /// What happens to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

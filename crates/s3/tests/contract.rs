@@ -4,16 +4,14 @@
 //! script: `BACKPROPD_TEST_BUCKET=s3://bucket/prefix cargo test -p backpropd-s3 --test contract on_a_dialect`.
 
 use std::io;
-use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use backpropd_bucket::{
     Bucket, Commit, Create, Encode, Generation, Lease, MARK_ENTRY, Mark, Options, Read, Seen,
 };
-use backpropd_s3::{S3, Settings};
+use backpropd_s3::{Settings, run_test_again};
 use futures_util::future::join_all;
 use safetensors::tensor::TensorView;
-use tokio::net::TcpListener;
 
 const BUCKET: &str = "BACKPROPD_TEST_BUCKET";
 const NODES: usize = 3;
@@ -222,33 +220,9 @@ fn opening() {
     }
 }
 
-/// Serves a store and runs one test of this program against it.
-fn against(settings: Settings, test: &str, variables: &[(&str, &str)]) -> Output {
-    let runtime = runtime();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
-    let listener = listener.expect("there is a port");
-    let address = listener.local_addr().expect("it is bound");
-    runtime.spawn(S3::new(settings).serve(listener));
-    Command::new(std::env::current_exe().expect("this is a program"))
-        .args(["--exact", test, "--nocapture"])
-        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
-        .env("AWS_ALLOW_HTTP", "true")
-        .env("AWS_ACCESS_KEY_ID", "key")
-        .env("AWS_SECRET_ACCESS_KEY", "secret")
-        .envs(variables.iter().copied())
-        .output()
-        .expect("this program runs")
-}
-
 fn assert_holds(settings: Settings) {
-    let output = against(
-        settings,
-        "on_a_dialect",
-        &[(BUCKET, "s3://backpropd/a/prefix")],
-    );
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{errors}");
+    let variables = [(BUCKET, "s3://backpropd/a/prefix")];
+    run_test_again(settings, "on_a_dialect", &variables).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
@@ -269,8 +243,7 @@ fn on_s3_with_faults() {
 
 fn opened(settings: Settings, url: &str, variables: &[(&str, &str)]) -> String {
     let variables = [&[("BACKPROPD_TEST_OPEN", url)], variables].concat();
-    let output = against(settings, "opening", &variables);
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    run_test_again(settings, "opening", &variables).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The settings of the server, the URL, changes to the environment, and what the message has to name.

@@ -9,10 +9,7 @@ mod models;
 mod sessions;
 mod store;
 
-use std::process::Command;
-
-use backpropd_s3::{S3, Settings};
-use tokio::net::TcpListener;
+use backpropd_s3::{Settings, run_test_again};
 
 use self::store::Store;
 
@@ -54,30 +51,12 @@ fn on_a_bucket() {
     runtime().block_on(keeps_its_promises(&Store::bucket(&url)));
 }
 
-/// Serves an S3 and has `on_a_bucket` use it, in a process of its own.
+/// Has `on_a_bucket` use an S3, in a process of its own.
 fn on_an_s3(settings: Settings) {
-    let runtime = runtime();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
-    let listener = listener.expect("there is a port");
-    let address = listener.local_addr().expect("it is bound");
-    runtime.spawn(S3::new(settings).serve(listener));
-    let test = format!(
-        "{}::on_a_bucket",
-        module_path!().split_once("::").expect("a crate").1
-    );
-    let output = Command::new(std::env::current_exe().expect("this is a program"))
-        .args(["--exact", &test, "--nocapture"])
-        .env(BUCKET, "s3://backpropd/a/prefix")
-        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
-        .env("AWS_ALLOW_HTTP", "true")
-        .env("AWS_ACCESS_KEY_ID", "key")
-        .env("AWS_SECRET_ACCESS_KEY", "secret")
-        .output()
-        .expect("this program runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{errors}");
-    assert!(text.contains("1 passed"), "{test} is no test: {text}");
+    let (_, module) = module_path!().split_once("::").expect("a crate");
+    let test = format!("{module}::on_a_bucket");
+    let variables = [(BUCKET, "s3://backpropd/a/prefix")];
+    run_test_again(settings, &test, &variables).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
