@@ -63,7 +63,7 @@ pub(crate) struct Inner {
     description: String,
     /// The state of each session's object by its key and ETag, so that a listing reads only what has changed.
     known: Mutex<HashMap<String, (String, Known)>>,
-    /// The generations of models, so that a sweep looks only at those that have changed.
+    /// The generations of models, so that a sweep and a list look only at those that have changed.
     pub generations: Generations,
 }
 
@@ -379,7 +379,7 @@ impl Bucket {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The id of a model if it is alive. Only small objects can be tombstones, and are read to tell.
+    /// The id of a model if it is alive. Of a large one the header is read, of one that has been asked about nothing.
     async fn live_model(
         &self,
         object: Listed,
@@ -388,13 +388,19 @@ impl Bucket {
         let Some((_, Kind::Model(id))) = keys::parse(&object.key) else {
             return Ok(None);
         };
-        if object.size > LARGEST_TOMBSTONE {
-            return Ok(Some(id.to_owned()));
+        let found = match self.inner.generations.get(&object) {
+            Some(known) => Some(known),
+            None if object.size > LARGEST_TOMBSTONE => self.peek_generation(&object).await?,
+            None => match self.protocol().fetch(&object.key, None).await? {
+                Found::Stored(stored) => model_generation(&stored),
+                Found::Missing | Found::Unchanged => None,
+            },
+        };
+        if let Some(found) = found {
+            let e_tag = object.e_tag.as_deref();
+            self.inner.generations.note(&object.key, e_tag, found);
         }
-        Ok(match self.protocol().fetch(&object.key, None).await? {
-            Found::Stored(stored) if is_model(&stored, generation) => Some(id.to_owned()),
-            Found::Stored(_) | Found::Missing | Found::Unchanged => None,
-        })
+        Ok((found == Some(generation)).then(|| id.to_owned()))
     }
 
     /// The keys of all objects of a session.
@@ -453,7 +459,11 @@ fn is_session(stored: &Stored) -> bool {
 }
 
 fn is_model(stored: &Stored, generation: Generation) -> bool {
-    matches!(stored.envelope, Envelope::Model(_)) && stored.generation() == generation
+    model_generation(stored) == Some(generation)
+}
+
+fn model_generation(stored: &Stored) -> Option<Generation> {
+    matches!(stored.envelope, Envelope::Model(_)).then(|| stored.generation())
 }
 
 pub(crate) fn live(stored: &Stored, is_alive: impl Fn(&Stored) -> bool) -> Read {

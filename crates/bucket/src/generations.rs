@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use crate::ids::Generation;
 use crate::objects::Listed;
 
-/// The generation of each model's object by its key and ETag, as far as this and the last sweep have asked.
+/// The generation of each model's object by its key and ETag, as far as it was asked for since the last sweep but one.
 #[derive(Default)]
 pub(crate) struct Generations {
     maps: Mutex<[HashMap<String, (String, Generation)>; 2]>,
 }
 
 impl Generations {
-    /// A sweep begins: what the last one did not ask for is forgotten.
+    /// A sweep begins: what was not asked for since the last one began is forgotten.
     pub fn begin_sweep(&self) {
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
         maps.swap(0, 1);

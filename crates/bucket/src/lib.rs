@@ -8,7 +8,7 @@
 //! - `protocol`: commit, create and delete of one object, over the trait `objects::Objects`.
 //! - `envelope`, `keys`: the formats and the names of objects.
 //! - `stores`, `explain`: the trait over the crate `object_store`, and its faults in words.
-//! - `sweep`, `peek`, `generations`: what is removed after a while.
+//! - `sweep`, `peek`, `generations`: what is dead, and is removed after a while.
 //! - `open`, `address`, `cloud`, `connector`: from a URL to a bucket; the last two are the feature `clouds`. `probe`: what a store has to show at the start.
 
 #[cfg_attr(

@@ -139,6 +139,12 @@ mod tests {
         let alive = bucket.create_model("s", generation, "alive", &large).await;
         assert!(matches!(alive, Create::Created(_)), "{alive:?}");
         write_late(&bucket, first, "dead", &large).await;
+        let alive = Ok(vec!["alive".to_owned()]);
+        assert_eq!(bucket.list_models("s", generation).await, alive);
+        assert_eq!(
+            bucket.list_models("s", first).await.map(|ids| ids.len()),
+            Ok(1)
+        );
 
         let swept = bucket.sweep(now).await.expect("it is swept");
         assert_eq!((swept.sessions, swept.removed), (1, 0));
@@ -148,8 +154,10 @@ mod tests {
             removed += swept.expect("it is swept").removed;
         }
         assert_eq!(removed, 1, "the dead one");
-        let models = bucket.list_models("s", generation).await;
-        assert_eq!(models, Ok(vec!["alive".to_owned()]));
+        let before = requests.0.load(Ordering::Relaxed);
+        assert_eq!(bucket.list_models("s", generation).await, alive);
+        let took = requests.0.load(Ordering::Relaxed) - before;
+        assert_eq!(took, 1, "a list: no model is read that has not changed");
         let before = requests.0.load(Ordering::Relaxed);
         bucket.sweep(now + 8 * DAY).await.expect("it is swept");
         let took = requests.0.load(Ordering::Relaxed) - before;
