@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -11,6 +12,13 @@ use crate::host::refused::Refused;
 use crate::host::runs::event::{RunEnd, RunStart};
 use crate::host::runs::held_out::HeldOutMetrics;
 use crate::training::StepMetrics;
+
+/// Interval between reports to readers; a large backlog is reported earlier.
+pub const REPORT_EVERY: Duration = Duration::from_millis(50);
+
+/// Number of buffered metrics that wakes the reader early. To wake it costs more than a step of a small network, so that a
+/// reader of few steps of a fast run must not be woken for a handful at a time.
+const BACKLOG: usize = 512;
 
 /// Most metrics in one message; about 200 KB of JSON.
 const LARGEST_MESSAGE: usize = 2048;
@@ -82,6 +90,8 @@ struct State {
     dropped: u64,
     /// The last step, if it was not reported; reported at the end.
     last: Option<StepMetrics>,
+    /// When the reader was last woken for steps.
+    woken: Option<Instant>,
     too_slow: bool,
 }
 
@@ -119,8 +129,9 @@ impl Feed {
         self.changed.notify_one();
     }
 
-    /// Reports steps. Training waits for this call, so it does almost nothing for each step.
-    pub fn steps(&self, steps: &[StepMetrics]) {
+    /// Reports steps at the time `now`. Training waits for this call, so it does almost nothing for each step. Steps that do
+    /// not wake the reader are read with the next that do, or with the run's end.
+    pub fn steps(&self, steps: &[StepMetrics], now: Instant) {
         let mut state = self.lock();
         if self.every == 1 && state.stride == 1 && state.buffered + steps.len() < self.capacity {
             state.offered += steps.len() as u64;
@@ -128,8 +139,11 @@ impl Feed {
         } else {
             state.offer(steps, self.every, self.capacity);
         }
-        drop(state);
-        self.changed.notify_one();
+        if state.is_reader_due(now) {
+            state.woken = Some(now);
+            drop(state);
+            self.changed.notify_one();
+        }
     }
 
     /// Reports an evaluation.
@@ -204,6 +218,14 @@ impl State {
         } else {
             self.events.push_back(event);
         }
+    }
+
+    /// Whether what is buffered is worth a message.
+    fn is_reader_due(&self, now: Instant) -> bool {
+        let waits = self
+            .woken
+            .is_none_or(|woken| now.duration_since(woken) >= REPORT_EVERY);
+        self.buffered >= BACKLOG || (self.buffered > 0 && waits)
     }
 
     /// Buffers the steps that are due.
@@ -317,6 +339,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn metrics(step: u64) -> StepMetrics {
@@ -360,7 +384,7 @@ mod tests {
     fn a_reader_that_is_far_behind_gets_the_latest_evaluations_of_a_long_run() {
         let feed = feed(1, 1 << 14);
         for step in 1..=10_000 {
-            feed.steps(&[metrics(step)]);
+            feed.steps(&[metrics(step)], Instant::now());
             feed.held_out(HeldOutMetrics {
                 step,
                 epoch: step,
@@ -388,7 +412,7 @@ mod tests {
         let feed = feed(1, 16);
         let mut all = Vec::new();
         for step in 1..=100 {
-            feed.steps(&[metrics(step)]);
+            feed.steps(&[metrics(step)], Instant::now());
             all.extend(seen(&feed));
         }
         assert_eq!(all, (1..=100).collect::<Vec<_>>());
@@ -398,7 +422,7 @@ mod tests {
     fn a_stalled_reader_costs_bounded_memory_and_is_told_what_it_missed() {
         let feed = feed(1, 16);
         for step in 1..=100_000 {
-            feed.steps(&[metrics(step)]);
+            feed.steps(&[metrics(step)], Instant::now());
             let state = feed.lock();
             assert!(state.buffered <= 16);
             let held = state.events.iter().map(|event| match event {
@@ -425,10 +449,10 @@ mod tests {
                     let (together, alone) = (feed(every, capacity), feed(every, capacity));
                     let steps: Vec<_> = (1..=5000).map(metrics).collect();
                     for some in steps.chunks(size) {
-                        together.steps(some);
+                        together.steps(some, Instant::now());
                     }
                     for one in &steps {
-                        alone.steps(std::slice::from_ref(one));
+                        alone.steps(std::slice::from_ref(one), Instant::now());
                     }
                     for feed in [&together, &alone] {
                         feed.end(end());
@@ -444,10 +468,38 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_of_few_steps_of_a_fast_run_is_woken_for_many_at_once_and_waits_no_longer_than_others()
+     {
+        let feed = feed(100, 8192);
+        // Whether it was woken since it was asked last.
+        let is_woken = || feed.changed.notified().now_or_never().is_some();
+        let steps: Vec<_> = (1..=1000).map(metrics).collect();
+        let began = Instant::now();
+        feed.steps(&steps, began);
+        assert!(is_woken(), "for the first");
+        for round in 1..=40 {
+            feed.steps(&steps, began + Duration::from_millis(1));
+            assert!(!is_woken(), "round {round}");
+        }
+        feed.steps(&steps, began + REPORT_EVERY);
+        assert!(is_woken(), "it has waited");
+        for _ in 0..10 {
+            feed.steps(&steps, began + REPORT_EVERY);
+        }
+        assert!(is_woken(), "there are {} metrics", feed.lock().buffered);
+        assert_eq!(seen(&feed).len(), 52 * 10 + 1);
+        feed.steps(&steps[..50], began + 2 * REPORT_EVERY);
+        assert!(!is_woken(), "there is none to read");
+        feed.steps(&steps[..1], began + REPORT_EVERY);
+        feed.end(end());
+        assert!(is_woken(), "for the end");
+    }
+
+    #[test]
     fn every_nth_step_is_reported_and_the_first_and_the_last() {
         let feed = feed(10, 100);
         let steps: Vec<_> = (1..=25).map(metrics).collect();
-        feed.steps(&steps);
+        feed.steps(&steps, Instant::now());
         feed.end(end());
         assert_eq!(seen(&feed), [1, 10, 20, 25]);
     }

@@ -16,15 +16,12 @@ use crate::host::refused::Stop;
 use crate::host::runs::event::{EndReason, RunEnd, RunStart};
 use crate::host::runs::held_out::{HeldOut, HeldOutPlan};
 use crate::host::runs::record::RunRecord;
-use crate::host::runs::step_feed::Feed;
+use crate::host::runs::step_feed::{Feed, REPORT_EVERY};
 use crate::host::runs::stop_flag::StopFlag;
 use crate::host::tags::ModelTag;
 use crate::nn::evaluation::{Evaluated, EvaluationParts};
 use crate::nn::{SamplesError, Scalar, WeightsDigest};
 use crate::training::{Advance, Committed, Model, Plan, Run, RunSummary, StepMetrics, Workspace};
-
-/// Interval between reports to readers; a large backlog is reported earlier.
-const REPORT_EVERY: Duration = Duration::from_millis(50);
 
 /// Number of metrics that triggers an early report.
 const REPORT_SIZE: usize = 1024;
@@ -315,7 +312,7 @@ impl<T: Scalar> RunTask<T> {
     /// Reports an evaluation, and decides whether the run goes on.
     fn evaluated(&mut self, mut run: Box<Run<T>>, evaluated: &Evaluated) -> Option<RunEnd> {
         // Readers see the steps before it first.
-        self.report();
+        self.report(Instant::now());
         let held_out = self.held_out.as_mut()?;
         let taken = (run.steps_done(), run.epoch());
         let (metrics, is_over) = held_out.note(run.current(), taken, evaluated);
@@ -404,7 +401,7 @@ impl<T: Scalar> RunTask<T> {
             .last_report
             .is_none_or(|last| now - last >= REPORT_EVERY);
         if due || self.pending.len() >= REPORT_SIZE {
-            self.report();
+            self.report(now);
             self.last_report = Some(now);
         }
     }
@@ -417,14 +414,14 @@ impl<T: Scalar> RunTask<T> {
         }
     }
 
-    fn report(&mut self) {
-        self.notify(|feed| feed.steps(&self.pending));
+    fn report(&mut self, now: Instant) {
+        self.notify(|feed| feed.steps(&self.pending, now));
         self.record.steps(&self.pending);
         self.pending.clear();
     }
 
     fn finish(&mut self, end: RunEnd) {
-        self.report();
+        self.report(Instant::now());
         let timing = Timing {
             queued: self.asked.elapsed().saturating_sub(self.computed),
             computed: self.computed,
