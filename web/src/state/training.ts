@@ -89,7 +89,7 @@ effect(() => {
 });
 
 /** The page asks for each step of a run of at most so many steps a second; of a faster one, for so many. */
-const MOST_STEPS_PER_SECOND = 20_000;
+const MOST_STEPS_PER_SECOND = 10_000;
 
 /** So long a run is looked at before the page asks for fewer of its steps. */
 const LOOK_MS = 500;
