@@ -42,8 +42,9 @@ class Picture(anywidget.AnyWidget):
     player takes the pass in steps. After training, `refresh` shows the network as it is then; it can be called in a loop over
     the steps of a run.
 
-    A weight, a bias, an input or a target can be changed in the picture. The server then computes the pass of a copy: the
-    network itself stays as it is, and `refresh` keeps the changes on top of its new weights.
+    A weight, a bias, an input or a target can be changed in the picture, and nudged: the difference that a small change makes
+    to the loss stands beside the derivative. The server computes the pass of a copy: the network itself stays as it is, and
+    `refresh` keeps the changes on top of its new weights.
 
     Args:
         net: The network.
@@ -110,7 +111,17 @@ class Picture(anywidget.AnyWidget):
         self._do(lambda: self._own._with(self.changes) if self.changes else self._own, done, failed)
 
     def _answer(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
-        """Answers the browser's question why an entry has its value."""
+        """Answers a question of the browser: why an entry has its value, or what the loss is with others."""
+
+        def reply(**answer: Any) -> None:
+            self.send({"id": message.get("id"), **answer})
+
+        def failed(error: Exception) -> None:
+            reply(error=str(error))
+
+        if "values" in message:
+            self._do(lambda: self._nudged(message), lambda losses: reply(losses=losses), failed)
+            return
 
         def begin() -> Any:
             return self._gradients.explain(
@@ -120,11 +131,21 @@ class Picture(anywidget.AnyWidget):
                 expand=_EXPANSIONS[message["expansion"]],
             )
 
-        def done(found: Any) -> None:
+        def explained(found: Any) -> None:
             equations = [_equation(equation) for equation in found.equations]
-            self.send({"id": message.get("id"), "equations": equations, "unexplained": found.unexplained})
+            reply(equations=equations, unexplained=found.unexplained)
 
-        self._do(begin, done, lambda error: self.send({"id": message.get("id"), "error": str(error)}))
+        self._do(begin, explained, failed)
+
+    def _nudged(self, message: dict[str, Any]) -> Any:
+        """The losses with other values at a place, and everything else as it is shown."""
+        place = str(message["place"])
+        passes = [self._own._with({**self.changes, place: float(value)}) for value in message["values"]]
+
+        async def losses() -> list[float]:
+            return [found.loss for found in await asyncio.gather(*passes)]
+
+        return losses() if any(inspect.isawaitable(found) for found in passes) else [found.loss for found in passes]
 
     def _do(self, begin: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
         """Hands what `begin` returns to `done`, at once or, of a network of backpropd.aio, when it is there."""

@@ -85,6 +85,10 @@ def test_leaves_go_down_to_inputs_and_weights(picture: Picture, monkeypatch: pyt
         {"entry": "dW1", "row": "x", "column": 1},
         {"entry": "dW1", "row": 1},
         {"entry": "dW1", "row": 1, "column": 1, "expansion": "more"},
+        {"place": "W9.1.1", "values": [1.0]},
+        {"place": "W1.1.1", "values": ["x"]},
+        {"place": "W1.1.1", "values": 1},
+        {"values": [1.0]},
     ],
 )
 def test_a_question_without_an_answer_gets_an_error(
@@ -140,6 +144,20 @@ def test_a_changed_entry_is_explained_with_the_changed_numbers(picture: Picture,
     assert equation["value"] == shown(picture, "z2")[0, 1]
 
 
+@pytest.mark.parametrize("place", ["W3.1.2", "b1.2.1", "x.2.4"])
+def test_a_nudge_changes_the_loss_by_the_derivative(picture: Picture, monkeypatch: pytest.MonkeyPatch, place: str):
+    picture.changes = {"W2.2.3": -0.75, "W3.1.2": 0.5}
+    name, row, column = place.split(".")
+    at = (int(row) - 1, int(column) - 1)
+    value = np.atleast_2d(picture._gradients.x if name == "x" else getattr(picture._gradients, name[0])[int(name[1])])
+    value = float(value.T[at] if name == "b1" else value[at])
+    up, down = ask(picture, monkeypatch, place=place, values=[value + 1e-4, value - 1e-4])["losses"]
+    derivative = shown(picture, f"d{name}")
+    derivative = derivative.T[at] if name == "b1" else derivative[at]
+    assert up != down
+    assert (up - down) / 2e-4 == pytest.approx(derivative, rel=1e-6)
+
+
 @pytest.mark.parametrize("place", ["W9.1.1", "W1.9.1", "dW1.1.1", "W1.0.1", "W1", "nonsense"])
 def test_a_change_of_a_place_that_is_not_there_is_told(picture: Picture, place: str):
     before = picture.numbers
@@ -158,17 +176,26 @@ def test_show_is_the_picture_of_a_network(lab: bp.Lab, batch: tuple[Any, Any]):
 def test_a_network_of_aio_has_a_picture_that_can_be_changed(server: Any, batch: tuple[Any, Any]):
     async def work() -> None:
         async with await bp.aio.connect(server.address) as lab:
-            net = await lab.model([4, 3, 2, 1], seed=1)
+            net = await lab.model([4, bp.Layer(2, "tanh"), 1], seed=1)
             with pytest.raises(TypeError, match=r"await net\.show"):
                 Picture(net, *batch)
             picture = await net.show(*batch)
-            picture.changes = {"W3.1.1": 2.5}
-            while picture.numbers["parameters"][2]["W"]["data"][0] != 2.5:
+            picture.changes = {"W2.1.1": 2.5}
+            while picture.numbers["parameters"][1]["W"]["data"][0] != 2.5:
                 await asyncio.sleep(0.001)
             await net.fit(*batch, steps=1)
             await picture.refresh()
             assert picture.numbers["step"] == 1
-            assert picture.numbers["parameters"][2]["W"]["data"][0] == 2.5
+            assert picture.numbers["parameters"][1]["W"]["data"][0] == 2.5
+            sent: list[dict[str, Any]] = []
+            picture.send = sent.append  # type: ignore[method-assign]
+            picture._handle_custom_msg({"id": 1, "place": "W2.1.1", "values": [2.5, 2.6]}, [])
+            picture._handle_custom_msg({"id": 2, "place": "W2.1.1", "values": ["x"]}, [])
+            while len(sent) < 2:
+                await asyncio.sleep(0.001)
+            refused, nudged = sorted(sent, key=lambda answer: -answer["id"])
+            assert refused["error"]
+            assert nudged["losses"][0] == picture.numbers["value"] != nudged["losses"][1]
             picture.changes = {"nonsense": 1.0}
             while "nonsense" not in picture.problem:
                 await asyncio.sleep(0.001)

@@ -87,6 +87,15 @@ try {
   await picture.locator(".equation", { hasText: "dW²₁₂" }).first().waitFor();
   console.log("turned backward, and explained by the kernel: ok");
 
+  const nudge = picture.locator(".nudge .number");
+  await nudge.nth(3).waitFor();
+  const [up, down, quotient, derivative] = await nudge.evaluateAll((found) =>
+    found.map((each) => Number(each.dataset.value)),
+  );
+  assert.equal((up - down) / (2 * 1e-3), quotient);
+  assert.ok(Math.abs(quotient - derivative) < 1e-4 * Math.abs(derivative), `${quotient} beside ${derivative}`);
+  console.log("nudged, beside the derivative: ok");
+
   await picture.getByLabel("Speed").selectOption("fast");
   await picture.getByRole("button", { name: "Play" }).click();
   await picture.locator('[data-frame="h1"][aria-current]').waitFor();

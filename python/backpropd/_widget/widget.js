@@ -279,11 +279,11 @@ function xe(e, t) {
 	return e >= n.__.length && n.__.push({}), n.__[e];
 }
 function R(e) {
-	return fe = 1, Se(Me, e);
+	return fe = 1, Se(Ne, e);
 }
 function Se(e, t, n) {
 	var r = xe(F++, 2);
-	if (r.t = e, !r.__c && (r.__ = [n ? n(t) : Me(void 0, t), function(e) {
+	if (r.t = e, !r.__c && (r.__ = [n ? n(t) : Ne(void 0, t), function(e) {
 		var t = (r.__N || r.__)[0], n = r.t(t, e);
 		de(t, n) || (r.__N = [n, r.__[1]], r.__c.setState({}));
 	}], r.__c = I, !I.__f)) {
@@ -306,18 +306,18 @@ function Se(e, t, n) {
 }
 function z(e, t) {
 	var n = xe(F++, 3);
-	!L.__s && je(n.__H, t) && (n.__P = !0, n.__ = e, n.u = t, I.__H.__h.push(n));
+	!L.__s && Me(n.__H, t) && (n.__P = !0, n.__ = e, n.u = t, I.__H.__h.push(n));
 }
 function Ce(e) {
-	return fe = 5, B(function() {
+	return fe = 5, we(function() {
 		return { current: e };
 	}, []);
 }
-function B(e, t) {
+function we(e, t) {
 	var n = xe(F++, 7);
-	return je(n.__H, t) && (n.__ = e(), n.__H = t), n.__;
+	return Me(n.__H, t) && (n.__ = e(), n.__H = t), n.__;
 }
-function we() {
+function Te() {
 	var e = xe(F++, 11);
 	if (!e.__) {
 		for (var t = I.__v; !t.__m && t.__;) t = t.__;
@@ -326,18 +326,18 @@ function we() {
 	}
 	return e.__;
 }
-function Te() {
+function Ee() {
 	var e;
 	do {
 		for (; e = me.shift();) try {
-			ke(e);
+			Ae(e);
 		} catch (t) {
 			L.__e(t, { __: (e = e.__P) && e.__v });
 		}
 		for (; e = pe.shift();) {
 			var t = e.__H;
 			if (e.__P && t) try {
-				t.__h.some(ke), t.__h.some(Ae), t.__h = [];
+				t.__h.some(Ae), t.__h.some(je), t.__h = [];
 			} catch (n) {
 				t.__h = [], L.__e(n, e.__v);
 			}
@@ -351,20 +351,20 @@ L.__b = function(e) {
 }, L.__r = function(e) {
 	ge && ge(e), F = 0;
 	var t = (I = e.__c).__H;
-	t && (le == I ? I.__h = [] : (t.__h.some(ke), t.__h.some(Ae), F = 0), t.__h = [], t.__.some(function(e) {
+	t && (le == I ? I.__h = [] : (t.__h.some(Ae), t.__h.some(je), F = 0), t.__h = [], t.__.some(function(e) {
 		e.__N && (e.__ = e.__N), e.u = e.__N = void 0;
 	})), le = I;
 }, L.diffed = function(e) {
 	_e && _e(e);
 	var t = e.__c;
-	t && t.__H && (t.__H.__h.length && Oe(pe.push(t)), t.__H.__.some(function(e) {
+	t && t.__H && (t.__H.__h.length && ke(pe.push(t)), t.__H.__.some(function(e) {
 		e.u && (e.__H = e.u);
 	})), le = I = null;
 }, L.__c = function(e, t) {
 	t.some(function(e) {
 		try {
-			e.__h.some(ke), e.__h = e.__h.filter(function(e) {
-				return !e.__ || Ae(e);
+			e.__h.some(Ae), e.__h = e.__h.filter(function(e) {
+				return !e.__ || je(e);
 			});
 		} catch (t) {
 			e.__h = [function() {
@@ -382,41 +382,41 @@ L.__b = function(e) {
 					for (n = e.__; n && (!n.__c || !n.__c.__P);) n = n.__;
 					n &&= n.__c;
 				}
-				r.__P = n, Oe(me.push(r));
-			} else ke(r);
+				r.__P = n, ke(me.push(r));
+			} else Ae(r);
 		} catch (e) {
 			t = e;
 		}
 	}), r.__H = void 0, t && L.__e(t, r.__v));
 };
-var Ee = typeof requestAnimationFrame == "function";
-function De(e) {
-	var t, n = function() {
-		clearTimeout(r), Ee && cancelAnimationFrame(t), setTimeout(e);
-	}, r = setTimeout(n, 35);
-	Ee && (t = requestAnimationFrame(n));
-}
+var De = typeof requestAnimationFrame == "function";
 function Oe(e) {
-	e != 1 && ue == L.requestAnimationFrame || ((ue = L.requestAnimationFrame) || De)(Te);
+	var t, n = function() {
+		clearTimeout(r), De && cancelAnimationFrame(t), setTimeout(e);
+	}, r = setTimeout(n, 35);
+	De && (t = requestAnimationFrame(n));
 }
 function ke(e) {
+	e != 1 && ue == L.requestAnimationFrame || ((ue = L.requestAnimationFrame) || Oe)(Ee);
+}
+function Ae(e) {
 	var t = I, n = e.__c;
 	typeof n == "function" && (e.__c = void 0, n()), I = t;
 }
-function Ae(e) {
+function je(e) {
 	var t = I;
 	e.__c = e.__(), I = t;
 }
-function je(e, t) {
+function Me(e, t) {
 	return !e || e.length != t.length || t.some(function(t, n) {
 		return !de(t, e[n]);
 	});
 }
-function Me(e, t) {
+function Ne(e, t) {
 	return typeof t == "function" ? t(e) : t;
 }
 // src/model/number.ts
-var Ne = {
+var Pe = {
 	"-": "⁻",
 	0: "⁰",
 	1: "¹",
@@ -429,31 +429,31 @@ var Ne = {
 	8: "⁸",
 	9: "⁹"
 };
-function V(e, t = 4) {
+function B(e, t = 4) {
 	if (Number.isNaN(e)) return "NaN";
 	if (!Number.isFinite(e)) return e > 0 ? "∞" : "−∞";
 	if (e === 0) return "0";
 	let n = Math.abs(e);
-	return n >= 1e5 || n < .001 ? Pe(e, t) : Fe(String(Number(e.toPrecision(t))));
+	return n >= 1e5 || n < .001 ? Fe(e, t) : Ie(String(Number(e.toPrecision(t))));
 }
-function Pe(e, t) {
+function Fe(e, t) {
 	let [n = "", r = "0"] = e.toExponential(t - 2).split("e");
-	return `${Fe(String(Number(n)))}·10${H(String(Number(r)))}`;
-}
-function Fe(e) {
-	return e.replace("-", "−");
-}
-function H(e) {
-	return Array.from(e, (e) => Ne[e] ?? e).join("");
+	return `${Ie(String(Number(n)))}·10${V(String(Number(r)))}`;
 }
 function Ie(e) {
-	return e.replace(/\d/g, (e) => String.fromCharCode(8320 + Number(e)));
+	return e.replace("-", "−");
+}
+function V(e) {
+	return Array.from(e, (e) => Pe[e] ?? e).join("");
 }
 function Le(e) {
+	return e.replace(/\d/g, (e) => String.fromCharCode(8320 + Number(e)));
+}
+function Re(e) {
 	return e > 0 ? "positive" : e < 0 ? "negative" : "zero";
 }
 // src/model/entry.ts
-var Re = {
+var ze = {
 	W: "W",
 	b: "b",
 	x: "x",
@@ -467,27 +467,27 @@ var Re = {
 	dx: "dx",
 	delta: "δ",
 	loss: "l"
-}, ze = /* @__PURE__ */ new Set([
+}, Be = /* @__PURE__ */ new Set([
 	"b",
 	"db",
 	"loss"
 ]);
-function Be({ quantity: e, layer: t }) {
-	return Re[e] + (t > 0 ? H(String(t)) : "");
+function Ve({ quantity: e, layer: t }) {
+	return ze[e] + (t > 0 ? V(String(t)) : "");
 }
-function Ve(e, t) {
+function He(e, t) {
 	let n = (e.quantity === "delta" || e.quantity === "y") && t?.columns === 1, r = e.row + 1;
-	if (ze.has(e.quantity) || n) return Be(e) + Ie(String(r));
+	if (Be.has(e.quantity) || n) return Ve(e) + Le(String(r));
 	let i = e.column + 1, a = r > 9 || i > 9;
-	return Be(e) + Ie(String(r)) + (a ? "," : "") + Ie(String(i));
+	return Ve(e) + Le(String(r)) + (a ? "," : "") + Le(String(i));
 }
-function He({ quantity: e, layer: t }) {
+function Ue({ quantity: e, layer: t }) {
 	return `${e}${t || ""}`;
 }
-function U(e) {
-	return `${He(e)}.${e.row + 1}.${e.column + 1}`;
+function H(e) {
+	return `${Ue(e)}.${e.row + 1}.${e.column + 1}`;
 }
-function Ue(e) {
+function We(e) {
 	let t = /^(dW|db|dz|dh|dx|delta|W|b|x|y|z|h)(\d{0,2})\.(\d{1,6})\.(\d{1,6})$/.exec(e ?? "");
 	if (!t) return;
 	let [, n, r, i, a] = t;
@@ -498,10 +498,10 @@ function Ue(e) {
 		column: Number(a) - 1
 	};
 }
-function We(e, t) {
-	return e !== void 0 && t !== void 0 && U(e) === U(t);
+function Ge(e, t) {
+	return e !== void 0 && t !== void 0 && H(e) === H(t);
 }
-function Ge({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
+function U({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
 	switch (r) {
 		case "W": return e.parameters[i - 1]?.W;
 		case "b": return e.parameters[i - 1]?.b;
@@ -510,14 +510,14 @@ function Ge({ network: e, batch: t, pass: n }, { quantity: r, layer: i }) {
 		default: return n?.get(r, i);
 	}
 }
-function Ke(e, t) {
-	let n = Ge(e, t);
+function W(e, t) {
+	let n = U(e, t);
 	if (!n) return;
-	let r = ze.has(t.quantity) ? t.row : t.row * n.columns + t.column;
-	return t.column < n.columns || ze.has(t.quantity) ? n.data[r] : void 0;
+	let r = Be.has(t.quantity) ? t.row : t.row * n.columns + t.column;
+	return t.column < n.columns || Be.has(t.quantity) ? n.data[r] : void 0;
 }
-function qe(e, t, n) {
-	return ze.has(e.quantity) ? {
+function Ke(e, t, n) {
+	return Be.has(e.quantity) ? {
 		...e,
 		row: n,
 		column: 0
@@ -525,6 +525,19 @@ function qe(e, t, n) {
 		...e,
 		row: t,
 		column: n
+	};
+}
+function qe(e) {
+	let t = {
+		W: "dW",
+		b: "db",
+		x: "dx",
+		z: "dz",
+		h: "dh"
+	}[e.quantity];
+	return t && {
+		...e,
+		quantity: t
 	};
 }
 function Je(e) {
@@ -546,13 +559,13 @@ function Je(e) {
 function Ye(e, t, n) {
 	return e.data[t * e.columns + n] ?? NaN;
 }
-function W(e) {
+function G(e) {
 	return Object.is(e, -0) ? "-0" : String(e);
 }
 // node_modules/preact/jsx-runtime/dist/jsxRuntime.mjs
 var Xe = Symbol.for("pv"), Ze = 0;
 Array.isArray;
-function G(t, n, r, i, a, o) {
+function K(t, n, r, i, a, o) {
 	n ||= {};
 	var s, c, l = n;
 	if ("ref" in l && typeof t != "function") for (c in l = {}, n) c == "ref" ? s = n[c] : l[c] = n[c];
@@ -575,21 +588,21 @@ function G(t, n, r, i, a, o) {
 }
 // src/components/diagram/Edge.tsx
 function Qe({ edge: e, entry: t, largest: n, drawing: r }) {
-	let i = r.valueOf(t), a = i === void 0 ? "unknown" : Le(i), o = i === void 0 || n === 0 ? 0 : Math.abs(i) / n, { x1: s, y1: c, x2: l, y2: u, label: d } = e;
-	return /* @__PURE__ */ G("g", {
+	let i = r.valueOf(t), a = i === void 0 ? "unknown" : Re(i), o = i === void 0 || n === 0 ? 0 : Math.abs(i) / n, { x1: s, y1: c, x2: l, y2: u, label: d } = e;
+	return /* @__PURE__ */ K("g", {
 		class: `edge ${a} ${r.classOf(t)}`,
-		"data-entry": U(t),
-		"data-value": i === void 0 ? void 0 : W(i),
+		"data-entry": H(t),
+		"data-value": i === void 0 ? void 0 : G(i),
 		...r.handlers(t),
 		children: [
-			/* @__PURE__ */ G("line", {
+			/* @__PURE__ */ K("line", {
 				class: "reach",
 				x1: s,
 				y1: c,
 				x2: l,
 				y2: u
 			}),
-			/* @__PURE__ */ G("line", {
+			/* @__PURE__ */ K("line", {
 				class: "stroke",
 				x1: s,
 				y1: c,
@@ -597,12 +610,12 @@ function Qe({ edge: e, entry: t, largest: n, drawing: r }) {
 				y2: u,
 				style: { strokeWidth: 1.1 + 4.4 * o }
 			}),
-			d && i !== void 0 && /* @__PURE__ */ G("text", {
+			d && i !== void 0 && /* @__PURE__ */ K("text", {
 				class: "edge-value",
 				x: d.x,
 				y: d.y,
 				dy: "0.35em",
-				children: V(i, 3)
+				children: B(i, 3)
 			})
 		]
 	});
@@ -625,16 +638,16 @@ var tt = {
 };
 // src/components/diagram/LayerTitleText.tsx
 function nt({ title: e, spec: t, direction: n, isUpright: r }) {
-	let i = t.layers[e.layer - 1], a = n === "backward" ? "d" : "", o = H(String(e.layer)), s = i ? `Layer ${e.layer} · ${tt[i.activation]}` : "Inputs", c = i ? `${a}z${o} | ${a}h${o}` : `${a}x`;
-	return /* @__PURE__ */ G("text", {
+	let i = t.layers[e.layer - 1], a = n === "backward" ? "d" : "", o = V(String(e.layer)), s = i ? `Layer ${e.layer} · ${tt[i.activation]}` : "Inputs", c = i ? `${a}z${o} | ${a}h${o}` : `${a}x`;
+	return /* @__PURE__ */ K("text", {
 		class: `layer-title ${r ? "upright" : ""}`,
 		x: e.x,
 		y: e.y,
-		children: [s, r ? /* @__PURE__ */ G("tspan", {
+		children: [s, r ? /* @__PURE__ */ K("tspan", {
 			class: "shows",
 			dx: "10",
 			children: c
-		}) : /* @__PURE__ */ G("tspan", {
+		}) : /* @__PURE__ */ K("tspan", {
 			class: "shows",
 			x: e.x,
 			dy: "20",
@@ -650,7 +663,7 @@ function st(e) {
 function ct(e, t) {
 	return t ? ut($e(e)) : lt($e(e));
 }
-var K = {
+var q = {
 	title: 50,
 	row: 94,
 	column: 244,
@@ -659,23 +672,23 @@ var K = {
 	node: 136
 };
 function lt(e) {
-	let t = Math.max(...e), n = e.length > 6 ? K.node + 64 : K.column, r = K.title + t * K.row, i = (r, i) => ({
-		x: K.margin + r * n,
-		y: K.title + ((t - (e[r] ?? 0)) / 2 + i) * K.row + (K.row - 46) / 2
+	let t = Math.max(...e), n = e.length > 6 ? q.node + 64 : q.column, r = q.title + t * q.row, i = (r, i) => ({
+		x: q.margin + r * n,
+		y: q.title + ((t - (e[r] ?? 0)) / 2 + i) * q.row + (q.row - 46) / 2
 	});
 	return {
-		width: K.margin + (e.length - 1) * n + K.node + K.target,
+		width: q.margin + (e.length - 1) * n + q.node + q.target,
 		height: r,
 		isUpright: !1,
-		nodeWidth: K.node,
+		nodeWidth: q.node,
 		nodes: dt(e, i),
 		edges: ft(e, (t, r, a) => {
 			let [o, s] = [i(t - 1, r), i(t, a)], c = {
-				x1: o.x + K.node,
+				x1: o.x + q.node,
 				y1: o.y + 23,
 				x2: s.x,
 				y2: s.y + 23
-			}, l = Math.min(1 / ((e[t] ?? 1) + 1), .36), u = n === K.column && (e[t] ?? 0) * (e[t - 1] ?? 0) <= ot, d = {
+			}, l = Math.min(1 / ((e[t] ?? 1) + 1), .36), u = n === q.column && (e[t] ?? 0) * (e[t - 1] ?? 0) <= ot, d = {
 				x: c.x1 + 7,
 				y: c.y1 + (c.y2 - c.y1) * l
 			};
@@ -686,12 +699,12 @@ function lt(e) {
 		}),
 		titles: e.map((e, t) => ({
 			layer: t,
-			x: i(t, 0).x + K.node / 2,
+			x: i(t, 0).x + q.node / 2,
 			y: 16
 		}))
 	};
 }
-var q = {
+var J = {
 	row: 130,
 	column: 124,
 	title: 30,
@@ -699,29 +712,29 @@ var q = {
 	node: 118
 };
 function ut(e) {
-	let t = Math.max(...e), n = q.margin * 2 + t * q.column - (q.column - q.node), r = (n, r) => ({
-		x: q.margin + ((t - (e[n] ?? 0)) / 2 + r) * q.column,
-		y: q.title + n * q.row
+	let t = Math.max(...e), n = J.margin * 2 + t * J.column - (J.column - J.node), r = (n, r) => ({
+		x: J.margin + ((t - (e[n] ?? 0)) / 2 + r) * J.column,
+		y: J.title + n * J.row
 	});
 	return {
-		width: Math.max(n, 2 * q.column),
-		height: q.title + (e.length - 1) * q.row + 46 + 44,
+		width: Math.max(n, 2 * J.column),
+		height: J.title + (e.length - 1) * J.row + 46 + 44,
 		isUpright: !0,
-		nodeWidth: q.node,
+		nodeWidth: J.node,
 		nodes: dt(e, r),
 		edges: ft(e, (e, t, n) => {
 			let [i, a] = [r(e - 1, t), r(e, n)];
 			return {
-				x1: i.x + q.node / 2,
+				x1: i.x + J.node / 2,
 				y1: i.y + 46,
-				x2: a.x + q.node / 2,
+				x2: a.x + J.node / 2,
 				y2: a.y
 			};
 		}),
 		titles: e.map((e, t) => ({
 			layer: t,
-			x: q.margin,
-			y: q.title + t * q.row - 14
+			x: J.margin,
+			y: J.title + t * J.row - 14
 		}))
 	};
 }
@@ -787,7 +800,7 @@ var _t = {
 	text: "Each weight takes a step against its gradient. Going back keeps the first weights."
 };
 function yt(e, t, n) {
-	let r = H(String(t)), i = t === 1 ? "x" : `h^{${t - 1}}`, a = t === 1 ? "x" : `h${H(String(t - 1))}`, o = e.hasBias, s = t === n;
+	let r = V(String(t)), i = t === 1 ? "x" : `h^{${t - 1}}`, a = t === 1 ? "x" : `h${V(String(t - 1))}`, o = e.hasBias, s = t === n;
 	return [{
 		id: `z${t}`,
 		label: `z${r}`,
@@ -809,7 +822,7 @@ function yt(e, t, n) {
 	}];
 }
 function bt(e, t) {
-	let n = e.layers[t - 1], r = e.layers[t - 2], [i, a] = [H(String(t)), H(String(t - 1))], o = e.layers.length, s = t === o ? "\\delta" : `dz^{${t}}`, c = t === o ? "δ" : `dz${i}`, l = {
+	let n = e.layers[t - 1], r = e.layers[t - 2], [i, a] = [V(String(t)), V(String(t - 1))], o = e.layers.length, s = t === o ? "\\delta" : `dz^{${t}}`, c = t === o ? "δ" : `dz${i}`, l = {
 		id: `dW${t}`,
 		label: `dW${i}`,
 		phase: "backward",
@@ -865,7 +878,7 @@ function St(e) {
 		quantity: "delta",
 		layer: 0,
 		latex: `\\delta = \\frac{\\partial l}{\\partial z^{${t}}}`,
-		plain: `δ = ∂l/∂z${H(String(t))}`,
+		plain: `δ = ∂l/∂z${V(String(t))}`,
 		text: `Backwards from here. δ says how the loss changes with each output${e.reduction === "mean" ? "; 1/m is in it" : ""}.`
 	};
 }
@@ -879,7 +892,7 @@ function wt(e) {
 	return e.activation === "relu";
 }
 function Tt(e, t) {
-	return wt(e) ? `mask${H(String(t))}` : `dz${H(String(t))}`;
+	return wt(e) ? `mask${V(String(t))}` : `dz${V(String(t))}`;
 }
 function Et({ activation: e, leakySlope: t = .01 }, n) {
 	switch (e) {
@@ -900,49 +913,49 @@ function Ot({ node: e, nodeWidth: t, numbers: n, sample: r, direction: i, isUpri
 		row: r,
 		column: l
 	}), h = p ? [m(f ? "dx" : "x", 0)] : f ? [m("dz", c), m("dh", c)] : [m("z", c), m("h", c)], g = p ? void 0 : o.valueOf(m("z", c)), _ = g !== void 0 && At(n, c, g), v = t / h.length;
-	return /* @__PURE__ */ G("g", {
+	return /* @__PURE__ */ K("g", {
 		class: `node ${_ ? "off" : ""}`,
 		transform: `translate(${u} ${d})`,
 		children: [
-			/* @__PURE__ */ G("rect", {
+			/* @__PURE__ */ K("rect", {
 				class: "body",
 				width: t,
 				height: 46,
 				rx: "10"
 			}),
-			_ && /* @__PURE__ */ G("rect", {
+			_ && /* @__PURE__ */ K("rect", {
 				class: "hatched",
 				width: t,
 				height: 46,
 				rx: "10"
 			}),
-			h.map((e, t) => /* @__PURE__ */ G(Mt, {
+			h.map((e, t) => /* @__PURE__ */ K(Mt, {
 				entry: e,
 				x: t * v,
 				width: v,
 				drawing: o
 			}, e.quantity)),
-			h.length > 1 && /* @__PURE__ */ G("line", {
+			h.length > 1 && /* @__PURE__ */ K("line", {
 				class: "divider",
 				x1: v,
 				x2: v,
 				y1: "7",
 				y2: 39
 			}),
-			/* @__PURE__ */ G(Nt, {
+			/* @__PURE__ */ K(Nt, {
 				node: e,
 				nodeWidth: t,
 				numbers: n,
 				isBackward: f,
 				drawing: o
 			}),
-			_ && /* @__PURE__ */ G("text", {
+			_ && /* @__PURE__ */ K("text", {
 				class: "why",
 				x: t / 2,
 				y: 63,
-				children: f ? kt(o.valueOf(m("dz", c))) : `z = ${V(g, 3)} < 0 → 0`
+				children: f ? kt(o.valueOf(m("dz", c))) : `z = ${B(g, 3)} < 0 → 0`
 			}),
-			c === s.layers.length && /* @__PURE__ */ G(Pt, {
+			c === s.layers.length && /* @__PURE__ */ K(Pt, {
 				entry: m("y", 0),
 				nodeWidth: t,
 				numbers: n,
@@ -953,7 +966,7 @@ function Ot({ node: e, nodeWidth: t, numbers: n, sample: r, direction: i, isUpri
 	});
 }
 function kt(e) {
-	return e === void 0 ? "off" : `off: dz = ${V(e, 3)}`;
+	return e === void 0 ? "off" : `off: dz = ${B(e, 3)}`;
 }
 function At({ network: e }, t, n) {
 	let r = e.spec.layers[t - 1];
@@ -964,20 +977,20 @@ var jt = {
 	width: .64
 };
 function Mt({ entry: e, x: t, width: n, drawing: r }) {
-	let i = r.valueOf(e), a = i === void 0 ? "not yet" : V(i, 3), o = Math.min(jt.size, (n - 6) / (a.length * jt.width));
-	return /* @__PURE__ */ G("g", {
-		class: `half ${i === void 0 ? "unknown" : Le(i)} ${r.classOf(e)}`,
-		"data-entry": U(e),
-		"data-value": i === void 0 ? void 0 : W(i),
+	let i = r.valueOf(e), a = i === void 0 ? "not yet" : B(i, 3), o = Math.min(jt.size, (n - 6) / (a.length * jt.width));
+	return /* @__PURE__ */ K("g", {
+		class: `half ${i === void 0 ? "unknown" : Re(i)} ${r.classOf(e)}`,
+		"data-entry": H(e),
+		"data-value": i === void 0 ? void 0 : G(i),
 		...r.handlers(e),
-		children: [/* @__PURE__ */ G("rect", {
+		children: [/* @__PURE__ */ K("rect", {
 			class: "reach",
 			x: t + 2,
 			y: "2",
 			width: n - 4,
 			height: 42,
 			rx: "8"
-		}), /* @__PURE__ */ G("text", {
+		}), /* @__PURE__ */ K("text", {
 			class: "value",
 			x: t + n / 2,
 			y: 23,
@@ -995,21 +1008,21 @@ function Nt({ node: e, nodeWidth: t, numbers: n, isBackward: r, drawing: i }) {
 		row: e.unit,
 		column: 0
 	}, s = i.valueOf(o);
-	return /* @__PURE__ */ G("text", {
-		class: `bias ${s === void 0 ? "unknown" : Le(s)} ${i.classOf(o)}`,
+	return /* @__PURE__ */ K("text", {
+		class: `bias ${s === void 0 ? "unknown" : Re(s)} ${i.classOf(o)}`,
 		x: t / 2,
 		y: "-6",
 		...i.handlers(o),
 		children: [
 			a,
 			" = ",
-			s === void 0 ? "not yet" : V(s, 3)
+			s === void 0 ? "not yet" : B(s, 3)
 		]
 	});
 }
 function Pt({ entry: e, nodeWidth: t, numbers: n, isUpright: r, drawing: i }) {
-	let a = Ke(n, e);
-	return a === void 0 ? null : /* @__PURE__ */ G("text", {
+	let a = W(n, e);
+	return a === void 0 ? null : /* @__PURE__ */ K("text", {
 		...r ? {
 			x: t / 2,
 			y: 80,
@@ -1020,16 +1033,16 @@ function Pt({ entry: e, nodeWidth: t, numbers: n, isUpright: r, drawing: i }) {
 			class: "target"
 		},
 		...i.handlers(e),
-		children: ["y = ", V(a, 3)]
+		children: ["y = ", B(a, 3)]
 	});
 }
 // src/components/diagram/Diagram.tsx
 function Ft(e) {
-	let { numbers: t, sample: n, direction: r, isUpright: i, isKnown: a, isCurrent: o, lit: s, picked: c, onPick: l, onPoint: u } = e, { spec: d } = t.network, f = B(() => ct(d, i), [d, i]), p = {
-		valueOf: (e) => a(e) ? Ke(t, e) : void 0,
+	let { numbers: t, sample: n, direction: r, isUpright: i, isKnown: a, isCurrent: o, lit: s, picked: c, onPick: l, onPoint: u } = e, { spec: d } = t.network, f = we(() => ct(d, i), [d, i]), p = {
+		valueOf: (e) => a(e) ? W(t, e) : void 0,
 		classOf: (e) => [
-			s.has(U(e)) && "lit",
-			We(e, c) && "picked",
+			s.has(H(e)) && "lit",
+			Ge(e, c) && "picked",
 			o(e) && "current"
 		].filter(Boolean).join(" "),
 		handlers: (e) => ({
@@ -1038,10 +1051,10 @@ function Ft(e) {
 			onPointerLeave: () => u(void 0)
 		})
 	}, m = r === "forward" ? "W" : "dW", h = It(t, m), g = `The network ${d.inputs}-${d.layers.map((e) => e.units).join("-")}, ${r}, sample ${n + 1}. Its numbers are in the tables below.`;
-	return /* @__PURE__ */ G("div", {
+	return /* @__PURE__ */ K("div", {
 		class: "diagram-scroll",
 		tabIndex: 0,
-		children: /* @__PURE__ */ G("svg", {
+		children: /* @__PURE__ */ K("svg", {
 			class: `diagram ${r}`,
 			role: "img",
 			"aria-label": g,
@@ -1052,13 +1065,13 @@ function Ft(e) {
 				maxHeight: `max(66vh, ${f.height * .85}px)`
 			},
 			children: [
-				/* @__PURE__ */ G("defs", { children: /* @__PURE__ */ G("pattern", {
+				/* @__PURE__ */ K("defs", { children: /* @__PURE__ */ K("pattern", {
 					id: "hatch",
 					width: "7",
 					height: "7",
 					patternUnits: "userSpaceOnUse",
 					patternTransform: "rotate(45)",
-					children: /* @__PURE__ */ G("line", {
+					children: /* @__PURE__ */ K("line", {
 						class: "hatch",
 						x1: "0",
 						y1: "0",
@@ -1066,7 +1079,7 @@ function Ft(e) {
 						y2: "7"
 					})
 				}) }),
-				f.edges.map((e) => /* @__PURE__ */ G(Qe, {
+				f.edges.map((e) => /* @__PURE__ */ K(Qe, {
 					edge: e,
 					entry: {
 						quantity: m,
@@ -1077,13 +1090,13 @@ function Ft(e) {
 					largest: h,
 					drawing: p
 				}, `${e.layer}.${e.to}.${e.from}`)),
-				f.titles.map((e) => /* @__PURE__ */ G(nt, {
+				f.titles.map((e) => /* @__PURE__ */ K(nt, {
 					title: e,
 					spec: d,
 					direction: r,
 					isUpright: i
 				}, e.layer)),
-				f.nodes.map((e) => /* @__PURE__ */ G(Ot, {
+				f.nodes.map((e) => /* @__PURE__ */ K(Ot, {
 					node: e,
 					nodeWidth: f.nodeWidth,
 					numbers: t,
@@ -1106,7 +1119,7 @@ function It({ network: e, pass: t }, n) {
 // node_modules/@preact/signals-core/dist/signals-core.module.js
 var Lt = Symbol.for("preact-signals");
 function Rt() {
-	if (Y > 1) Y--;
+	if (X > 1) X--;
 	else {
 		var e, t = !1;
 		for ((function() {
@@ -1128,57 +1141,57 @@ function Rt() {
 				n = r;
 			}
 		}
-		if (Ut = 0, Y--, t) throw e;
+		if (Ut = 0, X--, t) throw e;
 	}
 }
 function zt(e) {
-	if (Y > 0) return e();
-	Gt = ++Wt, Y++;
+	if (X > 0) return e();
+	Gt = ++Wt, X++;
 	try {
 		return e();
 	} finally {
 		Rt();
 	}
 }
-var Bt, J = void 0;
+var Bt, Y = void 0;
 function Vt(e) {
-	var t = J, n = Bt;
-	J = void 0, Bt = void 0;
+	var t = Y, n = Bt;
+	Y = void 0, Bt = void 0;
 	try {
 		return e();
 	} finally {
-		J = t, Bt = n;
+		Y = t, Bt = n;
 	}
 }
-var Ht = void 0, Y = 0, Ut = 0, Wt = 0, Gt = 0, Kt = void 0, qt = 0;
+var Ht = void 0, X = 0, Ut = 0, Wt = 0, Gt = 0, Kt = void 0, qt = 0;
 function Jt(e) {
-	if (J !== void 0) {
+	if (Y !== void 0) {
 		var t = e.n;
-		if (t === void 0 || t.t !== J) return t = {
+		if (t === void 0 || t.t !== Y) return t = {
 			i: 0,
 			S: e,
-			p: J.s,
+			p: Y.s,
 			n: void 0,
-			t: J,
+			t: Y,
 			e: void 0,
 			x: void 0,
 			r: t
-		}, J.s !== void 0 && (J.s.n = t), J.s = t, e.n = t, 32 & J.f && e.S(t), t;
-		if (t.i === -1) return t.i = 0, t.n !== void 0 && (t.n.p = t.p, t.p !== void 0 && (t.p.n = t.n), t.p = J.s, t.n = void 0, J.s.n = t, J.s = t), t;
+		}, Y.s !== void 0 && (Y.s.n = t), Y.s = t, e.n = t, 32 & Y.f && e.S(t), t;
+		if (t.i === -1) return t.i = 0, t.n !== void 0 && (t.n.p = t.p, t.p !== void 0 && (t.p.n = t.n), t.p = Y.s, t.n = void 0, Y.s.n = t, Y.s = t), t;
 	}
 }
-function X(e, t) {
+function Z(e, t) {
 	this.v = e, this.i = 0, this.n = void 0, this.t = void 0, this.l = 0, this.W = t?.watched, this.Z = t?.unwatched, this.name = t?.name;
 }
-X.prototype.brand = Lt, X.prototype.h = function() {
+Z.prototype.brand = Lt, Z.prototype.h = function() {
 	return !0;
-}, X.prototype.S = function(e) {
+}, Z.prototype.S = function(e) {
 	var t = this, n = this.t;
 	n !== e && e.e === void 0 && (e.x = n, this.t = e, n === void 0 ? Vt(function() {
 		var e;
 		(e = t.W) == null || e.call(t);
 	}) : n.e = e);
-}, X.prototype.U = function(e) {
+}, Z.prototype.U = function(e) {
 	var t = this;
 	if (this.t !== void 0) {
 		var n = e.e, r = e.x;
@@ -1187,26 +1200,26 @@ X.prototype.brand = Lt, X.prototype.h = function() {
 			(e = t.Z) == null || e.call(t);
 		}));
 	}
-}, X.prototype.subscribe = function(e) {
+}, Z.prototype.subscribe = function(e) {
 	var t = this;
-	return rn(function() {
+	return an(function() {
 		var n = t.value;
 		Vt(function() {
 			return e(n);
 		});
 	}, { name: "sub" });
-}, X.prototype.valueOf = function() {
+}, Z.prototype.valueOf = function() {
 	return this.value;
-}, X.prototype.toString = function() {
+}, Z.prototype.toString = function() {
 	return this.value + "";
-}, X.prototype.toJSON = function() {
+}, Z.prototype.toJSON = function() {
 	return this.value;
-}, X.prototype.peek = function() {
+}, Z.prototype.peek = function() {
 	var e = this;
 	return Vt(function() {
 		return e.value;
 	});
-}, Object.defineProperty(X.prototype, "value", {
+}, Object.defineProperty(Z.prototype, "value", {
 	get: function() {
 		var e = Jt(this);
 		return e !== void 0 && (e.i = this.i), this.v;
@@ -1215,13 +1228,13 @@ X.prototype.brand = Lt, X.prototype.h = function() {
 		if (e !== this.v) {
 			if (Ut > 100) throw Error("Cycle detected");
 			(function(e) {
-				Y !== 0 && Ut === 0 && e.l !== Gt && (e.l = Gt, Kt = {
+				X !== 0 && Ut === 0 && e.l !== Gt && (e.l = Gt, Kt = {
 					S: e,
 					v: e.v,
 					i: e.i,
 					o: Kt
 				});
-			})(this), this.v = e, this.i++, qt++, Y++;
+			})(this), this.v = e, this.i++, qt++, X++;
 			try {
 				for (var t = this.t; t !== void 0; t = t.x) t.t.N();
 			} finally {
@@ -1231,7 +1244,7 @@ X.prototype.brand = Lt, X.prototype.h = function() {
 	}
 });
 function Yt(e, t) {
-	return new X(e, t);
+	return new Z(e, t);
 }
 function Xt(e) {
 	for (var t = e.s; t !== void 0; t = t.n) if (t.S.i !== t.i || !t.S.h() || t.S.i !== t.i) return !0;
@@ -1253,59 +1266,59 @@ function Qt(e) {
 	}
 	e.s = n;
 }
-function Z(e, t) {
-	X.call(this, void 0, t), this.x = e, this.s = void 0, this.g = qt - 1, this.f = 4;
+function Q(e, t) {
+	Z.call(this, void 0, t), this.x = e, this.s = void 0, this.g = qt - 1, this.f = 4;
 }
-Z.prototype = new X(), Z.prototype.h = function() {
+Q.prototype = new Z(), Q.prototype.h = function() {
 	if (this.f &= -3, 1 & this.f) return !1;
 	if ((36 & this.f) == 32 || (this.f &= -5, this.g === qt)) return !0;
 	if (this.g = qt, this.f |= 1, this.i > 0 && !Xt(this)) return this.f &= -2, !0;
-	var e = J;
+	var e = Y;
 	try {
-		Zt(this), J = this;
+		Zt(this), Y = this;
 		var t = this.x();
 		(16 & this.f || this.v !== t || this.i === 0) && (this.v = t, this.f &= -17, this.i++);
 	} catch (e) {
 		this.v = e, this.f |= 16, this.i++;
 	}
-	return J = e, Qt(this), this.f &= -2, !0;
-}, Z.prototype.S = function(e) {
+	return Y = e, Qt(this), this.f &= -2, !0;
+}, Q.prototype.S = function(e) {
 	if (this.t === void 0) {
 		this.f |= 36;
 		for (var t = this.s; t !== void 0; t = t.n) t.S.S(t);
 	}
-	X.prototype.S.call(this, e);
-}, Z.prototype.U = function(e) {
-	if (this.t !== void 0 && (X.prototype.U.call(this, e), this.t === void 0)) {
+	Z.prototype.S.call(this, e);
+}, Q.prototype.U = function(e) {
+	if (this.t !== void 0 && (Z.prototype.U.call(this, e), this.t === void 0)) {
 		this.f &= -33;
 		for (var t = this.s; t !== void 0; t = t.n) t.S.U(t);
 	}
-}, Z.prototype.N = function() {
+}, Q.prototype.N = function() {
 	if (!(2 & this.f)) {
 		this.f |= 6;
 		for (var e = this.t; e !== void 0; e = e.x) e.t.N();
 	}
-}, Object.defineProperty(Z.prototype, "value", { get: function() {
+}, Object.defineProperty(Q.prototype, "value", { get: function() {
 	if (1 & this.f) throw Error("Cycle detected");
 	var e = Jt(this);
 	if (this.h(), e !== void 0 && (e.i = this.i), 16 & this.f) throw this.v;
 	return this.v;
 } });
 function $t(e, t) {
-	return new Z(e, t);
+	return new Q(e, t);
 }
 function en(e) {
 	var t = e.j;
 	if (e.j = void 0, typeof t == "function") {
-		Y++;
-		var n = J;
-		J = void 0;
+		X++;
+		var n = Y;
+		Y = void 0;
 		try {
 			t();
 		} catch (t) {
 			throw e.f &= -2, e.f |= 8, tn(e), t;
 		} finally {
-			J = n, Rt();
+			Y = n, Rt();
 		}
 	}
 }
@@ -1314,18 +1327,18 @@ function tn(e) {
 	e.x = void 0, e.s = void 0, en(e);
 }
 function nn(e) {
-	if (J !== this) throw Error("Out-of-order effect");
-	Qt(this), J = e, this.f &= -2;
+	if (Y !== this) throw Error("Out-of-order effect");
+	Qt(this), Y = e, this.f &= -2;
 	try {
 		8 & this.f && tn(this);
 	} finally {
 		Rt();
 	}
 }
-function Q(e, t) {
+function rn(e, t) {
 	this.x = e, this.j = void 0, this.s = void 0, this.u = void 0, this.f = 32, this.name = t?.name, Bt && Bt.push(this);
 }
-Q.prototype.c = function() {
+rn.prototype.c = function() {
 	var e = this.S();
 	try {
 		if (8 & this.f || this.x === void 0) return;
@@ -1334,20 +1347,20 @@ Q.prototype.c = function() {
 	} finally {
 		e();
 	}
-}, Q.prototype.S = function() {
+}, rn.prototype.S = function() {
 	if (1 & this.f) throw Error("Cycle detected");
-	this.f |= 1, this.f &= -9, en(this), Zt(this), Y++;
-	var e = J;
-	return J = this, nn.bind(this, e);
-}, Q.prototype.N = function() {
+	this.f |= 1, this.f &= -9, en(this), Zt(this), X++;
+	var e = Y;
+	return Y = this, nn.bind(this, e);
+}, rn.prototype.N = function() {
 	2 & this.f || (this.f |= 2, this.u = Ht, Ht = this);
-}, Q.prototype.d = function() {
+}, rn.prototype.d = function() {
 	this.f |= 8, 1 & this.f || tn(this);
-}, Q.prototype.dispose = function() {
+}, rn.prototype.dispose = function() {
 	this.d();
 };
-function rn(e, t) {
-	var n = new Q(e, t);
+function an(e, t) {
+	var n = new rn(e, t);
 	try {
 		n.c();
 	} catch (e) {
@@ -1357,24 +1370,24 @@ function rn(e, t) {
 	return r[Symbol.dispose] = r, r;
 }
 // node_modules/@preact/signals/dist/signals.module.js
-var an, on, sn = typeof window < "u" && !!window.__PREACT_SIGNALS_DEVTOOLS__, cn = [];
-rn(function() {
-	an = this.N;
+var on, sn, cn = typeof window < "u" && !!window.__PREACT_SIGNALS_DEVTOOLS__, ln = [];
+an(function() {
+	on = this.N;
 })();
-function $(t, n) {
+function un(t, n) {
 	e[t] = n.bind(null, e[t] || function() {});
 }
-function ln(e) {
-	if (on) {
-		var t = on;
-		on = void 0, t();
+function dn(e) {
+	if (sn) {
+		var t = sn;
+		sn = void 0, t();
 	}
-	on = e && e.S();
+	sn = e && e.S();
 }
-function un(e) {
-	var t = this, r = e.data, i = fn(r);
+function fn(e) {
+	var t = this, r = e.data, i = mn(r);
 	i.name = "ReactiveDom", i.value = r;
-	var a = B(function() {
+	var a = we(function() {
 		for (var e = t, r = t.__v; r = r.__;) if (r.__c) {
 			r.__c.__$f |= 4;
 			break;
@@ -1384,8 +1397,8 @@ function un(e) {
 			return e === 0 ? 0 : !0 === e ? "" : e || "";
 		}), o = $t(function() {
 			return !Array.isArray(a.value) && !n(a.value);
-		}), s = rn(function() {
-			if (this.N = hn, o.value) {
+		}), s = an(function() {
+			if (this.N = _n, o.value) {
 				var t = a.value;
 				e.__v && e.__v.__e && e.__v.__e.nodeType === 3 && (e.__v.__e.data = t);
 			}
@@ -1396,14 +1409,14 @@ function un(e) {
 	}, []), o = a[0], s = a[1];
 	return o.value ? s.peek() : s.value;
 }
-un.displayName = "ReactiveTextNode", Object.defineProperties(X.prototype, {
+fn.displayName = "ReactiveTextNode", Object.defineProperties(Z.prototype, {
 	constructor: {
 		configurable: !0,
 		value: y(x, null).constructor
 	},
 	type: {
 		configurable: !0,
-		value: un
+		value: fn
 	},
 	props: {
 		configurable: !0,
@@ -1418,35 +1431,35 @@ un.displayName = "ReactiveTextNode", Object.defineProperties(X.prototype, {
 		configurable: !0,
 		value: 1
 	}
-}), $("__b", function(e, t) {
-	if (ln(), typeof t.type == "string") {
+}), un("__b", function(e, t) {
+	if (dn(), typeof t.type == "string") {
 		var n, r = t.props;
 		for (var i in r) if (i !== "children") {
 			var a = r[i];
-			a instanceof X && (n || (t.__np = n = {}), n[i] = a, r[i] = a.peek());
+			a instanceof Z && (n || (t.__np = n = {}), n[i] = a, r[i] = a.peek());
 		}
 	}
 	e(t);
-}), $("__r", function(e, t) {
+}), un("__r", function(e, t) {
 	if (e(t), t.type !== x) {
-		ln();
+		dn();
 		var n, r = t.__c;
 		r && (r.__$f &= -2, (n = r.__$u) === void 0 && (r.__$u = n = function(e, t) {
 			var n;
-			return rn(function() {
+			return an(function() {
 				n = this;
 			}, { name: t }), n.c = e, n;
 		}(function(e) {
 			return function() {
 				var t;
-				sn && ((t = this.y) == null || t.call(this)), e.__$f |= 1, e.setState({});
+				cn && ((t = this.y) == null || t.call(this)), e.__$f |= 1, e.setState({});
 			};
-		}(r), typeof t.type == "function" ? t.type.displayName || t.type.name : ""))), ln(n);
+		}(r), typeof t.type == "function" ? t.type.displayName || t.type.name : ""))), dn(n);
 	}
-}), $("__e", function(e, t, n, r) {
-	ln(), e(t, n, r);
-}), $("diffed", function(e, t) {
-	ln();
+}), un("__e", function(e, t, n, r) {
+	dn(), e(t, n, r);
+}), un("diffed", function(e, t) {
+	dn();
 	var n;
 	if (typeof t.type == "string" && (n = t.__e)) {
 		var r = t.__np, i = t.props, a = n.U;
@@ -1456,25 +1469,25 @@ un.displayName = "ReactiveTextNode", Object.defineProperties(X.prototype, {
 		}
 		if (r) for (var c in a || (a = {}, n.U = a), r) {
 			var l = a[c], u = r[c];
-			l === void 0 ? (l = dn(n, c, u, i), a[c] = l) : l.o(u, i);
+			l === void 0 ? (l = pn(n, c, u, i), a[c] = l) : l.o(u, i);
 		}
 	}
 	e(t);
 });
-function dn(e, t, n, r) {
+function pn(e, t, n, r) {
 	var i = t in e && e.ownerSVGElement === void 0, a = Yt(n);
 	return {
 		o: function(e, t) {
 			a.value = e, r = t;
 		},
-		d: rn(function() {
-			this.N = hn;
+		d: an(function() {
+			this.N = _n;
 			var n = a.value.value;
 			r[t] !== n && (r[t] = n, i ? e[t] = n : n != null && (!1 !== n || t[4] === "-") ? e.setAttribute(t, n) : e.removeAttribute(t));
 		})
 	};
 }
-$("unmount", function(e, t) {
+un("unmount", function(e, t) {
 	if (typeof t.type == "string") {
 		var n = t.__e;
 		if (n) {
@@ -1499,7 +1512,7 @@ $("unmount", function(e, t) {
 		}
 	}
 	e(t);
-}), $("__h", function(e, t, n, r) {
+}), un("__h", function(e, t, n, r) {
 	r < 3 && (t.__$f |= 2), e(t, n, r);
 }), S.prototype.shouldComponentUpdate = function(e, t) {
 	if (this.__R) return !0;
@@ -1513,69 +1526,69 @@ $("unmount", function(e, t) {
 	for (var s in this.props) if (!(s in e)) return !0;
 	return !1;
 };
-function fn(e, t) {
-	return B(function() {
+function mn(e, t) {
+	return we(function() {
 		return Yt(e, t);
 	}, []);
 }
-var pn = function(e) {
+var hn = function(e) {
 	queueMicrotask(function() {
 		queueMicrotask(e);
 	});
 };
-function mn() {
+function gn() {
 	zt(function() {
-		for (var e; e = cn.shift();) an.call(e);
+		for (var e; e = ln.shift();) on.call(e);
 	});
 }
-function hn() {
-	cn.push(this) === 1 && (e.requestAnimationFrame || pn)(mn);
+function _n() {
+	ln.push(this) === 1 && (e.requestAnimationFrame || hn)(gn);
 }
 // src/components/Live.tsx
-var gn = Yt("");
-function _n(e) {
-	gn.value = e === gn.peek() ? `${e}\u00a0` : e;
+var vn = Yt("");
+function yn(e) {
+	vn.value = e === vn.peek() ? `${e}\u00a0` : e;
 }
-function vn() {
-	return /* @__PURE__ */ G("div", {
+function bn() {
+	return /* @__PURE__ */ K("div", {
 		class: "visually-hidden",
 		role: "status",
 		"aria-live": "polite",
-		children: gn
+		children: vn
 	});
 }
 // src/components/NumberText.tsx
-function yn({ value: e, digits: t = 4 }) {
-	let n = W(e);
-	return /* @__PURE__ */ G("data", {
-		class: `number ${Le(e)}`,
+function $({ value: e, digits: t = 4 }) {
+	let n = G(e);
+	return /* @__PURE__ */ K("data", {
+		class: `number ${Re(e)}`,
 		value: n,
 		"data-value": n,
 		title: n,
-		children: V(e, t)
+		children: B(e, t)
 	});
 }
 // src/components/PictureSwitches.tsx
-var bn = 200;
-function xn({ direction: e, setDirection: t, sample: n, setSample: r, samples: i }) {
-	return /* @__PURE__ */ G(x, { children: [/* @__PURE__ */ G("fieldset", {
+var xn = 200;
+function Sn({ direction: e, setDirection: t, sample: n, setSample: r, samples: i }) {
+	return /* @__PURE__ */ K(x, { children: [/* @__PURE__ */ K("fieldset", {
 		class: "segments",
-		children: [/* @__PURE__ */ G("legend", {
+		children: [/* @__PURE__ */ K("legend", {
 			class: "visually-hidden",
 			children: "Direction"
-		}), ["forward", "backward"].map((n) => /* @__PURE__ */ G("button", {
+		}), ["forward", "backward"].map((n) => /* @__PURE__ */ K("button", {
 			type: "button",
 			"aria-pressed": n === e,
 			onClick: () => t(n),
 			children: n === "forward" ? "Forward →" : "← Backward"
 		}, n))]
-	}), /* @__PURE__ */ G("label", { children: [
+	}), /* @__PURE__ */ K("label", { children: [
 		"Sample",
 		" ",
-		/* @__PURE__ */ G("select", {
+		/* @__PURE__ */ K("select", {
 			value: String(n),
 			onChange: (e) => r(Number(e.currentTarget.value)),
-			children: Array.from({ length: Math.min(i, bn) }, (e, t) => /* @__PURE__ */ G("option", {
+			children: Array.from({ length: Math.min(i, xn) }, (e, t) => /* @__PURE__ */ K("option", {
 				value: String(t),
 				children: [
 					t + 1,
@@ -1587,40 +1600,40 @@ function xn({ direction: e, setDirection: t, sample: n, setSample: r, samples: i
 	] })] });
 }
 // src/components/PlayerStrip.tsx
-var Sn = [
+var Cn = [
 	["slow", 4e3],
 	["normal", 2e3],
 	["fast", 800]
 ];
-function Cn({ frames: e, frame: t, onFrame: n, formulaOf: r, isPageWide: i }) {
-	let a = t ? e.indexOf(t) : -1, o = a === e.length - 1, [s, c] = R("normal"), [l, u] = wn(a, e, s, n), d = (e) => {
+function wn({ frames: e, frame: t, onFrame: n, formulaOf: r, isPageWide: i }) {
+	let a = t ? e.indexOf(t) : -1, o = a === e.length - 1, [s, c] = R("normal"), [l, u] = Tn(a, e, s, n), d = (e) => {
 		u(!1), n(e);
 	}, f = (t) => {
 		a < 0 && t < 0 || (!o || t < 0) && d(e[a + t]);
 	}, p = () => {
 		!l && (a < 0 || o) && n(e[0]), u(!l);
-	}, m = Tn(i, {
+	}, m = En(i, {
 		ArrowRight: () => f(1),
 		ArrowLeft: () => f(-1),
 		" ": p
 	});
 	return z(() => {
-		t && _n(`${t.plain}. ${t.text}`);
-	}, [t]), /* @__PURE__ */ G("section", {
+		t && yn(`${t.plain}. ${t.text}`);
+	}, [t]), /* @__PURE__ */ K("section", {
 		class: "player card",
 		"aria-label": "Player",
 		ref: m,
-		children: [/* @__PURE__ */ G("div", {
+		children: [/* @__PURE__ */ K("div", {
 			class: "player-bar",
 			children: [
-				/* @__PURE__ */ G("button", {
+				/* @__PURE__ */ K("button", {
 					type: "button",
 					onClick: p,
 					"aria-label": l ? "Pause" : "Play",
 					title: "Space",
 					children: l ? "❚❚" : "▶"
 				}),
-				/* @__PURE__ */ G("button", {
+				/* @__PURE__ */ K("button", {
 					type: "button",
 					onClick: () => f(-1),
 					disabled: !t,
@@ -1628,9 +1641,9 @@ function Cn({ frames: e, frame: t, onFrame: n, formulaOf: r, isPageWide: i }) {
 					title: "←",
 					children: "←"
 				}),
-				/* @__PURE__ */ G("ol", {
+				/* @__PURE__ */ K("ol", {
 					class: "frames",
-					children: e.map((e, n) => /* @__PURE__ */ G("li", { children: /* @__PURE__ */ G("button", {
+					children: e.map((e, n) => /* @__PURE__ */ K("li", { children: /* @__PURE__ */ K("button", {
 						type: "button",
 						class: `frame ${e.phase} ${n < a ? "done" : ""}`,
 						"data-frame": e.id,
@@ -1639,7 +1652,7 @@ function Cn({ frames: e, frame: t, onFrame: n, formulaOf: r, isPageWide: i }) {
 						children: e.label
 					}) }, e.id))
 				}),
-				/* @__PURE__ */ G("button", {
+				/* @__PURE__ */ K("button", {
 					type: "button",
 					class: "primary",
 					onClick: () => f(1),
@@ -1649,30 +1662,30 @@ function Cn({ frames: e, frame: t, onFrame: n, formulaOf: r, isPageWide: i }) {
 					children: "→"
 				})
 			]
-		}), /* @__PURE__ */ G("div", {
+		}), /* @__PURE__ */ K("div", {
 			class: "frame-text",
 			"data-current": t?.id,
 			children: [
 				t && r(t),
-				/* @__PURE__ */ G("p", {
+				/* @__PURE__ */ K("p", {
 					class: t ? "" : "quiet",
 					children: t?.text ?? "Play the pass, or step through it with → and ←, from the inputs to the update."
 				}),
-				t && /* @__PURE__ */ G("button", {
+				t && /* @__PURE__ */ K("button", {
 					type: "button",
 					class: "plain",
 					onClick: () => d(void 0),
 					children: "Show everything"
 				}),
-				/* @__PURE__ */ G("label", {
+				/* @__PURE__ */ K("label", {
 					class: "pace",
-					children: [/* @__PURE__ */ G("span", {
+					children: [/* @__PURE__ */ K("span", {
 						class: "visually-hidden",
 						children: "Speed"
-					}), /* @__PURE__ */ G("select", {
+					}), /* @__PURE__ */ K("select", {
 						value: s,
 						onChange: (e) => c(e.currentTarget.value),
-						children: Sn.map(([e]) => /* @__PURE__ */ G("option", {
+						children: Cn.map(([e]) => /* @__PURE__ */ K("option", {
 							value: e,
 							children: e
 						}, e))
@@ -1682,7 +1695,7 @@ function Cn({ frames: e, frame: t, onFrame: n, formulaOf: r, isPageWide: i }) {
 		})]
 	});
 }
-function wn(e, t, n, r) {
+function Tn(e, t, n, r) {
 	let [i, a] = R(!1);
 	return z(() => {
 		if (!i) return;
@@ -1691,7 +1704,7 @@ function wn(e, t, n, r) {
 			a(!1);
 			return;
 		}
-		let s = setTimeout(() => r(o), Object.fromEntries(Sn)[n]);
+		let s = setTimeout(() => r(o), Object.fromEntries(Cn)[n]);
 		return () => clearTimeout(s);
 	}, [
 		i,
@@ -1705,44 +1718,111 @@ function wn(e, t, n, r) {
 		return document.addEventListener("visibilitychange", e), () => document.removeEventListener("visibilitychange", e);
 	}, []), [i, a];
 }
-function Tn(e, t) {
+function En(e, t) {
 	let n = Ce(null), r = Ce(t);
 	return r.current = t, z(() => {
 		let t = e ? window : n.current, i = (e) => {
-			if (!(e instanceof KeyboardEvent) || !En(e)) return;
+			if (!(e instanceof KeyboardEvent) || !Dn(e)) return;
 			let t = r.current[e.key];
 			t && (e.preventDefault(), t());
 		};
 		return t?.addEventListener("keydown", i), () => t?.removeEventListener("keydown", i);
 	}, [e]), n;
 }
-function En({ altKey: e, ctrlKey: t, metaKey: n, shiftKey: r, key: i, target: a }) {
+function Dn({ altKey: e, ctrlKey: t, metaKey: n, shiftKey: r, key: i, target: a }) {
 	if (e || t || n || r || !(a instanceof HTMLElement)) return !1;
 	let o = i === " " ? "a, button, summary, input, textarea, select, [role=grid]" : "input, textarea, select, [role=grid]";
 	return a.closest(o) === null;
 }
+// src/components/NudgeTable.tsx
+var On = [
+	.1,
+	.01,
+	.001,
+	1e-4,
+	1e-5
+], kn = .001;
+function An({ name: e, h: t, onH: n, losses: r, derivative: i, derivativeName: a, onDerivative: o }) {
+	let [s, c] = r ?? [], l = s === void 0 || c === void 0 ? void 0 : (s - c) / (2 * t);
+	return /* @__PURE__ */ K("div", {
+		class: "nudge",
+		children: [/* @__PURE__ */ K("label", { children: [
+			"Nudge ",
+			e,
+			" by h =",
+			" ",
+			/* @__PURE__ */ K("select", {
+				value: String(t),
+				onChange: (e) => n(Number(e.currentTarget.value)),
+				children: On.map((e) => /* @__PURE__ */ K("option", {
+					value: String(e),
+					children: e
+				}, e))
+			})
+		] }), /* @__PURE__ */ K("table", {
+			class: "plain-table",
+			children: [/* @__PURE__ */ K("tbody", { children: [
+				/* @__PURE__ */ K(jn, {
+					title: `l(${e} + h)`,
+					value: s,
+					digits: 8
+				}),
+				/* @__PURE__ */ K(jn, {
+					title: `l(${e} − h)`,
+					value: c,
+					digits: 8
+				}),
+				/* @__PURE__ */ K(jn, {
+					title: "their difference / 2h",
+					value: l,
+					digits: 6
+				})
+			] }), /* @__PURE__ */ K("tfoot", { children: /* @__PURE__ */ K("tr", { children: [/* @__PURE__ */ K("th", {
+				scope: "row",
+				children: /* @__PURE__ */ K("button", {
+					type: "button",
+					class: "link",
+					onClick: o,
+					children: a
+				})
+			}), /* @__PURE__ */ K("td", { children: i === void 0 ? "not yet" : /* @__PURE__ */ K($, {
+				value: i,
+				digits: 6
+			}) })] }) })]
+		})]
+	});
+}
+function jn({ title: e, value: t, digits: n }) {
+	return /* @__PURE__ */ K("tr", { children: [/* @__PURE__ */ K("th", {
+		scope: "row",
+		children: e
+	}), /* @__PURE__ */ K("td", { children: t === void 0 ? "…" : /* @__PURE__ */ K($, {
+		value: t,
+		digits: n
+	}) })] });
+}
 // src/components/ValueField.tsx
-function Dn({ name: e, value: t, onChange: n }) {
+function Mn({ name: e, value: t, onChange: n }) {
 	let r = (e) => {
 		let t = Number(e);
 		e.trim() !== "" && Number.isFinite(t) && n(t);
 	}, i = Math.max(2, Math.ceil(Math.abs(t)) * 2);
-	return /* @__PURE__ */ G("div", {
+	return /* @__PURE__ */ K("div", {
 		class: "row",
-		children: [/* @__PURE__ */ G("label", {
+		children: [/* @__PURE__ */ K("label", {
 			class: "value-field",
 			children: [
 				e,
 				" =",
-				/* @__PURE__ */ G("input", {
+				/* @__PURE__ */ K("input", {
 					type: "number",
 					step: "any",
-					value: W(t),
+					value: G(t),
 					onChange: (e) => r(e.currentTarget.value),
 					onKeyDown: (e) => e.key === "Enter" && r(e.currentTarget.value)
 				})
 			]
-		}), /* @__PURE__ */ G("input", {
+		}), /* @__PURE__ */ K("input", {
 			type: "range",
 			"aria-label": `Slide ${e}`,
 			min: -i,
@@ -1753,50 +1833,203 @@ function Dn({ name: e, value: t, onChange: n }) {
 		})]
 	});
 }
+// src/widget/kernel.ts
+function Nn(e) {
+	let t = e.get("numbers"), { inputs: n, layers: r, loss: i, reduction: a, reluAtZero: o, parameters: s, x: c, y: l, matrices: u } = t, d = {
+		inputs: n,
+		layers: r,
+		loss: i,
+		reduction: a,
+		reluAtZero: o,
+		compute: "float64",
+		learningRate: 0
+	};
+	return {
+		step: t.step,
+		changes: e.get("changes"),
+		problem: e.get("problem"),
+		numbers: {
+			network: {
+				spec: d,
+				parameters: s
+			},
+			batch: {
+				x: c,
+				answers: { targets: l }
+			},
+			pass: {
+				loss: t.value,
+				samples: c.rows,
+				get: (e, t) => u[Ue({
+					quantity: e,
+					layer: t
+				})]
+			}
+		}
+	};
+}
+function Pn(e, t) {
+	let n = [
+		"change:numbers",
+		"change:changes",
+		"change:problem"
+	];
+	for (let r of n) e.on(r, t);
+	return () => {
+		for (let r of n) e.off(r, t);
+	};
+}
+function Fn(e, t) {
+	e.set("changes", t), e.save_changes();
+}
+var In = 0;
+async function Ln(e, t, n) {
+	return Bn(await zn(e, {
+		entry: Ue(t),
+		row: t.row + 1,
+		column: t.column + 1,
+		expansion: n
+	}));
+}
+async function Rn(e, t, n) {
+	return (await zn(e, {
+		place: H(t),
+		values: n
+	})).losses;
+}
+function zn(e, t) {
+	In += 1;
+	let n = In;
+	return new Promise((r, i) => {
+		let a = (t) => {
+			t.id === n && (e.off("msg:custom", a), "error" in t ? i(Error(t.error)) : r(t));
+		};
+		e.on("msg:custom", a), e.send({
+			id: n,
+			...t
+		});
+	});
+}
+function Bn({ equations: e, unexplained: t }) {
+	return {
+		unexplained: t,
+		equations: e.map((e) => ({
+			...e,
+			terms: e.terms.map((e) => ({
+				...e,
+				factors: e.factors.map(({ entry: e, ...t }) => {
+					let n = We(e);
+					return {
+						...t,
+						...n && { entry: n }
+					};
+				})
+			}))
+		}))
+	};
+}
+// src/widget/useAnswer.ts
+function Vn(e, t) {
+	let [n, r] = R({});
+	return z(() => {
+		let t = !0;
+		return r({}), e()?.then((e) => t && r({ value: e }), (e) => t && r({ problem: e.message })), () => {
+			t = !1;
+		};
+	}, t), n;
+}
+// src/widget/KernelEditor.tsx
+function Hn({ model: e, entry: t, numbers: n, isKnown: r, onPick: i }) {
+	let a = Je(t), o = a && W(n, a);
+	if (!a || o === void 0) return null;
+	let s = He(a, U(n, a)), c = qe(a), l = {
+		model: e,
+		entry: a,
+		numbers: n,
+		isKnown: r,
+		onPick: i,
+		name: s,
+		value: o
+	};
+	return /* @__PURE__ */ K("section", {
+		"aria-label": `Change ${s}`,
+		children: [/* @__PURE__ */ K(Mn, {
+			name: s,
+			value: o,
+			onChange: (t) => Fn(e, {
+				...e.get("changes"),
+				[H(a)]: t
+			})
+		}), c && /* @__PURE__ */ K(Un, {
+			...l,
+			gradient: c
+		})]
+	});
+}
+function Un({ model: e, entry: t, numbers: n, isKnown: r, onPick: i, name: a, value: o, gradient: s }) {
+	let [c, l] = R(kn), { value: u, problem: d } = Vn(() => Rn(e, t, [o + c, o - c]), [
+		e,
+		H(t),
+		c,
+		n
+	]);
+	return /* @__PURE__ */ K(x, { children: [d && /* @__PURE__ */ K("p", {
+		role: "alert",
+		children: d
+	}), /* @__PURE__ */ K(An, {
+		name: a,
+		h: c,
+		onH: l,
+		losses: u,
+		derivative: r(s) ? W(n, s) : void 0,
+		derivativeName: He(s, U(n, s)),
+		onDerivative: () => i(s)
+	})] });
+}
 // src/components/MatrixTable.tsx
-var On = {
+var Wn = {
 	ArrowUp: [-1, 0],
 	ArrowDown: [1, 0],
 	ArrowLeft: [0, -1],
 	ArrowRight: [0, 1]
 };
-function kn(e) {
-	let { matrix: t, caption: n, name: r, onPick: i, limit: a = 32 } = e, o = we(), s = Ce(null), [c, l] = R({
+function Gn(e) {
+	let { matrix: t, caption: n, name: r, onPick: i, limit: a = 32 } = e, o = Te(), s = Ce(null), [c, l] = R({
 		row: 0,
 		column: 0
 	}), u = Math.min(t.rows, a), d = Math.min(t.columns, a), f = {
-		row: jn(c.row, u),
-		column: jn(c.column, d)
+		row: qn(c.row, u),
+		column: qn(c.column, d)
 	}, p = u < t.rows || d < t.columns, m = (e, t) => {
 		if (e.key === "Enter" || e.key === " ") {
 			e.preventDefault(), i?.(t);
 			return;
 		}
-		let n = On[e.key];
+		let n = Wn[e.key];
 		if (!n) return;
 		e.preventDefault(), e.stopPropagation();
-		let r = jn(t.row + n[0], u), a = jn(t.column + n[1], d);
+		let r = qn(t.row + n[0], u), a = qn(t.column + n[1], d);
 		l({
 			row: r,
 			column: a
 		}), s.current?.querySelector(`[data-row="${r}"][data-column="${a}"]`)?.focus();
 	};
-	return /* @__PURE__ */ G("div", {
+	return /* @__PURE__ */ K("div", {
 		class: "matrix-scroll",
 		tabIndex: i ? void 0 : 0,
 		children: [
-			/* @__PURE__ */ G("p", {
+			/* @__PURE__ */ K("p", {
 				class: "matrix-caption",
 				id: o,
 				children: n
 			}),
-			/* @__PURE__ */ G("table", {
+			/* @__PURE__ */ K("table", {
 				ref: s,
 				class: "matrix",
 				"data-matrix": r,
 				role: i ? "grid" : void 0,
 				"aria-labelledby": o,
-				children: /* @__PURE__ */ G("tbody", { children: Array.from({ length: u }, (t, n) => /* @__PURE__ */ G("tr", { children: Array.from({ length: d }, (t, r) => /* @__PURE__ */ G(An, {
+				children: /* @__PURE__ */ K("tbody", { children: Array.from({ length: u }, (t, n) => /* @__PURE__ */ K("tr", { children: Array.from({ length: d }, (t, r) => /* @__PURE__ */ K(Kn, {
 					...e,
 					cell: {
 						row: n,
@@ -1806,7 +2039,7 @@ function kn(e) {
 					onWalk: m
 				}, r)) }, n)) })
 			}),
-			p && /* @__PURE__ */ G("p", {
+			p && /* @__PURE__ */ K("p", {
 				class: "quiet",
 				children: [
 					"The first ",
@@ -1823,21 +2056,21 @@ function kn(e) {
 		]
 	});
 }
-function An({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a, digits: o = 4, cell: s, isStop: c, onWalk: l }) {
-	let u = Ye(e, s.row, s.column), d = t(s), f = r?.(s) ?? "", p = V(u, o), m = i && {
+function Kn({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a, digits: o = 4, cell: s, isStop: c, onWalk: l }) {
+	let u = Ye(e, s.row, s.column), d = t(s), f = r?.(s) ?? "", p = B(u, o), m = i && {
 		role: "gridcell",
 		tabIndex: c ? 0 : -1,
 		onClick: () => i(s),
 		onKeyDown: (e) => l(e, s),
 		"aria-label": `${d} = ${p}${f && `, ${f}`}`
 	};
-	return /* @__PURE__ */ G("td", {
-		class: `${Le(u)} ${n?.(s) ?? ""}`,
+	return /* @__PURE__ */ K("td", {
+		class: `${Re(u)} ${n?.(s) ?? ""}`,
 		"data-entry": d,
-		"data-value": W(u),
+		"data-value": G(u),
 		"data-row": s.row,
 		"data-column": s.column,
-		title: `${d} = ${W(u)}${f && `\n${f}`}`,
+		title: `${d} = ${G(u)}${f && `\n${f}`}`,
 		onPointerEnter: () => a?.(s),
 		onPointerLeave: () => a?.(void 0),
 		onFocus: () => a?.(s),
@@ -1846,22 +2079,22 @@ function An({ matrix: e, nameOf: t, classOf: n, noteOf: r, onPick: i, onPoint: a
 		children: p
 	});
 }
-function jn(e, t) {
+function qn(e, t) {
 	return Math.min(Math.max(e, 0), t - 1);
 }
 // src/widget/KernelTables.tsx
-function Mn({ numbers: e, direction: t, isKnown: n, onPick: r, onPoint: i }) {
-	return /* @__PURE__ */ G("div", {
+function Jn({ numbers: e, direction: t, isKnown: n, onPick: r, onPoint: i }) {
+	return /* @__PURE__ */ K("div", {
 		class: "layer-tables",
-		children: Nn(e, t).filter(n).map((t) => /* @__PURE__ */ G(Pn, {
+		children: Yn(e, t).filter(n).map((t) => /* @__PURE__ */ K(Xn, {
 			place: t,
 			numbers: e,
 			onPick: r,
 			onPoint: i
-		}, He(t)))
+		}, Ue(t)))
 	});
 }
-function Nn({ network: e }, t) {
+function Yn({ network: e }, t) {
 	let { layers: n } = e.spec;
 	return t === "forward" ? [
 		{
@@ -1919,62 +2152,62 @@ function Nn({ network: e }, t) {
 		}
 	];
 }
-function Pn({ place: e, numbers: t, onPick: n, onPoint: r }) {
-	let i = Ge(t, e);
-	return i ? /* @__PURE__ */ G(kn, {
+function Xn({ place: e, numbers: t, onPick: n, onPoint: r }) {
+	let i = U(t, e);
+	return i ? /* @__PURE__ */ K(Gn, {
 		matrix: i,
-		name: He(e),
-		caption: Be(e),
-		nameOf: ({ row: t, column: n }) => Ve(qe(e, t, n), i),
-		onPick: ({ row: t, column: r }) => n(qe(e, t, r)),
-		onPoint: (t) => r(t && qe(e, t.row, t.column))
+		name: Ue(e),
+		caption: Ve(e),
+		nameOf: ({ row: t, column: n }) => He(Ke(e, t, n), i),
+		onPick: ({ row: t, column: r }) => n(Ke(e, t, r)),
+		onPoint: (t) => r(t && Ke(e, t.row, t.column))
 	}) : null;
 }
 // src/components/Terms.tsx
-var Fn = 4;
-function In({ equation: e, ...t }) {
+var Zn = 4;
+function Qn({ equation: e, ...t }) {
 	let { terms: n, foldedTerms: r, foldedValue: i } = e, a = n.length + r;
-	return /* @__PURE__ */ G("details", {
+	return /* @__PURE__ */ K("details", {
 		class: "terms",
-		open: a <= Fn,
-		children: [/* @__PURE__ */ G("summary", { children: a === 1 ? "One term" : `A sum of ${a} terms` }), /* @__PURE__ */ G("table", { children: [/* @__PURE__ */ G("tbody", { children: [n.map((e) => /* @__PURE__ */ G(Ln, {
+		open: a <= Zn,
+		children: [/* @__PURE__ */ K("summary", { children: a === 1 ? "One term" : `A sum of ${a} terms` }), /* @__PURE__ */ K("table", { children: [/* @__PURE__ */ K("tbody", { children: [n.map((e) => /* @__PURE__ */ K($n, {
 			term: e,
 			...t
-		}, e.factors.map((e) => e.text).join("·"))), r > 0 && /* @__PURE__ */ G("tr", { children: [/* @__PURE__ */ G("td", {
+		}, e.factors.map((e) => e.text).join("·"))), r > 0 && /* @__PURE__ */ K("tr", { children: [/* @__PURE__ */ K("td", {
 			class: "quiet",
 			children: [r, " more terms"]
-		}), /* @__PURE__ */ G("td", { children: /* @__PURE__ */ G(yn, { value: i }) })] })] }), /* @__PURE__ */ G("tfoot", { children: /* @__PURE__ */ G("tr", { children: [/* @__PURE__ */ G("th", {
+		}), /* @__PURE__ */ K("td", { children: /* @__PURE__ */ K($, { value: i }) })] })] }), /* @__PURE__ */ K("tfoot", { children: /* @__PURE__ */ K("tr", { children: [/* @__PURE__ */ K("th", {
 			scope: "row",
 			children: "="
-		}), /* @__PURE__ */ G("td", { children: /* @__PURE__ */ G(yn, {
+		}), /* @__PURE__ */ K("td", { children: /* @__PURE__ */ K($, {
 			value: e.value,
 			digits: 6
 		}) })] }) })] })]
 	});
 }
-function Ln({ term: e, ...t }) {
-	return /* @__PURE__ */ G("tr", { children: [/* @__PURE__ */ G("td", { children: /* @__PURE__ */ G("span", {
+function $n({ term: e, ...t }) {
+	return /* @__PURE__ */ K("tr", { children: [/* @__PURE__ */ K("td", { children: /* @__PURE__ */ K("span", {
 		class: "factors",
-		children: e.factors.map((e) => /* @__PURE__ */ G(Rn, {
+		children: e.factors.map((e) => /* @__PURE__ */ K(er, {
 			factor: e,
 			...t
 		}, e.text))
-	}) }), /* @__PURE__ */ G("td", { children: /* @__PURE__ */ G(yn, { value: e.value }) })] });
+	}) }), /* @__PURE__ */ K("td", { children: /* @__PURE__ */ K($, { value: e.value }) })] });
 }
-function Rn({ factor: e, onLight: t, onPick: n }) {
-	let { entry: r } = e, i = /* @__PURE__ */ G(x, { children: [/* @__PURE__ */ G("span", {
+function er({ factor: e, onLight: t, onPick: n }) {
+	let { entry: r } = e, i = /* @__PURE__ */ K(x, { children: [/* @__PURE__ */ K("span", {
 		class: "symbol",
 		children: e.text
-	}), /* @__PURE__ */ G(yn, { value: e.value })] });
-	if (!r) return /* @__PURE__ */ G("span", {
+	}), /* @__PURE__ */ K($, { value: e.value })] });
+	if (!r) return /* @__PURE__ */ K("span", {
 		class: "factor",
 		children: i
 	});
 	let a = () => t(r), o = () => t(void 0);
-	return /* @__PURE__ */ G("button", {
+	return /* @__PURE__ */ K("button", {
 		type: "button",
 		class: "factor",
-		"data-entry": U(r),
+		"data-entry": H(r),
 		onClick: () => {
 			o(), n(r);
 		},
@@ -1985,152 +2218,61 @@ function Rn({ factor: e, onLight: t, onPick: n }) {
 		children: i
 	});
 }
-// src/widget/kernel.ts
-function zn(e) {
-	let t = e.get("numbers"), { inputs: n, layers: r, loss: i, reduction: a, reluAtZero: o, parameters: s, x: c, y: l, matrices: u } = t, d = {
-		inputs: n,
-		layers: r,
-		loss: i,
-		reduction: a,
-		reluAtZero: o,
-		compute: "float64",
-		learningRate: 0
-	};
-	return {
-		step: t.step,
-		changes: e.get("changes"),
-		problem: e.get("problem"),
-		numbers: {
-			network: {
-				spec: d,
-				parameters: s
-			},
-			batch: {
-				x: c,
-				answers: { targets: l }
-			},
-			pass: {
-				loss: t.value,
-				samples: c.rows,
-				get: (e, t) => u[He({
-					quantity: e,
-					layer: t
-				})]
-			}
-		}
-	};
-}
-function Bn(e, t) {
-	let n = [
-		"change:numbers",
-		"change:changes",
-		"change:problem"
-	];
-	for (let r of n) e.on(r, t);
-	return () => {
-		for (let r of n) e.off(r, t);
-	};
-}
-function Vn(e, t) {
-	e.set("changes", t), e.save_changes();
-}
-var Hn = 0;
-function Un(e, t, n) {
-	Hn += 1;
-	let r = Hn;
-	return new Promise((i, a) => {
-		let o = (t) => {
-			t.id === r && (e.off("msg:custom", o), "error" in t ? a(Error(t.error)) : i(Wn(t)));
-		};
-		e.on("msg:custom", o), e.send({
-			id: r,
-			entry: He(t),
-			row: t.row + 1,
-			column: t.column + 1,
-			expansion: n
-		});
-	});
-}
-function Wn({ equations: e, unexplained: t }) {
-	return {
-		unexplained: t,
-		equations: e.map((e) => ({
-			...e,
-			terms: e.terms.map((e) => ({
-				...e,
-				factors: e.factors.map(({ entry: e, ...t }) => {
-					let n = Ue(e);
-					return {
-						...t,
-						...n && { entry: n }
-					};
-				})
-			}))
-		}))
-	};
-}
 // src/widget/KernelWhy.tsx
-var Gn = [
+var tr = [
 	["definition", "Definition"],
 	["chain", "Chain rule"],
 	["leaves", "Leaves"]
 ];
-function Kn({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
-	let [a, o] = R("definition"), [s, c] = R(void 0), l = [
+function nr({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
+	let [a, o] = R("definition"), s = [
 		"W",
 		"b",
 		"x",
 		"y",
 		"loss"
-	].includes(t.quantity);
-	z(() => {
-		let n = !0;
-		if (c(void 0), !l) return Un(e, t, a).then((e) => n && c(e), (e) => n && c(e.message)), () => {
-			n = !1;
-		};
-	}, [
+	].includes(t.quantity), { value: c, problem: l } = Vn(() => s ? void 0 : Ln(e, t, a), [
 		e,
-		U(t),
+		H(t),
 		a,
 		n
-	]);
-	let u = Ke(n, t), d = Ve(t, Ge(n, t));
-	return l ? /* @__PURE__ */ G("p", {
+	]), u = W(n, t), d = He(t, U(n, t));
+	return s ? /* @__PURE__ */ K("p", {
 		"aria-live": "polite",
 		children: [
 			d,
 			" = ",
-			u === void 0 ? "" : W(u)
+			u === void 0 ? "" : G(u)
 		]
-	}) : /* @__PURE__ */ G("section", {
+	}) : /* @__PURE__ */ K("section", {
 		"aria-label": `Why ${d} has its value`,
 		"aria-live": "polite",
 		children: [
-			/* @__PURE__ */ G("fieldset", {
+			/* @__PURE__ */ K("fieldset", {
 				class: "segments",
-				children: [/* @__PURE__ */ G("legend", {
+				children: [/* @__PURE__ */ K("legend", {
 					class: "visually-hidden",
 					children: "How far to go"
-				}), Gn.map(([e, t]) => /* @__PURE__ */ G("button", {
+				}), tr.map(([e, t]) => /* @__PURE__ */ K("button", {
 					type: "button",
 					"aria-pressed": e === a,
 					onClick: () => o(e),
 					children: t
 				}, e))]
 			}),
-			typeof s == "string" && /* @__PURE__ */ G("p", {
+			l && /* @__PURE__ */ K("p", {
 				role: "alert",
-				children: s
+				children: l
 			}),
-			typeof s == "object" && s.equations.map((e, t) => /* @__PURE__ */ G("div", { children: [/* @__PURE__ */ G("p", {
+			c?.equations.map((e, t) => /* @__PURE__ */ K("div", { children: [/* @__PURE__ */ K("p", {
 				class: "equation",
 				children: [
 					e.text,
-					/* @__PURE__ */ G("br", {}),
+					/* @__PURE__ */ K("br", {}),
 					"= ",
 					e.numbers
 				]
-			}), t === 0 && /* @__PURE__ */ G(In, {
+			}), t === 0 && /* @__PURE__ */ K(Qn, {
 				equation: e,
 				onLight: r,
 				onPick: i
@@ -2139,23 +2281,23 @@ function Kn({ model: e, entry: t, numbers: n, onLight: r, onPick: i }) {
 	});
 }
 // src/widget/NotebookPicture.tsx
-function qn({ model: e }) {
-	let [t, n] = R(() => zn(e)), [r, i] = R("forward"), [a, o] = R(0), [s, c] = R(void 0), [l, u] = R(void 0), [d, f] = R(void 0), [p, m] = R(void 0);
-	z(() => Bn(e, () => n(zn(e))), [e]);
-	let { numbers: h, step: g } = t, { spec: _ } = h.network, v = B(() => pt(_), [JSON.stringify(_)]), y = ({ quantity: e, layer: t }) => mt(v, s, e, t), b = d && y(d) ? Ke(h, d) : void 0;
-	return /* @__PURE__ */ G("div", {
+function rr({ model: e }) {
+	let [t, n] = R(() => Nn(e)), [r, i] = R("forward"), [a, o] = R(0), [s, c] = R(void 0), [l, u] = R(void 0), [d, f] = R(void 0), [p, m] = R(void 0);
+	z(() => Pn(e, () => n(Nn(e))), [e]);
+	let { numbers: h, step: g } = t, { spec: _ } = h.network, v = we(() => pt(_), [JSON.stringify(_)]), y = ({ quantity: e, layer: t }) => mt(v, s, e, t), b = d && y(d) ? W(h, d) : void 0;
+	return /* @__PURE__ */ K("div", {
 		class: "notebook-picture",
 		"data-lm-suppress-shortcuts": "true",
 		children: [
-			/* @__PURE__ */ G("div", {
+			/* @__PURE__ */ K("div", {
 				class: "picture-bar",
-				children: [/* @__PURE__ */ G(xn, {
+				children: [/* @__PURE__ */ K(Sn, {
 					direction: r,
 					setDirection: i,
 					sample: a,
 					setSample: o,
 					samples: h.batch.x.rows
-				}), /* @__PURE__ */ G("span", {
+				}), /* @__PURE__ */ K("span", {
 					class: "loss",
 					children: [
 						"step ",
@@ -2165,105 +2307,96 @@ function qn({ model: e }) {
 						y({
 							quantity: "loss",
 							layer: 0
-						}) ? /* @__PURE__ */ G(yn, {
+						}) ? /* @__PURE__ */ K($, {
 							value: h.pass?.loss ?? NaN,
 							digits: 5
 						}) : "not yet"
 					]
 				})]
 			}),
-			st(_) ? /* @__PURE__ */ G(Ft, {
+			st(_) ? /* @__PURE__ */ K(Ft, {
 				numbers: h,
 				sample: a,
 				direction: r,
 				isUpright: !1,
 				isKnown: y,
 				isCurrent: (e) => ht(v, s, e),
-				lit: new Set(p ? [U(p)] : []),
+				lit: new Set(p ? [H(p)] : []),
 				picked: l,
 				onPick: u,
 				onPoint: f
-			}) : /* @__PURE__ */ G("p", { children: [et(_), " is too large for a picture; its numbers are in the tables."] }),
-			/* @__PURE__ */ G("p", {
+			}) : /* @__PURE__ */ K("p", { children: [et(_), " is too large for a picture; its numbers are in the tables."] }),
+			/* @__PURE__ */ K("p", {
 				class: "readout quiet",
 				"aria-hidden": "true",
-				children: d && b !== void 0 ? `${Ve(d, Ge(h, d))} = ${W(b).replace("-", "−")}` : "Choose a number to see how it is formed, or to change it."
+				children: d && b !== void 0 ? `${He(d, U(h, d))} = ${G(b).replace("-", "−")}` : "Choose a number to see how it is formed, or to change it."
 			}),
-			l && /* @__PURE__ */ G(Kn, {
+			l && /* @__PURE__ */ K(nr, {
 				model: e,
 				entry: l,
 				numbers: h,
 				onLight: m,
 				onPick: u
 			}),
-			l && /* @__PURE__ */ G(Jn, {
+			l && /* @__PURE__ */ K(Hn, {
 				model: e,
 				entry: l,
-				numbers: h
+				numbers: h,
+				isKnown: y,
+				onPick: u
 			}),
-			/* @__PURE__ */ G(Yn, {
+			/* @__PURE__ */ K(ir, {
 				model: e,
 				state: t
 			}),
-			st(_) && /* @__PURE__ */ G(Cn, {
+			st(_) && /* @__PURE__ */ K(wn, {
 				frames: v,
 				frame: s,
 				onFrame: (e) => {
 					c(e), e && i(gt(e) ? "backward" : "forward");
 				},
-				formulaOf: ({ plain: e }) => /* @__PURE__ */ G("span", {
+				formulaOf: ({ plain: e }) => /* @__PURE__ */ K("span", {
 					class: "formula",
 					children: e
 				}),
 				isPageWide: !1
 			}),
-			s?.id === "update" && /* @__PURE__ */ G("p", {
+			s?.id === "update" && /* @__PURE__ */ K("p", {
 				class: "quiet",
 				children: "In the kernel, net.fit(x, y, steps=1) takes a step, and refresh() of the picture shows it."
 			}),
-			/* @__PURE__ */ G("details", { children: [/* @__PURE__ */ G("summary", { children: "The numbers in tables" }), /* @__PURE__ */ G(Mn, {
+			/* @__PURE__ */ K("details", { children: [/* @__PURE__ */ K("summary", { children: "The numbers in tables" }), /* @__PURE__ */ K(Jn, {
 				numbers: h,
 				direction: r,
 				isKnown: y,
 				onPick: u,
 				onPoint: f
 			})] }),
-			/* @__PURE__ */ G(vn, {})
+			/* @__PURE__ */ K(bn, {})
 		]
 	});
 }
-function Jn({ model: e, entry: t, numbers: n }) {
-	let r = Je(t), i = r && Ke(n, r);
-	return !r || i === void 0 ? null : /* @__PURE__ */ G(Dn, {
-		name: Ve(r, Ge(n, r)),
-		value: i,
-		onChange: (t) => Vn(e, {
-			...e.get("changes"),
-			[U(r)]: t
-		})
-	});
-}
-function Yn({ model: e, state: t }) {
+function ir({ model: e, state: t }) {
 	let { changes: n, problem: r } = t, i = Object.keys(n).length;
-	return i === 0 ? null : /* @__PURE__ */ G("p", {
+	return i === 0 ? null : /* @__PURE__ */ K("p", {
 		class: "changes row",
 		children: [
-			/* @__PURE__ */ G("span", { children: [i === 1 ? "One number is" : `${i} numbers are`, " changed here, in a copy: the network itself is as it was."] }),
-			r && /* @__PURE__ */ G("span", {
+			/* @__PURE__ */ K("span", { children: [i === 1 ? "One number is" : `${i} numbers are`, " changed here, in a copy: the network itself is as it was."] }),
+			r && /* @__PURE__ */ K("span", {
 				role: "alert",
 				children: r
 			}),
-			/* @__PURE__ */ G("button", {
+			/* @__PURE__ */ K("button", {
 				type: "button",
-				onClick: () => Vn(e, {}),
+				onClick: () => Fn(e, {}),
 				children: "Take back"
 			})
 		]
 	});
 }
 // src/widget/widget.tsx
-function Xn({ model: e, el: t }) {
-	return t.classList.add("backpropd"), P(/* @__PURE__ */ G(qn, { model: e }), t), () => P(null, t);
+function ar({ model: e, el: t }) {
+	return t.classList.add("backpropd"), P(/* @__PURE__ */ K(rr, { model: e }), t), () => P(null, t);
 }
-var Zn = { render: Xn };
-export { Zn as default };
+var or = { render: ar };
+export { or as default };

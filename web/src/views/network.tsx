@@ -1,6 +1,7 @@
 // The network: its picture and its tables, the player, the chosen number, and where other networks come from.
 import "../styles/diagram.css";
 import "../styles/equation.css";
+import "../styles/nudge.css";
 import "../styles/player.css";
 import "./network/network.css";
 import { canBeDrawn } from "../components/diagram/layout.ts";

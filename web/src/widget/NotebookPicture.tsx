@@ -7,21 +7,12 @@ import { LiveRegion } from "../components/Live.tsx";
 import { NumberText } from "../components/NumberText.tsx";
 import { PictureSwitches } from "../components/PictureSwitches.tsx";
 import { PlayerStrip } from "../components/PlayerStrip.tsx";
-import { ValueField } from "../components/ValueField.tsx";
-import {
-  type Entry,
-  editableOf,
-  matrixAt,
-  type Numbers,
-  nameOf,
-  type Place,
-  valueAt,
-  writeEntry,
-} from "../model/entry.ts";
+import { type Entry, matrixAt, nameOf, type Place, valueAt, writeEntry } from "../model/entry.ts";
 import { type Frame, framesOf, isBackwardAt, isCurrentAt, isKnownAt } from "../model/frames.ts";
 import { exact } from "../model/matrix.ts";
 import { shapeName } from "../model/network.ts";
 import type { Direction } from "../model/pass.ts";
+import { KernelEditor } from "./KernelEditor.tsx";
 import { KernelTables } from "./KernelTables.tsx";
 import { KernelWhy } from "./KernelWhy.tsx";
 import { change, follow, type KernelModel, type KernelState, stateOf } from "./kernel.ts";
@@ -92,7 +83,7 @@ export function NotebookPicture({ model }: Props) {
           : "Choose a number to see how it is formed, or to change it."}
       </p>
       {picked && <KernelWhy model={model} entry={picked} numbers={numbers} onLight={light} onPick={pick} />}
-      {picked && <KernelEditor model={model} entry={picked} numbers={numbers} />}
+      {picked && <KernelEditor model={model} entry={picked} numbers={numbers} isKnown={isKnown} onPick={pick} />}
       <Changes model={model} state={state} />
       {canBeDrawn(spec) && (
         <PlayerStrip
@@ -112,25 +103,6 @@ export function NotebookPicture({ model }: Props) {
       </details>
       <LiveRegion />
     </div>
-  );
-}
-
-interface EditorProps extends Props {
-  readonly entry: Entry;
-  readonly numbers: Numbers;
-}
-
-/** Another value for what can have one. */
-function KernelEditor({ model, entry, numbers }: EditorProps) {
-  const editable = editableOf(entry);
-  const value = editable && valueAt(numbers, editable);
-  if (!editable || value === undefined) return null;
-  return (
-    <ValueField
-      name={nameOf(editable, matrixAt(numbers, editable))}
-      value={value}
-      onChange={(next) => change(model, { ...model.get("changes"), [writeEntry(editable)]: next })}
-    />
   );
 }
 

@@ -1,6 +1,6 @@
 // What the kernel and the picture in a notebook say to each other.
 import type { Numbers } from "../model/entry.ts";
-import { type Entry, readEntry, writePlace } from "../model/entry.ts";
+import { type Entry, readEntry, writeEntry, writePlace } from "../model/entry.ts";
 import type { Equation, Expansion, Explanation, Factor } from "../model/explanation.ts";
 import type { Matrix } from "../model/matrix.ts";
 import type { Layer, LayerParameters, Loss } from "../model/network.ts";
@@ -48,7 +48,12 @@ interface KernelTerm {
   readonly factors: readonly (Omit<Factor, "entry"> & { readonly entry: string })[];
 }
 
-type KernelAnswer = { readonly id: number } & (KernelExplanation | { readonly error: string });
+/** Losses with other values of a number. */
+interface KernelLosses {
+  readonly losses: readonly number[];
+}
+
+type KernelAnswer = { readonly id: number } & (KernelExplanation | KernelLosses | { readonly error: string });
 
 /** What the picture shows, and the step that it belongs to. */
 export interface KernelState {
@@ -97,7 +102,21 @@ export function change(model: KernelModel, changes: KernelChanges): void {
 let questions = 0;
 
 /** Asks the kernel why an entry has its value. */
-export function ask(model: KernelModel, entry: Entry, expansion: Expansion): Promise<Explanation> {
+export async function ask(model: KernelModel, entry: Entry, expansion: Expansion): Promise<Explanation> {
+  const place = { entry: writePlace(entry), row: entry.row + 1, column: entry.column + 1 };
+  return explanationFrom((await answerTo(model, { ...place, expansion })) as KernelExplanation);
+}
+
+/** Asks the kernel for the losses that other values of a number would have. */
+export async function lossesAt(
+  model: KernelModel,
+  entry: Entry,
+  values: readonly number[],
+): Promise<readonly number[]> {
+  return ((await answerTo(model, { place: writeEntry(entry), values })) as KernelLosses).losses;
+}
+
+function answerTo(model: KernelModel, question: object): Promise<KernelAnswer> {
   questions += 1;
   const id = questions;
   return new Promise((resolve, reject) => {
@@ -105,10 +124,10 @@ export function ask(model: KernelModel, entry: Entry, expansion: Expansion): Pro
       if (answer.id !== id) return;
       model.off("msg:custom", listen);
       if ("error" in answer) reject(new Error(answer.error));
-      else resolve(explanationFrom(answer));
+      else resolve(answer);
     };
     model.on("msg:custom", listen);
-    model.send({ id, entry: writePlace(entry), row: entry.row + 1, column: entry.column + 1, expansion });
+    model.send({ id, ...question });
   });
 }
 

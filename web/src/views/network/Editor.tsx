@@ -1,6 +1,6 @@
 // Another value for a weight, a bias, an input or a target; and the derivative beside what a nudge of the value does.
 import { useState } from "preact/hooks";
-import { NumberText } from "../../components/NumberText.tsx";
+import { FIRST_STEP, NudgeTable } from "../../components/NudgeTable.tsx";
 import { ProblemBox } from "../../components/ProblemBox.tsx";
 import { useCall } from "../../components/useCall.ts";
 import { ValueField } from "../../components/ValueField.tsx";
@@ -22,25 +22,26 @@ export function Editor({ entry, subject, numbers }: Props) {
   const value = valueAt(numbers, entry);
   const name = nameOf(entry, matrixAt(numbers, entry));
   if (value === undefined) return null;
+  const gradient = gradientOf(entry);
   const isFixed = entry.quantity === "y" && "labels" in subject.batch.answers;
   return (
     <section class="editor" aria-label={`Change ${name}`}>
       {!isFixed && <ValueField name={name} value={value} onChange={(next) => show(withValue(subject, entry, next))} />}
-      {gradientOf(entry) && <Nudge entry={entry} subject={subject} numbers={numbers} name={name} value={value} />}
+      {gradient && (
+        <Nudge entry={entry} subject={subject} numbers={numbers} name={name} value={value} gradient={gradient} />
+      )}
     </section>
   );
 }
 
-const STEPS = [0.1, 0.01, 1e-3, 1e-4, 1e-5] as const;
-
 interface NudgeProps extends Props {
   readonly name: string;
   readonly value: number;
+  readonly gradient: Entry;
 }
 
-/** (l(w+h) − l(w−h)) / 2h beside the derivative. Both losses are the server's; the quotient is the page's. */
-function Nudge({ entry, subject, numbers, name, value }: NudgeProps) {
-  const [h, setH] = useState<number>(1e-3);
+function Nudge({ entry, subject, numbers, name, value, gradient }: NudgeProps) {
+  const [h, setH] = useState<number>(FIRST_STEP);
   const { value: losses, problem } = useCall(
     (signal) =>
       Promise.all(
@@ -51,60 +52,18 @@ function Nudge({ entry, subject, numbers, name, value }: NudgeProps) {
       ),
     [subject, writeEntry(entry), value, h],
   );
-  const gradient = gradientOf(entry);
-  const derivative = gradient && valueAt(numbers, gradient);
-  const gradientName = gradient ? nameOf(gradient, matrixAt(numbers, gradient)) : "";
-  const [up, down] = losses ?? [];
-  const quotient = up === undefined || down === undefined ? undefined : (up - down) / (2 * h);
   return (
-    <div class="nudge">
-      <label>
-        Nudge {name} by h ={" "}
-        <select value={String(h)} onChange={(event) => setH(Number(event.currentTarget.value))}>
-          {STEPS.map((step) => (
-            <option key={step} value={String(step)}>
-              {step}
-            </option>
-          ))}
-        </select>
-      </label>
+    <>
       {problem && <ProblemBox problem={problem} />}
-      <table class="plain-table">
-        <tbody>
-          <NudgeRow title={`l(${name} + h)`} value={up} digits={8} />
-          <NudgeRow title={`l(${name} − h)`} value={down} digits={8} />
-          <NudgeRow title="their difference / 2h" value={quotient} digits={6} />
-        </tbody>
-        <tfoot>
-          <tr>
-            <th scope="row">
-              {gradient && (
-                <button type="button" class="link" onClick={() => pick(gradient)}>
-                  {gradientName}
-                </button>
-              )}
-            </th>
-            <td>{derivative === undefined ? "not yet" : <NumberText value={derivative} digits={6} />}</td>
-          </tr>
-        </tfoot>
-      </table>
-    </div>
-  );
-}
-
-function NudgeRow({
-  title,
-  value,
-  digits,
-}: {
-  readonly title: string;
-  readonly value: number | undefined;
-  readonly digits: number;
-}) {
-  return (
-    <tr>
-      <th scope="row">{title}</th>
-      <td>{value === undefined ? "…" : <NumberText value={value} digits={digits} />}</td>
-    </tr>
+      <NudgeTable
+        name={name}
+        h={h}
+        onH={setH}
+        losses={losses}
+        derivative={valueAt(numbers, gradient)}
+        derivativeName={nameOf(gradient, matrixAt(numbers, gradient))}
+        onDerivative={() => pick(gradient)}
+      />
+    </>
   );
 }
