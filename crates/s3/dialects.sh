@@ -34,7 +34,13 @@ contract() {
 }
 
 echo "moto"
-"$folder/venv/bin/moto_server" -H 127.0.0.1 -p 5555 >"$folder/moto.log" 2>&1 &
+# One request at a time: moto checks a condition and writes later, and its own program, which has threads, loses writes.
+"$folder/venv/bin/python" - >"$folder/moto.log" 2>&1 <<'PYTHON' &
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import run_simple
+
+run_simple("127.0.0.1", 5555, DomainDispatcherApplication(create_backend_app), request_handler=MotoRequestHandler)
+PYTHON
 pids+=($!)
 wait_for 5555
 export AWS_ENDPOINT_URL=http://127.0.0.1:5555 AWS_ALLOW_HTTP=true AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=secret

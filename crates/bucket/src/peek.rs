@@ -70,7 +70,7 @@ mod tests {
     use crate::ids::{CommitId, Mark};
     use crate::keys;
     use crate::objects::Condition;
-    use crate::outcome::{Create, Encode};
+    use crate::outcome::{Create, Encode, Read};
     use crate::watch::Watch;
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -106,16 +106,24 @@ mod tests {
         seen.mark.generation
     }
 
-    /// Writes a model as a node does whose write arrives late.
     async fn write_late(bucket: &Bucket, generation: Generation, model: &str, encode: &dyn Encode) {
+        write_late_to(bucket, generation, &keys::model("s", model), encode).await;
+    }
+
+    /// Writes an object as a node does whose write arrives late.
+    async fn write_late_to(
+        bucket: &Bucket,
+        generation: Generation,
+        key: &str,
+        encode: &dyn Encode,
+    ) {
         let commits = vec![CommitId::new([7; 16])];
         let mark = Mark {
             generation,
             commits,
         };
         let bytes = encode.encode(&mark).await.expect("it is a file");
-        let key = keys::model("s", model);
-        let put = bucket.protocol().put(&key, bytes, Condition::Absent).await;
+        let put = bucket.protocol().put(key, bytes, Condition::Absent).await;
         put.expect("there is none");
     }
 
@@ -162,6 +170,30 @@ mod tests {
         bucket.sweep(now + 8 * DAY).await.expect("it is swept");
         let took = requests.0.load(Ordering::Relaxed) - before;
         assert_eq!(took, 1, "a list: what a sweep has seen is not read again");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_late_into_the_next_life_of_its_session_is_dead_and_its_name_is_free() {
+        let bucket = Bucket::open("memory:", Options::default()).expect("memory needs nothing");
+        let lease = Lease {
+            ttl: DAY,
+            at: SystemTime::now(),
+        };
+        let first = new_session(&bucket, lease).await;
+        assert_eq!(bucket.delete_session("s", first).await, Ok(true));
+        let second = new_session(&bucket, lease).await;
+        write_late(&bucket, first, "m", &large).await;
+        let late = |mark: &Mark| Ok(envelope::dataset(mark, "digest", "content", "about"));
+        write_late_to(&bucket, first, &keys::dataset("s", "d"), &late).await;
+
+        let read = bucket.read_model("s", second, "m", None).await;
+        assert_eq!(read, Ok(Read::Missing));
+        let read = bucket.read_dataset("s", second, "d", None).await;
+        assert_eq!(read, Ok(Read::Missing));
+        let listed = bucket.list_datasets("s", second, None, 9).await;
+        assert_eq!(listed.map(|listed| listed.len()), Ok(0));
+        let created = bucket.create_model("s", second, "m", &large).await;
+        assert!(matches!(created, Create::Created(_)), "{created:?}");
     }
 
     #[tokio::test]

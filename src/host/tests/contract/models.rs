@@ -97,6 +97,7 @@ pub async fn models_are_listed_once_each_in_the_order_of_their_ids(store: &Store
             let (page, next) = page.await.expect("they are listed");
             assert!(page.len() <= 3);
             found.extend(page.iter().map(|it| it.entry.name.model.to_string()));
+            assert!(found.len() <= ids.len(), "{found:?}");
             let Some(next) = next else { break };
             after = Some(next);
         }

@@ -86,6 +86,8 @@ pub async fn sessions_are_listed_once_each_in_pages(store: &Store) {
                 break;
             }
             for info in page {
+                // Pages that begin again would never end.
+                assert!(!found.contains(&info.name), "{} twice", info.name);
                 if mine.contains(&info.name) {
                     assert_eq!(info.models, 1);
                 }
@@ -94,8 +96,7 @@ pub async fn sessions_are_listed_once_each_in_pages(store: &Store) {
         }
         assert!(!found.contains(&deleted));
         let listed: Vec<_> = found.iter().filter(|it| mine.contains(it)).collect();
-        assert_eq!(listed.len(), mine.len(), "each once: {found:?}");
-        assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), mine.len());
+        assert_eq!(listed.len(), mine.len(), "each: {found:?}");
         if store.differs.lists_sessions_by_name {
             assert!(found.is_sorted());
         }
