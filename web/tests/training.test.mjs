@@ -152,7 +152,8 @@ test("the run of another client is watched, and the page is back after the serve
   await page.waitForFunction(() => Number(document.querySelector("[data-fact=step]")?.textContent) === 25);
 });
 
-test("a run of many thousand steps a second is watched by some of its steps, and the next run by each", async (t) => {
+/** A page that watches a small network, how to train that, and which of its steps the page has asked for so far. */
+async function watchedModel(t) {
   const server = await serve(t);
   await call(server.url, "SessionService/CreateSession", { sessionId: "lab" });
   const { model } = await call(server.url, "TrainingService/CreateModel", {
@@ -184,6 +185,11 @@ test("a run of many thousand steps a second is watched by some of its steps, and
   await page.click(`button:has-text('${model.name}')`);
   await seen(page, ".status", "no run is in progress");
   assert.deepEqual(asked, [1]);
+  return { server, model, train, page, asked };
+}
+
+test("a run of many thousand steps a second is watched by some of its steps, and the next run by each", async (t) => {
+  const { server, model, train, page, asked } = await watchedModel(t);
   const long = train(100_000_000);
   while (asked.length < 2)
     await page.waitForRequest((request) => request.url().endsWith("/WatchModel"), { timeout: 60_000 });
@@ -204,6 +210,21 @@ test("a run of many thousand steps a second is watched by some of its steps, and
   );
   await seen(page, ".status", "Finished");
   assert.equal(asked.at(-1), 1, "each step");
+});
+
+test("a watch that has told thousands of events is opened again, and goes on", async (t) => {
+  const { train, page, asked } = await watchedModel(t);
+  let steps = 0;
+  // Three events each: it begins, a step, it ends.
+  for (; asked.length < 2 && steps < 4000; steps++) await train(1);
+  assert.deepEqual(asked, [1, 1], `after ${steps} runs`);
+  assert.ok(steps > 1000, `after ${steps} runs`);
+  await train(5);
+  await page.waitForFunction(
+    (last) => Number(document.querySelector("[data-fact=step]")?.textContent) === last,
+    steps + 5,
+  );
+  await seen(page, ".status", "Finished");
 });
 
 test("the page draws every frame while 784-128-10 trains at full speed, in the same memory", async (t) => {

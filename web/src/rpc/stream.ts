@@ -15,6 +15,9 @@ export interface StreamEvents<T> {
 /** So many times in a row a stream is opened again without a message. */
 const MOST_FRUITLESS = 4;
 
+/** After so many messages a stream is opened again: connect keeps a promise of each until its call ends, 7 MB in an hour. */
+const MOST_MESSAGES = 5_000;
+
 /** So long messages are passed on before the page draws: half a frame. */
 const LONGEST_TURN_MS = 8;
 
@@ -38,12 +41,15 @@ export function openStream<T>(open: (signal: AbortSignal) => AsyncIterable<T>, e
   closeCurrent?.();
   let isOver = false;
   let fruitless = 0;
+  let messages = 0;
   let pause: number | undefined;
   const repeats = signal(0);
   const heard: StreamEvents<T> = {
     message: (message) => {
       fruitless = 0;
       events.message(message);
+      messages += 1;
+      if (messages % MOST_MESSAGES === 0) repeats.value += 1;
     },
     end: (problem) => {
       // Where the server says that waiting helps, it is opened again; not for ever without a message.

@@ -1,0 +1,1 @@
+import{t as e}from"./verdict-BDlLyEmE.js";import{gt as t}from"./index-DrG6fN4l.js";function n({verdict:n,isShort:r=!1}){let{word:i,glyph:a,look:o}=e(n);return t(`span`,{class:`verdict ${o}`,"data-verdict":o,children:[t(`span`,{"aria-hidden":`true`,children:a}),` `,t(`span`,{class:r?`visually-hidden`:``,children:i})]})}export{n as t};

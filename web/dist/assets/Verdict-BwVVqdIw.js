@@ -1,1 +1,0 @@
-import{t as e}from"./verdict-BrwUHvKz.js";import{gt as t}from"./index-DIDwVFSb.js";function n({verdict:n,isShort:r=!1}){let{word:i,glyph:a,look:o}=e(n);return t(`span`,{class:`verdict ${o}`,"data-verdict":o,children:[t(`span`,{"aria-hidden":`true`,children:a}),` `,t(`span`,{class:r?`visually-hidden`:``,children:i})]})}export{n as t};

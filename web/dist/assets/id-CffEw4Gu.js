@@ -1,1 +1,0 @@
-import{gt as e,y as t}from"./index-DIDwVFSb.js";import{a as n,i as r}from"./number-DFMaw8mn.js";function i({value:i,digits:a=4}){let o=t(i);return e(`data`,{class:`number ${n(i)}`,value:o,"data-value":o,title:o,children:r(i,a)})}function a(){let e=crypto.getRandomValues(new Uint8Array(16));return Array.from(e,e=>e.toString(16).padStart(2,`0`)).join(``)}export{i as n,a as t};
