@@ -12,7 +12,7 @@ import statistics
 import sys
 import threading
 import time
-from os import cpu_count, kill
+from os import kill
 from signal import SIGKILL
 
 import grpc
@@ -145,8 +145,8 @@ def check_death(proxy, nodes):
     failed = [fault for fault in failed if fault not in refused]
     lost = [(f"{fault[0] - killed:.3f} s", fault[2:]) for fault in failed if fault[0] > dead or fault[1] < killed]
     assert not lost, f"failed although no node was lost with them: {lost[:3]}"
-    # Each worker of the proxy learns of it by a connection of its own, at a moment of its own.
-    assert len(failed) <= THREADS * cpu_count(), failed
+    # While the process dies, new connections are accepted still, and end: a thread may meet that again.
+    assert len(failed) <= 2 * THREADS, failed
     after = sum(begun > dead for begun in calls)
     assert after > 100, f"only {after} calls after the death of a node"
     counts = f"{len(failed)} calls in progress failed, {len(refused)} were refused unbegun, {after} later ones succeeded"
