@@ -388,16 +388,15 @@ impl Bucket {
         let Some((_, Kind::Model(id))) = keys::parse(&object.key) else {
             return Ok(None);
         };
-        let found = match self.inner.generations.get(&object) {
-            Some(known) => Some(known),
-            None if object.size > LARGEST_TOMBSTONE => self.peek_generation(&object).await?,
-            None => match self.protocol().fetch(&object.key, None).await? {
-                Found::Stored(stored) => model_generation(&stored),
-                Found::Missing | Found::Unchanged => None,
-            },
+        if let Some(found) = self.listed_generation(&object).await? {
+            return Ok((found == generation).then(|| id.to_owned()));
+        }
+        let Found::Stored(stored) = self.protocol().fetch(&object.key, None).await? else {
+            return Ok(None);
         };
+        let found = model_generation(&stored);
         if let Some(found) = found {
-            let e_tag = object.e_tag.as_deref();
+            let e_tag = stored.version.e_tag.as_deref();
             self.inner.generations.note(&object.key, e_tag, found);
         }
         Ok((found == Some(generation)).then(|| id.to_owned()))

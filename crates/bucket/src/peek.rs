@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, LARGEST_TOMBSTONE};
 use crate::envelope::{self, Envelope};
 use crate::ids::Generation;
 use crate::objects::Listed;
@@ -14,11 +14,28 @@ use crate::watch::{Operation, Outcome};
 const BEGINNING: u64 = 32 << 10;
 
 impl Bucket {
-    /// The generation of a model that is too large for a tombstone, from its header; none if it is gone.
-    pub(crate) async fn peek_generation(
+    /// The generation of a listed model, if it can be told without reading all of it: it was asked for before, or the model
+    /// is too large for a tombstone. None as well if it is gone.
+    pub(crate) async fn listed_generation(
         &self,
         object: &Listed,
     ) -> Result<Option<Generation>, Unavailable> {
+        let generations = &self.inner.generations;
+        if let Some(known) = generations.get(object) {
+            return Ok(Some(known));
+        }
+        if object.size <= LARGEST_TOMBSTONE {
+            return Ok(None);
+        }
+        let found = self.peek_generation(object).await?;
+        if let Some(found) = found {
+            generations.note(&object.key, object.e_tag.as_deref(), found);
+        }
+        Ok(found)
+    }
+
+    /// The generation of a model that is too large for a tombstone, from its header; none if it is gone.
+    async fn peek_generation(&self, object: &Listed) -> Result<Option<Generation>, Unavailable> {
         let mut most = BEGINNING;
         loop {
             let Some(bytes) = self.peek(&object.key, most).await? else {

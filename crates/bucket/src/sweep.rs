@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use crate::bucket::{Bucket, Known, LARGEST_TOMBSTONE};
+use crate::bucket::{Bucket, Known};
 use crate::envelope::{self, Envelope};
 use crate::ids::Generation;
 use crate::keys::{self, Kind};
@@ -244,17 +244,9 @@ impl Bucket {
         if !is_old(envelope::millis(object.written), now) {
             return Ok(Look::Alive);
         }
-        let found = match self.inner.generations.get(object) {
-            Some(known) => known,
-            // It may be a tombstone.
-            None if object.size <= LARGEST_TOMBSTONE => return Ok(Look::Unknown),
-            None => match self.peek_generation(object).await? {
-                Some(found) => found,
-                None => return Ok(Look::Unknown),
-            },
+        let Some(found) = self.listed_generation(object).await? else {
+            return Ok(Look::Unknown);
         };
-        let e_tag = object.e_tag.as_deref();
-        self.inner.generations.note(&object.key, e_tag, found);
         Ok(if found == live {
             Look::Alive
         } else {
