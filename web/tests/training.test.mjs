@@ -18,6 +18,10 @@ import {
 
 const step = (page) => page.locator("[data-fact=step]").textContent().then(Number);
 
+/** Waits until the page shows this step. */
+const reaches = (page, wanted) =>
+  page.waitForFunction((last) => Number(document.querySelector("[data-fact=step]")?.textContent) === last, wanted);
+
 test("digits are learned before one's eyes, and the held-out rows are counted by class", async (t) => {
   const server = await serve(t);
   const page = await visit(t, await open(t), `${server.url}/#/training?epochs=5`);
@@ -52,10 +56,7 @@ test("a run is stopped, stays, and continues where it was; a reload finds it aga
   await seen(page, ".status", "Stopped");
   const stopped = await step(page);
   await page.reload();
-  await page.waitForFunction(
-    (wanted) => Number(document.querySelector("[data-fact=step]")?.textContent) === wanted,
-    stopped,
-  );
+  await reaches(page, stopped);
   await page.goto(`${server.url}/#/training?from=spirals&epochs=10000000`);
   await page.click("button:has-text('Train')");
   await page.waitForFunction(() => Number(document.querySelector("[data-fact=step]")?.textContent) > 50);
@@ -116,45 +117,10 @@ test("a limit of the server is told with its name", async (t) => {
   assert.match(await box.textContent(), /64/);
 });
 
-test("the run of another client is watched, and the page is back after the server was away", async (t) => {
-  const server = await serve(t, "--data-dir", scratch(t));
-  await call(server.url, "SessionService/CreateSession", { sessionId: "lab" });
-  const { model } = await call(server.url, "TrainingService/CreateModel", {
-    session: "sessions/lab",
-    modelId: "hw",
-    seed: 1,
-    spec: { inputSize: 4, layers: [{ units: 3 }, { units: 1 }] },
-  });
-  const page = await visit(t, await open(t), `${server.url}/#/training`, { allow: AWAY });
-  await page.click("text=List models");
-  await page.click(`button:has-text('${model.name}')`);
-  await seen(page, ".status", "no run is in progress");
-  const train = (steps) =>
-    fetch(`${server.url}/backprop.v1.TrainingService/TrainBatch`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({
-        model: model.name,
-        steps,
-        inputs: { shape: [2, 4], values: [1, 2, 3, 4, -1, 0, 1, 2] },
-        targets: { shape: [2, 1], values: [1, -1] },
-      }),
-    }).then((reply) => reply.text());
-  await train(20);
-  await seen(page, ".status", "Finished");
-  assert.equal(await step(page), 20);
-  await server.stop();
-  await page.evaluate(() => fetch("/favicon.ico").catch(() => undefined));
-  await seen(page, "[role=alert]", "The server does not answer");
-  await server.again();
-  await page.waitForFunction(() => !document.querySelector(".gone"));
-  await train(5);
-  await page.waitForFunction(() => Number(document.querySelector("[data-fact=step]")?.textContent) === 25);
-});
-
 /** A page that watches a small network, how to train that, and which of its steps the page has asked for so far. */
-async function watchedModel(t) {
-  const server = await serve(t);
+async function watchedModel(t, options = {}) {
+  const { args = [], ...visiting } = options;
+  const server = await serve(t, ...args);
   await call(server.url, "SessionService/CreateSession", { sessionId: "lab" });
   const { model } = await call(server.url, "TrainingService/CreateModel", {
     session: "sessions/lab",
@@ -175,7 +141,7 @@ async function watchedModel(t) {
         targets: { shape: [2, 1], values: [1, -1] },
       }),
     }).then((reply) => reply.text());
-  const page = await visit(t, await open(t), `${server.url}/#/training`);
+  const page = await visit(t, await open(t), `${server.url}/#/training`, visiting);
   const asked = [];
   // metrics_every is the last field, and below 128 one byte.
   page.on("request", (request) => {
@@ -187,6 +153,20 @@ async function watchedModel(t) {
   assert.deepEqual(asked, [1]);
   return { server, model, train, page, asked };
 }
+
+test("the run of another client is watched, and the page is back after the server was away", async (t) => {
+  const { server, train, page } = await watchedModel(t, { args: ["--data-dir", scratch(t)], allow: AWAY });
+  await train(20);
+  await seen(page, ".status", "Finished");
+  assert.equal(await step(page), 20);
+  await server.stop();
+  await page.evaluate(() => fetch("/favicon.ico").catch(() => undefined));
+  await seen(page, "[role=alert]", "The server does not answer");
+  await server.again();
+  await page.waitForFunction(() => !document.querySelector(".gone"));
+  await train(5);
+  await reaches(page, 25);
+});
 
 test("a run of many thousand steps a second is watched by some of its steps, and the next run by each", async (t) => {
   const { server, model, train, page, asked } = await watchedModel(t);
@@ -204,10 +184,7 @@ test("a run of many thousand steps a second is watched by some of its steps, and
   const told = await call(server.url, "TrainingService/GetModel", { name: model.name });
   assert.equal(await step(page), Number(told.model.step));
   await train(5);
-  await page.waitForFunction(
-    (last) => Number(document.querySelector("[data-fact=step]")?.textContent) === last,
-    Number(told.model.step) + 5,
-  );
+  await reaches(page, Number(told.model.step) + 5);
   await seen(page, ".status", "Finished");
   assert.equal(asked.at(-1), 1, "each step");
 });
@@ -220,10 +197,7 @@ test("a watch that has told thousands of events is opened again, and goes on", a
   assert.deepEqual(asked, [1, 1], `after ${steps} runs`);
   assert.ok(steps > 1000, `after ${steps} runs`);
   await train(5);
-  await page.waitForFunction(
-    (last) => Number(document.querySelector("[data-fact=step]")?.textContent) === last,
-    steps + 5,
-  );
+  await reaches(page, steps + 5);
   await seen(page, ".status", "Finished");
 });
 
